@@ -1,0 +1,97 @@
+//! The six things a task can ask for.
+
+use serde::{Deserialize, Serialize};
+
+/// What a provisioning task asks for. The names on the wire are those of the Bridge API.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Make an account that does not exist yet.
+    CreateAccount,
+    /// Change fields, memberships or assignments of an account.
+    UpdateAccount,
+    /// Remove an account for good.
+    DeleteAccount,
+    /// Keep the account, but let nobody in.
+    SuspendAccount,
+    /// Undo a suspension.
+    UnsuspendAccount,
+    /// Give the account another password.
+    ResetPassword,
+}
+
+/// A task named an action that is none of the six.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown action '{0}'; known are {known}", known = Action::names())]
+pub struct UnknownAction(pub String);
+
+impl Action {
+    /// All six, in the order of the Bridge documents.
+    pub const ALL: [Self; 6] = [
+        Self::CreateAccount,
+        Self::UpdateAccount,
+        Self::DeleteAccount,
+        Self::SuspendAccount,
+        Self::UnsuspendAccount,
+        Self::ResetPassword,
+    ];
+
+    /// The name on the wire, such as `create_account`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CreateAccount => "create_account",
+            Self::UpdateAccount => "update_account",
+            Self::DeleteAccount => "delete_account",
+            Self::SuspendAccount => "suspend_account",
+            Self::UnsuspendAccount => "unsuspend_account",
+            Self::ResetPassword => "reset_password",
+        }
+    }
+
+    /// Whether the action takes access away: a deletion or a suspension.
+    pub fn is_destructive(self) -> bool {
+        matches!(self, Self::DeleteAccount | Self::SuspendAccount)
+    }
+
+    fn names() -> String {
+        Self::ALL.map(Self::as_str).join(", ")
+    }
+}
+
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Action {
+    type Err = UnknownAction;
+
+    fn from_str(name: &str) -> Result<Self, UnknownAction> {
+        Self::ALL
+            .into_iter()
+            .find(|action| action.as_str() == name)
+            .ok_or_else(|| UnknownAction(name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_reads_back() {
+        for action in Action::ALL {
+            assert_eq!(action.as_str().parse(), Ok(action));
+            assert_eq!(serde_json::to_value(action).unwrap(), action.as_str());
+        }
+    }
+
+    #[test]
+    fn an_unknown_action_is_named_in_the_error() {
+        let error = "merge_account".parse::<Action>().unwrap_err();
+        assert!(error.to_string().contains("'merge_account'"), "{error}");
+    }
+}

@@ -1,0 +1,88 @@
+//! How a connector comes from a configuration file.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::{Connector, Redactor, SettingsError};
+
+/// What a factory is given: one app's `target` table, and where it stands.
+#[derive(Clone)]
+pub struct Setup {
+    /// The app's name in the configuration, such as `acme-hr`. Good for naming the system in messages.
+    pub app: String,
+    /// The app's `target` table. Secrets are resolved: where the file says `{ env = "…" }`, the text itself
+    /// stands here. `rate_limit` is the runtime's, and not among it.
+    pub target: Map<String, Value>,
+    /// The folder of the configuration file; relative paths in `target` start here.
+    pub base: PathBuf,
+    /// Knows the secrets of `target` already. Pass texts of the target through it before they are logged.
+    pub redactor: Redactor,
+}
+
+impl Setup {
+    /// Reads `target` as the connector's own settings. Unknown keys are errors that suggest the nearest key.
+    pub fn settings<T: DeserializeOwned + schemars::JsonSchema>(&self) -> Result<T, SettingsError> {
+        crate::settings::parse(Value::Object(self.target.clone()))
+    }
+
+    /// A path of `target`, taken from the folder of the configuration file if it is relative.
+    pub fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.base.join(path)
+    }
+}
+
+impl std::fmt::Debug for Setup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Setup")
+            .field("app", &self.app)
+            .field("target", &self.target.keys().collect::<Vec<_>>())
+            .field("base", &self.base)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes connectors of one kind out of configuration.
+///
+/// Building is pure: it checks the settings and nothing else. It opens no connection, starts no process and
+/// spawns no task, so that a configuration can be checked without touching the target. What is needed to reach the
+/// target is opened at the first call.
+pub trait Factory: Send + Sync + 'static {
+    /// Makes a connector for one app, or says which key is wrong.
+    fn build(&self, setup: Setup) -> Result<Arc<dyn Connector>, SettingsError>;
+
+    /// The JSON schema of the `target` table, for `bridgehead config schema`.
+    fn schema(&self) -> Value;
+}
+
+struct FromSettings<T, F>(F, std::marker::PhantomData<fn(T)>);
+
+impl<T, F, C> Factory for FromSettings<T, F>
+where
+    T: DeserializeOwned + schemars::JsonSchema + 'static,
+    F: Fn(T, Setup) -> Result<C, SettingsError> + Send + Sync + 'static,
+    C: Connector,
+{
+    fn build(&self, setup: Setup) -> Result<Arc<dyn Connector>, SettingsError> {
+        let settings = setup.settings()?;
+        Ok(Arc::new((self.0)(settings, setup)?))
+    }
+
+    fn schema(&self) -> Value {
+        schemars::schema_for!(T).to_value()
+    }
+}
+
+/// A factory from a function that takes the connector's own settings.
+///
+/// The settings' type says which keys `target` may have; see [`Connector`] for a complete example.
+pub fn factory<T, F, C>(build: F) -> Arc<dyn Factory>
+where
+    T: DeserializeOwned + schemars::JsonSchema + 'static,
+    F: Fn(T, Setup) -> Result<C, SettingsError> + Send + Sync + 'static,
+    C: Connector,
+{
+    Arc::new(FromSettings(build, std::marker::PhantomData))
+}

@@ -1,0 +1,47 @@
+//! What a bridgehead connector is written against.
+//!
+//! A *connector* is the piece that knows one target system: a directory, a database, a web application, a
+//! folder of files. bridgehead polls provisioning tasks from Iden, hands each to a [`Connector`], turns what
+//! went wrong into one of seven standard codes, and reports the outcome. The connector says what happened;
+//! whether to try again, when, and what to tell Iden is decided by the runtime alone.
+//!
+//! # Where to start
+//! - [`Connector`] is the contract, with a complete example at the end of its page.
+//! - [`Operation`] is what a task asks for, [`Completion`] what is answered, [`Error`] what went wrong.
+//! - [`Page`], [`Cursor`] and [`Record`] are how a target is listed.
+//! - [`Factory`] and [`Setup`] are how a connector comes from a configuration file.
+//! - [`Redactor`] keeps secrets out of what is logged and reported.
+//!
+//! The crate is small, and slow to change: connectors depend on it alone, never on the runtime.
+
+mod account;
+mod action;
+mod connector;
+mod error;
+mod factory;
+mod id;
+mod listing;
+mod operation;
+mod payload;
+mod record;
+mod redact;
+mod resource;
+mod settings;
+
+pub use account::{Account, AccountRecord, AccountStatus};
+pub use action::{Action, UnknownAction};
+pub use async_trait::async_trait;
+pub use connector::{Completion, Connector, Context, Description};
+pub use error::{Code, Effect, Error, Retry, Subject};
+pub use factory::{Factory, Setup, factory};
+pub use id::{AccountId, Slug, TaskId};
+pub use listing::{Cursor, Page};
+pub use operation::{
+    CreateAccount, DeleteAccount, Operation, ResetPassword, SuspendAccount, UnsuspendAccount, UpdateAccount,
+};
+pub use payload::{Payload, PayloadError};
+pub use record::{EntityRecord, Memberships, Record, Ref, RejectedRecord};
+pub use redact::{Protection, REDACTED, Redactor, is_secret_name};
+pub use resource::{ResourceKind, ResourceType};
+pub use schemars;
+pub use settings::{SettingsError, nearest};

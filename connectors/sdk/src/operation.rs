@@ -1,0 +1,313 @@
+//! What a task asks for, typed by action.
+
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+
+use crate::{Account, Action, Memberships, Payload, PayloadError, payload};
+
+/// What a task asks for.
+///
+/// An operation has always been checked: it names an account by identifier, user name or e-mail, and every field
+/// with a name has its type. Whatever else Iden sent is in `extra` and in [`Operation::payload`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Make an account.
+    CreateAccount(CreateAccount),
+    /// Change an account.
+    UpdateAccount(UpdateAccount),
+    /// Remove an account for good.
+    DeleteAccount(DeleteAccount),
+    /// Keep an account, and let nobody in.
+    SuspendAccount(SuspendAccount),
+    /// Undo a suspension.
+    UnsuspendAccount(UnsuspendAccount),
+    /// Give an account another password.
+    ResetPassword(ResetPassword),
+}
+
+/// Make an account that does not exist yet.
+#[derive(Clone, Debug)]
+pub struct CreateAccount {
+    /// The account as it is wanted.
+    pub account: Account,
+    /// The memberships and assignments that are wanted, by slug; `None` when the task says nothing.
+    pub memberships: Option<Memberships>,
+    /// The first password, where Iden sets one.
+    pub password: Option<SecretString>,
+    /// The payload as Iden sent it.
+    pub payload: Payload,
+}
+
+/// Change an account.
+#[derive(Clone)]
+pub struct UpdateAccount {
+    /// Which account.
+    pub account: Account,
+    /// What changes: `{field: new value}`, `null` to clear a field. Field names are those of an account.
+    pub changes: Map<String, Value>,
+    /// The memberships and assignments that are wanted, by slug; `None` when the task says nothing. For each
+    /// slug that is named, the list is the whole of what is wanted.
+    pub memberships: Option<Memberships>,
+    /// The payload as Iden sent it.
+    pub payload: Payload,
+}
+
+/// Remove an account for good.
+#[derive(Clone, Debug)]
+pub struct DeleteAccount {
+    /// Which account.
+    pub account: Account,
+    /// The payload as Iden sent it.
+    pub payload: Payload,
+}
+
+/// Keep an account, and let nobody in.
+#[derive(Clone, Debug)]
+pub struct SuspendAccount {
+    /// Which account.
+    pub account: Account,
+    /// The payload as Iden sent it.
+    pub payload: Payload,
+}
+
+/// Undo a suspension.
+#[derive(Clone, Debug)]
+pub struct UnsuspendAccount {
+    /// Which account.
+    pub account: Account,
+    /// The payload as Iden sent it.
+    pub payload: Payload,
+}
+
+/// Give an account another password.
+#[derive(Clone, Debug)]
+pub struct ResetPassword {
+    /// Which account.
+    pub account: Account,
+    /// The new password, where Iden chose one; else the target makes one.
+    pub password: Option<SecretString>,
+    /// The payload as Iden sent it.
+    pub payload: Payload,
+}
+
+impl std::fmt::Debug for UpdateAccount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UpdateAccount")
+            .field("account", &self.account)
+            .field("changes", &self.changes.keys().collect::<Vec<_>>())
+            .field("memberships", &self.memberships)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Operation {
+    /// Reads the payload of a task. Accepts widely: the account's identifier as `id` or `account_id`, in the
+    /// account or directly in the payload, or as the account itself; any part may be `null`.
+    pub fn parse(action: Action, payload: Payload) -> Result<Self, PayloadError> {
+        let account = parse_account(&payload)?;
+        if !account.is_identified() {
+            return Err(PayloadError::missing(
+                "account",
+                "an account that is named by at least one of id, username and email",
+            ));
+        }
+        Ok(match action {
+            Action::CreateAccount => Self::CreateAccount(CreateAccount {
+                memberships: parse_memberships(&payload)?,
+                password: password(&payload, &account),
+                account,
+                payload,
+            }),
+            Action::UpdateAccount => Self::UpdateAccount(UpdateAccount {
+                changes: parse_changes(&payload)?,
+                memberships: parse_memberships(&payload)?,
+                account,
+                payload,
+            }),
+            Action::DeleteAccount => Self::DeleteAccount(DeleteAccount { account, payload }),
+            Action::SuspendAccount => Self::SuspendAccount(SuspendAccount { account, payload }),
+            Action::UnsuspendAccount => Self::UnsuspendAccount(UnsuspendAccount { account, payload }),
+            Action::ResetPassword => Self::ResetPassword(ResetPassword {
+                password: password(&payload, &account),
+                account,
+                payload,
+            }),
+        })
+    }
+
+    /// Which of the six it is.
+    pub fn action(&self) -> Action {
+        match self {
+            Self::CreateAccount(_) => Action::CreateAccount,
+            Self::UpdateAccount(_) => Action::UpdateAccount,
+            Self::DeleteAccount(_) => Action::DeleteAccount,
+            Self::SuspendAccount(_) => Action::SuspendAccount,
+            Self::UnsuspendAccount(_) => Action::UnsuspendAccount,
+            Self::ResetPassword(_) => Action::ResetPassword,
+        }
+    }
+
+    /// The account it is about.
+    pub fn account(&self) -> &Account {
+        match self {
+            Self::CreateAccount(operation) => &operation.account,
+            Self::UpdateAccount(operation) => &operation.account,
+            Self::DeleteAccount(operation) => &operation.account,
+            Self::SuspendAccount(operation) => &operation.account,
+            Self::UnsuspendAccount(operation) => &operation.account,
+            Self::ResetPassword(operation) => &operation.account,
+        }
+    }
+
+    /// The payload as Iden sent it.
+    pub fn payload(&self) -> &Payload {
+        match self {
+            Self::CreateAccount(operation) => &operation.payload,
+            Self::UpdateAccount(operation) => &operation.payload,
+            Self::DeleteAccount(operation) => &operation.payload,
+            Self::SuspendAccount(operation) => &operation.payload,
+            Self::UnsuspendAccount(operation) => &operation.payload,
+            Self::ResetPassword(operation) => &operation.payload,
+        }
+    }
+}
+
+fn parse_account(payload: &Payload) -> Result<Account, PayloadError> {
+    let mut account = match &payload.account {
+        Value::Null => Account::default(),
+        Value::Object(fields) => {
+            Account::from_fields(fields.clone()).map_err(|error| error.within("account"))?
+        }
+        plain => payload::identifier(Some(plain))
+            .map(Account::by_id)
+            .ok_or_else(|| PayloadError::new("account", "an object", plain))?,
+    };
+    if account.id.is_none() {
+        account.id = payload::identifier(payload.extra.get("account_id"))
+            .or_else(|| payload::identifier(payload.extra.get("id")))
+            .map(Into::into);
+    }
+    Ok(account)
+}
+
+fn parse_changes(payload: &Payload) -> Result<Map<String, Value>, PayloadError> {
+    match &payload.changes {
+        Value::Null => Ok(Map::new()),
+        Value::Object(changes) => Ok(changes.clone()),
+        other => Err(PayloadError::new("changes", "an object", other)),
+    }
+}
+
+/// Memberships may stand in the payload or in the account, licences under `memberships` or `assignments`.
+fn parse_memberships(payload: &Payload) -> Result<Option<Memberships>, PayloadError> {
+    let places = [
+        ("memberships", Some(&payload.memberships)),
+        ("assignments", payload.extra.get("assignments")),
+        ("account.memberships", payload.account.get("memberships")),
+        ("account.assignments", payload.account.get("assignments")),
+        ("changes.memberships", payload.changes.get("memberships")),
+        ("changes.assignments", payload.changes.get("assignments")),
+    ];
+    let mut wanted: Option<Memberships> = None;
+    for (field, value) in places {
+        if let Some(value) = value.filter(|value| !value.is_null()) {
+            wanted
+                .get_or_insert_default()
+                .merge(Memberships::from_json(field, value.clone())?);
+        }
+    }
+    Ok(wanted)
+}
+
+fn password(payload: &Payload, account: &Account) -> Option<SecretString> {
+    let places = [
+        Some(&account.extra),
+        payload.changes.as_object(),
+        Some(&payload.extra),
+    ];
+    places.into_iter().flatten().find_map(|fields| {
+        ["password", "new_password"]
+            .into_iter()
+            .find_map(|name| fields.get(name)?.as_str())
+            .map(SecretString::from)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(action: Action, payload: Value) -> Result<Operation, PayloadError> {
+        Operation::parse(action, serde_json::from_value(payload).unwrap())
+    }
+
+    #[test]
+    fn the_identifier_is_found_wherever_it_stands() {
+        for payload in [
+            json!({"account": {"id": "u1"}}),
+            json!({"account": {"account_id": "u1"}}),
+            json!({"account": {"email": "a@b.c"}, "account_id": "u1"}),
+            json!({"account": null, "id": "u1"}),
+            json!({"account": "u1", "memberships": null, "changes": null}),
+        ] {
+            let operation = parse(Action::DeleteAccount, payload.clone()).unwrap();
+            assert_eq!(operation.account().id, Some("u1".into()), "{payload}");
+        }
+    }
+
+    #[test]
+    fn a_payload_that_names_no_account_is_refused() {
+        for payload in [
+            json!({}),
+            json!({"account": null}),
+            json!({"account": {"first_name": "Ann"}}),
+        ] {
+            let error = parse(Action::SuspendAccount, payload).unwrap_err();
+            assert_eq!(error.field, "account");
+        }
+    }
+
+    #[test]
+    fn a_field_of_the_wrong_type_is_named_without_its_value() {
+        let error = parse(
+            Action::CreateAccount,
+            json!({"account": {"email": ["s3cret@b.c"]}}),
+        )
+        .unwrap_err();
+        assert_eq!(error.to_string(), "account.email must be text, not a list");
+    }
+
+    #[test]
+    fn memberships_are_merged_from_every_place() {
+        let operation = parse(
+            Action::CreateAccount,
+            json!({"account": {"username": "ann", "assignments": {"seat": ["s1"]}}, "memberships": {"team": ["t1"], "seat": ["s1"]}}),
+        )
+        .unwrap();
+        let Operation::CreateAccount(create) = operation else {
+            panic!("not a create")
+        };
+        assert_eq!(
+            create.memberships.unwrap().to_json(false),
+            json!({"seat": ["s1"], "team": ["t1"]})
+        );
+    }
+
+    #[test]
+    fn a_password_is_found_and_never_shown() {
+        let operation = parse(
+            Action::ResetPassword,
+            json!({"account": {"id": "u1"}, "changes": {"new_password": "hunter2"}}),
+        )
+        .unwrap();
+        assert!(!format!("{operation:?}").contains("hunter2"));
+        let Operation::ResetPassword(reset) = operation else {
+            panic!("not a reset")
+        };
+        assert_eq!(reset.password.unwrap().expose_secret(), "hunter2");
+    }
+}

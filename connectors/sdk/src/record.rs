@@ -1,0 +1,285 @@
+//! Records: what a listing is made of, and the references between them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use crate::{AccountRecord, PayloadError, ResourceKind, Slug, payload};
+
+/// One record of a listing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// An account.
+    Account(Box<AccountRecord>),
+    /// A group or a licence.
+    Entity(EntityRecord),
+}
+
+impl Record {
+    /// Reads a record of the given kind out of a JSON object, tolerantly: numbers are taken for identifiers,
+    /// `null` for absent, unknown fields are kept.
+    pub fn from_json(kind: ResourceKind, value: Value) -> Result<Self, RejectedRecord> {
+        let id = payload::identifier(value.get("id"));
+        let read = match (kind, value) {
+            (ResourceKind::Account, Value::Object(fields)) => {
+                AccountRecord::from_fields(fields).map(|account| Self::Account(Box::new(account)))
+            }
+            (_, Value::Object(fields)) => EntityRecord::from_fields(fields).map(Self::Entity),
+            (_, other) => Err(PayloadError::new("record", "an object", &other)),
+        };
+        read.map_err(|error| RejectedRecord {
+            id,
+            field: error.field,
+            rule: error.expected,
+        })
+    }
+
+    /// The identifier in the target system.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Account(account) => account.id.as_str(),
+            Self::Entity(entity) => &entity.id,
+        }
+    }
+}
+
+impl From<AccountRecord> for Record {
+    fn from(account: AccountRecord) -> Self {
+        Self::Account(Box::new(account))
+    }
+}
+
+impl From<EntityRecord> for Record {
+    fn from(entity: EntityRecord) -> Self {
+        Self::Entity(entity)
+    }
+}
+
+/// A group or a licence.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EntityRecord {
+    /// The identifier in the target system.
+    pub id: String,
+    /// What people read.
+    pub name: String,
+    /// Fields bridgehead has no name for; they go to Iden as they are.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl EntityRecord {
+    /// A group or a licence with nothing but its identifier and name.
+    pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            name: name.into(),
+            extra: Map::new(),
+        }
+    }
+
+    fn from_fields(mut fields: Map<String, Value>) -> Result<Self, PayloadError> {
+        let id = payload::take_required_identifier(&mut fields, "id")?;
+        let name = payload::take_text(&mut fields, "name")?
+            .ok_or_else(|| PayloadError::missing("name", "text: every group and licence has a name"))?;
+        Ok(Self {
+            id,
+            name,
+            extra: fields,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for EntityRecord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_fields(Map::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+/// A record that is in the target but could not be read as what it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize)]
+#[error("record {}: {field} must be {rule}", id.as_deref().map_or_else(|| "without an id".to_owned(), |id| format!("'{id}'")))]
+pub struct RejectedRecord {
+    /// The record's identifier, or where it stands ("accounts.csv line 17"), as far as it could be told.
+    pub id: Option<String>,
+    /// The field that is wrong.
+    pub field: String,
+    /// What the field should have been. Never the value: it may be a secret.
+    pub rule: String,
+}
+
+/// A reference to a group or a licence. On the wire it is `"g1"` or `{"id": "g1", "name": "Sales"}`; both are
+/// read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ref {
+    /// The identifier of the group or licence.
+    pub id: String,
+    /// Its name, where it came along.
+    pub name: Option<String>,
+}
+
+impl Ref {
+    /// A reference by identifier.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            name: None,
+        }
+    }
+
+    fn from_json(slug: &str, value: Value) -> Result<Self, PayloadError> {
+        let fields = match value {
+            Value::Object(fields) => fields,
+            plain => {
+                return payload::identifier(Some(&plain))
+                    .map(Self::new)
+                    .ok_or_else(|| PayloadError::new(slug, "a list of identifiers", &plain));
+            }
+        };
+        let id = payload::identifier(fields.get("id"))
+            .ok_or_else(|| PayloadError::missing(slug, "a list of identifiers, each with an id"))?;
+        let name = fields.get("name").and_then(Value::as_str).map(str::to_owned);
+        Ok(Self { id, name })
+    }
+}
+
+impl From<&str> for Ref {
+    fn from(id: &str) -> Self {
+        Self::new(id)
+    }
+}
+
+impl Serialize for Ref {
+    /// The plain identifier. Which form goes to Iden is the setting `bridge.refs`; see [`Memberships::to_json`].
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.id)
+    }
+}
+
+/// References by resource type: `{"team": ["t1", "t2"]}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Memberships(pub BTreeMap<Slug, Vec<Ref>>);
+
+impl Memberships {
+    /// Reads a map of slug to references. A lone reference is taken for a list of one, `null` for an empty list.
+    pub fn from_json(field: &str, value: Value) -> Result<Self, PayloadError> {
+        let map = match value {
+            Value::Null => return Ok(Self::default()),
+            Value::Object(map) => map,
+            other => {
+                return Err(PayloadError::new(
+                    field,
+                    "a map of resource type to identifiers",
+                    &other,
+                ));
+            }
+        };
+        let mut memberships = BTreeMap::new();
+        for (slug, refs) in map {
+            let path = format!("{field}.{slug}");
+            let refs = match refs {
+                Value::Null => Vec::new(),
+                Value::Array(refs) => refs
+                    .into_iter()
+                    .map(|r| Ref::from_json(&path, r))
+                    .collect::<Result<_, _>>()?,
+                lone => vec![Ref::from_json(&path, lone)?],
+            };
+            memberships.insert(Slug::from(slug), refs);
+        }
+        Ok(Self(memberships))
+    }
+
+    /// As JSON, each reference as an object `{"id", "name"?}` if `objects`, else as a plain identifier.
+    pub fn to_json(&self, objects: bool) -> Value {
+        let form = |r: &Ref| match (&r.name, objects) {
+            (_, false) => Value::from(r.id.clone()),
+            (None, true) => serde_json::json!({ "id": r.id }),
+            (Some(name), true) => serde_json::json!({ "id": r.id, "name": name }),
+        };
+        self.0
+            .iter()
+            .map(|(slug, refs)| (slug.as_str().to_owned(), refs.iter().map(form).collect()))
+            .collect::<Map<_, Value>>()
+            .into()
+    }
+
+    /// The references of one resource type; empty when there are none.
+    pub fn of(&self, slug: &str) -> &[Ref] {
+        self.0.get(slug).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether there is no reference at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.values().all(Vec::is_empty)
+    }
+
+    /// Adds the references of `other`, leaving out those that are there already.
+    pub fn merge(&mut self, other: Self) {
+        for (slug, refs) in other.0 {
+            let mine = self.0.entry(slug).or_default();
+            for r in refs {
+                if !mine.iter().any(|known| known.id == r.id) {
+                    mine.push(r);
+                }
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Memberships {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_json("memberships", Value::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn references_are_read_in_every_form() {
+        let read = Memberships::from_json(
+            "memberships",
+            json!({"team": ["a", {"id": "b", "name": "B"}, 7], "plan": "p", "x": null}),
+        )
+        .unwrap();
+        let ids: Vec<_> = read.of("team").iter().map(|r| r.id.as_str()).collect();
+        assert_eq!(ids, ["a", "b", "7"]);
+        assert_eq!(read.of("plan"), [Ref::new("p")]);
+        assert_eq!(read.of("x"), []);
+        assert_eq!(
+            read.to_json(false),
+            json!({"plan": ["p"], "team": ["a", "b", "7"], "x": []})
+        );
+        assert_eq!(
+            read.to_json(true),
+            json!({"plan": [{"id": "p"}], "team": [{"id": "a"}, {"id": "b", "name": "B"}, {"id": "7"}], "x": []})
+        );
+    }
+
+    #[test]
+    fn a_reference_that_is_none_names_its_field() {
+        let error = Memberships::from_json("memberships", json!({"team": [["a"]]})).unwrap_err();
+        assert_eq!(error.field, "memberships.team");
+    }
+
+    #[test]
+    fn unknown_fields_survive() {
+        let value = json!({"id": "g1", "name": "Sales", "floor": 3, "tags": ["x"]});
+        let Record::Entity(record) = Record::from_json(ResourceKind::Group, value.clone()).unwrap() else {
+            panic!("not an entity")
+        };
+        assert_eq!(serde_json::to_value(&record).unwrap(), value);
+    }
+
+    #[test]
+    fn a_record_without_a_name_is_rejected_with_its_id() {
+        let rejected = Record::from_json(ResourceKind::Group, json!({"id": "g1"})).unwrap_err();
+        assert_eq!(rejected.id.as_deref(), Some("g1"));
+        assert_eq!(rejected.field, "name");
+    }
+}

@@ -1,0 +1,77 @@
+//! Resource types: the kinds of records that a target holds.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Slug;
+
+/// What the records of a resource type stand for. The names on the wire are those of the Bridge API.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ResourceKind {
+    /// Groups, teams, roles: what an account is a member of.
+    Group,
+    /// Licences, seats, plans: what an account is assigned.
+    License,
+    /// The accounts themselves.
+    Account,
+}
+
+impl ResourceKind {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Group => "group",
+            Self::License => "license",
+            Self::Account => "account",
+        }
+    }
+}
+
+impl std::fmt::Display for ResourceKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A resource type as it is registered with Iden: `{"slug", "name", "type"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ResourceType {
+    /// Unique within the app; `memberships` and `assignments` refer to it.
+    pub slug: Slug,
+    /// What people read.
+    pub name: String,
+    /// What its records stand for.
+    #[serde(rename = "type")]
+    pub kind: ResourceKind,
+}
+
+impl ResourceType {
+    /// A type whose records are accounts.
+    pub fn account(slug: impl Into<Slug>, name: impl Into<String>) -> Self {
+        Self {
+            slug: slug.into(),
+            name: name.into(),
+            kind: ResourceKind::Account,
+        }
+    }
+
+    /// A type whose records are groups.
+    pub fn group(slug: impl Into<Slug>, name: impl Into<String>) -> Self {
+        Self {
+            slug: slug.into(),
+            name: name.into(),
+            kind: ResourceKind::Group,
+        }
+    }
+
+    /// A type whose records are licences.
+    pub fn license(slug: impl Into<Slug>, name: impl Into<String>) -> Self {
+        Self {
+            slug: slug.into(),
+            name: name.into(),
+            kind: ResourceKind::License,
+        }
+    }
+}

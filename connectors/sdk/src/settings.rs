@@ -1,0 +1,185 @@
+//! Turning a `target` table into a connector's own settings, with errors that name the key.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// What is wrong with an app's `target` table.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{message}", if key.is_empty() { String::new() } else { format!("{key}: ") })]
+pub struct SettingsError {
+    /// The path of the key inside `target`, such as `pool.size`; empty for the table itself.
+    pub key: String,
+    /// What is wrong, and what would be right. Never a value: it may be a secret.
+    pub message: String,
+}
+
+impl SettingsError {
+    /// An error about one key.
+    pub fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            message: message.into(),
+        }
+    }
+}
+
+/// Reads a `target` table as `T`. Unknown keys are errors that suggest the nearest key of `T`'s schema.
+pub(crate) fn parse<T: DeserializeOwned + schemars::JsonSchema>(target: Value) -> Result<T, SettingsError> {
+    let schema = schemars::schema_for!(T);
+    check_keys(&target, schema.as_value(), schema.as_value(), &mut Vec::new())?;
+    serde_path_to_error::deserialize(target).map_err(|error| {
+        let key = error.path().to_string();
+        let key = if key == "." { String::new() } else { key };
+        SettingsError::new(key, without_values(&error.inner().to_string()))
+    })
+}
+
+/// serde's messages quote the value they stumbled over; a target's value may be a secret.
+fn without_values(message: &str) -> String {
+    let Some(rest) = message
+        .strip_prefix("invalid type: ")
+        .or_else(|| message.strip_prefix("invalid value: "))
+    else {
+        return message.to_owned();
+    };
+    match rest.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("must be {expected}"),
+        None => "is not what it should be".to_owned(),
+    }
+}
+
+fn check_keys(
+    value: &Value,
+    schema: &Value,
+    root: &Value,
+    path: &mut Vec<String>,
+) -> Result<(), SettingsError> {
+    let schema = resolve(schema, root);
+    match value {
+        Value::Object(fields) => {
+            let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+                return Ok(());
+            };
+            let open = schema
+                .get("additionalProperties")
+                .is_some_and(|more| *more != Value::Bool(false));
+            for (name, item) in fields {
+                path.push(name.clone());
+                match properties.get(name) {
+                    Some(inner) => check_keys(item, inner, root, path)?,
+                    None if open => {}
+                    None => {
+                        let known = properties.keys().map(String::as_str);
+                        return Err(SettingsError::new(path.join("."), unknown_key(name, known)));
+                    }
+                }
+                path.pop();
+            }
+            Ok(())
+        }
+        Value::Array(items) => {
+            let Some(inner) = schema.get("items") else {
+                return Ok(());
+            };
+            for (index, item) in items.iter().enumerate() {
+                path.push(index.to_string());
+                check_keys(item, inner, root, path)?;
+                path.pop();
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Follows `$ref`, and the one alternative of an optional value that is not `null`.
+fn resolve<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
+    if let Some(pointer) = schema.get("$ref").and_then(Value::as_str) {
+        return root
+            .pointer(pointer.trim_start_matches('#'))
+            .map_or(schema, |found| resolve(found, root));
+    }
+    if let Some(Value::Array(alternatives)) = schema.get("anyOf") {
+        let mut real = alternatives
+            .iter()
+            .filter(|one| one.get("type") != Some(&Value::from("null")));
+        if let (Some(only), None) = (real.next(), real.next()) {
+            return resolve(only, root);
+        }
+    }
+    schema
+}
+
+fn unknown_key<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    match nearest(name, known.clone()) {
+        Some(near) => format!("unknown key; did you mean '{near}'?"),
+        None => format!("unknown key; known are {}", known.collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// The candidate that a name was most likely meant to be, if any is near enough.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_lowercase().replace('-', "_");
+    candidates
+        .into_iter()
+        .map(|candidate| {
+            (
+                strsim::normalized_damerau_levenshtein(&name, &candidate.to_lowercase().replace('-', "_")),
+                candidate,
+            )
+        })
+        .filter(|(similarity, _)| *similarity >= 0.5)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Settings {
+        path: String,
+        pool: Option<Pool>,
+    }
+
+    #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Pool {
+        size: u32,
+    }
+
+    #[test]
+    fn settings_that_fit_are_read() {
+        let settings: Settings = parse(json!({"path": "people", "pool": {"size": 4}})).unwrap();
+        assert_eq!(
+            (settings.path.as_str(), settings.pool.unwrap().size),
+            ("people", 4)
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_suggests_the_nearest() {
+        let error = parse::<Settings>(json!({"pth": "people"})).unwrap_err();
+        assert_eq!(error.to_string(), "pth: unknown key; did you mean 'path'?");
+        let error = parse::<Settings>(json!({"path": "people", "pool": {"sise": 4}})).unwrap_err();
+        assert_eq!(error.to_string(), "pool.sise: unknown key; did you mean 'size'?");
+        let error = parse::<Settings>(json!({"path": "people", "zzz": 4})).unwrap_err();
+        assert_eq!(error.to_string(), "zzz: unknown key; known are path, pool");
+    }
+
+    #[test]
+    fn a_wrong_type_names_the_key_and_not_the_value() {
+        let error = parse::<Settings>(json!({"path": "people", "pool": {"size": "hunter2"}})).unwrap_err();
+        assert_eq!(error.to_string(), "pool.size: must be u32");
+    }
+
+    #[test]
+    fn a_missing_key_is_named() {
+        let error = parse::<Settings>(json!({})).unwrap_err();
+        assert!(error.to_string().contains("missing field `path`"), "{error}");
+    }
+}
