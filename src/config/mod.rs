@@ -1,1 +1,67 @@
-//! To come.
+//! Configuration: what the operator writes, read and checked before anything is started.
+//!
+//! ```text
+//! files, environment ─ sources ─▶ documents ─ layers ─▶ one tree ─ validate ─▶ Config ─ build_connector ─▶ connectors
+//! ```
+//!
+//! Everything after reading is pure: the environment is passed in, nothing is opened, and nothing is spawned. Each
+//! value in the tree knows the file, line and column (or the environment variable) it came from, and each error
+//! says so. All errors are collected, and none holds a value: what stands at the wrong place may be a secret.
+//!
+//! - [`load`] reads [`Sources`] into a [`Config`]; [`parse`] does the same from texts.
+//! - [`Secret`] is a reference to a secret; it is read when it is needed, and never stands in the configuration.
+//! - [`build_connector`] resolves the secrets of an app's `target` and makes its connector.
+//! - [`schema`] describes the whole file for editors, [`show`] shows what the layers amount to.
+//!
+//! # Layers
+//! The defaults, then the files in the order given (those of a folder by name), then the environment. Later wins;
+//! tables merge, lists replace. Two things are replaced as a whole: a reference to a secret, and the schedule of a
+//! sync (`every`, or `cron` with `timezone`), for their keys exclude one another.
+
+mod build;
+mod document;
+mod duration;
+mod environment;
+mod error;
+mod keys;
+mod layers;
+mod load;
+mod log_level;
+mod model;
+mod origin;
+mod pattern;
+mod schedule;
+mod schema;
+mod secret;
+mod section;
+mod show;
+mod sources;
+mod target;
+mod tree;
+mod validate;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+pub use build::build_connector;
+pub use error::{Error, Errors};
+pub use load::{load, parse};
+pub use model::{
+    Admin, App, Bridge, Config, Guard, Log, LogFormat, OnInvalid, Protect, RateLimit, Refs, Runtime, State, Sync,
+    Tasks,
+};
+pub use origin::Origin;
+pub use pattern::Pattern;
+pub use schedule::Schedule;
+pub use schema::schema;
+pub use secret::{Secret, SecretError};
+pub use show::{Shown, show};
+pub use sources::{Document, Sources};
+pub use target::{ResolvedTarget, Target};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The connectors that an app may name, and what makes them.
+pub type Connectors = BTreeMap<String, Arc<dyn bridgehead_sdk::Factory>>;

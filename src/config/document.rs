@@ -1,0 +1,258 @@
+//! The shape of the whole file: what its JSON schema is made from, and with it the list of known keys.
+//!
+//! Nothing is ever read into these types: serde stops at the first error and forgets places. [`validate`](super::validate)
+//! reads the tree instead, and a test holds the two together.
+
+#![expect(dead_code, reason = "only the schema of these types is used")]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use bridgehead_sdk::Action;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+/// The title of the schema of a reference to a secret.
+pub(super) const SECRET: &str = "Reference to a secret";
+/// The title of the schema of a `target`.
+pub(super) const TARGET: &str = "Target";
+
+/// The configuration of bridgehead.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, title = "bridgehead configuration")]
+pub(super) struct Document {
+    /// How to reach Iden.
+    bridge: Bridge,
+    /// What has to survive a restart.
+    state: Option<State>,
+    /// The listener for health, metrics and status; none when absent.
+    admin: Option<Admin>,
+    /// What the daemon writes about itself.
+    log: Option<Log>,
+    /// The daemon as a whole.
+    runtime: Option<Runtime>,
+    /// The apps of this daemon, each under a name of letters, digits, `-`, `_` and `.` that appears in logs and metrics.
+    apps: Option<BTreeMap<String, App>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Bridge {
+    /// The tenant's base URL, to which `/api/v1/bridge/…` is appended. Plain http is for loopback only.
+    #[schemars(extend("examples" = ["https://developer.idenhq.com/org/acme"]))]
+    base_url: String,
+    /// Where the API key is.
+    api_key: Secret,
+    /// How long one request may take.
+    request_timeout: Option<Duration>,
+    /// How fast to send requests, shared by all apps; unlimited when absent.
+    rate_limit: Option<RateLimit>,
+    /// How memberships and assignments refer to groups and licences: `"g1"` or `{"id": "g1"}`.
+    refs: Option<Refs>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Refs {
+    Id,
+    Object,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct State {
+    /// A folder of the daemon's own; created with mode 0700.
+    path: Option<PathBuf>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Admin {
+    /// Address and port of /healthz, /readyz, /metrics and /status.
+    #[schemars(extend("examples" = ["127.0.0.1:9464"]))]
+    listen: String,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Log {
+    /// Text for people, JSON for collectors.
+    format: Option<LogFormat>,
+    /// A level, or levels by module.
+    #[schemars(extend("examples" = ["info", "info,bridgehead=debug"]))]
+    level: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Runtime {
+    /// How long work that is under way may go on after SIGTERM.
+    shutdown_grace: Option<Duration>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct App {
+    /// The app's UUID in Iden.
+    #[schemars(extend("format" = "uuid"))]
+    app_id: String,
+    /// Which connector speaks to the target.
+    connector: String,
+    /// Whether to register the connector's resource types with Iden.
+    register_resource_types: Option<bool>,
+    /// Provisioning tasks.
+    tasks: Option<Tasks>,
+    /// Full syncs.
+    sync: Option<Sync>,
+    /// What tasks must not touch.
+    protect: Option<Protect>,
+    /// The connector's own settings.
+    target: Option<Target>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Tasks {
+    /// Whether to execute tasks at all.
+    enabled: Option<bool>,
+    /// How often to ask for tasks while there are none. At least 100ms.
+    poll_interval: Option<Duration>,
+    /// How many tasks may run at once.
+    #[schemars(range(min = 1, max = 1024))]
+    concurrency: Option<u64>,
+    /// How long one attempt may take; at most `give_up_after`.
+    timeout: Option<Duration>,
+    /// How long all attempts at one task may take together.
+    give_up_after: Option<Duration>,
+    /// How long an unreachable target holds its tasks.
+    hold_for: Option<Duration>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Sync {
+    /// Whether to sync on schedule.
+    enabled: Option<bool>,
+    /// The time between the starts of two syncs; or say `cron`.
+    every: Option<Duration>,
+    /// Five fields: minute, hour, day of the month, month, day of the week; or say `every`.
+    #[schemars(extend("examples" = ["0 3 * * *"]))]
+    cron: Option<String>,
+    /// The time zone of `cron`, UTC when absent.
+    #[schemars(extend("examples" = ["Europe/Paris"]))]
+    timezone: Option<String>,
+    /// Whether to sync when the daemon starts.
+    on_start: Option<bool>,
+    /// How many pages may be sent at once.
+    #[schemars(range(min = 1, max = 1024))]
+    push_concurrency: Option<u64>,
+    /// What records that break a rule lead to.
+    on_invalid: Option<OnInvalid>,
+    /// When completing would remove too much.
+    guard: Option<Guard>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum OnInvalid {
+    /// Push the good ones, then abandon: nothing is removed.
+    Abandon,
+    /// Leave them out: they are removed as if they were not in the target.
+    Skip,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Guard {
+    /// More removals of one type than this hold the sync.
+    max_removals: Option<u64>,
+    /// A larger part of one type than this, in percent, holds the sync.
+    #[schemars(range(min = 0, max = 100))]
+    max_removal_percent: Option<f64>,
+    /// Types with fewer records than this are exempt.
+    min_records: Option<u64>,
+    /// Removals are also added up over this time.
+    window: Option<Duration>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Protect {
+    /// Accounts that no task may touch, by id, user name or e-mail; `*` stands for anything.
+    accounts: Option<Vec<String>>,
+    /// The actions that tasks may ask for; all when absent.
+    actions: Option<Vec<Action>>,
+}
+
+/// How fast to send requests.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct RateLimit {
+    /// How many in the long run.
+    #[schemars(range(min = 0.0001, max = 100_000))]
+    per_second: f64,
+    /// How many at once after a pause.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    burst: u32,
+}
+
+/// `{ env = "NAME" }`, `{ file = "path" }` or `{ credential = "name" }`.
+pub(super) struct Secret;
+
+impl JsonSchema for Secret {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let one = |name: &str, description: &str| {
+            serde_json::json!({
+                "type": "object",
+                "properties": { name: { "type": "string", "minLength": 1, "description": description } },
+                "required": [name],
+                "additionalProperties": false,
+            })
+        };
+        json_schema!({
+            "title": SECRET,
+            "description": "Secrets are never plain text.",
+            "oneOf": [
+                one("env", "An environment variable."),
+                one("file", "A file; a relative path starts at the folder of the configuration file."),
+                one("credential", "A credential that systemd passes (LoadCredential=)."),
+            ],
+        })
+    }
+}
+
+/// A table that the connector knows; its schema is filled in by name.
+struct Target;
+
+impl JsonSchema for Target {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Target".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let rate_limit = generator.subschema_for::<RateLimit>();
+        json_schema!({ "title": TARGET, "type": "object", "properties": { "rate_limit": rate_limit } })
+    }
+}
+
+struct Duration;
+
+impl JsonSchema for Duration {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "examples": ["30s", "15m", "1h 30m"] })
+    }
+}

@@ -1,0 +1,164 @@
+//! The environment as a layer: `BRIDGEHEAD__BRIDGE__BASE_URL` is `bridge.base_url`.
+//!
+//! Names match known keys without regard to case, and apps that the files define with `-` and `_` the same. A value
+//! is read as TOML if it is TOML (`8`, `true`, `["a"]`, `"8"`), else it is the text itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Connectors;
+use super::error::Problems;
+use super::keys::{Keys, Kind, unknown};
+use super::layers::merge;
+use super::origin::Origin;
+use super::tree::{Entry, Node, Table, Value, join};
+
+const PREFIX: &str = "BRIDGEHEAD__";
+const SEPARATOR: &str = "__";
+/// Far deeper than any key; keeps a strange variable from exhausting the stack.
+const DEEPEST: usize = 32;
+
+/// Lays the variables over the tree. One that names no key is reported and left out.
+pub(super) fn overlay(
+    tree: &mut Node,
+    variables: &BTreeMap<String, String>,
+    connectors: &Connectors,
+    keys: Keys<'_>,
+    problems: &Problems,
+) {
+    for (variable, text) in variables {
+        let Some(name) = variable.strip_prefix(PREFIX) else {
+            continue;
+        };
+        let variable: Arc<str> = variable.as_str().into();
+        let origin = Origin::Environment {
+            variable: variable.clone(),
+        };
+        let segments: Vec<&str> = name.split(SEPARATOR).collect();
+        match path(tree, &segments, connectors, keys) {
+            Ok(path) => {
+                let mut node = Node::from_variable(&variable, text);
+                if path.len() > 1 && secret_kind(&path) && !matches!(node.value, Value::String(_)) {
+                    // The name of a variable, file or credential is a text, whatever it looks like.
+                    node.value = Value::String(text.clone());
+                }
+                merge(tree, nest(path, node, &origin), &mut Vec::new());
+            }
+            Err((key, problem)) => {
+                problems.report(&origin, key, problem);
+            }
+        }
+    }
+}
+
+fn secret_kind(path: &[String]) -> bool {
+    path.iter().map(String::as_str).eq(["bridge", "api_key", path.last().map_or("", String::as_str)])
+}
+
+fn nest(path: Vec<String>, node: Node, origin: &Origin) -> Node {
+    path.into_iter().rev().fold(node, |node, name| Node {
+        origin: origin.clone(),
+        value: Value::Table(Table::from([(
+            name,
+            Entry {
+                key_origin: origin.clone(),
+                node,
+            },
+        )])),
+    })
+}
+
+/// The path of the key that a variable means, in the spelling of the files; or the path as far as it makes sense and
+/// what is wrong with it.
+fn path(
+    tree: &Node,
+    segments: &[&str],
+    connectors: &Connectors,
+    mut keys: Keys<'_>,
+) -> Result<Vec<String>, (String, String)> {
+    let mut path: Vec<String> = Vec::new();
+    if segments.len() > DEEPEST {
+        return Err((shown(&path, "…"), "no key lies that deep".to_owned()));
+    }
+    let mut node = Some(tree);
+    for (index, segment) in segments.iter().enumerate() {
+        let name = match keys.kind() {
+            _ if segment.is_empty() => Err("a level of the name is empty".to_owned()),
+            Kind::Table | Kind::Secret => known(keys, segment),
+            Kind::Map => app(node, segment),
+            Kind::Leaf => Err("the key above it is a value, and has no keys of its own".to_owned()),
+            Kind::Free => {
+                let connector = path.get(1).and_then(|app| tree.get("apps")?.get(app)?.get("connector"));
+                let factory = connector.and_then(Node::as_str).and_then(|name| connectors.get(name));
+                let schema = factory.map(|factory| factory.schema());
+                path.extend(settings(node, [Some(keys), schema.as_ref().map(Keys::of)], &segments[index..]));
+                return Ok(path);
+            }
+        };
+        let name = name.map_err(|problem| (shown(&path, segment), problem))?;
+        node = node.and_then(|node| node.get(&name));
+        let Some(below) = keys.child(&name) else {
+            path.push(name);
+            // Only the kinds of a secret have nothing below that the schema could tell.
+            return match segments.get(index + 1) {
+                None => Ok(path),
+                Some(next) => Err((shown(&path, next), "the key above it is a value, and has no keys of its own".to_owned())),
+            };
+        };
+        keys = below;
+        path.push(name);
+    }
+    Ok(path)
+}
+
+fn shown(path: &[String], segment: &str) -> String {
+    let above = path.iter().fold(String::new(), |shown, name| join(&shown, name));
+    join(&above, &segment.to_lowercase())
+}
+
+fn known(keys: Keys<'_>, segment: &str) -> Result<String, String> {
+    let names = keys.names();
+    match names.iter().find(|name| name.eq_ignore_ascii_case(segment)) {
+        Some(name) => Ok((*name).to_owned()),
+        None => Err(unknown("key", &segment.to_lowercase(), &names)),
+    }
+}
+
+/// The rest of a path, from `target` on. What neither the files nor the connector know is in lower case; the
+/// connector will say what it thinks of it.
+fn settings(mut node: Option<&Node>, mut keys: [Option<Keys<'_>>; 2], segments: &[&str]) -> Vec<String> {
+    let mut path = Vec::new();
+    for segment in segments {
+        let written = node.and_then(Node::as_table).into_iter().flat_map(|table| table.keys().map(String::as_str));
+        let known = keys.iter().flatten().flat_map(|keys| keys.names());
+        let name = written.chain(known).find(|name| alike(name, segment));
+        let name = name.map_or_else(|| segment.to_lowercase(), str::to_owned);
+        node = node.and_then(|node| node.get(&name));
+        keys = keys.map(|keys| keys.and_then(|keys| keys.child(&name)));
+        path.push(name);
+    }
+    path
+}
+
+fn alike(one: &str, other: &str) -> bool {
+    let plain = |name: &str| name.to_lowercase().replace('-', "_");
+    plain(one) == plain(other)
+}
+
+/// The app of the files that a variable means.
+fn app(apps: Option<&Node>, segment: &str) -> Result<String, String> {
+    let apps: Vec<&str> = apps
+        .and_then(Node::as_table)
+        .into_iter()
+        .flat_map(|table| table.keys().map(String::as_str))
+        .collect();
+    let mut found = apps.iter().filter(|name| alike(name, segment));
+    match (found.next(), found.next()) {
+        (Some(name), None) => Ok((*name).to_owned()),
+        (Some(one), Some(other)) => Err(format!("may mean '{one}' or '{other}'; set the key in a file instead")),
+        (None, _) => Err(format!(
+            "{}; an app has to be defined in a file first",
+            unknown("app", segment, &apps).trim_end_matches('?')
+        )),
+    }
+}

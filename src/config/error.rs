@@ -1,0 +1,167 @@
+//! What can be wrong with a configuration, each error one line.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+
+use super::Origin;
+
+/// One thing that is wrong with the configuration. All are for the operator to put right, and none holds a value.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No path was given at all. Whoever calls [`load`](super::load) has to name a file or a folder.
+    #[error("no configuration was named; say where it is with --config PATH")]
+    NoSources,
+    /// The operator has to create the file or folder, or name another.
+    #[error("{path}: no such file or folder; create it, or say where the configuration is with --config PATH")]
+    NotFound {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// The operator has to put a file into the folder, or name another.
+    #[error("{path}: the folder holds no *.toml file; put the configuration there, or name another with --config PATH")]
+    EmptyFolder {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// The operator has to make the file readable for the daemon's user.
+    #[error("{path}: cannot be read: {problem}")]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why, and what to do.
+        problem: String,
+    },
+    /// The operator has to correct the syntax.
+    #[error("{at}: not valid TOML: {problem}")]
+    Syntax {
+        /// Where the parser stumbled.
+        at: Origin,
+        /// The parser's own short words; never the line, which may hold a secret.
+        problem: String,
+    },
+    /// The operator has to correct a key or its value.
+    #[error("{at}: {key}: {problem}")]
+    Key {
+        /// Where it stands.
+        at: Origin,
+        /// The path of the key, such as `apps.acme-hr.tasks.poll_interval`.
+        key: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// The operator has to configure an app.
+    #[error(
+        "no app is configured: add a table [apps.NAME] with app_id, connector and target; \
+         `bridgehead apps list` shows the apps of the key"
+    )]
+    NoApps,
+}
+
+impl Error {
+    /// Where the error stands, if it stands in a file or variable.
+    pub fn origin(&self) -> Option<&Origin> {
+        match self {
+            Self::Syntax { at, .. } | Self::Key { at, .. } => Some(at),
+            _ => None,
+        }
+    }
+
+    /// The path of the key that is wrong, if it is about one.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Key { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+}
+
+/// Everything that is wrong with the configuration; one line each, in the order of the files.
+#[derive(Debug)]
+pub struct Errors(Vec<Error>);
+
+impl Errors {
+    /// `Ok` with the value if there is no error.
+    pub(super) fn unless_empty(errors: Vec<Error>) -> Result<(), Self> {
+        if errors.is_empty() { Ok(()) } else { Err(Self(errors)) }
+    }
+
+    /// Sorted by file in the order of reading, then by place; what stands in variables comes last.
+    pub(super) fn sorted(mut errors: Vec<Error>, files: &[PathBuf]) -> Self {
+        errors.sort_by_key(|error| match error.origin() {
+            Some(Origin::File { path, line, column }) => {
+                let file = files.iter().position(|file| **file == **path);
+                (file.unwrap_or(files.len()), *line, *column)
+            }
+            None => (0, 0, 0),
+            Some(_) => (usize::MAX, 0, 0),
+        });
+        Self(errors)
+    }
+
+    /// The errors, at least one.
+    pub fn iter(&self) -> std::slice::Iter<'_, Error> {
+        self.0.iter()
+    }
+}
+
+impl From<Error> for Errors {
+    fn from(error: Error) -> Self {
+        Self(vec![error])
+    }
+}
+
+impl IntoIterator for Errors {
+    type Item = Error;
+    type IntoIter = std::vec::IntoIter<Error>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Errors {
+    type Item = &'a Error;
+    type IntoIter = std::slice::Iter<'a, Error>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl std::fmt::Display for Errors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Errors {}
+
+/// A problem that is in [`Problems`] already: whoever meets it goes on without the value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reported;
+
+/// Collects what is wrong while the tree is read.
+#[derive(Debug, Default)]
+pub(super) struct Problems(RefCell<Vec<Error>>);
+
+impl Problems {
+    pub(super) fn report(&self, at: &Origin, key: impl Into<String>, problem: impl Into<String>) -> Reported {
+        self.0.borrow_mut().push(Error::Key {
+            at: at.clone(),
+            key: key.into(),
+            problem: problem.into(),
+        });
+        Reported
+    }
+
+    pub(super) fn into_inner(self) -> Vec<Error> {
+        self.0.into_inner()
+    }
+}

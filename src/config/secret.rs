@@ -1,0 +1,206 @@
+//! References to secrets, and reading what they refer to.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+use super::tree::{Node, Value};
+use super::values;
+
+/// The keys of a reference.
+pub(super) const KINDS: [&str; 3] = ["env", "file", "credential"];
+/// How to write a secret.
+pub(super) const PLAIN_TEXT: &str = "a secret must not stand here in plain text; write { env = \"NAME\" }, \
+    { file = \"path\" } or { credential = \"name\" }";
+/// Where systemd puts credentials.
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+/// Keys, passwords and certificates are far smaller.
+const LONGEST: u64 = 64 * 1024;
+
+/// Where a secret is. Holds the place only, and may be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Secret {
+    /// `{ env = "NAME" }`
+    Env {
+        /// The variable.
+        name: String,
+    },
+    /// `{ file = "path" }`
+    File {
+        /// The file; absolute.
+        path: PathBuf,
+    },
+    /// `{ credential = "name" }`: a file in `$CREDENTIALS_DIRECTORY`.
+    Credential {
+        /// The name that the unit gives it.
+        name: String,
+    },
+}
+
+/// A secret cannot be had. Never holds any of it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretError {
+    /// The operator has to set the variable for the daemon.
+    #[error("the environment variable {name} is not set; set it, or say elsewhere where the secret is")]
+    NoVariable {
+        /// The variable.
+        name: String,
+    },
+    /// The operator has to pass the credential, or use another kind of reference.
+    #[error(
+        "the credential '{name}' cannot be had: CREDENTIALS_DIRECTORY is not set; under systemd add \
+         `LoadCredential={name}:/path/to/file` to the unit, elsewhere write {{ file = \"/path/to/file\" }}"
+    )]
+    NoCredentials {
+        /// The credential.
+        name: String,
+    },
+    /// The operator has to add the credential to the unit, or correct its name.
+    #[error(
+        "the credential '{name}' was not passed to the daemon; add `LoadCredential={name}:/path/to/file` to the unit"
+    )]
+    NoSuchCredential {
+        /// The credential.
+        name: String,
+    },
+    /// The operator has to create the file, or make it readable for the daemon's user alone.
+    #[error("{path} cannot be read: {cause}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        cause: std::io::Error,
+    },
+    /// The operator has to put the secret there.
+    #[error("{place} is empty; put the secret there")]
+    Empty {
+        /// The variable, file or credential.
+        place: Secret,
+    },
+    /// The operator has named something that is no secret: binary, or too long.
+    #[error("{place} is no secret: it must be UTF-8 text of at most 64 KiB")]
+    NotText {
+        /// The variable, file or credential.
+        place: Secret,
+    },
+}
+
+impl Secret {
+    /// Reads the secret. One newline at its end is dropped, for editors leave one.
+    pub fn read(&self, environment: &BTreeMap<String, String>) -> Result<SecretString, SecretError> {
+        let text = match self {
+            Self::Env { name } => {
+                let found = environment.get(name).cloned();
+                Zeroizing::new(found.ok_or_else(|| SecretError::NoVariable { name: name.clone() })?)
+            }
+            Self::File { path } => self.read_file(path)?,
+            Self::Credential { name } => {
+                let Some(path) = credential(name, environment) else {
+                    return Err(SecretError::NoCredentials { name: name.clone() });
+                };
+                match self.read_file(&path) {
+                    Err(SecretError::Unreadable { cause, .. }) if cause.kind() == std::io::ErrorKind::NotFound => {
+                        return Err(SecretError::NoSuchCredential { name: name.clone() });
+                    }
+                    other => other?,
+                }
+            }
+        };
+        let secret = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+        if secret.trim().is_empty() {
+            return Err(SecretError::Empty { place: self.clone() });
+        }
+        Ok(SecretString::from(secret))
+    }
+
+    /// What is careless about the place of the secret, for the log: a file that every user of the machine can read.
+    pub fn warning(&self, environment: &BTreeMap<String, String>) -> Option<String> {
+        let path = match self {
+            Self::Env { .. } => return None,
+            Self::File { path } => path.clone(),
+            Self::Credential { name } => credential(name, environment)?,
+        };
+        let mode = mode(&path)?;
+        (mode & 0o004 != 0).then(|| {
+            let path = path.display();
+            format!("{path} holds a secret, and every user of this machine can read it (mode {mode:03o}); run `chmod 600 {path}`")
+        })
+    }
+
+    fn read_file(&self, path: &Path) -> Result<Zeroizing<String>, SecretError> {
+        let unreadable = |cause| SecretError::Unreadable {
+            path: path.to_path_buf(),
+            cause,
+        };
+        let mut bytes = Zeroizing::new(Vec::new());
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        let text = std::str::from_utf8(&bytes).ok().filter(|text| text.len() as u64 <= LONGEST);
+        text.map(|text| Zeroizing::new(text.to_owned())).ok_or_else(|| SecretError::NotText { place: self.clone() })
+    }
+
+    /// Reads a reference; where something else stands, says how to write one.
+    pub(super) fn from_node(node: &Node) -> Result<Self, String> {
+        let table = match &node.value {
+            Value::Table(table) => table,
+            _ => return Err(PLAIN_TEXT.to_owned()),
+        };
+        let mut entries = table.iter();
+        let (Some((kind, entry)), None) = (entries.next(), entries.next()) else {
+            return Err("must have exactly one key: env, file or credential".to_owned());
+        };
+        let value = &entry.node;
+        match kind.as_str() {
+            "env" => {
+                let name = values::text(value, "IDEN_API_KEY")?.to_owned();
+                // Strict, for errors name the variable: the secret itself, written here by mistake, mostly ends here.
+                let plain = |character: char| character.is_ascii_alphanumeric() || character == '_';
+                if !name.chars().all(plain) || name.starts_with(|first: char| first.is_ascii_digit()) {
+                    return Err("env must be the name of a variable (letters, digits and '_'), such as \
+                        \"IDEN_API_KEY\""
+                        .to_owned());
+                }
+                Ok(Self::Env { name })
+            }
+            "file" => values::path(value, "/etc/bridgehead/key").map(|path| Self::File { path }),
+            "credential" => {
+                let name = values::text(value, "iden-key")?.to_owned();
+                if name.contains(['/', '\0']) || name == "." || name == ".." {
+                    return Err("credential must be a plain name, such as \"iden-key\"; for a path write file".to_owned());
+                }
+                Ok(Self::Credential { name })
+            }
+            other => Err(super::keys::unknown("key", other, &KINDS)),
+        }
+    }
+}
+
+impl std::fmt::Display for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Env { name } => write!(f, "the environment variable {name}"),
+            Self::File { path } => write!(f, "{}", path.display()),
+            Self::Credential { name } => write!(f, "the credential '{name}'"),
+        }
+    }
+}
+
+fn credential(name: &str, environment: &BTreeMap<String, String>) -> Option<PathBuf> {
+    let folder = environment.get(CREDENTIALS_DIRECTORY).filter(|folder| !folder.is_empty())?;
+    Some(Path::new(folder).join(name))
+}
+
+#[cfg(unix)]
+fn mode(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt;
+    Some(std::fs::metadata(path).ok()?.permissions().mode() & 0o777)
+}
+
+#[cfg(not(unix))]
+fn mode(_: &Path) -> Option<u32> {
+    None
+}

@@ -1,0 +1,163 @@
+//! What the layers amount to, for `bridgehead config show`.
+
+use std::collections::BTreeMap;
+
+use bridgehead_sdk::{REDACTED, is_secret_name};
+use serde_json::{Map, Value as Json};
+
+use super::error::Problems;
+use super::keys::{Keys, Kind};
+use super::origin::Origin;
+use super::target::holds_password;
+use super::tree::{Node, Table, Value, join, quoted};
+use super::{Connectors, Errors, Secret, Sources, layers, schema};
+
+/// The configuration as files, environment and defaults add up to it. References to secrets stand as they are
+/// written; whatever may be a secret in plain text is [`REDACTED`].
+pub struct Shown {
+    tree: Node,
+}
+
+/// Layers the sources and shows the result.
+///
+/// Rules are not checked: a configuration that [`load`](super::load) refuses can be looked at all the same.
+pub fn show(sources: &Sources, connectors: &Connectors) -> Result<Shown, Errors> {
+    let problems = Problems::default();
+    let known = schema::document();
+    let keys = Keys::of(&known);
+    let mut tree = layers::stack(&sources.read()?, &sources.environment, connectors, keys, &problems)?;
+    layers::fill_defaults(&mut tree)?;
+    Errors::unless_empty(problems.into_inner())?;
+    Ok(Shown {
+        tree: redact(&tree, Some(keys), false),
+    })
+}
+
+impl Shown {
+    /// As TOML; with a comment behind each key that says where it comes from, if wanted.
+    pub fn to_toml(&self, origins: bool) -> String {
+        let mut text = String::new();
+        if let Some(table) = self.tree.as_table() {
+            write_table(&mut text, table, "", origins);
+        }
+        text
+    }
+
+    /// As JSON.
+    pub fn to_json(&self) -> Json {
+        json(&self.tree)
+    }
+
+    /// Where each key comes from, by its path, such as `bridge.base_url`.
+    pub fn origins(&self) -> BTreeMap<String, Origin> {
+        let mut origins = BTreeMap::new();
+        collect_origins(&self.tree, "", &mut origins);
+        origins
+    }
+}
+
+impl std::fmt::Debug for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.to_toml(true))
+    }
+}
+
+/// A copy in which nothing is left that may be a secret. `keys` is what is known of the place, and `secret` whether a
+/// name above speaks of one.
+fn redact(node: &Node, keys: Option<Keys<'_>>, secret: bool) -> Node {
+    let kind = keys.map(Keys::kind);
+    if node.is_secret_reference() && Secret::from_node(node).is_ok() && matches!(kind, None | Some(Kind::Secret)) {
+        return node.clone();
+    }
+    let secret = secret || kind == Some(Kind::Secret);
+    let value = match &node.value {
+        Value::Table(table) => {
+            let mut redacted = table.clone();
+            for (name, entry) in &mut redacted {
+                let below = keys.and_then(|keys| keys.child(name));
+                // Nobody knows what stands under a key that is not known: perhaps `api_kee`.
+                let unknown = below.is_none() && matches!(kind, Some(Kind::Table | Kind::Leaf | Kind::Secret));
+                entry.node = redact(&entry.node, below, secret || unknown || is_secret_name(name));
+            }
+            Value::Table(redacted)
+        }
+        Value::Array(items) => Value::Array(items.iter().map(|item| redact(item, None, secret)).collect()),
+        Value::Boolean(truth) => Value::Boolean(*truth),
+        _ if secret => Value::String(REDACTED.to_owned()),
+        Value::String(text) if holds_password(text) => Value::String(REDACTED.to_owned()),
+        value => value.clone(),
+    };
+    Node {
+        origin: node.origin.clone(),
+        value,
+    }
+}
+
+fn json(node: &Node) -> Json {
+    match &node.value {
+        Value::Table(table) => {
+            let fields = table.iter().map(|(name, entry)| (name.clone(), json(&entry.node)));
+            Json::Object(fields.collect::<Map<_, _>>())
+        }
+        Value::Array(items) => items.iter().map(json).collect(),
+        Value::String(text) | Value::Datetime(text) => text.as_str().into(),
+        Value::Integer(number) => (*number).into(),
+        Value::Float(number) => (*number).into(),
+        Value::Boolean(truth) => (*truth).into(),
+    }
+}
+
+fn collect_origins(node: &Node, path: &str, origins: &mut BTreeMap<String, Origin>) {
+    match node.as_table() {
+        Some(table) if !node.is_secret_reference() => {
+            for (name, entry) in table {
+                collect_origins(&entry.node, &join(path, name), origins);
+            }
+        }
+        _ => {
+            origins.insert(path.to_owned(), node.origin.clone());
+        }
+    }
+}
+
+/// Whether a table is short enough to stand on one line: only values in it, as in `guard` and in references.
+fn is_inline(name: &str, node: &Node) -> bool {
+    node.is_secret_reference() || matches!(name, "guard" | "rate_limit")
+}
+
+fn write_table(text: &mut String, table: &Table, path: &str, origins: bool) {
+    let (lines, tables): (Vec<_>, Vec<_>) =
+        table.iter().partition(|(name, entry)| entry.node.as_table().is_none() || is_inline(name, &entry.node));
+    if !path.is_empty() && (!lines.is_empty() || tables.is_empty()) {
+        let gap = if text.is_empty() { "" } else { "\n" };
+        text.push_str(&format!("{gap}[{path}]\n"));
+    }
+    for (name, entry) in lines {
+        text.push_str(&format!("{} = {}", quoted(name), inline(&entry.node)));
+        if origins {
+            text.push_str(&format!("  # {}", entry.node.origin).replace(['\n', '\r'], " "));
+        }
+        text.push('\n');
+    }
+    for (name, entry) in tables {
+        if let Some(table) = entry.node.as_table() {
+            write_table(text, table, &join(path, name), origins);
+        }
+    }
+}
+
+fn inline(node: &Node) -> String {
+    match &node.value {
+        Value::Table(table) => {
+            let fields: Vec<String> =
+                table.iter().map(|(name, entry)| format!("{} = {}", quoted(name), inline(&entry.node))).collect();
+            format!("{{ {} }}", fields.join(", "))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
+        Value::String(text) => toml::Value::from(text.as_str()).to_string(),
+        Value::Datetime(text) => text.clone(),
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => toml::Value::from(*number).to_string(),
+        Value::Boolean(truth) => truth.to_string(),
+    }
+}

@@ -1,0 +1,249 @@
+//! An app's `target`: settings that only its connector understands, with references to secrets in them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bridgehead_sdk::is_secret_name;
+use secrecy::ExposeSecret;
+use serde_json::{Map, Value as Json};
+use url::Url;
+
+use super::error::Problems;
+use super::origin::Origin;
+use super::secret::PLAIN_TEXT;
+use super::tree::{Node, Value, join};
+use super::{RateLimit, Secret, SecretError};
+
+/// The key of a target that is the runtime's, not the connector's.
+pub(super) const RATE_LIMIT: &str = "rate_limit";
+
+/// An app's `target`. Secrets in it are references until [`resolve`](Self::resolve) reads them.
+#[derive(Clone)]
+pub struct Target {
+    /// The folder of the file that defines it, where relative paths start; absolute. If several files add to it, the
+    /// first one's.
+    pub base: PathBuf,
+    /// How fast to send requests to the target; `None` for unlimited.
+    pub rate_limit: Option<RateLimit>,
+    /// The table without `rate_limit`.
+    settings: Node,
+    /// Where it stands, such as `apps.acme-hr.target`.
+    path: String,
+    environment: Arc<BTreeMap<String, String>>,
+}
+
+/// A target's settings with the secrets in their places. Handle with care, and not for long.
+pub struct ResolvedTarget {
+    /// What the connector is given.
+    pub settings: Map<String, Json>,
+    /// The secrets in it, to be looked for in whatever leaves the daemon.
+    pub secrets: Vec<String>,
+}
+
+/// A reference that could not be read, and where it stands.
+pub(super) struct Unresolved {
+    pub(super) at: Origin,
+    pub(super) key: String,
+    pub(super) error: SecretError,
+}
+
+impl Target {
+    /// `settings` is a table that [`check`] has found in order.
+    pub(super) fn new(
+        path: String,
+        mut settings: Node,
+        base: PathBuf,
+        rate_limit: Option<RateLimit>,
+        environment: Arc<BTreeMap<String, String>>,
+    ) -> Self {
+        if let Some(table) = settings.as_table_mut() {
+            table.remove(RATE_LIMIT);
+        }
+        Self {
+            base,
+            rate_limit,
+            settings,
+            path,
+            environment,
+        }
+    }
+
+    /// Reads the secrets, and puts them in place of the references. Nothing is kept: a secret that was changed
+    /// meanwhile is read anew.
+    pub fn resolve(&self) -> Result<ResolvedTarget, SecretError> {
+        self.resolve_in_place().map_err(|unresolved| unresolved.error)
+    }
+
+    pub(super) fn resolve_in_place(&self) -> Result<ResolvedTarget, Box<Unresolved>> {
+        let mut resolved = ResolvedTarget {
+            settings: Map::new(),
+            secrets: Vec::new(),
+        };
+        for (name, entry) in self.settings.as_table().into_iter().flatten() {
+            let value = self.value(&entry.node, &join(&self.path, name), &mut resolved.secrets)?;
+            resolved.settings.insert(name.clone(), value);
+        }
+        Ok(resolved)
+    }
+
+    fn value(&self, node: &Node, path: &str, secrets: &mut Vec<String>) -> Result<Json, Box<Unresolved>> {
+        if node.is_secret_reference()
+            && let Ok(secret) = Secret::from_node(node)
+        {
+            let secret = secret.read(&self.environment).map_err(|error| {
+                Box::new(Unresolved {
+                    at: node.origin.clone(),
+                    key: path.to_owned(),
+                    error,
+                })
+            })?;
+            secrets.push(secret.expose_secret().to_owned());
+            return Ok(secret.expose_secret().into());
+        }
+        Ok(match &node.value {
+            Value::String(text) | Value::Datetime(text) => text.as_str().into(),
+            Value::Integer(number) => (*number).into(),
+            Value::Float(number) => (*number).into(),
+            Value::Boolean(truth) => (*truth).into(),
+            Value::Array(items) => {
+                let mut values = Vec::with_capacity(items.len());
+                for (index, item) in items.iter().enumerate() {
+                    values.push(self.value(item, &format!("{path}[{index}]"), secrets)?);
+                }
+                Json::Array(values)
+            }
+            Value::Table(table) => {
+                let mut fields = Map::new();
+                for (name, entry) in table {
+                    fields.insert(name.clone(), self.value(&entry.node, &join(path, name), secrets)?);
+                }
+                Json::Object(fields)
+            }
+        })
+    }
+
+    /// What is careless about the places of its secrets.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        each_reference(&self.settings, &mut |node| {
+            if let Ok(secret) = Secret::from_node(node) {
+                warnings.extend(secret.warning(&self.environment));
+            }
+        });
+        warnings
+    }
+
+    /// Where a key that the connector complains about stands; as near as there is something.
+    pub(super) fn locate(&self, key: &str) -> (Origin, String) {
+        let full = match key {
+            "" => self.path.clone(),
+            key => format!("{}.{key}", self.path),
+        };
+        (locate(&self.settings, key).clone(), full)
+    }
+}
+
+fn locate<'a>(node: &'a Node, key: &str) -> &'a Origin {
+    let key = key.strip_prefix('.').unwrap_or(key);
+    match &node.value {
+        Value::Table(table) => {
+            // Names may hold dots themselves: the longest name that fits is meant.
+            let named = table.iter().filter_map(|(name, entry)| {
+                let rest = key.strip_prefix(name.as_str())?;
+                (rest.is_empty() || rest.starts_with(['.', '['])).then_some((name.len(), entry, rest))
+            });
+            match named.max_by_key(|(length, ..)| *length) {
+                // The key itself, if it is the last: that is what is unknown, or has the wrong value.
+                Some((_, entry, "")) if entry.node.as_table().is_some() => &entry.key_origin,
+                Some((_, entry, rest)) => locate(&entry.node, rest),
+                None => &node.origin,
+            }
+        }
+        Value::Array(items) => {
+            let inner = key.strip_prefix('[').unwrap_or(key);
+            let digits = inner.find(|character: char| !character.is_ascii_digit()).unwrap_or(inner.len());
+            let (index, rest) = inner.split_at(digits);
+            let item = index.parse().ok().and_then(|index: usize| items.get(index));
+            item.map_or(&node.origin, |item| locate(item, rest.strip_prefix(']').unwrap_or(rest)))
+        }
+        _ => &node.origin,
+    }
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let keys: Vec<_> = self.settings.as_table().into_iter().flat_map(|table| table.keys()).collect();
+        f.debug_struct("Target")
+            .field("base", &self.base)
+            .field("rate_limit", &self.rate_limit)
+            .field("settings", &keys)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for ResolvedTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResolvedTarget")
+            .field("settings", &self.settings.keys().collect::<Vec<_>>())
+            .field("secrets", &self.secrets.len())
+            .finish()
+    }
+}
+
+fn each_reference(node: &Node, visit: &mut dyn FnMut(&Node)) {
+    match &node.value {
+        Value::Table(table) => {
+            for entry in table.values() {
+                if entry.node.is_secret_reference() {
+                    visit(&entry.node);
+                } else {
+                    each_reference(&entry.node, visit);
+                }
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                if item.is_secret_reference() {
+                    visit(item);
+                } else {
+                    each_reference(item, visit);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Reports references that are malformed, and secrets in plain text. `path` is that of `node`, which is a table.
+pub(super) fn check(node: &Node, path: &str, problems: &Problems) {
+    for (name, entry) in node.as_table().into_iter().flatten() {
+        check_value(&entry.node, &join(path, name), is_secret_name(name), problems);
+    }
+}
+
+fn check_value(node: &Node, path: &str, secret: bool, problems: &Problems) {
+    if node.is_secret_reference() {
+        if let Err(problem) = Secret::from_node(node) {
+            problems.report(&node.origin, path, problem);
+        }
+        return;
+    }
+    match &node.value {
+        Value::String(text) if secret || holds_password(text) => {
+            problems.report(&node.origin, path, PLAIN_TEXT);
+        }
+        Value::Table(_) => check(node, path, problems),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                check_value(item, &format!("{path}[{index}]"), secret, problems);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether a text is a URL with a password in it, such as that of a database.
+pub(super) fn holds_password(text: &str) -> bool {
+    text.contains("://") && Url::parse(text).is_ok_and(|url| url.password().is_some_and(|password| !password.is_empty()))
+}

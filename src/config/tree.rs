@@ -1,0 +1,213 @@
+//! The configuration as a tree whose every value knows where it comes from.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::Error;
+use super::origin::{Origin, Positions};
+
+/// A value, and where it comes from.
+///
+/// There is no `Debug` that shows values: until the tree is checked, any of them may be a secret.
+#[derive(Clone, PartialEq)]
+pub(super) struct Node {
+    pub(super) origin: Origin,
+    pub(super) value: Value,
+}
+
+#[derive(Clone, PartialEq)]
+pub(super) enum Value {
+    Table(Table),
+    Array(Vec<Node>),
+    String(String),
+    Integer(i64),
+    Float(f64),
+    Boolean(bool),
+    /// No key of bridgehead is a date; connectors are given its text.
+    Datetime(String),
+}
+
+pub(super) type Table = BTreeMap<String, Entry>;
+
+/// A value of a table, with the place of its key.
+#[derive(Clone, PartialEq)]
+pub(super) struct Entry {
+    pub(super) key_origin: Origin,
+    pub(super) node: Node,
+}
+
+impl Node {
+    pub(super) fn table(origin: Origin) -> Self {
+        Self {
+            origin,
+            value: Value::Table(Table::new()),
+        }
+    }
+
+    pub(super) fn as_table(&self) -> Option<&Table> {
+        match &self.value {
+            Value::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    pub(super) fn as_table_mut(&mut self) -> Option<&mut Table> {
+        match &mut self.value {
+            Value::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    pub(super) fn as_str(&self) -> Option<&str> {
+        match &self.value {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Node> {
+        self.as_table()?.get(name).map(|entry| &entry.node)
+    }
+
+    /// Whether this is a reference to a secret: a table with exactly one key, `env`, `file` or `credential`, whose
+    /// value is a string.
+    pub(super) fn is_secret_reference(&self) -> bool {
+        let Some(table) = self.as_table() else {
+            return false;
+        };
+        let mut entries = table.iter();
+        match (entries.next(), entries.next()) {
+            (Some((name, entry)), None) => {
+                super::secret::KINDS.contains(&name.as_str()) && entry.node.as_str().is_some()
+            }
+            _ => false,
+        }
+    }
+
+    /// Reads a file. Syntax errors do not quote the file.
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Vec<Error>> {
+        let positions = Positions::new(path, text);
+        let (table, errors) = DeTable::parse_recoverable(text);
+        if !errors.is_empty() {
+            let errors = errors.iter().map(|error| Error::Syntax {
+                at: positions.at(error.span().map_or(0, |span| span.start)),
+                problem: error.message().to_owned(),
+            });
+            return Err(errors.collect());
+        }
+        let place = |offset| positions.at(offset);
+        let mut conversion = Conversion::new(&place);
+        let node = Self {
+            origin: Origin::start_of(path),
+            value: conversion.table(table.get_ref()),
+        };
+        if conversion.errors.is_empty() {
+            Ok(node)
+        } else {
+            Err(conversion.errors)
+        }
+    }
+
+    /// Reads the value of an environment variable: as TOML if it is that, else as the text it is.
+    pub(super) fn from_variable(variable: &Arc<str>, text: &str) -> Self {
+        let origin = Origin::Environment {
+            variable: variable.clone(),
+        };
+        let place = |_| origin.clone();
+        let mut conversion = Conversion::new(&place);
+        let value = match DeValue::parse(text) {
+            Ok(parsed) => conversion.value(parsed.get_ref(), 0),
+            Err(_) => Value::String(text.to_owned()),
+        };
+        // A text that happens to be a date, or digits beyond any number, is a text all the same.
+        let value = match value {
+            Value::Datetime(_) => Value::String(text.to_owned()),
+            _ if !conversion.errors.is_empty() => Value::String(text.to_owned()),
+            value => value,
+        };
+        Self { origin, value }
+    }
+}
+
+/// From the parser's tree to ours: byte offsets become places.
+struct Conversion<'a> {
+    place: &'a dyn Fn(usize) -> Origin,
+    errors: Vec<Error>,
+}
+
+impl<'a> Conversion<'a> {
+    fn new(place: &'a dyn Fn(usize) -> Origin) -> Self {
+        Self {
+            place,
+            errors: Vec::new(),
+        }
+    }
+
+    fn table(&mut self, table: &DeTable<'_>) -> Value {
+        let mut entries = Table::new();
+        for (key, value) in table {
+            let key_origin = (self.place)(key.span().start);
+            let node = self.node(value);
+            entries.insert(key.get_ref().to_string(), Entry { key_origin, node });
+        }
+        Value::Table(entries)
+    }
+
+    fn node(&mut self, value: &Spanned<DeValue<'_>>) -> Node {
+        let start = value.span().start;
+        Node {
+            origin: (self.place)(start),
+            value: self.value(value.get_ref(), start),
+        }
+    }
+
+    fn value(&mut self, value: &DeValue<'_>, start: usize) -> Value {
+        match value {
+            DeValue::String(text) => Value::String(text.to_string()),
+            DeValue::Boolean(truth) => Value::Boolean(*truth),
+            DeValue::Datetime(time) => Value::Datetime(time.to_string()),
+            DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+                Ok(number) => Value::Integer(number),
+                Err(_) => self.out_of_range(start),
+            },
+            DeValue::Float(number) => match number.as_str().parse::<f64>() {
+                Ok(number) if number.is_finite() => Value::Float(number),
+                _ => self.out_of_range(start),
+            },
+            DeValue::Array(items) => Value::Array(items.iter().map(|item| self.node(item)).collect()),
+            DeValue::Table(table) => self.table(table),
+        }
+    }
+
+    fn out_of_range(&mut self, start: usize) -> Value {
+        self.errors.push(Error::Syntax {
+            at: (self.place)(start),
+            problem: "the number is infinite, or larger than 64 bits".to_owned(),
+        });
+        Value::Boolean(false)
+    }
+}
+
+/// The path of a key below another, quoted where it has to be.
+pub(super) fn join(path: &str, name: &str) -> String {
+    let name = quoted(name);
+    if path.is_empty() {
+        name
+    } else {
+        format!("{path}.{name}")
+    }
+}
+
+/// A key as TOML writes it.
+pub(super) fn quoted(name: &str) -> String {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if !name.is_empty() && name.bytes().all(bare) {
+        return name.to_owned();
+    }
+    // JSON's escapes are TOML's, but for the one control character that JSON leaves as it is.
+    serde_json::Value::from(name).to_string().replace('\u{7f}', "\\u007F")
+}
