@@ -1,0 +1,111 @@
+//! Putting a runtime together: pure, nothing is started.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bridgehead_sdk::{Connector, Redactor};
+use tokio_util::sync::CancellationToken;
+
+use super::app::{App, Parts};
+use super::backoff::Dice;
+use super::clock::{Clock, SystemClock};
+use super::status::AppStatus;
+use super::{supervisor, sync};
+use crate::bridge::Api;
+use crate::config;
+use crate::journal::{Journal, Listings};
+
+/// What a runtime is made of. Everything it reaches stands behind a trait, so that a test can give it something else.
+pub struct Assembly {
+    /// The apps of the configuration, each with its connector.
+    pub apps: BTreeMap<String, (config::App, Arc<dyn Connector>)>,
+    /// The Bridge.
+    pub bridge: Arc<dyn Api>,
+    /// The durable state of tasks.
+    pub journal: Arc<dyn Journal>,
+    /// The durable state of syncs.
+    pub listings: Arc<dyn Listings>,
+    /// Knows every secret of the configuration.
+    pub redactor: Redactor,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// The seed of all jitter; random when absent.
+    pub seed: Option<u64>,
+    /// How long what runs may go on after a stop.
+    pub shutdown_grace: Duration,
+}
+
+impl Assembly {
+    /// An assembly with the clock of the machine and random jitter.
+    pub fn new(
+        apps: BTreeMap<String, (config::App, Arc<dyn Connector>)>,
+        bridge: Arc<dyn Api>,
+        journal: Arc<dyn Journal>,
+        listings: Arc<dyn Listings>,
+        redactor: Redactor,
+        shutdown_grace: Duration,
+    ) -> Self {
+        let clock = Arc::new(SystemClock);
+        Self { apps, bridge, journal, listings, redactor, clock, seed: None, shutdown_grace }
+    }
+
+    /// Puts the runtime together.
+    pub fn build(self) -> Runtime {
+        let dice = Arc::new(self.seed.map_or_else(Dice::random, Dice::seeded));
+        let apps = self.apps.into_iter().map(|(name, (settings, connector))| {
+            let app = App::new(Parts {
+                name: name.clone(),
+                settings,
+                connector,
+                bridge: Arc::clone(&self.bridge),
+                journal: Arc::clone(&self.journal),
+                listings: Arc::clone(&self.listings),
+                redactor: self.redactor.clone(),
+                clock: Arc::clone(&self.clock),
+                dice: Arc::clone(&dice),
+                status: Arc::new(AppStatus::default()),
+            });
+            (name, app)
+        });
+        Runtime { apps: apps.collect(), grace: self.shutdown_grace }
+    }
+}
+
+impl std::fmt::Debug for Assembly {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Assembly").field("apps", &self.apps.keys()).finish_non_exhaustive()
+    }
+}
+
+/// A runtime, ready to run.
+#[derive(Debug)]
+pub struct Runtime {
+    apps: BTreeMap<String, Arc<App>>,
+    grace: Duration,
+}
+
+impl Runtime {
+    /// What can be seen of each app.
+    pub fn status(&self) -> BTreeMap<String, Arc<AppStatus>> {
+        self.apps.iter().map(|(name, app)| (name.clone(), Arc::clone(&app.status))).collect()
+    }
+
+    /// Executes tasks and syncs on schedule until `stop`, then ends in order, within the grace.
+    pub async fn run(&self, stop: CancellationToken) {
+        supervisor::run(self.apps.values().cloned().collect(), stop, self.grace).await;
+    }
+
+    /// Syncs one app once, now. `None` if there is no such app.
+    pub async fn sync(&self, app: &str, options: sync::Options, stop: &CancellationToken) -> Option<sync::Summary> {
+        let app = self.apps.get(app)?;
+        Some(Box::pin(sync::run(app, options, stop)).await)
+    }
+
+    /// Ends the connectors in order, when [`run`](Self::run) was not used.
+    pub async fn close(&self) {
+        for app in self.apps.values() {
+            supervisor::shut_down(app).await;
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! One call to a connector: with a deadline, and so that a panic in it costs this call alone.
+
+use std::any::Any;
+use std::future::Future;
+use std::time::Duration;
+
+use bridgehead_sdk::{Code, Error};
+use tokio_util::task::AbortOnDropHandle;
+
+/// Calls a connector. `what` names the call for the message, such as "create_account for ann in acme-hr".
+///
+/// The call runs as a task of its own: a panic is caught at its edge, and at the deadline, or when this future is
+/// dropped, it is stopped at its next suspension.
+pub(crate) async fn guarded<T, F>(what: &str, timeout: Duration, call: F) -> Result<T, Error>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, Error>> + Send + 'static,
+{
+    let handle = AbortOnDropHandle::new(tokio::spawn(call));
+    match tokio::time::timeout(timeout, handle).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(failure)) if failure.is_panic() => {
+            let payload = failure.into_panic();
+            let why = panic_message(payload.as_ref());
+            Err(Error::new(
+                Code::InternalError,
+                format!("{what}: the connector panicked: {why}"),
+            ))
+        }
+        Ok(Err(_)) => Err(Error::new(
+            Code::InternalError,
+            format!("{what}: the call was stopped"),
+        )),
+        Err(_) => Err(Error::timeout(format!("{what}: no answer within {timeout:?}"))),
+    }
+}
+
+fn panic_message(payload: &(dyn Any + Send)) -> &str {
+    payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bridgehead_sdk::Effect;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_becomes_an_error_that_says_why() {
+        let error = guarded::<(), _>("create_account for ann", Duration::from_secs(60), async {
+            panic!("no such table")
+        })
+        .await
+        .unwrap_err();
+        assert_eq!(error.code(), Code::InternalError);
+        assert_eq!(error.effect_on_target(), Effect::Unknown);
+        assert_eq!(
+            error.message(),
+            "create_account for ann: the connector panicked: no such table"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_the_deadline_the_call_is_dropped_and_its_effect_unknown() {
+        let held = Arc::new(());
+        let inside = held.clone();
+        let call = async move {
+            std::future::pending::<()>().await;
+            drop(inside);
+            Ok(())
+        };
+        let error = guarded("suspend_account for ann", Duration::from_secs(60), call)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.code(), error.effect_on_target()),
+            (Code::Timeout, Effect::Unknown)
+        );
+        tokio::task::yield_now().await;
+        assert_eq!(Arc::strong_count(&held), 1, "the call goes on");
+    }
+}

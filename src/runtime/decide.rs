@@ -1,0 +1,176 @@
+//! The decision table of the design: what the runtime does with what came back from a connector. Pure.
+
+use std::time::Duration;
+
+use bridgehead_sdk::{Action, Code, Effect, Error, Retry, Subject};
+
+/// What to do after one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Report `failed`, with the error's code and message.
+    Fail,
+    /// Report `completed`: an earlier attempt did the work.
+    AlreadyDone,
+    /// Try again; not before `after`, where the target said so.
+    Retry {
+        /// The least time to wait.
+        after: Option<Duration>,
+    },
+    /// The target is out of reach: the breaker decides when to go on.
+    Hold,
+    /// Nobody knows what happened: look at the account, then go on as `then` says.
+    ReadBack {
+        /// Whether another attempt may follow if the account is not in the wanted state.
+        again: bool,
+    },
+    /// Somebody is there already: it may be the account that is wanted.
+    CompareExisting,
+}
+
+/// Decides on an error. `attempt` is 1 for the first.
+pub(crate) fn after_error(action: Action, attempt: u32, error: &Error) -> Step {
+    match (error.code(), action) {
+        (Code::AccountAlreadyExists, Action::CreateAccount) => return Step::CompareExisting,
+        (Code::AccountNotFound, Action::DeleteAccount)
+            if attempt > 1 && error.about() == Subject::Account =>
+        {
+            return Step::AlreadyDone;
+        }
+        _ => {}
+    }
+    let again = error.retry_policy() != Retry::Never;
+    match (error.effect_on_target(), error.about()) {
+        (Effect::Unknown, _) => Step::ReadBack { again },
+        (Effect::NotApplied, Subject::Connection) if again => Step::Hold,
+        (Effect::NotApplied, _) => match error.retry_policy() {
+            Retry::Never => Step::Fail,
+            Retry::Backoff => Step::Retry { after: None },
+            Retry::After(after) => Step::Retry { after: Some(after) },
+        },
+    }
+}
+
+/// Whether another try fits into `give_up_after`, which is the time for all attempts at one task.
+pub(crate) fn fits(spent: Duration, wait: Duration, give_up_after: Duration) -> bool {
+    spent.saturating_add(wait) < give_up_after
+}
+
+/// Whether a look that failed is worth another one: looking changes nothing, so an unknown effect does no harm.
+pub(crate) fn may_pass(error: &Error) -> bool {
+    error.retry_policy() != Retry::Never
+        || error.about() == Subject::Connection
+        || error.effect_on_target() == Effect::Unknown
+}
+
+/// Looks that found nobody before a create of unknown effect counts as not applied. A replica may lag behind, so one
+/// look is not enough.
+const LOOKS: u32 = 3;
+
+/// Whether "nobody there" may be believed after a create of unknown effect: it was seen several times, and the attempt
+/// is so long past that it cannot be under way any more. Believing it too early makes a second account.
+pub(crate) fn is_settled(looks_that_found_nobody: u32, since_attempt: Duration, timeout: Duration) -> bool {
+    looks_that_found_nobody >= LOOKS && since_attempt >= timeout
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decide(action: Action, attempt: u32, error: Error) -> Step {
+        after_error(action, attempt, &error)
+    }
+
+    #[test]
+    fn an_error_that_will_not_change_is_reported_at_once() {
+        for error in [
+            Error::account_not_found("x"),
+            Error::license_exhausted("x"),
+            Error::permission_denied("x"),
+            Error::internal("x"),
+            Error::group_not_found("x"),
+            Error::account_already_exists("x"),
+        ] {
+            assert_eq!(decide(Action::UpdateAccount, 1, error), Step::Fail);
+        }
+        assert_eq!(
+            decide(Action::DeleteAccount, 1, Error::account_not_found("x")),
+            Step::Fail
+        );
+    }
+
+    #[test]
+    fn what_was_not_applied_is_tried_again() {
+        assert_eq!(
+            decide(Action::CreateAccount, 1, Error::rate_limited("x")),
+            Step::Retry { after: None }
+        );
+        let after = Duration::from_secs(7);
+        assert_eq!(
+            decide(
+                Action::CreateAccount,
+                1,
+                Error::rate_limited("x").retry(Retry::After(after))
+            ),
+            Step::Retry { after: Some(after) }
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_read_back() {
+        assert_eq!(
+            decide(Action::CreateAccount, 1, Error::timeout("x")),
+            Step::ReadBack { again: true }
+        );
+        assert_eq!(
+            decide(Action::CreateAccount, 1, Error::new(Code::InternalError, "x")),
+            Step::ReadBack { again: false }
+        );
+        let cut = Error::timeout("x").subject(Subject::Connection);
+        assert_eq!(
+            decide(Action::CreateAccount, 1, cut),
+            Step::ReadBack { again: true }
+        );
+    }
+
+    #[test]
+    fn a_connection_error_holds() {
+        assert_eq!(
+            decide(Action::DeleteAccount, 3, Error::unreachable("x")),
+            Step::Hold
+        );
+        assert_eq!(
+            decide(Action::DeleteAccount, 3, Error::credential_refused("x")),
+            Step::Hold
+        );
+    }
+
+    #[test]
+    fn a_repeated_delete_that_finds_nobody_is_done() {
+        assert_eq!(
+            decide(Action::DeleteAccount, 2, Error::account_not_found("x")),
+            Step::AlreadyDone
+        );
+        assert_eq!(
+            decide(Action::SuspendAccount, 2, Error::account_not_found("x")),
+            Step::Fail
+        );
+        let group = Error::account_not_found("x").subject(Subject::Group);
+        assert_eq!(decide(Action::DeleteAccount, 2, group), Step::Fail);
+    }
+
+    #[test]
+    fn an_account_that_exists_is_compared() {
+        assert_eq!(
+            decide(Action::CreateAccount, 1, Error::account_already_exists("x")),
+            Step::CompareExisting
+        );
+    }
+
+    #[test]
+    fn nobody_there_is_believed_late() {
+        let timeout = Duration::from_secs(60);
+        assert!(!is_settled(1, Duration::from_secs(600), timeout));
+        assert!(!is_settled(9, Duration::from_secs(59), timeout));
+        assert!(is_settled(3, Duration::from_secs(60), timeout));
+    }
+}

@@ -1,0 +1,185 @@
+//! What can be seen of a running daemon: counters and states, for `/status`, `/metrics`, progress bars and readiness.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use bridgehead_sdk::Code;
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::bridge;
+use crate::journal::{Ended, Outcome};
+
+/// What one app has done since the daemon started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskCounts {
+    /// Tasks taken up.
+    pub started: u64,
+    /// Reported as completed.
+    pub completed: u64,
+    /// Reported as failed, by code.
+    pub failed: BTreeMap<&'static str, u64>,
+    /// Further attempts, after one that failed.
+    pub retried: u64,
+    /// Resolved by somebody else before the report (409).
+    pub conflicts: u64,
+    /// Not known to Iden any more (404).
+    pub missing: u64,
+    /// Reports that Iden did not accept (400), put aside for the operator.
+    pub rejected: u64,
+    /// Reports that had to be repeated.
+    pub reports_delayed: u64,
+    /// Tasks that wait for their turn now.
+    pub waiting: u64,
+    /// Tasks under way now: running, or between two attempts.
+    pub under_way: u64,
+}
+
+/// Where a sync stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SyncProgress {
+    /// What it is doing, in a word or two: "listing team", "completing"; empty when none is under way.
+    pub phase: String,
+    /// Records read from the target so far, by resource type.
+    pub listed: BTreeMap<String, u64>,
+    /// Records pushed to Iden so far, by resource type.
+    pub pushed: BTreeMap<String, u64>,
+    /// Records found bad so far.
+    pub invalid: u64,
+    /// When it began.
+    pub began_at: Option<Timestamp>,
+}
+
+/// How the last finished sync ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LastSync {
+    /// When it ended.
+    pub at: Timestamp,
+    /// `completed`, `abandoned`, `held` or `failed`.
+    pub result: String,
+    /// A sentence.
+    pub detail: String,
+}
+
+/// Whether an app has spoken with the Bridge yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Contact {
+    /// Not yet.
+    #[default]
+    None,
+    /// The list of tasks was read.
+    Made,
+    /// It could not be read: the Bridge is down, or refuses the key.
+    Failed,
+}
+
+/// One app, as seen from outside.
+#[derive(Debug)]
+pub struct AppStatus {
+    tasks: Mutex<TaskCounts>,
+    resolved: AtomicU64,
+    contact: watch::Sender<Contact>,
+    polled_at: Mutex<Option<Timestamp>>,
+    sync: watch::Sender<SyncProgress>,
+    last_sync: watch::Sender<Option<LastSync>>,
+}
+
+impl Default for AppStatus {
+    fn default() -> Self {
+        Self {
+            tasks: Mutex::default(),
+            resolved: AtomicU64::new(0),
+            contact: watch::Sender::new(Contact::None),
+            polled_at: Mutex::default(),
+            sync: watch::Sender::new(SyncProgress::default()),
+            last_sync: watch::Sender::new(None),
+        }
+    }
+}
+
+impl AppStatus {
+    /// The counters now.
+    pub fn tasks(&self) -> TaskCounts {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Follows the contact with the Bridge.
+    pub fn contact(&self) -> watch::Receiver<Contact> {
+        self.contact.subscribe()
+    }
+
+    /// When the list of tasks was last read to its end.
+    pub fn polled_at(&self) -> Option<Timestamp> {
+        *self.polled_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Follows the sync.
+    pub fn sync(&self) -> watch::Receiver<SyncProgress> {
+        self.sync.subscribe()
+    }
+
+    /// Follows the ends of syncs.
+    pub fn last_sync(&self) -> watch::Receiver<Option<LastSync>> {
+        self.last_sync.subscribe()
+    }
+
+    fn count(&self, change: impl FnOnce(&mut TaskCounts)) {
+        change(&mut self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn started(&self) {
+        self.count(|tasks| tasks.started += 1);
+    }
+
+    pub(crate) fn retried(&self) {
+        self.count(|tasks| tasks.retried += 1);
+    }
+
+    pub(crate) fn report_delayed(&self) {
+        self.count(|tasks| tasks.reports_delayed += 1);
+    }
+
+    pub(crate) fn queue(&self, waiting: usize, under_way: usize) {
+        self.count(|tasks| {
+            tasks.waiting = waiting as u64;
+            tasks.under_way = under_way as u64;
+        });
+    }
+
+    /// How many tasks have left the list of pending ones through this process.
+    pub(crate) fn resolved(&self) -> u64 {
+        self.resolved.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn ended(&self, outcome: &Outcome, ended: &Ended) {
+        self.resolved.fetch_add(1, Ordering::AcqRel);
+        self.count(|tasks| match (ended, outcome) {
+            (Ended::Accepted, Outcome::Completed { .. }) => tasks.completed += 1,
+            (Ended::Accepted, Outcome::Failed { code, .. }) => {
+                *tasks.failed.entry(Code::as_str(*code)).or_default() += 1;
+            }
+            (Ended::Conflict, _) => tasks.conflicts += 1,
+            (Ended::Missing, _) => tasks.missing += 1,
+            (Ended::Rejected { .. }, _) => tasks.rejected += 1,
+        });
+    }
+
+    pub(crate) fn polled(&self, error: Option<&bridge::Error>) {
+        if error.is_none() {
+            *self.polled_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Timestamp::now());
+        }
+        self.contact.send_replace(if error.is_none() { Contact::Made } else { Contact::Failed });
+    }
+
+    pub(crate) fn sync_progress(&self, change: impl FnOnce(&mut SyncProgress)) {
+        self.sync.send_modify(change);
+    }
+
+    pub(crate) fn sync_ended(&self, last: LastSync) {
+        self.sync.send_replace(SyncProgress::default());
+        self.last_sync.send_replace(Some(last));
+    }
+}

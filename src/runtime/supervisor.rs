@@ -1,0 +1,83 @@
+//! Keeps the loops of every app alive, and brings all of them to an orderly end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::app::App;
+use super::backoff::Backoff;
+use super::{probe, sync, task};
+
+/// How long a connector may take to shut down.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// Runs all apps until `stop` is cancelled, then gives what runs `grace` to finish. A loop that panics is started again
+/// with backoff; the other apps do not notice.
+pub(crate) async fn run(apps: Vec<Arc<App>>, stop: CancellationToken, grace: Duration) {
+    let cut_off = CancellationToken::new();
+    let mut loops = JoinSet::new();
+    for app in &apps {
+        let (stop, cut_off) = (stop.clone(), cut_off.clone());
+        let tasks = move |app: Arc<App>| task::dispatch::run(app, stop.clone(), cut_off.clone());
+        loops.spawn(keep_alive(Arc::clone(app), "tasks", tasks));
+    }
+    for app in apps.iter().filter(|app| app.settings.sync.enabled) {
+        let stop = stop.clone();
+        loops.spawn(keep_alive(Arc::clone(app), "sync", move |app| sync::schedule::run(app, stop.clone())));
+    }
+    for app in &apps {
+        let stop = stop.clone();
+        loops.spawn(keep_alive(Arc::clone(app), "probe", move |app| probe::run(app, stop.clone())));
+    }
+    stop.cancelled().await;
+    let began = Instant::now();
+    let end = async { while loops.join_next().await.is_some() {} };
+    if tokio::time::timeout(grace, end).await.is_ok() {
+        tracing::info!(took = ?began.elapsed(), "everything that ran has finished");
+    } else {
+        cut_off.cancel();
+        tracing::warn!(?grace, "the grace is over before everything has finished");
+        // What was cut off needs a moment to be dropped; a loop that does not heed even that is left behind.
+        let end = async { while loops.join_next().await.is_some() {} };
+        let _late = tokio::time::timeout(Duration::from_secs(2), end).await;
+        loops.shutdown().await;
+    }
+    for app in apps {
+        shut_down(&app).await;
+    }
+}
+
+/// Lets a connector close what should be closed in order.
+pub(crate) async fn shut_down(app: &App) {
+    let connector = Arc::clone(&app.connector);
+    if tokio::time::timeout(FAREWELL, connector.shutdown()).await.is_err() {
+        tracing::warn!(app = %app.name, "the connector did not shut down in time");
+    }
+}
+
+async fn keep_alive<F>(app: Arc<App>, name: &'static str, start: impl Fn(Arc<App>) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut panics = 0;
+    loop {
+        let began = Instant::now();
+        let mut running = JoinSet::new();
+        running.spawn(start(Arc::clone(&app)));
+        match running.join_next().await {
+            Some(Err(error)) if error.is_panic() => {
+                if began.elapsed() > Duration::from_secs(600) {
+                    panics = 0;
+                }
+                panics += 1;
+                let wait = Backoff::LOCAL.patient_wait(panics, &app.dice);
+                tracing::error!(app = %app.name, panics, ?wait, "the {name} loop panicked and is started again");
+                tokio::time::sleep(wait).await;
+            }
+            _ => return,
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The beginning and the ends of a session: start, verify, complete and watch, abandon.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Error;
+use super::engine::Sync;
+use crate::bridge::{self, SyncId};
+use crate::runtime::app::App;
+use crate::runtime::backoff::Backoff;
+
+/// How long one call is tried while the Bridge does not answer.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// How long a clean-up is watched. It runs at Iden's end; this only decides when to stop looking.
+const WATCH: Duration = Duration::from_secs(30 * 60);
+/// How long a session that was given up is tried to be abandoned. The next one cancels it in any case.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// Starts a session. Repeating a start whose answer was lost is safe: the new session cancels the one nobody knows.
+pub(super) async fn start(app: &App) -> Result<SyncId, Error> {
+    patiently(app, "starting the sync", async || app.bridge.start_sync(app.id).await).await
+}
+
+/// Repeats a call while it may pass.
+async fn patiently<T>(
+    app: &App,
+    what: &'static str,
+    call: impl AsyncFn() -> Result<T, bridge::Error>,
+) -> Result<T, Error> {
+    let began = Instant::now();
+    let mut tries = 0;
+    loop {
+        let leave = app.access.enter().await;
+        let error = match call().await {
+            Err(error) if error.is_access() => {
+                app.refused_access(leave, &error);
+                error
+            }
+            answer => {
+                app.access.granted(leave);
+                match answer {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => error,
+                }
+            }
+        };
+        let may_pass = error.is_transient() || error.is_access();
+        if !may_pass || began.elapsed() >= PATIENCE {
+            return Err(Error::Bridge { what, source: error });
+        }
+        tries += 1;
+        let wait = error.retry_after().unwrap_or_default().max(Backoff::BRIDGE.patient_wait(tries, &app.dice));
+        tracing::warn!(app = %app.name, %error, ?wait, "{what} did not work; trying again");
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// The counts of the session must be what was pushed. If not, somebody else's session has cancelled it: pushes go on
+/// answering 200, but their records are discarded.
+pub(super) async fn verify(sync: &Sync<'_>) -> Result<(), Error> {
+    let Some(session) = &sync.session else { return Ok(()) };
+    let app = sync.app;
+    let progress =
+        patiently(app, "asking how the sync stands", async || app.bridge.progress(app.id, session).await).await?;
+    for of in &sync.types {
+        let pushed = app.listings.seen_count(&app.key, of.slug.as_str()).await?;
+        let counted = progress.counts.iter().find(|count| count.slug.as_str() == of.slug.as_str());
+        let counted = counted.map_or(0, |count| count.synced_count);
+        // Whether a record that was pushed twice counts twice is not documented; fewer than were pushed is never right.
+        let most = app.status.sync().borrow().pushed.get(of.slug.as_str()).copied().unwrap_or(0).max(pushed);
+        if counted < pushed || counted > most {
+            return Err(Error::SessionLost {
+                detail: format!("{pushed} records of {} were pushed, Iden counts {counted}", of.slug),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Completes the session. If the answer is lost, the session's status tells whether it was heard.
+pub(super) async fn complete(app: &App, session: &SyncId) -> Result<(), Error> {
+    let began = Instant::now();
+    let mut tries = 0;
+    loop {
+        let leave = app.access.enter().await;
+        let answer = app.bridge.complete(app.id, session).await;
+        let error = match answer {
+            Ok(()) => {
+                app.access.granted(leave);
+                return Ok(());
+            }
+            Err(error) if error.is_access() => {
+                app.refused_access(leave, &error);
+                error
+            }
+            Err(error) => {
+                app.access.granted(leave);
+                error
+            }
+        };
+        let progress =
+            patiently(app, "asking how the sync stands", async || app.bridge.progress(app.id, session).await).await?;
+        if progress.status.is_completing() {
+            return Ok(());
+        }
+        let may_pass = error.is_transient() || error.is_access();
+        if !progress.status.is_running() {
+            return Err(Error::SessionLost { detail: format!("its status is '{}'", progress.status) });
+        }
+        if !may_pass || began.elapsed() >= PATIENCE {
+            return Err(Error::Bridge { what: "completing the sync", source: error });
+        }
+        tries += 1;
+        tokio::time::sleep(Backoff::BRIDGE.patient_wait(tries, &app.dice)).await;
+    }
+}
+
+/// Watches the clean-up that Iden runs after `complete`, until it has ended.
+pub(super) async fn watch(app: &App, session: &SyncId) -> Result<(), Error> {
+    let began = Instant::now();
+    let mut wait = Duration::from_millis(100);
+    loop {
+        let progress =
+            patiently(app, "watching the clean-up", async || app.bridge.progress(app.id, session).await).await?;
+        if let Some(error) = progress.error {
+            return Err(Error::CleanupFailed { code: error.error_code, message: error.message });
+        }
+        if progress.status.is_error() {
+            return Err(Error::CleanupFailed { code: "an error".into(), message: "without saying which.".into() });
+        }
+        if !progress.status.is_running() {
+            return Ok(());
+        }
+        if began.elapsed() >= WATCH {
+            tracing::warn!(app = %app.name, status = %progress.status, "Iden is still cleaning up; not waiting any longer");
+            return Ok(());
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_secs(10));
+    }
+}
+
+/// Ends a session without removing anybody. Best effort: the next session cancels this one in any case.
+pub(super) async fn abandon(app: &App, session: &SyncId) {
+    let call = async {
+        let mut tries = 0;
+        loop {
+            match app.bridge.abandon(app.id, session).await {
+                Ok(()) => return,
+                Err(error) if error.is_transient() => {
+                    tries += 1;
+                    tracing::debug!(app = %app.name, %error, "the session could not be abandoned; trying again");
+                    tokio::time::sleep(Backoff::BRIDGE.wait(tries, &app.dice)).await;
+                }
+                Err(error) => {
+                    tracing::warn!(app = %app.name, %error, "the session could not be abandoned; the next one cancels it");
+                    return;
+                }
+            }
+        }
+    };
+    if tokio::time::timeout(FAREWELL, call).await.is_err() {
+        tracing::warn!(app = %app.name, "the session could not be abandoned in time; the next one cancels it");
+    }
+}

@@ -1,0 +1,187 @@
+//! Pushing records in pages of at most 100, several pages at once, and finding the bad records of a page that is
+//! refused.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bridgehead_sdk::{Record, Slug};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::Error;
+use crate::bridge::{self, SyncId};
+use crate::runtime::app::App;
+use crate::runtime::backoff::Backoff;
+
+/// "At most 100 records a page" (API reference).
+const PAGE: usize = 100;
+
+/// How long one page is tried while the Bridge does not answer; then the sync ends and comes again on its schedule.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// A record that Iden refused, and what it said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) id: String,
+    pub(super) detail: String,
+}
+
+/// What became of a page.
+#[derive(Debug, Default)]
+struct Sent {
+    accepted: u64,
+    refused: Vec<Refused>,
+    /// Collided with another page that was under way ("already exists"): to be sent again alone.
+    again: Vec<Record>,
+}
+
+/// Pushes the records of one resource type.
+pub(super) struct Pusher {
+    app: Arc<App>,
+    session: SyncId,
+    slug: Slug,
+    buffer: Vec<Record>,
+    under_way: JoinSet<Result<Sent, Error>>,
+    refused: Vec<Refused>,
+    again: Vec<Record>,
+}
+
+impl Pusher {
+    pub(super) fn new(app: &Arc<App>, session: SyncId, slug: Slug) -> Self {
+        Self {
+            app: Arc::clone(app),
+            session,
+            slug,
+            buffer: Vec::with_capacity(PAGE),
+            under_way: JoinSet::new(),
+            refused: Vec::new(),
+            again: Vec::new(),
+        }
+    }
+
+    /// Takes records; whole pages are sent in the background, `push_concurrency` of them at once.
+    pub(super) async fn push(&mut self, records: Vec<Record>) -> Result<(), Error> {
+        for record in records {
+            self.buffer.push(record);
+            if self.buffer.len() == PAGE {
+                let page = std::mem::replace(&mut self.buffer, Vec::with_capacity(PAGE));
+                self.send(page).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what is left and waits until everything has been answered. Returns the records that Iden refused.
+    pub(super) async fn flush(&mut self) -> Result<Vec<Refused>, Error> {
+        if !self.buffer.is_empty() {
+            let page = std::mem::take(&mut self.buffer);
+            self.send(page).await?;
+        }
+        while self.collect_one().await? {}
+        for record in std::mem::take(&mut self.again) {
+            let sent = send(&self.app, &self.session, &self.slug, vec![record], true).await?;
+            self.account(sent);
+        }
+        Ok(std::mem::take(&mut self.refused))
+    }
+
+    async fn send(&mut self, page: Vec<Record>) -> Result<(), Error> {
+        while self.under_way.len() >= self.app.settings.sync.push_concurrency {
+            self.collect_one().await?;
+        }
+        let (app, session, slug) = (Arc::clone(&self.app), self.session.clone(), self.slug.clone());
+        self.under_way.spawn(async move { Box::pin(send(&app, &session, &slug, page, false)).await });
+        Ok(())
+    }
+
+    async fn collect_one(&mut self) -> Result<bool, Error> {
+        match self.under_way.join_next().await {
+            None => Ok(false),
+            Some(Ok(sent)) => {
+                self.account(sent?);
+                Ok(true)
+            }
+            Some(Err(panicked)) => Err(Error::SessionLost { detail: format!("a push ended unexpectedly: {panicked}") }),
+        }
+    }
+
+    fn account(&mut self, sent: Sent) {
+        let slug = self.slug.as_str();
+        self.app.status.sync_progress(|progress| {
+            *progress.pushed.entry(slug.to_owned()).or_default() += sent.accepted;
+        });
+        self.refused.extend(sent.refused);
+        self.again.extend(sent.again);
+    }
+}
+
+/// Sends a page. One that is refused for its contents is split until the bad records stand alone.
+async fn send(app: &App, session: &SyncId, slug: &Slug, page: Vec<Record>, alone: bool) -> Result<Sent, Error> {
+    let mut sent = Sent::default();
+    let mut pages = VecDeque::from([page]);
+    while let Some(mut page) = pages.pop_front() {
+        match send_once(app, session, slug, &page).await? {
+            None => sent.accepted += page.len() as u64,
+            Some(detail) if detail.contains("already exists") && !alone => sent.again.extend(page),
+            Some(detail) if page.len() == 1 => {
+                sent.refused.extend(page.pop().map(|record| Refused { id: record.id().to_owned(), detail }));
+            }
+            Some(_) => {
+                let rest = page.split_off(page.len() / 2);
+                pages.push_front(rest);
+                pages.push_front(page);
+            }
+        }
+    }
+    Ok(sent)
+}
+
+/// Sends a page until it is accepted (`None`) or refused for its contents (what Iden said).
+async fn send_once(app: &App, session: &SyncId, slug: &Slug, page: &[Record]) -> Result<Option<String>, Error> {
+    let began = Instant::now();
+    let mut tries = 0;
+    loop {
+        let leave = app.access.enter().await;
+        let answer = app.bridge.push(app.id, session, slug, page).await;
+        let error = match answer {
+            Err(error) if error.is_access() => {
+                app.refused_access(leave, &error);
+                if began.elapsed() > PATIENCE {
+                    return Err(Error::Bridge { what: "pushing a page", source: error });
+                }
+                continue;
+            }
+            answer => {
+                app.access.granted(leave);
+                match answer {
+                    Ok(_) => return Ok(None),
+                    Err(error) => error,
+                }
+            }
+        };
+        match error {
+            bridge::Error::Unprocessable { detail, .. } => return Ok(Some(detail)),
+            bridge::Error::Unexpected { status: 413, .. } => return Ok(Some("the record is too large".to_owned())),
+            bridge::Error::BadRequest { detail, .. } => {
+                // The documents use 400 for a bad record and for a session that is over.
+                let progress =
+                    app.bridge.progress(app.id, session).await.map_err(Error::bridge("asking how the sync stands"))?;
+                if !progress.status.is_running() {
+                    return Err(Error::SessionLost { detail: format!("its status is '{}'", progress.status) });
+                }
+                return Ok(Some(detail));
+            }
+            bridge::Error::NotFound { from_bridge: true, .. } | bridge::Error::Conflict { .. } => {
+                return Err(Error::SessionLost { detail: error.to_string() });
+            }
+            error if error.is_transient() && began.elapsed() < PATIENCE => {
+                tries += 1;
+                let wait = error.retry_after().unwrap_or_default().max(Backoff::BRIDGE.patient_wait(tries, &app.dice));
+                tracing::warn!(app = %app.name, resource_type = %slug, %error, ?wait, "a page could not be pushed; trying again");
+                tokio::time::sleep(wait).await;
+            }
+            error => return Err(Error::Bridge { what: "pushing a page", source: error }),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Reading the target page by page.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bridgehead_sdk::{Code, Cursor, Page, ResourceType, Retry};
+use tokio::time::Instant;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::Error;
+use crate::runtime::app::App;
+use crate::runtime::backoff::Backoff;
+use crate::runtime::decide;
+
+/// One listing, from its first page to its proven end.
+pub(super) struct Listing<'a> {
+    app: &'a App,
+    of: &'a ResourceType,
+    cursor: Option<Cursor>,
+    /// The cursors seen, as hashes: eight bytes a page.
+    seen: HashSet<u64>,
+    is_over: bool,
+}
+
+impl<'a> Listing<'a> {
+    pub(super) fn new(app: &'a App, of: &'a ResourceType) -> Self {
+        Self { app, of, cursor: None, seen: HashSet::new(), is_over: false }
+    }
+
+    /// The next page, or `None` after the last. An error means that the listing was not read to its end.
+    pub(super) async fn next(&mut self) -> Result<Option<Page>, Error> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let page = self.read().await?;
+        match &page.next {
+            None => self.is_over = true,
+            Some(next) => {
+                if !self.seen.insert(xxh3_64(next.as_str().as_bytes())) {
+                    return Err(Error::RepeatedCursor { slug: self.of.slug.to_string(), pages: self.seen.len() + 1 });
+                }
+                self.cursor = Some(next.clone());
+            }
+        }
+        Ok(Some(page))
+    }
+
+    /// One page, tried again while the error may pass, as long as a task would be.
+    async fn read(&self) -> Result<Page, Error> {
+        let began = Instant::now();
+        let settings = &self.app.settings.tasks;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            self.app.pacing.for_sync().await;
+            let connector = Arc::clone(&self.app.connector);
+            let (of, cursor) = (self.of.clone(), self.cursor.clone());
+            let what = format!("listing {} of", self.of.slug);
+            let call = async move { connector.list(&of, cursor.as_ref()).await };
+            let answer = self.app.guarded(&what, settings.timeout, call).await;
+            self.app.observe(&answer);
+            let error = match answer {
+                Ok(page) => return Ok(page),
+                Err(error) => error,
+            };
+            let message = self.app.redactor.redact(error.message()).into_owned();
+            let wait = Backoff::TARGET.patient_wait(tries, &self.app.dice);
+            let wait = match error.retry_policy() {
+                Retry::Never if error.code() != Code::Timeout => None,
+                Retry::After(after) => Some(wait.max(after)),
+                _ => Some(wait),
+            };
+            let Some(wait) = wait.filter(|wait| decide::fits(began.elapsed(), *wait, settings.give_up_after)) else {
+                return Err(Error::Unreadable { slug: self.of.slug.to_string(), message });
+            };
+            tracing::warn!(app = %self.app.name, resource_type = %self.of.slug, ?wait, "a page could not be read: {message}; trying again");
+            tokio::time::sleep(wait).await;
+        }
+    }
+}

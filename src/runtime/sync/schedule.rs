@@ -1,0 +1,119 @@
+//! When an app is synced.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use croner::Cron;
+use croner::parser::{CronParser, Seconds};
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use super::{Options, Summary};
+use crate::config::Schedule;
+use crate::runtime::app::App;
+use crate::runtime::backoff::Backoff;
+
+/// The wait after a sync that failed, before the next one.
+const RETRY: Backoff = Backoff { base: Duration::from_secs(60), cap: Duration::from_secs(3600) };
+
+/// Syncs on schedule until `stop`.
+pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
+    let settings = &app.settings.sync;
+    let mut due = match settings.on_start {
+        true => app.clock.now(),
+        false => match app.listings.last(&app.key).await {
+            Ok(Some(last)) => next(&settings.schedule, last.at),
+            Ok(None) => app.clock.now(),
+            Err(error) => {
+                tracing::error!(app = %app.name, %error, "the last sync cannot be looked up; syncing now");
+                app.clock.now()
+            }
+        },
+    };
+    let mut failures = 0;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = until(&app, due) => {}
+        }
+        let began = app.clock.now();
+        let summary = Box::pin(super::run(&app, Options::default(), &stop)).await;
+        if stop.is_cancelled() {
+            return;
+        }
+        log(&app, &summary);
+        let regular = next(&settings.schedule, began);
+        due = if summary.is_success() || summary.result == "held" {
+            failures = 0;
+            regular
+        } else {
+            failures += 1;
+            let wait = RETRY.patient_wait(failures, &app.dice);
+            let soon = app.clock.now().saturating_add(signed(wait)).unwrap_or(regular);
+            regular.min(soon)
+        };
+    }
+}
+
+/// Sleeps until a time of day, looking at the clock now and then: it may be set meanwhile.
+async fn until(app: &App, due: Timestamp) {
+    loop {
+        let left = Duration::try_from(due.duration_since(app.clock.now())).unwrap_or_default();
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(Duration::from_secs(60))).await;
+    }
+}
+
+/// The first time after `from` at which a sync is due.
+fn next(schedule: &Schedule, from: Timestamp) -> Timestamp {
+    let in_a_day = || from.saturating_add(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MAX);
+    match schedule {
+        Schedule::Every(every) => from.saturating_add(signed(*every)).unwrap_or(Timestamp::MAX),
+        Schedule::Cron { expression, timezone } => {
+            let cron: Option<Cron> =
+                CronParser::builder().seconds(Seconds::Disallowed).build().parse(expression).ok();
+            let zoned = from.to_zoned(timezone.clone());
+            // The configuration has checked the expression; a day is the answer to what cannot be.
+            cron.and_then(|cron| cron.find_next_occurrence(&zoned, false).ok())
+                .map_or_else(in_a_day, |next| next.timestamp())
+        }
+    }
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}
+
+fn log(app: &App, summary: &Summary) {
+    let invalid = summary.invalid_count;
+    if summary.is_success() {
+        tracing::info!(app = %app.name, invalid, types = ?summary.resource_types, "sync {}: {}", summary.result, summary.detail);
+    } else {
+        tracing::error!(app = %app.name, invalid, removals = ?summary.removals, "sync {}: {}", summary.result, summary.detail);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn every_counts_from_the_beginning_of_the_last_sync() {
+        let every = Schedule::Every(Duration::from_secs(6 * 3600));
+        assert_eq!(next(&every, at("2026-01-01T00:00:00Z")), at("2026-01-01T06:00:00Z"));
+    }
+
+    #[test]
+    fn cron_keeps_the_hour_when_the_clocks_change() {
+        let paris = jiff::tz::TimeZone::get("Europe/Paris").unwrap();
+        let nightly = Schedule::Cron { expression: "0 3 * * *".into(), timezone: paris };
+        assert_eq!(next(&nightly, at("2026-03-28T12:00:00Z")), at("2026-03-29T01:00:00Z"), "summer time began at 2");
+        assert_eq!(next(&nightly, at("2026-10-24T12:00:00Z")), at("2026-10-25T02:00:00Z"), "and ended at 3");
+    }
+}

@@ -1,0 +1,95 @@
+//! What a sync did, or would do.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// What is asked of a sync.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Read and validate everything, push nothing.
+    pub dry_run: bool,
+    /// Let the removal guard pass, this once.
+    pub allow_removals: bool,
+}
+
+/// What a sync did, or would do, to one resource type.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TypeSummary {
+    /// Good records read from the target.
+    pub listed: u64,
+    /// Records that the last completed sync did not have.
+    pub created: u64,
+    /// Records that differ from the last completed sync.
+    pub changed: u64,
+    /// Records of the last completed sync that are gone.
+    pub removed: u64,
+}
+
+/// A record that was not pushed, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InvalidRecord {
+    /// The resource type.
+    pub resource_type: String,
+    /// The record's identifier, or where it stands.
+    pub record: String,
+    /// The field that is wrong; empty where only Iden knows.
+    pub field: String,
+    /// The rule it breaks.
+    pub rule: String,
+}
+
+impl std::fmt::Display for InvalidRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} '{}': ", self.resource_type, self.record)?;
+        if !self.field.is_empty() {
+            write!(f, "{} ", self.field)?;
+        }
+        f.write_str(&self.rule)
+    }
+}
+
+/// What a sync did, or would do.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Summary {
+    /// `completed`, `abandoned`, `held`, `failed`, or `rehearsed` for a dry run that found nothing wrong.
+    pub result: String,
+    /// A sentence.
+    pub detail: String,
+    /// Whether nothing was pushed on purpose.
+    pub dry_run: bool,
+    /// By resource type.
+    pub resource_types: BTreeMap<String, TypeSummary>,
+    /// How many records were not valid.
+    pub invalid_count: u64,
+    /// The first of them.
+    pub invalid: Vec<InvalidRecord>,
+    /// Some of the identifiers that completing removed or would remove, by resource type.
+    pub removals: BTreeMap<String, Vec<String>>,
+}
+
+impl Summary {
+    /// Whether everything went through.
+    pub fn is_success(&self) -> bool {
+        matches!(self.result.as_str(), "completed" | "rehearsed")
+    }
+}
+
+/// So many bad records are kept with all details; of the others only the number.
+const KEPT: usize = 1000;
+
+/// Collects bad records without growing with their number.
+#[derive(Debug, Default)]
+pub(super) struct Invalid {
+    pub(super) count: u64,
+    pub(super) kept: Vec<InvalidRecord>,
+}
+
+impl Invalid {
+    pub(super) fn add(&mut self, record: InvalidRecord) {
+        self.count += 1;
+        if self.kept.len() < KEPT {
+            self.kept.push(record);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The event loop of an app's tasks: what is listed goes into lanes, what may run is started.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bridgehead_sdk::TaskId;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::lanes::Lanes;
+use super::life::{self, Start};
+use super::walk::{self, Walked};
+use crate::bridge::Task;
+use crate::journal::{Entry, Known};
+use crate::runtime::Stopped;
+use crate::runtime::app::App;
+use crate::runtime::backoff::Backoff;
+
+/// So many lives at once: those that run, and those that wait for their backoff or for the target.
+const LIVES: usize = 4096;
+/// So many tasks are kept whole; of the others only who they are about, and they are read again when their turn comes.
+const KEPT: usize = 4096;
+/// A task that was listed longer ago is read again before it is executed: somebody else may have resolved it.
+const FRESH: Duration = Duration::from_secs(30);
+/// After so many walks in a row that broke off, what they saw is acted upon all the same.
+const PATIENCE: u32 = 5;
+
+/// Runs until `stop`, then lets what is under way finish until `grace` is cancelled too.
+///
+/// Being cut off loses nothing: what has an intent or an outcome is in the journal, the rest is still pending in Iden.
+pub(crate) async fn run(app: Arc<App>, stop: CancellationToken, grace: CancellationToken) {
+    let mut dispatch = Dispatch::new(app, stop.clone());
+    if dispatch.recover().await.is_err() {
+        return;
+    }
+    let mut walk: Option<AbortOnDropHandle<Walked>> = None;
+    loop {
+        dispatch.start_ready();
+        let may_poll = walk.is_none() && dispatch.app.settings.tasks.enabled && dispatch.lanes.waiting() < KEPT;
+        let next_poll = dispatch.next_poll();
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep_until(next_poll), if may_poll => {
+                let app = Arc::clone(&dispatch.app);
+                walk = Some(AbortOnDropHandle::new(tokio::spawn(async move { walk::walk(&app, KEPT).await })));
+            }
+            Some(walked) = finished(&mut walk) => {
+                walk = None;
+                dispatch.take(walked).await;
+            }
+            Some(ended) = dispatch.lives.join_next_with_id() => dispatch.bury(ended),
+        }
+    }
+    drop(walk);
+    dispatch.drain(grace).await;
+}
+
+/// The walk's answer; never, when none is under way. A walk that panicked counts as one that saw nothing.
+async fn finished(walk: &mut Option<AbortOnDropHandle<Walked>>) -> Option<Walked> {
+    match walk {
+        Some(walk) => Some(walk.await.unwrap_or_default()),
+        None => std::future::pending().await,
+    }
+}
+
+struct Dispatch {
+    app: Arc<App>,
+    stop: CancellationToken,
+    lanes: Lanes,
+    /// Tasks as they were listed, and when.
+    kept: HashMap<TaskId, (Task, Instant)>,
+    /// What the journal knows of tasks that an earlier process began.
+    entries: HashMap<TaskId, Entry>,
+    lives: JoinSet<Result<(), Stopped>>,
+    names: HashMap<Id, TaskId>,
+    /// How often a life itself panicked, so that the next one begins later.
+    panics: HashMap<TaskId, u32>,
+    complaints: HashSet<String>,
+    polled_at: Option<Instant>,
+    wait: Duration,
+    broken_walks: u32,
+    /// The last walk found something: look again as soon as that is done.
+    eager: bool,
+}
+
+impl Dispatch {
+    fn new(app: Arc<App>, stop: CancellationToken) -> Self {
+        Self {
+            app,
+            stop,
+            lanes: Lanes::default(),
+            kept: HashMap::new(),
+            entries: HashMap::new(),
+            lives: JoinSet::new(),
+            names: HashMap::new(),
+            panics: HashMap::new(),
+            complaints: HashSet::new(),
+            polled_at: None,
+            wait: Duration::ZERO,
+            broken_walks: 0,
+            eager: false,
+        }
+    }
+
+    /// Takes up what an earlier process began, before anything new: its tasks keep their place in their lanes.
+    async fn recover(&mut self) -> Result<(), Stopped> {
+        let mut tries = 0;
+        let entries = loop {
+            match self.app.journal.open(&self.app.key).await {
+                Ok(entries) => break entries,
+                Err(error) => {
+                    tries += 1;
+                    tracing::error!(app = %self.app.name, %error, "the journal cannot be read");
+                    tokio::select! {
+                        () = self.stop.cancelled() => return Err(Stopped),
+                        () = tokio::time::sleep(Backoff::LOCAL.patient_wait(tries, &self.app.dice)) => {}
+                    }
+                }
+            }
+        };
+        if !entries.is_empty() {
+            tracing::info!(app = %self.app.name, tasks = entries.len(), "taking up what was begun earlier");
+        }
+        for entry in entries {
+            self.take_up(entry);
+        }
+        Ok(())
+    }
+
+    fn take_up(&mut self, entry: Entry) {
+        let id = entry.task.clone();
+        if self.lanes.insert(id.clone(), entry.created_at, entry.keys.clone()) {
+            self.entries.insert(id, entry);
+        }
+    }
+
+    fn next_poll(&self) -> Instant {
+        match self.polled_at {
+            Some(_) if self.eager && self.lives.is_empty() && self.lanes.waiting() == 0 => Instant::now(),
+            Some(at) => at + self.wait,
+            None => Instant::now(),
+        }
+    }
+
+    fn start_ready(&mut self) {
+        while self.lives.len() < LIVES
+            && let Some(id) = self.lanes.start_next()
+        {
+            let entry = self.entries.remove(&id);
+            let task = self.kept.remove(&id).filter(|(_, at)| at.elapsed() < FRESH).map(|(task, _)| task);
+            let delay = self.panics.get(&id).map(|panics| Backoff::LOCAL.patient_wait(*panics, &self.app.dice));
+            let (app, stop) = (Arc::clone(&self.app), self.stop.clone());
+            let start = Start { id: id.clone(), task, entry };
+            let handle = self.lives.spawn(async move {
+                if let Some(delay) = delay {
+                    tokio::select! {
+                        () = stop.cancelled() => return Err(Stopped),
+                        () = tokio::time::sleep(delay) => {}
+                    }
+                }
+                Box::pin(life::live(app, start, stop)).await
+            });
+            self.names.insert(handle.id(), id);
+        }
+        self.app.status.queue(self.lanes.waiting(), self.lives.len());
+    }
+
+    async fn take(&mut self, walked: Walked) {
+        self.polled_at = Some(Instant::now());
+        self.app.status.polled(walked.error.as_ref());
+        for complaint in walked.unreadable {
+            if self.complaints.len() < 1000 && self.complaints.insert(complaint.clone()) {
+                tracing::error!(app = %self.app.name, "an item of the task list is no task and is passed over: {complaint}");
+            }
+        }
+        self.wait = self.app.dice.around(self.app.settings.tasks.poll_interval);
+        if let Some(error) = &walked.error {
+            self.broken_walks += 1;
+            self.wait = self.wait.max(Backoff::BRIDGE.patient_wait(self.broken_walks, &self.app.dice));
+            tracing::warn!(app = %self.app.name, %error, "the task list could not be read to its end");
+            // An unread page may hold an older task of the same account, so what was seen waits for a whole walk; but
+            // a page that can never be read must not stop everybody for good.
+            if self.broken_walks < PATIENCE {
+                return;
+            }
+        } else {
+            self.broken_walks = 0;
+        }
+        let mut fresh = walked.tasks;
+        fresh.retain(|listed| !self.lanes.contains(&listed.id));
+        let ids: Vec<TaskId> = fresh.iter().map(|listed| listed.id.clone()).collect();
+        let known = match self.app.journal.known(&self.app.key, &ids).await {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::error!(app = %self.app.name, %error, "the journal cannot be read; nothing new is started");
+                return;
+            }
+        };
+        self.eager = false;
+        for listed in fresh {
+            match known.get(&listed.id) {
+                // The list was read before Iden heard of the outcome.
+                Some(Known::Ended) => {}
+                Some(Known::Intended | Known::Decided) => {
+                    if let Ok(Some(entry)) = self.app.journal.entry(&self.app.key, &listed.id).await {
+                        self.take_up(entry);
+                    }
+                }
+                None => {
+                    self.eager = true;
+                    if self.lanes.insert(listed.id.clone(), listed.created_at, listed.keys)
+                        && let Some(task) = listed.task
+                        && self.kept.len() < KEPT
+                    {
+                        self.kept.insert(listed.id, (task, Instant::now()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn bury(&mut self, ended: Result<(Id, Result<(), Stopped>), JoinError>) {
+        let (handle, panicked) = match ended {
+            Ok((handle, _)) => (handle, false),
+            Err(error) => (error.id(), error.is_panic()),
+        };
+        let Some(id) = self.names.remove(&handle) else { return };
+        self.lanes.finish(&id);
+        if panicked {
+            tracing::error!(app = %self.app.name, task = %id, "the daemon itself panicked over this task; it is tried again later");
+            *self.panics.entry(id).or_default() += 1;
+        } else {
+            self.panics.remove(&id);
+        }
+    }
+
+    async fn drain(mut self, grace: CancellationToken) {
+        loop {
+            tokio::select! {
+                ended = self.lives.join_next_with_id() => match ended {
+                    Some(ended) => self.bury(ended),
+                    None => break,
+                },
+                () = grace.cancelled() => {
+                    tracing::warn!(app = %self.app.name, tasks = self.lives.len(), "the grace is over; what runs is cut off and read back at the next start");
+                    self.lives.shutdown().await;
+                    break;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Which task may run now: one lane per account.
+//!
+//! A task names its account by identifier, user name, e-mail or several of them. Two tasks that share any one of these
+//! are of the same account, and run one after the other in the order in which Iden created them. A task is ready when
+//! it is the oldest waiting one under each of its keys and none of its keys is taken by a task that runs. This needs
+//! no merging of lanes when a later task turns out to join two accounts.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use bridgehead_sdk::TaskId;
+use jiff::Timestamp;
+use serde_json::Value;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The hash of one name of an account. What must wait is kept as hashes: they are small, and hold no payload. A
+/// collision only makes two accounts share a lane.
+pub(crate) type Key = u64;
+
+/// When a task was created; those without a time come last, in the order of their arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Order {
+    created: i128,
+    arrival: u64,
+}
+
+/// All tasks of one app that are waiting or running.
+#[derive(Debug, Default)]
+pub(crate) struct Lanes {
+    arrivals: u64,
+    waiting: HashMap<TaskId, Vec<Key>>,
+    by_order: BTreeMap<Order, TaskId>,
+    queues: HashMap<Key, BTreeSet<Order>>,
+    ready: BTreeSet<Order>,
+    running: HashMap<TaskId, Vec<Key>>,
+    taken: HashSet<Key>,
+}
+
+impl Lanes {
+    /// Takes a task in. False if it is known already.
+    pub(crate) fn insert(&mut self, id: TaskId, created_at: Option<Timestamp>, mut keys: Vec<Key>) -> bool {
+        if self.contains(&id) {
+            return false;
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        self.arrivals += 1;
+        let created = created_at.map_or(i128::MAX, Timestamp::as_nanosecond);
+        let order = Order {
+            created,
+            arrival: self.arrivals,
+        };
+        for key in &keys {
+            let queue = self.queues.entry(*key).or_default();
+            // An older task that arrives late goes before one that was ready and has not begun.
+            if let Some(head) = queue.first().filter(|head| order < **head) {
+                self.ready.remove(head);
+            }
+            queue.insert(order);
+        }
+        self.by_order.insert(order, id.clone());
+        self.waiting.insert(id, keys);
+        self.refresh(order);
+        true
+    }
+
+    /// The oldest task that may run, which from now on counts as running.
+    pub(crate) fn start_next(&mut self) -> Option<TaskId> {
+        let order = self.ready.pop_first()?;
+        let id = self.by_order.remove(&order)?;
+        let keys = self.waiting.remove(&id)?;
+        for key in &keys {
+            self.leave(*key, order);
+            self.taken.insert(*key);
+        }
+        self.running.insert(id.clone(), keys);
+        Some(id)
+    }
+
+    /// A running task has ended; the next one of its account may follow.
+    pub(crate) fn finish(&mut self, id: &TaskId) {
+        let Some(keys) = self.running.remove(id) else {
+            return;
+        };
+        for key in &keys {
+            self.taken.remove(key);
+        }
+        let heads: BTreeSet<Order> = keys
+            .iter()
+            .filter_map(|key| self.queues.get(key)?.first().copied())
+            .collect();
+        for head in heads {
+            self.refresh(head);
+        }
+    }
+
+    /// Whether the task waits or runs.
+    pub(crate) fn contains(&self, id: &TaskId) -> bool {
+        self.waiting.contains_key(id) || self.running.contains_key(id)
+    }
+
+    /// How many tasks wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether any waiting task may run now.
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    fn leave(&mut self, key: Key, order: Order) {
+        if let Some(queue) = self.queues.get_mut(&key) {
+            queue.remove(&order);
+            if queue.is_empty() {
+                self.queues.remove(&key);
+            }
+        }
+    }
+
+    fn refresh(&mut self, order: Order) {
+        let Some(keys) = self.by_order.get(&order).and_then(|id| self.waiting.get(id)) else {
+            return;
+        };
+        let ready = keys.iter().all(|key| {
+            !self.taken.contains(key) && self.queues.get(key).and_then(BTreeSet::first) == Some(&order)
+        });
+        if ready {
+            self.ready.insert(order);
+        }
+    }
+}
+
+/// Every name a task has for its account. User names and e-mails share one space and disregard case: a name too many
+/// only makes two tasks wait for each other, one too few would let them overtake. A change to a name takes the new name
+/// too, so that what follows under it waits. A task that names nobody has a lane of its own.
+pub(crate) fn keys_of(id: &TaskId, payload: &Value) -> Vec<Key> {
+    let account = payload.get("account").unwrap_or(&Value::Null);
+    let changes = payload.get("changes").unwrap_or(&Value::Null);
+    let mut keys = Vec::new();
+    let mut add = |space: &str, value: Option<&Value>| {
+        let text = match value {
+            Some(Value::String(text)) if !text.is_empty() => text.clone(),
+            Some(Value::Number(number)) => number.to_string(),
+            _ => return,
+        };
+        let text = if space == "login" {
+            text.to_lowercase()
+        } else {
+            text
+        };
+        keys.push(xxh3_64(format!("{space}\0{text}").as_bytes()));
+    };
+    for place in [account, changes, payload] {
+        add("id", place.get("id"));
+        add("id", place.get("account_id"));
+    }
+    add("id", payload.get("account"));
+    for place in [account, changes] {
+        add("login", place.get("username"));
+        add("login", place.get("email"));
+    }
+    if keys.is_empty() {
+        keys.push(xxh3_64(format!("task\0{id}").as_bytes()));
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn at(second: i64) -> Option<Timestamp> {
+        Some(Timestamp::from_second(second).unwrap())
+    }
+
+    fn start(lanes: &mut Lanes) -> Option<String> {
+        lanes.start_next().map(TaskId::into_string)
+    }
+
+    #[test]
+    fn tasks_of_one_account_run_one_at_a_time_in_order_of_creation() {
+        let mut lanes = Lanes::default();
+        lanes.insert("second".into(), at(2), vec![1]);
+        lanes.insert("first".into(), at(1), vec![1]);
+        lanes.insert("other".into(), at(3), vec![2]);
+        assert_eq!(start(&mut lanes).as_deref(), Some("first"));
+        assert_eq!(start(&mut lanes).as_deref(), Some("other"));
+        assert_eq!(start(&mut lanes), None);
+        lanes.finish(&"first".into());
+        assert_eq!(start(&mut lanes).as_deref(), Some("second"));
+    }
+
+    #[test]
+    fn a_task_that_joins_two_accounts_waits_for_both() {
+        let mut lanes = Lanes::default();
+        lanes.insert("a".into(), at(1), vec![1]);
+        lanes.insert("b".into(), at(2), vec![2]);
+        lanes.insert("both".into(), at(3), vec![1, 2]);
+        lanes.insert("after".into(), at(4), vec![2]);
+        assert_eq!(start(&mut lanes).as_deref(), Some("a"));
+        assert_eq!(start(&mut lanes).as_deref(), Some("b"));
+        lanes.finish(&"b".into());
+        assert_eq!(start(&mut lanes), None, "`after` must not overtake `both`");
+        lanes.finish(&"a".into());
+        assert_eq!(start(&mut lanes).as_deref(), Some("both"));
+        assert_eq!(start(&mut lanes), None);
+        lanes.finish(&"both".into());
+        assert_eq!(start(&mut lanes).as_deref(), Some("after"));
+    }
+
+    #[test]
+    fn an_older_task_that_arrives_late_goes_before_one_that_has_not_begun() {
+        let mut lanes = Lanes::default();
+        lanes.insert("new".into(), at(2), vec![1]);
+        lanes.insert("old".into(), at(1), vec![1]);
+        assert_eq!(start(&mut lanes).as_deref(), Some("old"));
+        assert_eq!(start(&mut lanes), None);
+    }
+
+    #[test]
+    fn names_of_an_account_meet_in_one_lane() {
+        let keys = |payload| keys_of(&"t".into(), &payload);
+        let meets = |a: &[Key], b: &[Key]| a.iter().any(|key| b.contains(key));
+        let create = keys(json!({"account": {"username": "Ann", "email": "ann@example.org"}}));
+        assert!(meets(
+            &create,
+            &keys(json!({"account": {"email": "ANN@example.org"}}))
+        ));
+        assert!(meets(
+            &create,
+            &keys(json!({"account": {"id": "7"}, "changes": {"username": "ann"}}))
+        ));
+        assert!(meets(
+            &keys(json!({"account": {"id": 7}})),
+            &keys(json!({"account": null, "account_id": "7"}))
+        ));
+        assert!(meets(
+            &keys(json!({"account": "7"})),
+            &keys(json!({"account": {"account_id": "7"}}))
+        ));
+        assert!(!meets(&create, &keys(json!({"account": {"username": "bob"}}))));
+        assert!(!meets(
+            &keys_of(&"t1".into(), &json!(null)),
+            &keys_of(&"t2".into(), &json!([1]))
+        ));
+    }
+
+    proptest! {
+        /// Against the rule itself: whatever comes and ends in whatever order, a task starts only when no older waiting
+        /// task and no running task shares a key with it, and everything runs in the end.
+        #[test]
+        fn no_task_overlaps_or_overtakes_one_of_its_account(
+            tasks in prop::collection::vec((0_i64..20, prop::collection::vec(0_u64..6, 1..3)), 1..40),
+            choices in prop::collection::vec(any::<prop::sample::Index>(), 200),
+        ) {
+            let mut lanes = Lanes::default();
+            let mut running: Vec<usize> = Vec::new();
+            let mut waiting: Vec<usize> = Vec::new();
+            let mut incoming = (0..tasks.len()).collect::<Vec<_>>().into_iter();
+            let mut choices = choices.into_iter();
+            let mut done = 0;
+            let shares = |a: usize, b: usize| tasks[a].1.iter().any(|key| tasks[b].1.contains(key));
+            while done < tasks.len() {
+                let choice = choices.next().map_or(1, |index| index.index(3));
+                if choice == 0 && let Some(n) = incoming.next() {
+                    prop_assert!(lanes.insert(n.to_string().into(), at(tasks[n].0), tasks[n].1.clone()));
+                    waiting.push(n);
+                } else if choice == 1 && let Some(id) = lanes.start_next() {
+                    let n: usize = id.as_str().parse().unwrap();
+                    waiting.retain(|other| *other != n);
+                    prop_assert!(!running.iter().any(|other| shares(n, *other)));
+                    prop_assert!(!waiting.iter().any(|other| shares(n, *other) && (tasks[*other].0, *other) < (tasks[n].0, n)));
+                    running.push(n);
+                } else if let Some(n) = running.pop() {
+                    lanes.finish(&n.to_string().into());
+                    done += 1;
+                } else if let Some(n) = incoming.next() {
+                    lanes.insert(n.to_string().into(), at(tasks[n].0), tasks[n].1.clone());
+                    waiting.push(n);
+                } else {
+                    prop_assert!(lanes.has_ready(), "{} tasks wait for nothing", waiting.len());
+                }
+            }
+            prop_assert_eq!(lanes.waiting(), 0);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Reading an account back, when nobody knows what a call did to it.
+
+use std::time::Duration;
+
+use bridgehead_sdk::{AccountRecord, Completion, Operation};
+use tokio::time::Instant;
+
+use super::trial::{Failure, Trial};
+use crate::runtime::backoff::Backoff;
+use crate::runtime::wanted::{self, State};
+use crate::runtime::{Stopped, decide};
+
+/// Why the account is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Purpose {
+    /// The effect of an attempt is not known. `since` is how long ago it was made; `again` says whether another may
+    /// follow.
+    Unknown { again: bool, since: Duration },
+    /// The target says that the account to be created exists.
+    Existing,
+}
+
+/// What the look led to.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    Completed(Completion),
+    Failed(Failure),
+    TryAgain,
+}
+
+/// How often "nobody there" is asked again when no attempt may follow: a replica may lag.
+const LOOKS: u32 = 3;
+
+/// Looks until there is a verdict. Not being able to look never counts as "nobody there".
+pub(super) async fn run(trial: &mut Trial<'_>, purpose: Purpose, failure: Failure) -> Result<Verdict, Stopped> {
+    let began = Instant::now();
+    let tasks = trial.app.settings.tasks.clone();
+    let (mut tries, mut nobody) = (0, 0);
+    loop {
+        if let Some(held) = trial.hold().await? {
+            let message = format!("{}; it could not be read back: {}", failure.message, held.message);
+            return Ok(Verdict::Failed(Failure::new(failure.code, message)));
+        }
+        tries += 1;
+        let operation = trial.operation.clone();
+        let answer = tokio::select! {
+            () = trial.stop.cancelled() => return Err(Stopped),
+            answer = trial.app.find_account(operation.account()) => answer,
+        };
+        let mut doubt = "nobody was found yet";
+        match answer {
+            Err(error) if decide::may_pass(&error) => doubt = "it could not be read back",
+            Err(error) => {
+                let message = format!("{}; it could not be read back: {}", failure.message, error.message());
+                return Ok(Verdict::Failed(Failure::new(failure.code, message)));
+            }
+            Ok(found) => {
+                nobody += u32::from(found.is_none());
+                let settled = match purpose {
+                    Purpose::Unknown { again: true, since } => {
+                        decide::is_settled(nobody, since + began.elapsed(), tasks.timeout)
+                    }
+                    _ => nobody >= LOOKS,
+                };
+                if let Some(verdict) = judge(&operation, found.as_ref(), purpose, settled, &failure) {
+                    return Ok(verdict);
+                }
+            }
+        }
+        let wait = Backoff::TARGET.patient_wait(tries, &trial.app.dice);
+        if !decide::fits(trial.spent(), wait, tasks.give_up_after) {
+            let message = format!("{}; {doubt}, and it is not known whether it took effect", failure.message);
+            return Ok(Verdict::Failed(Failure::new(failure.code, message)));
+        }
+        trial.pause(wait).await?;
+    }
+}
+
+/// A verdict, or none if it has to be looked at again.
+fn judge(
+    operation: &Operation,
+    found: Option<&AccountRecord>,
+    purpose: Purpose,
+    settled: bool,
+    failure: &Failure,
+) -> Option<Verdict> {
+    let may_repeat = matches!(purpose, Purpose::Unknown { again: true, .. });
+    match (wanted::compare(operation, found), found, operation) {
+        (State::Reached, Some(found), Operation::CreateAccount(_)) => {
+            Some(Verdict::Completed(Completion::created(found.id.clone())))
+        }
+        (State::Reached, ..) => Some(Verdict::Completed(Completion::done())),
+        // Only a create makes a second account when it is repeated too early.
+        (_, None, Operation::CreateAccount(_)) if !settled => None,
+        _ if may_repeat => Some(Verdict::TryAgain),
+        _ => Some(Verdict::Failed(failure.clone())),
+    }
+}

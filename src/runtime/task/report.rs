@@ -1,0 +1,76 @@
+//! Telling Iden the outcome of a task, until it has been heard.
+
+use bridgehead_sdk::TaskId;
+use tokio_util::sync::CancellationToken;
+
+use crate::bridge::{self, Report};
+use crate::journal::{Ended, Outcome};
+use crate::runtime::Stopped;
+use crate::runtime::app::App;
+use crate::runtime::backoff::Backoff;
+
+/// Reports an outcome that is durable. Repeats without limit; when the daemon stops, the outcome stays in the journal
+/// and is reported at the next start.
+pub(super) async fn until_heard(app: &App, task: &TaskId, outcome: &Outcome, stop: &CancellationToken) -> Result<(), Stopped> {
+    let report = match outcome {
+        Outcome::Completed { result } => Report::Completed { result: result.clone() },
+        Outcome::Failed { code, message } => Report::Failed { code: *code, message: message.clone() },
+    };
+    let mut tries = 0;
+    let ended = loop {
+        let leave = tokio::select! {
+            leave = app.access.enter() => leave,
+            () = stop.cancelled(), if tries > 0 || app.access.cause().is_some() => return Err(Stopped),
+        };
+        tries += 1;
+        let answer = app.bridge.report(app.id, task, &report).await;
+        let error = match answer {
+            Ok(()) => {
+                app.access.granted(leave);
+                break Ended::Accepted;
+            }
+            Err(error) if error.is_access() => {
+                app.refused_access(leave, &error);
+                continue;
+            }
+            Err(error) => {
+                app.access.granted(leave);
+                error
+            }
+        };
+        match error {
+            bridge::Error::Conflict { .. } => {
+                tracing::info!(app = %app.name, %task, "was resolved by somebody else meanwhile (409); passed over");
+                break Ended::Conflict;
+            }
+            bridge::Error::NotFound { from_bridge: true, .. } => {
+                tracing::warn!(app = %app.name, %task, "is not known to Iden any more (404); its outcome is dropped");
+                break Ended::Missing;
+            }
+            bridge::Error::BadRequest { .. } | bridge::Error::Unprocessable { .. } => {
+                tracing::error!(app = %app.name, %task, %error, "Iden does not accept the report of this task; it is put aside. See `bridgehead tasks list --rejected`");
+                break Ended::Rejected { detail: error.to_string() };
+            }
+            error => {
+                let wait = error.retry_after().unwrap_or_default().max(Backoff::BRIDGE.patient_wait(tries, &app.dice));
+                tracing::warn!(app = %app.name, %task, %error, ?wait, "the outcome could not be reported; trying again");
+                app.status.report_delayed();
+                tokio::select! {
+                    () = stop.cancelled() => return Err(Stopped),
+                    () = tokio::time::sleep(wait) => {}
+                }
+            }
+        }
+    };
+    app.status.ended(outcome, &ended);
+    let mut tries = 0;
+    while let Err(error) = app.journal.ended(&app.key, task, &ended, app.clock.now()).await {
+        tries += 1;
+        tracing::error!(app = %app.name, %task, %error, "the journal cannot be written; a restart would report this task again");
+        tokio::select! {
+            () = stop.cancelled() => return Err(Stopped),
+            () = tokio::time::sleep(Backoff::LOCAL.patient_wait(tries, &app.dice)) => {}
+        }
+    }
+    Ok(())
+}

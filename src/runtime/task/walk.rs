@@ -1,0 +1,98 @@
+//! Walking the list of pending tasks, page by page.
+//!
+//! Offset pages shift while tasks complete: what stood at the head of page three slides into page two. A task missed
+//! that way is found by the next walk, but a younger task of the same account could be seen first and overtake it. So
+//! the walk steps back by as many tasks as have left the list since the last page, and tasks are handed on only when
+//! the list has been read to its end.
+
+use std::collections::HashSet;
+
+use bridgehead_sdk::TaskId;
+use jiff::Timestamp;
+
+use super::lanes::{self, Key};
+use crate::bridge::{self, Task, TaskQuery, TaskStatus};
+use crate::runtime::app::App;
+
+/// The most tasks on one page; the documented default is 50.
+const PAGE: u32 = 100;
+
+/// A pending task as the list shows it.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) id: TaskId,
+    pub(super) created_at: Option<Timestamp>,
+    pub(super) keys: Vec<Key>,
+    /// The task itself, for as many as there is room for; of the rest only this much is kept.
+    pub(super) task: Option<Task>,
+}
+
+/// What one walk saw.
+#[derive(Debug, Default)]
+pub(super) struct Walked {
+    pub(super) tasks: Vec<Listed>,
+    /// Items of the list that are no tasks; nothing can be reported for them.
+    pub(super) unreadable: Vec<String>,
+    /// What ended the walk before the end of the list.
+    pub(super) error: Option<bridge::Error>,
+}
+
+/// Reads the whole list; `room` is how many tasks to keep whole.
+pub(super) async fn walk(app: &App, room: usize) -> Walked {
+    let mut walked = Walked::default();
+    let mut ids = HashSet::new();
+    let mut visited = Vec::new();
+    let (mut count, mut resolved) = (None, app.status.resolved());
+    let query = TaskQuery { status: TaskStatus::Pending, limit: PAGE };
+    let mut answer = guarded(app, app.bridge.tasks(app.id, &query)).await;
+    loop {
+        let page = match answer {
+            Ok(page) => page,
+            Err(error) => {
+                walked.error = Some(error);
+                return walked;
+            }
+        };
+        walked.unreadable.extend(page.unreadable);
+        let mut is_news = false;
+        for task in page.tasks {
+            if !ids.insert(task.id.clone()) {
+                continue;
+            }
+            is_news = true;
+            if task.status == TaskStatus::Pending {
+                let keys = lanes::keys_of(&task.id, &task.payload);
+                let (id, created_at) = (task.id.clone(), task.created_at);
+                let task = (walked.tasks.len() < room).then_some(task);
+                walked.tasks.push(Listed { id, created_at, keys, task });
+            }
+        }
+        let Some(mut next) = page.next else { return walked };
+        let now_resolved = app.status.resolved();
+        let shrunk = match (count, page.count) {
+            (Some(before), Some(now)) => u64::saturating_sub(before, now),
+            _ => 0,
+        };
+        let left = shrunk.max(now_resolved.saturating_sub(resolved));
+        (count, resolved) = (page.count, now_resolved);
+        if is_news && left > 0 {
+            next = next.rewind(left);
+        }
+        if !is_news && visited.contains(&next) {
+            walked.error = Some(bridge::Error::LinkLoop);
+            return walked;
+        }
+        visited.push(next.clone());
+        answer = guarded(app, app.bridge.next_tasks(app.id, &next)).await;
+    }
+}
+
+async fn guarded<T>(app: &App, call: impl Future<Output = Result<T, bridge::Error>>) -> Result<T, bridge::Error> {
+    let leave = app.access.enter().await;
+    let answer = call.await;
+    match &answer {
+        Err(error) if error.is_access() => app.refused_access(leave, error),
+        _ => app.access.granted(leave),
+    }
+    answer
+}
