@@ -1,0 +1,328 @@
+//! Reading results as what the SDK calls them. Pure, and strict wherever a lenient reading could remove a person.
+
+use std::collections::{BTreeSet, HashSet};
+
+use bridgehead_sdk::{
+    AccountRecord, Action, Cursor, Description, Page, Record, RejectedRecord, ResourceKind, ResourceType,
+};
+use serde_json::{Map, Value};
+
+/// The longest slug.
+const SLUG: usize = 255;
+
+/// A result that is not what it should be. The author of the connector must act; no value is repeated.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unexpected {
+    /// A part that is missing, or of another kind.
+    #[error("{part} must be {expected}")]
+    Part {
+        /// Where it stands, such as `resource_types[2].slug`.
+        part: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// Two resource types that could not be told apart.
+    #[error("resource_types names the slug '{0}' twice")]
+    TwiceNamed(String),
+    /// A record that was asked for and cannot be read.
+    #[error(transparent)]
+    Record(#[from] RejectedRecord),
+}
+
+impl Unexpected {
+    fn part(part: impl Into<String>, expected: &'static str) -> Self {
+        Self::Part {
+            part: part.into(),
+            expected,
+        }
+    }
+}
+
+/// What `initialize` answered, and what in it was passed over.
+#[derive(Debug)]
+pub(crate) struct Initialized {
+    pub(crate) description: Description,
+    /// Names in `actions` that are none of the six.
+    pub(crate) unknown_actions: Vec<String>,
+}
+
+/// Reads the result of `initialize`.
+pub(crate) fn description(result: Value) -> Result<Initialized, Unexpected> {
+    let mut fields = object(result)?;
+    let name = required_text(&fields, "name", "name")?;
+    let version = required_text(&fields, "version", "version")?;
+    let mut actions = BTreeSet::new();
+    let mut unknown_actions = Vec::new();
+    for value in list(
+        fields.shift_remove("actions"),
+        "actions",
+        "a list of actions; [] for none",
+    )? {
+        let name = value
+            .as_str()
+            .ok_or_else(|| Unexpected::part("actions", "a list of texts"))?;
+        match name.parse::<Action>() {
+            Ok(action) => drop(actions.insert(action)),
+            Err(_) => unknown_actions.push(name.to_owned()),
+        }
+    }
+    let expected = r#"a list of objects such as {"slug": "account", "name": "Account", "type": "account"}"#;
+    let mut slugs = HashSet::new();
+    let mut resource_types = Vec::new();
+    for (index, value) in list(fields.shift_remove("resource_types"), "resource_types", expected)?
+        .into_iter()
+        .enumerate()
+    {
+        let read = resource_type(index, &value)?;
+        if !slugs.insert(read.slug.clone()) {
+            return Err(Unexpected::TwiceNamed(read.slug.into_string()));
+        }
+        resource_types.push(read);
+    }
+    Ok(Initialized {
+        description: Description {
+            name,
+            version,
+            actions,
+            resource_types,
+        },
+        unknown_actions,
+    })
+}
+
+fn resource_type(index: usize, value: &Value) -> Result<ResourceType, Unexpected> {
+    let part = |name: &str| format!("resource_types[{index}].{name}");
+    let fields = value
+        .as_object()
+        .ok_or_else(|| Unexpected::part(format!("resource_types[{index}]"), "an object"))?;
+    let slug = required_text(fields, "slug", &part("slug"))?;
+    // It becomes part of a URL and a key of `memberships`.
+    let fits = |slug: &str| {
+        slug.len() <= SLUG
+            && slug
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    };
+    if !fits(&slug) {
+        let expected = "at most 255 letters, digits, hyphens and underscores";
+        return Err(Unexpected::part(part("slug"), expected));
+    }
+    let kind = match fields.get("type").and_then(Value::as_str) {
+        Some("account") => ResourceKind::Account,
+        Some("group") => ResourceKind::Group,
+        Some("license") => ResourceKind::License,
+        _ => return Err(Unexpected::part(part("type"), "one of account, group, license")),
+    };
+    Ok(ResourceType {
+        slug: slug.into(),
+        name: required_text(fields, "name", &part("name"))?,
+        kind,
+    })
+}
+
+/// Reads the result of `list`. Both members must be there: an end that is not said is not an end.
+pub(crate) fn page(kind: ResourceKind, result: Value) -> Result<Page, Unexpected> {
+    let mut fields = object(result)?;
+    let next = match fields.shift_remove("next") {
+        Some(Value::Null) => None,
+        Some(Value::String(next)) if !next.is_empty() => Some(Cursor::new(next)),
+        _ => {
+            let expected = "there: text to go on with, or null at the end";
+            return Err(Unexpected::part("next", expected));
+        }
+    };
+    let mut page = Page {
+        next,
+        ..Page::default()
+    };
+    for value in list(fields.shift_remove("records"), "records", "a list of records")? {
+        match Record::from_json(kind, value) {
+            Ok(record) => page.records.push(record),
+            Err(rejected) => page.rejected.push(rejected),
+        }
+    }
+    Ok(page)
+}
+
+/// Reads the result of `find_account`. Nobody is there only if the result is `null` itself.
+pub(crate) fn account(result: Value) -> Result<Option<AccountRecord>, Unexpected> {
+    if result.is_null() {
+        return Ok(None);
+    }
+    match Record::from_json(ResourceKind::Account, result)? {
+        Record::Account(account) => Ok(Some(*account)),
+        Record::Entity(_) => Err(Unexpected::part("the result", "an account")),
+    }
+}
+
+/// Reads the result of an action, of `check` and of `shutdown`: an object; `null` is taken for an empty one.
+pub(crate) fn fields(result: Value) -> Result<Map<String, Value>, Unexpected> {
+    match result {
+        Value::Null => Ok(Map::new()),
+        other => object(other),
+    }
+}
+
+fn object(value: Value) -> Result<Map<String, Value>, Unexpected> {
+    match value {
+        Value::Object(fields) => Ok(fields),
+        _ => Err(Unexpected::part("the result", "an object")),
+    }
+}
+
+fn list(value: Option<Value>, part: &str, expected: &'static str) -> Result<Vec<Value>, Unexpected> {
+    match value {
+        Some(Value::Array(items)) => Ok(items),
+        _ => Err(Unexpected::part(part, expected)),
+    }
+}
+
+fn required_text(fields: &Map<String, Value>, name: &str, part: &str) -> Result<String, Unexpected> {
+    fields
+        .get(name)
+        .and_then(Value::as_str)
+        .filter(|text| !text.trim().is_empty())
+        .map(str::to_owned)
+        .ok_or_else(|| Unexpected::part(part, "text that is not empty"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn described() -> Value {
+        json!({
+            "name": "hr", "version": "1.2",
+            "actions": ["create_account", "merge_account", "delete_account"],
+            "resource_types": [
+                {"slug": "team", "name": "Team", "type": "group"},
+                {"slug": "seat", "name": "Seat", "type": "license"},
+                {"slug": "account", "name": "Account", "type": "account", "icon": "x"},
+            ],
+            "homepage": "ignored",
+        })
+    }
+
+    #[test]
+    fn a_description_is_read_and_unknown_actions_are_set_aside() {
+        let read = description(described()).unwrap();
+        assert_eq!(read.unknown_actions, ["merge_account"]);
+        assert_eq!(
+            read.description,
+            Description {
+                name: "hr".into(),
+                version: "1.2".into(),
+                actions: [Action::CreateAccount, Action::DeleteAccount].into(),
+                resource_types: vec![
+                    ResourceType::group("team", "Team"),
+                    ResourceType::license("seat", "Seat"),
+                    ResourceType::account("account", "Account"),
+                ],
+            }
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_description_is_named() {
+        for (pointer, value, message) in [
+            ("/name", json!(""), "name must be text"),
+            ("/version", json!(1), "version must be text"),
+            ("/actions", json!(null), "actions must be a list of actions"),
+            ("/actions", json!([7]), "actions must be a list of texts"),
+            (
+                "/resource_types",
+                json!({}),
+                r#"resource_types must be a list of objects such as {"slug""#,
+            ),
+            (
+                "/resource_types/0",
+                json!("team"),
+                "resource_types[0] must be an object",
+            ),
+            (
+                "/resource_types/1/slug",
+                json!("a/b"),
+                "resource_types[1].slug must be at most 255",
+            ),
+            (
+                "/resource_types/1/slug",
+                json!("team"),
+                "resource_types names the slug 'team' twice",
+            ),
+            (
+                "/resource_types/1/name",
+                json!(" "),
+                "resource_types[1].name must be text",
+            ),
+            (
+                "/resource_types/2/type",
+                json!("user"),
+                "resource_types[2].type must be one of account, group, license",
+            ),
+        ] {
+            let mut wrong = described();
+            *wrong.pointer_mut(pointer).unwrap() = value;
+            let error = description(wrong).unwrap_err().to_string();
+            assert!(error.starts_with(message), "{pointer}: {error}");
+        }
+        let error = description(json!({"name": "hr", "version": "1", "actions": []})).unwrap_err();
+        assert!(
+            error.to_string().starts_with("resource_types must be a list"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_page_holds_good_records_bad_records_and_the_way_on() {
+        let result = json!({"records": [{"id": "t1", "name": "Sales"}, {"id": "t2"}, 7], "next": "t2"});
+        let read = page(ResourceKind::Group, result).unwrap();
+        assert_eq!(read.records.len(), 1);
+        assert_eq!(read.rejected[0].id.as_deref(), Some("t2"));
+        assert_eq!(read.rejected.len(), 2);
+        assert_eq!(read.next, Some(Cursor::new("t2")));
+    }
+
+    #[test]
+    fn an_end_that_is_not_said_is_not_an_end() {
+        for result in [
+            json!({"records": []}),
+            json!({"records": [], "next": ""}),
+            json!({"records": [], "next": false}),
+            json!({"records": [], "next": 7}),
+            json!({"next": null}),
+            json!({"records": null, "next": null}),
+            json!({"records": {}, "next": null}),
+            json!([]),
+            json!(null),
+        ] {
+            assert!(page(ResourceKind::Account, result.clone()).is_err(), "{result}");
+        }
+        let end = page(ResourceKind::Account, json!({"records": [], "next": null})).unwrap();
+        assert!(end.records.is_empty() && end.next.is_none());
+    }
+
+    #[test]
+    fn only_null_says_that_nobody_is_there() {
+        assert_eq!(account(json!(null)), Ok(None));
+        assert_eq!(account(json!({"id": "u1"})), Ok(Some(AccountRecord::new("u1"))));
+        for result in [
+            json!({}),
+            json!({"account": null}),
+            json!([]),
+            json!(false),
+            json!(""),
+            json!({"id": ["u1"]}),
+        ] {
+            assert!(account(result.clone()).is_err(), "{result}");
+        }
+    }
+
+    #[test]
+    fn the_result_of_an_action_is_an_object_or_nothing() {
+        assert_eq!(fields(json!(null)), Ok(Map::new()));
+        assert_eq!(fields(json!({"account_id": "7"})).unwrap()["account_id"], "7");
+        assert!(fields(json!(true)).is_err() && fields(json!([])).is_err());
+    }
+}

@@ -1,0 +1,310 @@
+//! From a JSON-RPC error to an error of the SDK.
+
+use std::time::Duration;
+
+use bridgehead_sdk::{Code, Effect, Error, Redactor, Retry, Subject};
+use serde_json::{Map, Value};
+
+use crate::protocol::{ErrorObject, METHOD_NOT_FOUND};
+
+/// The longest message that is passed on, in characters.
+const MESSAGE: usize = 500;
+
+/// The longest name or label from outside that is put into a message, in characters.
+pub(crate) const LABEL: usize = 100;
+
+/// The longest wait a connector can ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What a JSON-RPC error says, each part it leaves out as [`Error::new`] has it for the code. `method` and `app`
+/// name the call in the message where the error has none of its own.
+pub(crate) fn from_object(error: &ErrorObject, app: &str, method: &str, redactor: &Redactor) -> Error {
+    let said = text(&error.message, MESSAGE, redactor).trim_start().to_owned();
+    let code_name = error.data.get("code");
+    if error.code == METHOD_NOT_FOUND && code_name.is_none() {
+        return Error::internal(format!("the connector process of {app} does not offer {method}"));
+    }
+    let (code, message) = match code_name.map(|name| (name, name.as_str().and_then(|name| name.parse().ok())))
+    {
+        Some((_, Some(code))) => (code, said),
+        Some((name, None)) => {
+            let name = text(name.as_str().unwrap_or("not a text"), LABEL, redactor);
+            let message =
+                format!("{said} (the connector process of {app} gave the unknown error code '{name}')");
+            (Code::InternalError, message)
+        }
+        None => (Code::InternalError, said),
+    };
+    let message = if message.is_empty() {
+        format!(
+            "{method} failed in the connector process of {app}, which gave no reason; see the daemon's log"
+        )
+    } else {
+        message
+    };
+    let mut converted = Error::new(code, message);
+    if let Some(effect) = effect(&error.data) {
+        converted = converted.effect(effect);
+    }
+    if let Some(retry) = retry(&error.data) {
+        converted = converted.retry(retry);
+    }
+    if let Some(subject) = subject(&error.data) {
+        converted = converted.subject(subject);
+    }
+    converted
+}
+
+/// A text from outside as it may be shown: without known secrets, without control characters, not too long.
+pub(crate) fn text(raw: &str, longest: usize, redactor: &Redactor) -> String {
+    // Redacted before it is cut: the first half of a secret would not be recognised.
+    let redacted = redactor.redact(raw);
+    let mut clean = String::new();
+    for (count, character) in redacted.trim_end().chars().enumerate() {
+        if count == longest {
+            clean.push('…');
+            break;
+        }
+        clean.push(if is_invisible(character) { ' ' } else { character });
+    }
+    clean.truncate(clean.trim_end().len());
+    clean
+}
+
+/// Control characters, and those that turn the direction of a text around: they forge lines in a log or a page.
+fn is_invisible(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A word that is none of the two says at least that the connector is not certain.
+fn effect(data: &Map<String, Value>) -> Option<Effect> {
+    match data.get("effect") {
+        None | Some(Value::Null) => None,
+        Some(value) if value.as_str() == Some("not_applied") => Some(Effect::NotApplied),
+        Some(_) => Some(Effect::Unknown),
+    }
+}
+
+fn retry(data: &Map<String, Value>) -> Option<Retry> {
+    let said = data.get("retry").and_then(Value::as_str);
+    if said == Some("never") {
+        return Some(Retry::Never);
+    }
+    let seconds = data
+        .get("retry_after")
+        .and_then(Value::as_f64)
+        .filter(|seconds| *seconds >= 0.0);
+    match seconds {
+        Some(seconds) => {
+            let capped = seconds.min(LONGEST_WAIT.as_secs_f64());
+            Some(Retry::After(
+                Duration::try_from_secs_f64(capped).unwrap_or(LONGEST_WAIT),
+            ))
+        }
+        None if said == Some("backoff") => Some(Retry::Backoff),
+        None => None,
+    }
+}
+
+fn subject(data: &Map<String, Value>) -> Option<Subject> {
+    match data.get("subject").and_then(Value::as_str)? {
+        "account" => Some(Subject::Account),
+        "group" => Some(Subject::Group),
+        "license" => Some(Subject::License),
+        "connection" => Some(Subject::Connection),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(code: i64, message: &str, data: Value) -> ErrorObject {
+        let data = match data {
+            Value::Object(data) => data,
+            _ => Map::new(),
+        };
+        ErrorObject {
+            code,
+            message: message.to_owned(),
+            data,
+        }
+    }
+
+    fn convert(data: Value) -> Error {
+        from_object(
+            &object(-32000, "it went wrong", data),
+            "acme-hr",
+            "create_account",
+            &Redactor::new(),
+        )
+    }
+
+    #[test]
+    fn each_of_the_seven_codes_arrives_with_the_parts_that_usually_go_with_it() {
+        for code in Code::ALL {
+            let error = convert(json!({ "code": code.as_str() }));
+            let usual = Error::new(code, "");
+            assert_eq!(error.code(), code);
+            assert_eq!(error.effect_on_target(), usual.effect_on_target(), "{code}");
+            assert_eq!(error.retry_policy(), usual.retry_policy(), "{code}");
+            assert_eq!(error.about(), usual.about(), "{code}");
+            assert_eq!(error.message(), "it went wrong");
+        }
+    }
+
+    #[test]
+    fn every_part_can_be_said() {
+        let error = convert(json!({
+            "code": "ACCOUNT_NOT_FOUND", "effect": "unknown", "retry": "backoff", "subject": "connection"
+        }));
+        assert_eq!(error.effect_on_target(), Effect::Unknown);
+        assert_eq!(error.retry_policy(), Retry::Backoff);
+        assert_eq!(error.about(), Subject::Connection);
+        for (name, subject) in [
+            ("account", Subject::Account),
+            ("group", Subject::Group),
+            ("license", Subject::License),
+        ] {
+            assert_eq!(
+                convert(json!({"code": "INTERNAL_ERROR", "subject": name})).about(),
+                subject
+            );
+        }
+        let error = convert(json!({"code": "TIMEOUT", "effect": "not_applied", "retry": "never"}));
+        assert_eq!(
+            (error.effect_on_target(), error.retry_policy()),
+            (Effect::NotApplied, Retry::Never)
+        );
+    }
+
+    #[test]
+    fn an_effect_that_is_no_effect_counts_as_unknown() {
+        for effect in [json!("none"), json!(false), json!(["not_applied"])] {
+            let error = convert(json!({"code": "ACCOUNT_NOT_FOUND", "effect": effect}));
+            assert_eq!(error.effect_on_target(), Effect::Unknown, "{effect}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_read_capped_and_outranked_by_never() {
+        let retry = |data| convert(data).retry_policy();
+        assert_eq!(
+            retry(json!({"code": "RATE_LIMITED", "retry_after": 1.5})),
+            Retry::After(Duration::from_millis(1500))
+        );
+        assert_eq!(
+            retry(json!({"code": "RATE_LIMITED", "retry_after": 0})),
+            Retry::After(Duration::ZERO)
+        );
+        assert_eq!(
+            retry(json!({"code": "RATE_LIMITED", "retry_after": 1e300})),
+            Retry::After(LONGEST_WAIT)
+        );
+        for wrong in [json!(-1), json!("10"), json!(null)] {
+            assert_eq!(
+                retry(json!({"code": "RATE_LIMITED", "retry_after": wrong})),
+                Retry::Backoff
+            );
+        }
+        assert_eq!(
+            retry(json!({"code": "RATE_LIMITED", "retry_after": 3, "retry": "never"})),
+            Retry::Never
+        );
+    }
+
+    #[test]
+    fn an_unknown_code_is_an_internal_error_that_names_it() {
+        let error = convert(json!({"code": "QUOTA_EXCEEDED"}));
+        assert_eq!(
+            (error.code(), error.effect_on_target()),
+            (Code::InternalError, Effect::Unknown)
+        );
+        assert!(
+            error.message().contains("it went wrong") && error.message().contains("'QUOTA_EXCEEDED'"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_error_without_data_has_an_unknown_effect() {
+        let error = convert(Value::Null);
+        assert_eq!(
+            (error.code(), error.effect_on_target()),
+            (Code::InternalError, Effect::Unknown)
+        );
+    }
+
+    #[test]
+    fn a_method_that_is_not_there_changed_nothing_and_never_will() {
+        let error = from_object(
+            &object(METHOD_NOT_FOUND, "Method not found", Value::Null),
+            "acme-hr",
+            "find_account",
+            &Redactor::new(),
+        );
+        assert_eq!(
+            error.message(),
+            "the connector process of acme-hr does not offer find_account"
+        );
+        assert_eq!(
+            (error.effect_on_target(), error.retry_policy()),
+            (Effect::NotApplied, Retry::Never)
+        );
+    }
+
+    #[test]
+    fn an_empty_message_is_replaced_by_one_that_says_where() {
+        let error = from_object(
+            &object(1, " \u{0}", Value::Null),
+            "acme-hr",
+            "check",
+            &Redactor::new(),
+        );
+        assert!(
+            error
+                .message()
+                .starts_with("check failed in the connector process of acme-hr"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_secret_does_not_travel_in_a_message_or_a_code() {
+        let redactor = Redactor::new();
+        redactor.protect_for_good(["hunter2"]);
+        let long = format!("{}hunter2", "x".repeat(MESSAGE - 3));
+        for message in ["the password hunter2 is weak", long.as_str()] {
+            let error = from_object(
+                &object(1, message, json!({"code": "hunter2"})),
+                "hr",
+                "check",
+                &redactor,
+            );
+            assert!(!error.message().contains("hun"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_one_bounded_line() {
+        let clean = text(
+            &format!("a\nb\u{1b}[31m\u{202e}{}", "é".repeat(1000)),
+            MESSAGE,
+            &Redactor::new(),
+        );
+        assert!(clean.starts_with("a b [31m é"), "{clean}");
+        assert_eq!(clean.chars().count(), MESSAGE + 1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_wait_and_no_message_panics(seconds: f64, message: String) {
+            let data = json!({"code": "RATE_LIMITED", "retry_after": seconds});
+            drop(from_object(&object(1, &message, data), "hr", "check", &Redactor::new()));
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Why a process ended, and what that means for the calls it leaves behind.
+
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bridgehead_sdk::{Code, Effect, Error, Retry, Subject};
+
+use crate::answers::Unexpected;
+use crate::lines::LineError;
+use crate::protocol::NotAnAnswer;
+
+/// Why there is no process, worded to go on from "the connector process of acme-hr". It never repeats what the
+/// process wrote, but for the cleaned message of an error it answered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Death {
+    /// The operator: the program or the working directory is not there, or may not be used.
+    #[error("could not be started: {program}: {source}; check 'command' in its target")]
+    NotStarted {
+        /// The program as `target` names it.
+        program: String,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The author, or whoever ended it from outside.
+    #[error("{}", ended(*.0))]
+    Ended(ExitStatus),
+    /// The author: an output that is closed answers nothing.
+    #[error("closed its standard output and was ended")]
+    OutputClosed,
+    /// The author: an input that is closed cannot be asked.
+    #[error("closed its standard input and was ended")]
+    InputClosed,
+    /// The author: something else than answers goes to standard output.
+    #[error("was ended, because line {line} of its output is not an answer: {reason}")]
+    NotAnAnswer {
+        /// Which line, counted from 1 since the process was started.
+        line: u64,
+        reason: NotAnAnswer,
+    },
+    /// The author, or the operator, who may raise `max_line_bytes`.
+    #[error("was ended: {0}")]
+    Output(#[source] LineError),
+    /// The author, or the operator, who may raise the deadline of a task: a call was given up and not answered since.
+    #[error("was ended, because it did not answer {what} in time")]
+    Hung {
+        /// The call that was given up.
+        what: String,
+    },
+    /// The author, or the operator, who may raise `start_timeout`.
+    #[error("was ended, because it did not answer initialize within {}", seconds(*.0))]
+    StartTimeout(Duration),
+    /// The author: the description is not what it should be.
+    #[error("was ended, because it answered initialize wrongly: {0}")]
+    Description(#[source] Unexpected),
+    /// The operator, as the message says: the process does not want to work with these settings.
+    #[error("does not start: {message}")]
+    Refused {
+        /// The standard code it gave.
+        code: Code,
+        /// Its message, cleaned.
+        message: String,
+        /// Whether it said when to come again.
+        retry: Retry,
+    },
+    /// Nobody: the connector is being shut down.
+    #[error("was stopped")]
+    Stopped,
+    /// A fault of this crate: the task that attends to the process ended before the process did.
+    #[error("is no longer attended to; report this as a fault of bridgehead")]
+    Unattended,
+}
+
+fn ended(status: ExitStatus) -> String {
+    if let Some(code) = status.code() {
+        return format!("ended with exit status {code}");
+    }
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return format!("was ended by signal {signal}");
+    }
+    "ended".to_owned()
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
+
+/// Why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// Nothing was sent: there is no process.
+    #[error("the connector process of {app} {death}{}", again(*.again_in))]
+    NotRunning {
+        /// The app.
+        app: String,
+        /// Why there is none.
+        death: Arc<Death>,
+        /// How long it is not started again, where that is known already.
+        again_in: Option<Duration>,
+    },
+    /// The request was sent, and the process ended before it answered.
+    #[error("the connector process of {app} {death} while it worked on {what}")]
+    Lost {
+        /// The app.
+        app: String,
+        /// Why it ended.
+        death: Arc<Death>,
+        /// The call.
+        what: String,
+    },
+    /// The connector was shut down; nothing was sent.
+    #[error("the connector process of {app} is being stopped")]
+    Stopped {
+        /// The app.
+        app: String,
+    },
+}
+
+fn again(again_in: Option<Duration>) -> String {
+    again_in.map_or_else(String::new, |delay| {
+        format!("; it can be started again in {}", seconds(delay))
+    })
+}
+
+impl From<CallError> for Error {
+    fn from(error: CallError) -> Self {
+        let message = error.to_string();
+        match error {
+            // Every task of the app meets the same fate, so they are held rather than failed, whatever the
+            // process says about trying again.
+            CallError::NotRunning { death, again_in, .. } => {
+                let (code, said) = match &*death {
+                    Death::Refused { code, retry, .. } => (*code, *retry),
+                    _ => (Code::Timeout, Retry::Backoff),
+                };
+                let retry = match (again_in, said) {
+                    (Some(delay), Retry::After(longer)) => Retry::After(delay.max(longer)),
+                    (Some(delay), _) => Retry::After(delay),
+                    (None, Retry::Never) => Retry::Backoff,
+                    (None, said) => said,
+                };
+                Self::new(code, message)
+                    .effect(Effect::NotApplied)
+                    .retry(retry)
+                    .subject(Subject::Connection)
+            }
+            CallError::Lost { .. } => Self::new(Code::InternalError, message)
+                .effect(Effect::Unknown)
+                .retry(Retry::Backoff)
+                .subject(Subject::Account),
+            CallError::Stopped { .. } => Self::unreachable(message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn not_running(death: Death, again_in: Option<Duration>) -> Error {
+        CallError::NotRunning {
+            app: "acme-hr".into(),
+            death: Arc::new(death),
+            again_in,
+        }
+        .into()
+    }
+
+    fn refused(retry: Retry) -> Death {
+        Death::Refused {
+            code: Code::PermissionDenied,
+            message: "HR refuses the token".into(),
+            retry,
+        }
+    }
+
+    #[test]
+    fn a_call_that_was_not_sent_is_about_the_connection() {
+        let error = not_running(Death::OutputClosed, None);
+        assert_eq!(error.code(), Code::Timeout);
+        assert_eq!(error.effect_on_target(), Effect::NotApplied);
+        assert_eq!(error.about(), Subject::Connection);
+        assert_eq!(error.retry_policy(), Retry::Backoff);
+    }
+
+    #[test]
+    fn a_call_that_comes_too_early_is_told_when_to_come() {
+        let delay = Duration::from_millis(400);
+        let error = not_running(Death::OutputClosed, Some(delay));
+        assert_eq!(error.retry_policy(), Retry::After(delay));
+        assert_eq!(
+            error.message(),
+            "the connector process of acme-hr closed its standard output and was ended; it can be started again in 0.4 s"
+        );
+    }
+
+    #[test]
+    fn a_process_that_refuses_to_start_holds_tasks_and_fails_none() {
+        let error = not_running(refused(Retry::Never), None);
+        assert_eq!(
+            (error.code(), error.retry_policy()),
+            (Code::PermissionDenied, Retry::Backoff)
+        );
+        assert_eq!(
+            (error.effect_on_target(), error.about()),
+            (Effect::NotApplied, Subject::Connection)
+        );
+        let minute = Duration::from_secs(60);
+        let error = not_running(refused(Retry::After(minute)), Some(Duration::from_secs(1)));
+        assert_eq!(error.retry_policy(), Retry::After(minute));
+    }
+
+    #[test]
+    fn a_call_that_was_lost_is_read_back_and_repeated() {
+        let error = Error::from(CallError::Lost {
+            app: "acme-hr".into(),
+            death: Arc::new(Death::OutputClosed),
+            what: "create_account for ext-1".into(),
+        });
+        assert_eq!(
+            (error.code(), error.effect_on_target()),
+            (Code::InternalError, Effect::Unknown)
+        );
+        assert_eq!(
+            (error.retry_policy(), error.about()),
+            (Retry::Backoff, Subject::Account)
+        );
+        assert!(
+            error
+                .message()
+                .ends_with("while it worked on create_account for ext-1")
+        );
+    }
+}

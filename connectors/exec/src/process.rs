@@ -1,0 +1,372 @@
+//! The life of one child process: started, initialised, asked, ended. Nothing here starts it again.
+
+use std::ffi::OsString;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bridgehead_sdk::{Description, Protection, is_secret_name};
+use serde_json::Value;
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{debug, info};
+
+use crate::attendant::Attendant;
+use crate::failure::{CallError, Death};
+use crate::pending::{Held, Pending, Reply};
+use crate::protocol::request_line;
+use crate::settings::{Environment, Launch, secret_lines};
+
+/// What every process inherits. The daemon's other variables, the Bridge key among them, are not its business.
+const INHERITED: [&str; 3] = ["PATH", "HOME", "LANG"];
+
+/// How long `shutdown` may take to be answered.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// How long a process may take to end once its input is closed.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How long a process that was killed is waited for: the kernel may hold on to one that waits for a disk.
+const KILLED: Duration = Duration::from_secs(5);
+
+/// Where a process stands.
+#[derive(Clone)]
+pub(crate) enum Phase {
+    /// It has not answered `initialize` yet.
+    Starting,
+    /// It has.
+    Ready(Arc<Description>),
+    /// It is gone, since this moment.
+    Dead(Arc<Death>, Instant),
+}
+
+/// What callers and the attendant share.
+pub(crate) struct Shared {
+    pub(crate) app: String,
+    pub(crate) pending: Arc<Pending>,
+    pub(crate) phase: watch::Sender<Phase>,
+    /// Whether it answered a call; `initialize` is none.
+    pub(crate) healthy: AtomicBool,
+    /// Its input is to be closed: it is asked nothing any more.
+    pub(crate) stopping: CancellationToken,
+    /// It is to be killed.
+    pub(crate) kill: CancellationToken,
+}
+
+impl Shared {
+    /// Says that the process is gone. Only the first reason counts.
+    pub(crate) fn die(&self, death: Death) {
+        let death = Arc::new(death);
+        // First the phase, then the calls: whoever hears of a lost call finds the process dead.
+        self.phase.send_if_modified(|phase| {
+            let alive = !matches!(phase, Phase::Dead(..));
+            if alive {
+                *phase = Phase::Dead(Arc::clone(&death), Instant::now());
+            }
+            alive
+        });
+        self.pending.fail_all(&death);
+    }
+}
+
+/// A request on its way to the process.
+pub(crate) struct Outgoing {
+    pub(crate) id: u64,
+    pub(crate) line: Vec<u8>,
+}
+
+/// One call, as a connector makes it.
+pub(crate) struct Request {
+    /// The method's name.
+    pub(crate) method: &'static str,
+    /// Its parameters; a password may be among them.
+    pub(crate) params: Value,
+    /// The call in words, for messages: "create_account for ext-1".
+    pub(crate) what: String,
+    /// Keeps the secrets among the parameters known to the redactor.
+    pub(crate) protection: Option<Arc<Protection>>,
+}
+
+/// One child process, and what attends to it. Dropping it kills the process.
+pub(crate) struct Session {
+    shared: Arc<Shared>,
+    outgoing: mpsc::Sender<Outgoing>,
+    _attendant: AbortOnDropHandle<()>,
+}
+
+impl Session {
+    /// Starts a process. It is ready when [`ready`](Self::ready) says so.
+    pub(crate) fn start(launch: &Arc<Launch>) -> Result<Self, Death> {
+        let not_started = |source| Death::NotStarted {
+            program: launch.program.clone(),
+            source,
+        };
+        let (mut command, protection) = command(launch).map_err(not_started)?;
+        let mut child = command.spawn().map_err(not_started)?;
+        info!(target: "bridgehead::exec", app = %launch.app, pid = child.id(), "the connector process was started");
+        let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let process = Process::new(child);
+        let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
+            return Err(not_started(std::io::Error::other("its streams are not there")));
+        };
+        let shared = Arc::new(Shared {
+            app: launch.app.clone(),
+            pending: Arc::new(Pending::new(launch.app.clone(), launch.hang_timeout)),
+            phase: watch::Sender::new(Phase::Starting),
+            healthy: AtomicBool::new(false),
+            stopping: CancellationToken::new(),
+            kill: CancellationToken::new(),
+        });
+        let (outgoing, requests) = mpsc::channel(launch.max_in_flight);
+        let attendant = Attendant::new(
+            Arc::clone(launch),
+            Arc::clone(&shared),
+            process,
+            (stdin, stdout, stderr),
+            requests,
+        );
+        let attendant = tokio::spawn(async move {
+            attendant.run().await;
+            drop(protection);
+        });
+        Ok(Self {
+            shared,
+            outgoing,
+            _attendant: AbortOnDropHandle::new(attendant),
+        })
+    }
+
+    /// Waits until the process has described itself.
+    pub(crate) async fn ready(&self) -> Result<Arc<Description>, CallError> {
+        match self.phase(|phase| !matches!(phase, Phase::Starting)).await {
+            Some(Phase::Ready(description)) => Ok(description),
+            Some(Phase::Dead(death, _)) => Err(self.not_running(death)),
+            Some(Phase::Starting) | None => Err(self.not_running(Arc::new(Death::Unattended))),
+        }
+    }
+
+    /// Asks the process. Dropping the future gives the call up: what was not written is not sent, and what was
+    /// sent must be answered within `hang_timeout`, or the process is replaced.
+    pub(crate) async fn call(
+        &self,
+        request: Request,
+        permit: Option<tokio::sync::OwnedSemaphorePermit>,
+    ) -> Reply {
+        let Ok(slot) = self.outgoing.reserve().await else {
+            // Nobody writes any more; why, is said as soon as the process is gone.
+            let death = match self.phase(|phase| matches!(phase, Phase::Dead(..))).await {
+                Some(Phase::Dead(death, _)) => death,
+                _ => Arc::new(Death::Unattended),
+            };
+            return Err(self.not_running(death));
+        };
+        let waiter = self.shared.pending.add(Held {
+            what: request.what,
+            permit,
+            protection: request.protection,
+        })?;
+        let line = request_line(waiter.id(), request.method, &request.params);
+        slot.send(Outgoing {
+            id: waiter.id(),
+            line,
+        });
+        waiter.reply().await
+    }
+
+    /// Why and since when the process is gone, and whether it had been healthy; `None` while it lives.
+    pub(crate) fn death(&self) -> Option<(Arc<Death>, Instant, bool)> {
+        match &*self.shared.phase.borrow() {
+            Phase::Dead(death, at) => Some((
+                Arc::clone(death),
+                *at,
+                self.shared.healthy.load(Ordering::Relaxed),
+            )),
+            _ => None,
+        }
+    }
+
+    /// Asks the process to end, closes its input, and kills it if it is still there.
+    pub(crate) async fn shutdown(&self) {
+        let deadline = Instant::now() + SHUTDOWN;
+        if matches!(&*self.shared.phase.borrow(), Phase::Ready(_)) {
+            let request = Request {
+                method: "shutdown",
+                params: Value::Object(serde_json::Map::new()),
+                what: "shutdown".to_owned(),
+                protection: None,
+            };
+            if timeout_at(deadline, self.call(request, None)).await.is_err() {
+                debug!(target: "bridgehead::exec", app = %self.shared.app, "shutdown was not answered");
+            }
+        }
+        self.shared.stopping.cancel();
+        let dead = |phase: &Phase| matches!(phase, Phase::Dead(..));
+        let deadline = deadline.max(Instant::now() + LAST_WORDS);
+        if timeout_at(deadline, self.phase(dead)).await.is_err() {
+            self.shared.kill.cancel();
+            if timeout(KILLED, self.phase(dead)).await.is_err() {
+                debug!(target: "bridgehead::exec", app = %self.shared.app, "the connector process did not end");
+            }
+        }
+    }
+
+    async fn phase(&self, wanted: impl FnMut(&Phase) -> bool) -> Option<Phase> {
+        let mut phases = self.shared.phase.subscribe();
+        let found = phases.wait_for(wanted).await;
+        found.ok().map(|phase| phase.clone())
+    }
+
+    fn not_running(&self, death: Arc<Death>) -> CallError {
+        CallError::NotRunning {
+            app: self.shared.app.clone(),
+            death,
+            again_in: None,
+        }
+    }
+}
+
+/// The command with its environment, which is read now and at no other time; secrets in it are protected.
+fn command(launch: &Launch) -> std::io::Result<(Command, Protection)> {
+    let directory = launch.directory()?;
+    let mut command = Command::new(launch.executable(&directory));
+    command
+        .args(&launch.arguments)
+        .current_dir(&directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .env_clear();
+    // A group of its own: it can be killed with the processes it started, and a Ctrl-C on the daemon's terminal,
+    // on which the daemon finishes its tasks in order, does not reach it.
+    #[cfg(unix)]
+    command.process_group(0);
+    let variables = environment(&launch.environment, |name| std::env::var_os(name));
+    let secrets: Vec<String> = variables
+        .iter()
+        .filter(|(name, _)| is_secret_name(name))
+        .map(|(_, value)| value.to_string_lossy().into_owned())
+        .collect();
+    let lines: Vec<&str> = secrets.iter().flat_map(|secret| secret_lines(secret)).collect();
+    let protection = launch
+        .redactor
+        .protect(secrets.iter().map(String::as_str).chain(lines));
+    command.envs(variables);
+    Ok((command, protection))
+}
+
+fn environment(settings: &Environment, daemon: impl Fn(&str) -> Option<OsString>) -> Vec<(String, OsString)> {
+    let inherit = |name: &str| Some((name.to_owned(), daemon(name)?));
+    let mut variables: Vec<_> = INHERITED.into_iter().filter_map(inherit).collect();
+    match settings {
+        Environment::Inherit(names) => variables.extend(names.iter().filter_map(|name| inherit(name))),
+        Environment::Set(values) => variables.extend(
+            values
+                .iter()
+                .map(|(name, value)| (name.clone(), OsString::from(value))),
+        ),
+    }
+    variables
+}
+
+/// A child process and those it started, its group: when it ends, is killed or is dropped, all of them end.
+pub(crate) struct Process {
+    child: Child,
+    /// The number of its group, as long as there is somebody to end.
+    group: Option<u32>,
+}
+
+impl Process {
+    fn new(child: Child) -> Self {
+        Self {
+            group: child.id(),
+            child,
+        }
+    }
+
+    /// Waits until it ends by itself. Cancel safe.
+    pub(crate) async fn ended(&mut self) -> std::io::Result<ExitStatus> {
+        let status = self.child.wait().await;
+        // At once: as soon as the last of the group is gone, its number may be given to another.
+        self.kill_group();
+        status
+    }
+
+    /// Kills it, and waits until it is gone. Nothing happens if it is gone already.
+    pub(crate) async fn kill(&mut self) {
+        self.kill_group();
+        if self.child.id().is_none() {
+            return;
+        }
+        match timeout(KILLED, self.child.kill()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                debug!(target: "bridgehead::exec", %error, "the connector process could not be killed");
+            }
+            Err(_) => {
+                debug!(target: "bridgehead::exec", "the connector process was killed and is not gone yet")
+            }
+        }
+    }
+
+    /// Kills whatever is left of the group, once.
+    fn kill_group(&mut self) {
+        let Some(group) = self.group.take() else {
+            return;
+        };
+        #[cfg(unix)]
+        if let Some(group) = i32::try_from(group).ok().and_then(rustix::process::Pid::from_raw)
+            && let Err(error) = rustix::process::kill_process_group(group, rustix::process::Signal::KILL)
+            // Nobody is left: the usual case.
+            && error != rustix::io::Errno::SRCH
+        {
+            debug!(target: "bridgehead::exec", %error, "the connector's process group could not be killed");
+        }
+        #[cfg(not(unix))]
+        let _: u32 = group;
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill_group();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(settings: &Environment) -> Vec<String> {
+        let daemon =
+            |name: &str| (name != "MISSING").then(|| OsString::from(format!("{name} of the daemon")));
+        environment(settings, daemon)
+            .into_iter()
+            .map(|(name, value)| format!("{name}={}", value.to_string_lossy()))
+            .collect()
+    }
+
+    #[test]
+    fn a_process_inherits_three_variables_and_those_that_are_named() {
+        let inherited = names(&Environment::Inherit(vec!["TZ".into(), "MISSING".into()]));
+        assert_eq!(
+            inherited,
+            [
+                "PATH=PATH of the daemon",
+                "HOME=HOME of the daemon",
+                "LANG=LANG of the daemon",
+                "TZ=TZ of the daemon"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_table_sets_variables_and_may_replace_the_three() {
+        let set = names(&Environment::Set([("LANG".to_owned(), "C".to_owned())].into()));
+        assert_eq!(set.last().map(String::as_str), Some("LANG=C"));
+    }
+}

@@ -1,0 +1,209 @@
+//! The wire: JSON-RPC 2.0, one object a line. Pure; nothing here reads or writes.
+
+use serde_json::{Map, Value, json};
+
+/// The version of the exec protocol, as `initialize` names it.
+pub(crate) const VERSION: u32 = 1;
+
+/// JSON-RPC's own code for a method that the other side does not know.
+pub(crate) const METHOD_NOT_FOUND: i64 = -32601;
+
+/// An answer: which request it belongs to, and what it says. It has no `Debug`: a password may be inside.
+pub(crate) struct Answer {
+    /// The identifier of the request.
+    pub(crate) id: u64,
+    /// What it says.
+    pub(crate) outcome: Outcome,
+}
+
+/// What an answer says.
+pub(crate) type Outcome = Result<Value, ErrorObject>;
+
+/// A JSON-RPC error as it came. It has no `Debug`: its message may repeat a secret.
+pub(crate) struct ErrorObject {
+    /// JSON-RPC's code; 0 where it is missing.
+    pub(crate) code: i64,
+    /// What happened; empty where it is missing.
+    pub(crate) message: String,
+    /// What the exec protocol adds; empty where it is missing.
+    pub(crate) data: Map<String, Value>,
+}
+
+/// Why a line is not an answer. The author of the connector must act; the line itself is never repeated.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotAnAnswer {
+    /// Most likely a diagnostic that was printed to the wrong place.
+    #[error("it is not JSON; print diagnostics to standard error")]
+    NotJson,
+    /// JSON of another kind, a batch among them.
+    #[error("it is not one JSON object")]
+    NotAnObject,
+    /// Not what was agreed on.
+    #[error("its member 'jsonrpc' is not \"2.0\"")]
+    Version,
+    /// A request or a notification: bridgehead asks, the connector answers.
+    #[error("it is a request; a connector only answers")]
+    Request,
+    /// It cannot be said which request is answered.
+    #[error("its member 'id' is not the whole number of a request")]
+    Id,
+    /// A missing result is not an empty result.
+    #[error("it has neither 'result' nor 'error'")]
+    Neither,
+    /// It cannot be said which of the two holds.
+    #[error("it has both 'result' and 'error'")]
+    Both,
+    /// An error that says nothing.
+    #[error("its member 'error' is not an object")]
+    Error,
+}
+
+/// A request as a line, its end included.
+pub(crate) fn request_line(id: u64, method: &str, params: &Value) -> Vec<u8> {
+    // A line break inside a text is escaped by JSON, so that the object is one line whatever it holds.
+    let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+    let mut line = request.to_string().into_bytes();
+    line.push(b'\n');
+    line
+}
+
+/// Reads a line, without its end, as an answer.
+pub(crate) fn parse_answer(line: &[u8]) -> Result<Answer, NotAnAnswer> {
+    let value: Value = serde_json::from_slice(line).map_err(|_| NotAnAnswer::NotJson)?;
+    let Value::Object(mut members) = value else {
+        return Err(NotAnAnswer::NotAnObject);
+    };
+    if members.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
+        return Err(NotAnAnswer::Version);
+    }
+    if members.contains_key("method") {
+        return Err(NotAnAnswer::Request);
+    }
+    let id = members.get("id").and_then(Value::as_u64).ok_or(NotAnAnswer::Id)?;
+    let outcome = match (members.shift_remove("result"), members.shift_remove("error")) {
+        (Some(result), None) => Ok(result),
+        (None, Some(Value::Object(error))) => Err(ErrorObject::from_members(error)),
+        (None, Some(_)) => return Err(NotAnAnswer::Error),
+        (None, None) => return Err(NotAnAnswer::Neither),
+        (Some(_), Some(_)) => return Err(NotAnAnswer::Both),
+    };
+    Ok(Answer { id, outcome })
+}
+
+impl ErrorObject {
+    fn from_members(mut members: Map<String, Value>) -> Self {
+        let message = match members.shift_remove("message") {
+            Some(Value::String(message)) => message,
+            _ => String::new(),
+        };
+        let data = match members.shift_remove("data") {
+            Some(Value::Object(data)) => data,
+            _ => Map::new(),
+        };
+        Self {
+            code: members.get("code").and_then(Value::as_i64).unwrap_or_default(),
+            message,
+            data,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn refused(line: &str) -> NotAnAnswer {
+        match parse_answer(line.as_bytes()) {
+            Ok(_) => panic!("taken for an answer: {line}"),
+            Err(error) => error,
+        }
+    }
+
+    #[test]
+    fn a_result_is_read_with_its_id() {
+        let answer = parse_answer(br#" {"jsonrpc":"2.0","id":7,"result":null} "#)
+            .ok()
+            .unwrap();
+        assert_eq!(answer.id, 7);
+        assert_eq!(answer.outcome.ok(), Some(Value::Null));
+    }
+
+    #[test]
+    fn an_error_is_read_whatever_is_missing() {
+        let answer = parse_answer(br#"{"jsonrpc":"2.0","id":0,"error":{}}"#)
+            .ok()
+            .unwrap();
+        let error = answer.outcome.err().unwrap();
+        assert_eq!((error.code, error.message.as_str(), error.data.len()), (0, "", 0));
+        let line =
+            br#"{"jsonrpc":"2.0","id":0,"error":{"code":-5,"message":"no","data":{"code":"TIMEOUT"}}}"#;
+        let error = parse_answer(line).ok().unwrap().outcome.err().unwrap();
+        assert_eq!((error.code, error.message.as_str()), (-5, "no"));
+        assert_eq!(error.data["code"], "TIMEOUT");
+    }
+
+    #[test]
+    fn what_is_not_an_answer_says_why() {
+        for (line, why) in [
+            ("", NotAnAnswer::NotJson),
+            ("connecting to HR…", NotAnAnswer::NotJson),
+            (r#"{"jsonrpc":"2.0","id":1,"result":{}"#, NotAnAnswer::NotJson),
+            (r#"{"jsonrpc":"2.0","id":1,"result":{}} x"#, NotAnAnswer::NotJson),
+            ("17", NotAnAnswer::NotAnObject),
+            (
+                r#"[{"jsonrpc":"2.0","id":1,"result":{}}]"#,
+                NotAnAnswer::NotAnObject,
+            ),
+            (r#"{"id":1,"result":{}}"#, NotAnAnswer::Version),
+            (r#"{"jsonrpc":2.0,"id":1,"result":{}}"#, NotAnAnswer::Version),
+            (r#"{"jsonrpc":"2.0","method":"log"}"#, NotAnAnswer::Request),
+            (r#"{"jsonrpc":"2.0","id":null,"error":{}}"#, NotAnAnswer::Id),
+            (r#"{"jsonrpc":"2.0","id":"1","result":{}}"#, NotAnAnswer::Id),
+            (r#"{"jsonrpc":"2.0","id":-1,"result":{}}"#, NotAnAnswer::Id),
+            (r#"{"jsonrpc":"2.0","id":1.5,"result":{}}"#, NotAnAnswer::Id),
+            (r#"{"jsonrpc":"2.0","result":{}}"#, NotAnAnswer::Id),
+            (r#"{"jsonrpc":"2.0","id":1}"#, NotAnAnswer::Neither),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"result":null,"error":null}"#,
+                NotAnAnswer::Both,
+            ),
+            (r#"{"jsonrpc":"2.0","id":1,"error":"no"}"#, NotAnAnswer::Error),
+            (r#"{"jsonrpc":"2.0","id":1,"error":null}"#, NotAnAnswer::Error),
+        ] {
+            assert_eq!(refused(line), why, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_hopelessly_nested_line_is_refused() {
+        assert_eq!(refused(&"[".repeat(1_000_000)), NotAnAnswer::NotJson);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_never_more_than_refused(line: Vec<u8>) {
+            drop(parse_answer(&line));
+        }
+
+        #[test]
+        fn a_damaged_answer_never_panics_nor_changes_its_id(at in 0_usize..60, byte: u8) {
+            let mut line = br#"{"jsonrpc":"2.0","id":1234,"result":{"a":[1,null,"x"]}}     "#.to_vec();
+            line[at] = byte;
+            // Only a damaged number may read as another number.
+            if let Ok(answer) = parse_answer(&line) {
+                prop_assert!(answer.id == 1234 || byte.is_ascii_digit() || byte.is_ascii_whitespace());
+            }
+        }
+
+        #[test]
+        fn a_request_is_one_line_whatever_it_holds(id: u64, text: String) {
+            let line = request_line(id, "check", &json!({ "text": text }));
+            prop_assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
+            let read: Value = serde_json::from_slice(&line).unwrap();
+            prop_assert_eq!(read["id"].as_u64(), Some(id));
+            prop_assert_eq!(read["params"]["text"].as_str(), Some(text.as_str()));
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! How long a process that died is not started again.
+//!
+//! Nothing waits here and no loop runs: a moment is computed, and calls that come before it are told to come again.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The delay after the first death.
+const FIRST: Duration = Duration::from_millis(100);
+
+/// The longest delay.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// The delay after a number of deaths in a row, the last one not counted: 100 ms, doubling up to 30 s.
+fn delay(deaths_before: u32) -> Duration {
+    FIRST
+        .saturating_mul(2_u32.saturating_pow(deaths_before))
+        .min(LONGEST)
+}
+
+/// Counts deaths, and says when the next process may be started.
+#[derive(Debug, Default)]
+pub(crate) struct Restart {
+    deaths: u32,
+    not_before: Option<Instant>,
+}
+
+impl Restart {
+    /// A process died at this moment. If it was healthy, having answered a call, counting starts anew.
+    pub(crate) fn died(&mut self, at: Instant, was_healthy: bool) {
+        if was_healthy {
+            self.deaths = 0;
+        }
+        self.not_before = Some(at + delay(self.deaths));
+        self.deaths = self.deaths.saturating_add(1);
+    }
+
+    /// How long the next start must wait; `None` when it need not.
+    pub(crate) fn remaining(&self, now: Instant) -> Option<Duration> {
+        self.not_before
+            .map(|moment| moment.saturating_duration_since(now))
+            .filter(|remaining| !remaining.is_zero())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_delay_doubles_up_to_half_a_minute() {
+        let mut restart = Restart::default();
+        assert_eq!(restart.remaining(Instant::now()), None);
+        let mut delays = Vec::new();
+        for _ in 0..10 {
+            restart.died(Instant::now(), false);
+            delays.push(restart.remaining(Instant::now()).unwrap().as_millis());
+        }
+        assert_eq!(
+            delays,
+            [100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_healthy_process_starts_the_count_anew() {
+        let mut restart = Restart::default();
+        for _ in 0..5 {
+            restart.died(Instant::now(), false);
+        }
+        restart.died(Instant::now(), true);
+        assert_eq!(restart.remaining(Instant::now()), Some(FIRST));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_delay_runs_from_the_death_and_ends() {
+        let mut restart = Restart::default();
+        let death = Instant::now();
+        tokio::time::advance(Duration::from_millis(40)).await;
+        restart.died(death, false);
+        assert_eq!(restart.remaining(Instant::now()), Some(Duration::from_millis(60)));
+        tokio::time::advance(Duration::from_millis(60)).await;
+        assert_eq!(restart.remaining(Instant::now()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_number_of_deaths_overflows(deaths: u32) {
+            prop_assert!((FIRST..=LONGEST).contains(&delay(deaths)));
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The sandbox's own time: it starts as the wall clock and can be moved forward, so that a key expires and a
+//! scheduled task falls due without waiting.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+#[derive(Debug)]
+pub(crate) struct Clock {
+    origin: i64,
+    started: Instant,
+    /// Microseconds the clock was moved forward by.
+    advanced: AtomicI64,
+}
+
+impl Clock {
+    pub(crate) fn new() -> Self {
+        Self {
+            origin: Timestamp::now().as_microsecond(),
+            started: Instant::now(),
+            advanced: AtomicI64::new(0),
+        }
+    }
+
+    /// The time, to the microsecond, as the Bridge API writes it.
+    pub(crate) fn now(&self) -> Timestamp {
+        let elapsed = microseconds(self.started.elapsed());
+        let microsecond = self
+            .origin
+            .saturating_add(elapsed)
+            .saturating_add(self.advanced.load(Ordering::SeqCst));
+        Timestamp::from_microsecond(microsecond).unwrap_or(Timestamp::MAX)
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.advanced.fetch_add(microseconds(by), Ordering::SeqCst);
+    }
+}
+
+fn microseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// A time that lies `by` after `time`; the last representable one where that is too far.
+pub(crate) fn later(time: Timestamp, by: Duration) -> Timestamp {
+    Timestamp::from_microsecond(time.as_microsecond().saturating_add(microseconds(by)))
+        .unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moving_the_clock_forward_adds_to_the_wall_clock() {
+        let clock = Clock::new();
+        let before = clock.now();
+        clock.advance(Duration::from_secs(3600));
+        let moved = clock.now().duration_since(before);
+        assert!(moved.as_secs() >= 3600 && moved.as_secs() < 3700, "{moved:?}");
+    }
+
+    #[test]
+    fn a_time_too_far_ahead_is_the_last_one() {
+        assert_eq!(later(Timestamp::MAX, Duration::MAX), Timestamp::MAX);
+    }
+}

@@ -1,0 +1,7 @@
+//! Locks that go on after a panic elsewhere: the sandbox's state is changed in steps that each leave it whole.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

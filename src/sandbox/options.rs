@@ -1,0 +1,64 @@
+//! How a sandbox is started.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// What a sandbox is started with.
+#[derive(Clone)]
+pub struct Options {
+    /// Where to listen. Port 0 takes a free one. Default `127.0.0.1:0`.
+    pub listen: SocketAddr,
+    /// The tenant in the path `/org/{tenant}`. Default `sandbox`.
+    pub tenant: String,
+    /// The API key that has access to every app; the control plane calls it `default`. Default `sandbox-key`.
+    pub api_key: String,
+    /// How long after `complete` the clean-up runs. Default 200 ms.
+    pub cleanup_delay: Duration,
+    /// Whether an unknown app is made when it is first asked for, instead of answering 404. Default false.
+    pub auto_create_apps: bool,
+    /// How many requests the ledger keeps; older ones are dropped, and counted. Default 100 000.
+    pub ledger_entries: usize,
+    /// How many bytes of request bodies the ledger keeps; older bodies are dropped first. Default 64 MiB.
+    pub ledger_body_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            tenant: "sandbox".to_owned(),
+            api_key: "sandbox-key".to_owned(),
+            cleanup_delay: Duration::from_millis(200),
+            auto_create_apps: false,
+            ledger_entries: 100_000,
+            ledger_body_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("listen", &self.listen)
+            .field("tenant", &self.tenant)
+            .field("cleanup_delay", &self.cleanup_delay)
+            .field("auto_create_apps", &self.auto_create_apps)
+            .field("ledger_entries", &self.ledger_entries)
+            .field("ledger_body_bytes", &self.ledger_body_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_key() {
+        let options = Options {
+            api_key: "hunter2".into(),
+            ..Options::default()
+        };
+        assert!(!format!("{options:?}").contains("hunter2"));
+    }
+}

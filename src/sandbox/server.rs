@@ -1,0 +1,140 @@
+//! The listener, and the life of a sandbox.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::error::Error;
+use super::front::Front;
+use super::options::Options;
+use super::state::State;
+
+/// How long accepting pauses where the process has run out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A running sandbox. It serves in the background of the runtime it was started in, until it is stopped or dropped.
+pub struct Sandbox {
+    pub(crate) state: Arc<State>,
+    api_key: String,
+    stopping: CancellationToken,
+    serving: Option<JoinHandle<()>>,
+}
+
+impl Sandbox {
+    /// Binds, and serves in the background. Once this returns, connections are accepted.
+    pub async fn start(options: Options) -> Result<Self, Error> {
+        State::check(&options)?;
+        let listener = TcpListener::bind(options.listen)
+            .await
+            .map_err(|source| listen_error(options.listen, source))?;
+        let address = listener
+            .local_addr()
+            .map_err(|source| listen_error(options.listen, source))?;
+        let state = Arc::new(State::new(&options, address));
+        let stopping = CancellationToken::new();
+        let serving = tokio::spawn(accept(listener, Front::new(state.clone()), stopping.clone()));
+        Ok(Self {
+            state,
+            api_key: options.api_key,
+            stopping,
+            serving: Some(serving),
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.state.address
+    }
+
+    /// What the paths of the Bridge API follow: `http://127.0.0.1:PORT/org/{tenant}`.
+    pub fn base_url(&self) -> String {
+        self.state.base_url()
+    }
+
+    /// The key with access to every app.
+    pub fn api_key(&self) -> &str {
+        &self.api_key
+    }
+
+    /// Closes the listener and every connection. Once this returns, the port is free.
+    pub async fn stop(mut self) {
+        self.stopping.cancel();
+        if let Some(serving) = self.serving.take()
+            && let Err(error) = serving.await
+        {
+            tracing::error!(%error, "the sandbox did not stop in good order");
+        }
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.stopping.cancel();
+    }
+}
+
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sandbox")
+            .field("base_url", &self.base_url())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Keeps a sandbox running until the token is cancelled, then stops it.
+pub async fn run_until(sandbox: Sandbox, token: CancellationToken) {
+    token.cancelled().await;
+    sandbox.stop().await;
+}
+
+fn listen_error(address: SocketAddr, source: io::Error) -> Error {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => Error::AddressInUse { address, source },
+        io::ErrorKind::PermissionDenied => Error::NotPermitted { address, source },
+        _ => Error::Listen { address, source },
+    }
+}
+
+/// Accepts until told to stop. The connections end with this future.
+async fn accept(listener: TcpListener, front: Front, stopping: CancellationToken) {
+    let front = Arc::new(front);
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    connections.spawn(serve(stream, peer, front.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the sandbox cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    connections.shutdown().await;
+}
+
+async fn serve(stream: TcpStream, peer: SocketAddr, front: Arc<Front>) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "the sandbox cannot set TCP_NODELAY");
+    }
+    let service = service_fn(|request| front.serve(peer, request));
+    let served = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        // Cut on purpose, or left by the client.
+        tracing::debug!(%error, "a connection to the sandbox ended");
+    }
+}
