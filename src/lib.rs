@@ -1,9 +1,21 @@
 //! bridgehead connects the systems a company runs to Iden through the Bridge API.
+//!
+//! Most people use the `bridgehead` command with configuration files; this library is for those who build a daemon with
+//! connectors of their own ([`Daemon`]) or embed the [`runtime`]. A connector is written against `bridgehead-sdk` alone.
+//!
+//! - [`bridge`]: the client of the Bridge API.
+//! - [`config`]: what the operator writes, read and checked.
+//! - [`journal`]: what must survive a crash.
+//! - [`runtime`]: tasks and syncs.
+//! - [`sandbox`]: a strict emulator of the Bridge API.
+//! - [`cli`]: the command line.
 
-pub mod admin;
 pub mod bridge;
 pub mod cli;
 pub mod config;
+mod daemon;
 pub mod journal;
 pub mod runtime;
 pub mod sandbox;
+
+pub use daemon::{Builder, Daemon};

@@ -1,2 +1,13 @@
-//! The command.
-fn main() {}
+//! The `bridgehead` command, with the connectors that come with it.
+
+use std::process::ExitCode;
+
+use bridgehead::Daemon;
+
+fn main() -> ExitCode {
+    Daemon::builder()
+        .connector("file", bridgehead_file::factory())
+        .connector("exec", bridgehead_exec::factory())
+        .connector("simulated", bridgehead_simulated::factory())
+        .run_from_args()
+}

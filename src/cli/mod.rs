@@ -1,1 +1,24 @@
-//! To come.
+//! The command line: a file for each command.
+//!
+//! [`args`] is what can be written, [`context`] loads the configuration and opens what a command needs, [`failure`] is how
+//! a command ends other than well, [`print`] the only place that writes to standard output, [`logging`] the log.
+
+mod apps;
+mod args;
+mod check;
+mod completions;
+mod config;
+mod context;
+mod demo;
+mod failure;
+mod logging;
+mod print;
+mod progress;
+mod run;
+mod sandbox;
+mod start;
+mod sync;
+mod table;
+mod tasks;
+
+pub use start::run;

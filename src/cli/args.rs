@@ -1,0 +1,154 @@
+//! What can be written on the command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "bridgehead", version, about, max_term_width = 110, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+First steps: `bridgehead demo` shows everything without an account or a network.
+
+Exit codes: 0 fine, 1 failed, 2 wrong usage, 75 try again later, 78 something is wrong with the configuration.";
+
+/// What goes with every command.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Global {
+    /// A TOML file, or a folder whose *.toml are merged in name order; may be given several times, later wins.
+    #[arg(long, global = true, value_name = "PATH", default_value = "/etc/bridgehead", env = "BRIDGEHEAD_CONFIG", value_delimiter = ':')]
+    pub(crate) config: Vec<PathBuf>,
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the daemon: execute tasks and sync on schedule, until SIGTERM or SIGINT.
+    Run,
+    /// Show everything on made-up people: a sandbox, the real daemon, syncs and tasks. Needs no account and no network.
+    Demo {
+        /// Leave sandbox and daemon running afterwards, until Ctrl-C.
+        #[arg(long)]
+        stay: bool,
+    },
+    /// Check configuration, key, access, resource types and targets, and say what to do about what is wrong.
+    Check {
+        /// The apps to check; all when none is named.
+        #[arg(value_name = "APP")]
+        apps: Vec<String>,
+        /// Check the configuration only: no network, no target.
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Sync apps once, now.
+    Sync {
+        /// The apps to sync; all when none is named.
+        #[arg(value_name = "APP")]
+        apps: Vec<String>,
+        /// Read and validate everything, push nothing, and say what would be created, changed and removed.
+        #[arg(long)]
+        dry_run: bool,
+        /// Let the removal guard pass, this once.
+        #[arg(long)]
+        allow_removals: bool,
+    },
+    /// Look at provisioning tasks.
+    #[command(subcommand)]
+    Tasks(Tasks),
+    /// Look at and create Bridge apps in Iden.
+    #[command(subcommand)]
+    Apps(Apps),
+    /// Run a strict emulator of the Bridge API, to try things and to test connectors against.
+    Sandbox(Sandbox),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(Config),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
+}
+
+/// What can be done with tasks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tasks {
+    /// List the tasks that Iden has for the configured apps, and what the journal knows of them.
+    List {
+        /// The app; all when absent.
+        #[arg(value_name = "APP")]
+        app: Option<String>,
+        /// Only tasks of this status.
+        #[arg(long, default_value = "pending", value_parser = ["pending", "scheduled", "completed", "failed"])]
+        status: String,
+        /// Show the tasks whose report Iden did not accept, from the journal, instead.
+        #[arg(long, conflicts_with = "status")]
+        rejected: bool,
+        /// How many at most, of each app.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+}
+
+/// What can be done with Bridge apps.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Apps {
+    /// List the Bridge apps that the key has access to.
+    List,
+    /// Create a Bridge app, and print what to write into the configuration.
+    Create {
+        /// Its name in Iden, 1 to 255 characters.
+        name: String,
+        /// The id of an app whose clone group it joins.
+        #[arg(long, value_name = "APP_ID")]
+        clone_from: Option<uuid::Uuid>,
+    },
+}
+
+/// How the sandbox is run.
+#[derive(Args, Debug)]
+pub(crate) struct Sandbox {
+    /// Where to listen. The sandbox is not made for a network: keep to loopback.
+    #[arg(long, default_value = "127.0.0.1:8900")]
+    pub(crate) listen: SocketAddr,
+    /// The tenant in its base URL.
+    #[arg(long, default_value = "sandbox")]
+    pub(crate) tenant: String,
+    /// The API key it takes.
+    #[arg(long, default_value = "sandbox-key")]
+    pub(crate) api_key: String,
+    /// The id of an app to begin with; may be given several times.
+    #[arg(long = "app", value_name = "APP_ID")]
+    pub(crate) apps: Vec<uuid::Uuid>,
+    /// How long the clean-up behind `complete` takes.
+    #[arg(long, default_value = "1s", value_parser = duration)]
+    pub(crate) cleanup_delay: Duration,
+}
+
+/// What can be seen of the configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Show what files, environment and defaults add up to, and where each key comes from. Secrets are not shown.
+    Show,
+    /// Print the JSON schema of the configuration, for editors.
+    Schema,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let span: jiff::SignedDuration = text.parse().map_err(|_| "must be a duration such as \"500ms\" or \"30s\"")?;
+    Duration::try_from(span).map_err(|_| "must not be negative".to_owned())
+}

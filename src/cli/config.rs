@@ -1,0 +1,27 @@
+//! `bridgehead config show | schema`.
+
+use super::args::{Config, Global};
+use super::context;
+use super::failure::Outcome;
+use super::print;
+use crate::config::{self, Connectors};
+
+pub(crate) fn run(global: &Global, connectors: &Connectors, command: &Config) -> Outcome {
+    match command {
+        Config::Schema => print::json(&config::schema(connectors)),
+        Config::Show => {
+            let shown = config::show(&context::sources(global), connectors)?;
+            if global.json {
+                let origins: serde_json::Map<String, serde_json::Value> = shown
+                    .origins()
+                    .into_iter()
+                    .map(|(key, origin)| (key, serde_json::Value::from(origin.to_string())))
+                    .collect();
+                print::json(&serde_json::json!({ "configuration": shown.to_json(), "origins": origins }));
+            } else {
+                print::raw(shown.to_toml(true).as_bytes());
+            }
+        }
+    }
+    Ok(())
+}

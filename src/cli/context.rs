@@ -1,0 +1,110 @@
+//! What a command needs: the configuration, the Bridge, the state, the connectors.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bridgehead_sdk::{Connector, Redactor};
+use secrecy::ExposeSecret;
+
+use super::args::Global;
+use super::failure::{Exit, Failure};
+use crate::bridge::{self, ApiKey, Client, KeyError, KeySource};
+use crate::config::{self, Config, Connectors, Secret, Sources};
+
+/// The configuration, and what goes with it.
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    pub(crate) redactor: Redactor,
+    pub(crate) environment: Arc<BTreeMap<String, String>>,
+}
+
+/// Where the configuration is, by the arguments and the environment of the process.
+pub(crate) fn sources(global: &Global) -> Sources {
+    Sources { paths: global.config.clone(), environment: environment() }
+}
+
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+impl Context {
+    /// Loads the configuration; all that is wrong with it is in the failure.
+    pub(crate) fn load(global: &Global, connectors: &Connectors) -> Result<Self, Failure> {
+        let sources = sources(global);
+        let config = config::load(&sources, connectors)?;
+        Ok(Self { config, redactor: Redactor::new(), environment: Arc::new(sources.environment) })
+    }
+
+    /// The client of the Bridge. The key is read now, so that a missing one is told of at once.
+    pub(crate) fn bridge(&self) -> Result<Client, Failure> {
+        let settings = &self.config.bridge;
+        let key = ConfiguredKey {
+            secret: settings.api_key.clone(),
+            environment: Arc::clone(&self.environment),
+            redactor: self.redactor.clone(),
+        };
+        key.read().map_err(|error| Failure::new(Exit::Configuration, format!("bridge.api_key: {error}")))?;
+        let mut client = bridge::Settings::new(settings.base_url.clone());
+        client.request_timeout = settings.request_timeout;
+        client.rate_limit =
+            settings.rate_limit.map(|rate| bridge::RateLimit { per_second: rate.per_second, burst: rate.burst });
+        client.refs = match settings.refs {
+            config::Refs::Id => bridge::Refs::Id,
+            config::Refs::Object => bridge::Refs::Object,
+        };
+        Client::new(client, Arc::new(key)).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))
+    }
+
+    /// The apps of these names, all if none is given, each with its connector.
+    pub(crate) fn apps(
+        &self,
+        names: &[String],
+        connectors: &Connectors,
+    ) -> Result<BTreeMap<String, (config::App, Arc<dyn Connector>)>, Failure> {
+        let mut apps = BTreeMap::new();
+        for name in self.names(names)? {
+            let app = &self.config.apps[&name];
+            let connector = config::build_connector(&name, app, connectors, &self.redactor)?;
+            apps.insert(name, (app.clone(), connector));
+        }
+        Ok(apps)
+    }
+
+    /// The names of apps: those given, or all of them. An unknown one is refused with the nearest.
+    pub(crate) fn names(&self, names: &[String]) -> Result<Vec<String>, Failure> {
+        self.config.require_apps()?;
+        let known = &self.config.apps;
+        if let Some(unknown) = names.iter().find(|name| !known.contains_key(*name)) {
+            let keys = known.keys().map(String::as_str);
+            let hint = bridgehead_sdk::nearest(unknown, keys.clone()).map_or_else(
+                || format!("configured are {}", keys.collect::<Vec<_>>().join(", ")),
+                |near| format!("did you mean '{near}'?"),
+            );
+            return Err(Failure::new(Exit::Usage, format!("no app '{unknown}' is configured; {hint}")));
+        }
+        Ok(if names.is_empty() { known.keys().cloned().collect() } else { names.to_vec() })
+    }
+}
+
+/// The key where the configuration says it is; read anew whenever the Bridge refuses the last one.
+struct ConfiguredKey {
+    secret: Secret,
+    environment: Arc<BTreeMap<String, String>>,
+    redactor: Redactor,
+}
+
+impl KeySource for ConfiguredKey {
+    fn read(&self) -> Result<ApiKey, KeyError> {
+        let secret = self.secret.read(&self.environment).map_err(|error| KeyError::new(error.to_string()))?;
+        self.redactor.protect_for_good([secret.expose_secret()]);
+        ApiKey::new(secret.expose_secret())
+    }
+}
+
+impl std::fmt::Debug for ConfiguredKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConfiguredKey").field("secret", &self.secret).finish_non_exhaustive()
+    }
+}

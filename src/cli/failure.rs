@@ -1,0 +1,71 @@
+//! How a command ends other than well.
+
+use std::process::ExitCode;
+
+/// The exit codes beside 0, as `sysexits` has them from 64 on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// It failed.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// It may work later: the Bridge is down, or another process holds the state folder.
+    Temporary = 75,
+    /// The configuration is wrong.
+    Configuration = 78,
+}
+
+/// What is printed, and the exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into() }
+    }
+
+    /// The failure was printed already, as part of the command's output.
+    pub(crate) fn silent(exit: Exit) -> Self {
+        Self::new(exit, "")
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub(crate) fn code(&self) -> ExitCode {
+        ExitCode::from(self.exit as u8)
+    }
+}
+
+impl From<crate::config::Errors> for Failure {
+    fn from(errors: crate::config::Errors) -> Self {
+        Self::new(Exit::Configuration, errors.to_string())
+    }
+}
+
+impl From<crate::config::Error> for Failure {
+    fn from(error: crate::config::Error) -> Self {
+        Self::new(Exit::Configuration, error.to_string())
+    }
+}
+
+impl From<crate::bridge::Error> for Failure {
+    fn from(error: crate::bridge::Error) -> Self {
+        let exit = if error.is_transient() { Exit::Temporary } else { Exit::Failed };
+        Self::new(exit, format!("{error}\n{}", error.advice()))
+    }
+}
+
+impl From<crate::journal::Error> for Failure {
+    fn from(error: crate::journal::Error) -> Self {
+        let exit = if matches!(error, crate::journal::Error::Locked { .. }) { Exit::Temporary } else { Exit::Failed };
+        Self::new(exit, error.to_string())
+    }
+}
+
+/// What a command gives back.
+pub(crate) type Outcome = Result<(), Failure>;

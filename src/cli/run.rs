@@ -1,0 +1,138 @@
+//! `bridgehead run`: the daemon.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::args::Global;
+use super::context::Context;
+use super::failure::{Exit, Failure, Outcome};
+use super::logging;
+use crate::config::Connectors;
+use crate::journal::{Journal, Sqlite};
+use crate::runtime::{AppStatus, Assembly, Contact};
+
+/// Tasks that ended longer ago are forgotten. A list that is so stale as to show one again is not to be expected.
+const KEEP_ENDED: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
+    let context = Context::load(global, connectors)?;
+    logging::start(&context.config.log, &context.redactor);
+    for warning in context.config.warnings(&context.environment) {
+        tracing::warn!("{warning}");
+    }
+    let apps = context.apps(&[], connectors)?;
+    let bridge = Arc::new(context.bridge()?);
+    let stop = CancellationToken::new();
+    let _signals = AbortOnDropHandle::new(tokio::spawn(heed_signals(stop.clone())?));
+    let journal = Arc::new(Sqlite::open(&context.config.state.path).await?);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), apps = ?apps.keys().collect::<Vec<_>>(), "bridgehead starts");
+
+    let has_tasks: Vec<String> =
+        apps.iter().filter(|(_, (app, _))| app.tasks.enabled).map(|(name, _)| name.clone()).collect();
+    let runtime = Assembly::new(
+        apps,
+        bridge,
+        Arc::clone(&journal) as Arc<_>,
+        Arc::clone(&journal) as Arc<_>,
+        context.redactor.clone(),
+        context.config.runtime.shutdown_grace,
+    )
+    .build();
+    let mut status = runtime.status();
+    status.retain(|name, _| has_tasks.contains(name));
+    let _ready = AbortOnDropHandle::new(tokio::spawn(tell_readiness(status)));
+    let _watchdog = AbortOnDropHandle::new(tokio::spawn(feed_watchdog()));
+    let _housekeeping = AbortOnDropHandle::new(tokio::spawn(keep_house(Arc::clone(&journal))));
+    runtime.run(stop).await;
+    drop(runtime);
+    drop(_housekeeping);
+    close(journal).await?;
+    tracing::info!("bridgehead has stopped");
+    Ok(())
+}
+
+async fn close(journal: Arc<Sqlite>) -> Outcome {
+    match Arc::try_unwrap(journal) {
+        Ok(journal) => Ok(journal.close().await?),
+        // Somebody still holds it; everything written is durable all the same.
+        Err(_) => Ok(()),
+    }
+}
+
+/// SIGTERM and SIGINT stop in order; a second one at once.
+fn heed_signals(stop: CancellationToken) -> Result<impl Future<Output = ()>, Failure> {
+    let listen = |kind| {
+        signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("signals cannot be received: {error}")))
+    };
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    Ok(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if stop.is_cancelled() {
+                tracing::warn!("told to stop a second time; stopping at once, the journal knows where to go on");
+                leave_now();
+            }
+            tracing::info!("told to stop; what runs may finish");
+            drop(sd_notify::notify(&[NotifyState::Stopping]));
+            stop.cancel();
+        }
+    })
+}
+
+#[expect(clippy::exit, reason = "a second signal means now; the journal makes that safe")]
+fn leave_now() {
+    std::process::exit(1);
+}
+
+/// Ready once every app has read its list of tasks, or it is known that the Bridge cannot be reached: a Bridge that is
+/// down must not keep the machine from booting.
+async fn tell_readiness(apps: BTreeMap<String, Arc<AppStatus>>) {
+    for status in apps.values() {
+        let mut contact = status.contact();
+        if contact.wait_for(|contact| *contact != Contact::None).await.is_err() {
+            return;
+        }
+    }
+    let down: Vec<&str> =
+        apps.iter().filter(|(_, app)| *app.contact().borrow() == Contact::Failed).map(|(name, _)| name.as_str()).collect();
+    let text = if down.is_empty() {
+        "connected to the Bridge".to_owned()
+    } else {
+        format!("the Bridge cannot be used yet for {}", down.join(", "))
+    };
+    tracing::info!("ready: {text}");
+    drop(sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&text)]));
+}
+
+async fn feed_watchdog() {
+    let Some(every) = sd_notify::watchdog_enabled() else { return };
+    let mut beat = tokio::time::interval(every / 3);
+    loop {
+        beat.tick().await;
+        drop(sd_notify::notify(&[NotifyState::Watchdog]));
+    }
+}
+
+async fn keep_house(journal: Arc<Sqlite>) {
+    let mut often = tokio::time::interval(Duration::from_secs(6 * 3600));
+    loop {
+        often.tick().await;
+        let Ok(before) = Timestamp::now().checked_sub(KEEP_ENDED) else { continue };
+        match journal.prune(before).await {
+            Ok(0) => {}
+            Ok(count) => tracing::debug!(count, "forgot tasks that ended long ago"),
+            Err(error) => tracing::warn!(%error, "old tasks could not be removed from the journal"),
+        }
+    }
+}

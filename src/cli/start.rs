@@ -1,0 +1,60 @@
+//! From the arguments to a command.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use super::args::{Cli, Command};
+use super::failure::{Exit, Failure, Outcome};
+use super::{apps, check, completions, config, demo, print, run as daemon, sandbox, sync, tasks};
+use crate::config::Connectors;
+
+/// Parses the arguments of the process, does what they say, and gives the exit code.
+pub fn run(connectors: &Connectors) -> ExitCode {
+    let cli = Cli::parse();
+    // One provider for everything that speaks TLS; a second call of the same process changes nothing.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            print::complain(format!("bridgehead: the asynchronous runtime cannot be started: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(Box::pin(dispatch(cli, connectors)));
+    // A connector that blocks a thread must not keep the process: the journal makes that safe.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.message().is_empty() {
+                print::complain(failure.message());
+            }
+            failure.code()
+        }
+    }
+}
+
+async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
+    let global = &cli.global;
+    match cli.command {
+        Command::Run => daemon::run(global, connectors).await,
+        Command::Demo { stay } => demo::run(global, connectors, stay).await,
+        Command::Check { apps, offline } => check::run(global, connectors, &apps, offline).await,
+        Command::Sync { apps, dry_run, allow_removals } => {
+            if dry_run && allow_removals {
+                return Err(Failure::new(Exit::Usage, "--dry-run removes nothing, so --allow-removals does not go with it"));
+            }
+            sync::run(global, connectors, &apps, dry_run, allow_removals).await
+        }
+        Command::Tasks(command) => tasks::run(global, connectors, command).await,
+        Command::Apps(command) => apps::run(global, connectors, command).await,
+        Command::Sandbox(options) => sandbox::run(global, options).await,
+        Command::Config(command) => config::run(global, connectors, &command),
+        Command::Completions { shell } => {
+            completions::shell(shell);
+            Ok(())
+        }
+        Command::Man => completions::manual(),
+    }
+}

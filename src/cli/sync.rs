@@ -1,0 +1,112 @@
+//! `bridgehead sync`: one sync, now.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::args::Global;
+use super::context::Context;
+use super::failure::{Exit, Failure, Outcome};
+use super::progress::Progress;
+use super::{logging, print, table};
+use crate::config::Connectors;
+use crate::journal::{AppKey, Listings, Sqlite};
+use crate::runtime::Assembly;
+use crate::runtime::sync::{Options, Summary};
+
+/// So many bad records are printed; `--json` has all that were kept.
+const SHOWN: usize = 20;
+
+pub(crate) async fn run(
+    global: &Global,
+    connectors: &Connectors,
+    names: &[String],
+    dry_run: bool,
+    allow_removals: bool,
+) -> Outcome {
+    let context = Context::load(global, connectors)?;
+    logging::start_quiet(&context.config.log, &context.redactor);
+    let names = context.names(names)?;
+    let apps = context.apps(&names, connectors)?;
+    let bridge = Arc::new(context.bridge()?);
+    let folder = &context.config.state.path;
+    // A rehearsal stands beside a running daemon: it reads the state and writes nothing into it.
+    let journal = Arc::new(if dry_run { Sqlite::rehearsal(folder).await? } else { Sqlite::open(folder).await? });
+    let keys: Vec<(String, AppKey)> =
+        names.iter().map(|name| (name.clone(), AppKey::from(context.config.apps[name].app_id))).collect();
+    let runtime = Assembly::new(
+        apps,
+        bridge,
+        Arc::clone(&journal) as Arc<_>,
+        Arc::clone(&journal) as Arc<_>,
+        context.redactor.clone(),
+        context.config.runtime.shutdown_grace,
+    )
+    .build();
+    let stop = CancellationToken::new();
+    let _interrupt = AbortOnDropHandle::new(tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                stop.cancel();
+            }
+        }
+    }));
+    let options = Options { dry_run, allow_removals };
+    let mut summaries = Vec::new();
+    for (name, key) in keys {
+        let last = journal.last(&key).await?;
+        let expected = last.map_or(0, |last| last.counts.values().sum());
+        let progress = (!global.json).then(|| Progress::follow(&name, &runtime.status()[&name], expected));
+        let summary = runtime.sync(&name, options, &stop).await;
+        drop(progress);
+        if let Some(summary) = summary {
+            if !global.json {
+                show(&name, &summary);
+            }
+            summaries.push((name, summary));
+        }
+    }
+    runtime.close().await;
+    let is_fine = summaries.iter().all(|(_, summary)| summary.is_success());
+    if global.json {
+        let all: serde_json::Map<String, serde_json::Value> = summaries
+            .into_iter()
+            .map(|(name, summary)| (name, serde_json::to_value(summary).unwrap_or_default()))
+            .collect();
+        print::json(&all);
+    }
+    drop(runtime);
+    if let Ok(journal) = Arc::try_unwrap(journal) {
+        journal.close().await?;
+    }
+    if is_fine { Ok(()) } else { Err(Failure::silent(Exit::Failed)) }
+}
+
+/// Prints what a sync did.
+pub(crate) fn show(name: &str, summary: &Summary) {
+    print::line(format!("{name}: {} - {}", summary.result, summary.detail));
+    if !summary.resource_types.is_empty() {
+        let mut table = table::table(["type", "records", "created", "changed", "removed"]);
+        for (slug, of) in &summary.resource_types {
+            table.add_row([slug.clone(), of.listed.to_string(), of.created.to_string(), of.changed.to_string(), of.removed.to_string()]);
+        }
+        print::line(table);
+    }
+    for (slug, ids) in &summary.removals {
+        let total = summary.resource_types.get(slug).map_or(0, |of| of.removed);
+        let more = if total > ids.len() as u64 { format!(" and {} more", total - ids.len() as u64) } else { String::new() };
+        let verb = if summary.result == "completed" { "removed" } else { "would be removed" };
+        print::line(format!("{slug} {verb}: {}{more}", ids.join(", ")));
+    }
+    if summary.invalid_count > 0 {
+        print::line(format!("{} invalid records:", summary.invalid_count));
+        for record in summary.invalid.iter().take(SHOWN) {
+            print::line(format!("  {record}"));
+        }
+        if summary.invalid_count > SHOWN as u64 {
+            print::line(format!("  and {} more; --json lists them", summary.invalid_count - SHOWN as u64));
+        }
+    }
+}

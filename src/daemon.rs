@@ -1,0 +1,52 @@
+//! The daemon as a third party builds it: their connectors, our command line.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use bridgehead_sdk::Factory;
+
+use crate::cli;
+use crate::config::Connectors;
+
+/// A daemon with a registry of connectors.
+///
+/// ```no_run
+/// # fn factory() -> std::sync::Arc<dyn bridgehead_sdk::Factory> { unimplemented!() }
+/// fn main() -> std::process::ExitCode {
+///     bridgehead::Daemon::builder().connector("jira", factory()).run_from_args()
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Daemon;
+
+impl Daemon {
+    /// Begins with an empty registry.
+    pub fn builder() -> Builder {
+        Builder { connectors: Connectors::new() }
+    }
+}
+
+/// Collects connectors. This registry is the only place that names them.
+#[derive(Clone)]
+pub struct Builder {
+    connectors: Connectors,
+}
+
+impl Builder {
+    /// Makes a connector known under the name that `apps.NAME.connector` gives.
+    pub fn connector(mut self, name: impl Into<String>, factory: Arc<dyn Factory>) -> Self {
+        self.connectors.insert(name.into(), factory);
+        self
+    }
+
+    /// Does what the command line says, and gives the exit code.
+    pub fn run_from_args(self) -> ExitCode {
+        cli::run(&self.connectors)
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").field("connectors", &self.connectors.keys()).finish()
+    }
+}
