@@ -180,3 +180,122 @@ impl Listing {
         Ok(page)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use bridgehead_sdk::Page;
+    use serde_json::json;
+
+    use super::*;
+    use crate::settings::Settings;
+
+    /// A folder with this many accounts, and its layout.
+    fn folder_of(rows: usize) -> (tempfile::TempDir, Arc<Layout>) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = std::fs::File::create(folder.path().join("accounts.csv")).unwrap();
+        let mut file = std::io::BufWriter::new(file);
+        file.write_all(b"id,email,username,first_name,last_name,status,team\n")
+            .unwrap();
+        for n in 0..rows {
+            writeln!(
+                file,
+                "u{n},person.{n}@example.org,person{n},First{n},\"Last, {n}\",active,t1;t2"
+            )
+            .unwrap();
+        }
+        file.into_inner().unwrap();
+        std::fs::write(folder.path().join("team.csv"), "id,name\nt1,Red\nt2,Blue\n").unwrap();
+        let settings: Settings = serde_json::from_value(json!({"path": "."})).unwrap();
+        let layout = Arc::new(Layout::discover(&settings, folder.path()).unwrap());
+        (folder, layout)
+    }
+
+    /// Lists the accounts to their end: how many there were, in how many pages.
+    fn list(listings: &Listings, layout: &Arc<Layout>, mut each: impl FnMut(&Page)) -> (usize, usize) {
+        let (mut rows, mut pages, mut cursor) = (0, 0, None);
+        loop {
+            let page = listings.page(layout, "account", cursor.as_ref()).unwrap();
+            each(&page);
+            rows += page.records.len();
+            pages += 1;
+            let Some(next) = page.next else {
+                return (rows, pages);
+            };
+            assert_ne!(cursor.as_ref(), Some(&next));
+            cursor = Some(next);
+        }
+    }
+
+    fn bytes_read(listings: &Listings) -> u64 {
+        let held = listings.held.lock().unwrap();
+        held.iter()
+            .map(|listing| listing.bytes_read.load(Ordering::Relaxed))
+            .sum()
+    }
+
+    #[test]
+    fn every_byte_is_read_once_however_many_pages_there_are() {
+        let (folder, layout) = folder_of(200_000);
+        let listings = Listings::new();
+        let (rows, pages) = list(&listings, &layout, |page| {
+            assert!(page.records.len() <= PAGE_ROWS);
+        });
+        assert_eq!((rows, pages), (200_000, 400));
+        let length = std::fs::metadata(folder.path().join("accounts.csv"))
+            .unwrap()
+            .len();
+        let body = length - "id,email,username,first_name,last_name,status,team\n".len() as u64;
+        assert_eq!(bytes_read(&listings), body);
+    }
+
+    #[test]
+    fn a_page_that_is_asked_for_again_is_read_again_and_nothing_else() {
+        let (_folder, layout) = folder_of(2_000);
+        let listings = Listings::new();
+        let first = listings.page(&layout, "account", None).unwrap().next.unwrap();
+        let once = listings.page(&layout, "account", Some(&first)).unwrap();
+        let before = bytes_read(&listings);
+        let twice = listings.page(&layout, "account", Some(&first)).unwrap();
+        assert_eq!(once.records, twice.records);
+        assert!(bytes_read(&listings) - before <= 2 * 64 * 1024);
+    }
+
+    #[test]
+    fn a_page_of_huge_rows_is_cut_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let row = |n: usize| format!("t{n},{}\n", "x".repeat(500 * 1024));
+        let rows = (0..20).map(row).collect::<Vec<_>>().concat();
+        std::fs::write(folder.path().join("team.csv"), format!("id,name\n{rows}")).unwrap();
+        std::fs::write(folder.path().join("accounts.csv"), "id,email\n").unwrap();
+        let settings: Settings = serde_json::from_value(json!({"path": "."})).unwrap();
+        let layout = Arc::new(Layout::discover(&settings, folder.path()).unwrap());
+        let page = Listings::new().page(&layout, "team", None).unwrap();
+        assert_eq!(page.records.len(), 9);
+        assert!(page.next.is_some());
+    }
+
+    /// Run by hand, with `--run-ignored only --no-capture`: what a million accounts cost.
+    #[test]
+    #[ignore = "a measurement"]
+    fn a_million_accounts_are_listed_in_constant_memory() {
+        let peak = || {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+            line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+        };
+        let (folder, layout) = folder_of(1_000_000);
+        let length = std::fs::metadata(folder.path().join("accounts.csv"))
+            .unwrap()
+            .len();
+        let (before, started) = (peak(), tokio::time::Instant::now());
+        let (rows, pages) = list(&Listings::new(), &layout, |_| {});
+        let (after, took) = (peak(), started.elapsed());
+        println!(
+            "{length} bytes, {rows} rows, {pages} pages, {took:?}, peak {before} KiB before and {after} KiB after"
+        );
+        assert_eq!(rows, 1_000_000);
+        assert!(after - before < 32 * 1024, "{before} KiB, then {after} KiB");
+    }
+}
