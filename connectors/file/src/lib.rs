@@ -1,1 +1,40 @@
-//! The connector crate.
+//! A connector whose target is a folder: one file of accounts, and one for each type of group and licence.
+//!
+//! Files are CSV or JSON lines. Listing takes constant memory, reads each file once from beginning to end, and sees
+//! one consistent state of it even while tasks rewrite it. Writing replaces a file by an atomic rename, changes no byte
+//! of any row but the one that is meant, and is guarded against other writers.
+//!
+//! What operators need to know stands in `docs/connectors/file.md`.
+//!
+//! - `settings`: the keys of `target`
+//! - `layout`: which files stand for which resource types
+//! - `rows`: from bytes to rows, strictly: a quote that is never closed is an error, not a long name
+//! - `schema`, `refs`: from a row to its cells, and back
+//! - `table`: one file, opened at one moment, read row by row
+//! - `records`: from cells to the records of a listing
+//! - `listing`: pages and cursors over files that are being replaced
+//! - `survey`: everything an operation needs to know, in one scan
+//! - `changes`, `operations`: what the six actions make of a row
+//! - `rewrite`, `lock`: putting it on disk
+//! - `check`: what can be told of a folder before anything is asked of it
+//! - `connector`: the contract with the runtime
+
+mod changes;
+mod check;
+mod connector;
+mod error;
+mod layout;
+mod listing;
+mod lock;
+mod operations;
+mod records;
+mod refs;
+mod rewrite;
+mod rows;
+mod schema;
+mod settings;
+mod survey;
+mod table;
+
+pub use connector::{FileConnector, factory};
+pub use settings::{AccountsFile, FileFormat, GroupFile, LicenseFile, Settings};

@@ -1,0 +1,191 @@
+//! What a task makes of the cells of a row.
+
+use bridgehead_sdk::{
+    Account, AccountId, AccountStatus, CreateAccount, Memberships, Slug, UpdateAccount, is_secret_name,
+};
+use serde_json::{Map, Value};
+
+use crate::layout::Layout;
+use crate::schema::{Cells, Fault, Schema};
+use crate::settings::PASSWORD_CHANGED_AT;
+use crate::survey::Names;
+
+/// The fields of an account that hold text and have no rule of their own.
+const PLAIN_FIELDS: [&str; 3] = ["first_name", "last_name", "display_name"];
+
+/// Writes a created account into a blank row. Answers the names of the fields that the file has no column for.
+pub(crate) fn create(
+    layout: &Layout,
+    schema: &Schema,
+    cells: &mut Cells,
+    id: &AccountId,
+    account: &Account,
+) -> Result<Vec<String>, Fault> {
+    schema.set(cells, "id", Value::from(id.as_str()))?;
+    let texts = [
+        ("email", &account.email),
+        ("username", &account.username),
+        ("first_name", &account.first_name),
+        ("last_name", &account.last_name),
+        ("display_name", &account.display_name),
+    ];
+    let mut without_column = Vec::new();
+    let mut set = |cells: &mut Cells, name: &str, value: Value| {
+        if schema.has(name) {
+            return schema.set(cells, name, value);
+        }
+        without_column.push(name.to_owned());
+        Ok(())
+    };
+    for (name, text) in texts {
+        if let Some(text) = text {
+            set(cells, name, Value::from(text.as_str()))?;
+        }
+    }
+    if let Some(status) = account.extra.get("status") {
+        status_of(status)?;
+    }
+    let status = account.status.unwrap_or_default();
+    if status != AccountStatus::Active || schema.has("status") {
+        set_status(schema, cells, status)?;
+    }
+    for (name, value) in &account.extra {
+        let ours = matches!(
+            name.as_str(),
+            "id" | "account_id" | "memberships" | "assignments" | PASSWORD_CHANGED_AT
+        );
+        if ours || is_secret_name(name) || is_type(layout, name) {
+            continue;
+        }
+        set(cells, name, value.clone())?;
+    }
+    names_somebody(schema, cells)?;
+    Ok(without_column)
+}
+
+/// Writes what an update changes into the row of an account.
+pub(crate) fn update(
+    layout: &Layout,
+    schema: &Schema,
+    cells: &mut Cells,
+    changes: &Map<String, Value>,
+) -> Result<(), Fault> {
+    for (name, value) in changes {
+        match name.as_str() {
+            "memberships" | "assignments" => {}
+            "id" | "account_id" => {
+                let same = schema.text(cells, "id")?.as_deref() == text_of(name, value)?.as_deref();
+                if !same {
+                    return Err(Fault::new(
+                        "changes.id",
+                        "left as it is: an identifier never changes",
+                    ));
+                }
+            }
+            "status" => set_status(schema, cells, status_of(value)?)?,
+            "email" | "username" => {
+                let text = text_of(name, value)?;
+                schema.set(cells, name, text.map_or(Value::Null, Value::from))?;
+            }
+            plain if PLAIN_FIELDS.contains(&plain) => {
+                let text = text_of(name, value)?;
+                schema.set(cells, name, text.map_or(Value::Null, Value::from))?;
+            }
+            secret if secret == PASSWORD_CHANGED_AT || is_secret_name(secret) => {
+                let rule =
+                    "left out: no secret is written to the file; a password is changed by reset_password";
+                return Err(Fault::new(format!("changes.{name}"), rule));
+            }
+            slug if is_type(layout, slug) => {}
+            other => schema.set(cells, other, value.clone())?,
+        }
+    }
+    names_somebody(schema, cells)
+}
+
+/// Sets the status.
+pub(crate) fn set_status(schema: &Schema, cells: &mut Cells, status: AccountStatus) -> Result<(), Fault> {
+    schema.set(cells, "status", Value::from(status.as_str()))
+}
+
+/// The memberships and assignments that a new account is to have.
+pub(crate) fn wanted_at_first(layout: &Layout, create: &CreateAccount) -> Result<Memberships, Fault> {
+    wanted(layout, create.memberships.as_ref(), &create.account.extra)
+}
+
+/// The memberships and assignments that an update names.
+pub(crate) fn wanted_by_update(layout: &Layout, update: &UpdateAccount) -> Result<Memberships, Fault> {
+    wanted(layout, update.memberships.as_ref(), &update.changes)
+}
+
+/// A resource type may also be named like a field: the column of the file has its name.
+fn wanted(
+    layout: &Layout,
+    named: Option<&Memberships>,
+    fields: &Map<String, Value>,
+) -> Result<Memberships, Fault> {
+    let mut wanted = named.cloned().unwrap_or_default();
+    for (name, value) in fields.iter().filter(|(name, _)| is_type(layout, name)) {
+        let one = Value::Object(Map::from_iter([(name.clone(), value.clone())]));
+        let read =
+            Memberships::from_json(name, one).map_err(|_| Fault::new(name, "a list of identifiers"))?;
+        wanted.merge(read);
+    }
+    for (slug, refs) in &mut wanted.0 {
+        let mut seen = std::collections::HashSet::new();
+        refs.retain(|one| seen.insert(one.id.clone()));
+        if refs.iter().any(|one| one.id.is_empty()) {
+            return Err(Fault::new(
+                Slug::as_str(slug),
+                "a list of identifiers that are not empty",
+            ));
+        }
+    }
+    Ok(wanted)
+}
+
+/// The names that an update would give the account, and that no other may have.
+pub(crate) fn new_names(changes: &Map<String, Value>) -> Result<Names, Fault> {
+    let lower = |name: &str| -> Result<Option<String>, Fault> {
+        let value = changes.get(name).unwrap_or(&Value::Null);
+        Ok(text_of(name, value)?.map(|text| text.to_lowercase()))
+    };
+    Ok(Names {
+        id: None,
+        username: lower("username")?,
+        email: lower("email")?,
+    })
+}
+
+fn is_type(layout: &Layout, name: &str) -> bool {
+    layout.others.iter().any(|other| other.slug() == name)
+}
+
+/// Text, or nothing; a number is taken for text.
+fn text_of(name: &str, value: &Value) -> Result<Option<String>, Fault> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
+        Value::Number(number) => Ok(Some(number.to_string())),
+        _ => Err(Fault::new(format!("changes.{name}"), "text, or null to clear it")),
+    }
+}
+
+fn status_of(value: &Value) -> Result<AccountStatus, Fault> {
+    let status = match value {
+        Value::Null => Some(AccountStatus::default()),
+        other => other.as_str().and_then(AccountStatus::from_name),
+    };
+    status.ok_or_else(|| Fault::new("status", "one of active, inactive, suspended"))
+}
+
+/// The Bridge takes no account without an e-mail address and without a user name.
+fn names_somebody(schema: &Schema, cells: &Cells) -> Result<(), Fault> {
+    if schema.text(cells, "email")?.is_none() && schema.text(cells, "username")?.is_none() {
+        return Err(Fault::new(
+            "account",
+            "one with an email or a username, in a column of the file",
+        ));
+    }
+    Ok(())
+}

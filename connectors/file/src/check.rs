@@ -1,0 +1,123 @@
+//! What can be told of a folder before anything is asked of it.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs::File;
+use std::sync::Arc;
+
+use bridgehead_sdk::{Action, ResourceKind};
+
+use crate::error::Error;
+use crate::layout::{Layout, TypeFile};
+use crate::lock::LOCK_FILE;
+use crate::rows::Row;
+use crate::settings::PASSWORD_CHANGED_AT;
+use crate::table::{Snapshot, Table};
+
+/// References are followed only in folders of accounts up to this size: a check is to be cheap.
+const SMALL: u64 = 16 * 1024 * 1024;
+
+/// The actions that the columns of the accounts have room for.
+pub(crate) fn actions(accounts: &Snapshot) -> BTreeSet<Action> {
+    let mut actions = BTreeSet::from(Action::ALL);
+    let needs = [
+        ("status", Action::SuspendAccount),
+        ("status", Action::UnsuspendAccount),
+        (PASSWORD_CHANGED_AT, Action::ResetPassword),
+    ];
+    for (column, action) in needs {
+        if !accounts.schema.has(column) {
+            tracing::warn!(file = %accounts.name, column, %action, "the action is not offered: the file has no such column");
+            actions.remove(&action);
+        }
+    }
+    actions
+}
+
+/// Whether every file can be read, and the folder written to. Leaves no trace.
+pub(crate) fn check(layout: &Layout, read_only: bool) -> Result<(), Error> {
+    let accounts = Arc::new(open_accounts(layout)?);
+    let mut known: BTreeMap<&str, HashSet<String>> = BTreeMap::new();
+    for other in &layout.others {
+        let snapshot = Snapshot::open(layout, other)?;
+        snapshot.schema.require(&snapshot.name, "name")?;
+        if accounts.identity.length <= SMALL && snapshot.identity.length <= SMALL {
+            known.insert(other.slug(), ids(&Arc::new(snapshot))?);
+        }
+    }
+    if accounts.identity.length <= SMALL {
+        warn_of_dangling(layout, &accounts, &known)?;
+    }
+    if read_only {
+        return Ok(());
+    }
+    let folder = &layout.folder;
+    // It has no name in the folder, and is gone with its handle.
+    tempfile::tempfile_in(folder).map_err(|error| Error::io("write to the folder", folder, error))?;
+    let lock = folder.join(LOCK_FILE);
+    match File::options().read(true).write(true).open(&lock) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("open", lock, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Opens the accounts, and looks whether they can say who somebody is.
+pub(crate) fn open_accounts(layout: &Layout) -> Result<Snapshot, Error> {
+    let accounts = Snapshot::open(layout, &layout.accounts)?;
+    if !accounts.schema.has("email") {
+        accounts.schema.require(&accounts.name, "username")?;
+    }
+    Ok(accounts)
+}
+
+fn ids(snapshot: &Arc<Snapshot>) -> Result<HashSet<String>, Error> {
+    let mut table = Table::start(snapshot.clone());
+    let mut row = Row::default();
+    let mut ids = HashSet::new();
+    while let Some(cells) = table.next(&mut row)? {
+        if let Ok(Some(id)) =
+            cells.and_then(|cells| Ok(snapshot.schema.text(&cells, "id")?.map(String::from)))
+        {
+            ids.insert(id);
+        }
+    }
+    Ok(ids)
+}
+
+/// A reference that leads nowhere spoils one account in a sync, which says so; it must not close the whole target,
+/// so that it is a warning here.
+fn warn_of_dangling(
+    layout: &Layout,
+    accounts: &Arc<Snapshot>,
+    known: &BTreeMap<&str, HashSet<String>>,
+) -> Result<(), Error> {
+    let mut table = Table::start(accounts.clone());
+    let mut row = Row::default();
+    while let Some(cells) = table.next(&mut row)? {
+        let Ok(cells) = cells else { continue };
+        for (other, ids) in layout
+            .others
+            .iter()
+            .filter_map(|other| Some((other, known.get(other.slug())?)))
+        {
+            let refs = accounts.schema.refs(&cells, other.slug()).unwrap_or_default();
+            if refs.iter().any(|one| !ids.contains(&one.id)) {
+                warn(accounts, row.line, other);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn warn(accounts: &Snapshot, line: u64, other: &TypeFile) {
+    let kind = match other.kind() {
+        ResourceKind::License => "licence",
+        _ => "group",
+    };
+    tracing::warn!(
+        file = %accounts.name,
+        line,
+        column = other.slug(),
+        "the line names a {kind} that is not in {}; add it there, or correct the line",
+        other.file
+    );
+}

@@ -1,0 +1,180 @@
+//! The contract with the runtime.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bridgehead_sdk::{
+    Account, AccountRecord, Completion, Connector, Context, Cursor, Description, Effect, Error, Factory,
+    Operation, Page, ResourceType, Retry, SettingsError, Setup, async_trait,
+};
+use jiff::Timestamp;
+use tokio::sync::RwLock;
+
+use crate::check;
+use crate::layout::{Layout, TypeFile};
+use crate::listing::Listings;
+use crate::lock;
+use crate::operations::Folder;
+use crate::settings::Settings;
+
+/// A target that is a folder of files.
+///
+/// Operations take turns: each replaces the file of accounts as a whole. Listings read on while files are replaced.
+/// A call that is dropped at its deadline has either not begun to write, or goes on to its end; a look-up that comes
+/// after it waits for that end, and so sees what came of it.
+#[derive(Clone, Debug)]
+pub struct FileConnector {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    system: String,
+    folder: PathBuf,
+    settings: Settings,
+    /// What the folder held when the connector was last asked to describe itself. It is kept, so that a file that
+    /// appears later does not become a resource type that nobody has registered.
+    layout: Mutex<Option<Arc<Layout>>>,
+    listings: Listings,
+    turn: Arc<RwLock<()>>,
+}
+
+/// Makes file connectors: `.connector("file", bridgehead_file::factory())`.
+pub fn factory() -> Arc<dyn Factory> {
+    bridgehead_sdk::factory(FileConnector::new)
+}
+
+impl FileConnector {
+    /// A connector for one app. Touches no file.
+    pub fn new(settings: Settings, setup: Setup) -> Result<Self, SettingsError> {
+        settings.validate()?;
+        let inner = Inner {
+            folder: setup.resolve(&settings.path),
+            system: setup.app,
+            settings,
+            layout: Mutex::default(),
+            listings: Listings::new(),
+            turn: Arc::default(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Runs `work` where it may block. It runs to its end even if nobody waits for it any more.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let inner = self.inner.clone();
+        let done = tokio::task::spawn_blocking(move || work(&inner)).await;
+        done.unwrap_or_else(|error| {
+            let message = format!(
+                "{}: the file connector broke off: a bug, please report it",
+                self.inner.system
+            );
+            Err(Error::internal(message)
+                .effect(Effect::Unknown)
+                .retry(Retry::Never)
+                .source(error))
+        })
+    }
+}
+
+impl Inner {
+    fn layout(&self) -> Result<Arc<Layout>, crate::error::Error> {
+        let known = self.layout.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        known.map_or_else(|| self.look_again(), Ok)
+    }
+
+    fn look_again(&self) -> Result<Arc<Layout>, crate::error::Error> {
+        let layout = Arc::new(Layout::discover(&self.settings, &self.folder)?);
+        *self.layout.lock().unwrap_or_else(PoisonError::into_inner) = Some(layout.clone());
+        Ok(layout)
+    }
+
+    fn for_task(&self, error: crate::error::Error) -> Error {
+        error.for_task(&self.system)
+    }
+
+    /// Runs `work` on the folder as it is laid out.
+    fn in_folder<T>(&self, work: impl FnOnce(&Folder<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        let layout = self.layout().map_err(|error| self.for_task(error))?;
+        work(&Folder {
+            layout: &layout,
+            system: &self.system,
+            now: Timestamp::now(),
+        })
+    }
+}
+
+#[async_trait]
+impl Connector for FileConnector {
+    async fn describe(&self) -> Result<Description, Error> {
+        self.blocking(|inner| {
+            let layout = inner.look_again().map_err(|error| inner.for_task(error))?;
+            let accounts = check::open_accounts(&layout).map_err(|error| inner.for_task(error))?;
+            Ok(Description {
+                name: "file".into(),
+                version: env!("CARGO_PKG_VERSION").into(),
+                actions: if inner.settings.read_only {
+                    [].into()
+                } else {
+                    check::actions(&accounts)
+                },
+                resource_types: layout
+                    .types()
+                    .map(|one: &TypeFile| one.resource_type.clone())
+                    .collect(),
+            })
+        })
+        .await
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        self.blocking(|inner| {
+            // As the folder is now: what was wrong with it may have been mended.
+            let checked = Layout::discover(&inner.settings, &inner.folder)
+                .and_then(|layout| check::check(&layout, inner.settings.read_only));
+            checked.map_err(|error| inner.for_task(error))
+        })
+        .await
+    }
+
+    async fn list(&self, resource_type: &ResourceType, cursor: Option<&Cursor>) -> Result<Page, Error> {
+        let slug = resource_type.slug.clone();
+        let cursor = cursor.cloned();
+        self.blocking(move |inner| {
+            let layout = inner.layout();
+            let page = layout.and_then(|layout| inner.listings.page(&layout, slug.as_str(), cursor.as_ref()));
+            page.map_err(|error| error.for_listing(&inner.system))
+        })
+        .await
+    }
+
+    async fn find_account(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
+        let account = account.clone();
+        let turn = self.inner.turn.clone().read_owned().await;
+        self.blocking(move |inner| {
+            let _turn = turn;
+            inner.in_folder(|folder| folder.find(&account))
+        })
+        .await
+    }
+
+    async fn execute(&self, _: &Context, operation: &Operation) -> Result<Completion, Error> {
+        if self.inner.settings.read_only {
+            return Err(Error::unsupported(operation.action()));
+        }
+        let operation = operation.clone();
+        let turn = self.inner.turn.clone().write_owned().await;
+        let lock = lock::acquire(&self.inner.folder)
+            .await
+            .map_err(|error| self.inner.for_task(error))?;
+        self.blocking(move |inner| {
+            let (_turn, _lock) = (turn, lock);
+            inner.in_folder(|folder| folder.execute(&operation))
+        })
+        .await
+    }
+}

@@ -1,0 +1,150 @@
+//! What can go wrong with a folder of files, and what it means for a task and for a listing.
+
+use std::io;
+use std::path::PathBuf;
+
+use bridgehead_sdk as sdk;
+use sdk::{Effect, Retry, Subject};
+
+/// Something is wrong with the folder or with a file as a whole. What is wrong with one account is an
+/// [`sdk::Error`] from the start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The operating system refuses. The operator mends the path, the mount or the permissions.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    /// A file does not hold what it should, so that nothing can be said about who is in it. The operator mends the
+    /// file.
+    #[error("{file}{}: {reason}", line.map(|line| format!(" line {line}")).unwrap_or_default())]
+    Damaged {
+        file: String,
+        line: Option<u64>,
+        reason: String,
+    },
+    /// Which file is which cannot be told. The operator renames a file, or says it in the settings.
+    #[error("{0}")]
+    Layout(String),
+    /// Another program wrote a file while it was being read. Nobody needs to act: it is tried again.
+    #[error(
+        "{file} was changed by another program while it was being read; replace files by renaming, never in place"
+    )]
+    Changed { file: String },
+    /// What a listing was reading is no longer at hand. Nobody needs to act: the next sync starts afresh.
+    #[error("the listing of {file} cannot go on: {reason}; the next sync starts it afresh")]
+    Lost { file: String, reason: &'static str },
+    /// Another process holds the lock of the folder. Nobody needs to act, unless it goes on.
+    #[error("{} is locked by another process; nothing was changed", path.display())]
+    Locked { path: PathBuf },
+    /// A file was replaced, and whether that survives a power failure is not known. It is read back.
+    #[error("{} was written, but not confirmed to be on disk: {source}", path.display())]
+    Unconfirmed { path: PathBuf, source: io::Error },
+}
+
+impl Error {
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        let path = path.into();
+        Self::Io { action, path, source }
+    }
+
+    pub(crate) fn damaged(file: &str, line: impl Into<Option<u64>>, reason: impl Into<String>) -> Self {
+        Self::Damaged {
+            file: file.to_owned(),
+            line: line.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// What it means for a task, a look-up or a check. What is wrong with the folder meets every task alike, so it
+    /// is about the connection: tasks are held until it is mended, and none is failed for it at once.
+    pub(crate) fn for_task(self, system: &str) -> sdk::Error {
+        let message = format!("{system}: {self}");
+        match &self {
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    sdk::Error::credential_refused(message)
+                }
+                _ => sdk::Error::unreachable(message),
+            },
+            Self::Damaged { .. } | Self::Layout(_) => sdk::Error::internal(message)
+                .retry(Retry::Backoff)
+                .subject(Subject::Connection),
+            Self::Changed { .. } | Self::Lost { .. } => sdk::Error::internal(message).retry(Retry::Backoff),
+            Self::Locked { .. } => sdk::Error::timeout(message).effect(Effect::NotApplied),
+            Self::Unconfirmed { .. } => sdk::Error::internal(message)
+                .effect(Effect::Unknown)
+                .retry(Retry::Backoff),
+        }
+        .source(self)
+    }
+
+    /// What it means for a listing: unless the file could only not be reached, it can never be read to its end.
+    pub(crate) fn for_listing(self, system: &str) -> sdk::Error {
+        match self {
+            Self::Io { .. } => self.for_task(system),
+            other => sdk::Error::incomplete_listing(format!("{system}: {other}")).source(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sdk::Code;
+
+    use super::*;
+
+    fn io(kind: io::ErrorKind) -> Error {
+        Error::io("open", "/srv/people", kind.into())
+    }
+
+    #[test]
+    fn a_refused_folder_is_a_matter_of_the_connection() {
+        for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem] {
+            let error = io(kind).for_task("hr");
+            assert_eq!(
+                (error.code(), error.about()),
+                (Code::PermissionDenied, Subject::Connection)
+            );
+            assert_eq!(error.retry_policy(), Retry::Backoff);
+        }
+        let error = io(io::ErrorKind::NotFound).for_task("hr");
+        assert_eq!(
+            (error.code(), error.about()),
+            (Code::Timeout, Subject::Connection)
+        );
+        assert_eq!(error.effect_on_target(), Effect::NotApplied);
+    }
+
+    #[test]
+    fn a_damaged_file_ends_a_listing_for_good_and_holds_tasks() {
+        let damaged = || Error::damaged("accounts.csv", 7, "a quote is never closed");
+        assert_eq!(damaged().for_listing("hr").retry_policy(), Retry::Never);
+        let error = damaged().for_task("hr");
+        assert_eq!(
+            (error.retry_policy(), error.about()),
+            (Retry::Backoff, Subject::Connection)
+        );
+        assert_eq!(
+            error.message(),
+            "hr: accounts.csv line 7: a quote is never closed"
+        );
+    }
+
+    #[test]
+    fn only_an_unconfirmed_write_has_an_unknown_effect() {
+        let path = PathBuf::from("accounts.csv");
+        let unconfirmed = Error::Unconfirmed {
+            path: path.clone(),
+            source: io::ErrorKind::Other.into(),
+        };
+        assert_eq!(unconfirmed.for_task("hr").effect_on_target(), Effect::Unknown);
+        let locked = Error::Locked { path }.for_task("hr");
+        assert_eq!(
+            (locked.effect_on_target(), locked.retry_policy()),
+            (Effect::NotApplied, Retry::Backoff)
+        );
+    }
+}

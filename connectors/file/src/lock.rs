@@ -1,0 +1,68 @@
+//! One writer at a time, also among processes: an advisory lock on a file of the folder.
+//!
+//! Scripts that write to the folder take the same lock: `flock people/.bridgehead-lock -c '…'`.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::error::Error;
+
+/// The file that is locked; it stays where it is, empty.
+pub(crate) const LOCK_FILE: &str = ".bridgehead-lock";
+
+/// How long another process is waited for. A rewrite of a large file takes seconds; beyond that, the runtime decides
+/// when to try again.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+const LOOK_AGAIN: Duration = Duration::from_millis(25);
+
+/// Takes the lock. It is let go when the file is dropped.
+pub(crate) async fn acquire(folder: &Path) -> Result<File, Error> {
+    let path = folder.join(LOCK_FILE);
+    let file = open(path.clone()).await?;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            Err(TryLockError::WouldBlock) => return Err(Error::Locked { path }),
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
+        }
+    }
+}
+
+async fn open(path: PathBuf) -> Result<File, Error> {
+    let opened = tokio::task::spawn_blocking(move || {
+        // To write, as some network file systems give an exclusive lock to writers only.
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path);
+        file.map_err(|error| Error::io("open", path, error))
+    });
+    opened
+        .await
+        .unwrap_or_else(|error| Err(Error::io("open", LOCK_FILE, std::io::Error::other(error))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_folder_that_stays_locked_is_given_up_and_a_free_one_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = acquire(folder.path()).await.unwrap();
+        let error = acquire(folder.path()).await.unwrap_err();
+        assert!(matches!(error, Error::Locked { .. }), "{error}");
+        drop(held);
+        acquire(folder.path()).await.unwrap();
+    }
+}

@@ -1,0 +1,106 @@
+//! From cells to the records of a listing.
+
+use bridgehead_sdk::{
+    AccountRecord, AccountStatus, EntityRecord, Memberships, Record, RejectedRecord, ResourceKind,
+    is_secret_name,
+};
+
+use crate::layout::{Layout, TypeFile};
+use crate::schema::{Cells, Fault, Schema};
+use crate::settings::{OWN_FIELDS, PASSWORD_CHANGED_AT};
+
+/// Whether a column may leave the folder. What has the name of a secret may not.
+fn is_secret(name: &str) -> bool {
+    name != PASSWORD_CHANGED_AT && is_secret_name(name)
+}
+
+/// The record that a row stands for.
+pub(crate) fn record(
+    layout: &Layout,
+    of: &TypeFile,
+    schema: &Schema,
+    cells: &Cells,
+) -> Result<Record, Fault> {
+    match of.kind() {
+        ResourceKind::Account => account(layout, schema, cells).map(Record::from),
+        ResourceKind::Group | ResourceKind::License => entity(schema, cells).map(Record::from),
+    }
+}
+
+/// The account that a row stands for.
+pub(crate) fn account(layout: &Layout, schema: &Schema, cells: &Cells) -> Result<AccountRecord, Fault> {
+    let mut record = identity(schema, cells)?;
+    let text = |name: &str| Ok(schema.text(cells, name)?.map(std::borrow::Cow::into_owned));
+    record.first_name = text("first_name")?;
+    record.last_name = text("last_name")?;
+    record.display_name = text("display_name")?;
+    if let Some(status) = text("status")? {
+        record.status = AccountStatus::from_name(&status.to_lowercase()).ok_or_else(|| {
+            Fault::new(
+                "status",
+                "one of active, inactive, suspended, or blank for active",
+            )
+        })?;
+    }
+    for reserved in ["memberships", "assignments"] {
+        if schema.names().iter().any(|name| name == reserved) || schema.text(cells, reserved).is_err() {
+            return Err(Fault::new(
+                reserved,
+                "left out: each resource type has a column of its own",
+            ));
+        }
+    }
+    for other in layout.others.iter().filter(|other| schema.has(other.slug())) {
+        let refs = schema.refs(cells, other.slug())?;
+        if refs.is_empty() {
+            continue;
+        }
+        let Memberships(map) = match other.kind() {
+            ResourceKind::License => &mut record.assignments,
+            _ => &mut record.memberships,
+        };
+        map.insert(other.resource_type.slug.clone(), refs);
+    }
+    record.extra = schema.rest(cells, |name| {
+        (OWN_FIELDS.contains(&name) && name != PASSWORD_CHANGED_AT)
+            || is_secret(name)
+            || layout.others.iter().any(|other| other.slug() == name)
+    });
+    Ok(record)
+}
+
+/// As much of an account as says who it is.
+pub(crate) fn identity(schema: &Schema, cells: &Cells) -> Result<AccountRecord, Fault> {
+    let text = |name: &str| Ok(schema.text(cells, name)?.map(std::borrow::Cow::into_owned));
+    let id = text("id")?.ok_or_else(|| Fault::new("id", "text that is not empty"))?;
+    let mut record = AccountRecord::new(id);
+    record.email = text("email")?;
+    record.username = text("username")?;
+    Ok(record)
+}
+
+fn entity(schema: &Schema, cells: &Cells) -> Result<EntityRecord, Fault> {
+    let missing = |name: &str| Fault::new(name, "text that is not empty");
+    let id = schema.text(cells, "id")?.ok_or_else(|| missing("id"))?;
+    let name = schema.text(cells, "name")?.ok_or_else(|| missing("name"))?;
+    let mut record = EntityRecord::new(id, name);
+    record.extra = schema.rest(cells, |name| matches!(name, "id" | "name") || is_secret(name));
+    Ok(record)
+}
+
+/// A row that is no record, as it is reported: by its identifier where it has one, and always by its line.
+pub(crate) fn rejected(file: &str, line: u64, id: Option<&str>, fault: Fault) -> RejectedRecord {
+    let place = format!("{file} line {line}");
+    match id {
+        Some(id) => RejectedRecord {
+            id: Some(id.to_owned()),
+            field: fault.field,
+            rule: format!("{} ({place})", fault.rule),
+        },
+        None => RejectedRecord {
+            id: Some(place),
+            field: fault.field,
+            rule: fault.rule,
+        },
+    }
+}

@@ -1,0 +1,108 @@
+//! Putting a change on disk: the file with the change is written beside the old one, and takes its place by renaming.
+//!
+//! At any moment, after a power failure too, the name stands for either the old file or the new one, whole. Only the
+//! row that is meant is written anew; every other byte is copied, so that what bridgehead does not understand survives.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, fchown};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+use crate::error::Error;
+use crate::layout::OWN_PREFIX;
+use crate::rows::Identity;
+use crate::table::Snapshot;
+
+const TEMPORARY_SUFFIX: &str = ".tmp";
+
+const CHUNK: usize = 256 * 1024;
+
+/// Replaces a range of the file. Nothing has changed if this fails, except for [`Error::Unconfirmed`].
+pub(crate) fn replace(snapshot: &Snapshot, range: Range<u64>, replacement: &[u8]) -> Result<(), Error> {
+    let path = &snapshot.path;
+    // The name may be a symbolic link: then what it points to is replaced, not the link.
+    let target = fs::canonicalize(path).map_err(|error| Error::io("open", path, error))?;
+    let folder = target.parent().unwrap_or(Path::new("/"));
+    let failed = |error| Error::io("write beside", &target, error);
+    let mut temporary = tempfile::Builder::new()
+        .prefix(OWN_PREFIX)
+        .suffix(TEMPORARY_SUFFIX)
+        .tempfile_in(folder)
+        .map_err(failed)?;
+    copy(snapshot, 0..range.start, &mut temporary)?;
+    temporary.write_all(replacement).map_err(failed)?;
+    copy(snapshot, range.end..snapshot.identity.length, &mut temporary)?;
+    keep_access(snapshot, temporary.as_file()).map_err(failed)?;
+    temporary.as_file().sync_all().map_err(failed)?;
+    snapshot.verify()?;
+    let now = fs::metadata(&target).map_err(|error| Error::io("open", &target, error))?;
+    if Identity::of(&now) != snapshot.identity {
+        return Err(Error::Changed {
+            file: snapshot.name.to_string(),
+        });
+    }
+    temporary.persist(&target).map_err(|error| failed(error.error))?;
+    let flushed = File::open(folder).and_then(|folder| folder.sync_all());
+    flushed.map_err(|source| Error::Unconfirmed { path: target, source })
+}
+
+/// Removes what a process that was killed while writing has left behind. The lock must be held: else a file that
+/// is being written by another would go.
+pub(crate) fn remove_leftovers(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        if !name.starts_with(OWN_PREFIX) || !name.ends_with(TEMPORARY_SUFFIX) {
+            continue;
+        }
+        match fs::remove_file(entry.path()) {
+            Ok(()) => tracing::info!(file = name, "removed what an interrupted write had left behind"),
+            Err(error) => {
+                tracing::warn!(file = name, %error, "cannot remove what an interrupted write has left behind");
+            }
+        }
+    }
+}
+
+fn copy(snapshot: &Snapshot, range: Range<u64>, to: &mut NamedTempFile) -> Result<(), Error> {
+    let mut buffer = vec![0; CHUNK];
+    let mut position = range.start;
+    while position < range.end {
+        let wanted = usize::try_from(range.end - position).map_or(CHUNK, |rest| rest.min(CHUNK));
+        let chunk = buffer.get_mut(..wanted).unwrap_or_default();
+        let read = match snapshot.file.read_at(chunk, position) {
+            Ok(0) => {
+                return Err(Error::Changed {
+                    file: snapshot.name.to_string(),
+                });
+            }
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Error::io("read", &snapshot.path, error)),
+        };
+        let written = to.write_all(chunk.get(..read).unwrap_or_default());
+        written.map_err(|error| Error::io("write beside", &snapshot.path, error))?;
+        position += read as u64;
+    }
+    Ok(())
+}
+
+/// Gives the new file the owner, group and mode of the old one. Where the group cannot be kept, the group gets no
+/// access: it would be another group's.
+fn keep_access(snapshot: &Snapshot, new: &File) -> io::Result<()> {
+    let wanted = snapshot.file.metadata()?;
+    let now = new.metadata()?;
+    let mut mode = wanted.mode() & 0o7777;
+    if now.gid() != wanted.gid() && fchown(new, None, Some(wanted.gid())).is_err() {
+        tracing::warn!(file = %snapshot.name, group = wanted.gid(), "cannot keep the group of the file; its access ends");
+        mode &= !0o070;
+    }
+    if now.uid() != wanted.uid() && fchown(new, Some(wanted.uid()), None).is_err() {
+        tracing::warn!(file = %snapshot.name, owner = wanted.uid(), "cannot keep the owner of the file");
+    }
+    new.set_permissions(fs::Permissions::from_mode(mode))
+}

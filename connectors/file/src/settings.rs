@@ -1,0 +1,265 @@
+//! The keys of `target`.
+
+use std::collections::BTreeSet;
+
+use bridgehead_sdk::{SettingsError, schemars};
+use serde::Deserialize;
+
+/// The target is a folder: one file of accounts, and one for each type of group and licence.
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[schemars(crate = "bridgehead_sdk::schemars")]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The folder. A relative path starts at the folder of the configuration file.
+    pub path: String,
+    /// How every file of the folder is written. Absent: what there is, `accounts.csv` or `accounts.jsonl`.
+    #[serde(default)]
+    pub format: Option<FileFormat>,
+    /// What separates the fields of a CSV file: one character of ASCII, such as `;`, or a tab as "\t".
+    #[serde(default = "comma")]
+    pub delimiter: char,
+    /// The file of accounts.
+    #[serde(default)]
+    pub accounts: AccountsFile,
+    /// The types of groups, a file each. Absent: every file of the folder that is neither the accounts nor a licence.
+    #[serde(default)]
+    pub groups: Option<Vec<GroupFile>>,
+    /// The types of licences, a file each. Absent: every file of the folder named `license-*` or `licence-*`.
+    #[serde(default)]
+    pub licenses: Option<Vec<LicenseFile>>,
+    /// The folder is read and never written: syncs run, and no action is offered.
+    #[serde(default)]
+    pub read_only: bool,
+    /// Whether a file that does not end with a line break is taken for cut short, and refused. Set it to false for a
+    /// program that never writes the last line break; then a file that was cut inside its last field goes unnoticed.
+    #[serde(default = "yes")]
+    pub require_final_newline: bool,
+}
+
+/// How the files of a folder are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[schemars(crate = "bridgehead_sdk::schemars")]
+#[serde(rename_all = "lowercase")]
+pub enum FileFormat {
+    /// Comma-separated values with a header, as RFC 4180 has them, in UTF-8.
+    Csv,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+/// The file of accounts, and the resource type it stands for.
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[schemars(crate = "bridgehead_sdk::schemars")]
+#[serde(deny_unknown_fields)]
+pub struct AccountsFile {
+    /// The resource type's short name.
+    #[serde(default = "account")]
+    pub slug: String,
+    /// What people read.
+    #[serde(default = "account_name")]
+    pub name: String,
+    /// The file's name in the folder. Absent: `accounts.csv` or `accounts.jsonl`.
+    #[serde(default)]
+    pub file: Option<String>,
+}
+
+/// A file of groups, and the resource type it stands for.
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[schemars(crate = "bridgehead_sdk::schemars")]
+#[serde(deny_unknown_fields)]
+pub struct GroupFile {
+    /// The resource type's short name, and the column of the accounts that holds the memberships.
+    pub slug: String,
+    /// What people read. Absent: made of the slug.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The file's name in the folder. Absent: the slug, with `.csv` or `.jsonl`.
+    #[serde(default)]
+    pub file: Option<String>,
+}
+
+/// A file of licences, and the resource type it stands for.
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[schemars(crate = "bridgehead_sdk::schemars")]
+#[serde(deny_unknown_fields)]
+pub struct LicenseFile {
+    /// The resource type's short name, and the column of the accounts that holds the assignments.
+    pub slug: String,
+    /// What people read. Absent: made of the slug.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The file's name in the folder. Absent: the slug, with `.csv` or `.jsonl`.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// How many assignments of this type there can be at a time, over all its licences. Absent: any number. A column
+    /// `seats` in the file limits each licence on its own.
+    #[serde(default)]
+    pub seats: Option<u64>,
+}
+
+impl Default for AccountsFile {
+    fn default() -> Self {
+        Self {
+            slug: account(),
+            name: account_name(),
+            file: None,
+        }
+    }
+}
+
+impl FileFormat {
+    /// How the names of such files end.
+    pub(crate) fn extension(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+        }
+    }
+
+    /// The format that a file's name speaks of.
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
+        [Self::Csv, Self::Jsonl]
+            .into_iter()
+            .find(|format| stem(name, *format).is_some())
+    }
+}
+
+/// A file's name without the ending of its format, if it has that ending.
+pub(crate) fn stem(name: &str, format: FileFormat) -> Option<&str> {
+    name.strip_suffix(format.extension())?.strip_suffix('.')
+}
+
+/// Fields of an account that have a meaning of their own; no resource type can be called so.
+pub(crate) const OWN_FIELDS: [&str; 10] = [
+    "id",
+    "email",
+    "username",
+    "first_name",
+    "last_name",
+    "display_name",
+    "status",
+    "memberships",
+    "assignments",
+    PASSWORD_CHANGED_AT,
+];
+
+/// Where a reset of the password leaves its trace.
+pub(crate) const PASSWORD_CHANGED_AT: &str = "password_changed_at";
+
+/// What is wrong with the name of a resource type, if anything.
+pub(crate) fn fault_of_slug(slug: &str) -> Option<String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if slug.is_empty() || !slug.chars().all(fits) {
+        return Some("must be letters, digits, '-' and '_'".into());
+    }
+    OWN_FIELDS
+        .contains(&slug)
+        .then(|| format!("'{slug}' is a field of accounts; choose another name"))
+}
+
+impl Settings {
+    /// Checks what a type cannot say. Touches no file.
+    pub(crate) fn validate(&self) -> Result<(), SettingsError> {
+        if self.path.is_empty() {
+            return Err(SettingsError::new("path", "must name a folder"));
+        }
+        let delimiter = self.delimiter;
+        if !delimiter.is_ascii()
+            || delimiter.is_ascii_alphanumeric()
+            || (delimiter.is_ascii_control() && delimiter != '\t')
+            || matches!(delimiter, '"' | '\\')
+        {
+            let message =
+                "must be one character of ASCII that separates fields, such as \",\", \";\" or \"\\t\"";
+            return Err(SettingsError::new("delimiter", message));
+        }
+        let mut slugs = BTreeSet::new();
+        let mut files = BTreeSet::new();
+        let groups = self.groups.iter().flatten();
+        let licenses = self.licenses.iter().flatten();
+        let types = std::iter::once(("accounts".to_owned(), &self.accounts.slug, &self.accounts.file))
+            .chain(
+                groups
+                    .enumerate()
+                    .map(|(n, t)| (format!("groups.{n}"), &t.slug, &t.file)),
+            )
+            .chain(
+                licenses
+                    .enumerate()
+                    .map(|(n, t)| (format!("licenses.{n}"), &t.slug, &t.file)),
+            );
+        for (key, slug, file) in types {
+            if let Some(fault) = fault_of_slug(slug) {
+                return Err(SettingsError::new(format!("{key}.slug"), fault));
+            }
+            if !slugs.insert(slug.as_str()) {
+                return Err(SettingsError::new(format!("{key}.slug"), "is used twice"));
+            }
+            let Some(file) = file else { continue };
+            if file.is_empty() || file.starts_with('.') || file.contains(['/', '\\', '\0']) {
+                let message = "must be the name of a file in the folder, without a path or a leading dot";
+                return Err(SettingsError::new(format!("{key}.file"), message));
+            }
+            if !files.insert(file.as_str()) {
+                return Err(SettingsError::new(format!("{key}.file"), "is used twice"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn comma() -> char {
+    ','
+}
+
+fn account() -> String {
+    "account".into()
+}
+
+fn account_name() -> String {
+    "Account".into()
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn fault(target: Value) -> String {
+        let settings: Settings = serde_json::from_value(target).unwrap();
+        settings.validate().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_path_alone_is_enough() {
+        let settings: Settings = serde_json::from_value(json!({"path": "people"})).unwrap();
+        settings.validate().unwrap();
+        assert_eq!(
+            (settings.accounts.slug.as_str(), settings.delimiter),
+            ("account", ',')
+        );
+        assert!(settings.require_final_newline && !settings.read_only);
+    }
+
+    #[test]
+    fn a_wrong_key_is_named() {
+        assert!(fault(json!({"path": ""})).starts_with("path: "));
+        for delimiter in ["\"", "\n", "a", "é", "\\"] {
+            assert!(fault(json!({"path": "p", "delimiter": delimiter})).starts_with("delimiter: "));
+        }
+        let fault_of = |types: Value| fault(json!({"path": "p", "groups": types}));
+        assert_eq!(
+            fault_of(json!([{"slug": "team"}, {"slug": "team"}])),
+            "groups.1.slug: is used twice"
+        );
+        assert!(fault_of(json!([{"slug": "status"}])).contains("a field of accounts"));
+        assert!(fault_of(json!([{"slug": "my team"}])).starts_with("groups.0.slug: must be letters"));
+        assert!(fault_of(json!([{"slug": "t", "file": "../t.csv"}])).starts_with("groups.0.file: "));
+        assert!(fault_of(json!([{"slug": "account"}])).contains("used twice"));
+    }
+}

@@ -1,0 +1,151 @@
+//! Everything an operation needs to know of the accounts, in one scan from the first row to the last.
+//!
+//! The scan always goes to the end, also when the account was found early: only then is it certain that the file is whole,
+//! that no second row is the same account, and that a name is free.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bridgehead_sdk::{Account, AccountRecord};
+
+use crate::error::Error;
+use crate::layout::TypeFile;
+use crate::records;
+use crate::rows::Row;
+use crate::schema::Cells;
+use crate::table::{Snapshot, Table};
+
+/// What is asked.
+#[derive(Debug, Default)]
+pub(crate) struct Question<'a> {
+    /// Which row is this account?
+    pub(crate) account: Option<&'a Account>,
+    /// Which row has one of these names already?
+    pub(crate) names: Names,
+    /// How many hold each licence of these types?
+    pub(crate) licenses: Vec<&'a TypeFile>,
+}
+
+/// Names that no two accounts share, in lower case.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    pub(crate) id: Option<String>,
+    pub(crate) username: Option<String>,
+    pub(crate) email: Option<String>,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    /// The row that is the account.
+    pub(crate) found: Option<Found>,
+    /// The line of another row that is the account just as well.
+    pub(crate) again: Option<u64>,
+    /// The first row of another account that has one of the names.
+    pub(crate) taken: Option<Taken>,
+    /// The line of a row that cannot be read, and in which one of the names stands.
+    pub(crate) unreadable: Option<u64>,
+    /// By slug of the type: how many hold each of its licences.
+    pub(crate) holders: HashMap<String, HashMap<String, u64>>,
+    /// How the last row ends; nothing, if the file ends first.
+    pub(crate) last_line_break: &'static str,
+}
+
+/// The row of an account.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) line: u64,
+    pub(crate) line_break: &'static str,
+    pub(crate) cells: Cells,
+}
+
+/// A name that another account has.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) field: &'static str,
+    pub(crate) by: String,
+}
+
+impl Names {
+    fn taken_by(&self, row: &AccountRecord) -> Option<&'static str> {
+        let same = |mine: &Option<String>, theirs: Option<&str>| match (mine, theirs) {
+            (Some(mine), Some(theirs)) => *mine == theirs.to_lowercase(),
+            _ => false,
+        };
+        if same(&self.id, Some(row.id.as_str())) {
+            Some("id")
+        } else if same(&self.username, row.username.as_deref()) {
+            Some("username")
+        } else if same(&self.email, row.email.as_deref()) {
+            Some("email")
+        } else {
+            None
+        }
+    }
+}
+
+impl Question<'_> {
+    /// Scans the accounts.
+    pub(crate) fn ask(&self, snapshot: &Arc<Snapshot>) -> Result<Survey, Error> {
+        let texts = self.texts();
+        let schema = &snapshot.schema;
+        let mut table = Table::start(snapshot.clone());
+        let mut survey = Survey {
+            last_line_break: snapshot.line_break,
+            ..Survey::default()
+        };
+        let mut row = Row::default();
+        while let Some(cells) = table.next(&mut row)? {
+            survey.last_line_break = row.line_break;
+            let read = cells.and_then(|cells| Ok((records::identity(schema, &cells)?, cells)));
+            let Ok((identity, cells)) = read else {
+                if survey.unreadable.is_none() && schema.mentions(&row.bytes, &texts, &mut table.splitter) {
+                    survey.unreadable = Some(row.line);
+                }
+                continue;
+            };
+            for license in &self.licenses {
+                let counts = survey.holders.entry(license.slug().to_owned()).or_default();
+                for held in schema.refs(&cells, license.slug()).unwrap_or_default() {
+                    *counts.entry(held.id).or_default() += 1;
+                }
+            }
+            if self.account.is_some_and(|account| account.is_same_as(&identity)) {
+                if survey.found.is_some() {
+                    survey.again = Some(row.line);
+                    continue;
+                }
+                survey.found = Some(Found {
+                    start: row.start,
+                    end: row.end,
+                    line: row.line,
+                    line_break: row.line_break,
+                    cells,
+                });
+            } else if survey.taken.is_none()
+                && let Some(field) = self.names.taken_by(&identity)
+            {
+                survey.taken = Some(Taken {
+                    field,
+                    by: identity.id.into_string(),
+                });
+            }
+        }
+        // What was seen is of one state only if nobody has written to the file meanwhile.
+        snapshot.verify()?;
+        Ok(survey)
+    }
+
+    /// What would stand in a row that matters, were it readable.
+    fn texts(&self) -> Vec<String> {
+        let account = self.account.map(|account| {
+            let id = account.id.as_ref().map(|id| id.as_str().to_lowercase());
+            let lower = |text: &Option<String>| text.as_ref().map(|text| text.to_lowercase());
+            [id, lower(&account.username), lower(&account.email)]
+        });
+        let names = [&self.names.id, &self.names.username, &self.names.email].map(Clone::clone);
+        account.into_iter().flatten().chain(names).flatten().collect()
+    }
+}

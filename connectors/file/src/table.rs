@@ -1,0 +1,173 @@
+//! One file, opened at one moment, and read row by row.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::layout::{Layout, TypeFile};
+use crate::rows::{Identity, Row, Rows, Syntax};
+use crate::schema::{Cells, Fault, Header, Schema, Splitter};
+
+/// One file as it was when it was opened. Files are replaced by renaming, so what is open stays as it was, however
+/// often the name is given to another file meanwhile.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) file: Arc<File>,
+    pub(crate) identity: Identity,
+    pub(crate) name: Arc<str>,
+    pub(crate) path: PathBuf,
+    pub(crate) schema: Schema,
+    /// Where the rows start: behind the header.
+    pub(crate) body: u64,
+    /// How the file ends its lines.
+    pub(crate) line_break: &'static str,
+    syntax: Syntax,
+    body_line: u64,
+    require_final_newline: bool,
+}
+
+/// Reads the rows of a snapshot.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) snapshot: Arc<Snapshot>,
+    rows: Rows,
+    pub(crate) splitter: Splitter,
+}
+
+impl Snapshot {
+    /// Opens a file and reads its header, which must have an `id`. A file with nothing in it is an error: it says
+    /// nothing about who is there, least of all that nobody is.
+    pub(crate) fn open(layout: &Layout, of: &TypeFile) -> Result<Self, Error> {
+        let path = layout.path(&of.file);
+        // Before opening: a pipe would be waited for without end.
+        let metadata = fs::metadata(&path).map_err(|error| Error::io("open", &path, error))?;
+        if !metadata.is_file() {
+            return Err(Error::damaged(&of.file, None, "is not a plain file"));
+        }
+        let file = Arc::new(File::open(&path).map_err(|error| Error::io("open", &path, error))?);
+        let identity = Identity::of(&file.metadata().map_err(|error| Error::io("read", &path, error))?);
+        if identity.length == 0 {
+            let reason = match layout.syntax {
+                Syntax::Csv(_) => {
+                    "the file is empty, without even a header; a header alone says that nothing is there"
+                }
+                Syntax::Lines => "the file is empty; one blank line says that nothing is there",
+            };
+            return Err(Error::damaged(&of.file, None, reason));
+        }
+        let name: Arc<str> = of.file.as_str().into();
+        let mut rows = Rows::new(file.clone(), name.clone(), layout.syntax, identity.length, 0, 1);
+        let mut row = Row::default();
+        rows.next(&mut row)?;
+        let (schema, body, body_line) = match layout.syntax {
+            Syntax::Csv(delimiter) => {
+                let header = Header::parse(&name, &row, delimiter, &mut Splitter::new(delimiter))?;
+                (Schema::Csv(header), row.end, rows.line())
+            }
+            Syntax::Lines => (Schema::Jsonl, row.start, 1),
+        };
+        schema.require(&name, "id")?;
+        let snapshot = Self {
+            file,
+            identity,
+            name,
+            path,
+            schema,
+            body,
+            line_break: if row.line_break.is_empty() {
+                "\n"
+            } else {
+                row.line_break
+            },
+            syntax: layout.syntax,
+            body_line,
+            require_final_newline: layout.require_final_newline,
+        };
+        snapshot.check_end(&row)?;
+        Ok(snapshot)
+    }
+
+    /// That nobody has written to the open file since it was opened.
+    pub(crate) fn verify(&self) -> Result<(), Error> {
+        let now = self
+            .file
+            .metadata()
+            .map_err(|error| Error::io("read", &self.path, error))?;
+        if Identity::of(&now) == self.identity {
+            Ok(())
+        } else {
+            Err(Error::Changed {
+                file: self.name.to_string(),
+            })
+        }
+    }
+
+    /// That the row is whole: the last one must end as the settings want it.
+    fn check_end(&self, row: &Row) -> Result<(), Error> {
+        if row.line_break.is_empty() && self.require_final_newline {
+            let reason = "the last line has no line break at its end: the file is cut short, or still being written; \
+                          if it is whole, add a line break";
+            return Err(Error::damaged(&self.name, row.line, reason));
+        }
+        Ok(())
+    }
+}
+
+impl Table {
+    /// Reads from the first row on.
+    pub(crate) fn start(snapshot: Arc<Snapshot>) -> Self {
+        let (body, line) = (snapshot.body, snapshot.body_line);
+        Self::resume(snapshot, body, line)
+    }
+
+    /// Reads from a row on that is known to start at `position`.
+    pub(crate) fn resume(snapshot: Arc<Snapshot>, position: u64, line: u64) -> Self {
+        let delimiter = match snapshot.syntax {
+            Syntax::Csv(delimiter) => delimiter,
+            Syntax::Lines => b',',
+        };
+        Self {
+            rows: Rows::new(
+                snapshot.file.clone(),
+                snapshot.name.clone(),
+                snapshot.syntax,
+                snapshot.identity.length,
+                position,
+                line,
+            ),
+            splitter: Splitter::new(delimiter),
+            snapshot,
+        }
+    }
+
+    /// The next row that is not blank, with its fields or what is wrong with it; `None` at the end of the file.
+    pub(crate) fn next(&mut self, row: &mut Row) -> Result<Option<Result<Cells, Fault>>, Error> {
+        while self.rows.next(row)? {
+            let blank = match self.snapshot.syntax {
+                Syntax::Csv(_) => row.bytes.is_empty(),
+                Syntax::Lines => row.bytes.iter().all(u8::is_ascii_whitespace),
+            };
+            if blank {
+                continue;
+            }
+            self.snapshot.check_end(row)?;
+            let cells = self.snapshot.schema.decode(&row.bytes, &mut self.splitter);
+            if row.line_break.is_empty() && cells.is_err() {
+                let reason = "the last line is not whole: the file is cut short, or still being written";
+                return Err(Error::damaged(&self.snapshot.name, row.line, reason));
+            }
+            return Ok(Some(cells));
+        }
+        Ok(None)
+    }
+
+    /// Where the next row starts: in bytes, and its line.
+    pub(crate) fn position(&self) -> (u64, u64) {
+        (self.rows.position(), self.rows.line())
+    }
+
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.rows.bytes_read()
+    }
+}

@@ -1,0 +1,9 @@
+//! The file connector as the runtime sees it: through its factory, on folders in a temporary place.
+
+#![cfg(test)]
+
+mod killed;
+mod listing;
+mod operations;
+mod support;
+mod writing;

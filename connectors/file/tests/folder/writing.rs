@@ -1,0 +1,261 @@
+//! What writing does to the folder, and what others do to it meanwhile.
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::support::{ACCOUNTS, Place, run};
+use bridgehead_sdk::{Action, Code, Effect, Record, Retry};
+use proptest::prelude::*;
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_who_create_the_same_name_exactly_one_wins() {
+    let place = Place::usual();
+    // Two connectors on one folder, as two processes would be: they share the lock, and nothing else.
+    let other = crate::support::connector(place.path("accounts.csv").parent().unwrap(), &json!({}));
+    let create = |n: usize| {
+        let connector = if n.is_multiple_of(2) {
+            place.connector.clone()
+        } else {
+            other.clone()
+        };
+        tokio::spawn(async move {
+            let payload = json!({"account": {"id": format!("id-{n}"), "username": "cleo"}});
+            run(&connector, Action::CreateAccount, payload).await
+        })
+    };
+    let mut created = 0;
+    for outcome in (0..12).map(create).collect::<Vec<_>>() {
+        match outcome.await.unwrap() {
+            Ok(_) => created += 1,
+            Err(error) => assert_eq!(error.code(), Code::AccountAlreadyExists, "{error}"),
+        }
+    }
+    assert_eq!(created, 1);
+    assert_eq!(place.read("accounts.csv").matches("cleo").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_write_is_lost_and_the_file_is_whole_at_every_moment() {
+    let place = Place::usual();
+    let done = Arc::new(AtomicBool::new(false));
+    let reader = {
+        let (path, done) = (place.path("accounts.csv"), done.clone());
+        std::thread::spawn(move || {
+            let mut reads = 0;
+            while !done.load(Ordering::Relaxed) {
+                let content = std::fs::read_to_string(&path).unwrap();
+                assert!(content.starts_with("id,") && content.ends_with('\n'));
+                assert!(
+                    content.lines().all(|line| line.matches(',').count() >= 10),
+                    "{content}"
+                );
+                reads += 1;
+            }
+            reads
+        })
+    };
+    let tasks: Vec<_> = (0..30)
+        .map(|n| {
+            let connector = place.connector.clone();
+            tokio::spawn(async move {
+                run(
+                    &connector,
+                    Action::CreateAccount,
+                    json!({"account": {"username": format!("user{n}")}}),
+                )
+                .await
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    done.store(true, Ordering::Relaxed);
+    assert!(reader.join().unwrap() > 0);
+    assert_eq!(
+        place.read("accounts.csv").lines().count(),
+        ACCOUNTS.lines().count() + 30
+    );
+}
+
+#[tokio::test]
+async fn what_an_interrupted_write_left_behind_is_ignored_and_then_removed() {
+    let place = Place::usual();
+    place.write(".bridgehead-Ab12.tmp", "id,email,us");
+    place.write(".bridgehead-notes", "not ours to remove");
+    assert_eq!(place.connector.describe().await.unwrap().resource_types.len(), 3);
+    assert_eq!(place.list("account").await.unwrap().0.len(), 2);
+    place
+        .run(Action::SuspendAccount, json!({"account": {"id": "u1"}}))
+        .await
+        .unwrap();
+    assert_eq!(
+        place.names(),
+        [
+            ".bridgehead-lock",
+            ".bridgehead-notes",
+            "accounts.csv",
+            "license-seat.csv",
+            "team.csv"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_changes_nothing_does_not_touch_the_file() {
+    let place = Place::usual();
+    let before = std::fs::metadata(place.path("accounts.csv")).unwrap().ino();
+    place
+        .run(Action::SuspendAccount, json!({"account": {"id": "u2"}}))
+        .await
+        .unwrap();
+    assert_eq!(
+        std::fs::metadata(place.path("accounts.csv")).unwrap().ino(),
+        before
+    );
+    place
+        .run(Action::UnsuspendAccount, json!({"account": {"id": "u2"}}))
+        .await
+        .unwrap();
+    assert_ne!(
+        std::fs::metadata(place.path("accounts.csv")).unwrap().ino(),
+        before
+    );
+}
+
+#[tokio::test]
+async fn the_mode_of_the_file_survives() {
+    let place = Place::usual();
+    for mode in [0o640, 0o600, 0o664] {
+        std::fs::set_permissions(place.path("accounts.csv"), std::fs::Permissions::from_mode(mode)).unwrap();
+        place
+            .run(Action::ResetPassword, json!({"account": {"id": "u1"}}))
+            .await
+            .unwrap();
+        place
+            .run(
+                Action::UpdateAccount,
+                json!({"account": {"id": "u1"}, "changes": {"locker": mode}}),
+            )
+            .await
+            .unwrap();
+        let now = std::fs::metadata(place.path("accounts.csv"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(now & 0o7777, mode);
+    }
+}
+
+#[tokio::test]
+async fn a_symbolic_link_stays_one() {
+    let place = Place::usual();
+    std::fs::create_dir(place.path("elsewhere")).unwrap();
+    std::fs::rename(place.path("accounts.csv"), place.path("elsewhere/real.csv")).unwrap();
+    std::os::unix::fs::symlink("elsewhere/real.csv", place.path("accounts.csv")).unwrap();
+    place
+        .run(Action::DeleteAccount, json!({"account": {"id": "u2"}}))
+        .await
+        .unwrap();
+    assert!(
+        std::fs::symlink_metadata(place.path("accounts.csv"))
+            .unwrap()
+            .is_symlink()
+    );
+    assert!(!place.read("elsewhere/real.csv").contains("u2,"));
+}
+
+#[tokio::test]
+async fn a_folder_that_another_process_has_locked_is_left_alone() {
+    let place = Place::usual();
+    let lock = std::fs::File::create(place.path(".bridgehead-lock")).unwrap();
+    lock.lock().unwrap();
+    tokio::time::pause();
+    let error = place
+        .run(Action::DeleteAccount, json!({"account": {"id": "u1"}}))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.code(), error.effect_on_target()),
+        (Code::Timeout, Effect::NotApplied)
+    );
+    assert_eq!(error.retry_policy(), Retry::Backoff);
+    assert_eq!(place.read("accounts.csv"), ACCOUNTS);
+    lock.unlock().unwrap();
+    place
+        .run(Action::DeleteAccount, json!({"account": {"id": "u1"}}))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_look_up_after_a_call_that_was_dropped_sees_what_came_of_it() {
+    let place = Place::usual();
+    for n in 0..20 {
+        let name = format!("user{n}");
+        let create = place.run(
+            Action::CreateAccount,
+            json!({"account": {"username": name.clone()}}),
+        );
+        // Polled a few times and dropped, at another point each time.
+        let mut create = Box::pin(create);
+        for _ in 0..n {
+            let polled = futures_poll(create.as_mut()).await;
+            if polled {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(create);
+        let found = place.find(&name).await.is_some();
+        let written = place.read("accounts.csv").contains(&format!("\n{name},"));
+        assert_eq!(found, written, "after the look-up nothing more is written");
+    }
+}
+
+/// Polls once; whether it was ready.
+async fn futures_poll(mut future: std::pin::Pin<&mut impl Future>) -> bool {
+    std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context).is_ready())).await
+}
+
+const VALUE: &str = "([a-z0-9,;\"'\\\\|\t\r\n =@+\u{feff}\u{5d0}\u{202e}é\u{1f600}]|[^\u{0}]){1,255}";
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn any_value_survives_a_task_and_a_listing(
+        first in VALUE, username in VALUE, extra in VALUE, group in "[^\u{0}]{1,20}", jsonl in any::<bool>()
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let place = if jsonl { Place::usual_jsonl() } else { Place::usual() };
+            let teams = if jsonl {
+                format!("{}\n", json!({"id": group, "name": "G"}))
+            } else {
+                format!("id,name\n\"{}\",G\n", group.replace('"', "\"\""))
+            };
+            place.write(if jsonl { "team.jsonl" } else { "team.csv" }, teams);
+            let payload = json!({
+                "account": {"id": "x1", "username": username, "locker": "1"},
+                "memberships": {"team": [group]},
+            });
+            place.run(Action::CreateAccount, payload).await.unwrap();
+            let payload = json!({"account": {"id": "x1"}, "changes": {"first_name": first, "locker": extra}});
+            place.run(Action::UpdateAccount, payload).await.unwrap();
+            let (records, rejected) = place.list("account").await.unwrap();
+            assert!(rejected.is_empty());
+            assert_eq!(records.len(), 3);
+            let Record::Account(read) = &records[2] else { panic!("not an account") };
+            assert_eq!(read.first_name.as_deref(), Some(first.as_str()));
+            assert_eq!(read.username.as_deref(), Some(username.as_str()));
+            assert_eq!(read.extra["locker"], extra);
+            assert_eq!(read.memberships.of("team")[0].id, group);
+            place.run(Action::DeleteAccount, json!({"account": {"id": "x1"}})).await.unwrap();
+            if !jsonl {
+                assert_eq!(place.read("accounts.csv"), ACCOUNTS);
+            }
+        });
+    }
+}
