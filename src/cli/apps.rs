@@ -19,16 +19,22 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Apps)
             if global.json {
                 print::json(&apps.iter().map(shown).collect::<Vec<_>>());
             } else if apps.is_empty() {
-                print::line("The key has access to no Bridge app. Create one with `bridgehead apps create NAME`.");
+                print::line(
+                    "The key has access to no Bridge app. Create one with `bridgehead apps create NAME`.",
+                );
             } else {
                 let mut table = table::table(["id", "name", "status", "last synced", "configured as"]);
                 for app in &apps {
-                    let configured = context.config.apps.iter().find(|(_, known)| AppId::from(known.app_id) == app.id);
+                    let configured = context
+                        .config
+                        .apps
+                        .iter()
+                        .find(|(_, known)| AppId::from(known.app_id) == app.id);
                     table.add_row([
                         app.id.to_string(),
                         app.name.clone(),
                         app.configuration_status.clone().unwrap_or_default(),
-                        app.last_synced_at.clone().unwrap_or_else(|| "never".into()),
+                        app.last_synced_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
                         configured.map_or_else(|| "-".to_owned(), |(name, _)| name.clone()),
                     ]);
                 }
@@ -38,19 +44,32 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Apps)
         Apps::Create { name, clone_from } => {
             let length = name.chars().count();
             if !(1..=255).contains(&length) {
-                return Err(Failure::new(Exit::Usage, format!("the name of an app has 1 to 255 characters, not {length}")));
+                return Err(Failure::new(
+                    Exit::Usage,
+                    format!("the name of an app has 1 to 255 characters, not {length}"),
+                ));
             }
-            let new = NewApp { name, clone_from: clone_from.map(AppId::from) };
+            let new = NewApp {
+                name,
+                clone_from: clone_from.map(AppId::from),
+            };
             // Sent once: after a lost answer nobody knows whether the app is there, and a second one would be too many.
             let app = bridge.create_app(&new).await.map_err(|error| {
                 let unsure = error.effect() == bridgehead_sdk::Effect::Unknown;
-                let hint = if unsure { "\nThe app may have been created; look with `bridgehead apps list` first." } else { "" };
+                let hint = if unsure {
+                    "\nThe app may have been created; look with `bridgehead apps list` first."
+                } else {
+                    ""
+                };
                 Failure::new(Exit::Failed, format!("{error}\n{}{hint}", error.advice()))
             })?;
             if global.json {
                 print::json(&shown(&app));
             } else {
-                print::line(format!("Created '{}'. To connect a system to it, add to the configuration:\n", app.name));
+                print::line(format!(
+                    "Created '{}'. To connect a system to it, add to the configuration:\n",
+                    app.name
+                ));
                 print::line(format!(
                     "[apps.{}]\napp_id = \"{}\"\nconnector = \"…\"\n\n[apps.{}.target]\n",
                     key_of(&app.name),
@@ -75,10 +94,17 @@ fn shown(app: &App) -> serde_json::Value {
 
 /// A bare TOML key out of a name.
 fn key_of(name: &str) -> String {
-    let key: String =
-        name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let key: String = name
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
     let key = key.trim_matches('-');
-    if key.is_empty() { "my-app".to_owned() } else { key.to_owned() }
+    if key.is_empty() {
+        "my-app".to_owned()
+    } else {
+        key.to_owned()
+    }
 }
 
 #[cfg(test)]

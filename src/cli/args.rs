@@ -25,7 +25,14 @@ Exit codes: 0 fine, 1 failed, 2 wrong usage, 75 try again later, 78 something is
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
     /// A TOML file, or a folder whose *.toml are merged in name order; may be given several times, later wins.
-    #[arg(long, global = true, value_name = "PATH", default_value = "/etc/bridgehead", env = "BRIDGEHEAD_CONFIG", value_delimiter = ':')]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        default_value = "/etc/bridgehead",
+        env = "BRIDGEHEAD_CONFIG",
+        value_delimiter = ':'
+    )]
     pub(crate) config: Vec<PathBuf>,
     /// Print JSON instead of text.
     #[arg(long, global = true)]
@@ -149,6 +156,8 @@ pub(crate) enum Config {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let span: jiff::SignedDuration = text.parse().map_err(|_| "must be a duration such as \"500ms\" or \"30s\"")?;
+    let span: jiff::SignedDuration = text
+        .parse()
+        .map_err(|_| "must be a duration such as \"500ms\" or \"30s\"")?;
     Duration::try_from(span).map_err(|_| "must not be negative".to_owned())
 }

@@ -24,7 +24,10 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into() }
+        Self {
+            exit,
+            message: message.into(),
+        }
     }
 
     /// The failure was printed already, as part of the command's output.
@@ -55,14 +58,22 @@ impl From<crate::config::Error> for Failure {
 
 impl From<crate::bridge::Error> for Failure {
     fn from(error: crate::bridge::Error) -> Self {
-        let exit = if error.is_transient() { Exit::Temporary } else { Exit::Failed };
+        let exit = if error.is_transient() {
+            Exit::Temporary
+        } else {
+            Exit::Failed
+        };
         Self::new(exit, format!("{error}\n{}", error.advice()))
     }
 }
 
 impl From<crate::journal::Error> for Failure {
     fn from(error: crate::journal::Error) -> Self {
-        let exit = if matches!(error, crate::journal::Error::Locked { .. }) { Exit::Temporary } else { Exit::Failed };
+        let exit = if matches!(error, crate::journal::Error::Locked { .. }) {
+            Exit::Temporary
+        } else {
+            Exit::Failed
+        };
         Self::new(exit, error.to_string())
     }
 }

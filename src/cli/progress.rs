@@ -33,10 +33,21 @@ impl Progress {
                     print::complain(format!("{name}: {text}"));
                 }
             });
-            return Self { bar: None, _follow: AbortOnDropHandle::new(follow) };
+            return Self {
+                bar: None,
+                _follow: AbortOnDropHandle::new(follow),
+            };
         }
-        let bar = if expected > 0 { ProgressBar::new(expected) } else { ProgressBar::no_length() };
-        let template = if expected > 0 { "{prefix} {bar:30} {pos}/{len} {msg}" } else { "{prefix} {spinner} {pos} {msg}" };
+        let bar = if expected > 0 {
+            ProgressBar::new(expected)
+        } else {
+            ProgressBar::no_length()
+        };
+        let template = if expected > 0 {
+            "{prefix} {bar:30} {pos}/{len} {msg}"
+        } else {
+            "{prefix} {spinner} {pos} {msg}"
+        };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("━╸─"));
         }
@@ -58,7 +69,10 @@ impl Progress {
                 }
             }
         });
-        Self { bar: Some(bar), _follow: AbortOnDropHandle::new(follow) }
+        Self {
+            bar: Some(bar),
+            _follow: AbortOnDropHandle::new(follow),
+        }
     }
 }
 
@@ -72,5 +86,10 @@ impl Drop for Progress {
 
 fn describe(progress: &SyncProgress) -> String {
     let sums = |counts: &BTreeMap<String, u64>| counts.values().sum::<u64>();
-    format!("{}; {} records read, {} pushed", progress.phase, sums(&progress.listed), sums(&progress.pushed))
+    format!(
+        "{}; {} records read, {} pushed",
+        progress.phase,
+        sums(&progress.listed),
+        sums(&progress.pushed)
+    )
 }

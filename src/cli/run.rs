@@ -34,8 +34,11 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     let journal = Arc::new(Sqlite::open(&context.config.state.path).await?);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), apps = ?apps.keys().collect::<Vec<_>>(), "bridgehead starts");
 
-    let has_tasks: Vec<String> =
-        apps.iter().filter(|(_, (app, _))| app.tasks.enabled).map(|(name, _)| name.clone()).collect();
+    let has_tasks: Vec<String> = apps
+        .iter()
+        .filter(|(_, (app, _))| app.tasks.enabled)
+        .map(|(name, _)| name.clone())
+        .collect();
     let runtime = Assembly::new(
         apps,
         bridge,
@@ -53,23 +56,23 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     runtime.run(stop).await;
     drop(runtime);
     drop(_housekeeping);
-    close(journal).await?;
+    close(journal).await;
     tracing::info!("bridgehead has stopped");
     Ok(())
 }
 
-async fn close(journal: Arc<Sqlite>) -> Outcome {
-    match Arc::try_unwrap(journal) {
-        Ok(journal) => Ok(journal.close().await?),
-        // Somebody still holds it; everything written is durable all the same.
-        Err(_) => Ok(()),
+/// Somebody may still hold the journal; everything written is durable all the same.
+async fn close(journal: Arc<Sqlite>) {
+    if let Ok(journal) = Arc::try_unwrap(journal) {
+        journal.close().await;
     }
 }
 
 /// SIGTERM and SIGINT stop in order; a second one at once.
 fn heed_signals(stop: CancellationToken) -> Result<impl Future<Output = ()>, Failure> {
     let listen = |kind| {
-        signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("signals cannot be received: {error}")))
+        signal(kind)
+            .map_err(|error| Failure::new(Exit::Failed, format!("signals cannot be received: {error}")))
     };
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
@@ -80,7 +83,9 @@ fn heed_signals(stop: CancellationToken) -> Result<impl Future<Output = ()>, Fai
                 _ = interrupt.recv() => {}
             }
             if stop.is_cancelled() {
-                tracing::warn!("told to stop a second time; stopping at once, the journal knows where to go on");
+                tracing::warn!(
+                    "told to stop a second time; stopping at once, the journal knows where to go on"
+                );
                 leave_now();
             }
             tracing::info!("told to stop; what runs may finish");
@@ -90,7 +95,10 @@ fn heed_signals(stop: CancellationToken) -> Result<impl Future<Output = ()>, Fai
     })
 }
 
-#[expect(clippy::exit, reason = "a second signal means now; the journal makes that safe")]
+#[expect(
+    clippy::exit,
+    reason = "a second signal means now; the journal makes that safe"
+)]
 fn leave_now() {
     std::process::exit(1);
 }
@@ -100,23 +108,35 @@ fn leave_now() {
 async fn tell_readiness(apps: BTreeMap<String, Arc<AppStatus>>) {
     for status in apps.values() {
         let mut contact = status.contact();
-        if contact.wait_for(|contact| *contact != Contact::None).await.is_err() {
+        if contact
+            .wait_for(|contact| *contact != Contact::None)
+            .await
+            .is_err()
+        {
             return;
         }
     }
-    let down: Vec<&str> =
-        apps.iter().filter(|(_, app)| *app.contact().borrow() == Contact::Failed).map(|(name, _)| name.as_str()).collect();
+    let down: Vec<&str> = apps
+        .iter()
+        .filter(|(_, app)| *app.contact().borrow() == Contact::Failed)
+        .map(|(name, _)| name.as_str())
+        .collect();
     let text = if down.is_empty() {
         "connected to the Bridge".to_owned()
     } else {
         format!("the Bridge cannot be used yet for {}", down.join(", "))
     };
     tracing::info!("ready: {text}");
-    drop(sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&text)]));
+    drop(sd_notify::notify(&[
+        NotifyState::Ready,
+        NotifyState::Status(&text),
+    ]));
 }
 
 async fn feed_watchdog() {
-    let Some(every) = sd_notify::watchdog_enabled() else { return };
+    let Some(every) = sd_notify::watchdog_enabled() else {
+        return;
+    };
     let mut beat = tokio::time::interval(every / 3);
     loop {
         beat.tick().await;
@@ -128,7 +148,9 @@ async fn keep_house(journal: Arc<Sqlite>) {
     let mut often = tokio::time::interval(Duration::from_secs(6 * 3600));
     loop {
         often.tick().await;
-        let Ok(before) = Timestamp::now().checked_sub(KEEP_ENDED) else { continue };
+        let Ok(before) = Timestamp::now().checked_sub(KEEP_ENDED) else {
+            continue;
+        };
         match journal.prune(before).await {
             Ok(0) => {}
             Ok(count) => tracing::debug!(count, "forgot tasks that ended long ago"),

@@ -32,9 +32,15 @@ pub(crate) async fn run(
     let bridge = Arc::new(context.bridge()?);
     let folder = &context.config.state.path;
     // A rehearsal stands beside a running daemon: it reads the state and writes nothing into it.
-    let journal = Arc::new(if dry_run { Sqlite::rehearsal(folder).await? } else { Sqlite::open(folder).await? });
-    let keys: Vec<(String, AppKey)> =
-        names.iter().map(|name| (name.clone(), AppKey::from(context.config.apps[name].app_id))).collect();
+    let journal = Arc::new(if dry_run {
+        Sqlite::rehearsal(folder).await?
+    } else {
+        Sqlite::open(folder).await?
+    });
+    let keys: Vec<(String, AppKey)> = names
+        .iter()
+        .map(|name| (name.clone(), AppKey::from(context.config.apps[name].app_id)))
+        .collect();
     let runtime = Assembly::new(
         apps,
         bridge,
@@ -53,7 +59,10 @@ pub(crate) async fn run(
             }
         }
     }));
-    let options = Options { dry_run, allow_removals };
+    let options = Options {
+        dry_run,
+        allow_removals,
+    };
     let mut summaries = Vec::new();
     for (name, key) in keys {
         let last = journal.last(&key).await?;
@@ -79,9 +88,13 @@ pub(crate) async fn run(
     }
     drop(runtime);
     if let Ok(journal) = Arc::try_unwrap(journal) {
-        journal.close().await?;
+        journal.close().await;
     }
-    if is_fine { Ok(()) } else { Err(Failure::silent(Exit::Failed)) }
+    if is_fine {
+        Ok(())
+    } else {
+        Err(Failure::silent(Exit::Failed))
+    }
 }
 
 /// Prints what a sync did.
@@ -90,14 +103,28 @@ pub(crate) fn show(name: &str, summary: &Summary) {
     if !summary.resource_types.is_empty() {
         let mut table = table::table(["type", "records", "created", "changed", "removed"]);
         for (slug, of) in &summary.resource_types {
-            table.add_row([slug.clone(), of.listed.to_string(), of.created.to_string(), of.changed.to_string(), of.removed.to_string()]);
+            table.add_row([
+                slug.clone(),
+                of.listed.to_string(),
+                of.created.to_string(),
+                of.changed.to_string(),
+                of.removed.to_string(),
+            ]);
         }
         print::line(table);
     }
     for (slug, ids) in &summary.removals {
         let total = summary.resource_types.get(slug).map_or(0, |of| of.removed);
-        let more = if total > ids.len() as u64 { format!(" and {} more", total - ids.len() as u64) } else { String::new() };
-        let verb = if summary.result == "completed" { "removed" } else { "would be removed" };
+        let more = if total > ids.len() as u64 {
+            format!(" and {} more", total - ids.len() as u64)
+        } else {
+            String::new()
+        };
+        let verb = if summary.result == "completed" {
+            "removed"
+        } else {
+            "would be removed"
+        };
         print::line(format!("{slug} {verb}: {}{more}", ids.join(", ")));
     }
     if summary.invalid_count > 0 {
@@ -106,7 +133,10 @@ pub(crate) fn show(name: &str, summary: &Summary) {
             print::line(format!("  {record}"));
         }
         if summary.invalid_count > SHOWN as u64 {
-            print::line(format!("  and {} more; --json lists them", summary.invalid_count - SHOWN as u64));
+            print::line(format!(
+                "  and {} more; --json lists them",
+                summary.invalid_count - SHOWN as u64
+            ));
         }
     }
 }

@@ -12,18 +12,25 @@ use crate::config::Connectors;
 use crate::journal::{AppKey, Journal, Kept, Sqlite, State};
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Tasks) -> Outcome {
-    let Tasks::List { app, status, rejected, limit } = command;
+    let Tasks::List {
+        app,
+        status,
+        rejected,
+        limit,
+    } = command;
     let context = Context::load(global, connectors)?;
     logging::start_quiet(&context.config.log, &context.redactor);
     let names = context.names(&app.into_iter().collect::<Vec<_>>())?;
-    let apps = names.iter().map(|name| (name.as_str(), context.config.apps[name].app_id));
+    let apps = names
+        .iter()
+        .map(|name| (name.as_str(), context.config.apps[name].app_id));
     let mut rows = Vec::new();
     if rejected {
         let journal = Sqlite::open(&context.config.state.path).await?;
         for (name, id) in apps {
             rows.extend(put_aside(&journal, name, &AppKey::from(id), limit).await?);
         }
-        journal.close().await?;
+        journal.close().await;
     } else {
         let bridge = context.bridge()?;
         let status = TaskStatus::from_name(&status);
@@ -38,7 +45,11 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Tasks
         return Ok(());
     }
     if rows.is_empty() {
-        print::line(if rejected { "No report was put aside.".to_owned() } else { format!("No {status} tasks.") });
+        print::line(if rejected {
+            "No report was put aside.".to_owned()
+        } else {
+            format!("No {status} tasks.")
+        });
         return Ok(());
     }
     let mut shown = table::table(["app", "task", "action", "account", "status", "created"]);
@@ -48,13 +59,25 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Tasks
     }
     print::line(shown);
     for row in rows.iter().filter(|row| row["detail"].is_string()) {
-        print::line(format!("{}: {}", row["task"].as_str().unwrap_or_default(), row["detail"].as_str().unwrap_or_default()));
+        print::line(format!(
+            "{}: {}",
+            row["task"].as_str().unwrap_or_default(),
+            row["detail"].as_str().unwrap_or_default()
+        ));
     }
     Ok(())
 }
 
-async fn tasks(bridge: &Client, app: AppId, status: &TaskStatus, limit: usize) -> Result<Vec<Task>, crate::bridge::Error> {
-    let query = TaskQuery { status: status.clone(), limit: 100 };
+async fn tasks(
+    bridge: &Client,
+    app: AppId,
+    status: &TaskStatus,
+    limit: usize,
+) -> Result<Vec<Task>, crate::bridge::Error> {
+    let query = TaskQuery {
+        status: status.clone(),
+        limit: 100,
+    };
     let mut page = bridge.tasks(app, &query).await?;
     let mut tasks = Vec::new();
     loop {
@@ -72,11 +95,13 @@ async fn tasks(bridge: &Client, app: AppId, status: &TaskStatus, limit: usize) -
 fn row(app: &str, task: &Task) -> Value {
     let payload = &task.payload;
     let name = |place: &Value| {
-        ["id", "account_id", "username", "email"].into_iter().find_map(|field| match &place[field] {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        })
+        ["id", "account_id", "username", "email"]
+            .into_iter()
+            .find_map(|field| match &place[field] {
+                Value::String(text) => Some(text.clone()),
+                Value::Number(number) => Some(number.to_string()),
+                _ => None,
+            })
     };
     json!({
         "app": app,

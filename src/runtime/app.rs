@@ -58,8 +58,22 @@ pub(crate) struct Parts {
 
 impl App {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { name, settings, connector, bridge, journal, listings, redactor, clock, dice, status } = parts;
-        let rate = settings.target.rate_limit.map(|rate| (rate.per_second, rate.burst));
+        let Parts {
+            name,
+            settings,
+            connector,
+            bridge,
+            journal,
+            listings,
+            redactor,
+            clock,
+            dice,
+            status,
+        } = parts;
+        let rate = settings
+            .target
+            .rate_limit
+            .map(|rate| (rate.per_second, rate.burst));
         Arc::new(Self {
             id: AppId::from(settings.app_id),
             key: AppKey::from(settings.app_id),
@@ -111,7 +125,9 @@ impl App {
         }
         let connector = Arc::clone(&self.connector);
         let answer = self
-            .guarded("the description of", self.settings.tasks.timeout, async move { connector.describe().await })
+            .guarded("the description of", self.settings.tasks.timeout, async move {
+                connector.describe().await
+            })
             .await;
         self.observe(&answer);
         let description = Arc::new(answer?);
@@ -125,7 +141,9 @@ impl App {
         let (connector, wanted) = (Arc::clone(&self.connector), account.clone());
         let what = format!("looking for {} in", account.label());
         let answer = self
-            .guarded(&what, self.settings.tasks.timeout, async move { connector.find_account(&wanted).await })
+            .guarded(&what, self.settings.tasks.timeout, async move {
+                connector.find_account(&wanted).await
+            })
             .await;
         self.observe(&answer);
         answer
@@ -162,6 +180,9 @@ impl App {
 
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("App").field("name", &self.name).field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("App")
+            .field("name", &self.name)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }

@@ -25,8 +25,11 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
                 () = tokio::time::sleep(wait) => {}
             }
             let connector = Arc::clone(&app.connector);
-            let answer =
-                app.guarded("checking", app.settings.tasks.timeout, async move { connector.check().await }).await;
+            let answer = app
+                .guarded("checking", app.settings.tasks.timeout, async move {
+                    connector.check().await
+                })
+                .await;
             match answer {
                 Ok(()) => {
                     tracing::info!(app = %app.name, tries, "the target is back; held tasks go on");

@@ -171,7 +171,11 @@ impl AppStatus {
         if error.is_none() {
             *self.polled_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Timestamp::now());
         }
-        self.contact.send_replace(if error.is_none() { Contact::Made } else { Contact::Failed });
+        self.contact.send_replace(if error.is_none() {
+            Contact::Made
+        } else {
+            Contact::Failed
+        });
     }
 
     pub(crate) fn sync_progress(&self, change: impl FnOnce(&mut SyncProgress)) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use bridgehead_sdk::{Page, Record, ResourceKind, ResourceType};
+use bridgehead_sdk::{Page, Record, ResourceType};
 use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -28,7 +28,11 @@ const SHOWN: u32 = 20;
 pub(crate) async fn run(app: &Arc<App>, options: Options, stop: &CancellationToken) -> Summary {
     let started_at = app.clock.now();
     app.status.sync_progress(|progress| {
-        *progress = SyncProgress { phase: "starting".into(), began_at: Some(started_at), ..SyncProgress::default() };
+        *progress = SyncProgress {
+            phase: "starting".into(),
+            began_at: Some(started_at),
+            ..SyncProgress::default()
+        };
     });
     let touched = app.activity.begin();
     let mut sync = Sync::new(app, options, &touched);
@@ -55,7 +59,11 @@ pub(crate) async fn run(app: &Arc<App>, options: Options, stop: &CancellationTok
 
 async fn record(app: &App, summary: &Summary, result: &Result<(), Error>, started_at: jiff::Timestamp) {
     let by_type = |figure: fn(&TypeSummary) -> u64| -> BTreeMap<String, u64> {
-        summary.resource_types.iter().map(|(slug, of)| (slug.clone(), figure(of))).collect()
+        summary
+            .resource_types
+            .iter()
+            .map(|(slug, of)| (slug.clone(), figure(of)))
+            .collect()
     };
     let run = Run {
         started_at,
@@ -115,7 +123,9 @@ impl<'a> Sync<'a> {
         let quiet = self.touched.quiet().await;
         self.settle().await?;
         if self.invalid.count > 0 && self.app.settings.sync.on_invalid == OnInvalid::Abandon {
-            return Err(Error::Invalid { count: self.invalid.count });
+            return Err(Error::Invalid {
+                count: self.invalid.count,
+            });
         }
         if !self.options.dry_run {
             self.session().await?;
@@ -134,21 +144,25 @@ impl<'a> Sync<'a> {
         drop(quiet);
         self.phase("waiting for the clean-up");
         finish::watch(self.app, &session).await?;
-        self.app.listings.promote(&self.app.key, self.app.clock.now()).await?;
+        self.app
+            .listings
+            .promote(&self.app.key, self.app.clock.now())
+            .await?;
         Ok(())
     }
 
     pub(super) fn phase(&self, phase: &str) {
-        self.app.status.sync_progress(|progress| phase.clone_into(&mut progress.phase));
+        self.app
+            .status
+            .sync_progress(|progress| phase.clone_into(&mut progress.phase));
     }
 
     /// Learns the resource types, and makes sure that Iden knows them.
     async fn prepare(&mut self) -> Result<(), Error> {
-        let description = self
-            .app
-            .describe()
-            .await
-            .map_err(|error| Error::Undescribed(self.app.redactor.redact(error.message()).into_owned()))?;
+        let description =
+            self.app.describe().await.map_err(|error| {
+                Error::Undescribed(self.app.redactor.redact(error.message()).into_owned())
+            })?;
         self.types.clone_from(&description.resource_types);
         self.types.sort_by_key(|of| of.kind);
         self.slugs = self.types.iter().map(|of| of.slug.to_string()).collect();
@@ -175,7 +189,11 @@ impl<'a> Sync<'a> {
             .list_resource_types(self.app.id)
             .await
             .map_err(Error::bridge("listing the resource types"))?;
-        match self.slugs.iter().find(|slug| !known.iter().any(|of| of.slug.as_str() == slug.as_str())) {
+        match self
+            .slugs
+            .iter()
+            .find(|slug| !known.iter().any(|of| of.slug.as_str() == slug.as_str()))
+        {
             Some(slug) => Err(Error::Unregistered(slug.clone())),
             None => Ok(()),
         }
@@ -200,7 +218,8 @@ impl<'a> Sync<'a> {
             let records = self.admit(of, page).await?;
             deferred.extend(self.accept(of, records, &mut pusher).await?);
             if deferred.len() >= DEFERRED {
-                self.second_look(of, std::mem::take(&mut deferred), &mut pusher).await?;
+                self.second_look(of, std::mem::take(&mut deferred), &mut pusher)
+                    .await?;
             }
         }
         if !deferred.is_empty() {
@@ -213,8 +232,18 @@ impl<'a> Sync<'a> {
     pub(super) async fn flush(&mut self, of: &ResourceType, pusher: Option<Pusher>) -> Result<(), Error> {
         let Some(mut pusher) = pusher else { return Ok(()) };
         for refused in pusher.flush().await? {
-            self.app.listings.unset(&self.app.key, of.slug.as_str(), &refused.id).await?;
-            self.reject(of, &refused.id, Problem { field: String::new(), rule: format!("is refused by Iden: {}", refused.detail) });
+            self.app
+                .listings
+                .unset(&self.app.key, of.slug.as_str(), &refused.id)
+                .await?;
+            self.reject(
+                of,
+                &refused.id,
+                Problem {
+                    field: String::new(),
+                    rule: format!("is refused by Iden: {}", refused.detail),
+                },
+            );
         }
         Ok(())
     }
@@ -235,7 +264,14 @@ impl<'a> Sync<'a> {
     async fn admit(&mut self, of: &ResourceType, page: Page) -> Result<Vec<Record>, Error> {
         for rejected in page.rejected {
             let record = rejected.id.unwrap_or_else(|| "without an id".into());
-            self.reject(of, &record, Problem { field: rejected.field, rule: format!("must be {}", rejected.rule) });
+            self.reject(
+                of,
+                &record,
+                Problem {
+                    field: rejected.field,
+                    rule: format!("must be {}", rejected.rule),
+                },
+            );
         }
         let mut good = Vec::with_capacity(page.records.len());
         for record in page.records {
@@ -268,9 +304,18 @@ impl<'a> Sync<'a> {
         records: Vec<Record>,
         pusher: &mut Option<Pusher>,
     ) -> Result<(), Error> {
-        let seen: Vec<Seen> =
-            records.iter().map(|record| Seen { id: record.id().to_owned(), hash: hash(record) }).collect();
-        let added = self.app.listings.add(&self.app.key, of.slug.as_str(), &seen).await?;
+        let seen: Vec<Seen> = records
+            .iter()
+            .map(|record| Seen {
+                id: record.id().to_owned(),
+                hash: hash(record),
+            })
+            .collect();
+        let added = self
+            .app
+            .listings
+            .add(&self.app.key, of.slug.as_str(), &seen)
+            .await?;
         let mut fresh = Vec::with_capacity(records.len());
         let mut duplicates: HashMap<&str, usize> = HashMap::new();
         for duplicate in &added.duplicates {
@@ -287,10 +332,21 @@ impl<'a> Sync<'a> {
                 fresh.push(record);
             }
         }
-        let differing: BTreeSet<&str> =
-            added.duplicates.iter().filter(|duplicate| !duplicate.same).map(|duplicate| duplicate.id.as_str()).collect();
+        let differing: BTreeSet<&str> = added
+            .duplicates
+            .iter()
+            .filter(|duplicate| !duplicate.same)
+            .map(|duplicate| duplicate.id.as_str())
+            .collect();
         for id in differing {
-            self.reject(of, id, Problem { field: "id".into(), rule: "is used by two records that differ".into() });
+            self.reject(
+                of,
+                id,
+                Problem {
+                    field: "id".into(),
+                    rule: "is used by two records that differ".into(),
+                },
+            );
         }
         let listed = fresh.len() as u64;
         self.app.status.sync_progress(|progress| {
@@ -311,14 +367,26 @@ impl<'a> Sync<'a> {
     async fn guard(&self) -> Result<(), Error> {
         let settings = &self.app.settings.sync.guard;
         let window = jiff::SignedDuration::try_from(settings.window).unwrap_or(jiff::SignedDuration::MAX);
-        let since = self.app.clock.now().checked_sub(window).unwrap_or(jiff::Timestamp::MIN);
+        let since = self
+            .app
+            .clock
+            .now()
+            .checked_sub(window)
+            .unwrap_or(jiff::Timestamp::MIN);
         let mut held = Vec::new();
         for of in &self.types {
             let slug = of.slug.as_str();
             let difference = self.app.listings.difference(&self.app.key, slug).await?;
-            let removed_in_window = self.app.listings.removals_since(&self.app.key, slug, since).await?;
-            let removal =
-                guard::Removal { known: difference.known, removed: difference.removed, removed_in_window };
+            let removed_in_window = self
+                .app
+                .listings
+                .removals_since(&self.app.key, slug, since)
+                .await?;
+            let removal = guard::Removal {
+                known: difference.known,
+                removed: difference.removed,
+                removed_in_window,
+            };
             held.extend(guard::verdict(slug, settings, removal));
         }
         if held.is_empty() {
@@ -362,7 +430,10 @@ impl<'a> Sync<'a> {
             ..Summary::default()
         };
         let (word, detail) = match result {
-            Ok(()) if self.options.dry_run => ("rehearsed", "read and validated to the end; nothing was pushed".into()),
+            Ok(()) if self.options.dry_run => (
+                "rehearsed",
+                "read and validated to the end; nothing was pushed".into(),
+            ),
             Ok(()) => ("completed", "completed, and Iden has cleaned up".into()),
             Err(error @ Error::Held(_)) => ("held", error.to_string()),
             Err(error @ (Error::Invalid { .. } | Error::Stopped)) => ("abandoned", error.to_string()),

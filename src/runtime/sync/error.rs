@@ -15,7 +15,9 @@ pub enum Error {
         message: String,
     },
     /// A listing goes in circles: a fault of the connector or of its target.
-    #[error("the listing of {slug} repeats its cursor after {pages} pages; the connector would never come to an end")]
+    #[error(
+        "the listing of {slug} repeats its cursor after {pages} pages; the connector would never come to an end"
+    )]
     RepeatedCursor {
         /// The resource type.
         slug: String,
@@ -26,7 +28,9 @@ pub enum Error {
     #[error("the connector cannot say what it offers: {0}")]
     Undescribed(String),
     /// A resource type is not registered in Iden, and the configuration says not to register it.
-    #[error("Iden knows no resource type '{0}', and register_resource_types is off; register it, or switch that on")]
+    #[error(
+        "Iden knows no resource type '{0}', and register_resource_types is off; register it, or switch that on"
+    )]
     Unregistered(String),
     /// The Bridge could not be reached, or refused.
     #[error("{what}: {source}")]

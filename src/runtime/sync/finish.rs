@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::Error;
 use super::engine::Sync;
-use crate::bridge::{self, SyncId};
+use crate::bridge::{self, SyncId, SyncStatus};
 use crate::runtime::app::App;
 use crate::runtime::backoff::Backoff;
 
@@ -19,7 +19,10 @@ const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Starts a session. Repeating a start whose answer was lost is safe: the new session cancels the one nobody knows.
 pub(super) async fn start(app: &App) -> Result<SyncId, Error> {
-    patiently(app, "starting the sync", async || app.bridge.start_sync(app.id).await).await
+    patiently(app, "starting the sync", async || {
+        app.bridge.start_sync(app.id).await
+    })
+    .await
 }
 
 /// Repeats a call while it may pass.
@@ -50,7 +53,10 @@ async fn patiently<T>(
             return Err(Error::Bridge { what, source: error });
         }
         tries += 1;
-        let wait = error.retry_after().unwrap_or_default().max(Backoff::BRIDGE.patient_wait(tries, &app.dice));
+        let wait = error
+            .retry_after()
+            .unwrap_or_default()
+            .max(Backoff::BRIDGE.patient_wait(tries, &app.dice));
         tracing::warn!(app = %app.name, %error, ?wait, "{what} did not work; trying again");
         tokio::time::sleep(wait).await;
     }
@@ -59,19 +65,37 @@ async fn patiently<T>(
 /// The counts of the session must be what was pushed. If not, somebody else's session has cancelled it: pushes go on
 /// answering 200, but their records are discarded.
 pub(super) async fn verify(sync: &Sync<'_>) -> Result<(), Error> {
-    let Some(session) = &sync.session else { return Ok(()) };
+    let Some(session) = &sync.session else {
+        return Ok(());
+    };
     let app = sync.app;
-    let progress =
-        patiently(app, "asking how the sync stands", async || app.bridge.progress(app.id, session).await).await?;
+    let progress = patiently(app, "asking how the sync stands", async || {
+        app.bridge.progress(app.id, session).await
+    })
+    .await?;
     for of in &sync.types {
         let pushed = app.listings.seen_count(&app.key, of.slug.as_str()).await?;
-        let counted = progress.counts.iter().find(|count| count.slug.as_str() == of.slug.as_str());
-        let counted = counted.map_or(0, |count| count.synced_count);
+        let counted = progress
+            .counts
+            .iter()
+            .find(|count| count.slug.as_str() == of.slug.as_str());
+        let counted = counted.and_then(|count| count.synced_count).unwrap_or(0);
         // Whether a record that was pushed twice counts twice is not documented; fewer than were pushed is never right.
-        let most = app.status.sync().borrow().pushed.get(of.slug.as_str()).copied().unwrap_or(0).max(pushed);
+        let most = app
+            .status
+            .sync()
+            .borrow()
+            .pushed
+            .get(of.slug.as_str())
+            .copied()
+            .unwrap_or(0)
+            .max(pushed);
         if counted < pushed || counted > most {
             return Err(Error::SessionLost {
-                detail: format!("{pushed} records of {} were pushed, Iden counts {counted}", of.slug),
+                detail: format!(
+                    "{pushed} records of {} were pushed, Iden counts {counted}",
+                    of.slug
+                ),
             });
         }
     }
@@ -99,21 +123,34 @@ pub(super) async fn complete(app: &App, session: &SyncId) -> Result<(), Error> {
                 error
             }
         };
-        let progress =
-            patiently(app, "asking how the sync stands", async || app.bridge.progress(app.id, session).await).await?;
-        if progress.status.is_completing() {
+        let progress = patiently(app, "asking how the sync stands", async || {
+            app.bridge.progress(app.id, session).await
+        })
+        .await?;
+        if is_completing(&progress.status) {
             return Ok(());
         }
         let may_pass = error.is_transient() || error.is_access();
         if !progress.status.is_running() {
-            return Err(Error::SessionLost { detail: format!("its status is '{}'", progress.status) });
+            return Err(Error::SessionLost {
+                detail: format!("its status is '{}'", progress.status),
+            });
         }
         if !may_pass || began.elapsed() >= PATIENCE {
-            return Err(Error::Bridge { what: "completing the sync", source: error });
+            return Err(Error::Bridge {
+                what: "completing the sync",
+                source: error,
+            });
         }
         tries += 1;
         tokio::time::sleep(Backoff::BRIDGE.patient_wait(tries, &app.dice)).await;
     }
+}
+
+/// Whether `complete` was heard. Only the status `error` is documented; of the others there are but likely names.
+fn is_completing(status: &SyncStatus) -> bool {
+    let name = status.as_str().to_lowercase();
+    *status == SyncStatus::Error || name.contains("clean") || name.contains("complet")
 }
 
 /// Watches the clean-up that Iden runs after `complete`, until it has ended.
@@ -121,13 +158,21 @@ pub(super) async fn watch(app: &App, session: &SyncId) -> Result<(), Error> {
     let began = Instant::now();
     let mut wait = Duration::from_millis(100);
     loop {
-        let progress =
-            patiently(app, "watching the clean-up", async || app.bridge.progress(app.id, session).await).await?;
+        let progress = patiently(app, "watching the clean-up", async || {
+            app.bridge.progress(app.id, session).await
+        })
+        .await?;
         if let Some(error) = progress.error {
-            return Err(Error::CleanupFailed { code: error.error_code, message: error.message });
+            return Err(Error::CleanupFailed {
+                code: error.error_code,
+                message: error.message,
+            });
         }
-        if progress.status.is_error() {
-            return Err(Error::CleanupFailed { code: "an error".into(), message: "without saying which.".into() });
+        if progress.status == SyncStatus::Error {
+            return Err(Error::CleanupFailed {
+                code: "an error".into(),
+                message: "without saying which.".into(),
+            });
         }
         if !progress.status.is_running() {
             return Ok(());

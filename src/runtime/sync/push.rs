@@ -91,7 +91,8 @@ impl Pusher {
             self.collect_one().await?;
         }
         let (app, session, slug) = (Arc::clone(&self.app), self.session.clone(), self.slug.clone());
-        self.under_way.spawn(async move { Box::pin(send(&app, &session, &slug, page, false)).await });
+        self.under_way
+            .spawn(async move { Box::pin(send(&app, &session, &slug, page, false)).await });
         Ok(())
     }
 
@@ -102,7 +103,9 @@ impl Pusher {
                 self.account(sent?);
                 Ok(true)
             }
-            Some(Err(panicked)) => Err(Error::SessionLost { detail: format!("a push ended unexpectedly: {panicked}") }),
+            Some(Err(panicked)) => Err(Error::SessionLost {
+                detail: format!("a push ended unexpectedly: {panicked}"),
+            }),
         }
     }
 
@@ -117,7 +120,13 @@ impl Pusher {
 }
 
 /// Sends a page. One that is refused for its contents is split until the bad records stand alone.
-async fn send(app: &App, session: &SyncId, slug: &Slug, page: Vec<Record>, alone: bool) -> Result<Sent, Error> {
+async fn send(
+    app: &App,
+    session: &SyncId,
+    slug: &Slug,
+    page: Vec<Record>,
+    alone: bool,
+) -> Result<Sent, Error> {
     let mut sent = Sent::default();
     let mut pages = VecDeque::from([page]);
     while let Some(mut page) = pages.pop_front() {
@@ -125,7 +134,10 @@ async fn send(app: &App, session: &SyncId, slug: &Slug, page: Vec<Record>, alone
             None => sent.accepted += page.len() as u64,
             Some(detail) if detail.contains("already exists") && !alone => sent.again.extend(page),
             Some(detail) if page.len() == 1 => {
-                sent.refused.extend(page.pop().map(|record| Refused { id: record.id().to_owned(), detail }));
+                sent.refused.extend(page.pop().map(|record| Refused {
+                    id: record.id().to_owned(),
+                    detail,
+                }));
             }
             Some(_) => {
                 let rest = page.split_off(page.len() / 2);
@@ -138,7 +150,12 @@ async fn send(app: &App, session: &SyncId, slug: &Slug, page: Vec<Record>, alone
 }
 
 /// Sends a page until it is accepted (`None`) or refused for its contents (what Iden said).
-async fn send_once(app: &App, session: &SyncId, slug: &Slug, page: &[Record]) -> Result<Option<String>, Error> {
+async fn send_once(
+    app: &App,
+    session: &SyncId,
+    slug: &Slug,
+    page: &[Record],
+) -> Result<Option<String>, Error> {
     let began = Instant::now();
     let mut tries = 0;
     loop {
@@ -148,7 +165,10 @@ async fn send_once(app: &App, session: &SyncId, slug: &Slug, page: &[Record]) ->
             Err(error) if error.is_access() => {
                 app.refused_access(leave, &error);
                 if began.elapsed() > PATIENCE {
-                    return Err(Error::Bridge { what: "pushing a page", source: error });
+                    return Err(Error::Bridge {
+                        what: "pushing a page",
+                        source: error,
+                    });
                 }
                 continue;
             }
@@ -162,26 +182,46 @@ async fn send_once(app: &App, session: &SyncId, slug: &Slug, page: &[Record]) ->
         };
         match error {
             bridge::Error::Unprocessable { detail, .. } => return Ok(Some(detail)),
-            bridge::Error::Unexpected { status: 413, .. } => return Ok(Some("the record is too large".to_owned())),
+            bridge::Error::Unexpected { status: 413, .. } => {
+                return Ok(Some("the record is too large".to_owned()));
+            }
             bridge::Error::BadRequest { detail, .. } => {
                 // The documents use 400 for a bad record and for a session that is over.
-                let progress =
-                    app.bridge.progress(app.id, session).await.map_err(Error::bridge("asking how the sync stands"))?;
+                let progress = app
+                    .bridge
+                    .progress(app.id, session)
+                    .await
+                    .map_err(Error::bridge("asking how the sync stands"))?;
                 if !progress.status.is_running() {
-                    return Err(Error::SessionLost { detail: format!("its status is '{}'", progress.status) });
+                    return Err(Error::SessionLost {
+                        detail: format!("its status is '{}'", progress.status),
+                    });
                 }
                 return Ok(Some(detail));
             }
-            bridge::Error::NotFound { from_bridge: true, .. } | bridge::Error::Conflict { .. } => {
-                return Err(Error::SessionLost { detail: error.to_string() });
+            bridge::Error::NotFound {
+                from_bridge: true, ..
+            }
+            | bridge::Error::Conflict { .. } => {
+                return Err(Error::SessionLost {
+                    detail: error.to_string(),
+                });
             }
             error if error.is_transient() && began.elapsed() < PATIENCE => {
                 tries += 1;
-                let wait = error.retry_after().unwrap_or_default().max(Backoff::BRIDGE.patient_wait(tries, &app.dice));
+                let wait = error
+                    .retry_after()
+                    .unwrap_or_default()
+                    .max(Backoff::BRIDGE.patient_wait(tries, &app.dice));
                 tracing::warn!(app = %app.name, resource_type = %slug, %error, ?wait, "a page could not be pushed; trying again");
                 tokio::time::sleep(wait).await;
             }
-            error => return Err(Error::Bridge { what: "pushing a page", source: error }),
+            error => {
+                return Err(Error::Bridge {
+                    what: "pushing a page",
+                    source: error,
+                });
+            }
         }
     }
 }

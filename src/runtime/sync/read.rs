@@ -24,7 +24,13 @@ pub(super) struct Listing<'a> {
 
 impl<'a> Listing<'a> {
     pub(super) fn new(app: &'a App, of: &'a ResourceType) -> Self {
-        Self { app, of, cursor: None, seen: HashSet::new(), is_over: false }
+        Self {
+            app,
+            of,
+            cursor: None,
+            seen: HashSet::new(),
+            is_over: false,
+        }
     }
 
     /// The next page, or `None` after the last. An error means that the listing was not read to its end.
@@ -37,7 +43,10 @@ impl<'a> Listing<'a> {
             None => self.is_over = true,
             Some(next) => {
                 if !self.seen.insert(xxh3_64(next.as_str().as_bytes())) {
-                    return Err(Error::RepeatedCursor { slug: self.of.slug.to_string(), pages: self.seen.len() + 1 });
+                    return Err(Error::RepeatedCursor {
+                        slug: self.of.slug.to_string(),
+                        pages: self.seen.len() + 1,
+                    });
                 }
                 self.cursor = Some(next.clone());
             }
@@ -70,8 +79,12 @@ impl<'a> Listing<'a> {
                 Retry::After(after) => Some(wait.max(after)),
                 _ => Some(wait),
             };
-            let Some(wait) = wait.filter(|wait| decide::fits(began.elapsed(), *wait, settings.give_up_after)) else {
-                return Err(Error::Unreadable { slug: self.of.slug.to_string(), message });
+            let Some(wait) = wait.filter(|wait| decide::fits(began.elapsed(), *wait, settings.give_up_after))
+            else {
+                return Err(Error::Unreadable {
+                    slug: self.of.slug.to_string(),
+                    message,
+                });
             };
             tracing::warn!(app = %self.app.name, resource_type = %self.of.slug, ?wait, "a page could not be read: {message}; trying again");
             tokio::time::sleep(wait).await;

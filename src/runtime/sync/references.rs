@@ -15,12 +15,17 @@ type Unknown = BTreeMap<String, BTreeSet<String>>;
 
 impl Sync<'_> {
     /// Parts records whose references are all in their listings from those with one that is not.
-    pub(super) async fn split_by_references(&self, records: Vec<Record>) -> Result<(Vec<Record>, Vec<Record>), Error> {
+    pub(super) async fn split_by_references(
+        &self,
+        records: Vec<Record>,
+    ) -> Result<(Vec<Record>, Vec<Record>), Error> {
         let unknown = self.unknown_references(&records).await?;
         if unknown.is_empty() {
             return Ok((records, Vec::new()));
         }
-        Ok(records.into_iter().partition(|record| first_unknown(record, &unknown).is_none()))
+        Ok(records
+            .into_iter()
+            .partition(|record| first_unknown(record, &unknown).is_none()))
     }
 
     async fn unknown_references(&self, records: &[Record]) -> Result<Unknown, Error> {
@@ -52,8 +57,12 @@ impl Sync<'_> {
         pusher: &mut Option<Pusher>,
     ) -> Result<(), Error> {
         let unknown = self.unknown_references(&records).await?;
-        let stale: Vec<ResourceType> =
-            self.types.iter().filter(|of| unknown.contains_key(of.slug.as_str())).cloned().collect();
+        let stale: Vec<ResourceType> = self
+            .types
+            .iter()
+            .filter(|of| unknown.contains_key(of.slug.as_str()))
+            .cloned()
+            .collect();
         for of in &stale {
             self.phase(&format!("listing {} once more", of.slug));
             self.catch_up(of).await?;
@@ -77,8 +86,12 @@ impl Sync<'_> {
         let mut pusher = None;
         while let Some(page) = listing.next().await? {
             let ids: Vec<&str> = page.records.iter().map(Record::id).collect();
-            let new: BTreeSet<String> =
-                app.listings.missing(&app.key, of.slug.as_str(), &ids).await?.into_iter().collect();
+            let new: BTreeSet<String> = app
+                .listings
+                .missing(&app.key, of.slug.as_str(), &ids)
+                .await?
+                .into_iter()
+                .collect();
             let mut fresh = Vec::new();
             for record in page.records {
                 // One that was bad the first time has been told of, and may be well now.
@@ -93,7 +106,9 @@ impl Sync<'_> {
 }
 
 fn first_unknown(record: &Record, unknown: &Unknown) -> Option<(String, String)> {
-    let Record::Account(account) = record else { return None };
+    let Record::Account(account) = record else {
+        return None;
+    };
     validate::refs_of(account)
         .find(|(_, slug, id)| unknown.get(*slug).is_some_and(|ids| ids.contains(*id)))
         .map(|(field, slug, id)| (format!("{field}.{slug}"), id.to_owned()))

@@ -18,8 +18,14 @@ impl Sync<'_> {
     /// Reads every account that a task touched since the last call again, and pushes it as it is now.
     pub(super) async fn settle(&mut self) -> Result<(), Error> {
         let touched = self.touched.take_touched();
-        let of = self.types.iter().find(|of| of.kind == ResourceKind::Account).cloned();
-        let Some(of) = of.filter(|_| !touched.is_empty()) else { return Ok(()) };
+        let of = self
+            .types
+            .iter()
+            .find(|of| of.kind == ResourceKind::Account)
+            .cloned();
+        let Some(of) = of.filter(|_| !touched.is_empty()) else {
+            return Ok(());
+        };
         self.phase("catching up with tasks");
         let mut pusher = None;
         for touched in touched {
@@ -54,14 +60,24 @@ impl Sync<'_> {
     }
 
     /// The account is gone. If its page was pushed already, `complete` would keep it: it is pushed once more, as inactive.
-    async fn retire(&mut self, of: &ResourceType, touched: Touched, pusher: &mut Option<Pusher>) -> Result<(), Error> {
+    async fn retire(
+        &mut self,
+        of: &ResourceType,
+        touched: Touched,
+        pusher: &mut Option<Pusher>,
+    ) -> Result<(), Error> {
         let known = touched.record.as_ref().map(|record| record.id.as_str());
         let id = known.or(touched.account.id.as_ref().map(|id| id.as_str()));
         let Some(id) = id else {
             // Without an identifier nobody can tell whether it was pushed.
             return Err(Error::Overtaken(touched.account.label().to_owned()));
         };
-        let was_listed = self.app.listings.missing(&self.app.key, of.slug.as_str(), &[id]).await?.is_empty();
+        let was_listed = self
+            .app
+            .listings
+            .missing(&self.app.key, of.slug.as_str(), &[id])
+            .await?
+            .is_empty();
         match (was_listed, touched.record) {
             (false, _) => Ok(()),
             (true, Some(mut record)) => {
@@ -74,9 +90,20 @@ impl Sync<'_> {
         }
     }
 
-    async fn put(&mut self, of: &ResourceType, record: Record, pusher: &mut Option<Pusher>) -> Result<(), Error> {
-        let seen = Seen { id: record.id().to_owned(), hash: hash(&record) };
-        self.app.listings.set(&self.app.key, of.slug.as_str(), &seen).await?;
+    async fn put(
+        &mut self,
+        of: &ResourceType,
+        record: Record,
+        pusher: &mut Option<Pusher>,
+    ) -> Result<(), Error> {
+        let seen = Seen {
+            id: record.id().to_owned(),
+            hash: hash(&record),
+        };
+        self.app
+            .listings
+            .set(&self.app.key, of.slug.as_str(), &seen)
+            .await?;
         if self.options.dry_run {
             return Ok(());
         }
@@ -99,7 +126,10 @@ impl Sync<'_> {
             let (connector, wanted) = (Arc::clone(&self.app.connector), account.clone());
             let what = format!("looking for {} in", account.label());
             let call = async move { connector.find_account(&wanted).await };
-            let answer = self.app.guarded(&what, self.app.settings.tasks.timeout, call).await;
+            let answer = self
+                .app
+                .guarded(&what, self.app.settings.tasks.timeout, call)
+                .await;
             self.app.observe(&answer);
             let error = match answer {
                 Ok(found) => return Ok(found),
@@ -107,8 +137,13 @@ impl Sync<'_> {
             };
             let message = self.app.redactor.redact(error.message()).into_owned();
             let wait = Backoff::TARGET.patient_wait(tries, &self.app.dice);
-            if !decide::may_pass(&error) || !decide::fits(began.elapsed(), wait, self.app.settings.tasks.give_up_after) {
-                return Err(Error::Unreadable { slug: of.slug.to_string(), message });
+            if !decide::may_pass(&error)
+                || !decide::fits(began.elapsed(), wait, self.app.settings.tasks.give_up_after)
+            {
+                return Err(Error::Unreadable {
+                    slug: of.slug.to_string(),
+                    message,
+                });
             }
             tokio::time::sleep(wait).await;
         }

@@ -39,7 +39,8 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken, grace: Cancellat
     let mut walk: Option<AbortOnDropHandle<Walked>> = None;
     loop {
         dispatch.start_ready();
-        let may_poll = walk.is_none() && dispatch.app.settings.tasks.enabled && dispatch.lanes.waiting() < KEPT;
+        let may_poll =
+            walk.is_none() && dispatch.app.settings.tasks.enabled && dispatch.lanes.waiting() < KEPT;
         let next_poll = dispatch.next_poll();
         tokio::select! {
             () = stop.cancelled() => break,
@@ -132,7 +133,10 @@ impl Dispatch {
 
     fn take_up(&mut self, entry: Entry) {
         let id = entry.task.clone();
-        if self.lanes.insert(id.clone(), entry.created_at, entry.keys.clone()) {
+        if self
+            .lanes
+            .insert(id.clone(), entry.created_at, entry.keys.clone())
+        {
             self.entries.insert(id, entry);
         }
     }
@@ -150,10 +154,21 @@ impl Dispatch {
             && let Some(id) = self.lanes.start_next()
         {
             let entry = self.entries.remove(&id);
-            let task = self.kept.remove(&id).filter(|(_, at)| at.elapsed() < FRESH).map(|(task, _)| task);
-            let delay = self.panics.get(&id).map(|panics| Backoff::LOCAL.patient_wait(*panics, &self.app.dice));
+            let task = self
+                .kept
+                .remove(&id)
+                .filter(|(_, at)| at.elapsed() < FRESH)
+                .map(|(task, _)| task);
+            let delay = self
+                .panics
+                .get(&id)
+                .map(|panics| Backoff::LOCAL.patient_wait(*panics, &self.app.dice));
             let (app, stop) = (Arc::clone(&self.app), self.stop.clone());
-            let start = Start { id: id.clone(), task, entry };
+            let start = Start {
+                id: id.clone(),
+                task,
+                entry,
+            };
             let handle = self.lives.spawn(async move {
                 if let Some(delay) = delay {
                     tokio::select! {
@@ -179,7 +194,9 @@ impl Dispatch {
         self.wait = self.app.dice.around(self.app.settings.tasks.poll_interval);
         if let Some(error) = &walked.error {
             self.broken_walks += 1;
-            self.wait = self.wait.max(Backoff::BRIDGE.patient_wait(self.broken_walks, &self.app.dice));
+            self.wait = self
+                .wait
+                .max(Backoff::BRIDGE.patient_wait(self.broken_walks, &self.app.dice));
             tracing::warn!(app = %self.app.name, %error, "the task list could not be read to its end");
             // An unread page may hold an older task of the same account, so what was seen waits for a whole walk; but
             // a page that can never be read must not stop everybody for good.
@@ -211,7 +228,9 @@ impl Dispatch {
                 }
                 None => {
                     self.eager = true;
-                    if self.lanes.insert(listed.id.clone(), listed.created_at, listed.keys)
+                    if self
+                        .lanes
+                        .insert(listed.id.clone(), listed.created_at, listed.keys)
                         && let Some(task) = listed.task
                         && self.kept.len() < KEPT
                     {
@@ -227,7 +246,9 @@ impl Dispatch {
             Ok((handle, _)) => (handle, false),
             Err(error) => (error.id(), error.is_panic()),
         };
-        let Some(id) = self.names.remove(&handle) else { return };
+        let Some(id) = self.names.remove(&handle) else {
+            return;
+        };
         self.lanes.finish(&id);
         if panicked {
             tracing::error!(app = %self.app.name, task = %id, "the daemon itself panicked over this task; it is tried again later");

@@ -32,7 +32,11 @@ pub(super) enum Verdict {
 const LOOKS: u32 = 3;
 
 /// Looks until there is a verdict. Not being able to look never counts as "nobody there".
-pub(super) async fn run(trial: &mut Trial<'_>, purpose: Purpose, failure: Failure) -> Result<Verdict, Stopped> {
+pub(super) async fn run(
+    trial: &mut Trial<'_>,
+    purpose: Purpose,
+    failure: Failure,
+) -> Result<Verdict, Stopped> {
     let began = Instant::now();
     let tasks = trial.app.settings.tasks.clone();
     let (mut tries, mut nobody) = (0, 0);
@@ -51,7 +55,11 @@ pub(super) async fn run(trial: &mut Trial<'_>, purpose: Purpose, failure: Failur
         match answer {
             Err(error) if decide::may_pass(&error) => doubt = "it could not be read back",
             Err(error) => {
-                let message = format!("{}; it could not be read back: {}", failure.message, error.message());
+                let message = format!(
+                    "{}; it could not be read back: {}",
+                    failure.message,
+                    error.message()
+                );
                 return Ok(Verdict::Failed(Failure::new(failure.code, message)));
             }
             Ok(found) => {
@@ -69,7 +77,10 @@ pub(super) async fn run(trial: &mut Trial<'_>, purpose: Purpose, failure: Failur
         }
         let wait = Backoff::TARGET.patient_wait(tries, &trial.app.dice);
         if !decide::fits(trial.spent(), wait, tasks.give_up_after) {
-            let message = format!("{}; {doubt}, and it is not known whether it took effect", failure.message);
+            let message = format!(
+                "{}; {doubt}, and it is not known whether it took effect",
+                failure.message
+            );
             return Ok(Verdict::Failed(Failure::new(failure.code, message)));
         }
         trial.pause(wait).await?;

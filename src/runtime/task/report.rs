@@ -11,10 +11,20 @@ use crate::runtime::backoff::Backoff;
 
 /// Reports an outcome that is durable. Repeats without limit; when the daemon stops, the outcome stays in the journal
 /// and is reported at the next start.
-pub(super) async fn until_heard(app: &App, task: &TaskId, outcome: &Outcome, stop: &CancellationToken) -> Result<(), Stopped> {
+pub(super) async fn until_heard(
+    app: &App,
+    task: &TaskId,
+    outcome: &Outcome,
+    stop: &CancellationToken,
+) -> Result<(), Stopped> {
     let report = match outcome {
-        Outcome::Completed { result } => Report::Completed { result: result.clone() },
-        Outcome::Failed { code, message } => Report::Failed { code: *code, message: message.clone() },
+        Outcome::Completed { result } => Report::Completed {
+            result: result.clone(),
+        },
+        Outcome::Failed { code, message } => Report::Failed {
+            code: *code,
+            message: message.clone(),
+        },
     };
     let mut tries = 0;
     let ended = loop {
@@ -43,16 +53,23 @@ pub(super) async fn until_heard(app: &App, task: &TaskId, outcome: &Outcome, sto
                 tracing::info!(app = %app.name, %task, "was resolved by somebody else meanwhile (409); passed over");
                 break Ended::Conflict;
             }
-            bridge::Error::NotFound { from_bridge: true, .. } => {
+            bridge::Error::NotFound {
+                from_bridge: true, ..
+            } => {
                 tracing::warn!(app = %app.name, %task, "is not known to Iden any more (404); its outcome is dropped");
                 break Ended::Missing;
             }
             bridge::Error::BadRequest { .. } | bridge::Error::Unprocessable { .. } => {
                 tracing::error!(app = %app.name, %task, %error, "Iden does not accept the report of this task; it is put aside. See `bridgehead tasks list --rejected`");
-                break Ended::Rejected { detail: error.to_string() };
+                break Ended::Rejected {
+                    detail: error.to_string(),
+                };
             }
             error => {
-                let wait = error.retry_after().unwrap_or_default().max(Backoff::BRIDGE.patient_wait(tries, &app.dice));
+                let wait = error
+                    .retry_after()
+                    .unwrap_or_default()
+                    .max(Backoff::BRIDGE.patient_wait(tries, &app.dice));
                 tracing::warn!(app = %app.name, %task, %error, ?wait, "the outcome could not be reported; trying again");
                 app.status.report_delayed();
                 tokio::select! {

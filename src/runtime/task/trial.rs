@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead_sdk::{Account, AccountRecord, Code, Completion, Context, Effect, Error, Operation, Retry, TaskId};
+use bridgehead_sdk::{
+    Account, AccountRecord, Code, Completion, Context, Effect, Error, Operation, Retry, TaskId,
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +26,10 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
     }
 
     fn of(error: &Error) -> Self {
@@ -53,9 +58,21 @@ pub(super) struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    pub(super) fn new(app: &'a Arc<App>, operation: Operation, intent: Intent, stop: &'a CancellationToken) -> Self {
+    pub(super) fn new(
+        app: &'a Arc<App>,
+        operation: Operation,
+        intent: Intent,
+        stop: &'a CancellationToken,
+    ) -> Self {
         let operation = Arc::new(operation);
-        Self { app, operation, stop, intent, began: Instant::now(), held: Duration::ZERO }
+        Self {
+            app,
+            operation,
+            stop,
+            intent,
+            began: Instant::now(),
+            held: Duration::ZERO,
+        }
     }
 
     /// Makes attempts until there is an outcome, or the daemon stops.
@@ -63,8 +80,14 @@ impl<'a> Trial<'a> {
         if let Some(prior) = prior {
             self.intent.attempt = prior.attempts;
             tracing::info!(app = %self.app.name, task = %self.intent.task, attempts = prior.attempts, "was interrupted; reading back");
-            let failure = Failure::new(Code::Timeout, format!("{}: was interrupted, and its effect is not known", self.what()));
-            let purpose = Purpose::Unknown { again: true, since: prior.since_last };
+            let failure = Failure::new(
+                Code::Timeout,
+                format!("{}: was interrupted, and its effect is not known", self.what()),
+            );
+            let purpose = Purpose::Unknown {
+                again: true,
+                since: prior.since_last,
+            };
             match read_back::run(&mut self, purpose, failure).await? {
                 Verdict::Completed(completion) => return Ok(Ok(completion)),
                 Verdict::Failed(failure) => return Ok(Err(failure)),
@@ -89,13 +112,23 @@ impl<'a> Trial<'a> {
                 Step::AlreadyDone => Verdict::Completed(Completion::done()),
                 Step::Retry { after } => self.wait(after, failure).await?,
                 // Not open yet: the breaker counts a handful first.
-                Step::Hold if self.app.breaker.cause().is_none() => self.pause(Backoff::TARGET.wait(self.intent.attempt, &self.app.dice)).await?,
+                Step::Hold if self.app.breaker.cause().is_none() => {
+                    self.pause(Backoff::TARGET.wait(self.intent.attempt, &self.app.dice))
+                        .await?
+                }
                 Step::Hold => Verdict::TryAgain,
                 Step::ReadBack { again } => {
-                    let purpose = Purpose::Unknown { again, since: Duration::ZERO };
+                    let purpose = Purpose::Unknown {
+                        again,
+                        since: Duration::ZERO,
+                    };
                     match read_back::run(&mut self, purpose, failure.clone()).await? {
                         Verdict::TryAgain => {
-                            let after = if let Retry::After(after) = error.retry_policy() { Some(after) } else { None };
+                            let after = if let Retry::After(after) = error.retry_policy() {
+                                Some(after)
+                            } else {
+                                None
+                            };
                             self.wait(after, failure).await?
                         }
                         verdict => verdict,
@@ -113,7 +146,12 @@ impl<'a> Trial<'a> {
 
     /// "create_account for ann in acme-hr".
     pub(super) fn what(&self) -> String {
-        format!("{} for {} in {}", self.operation.action(), self.operation.account().label(), self.app.name)
+        format!(
+            "{} for {} in {}",
+            self.operation.action(),
+            self.operation.account().label(),
+            self.app.name
+        )
     }
 
     /// Time spent on this task, without what the breaker held it.
@@ -154,7 +192,14 @@ impl<'a> Trial<'a> {
         };
         self.held += began.elapsed();
         Ok(admitted.err().map(|cause| {
-            Failure::new(cause.code, format!("{}: {}; held for {hold_for:?}, then given up", self.what(), cause.message))
+            Failure::new(
+                cause.code,
+                format!(
+                    "{}: {}; held for {hold_for:?}, then given up",
+                    self.what(),
+                    cause.message
+                ),
+            )
         }))
     }
 
@@ -196,7 +241,10 @@ impl<'a> Trial<'a> {
         .await;
         app.activity.touch(self.operation.account(), before);
         if let Ok(completion) = &result
-            && let Some(id) = completion.result.get("account_id").and_then(serde_json::Value::as_str)
+            && let Some(id) = completion
+                .result
+                .get("account_id")
+                .and_then(serde_json::Value::as_str)
         {
             app.activity.touch(&Account::by_id(id), None);
         }
@@ -212,7 +260,11 @@ impl<'a> Trial<'a> {
         if !deletes || !self.app.activity.is_sync_under_way() {
             return None;
         }
-        self.app.find_account(self.operation.account()).await.ok().flatten()
+        self.app
+            .find_account(self.operation.account())
+            .await
+            .ok()
+            .flatten()
     }
 
     /// A protected account may hide behind an identifier: its names are looked up in the target.
@@ -238,7 +290,8 @@ impl<'a> Trial<'a> {
                 Err(error) => {
                     tries += 1;
                     tracing::error!(app = %self.app.name, task = %self.intent.task, %error, "the journal cannot be written; nothing is executed until it can");
-                    self.pause(Backoff::LOCAL.patient_wait(tries, &self.app.dice)).await?;
+                    self.pause(Backoff::LOCAL.patient_wait(tries, &self.app.dice))
+                        .await?;
                 }
             }
         }

@@ -11,7 +11,7 @@ use bridgehead_sdk::TaskId;
 use jiff::Timestamp;
 
 use super::lanes::{self, Key};
-use crate::bridge::{self, Task, TaskQuery, TaskStatus};
+use crate::bridge::{self, Call, Operation, Task, TaskQuery, TaskStatus};
 use crate::runtime::app::App;
 
 /// The most tasks on one page; the documented default is 50.
@@ -43,7 +43,10 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
     let mut ids = HashSet::new();
     let mut visited = Vec::new();
     let (mut count, mut resolved) = (None, app.status.resolved());
-    let query = TaskQuery { status: TaskStatus::Pending, limit: PAGE };
+    let query = TaskQuery {
+        status: TaskStatus::Pending,
+        limit: PAGE,
+    };
     let mut answer = guarded(app, app.bridge.tasks(app.id, &query)).await;
     loop {
         let page = match answer {
@@ -64,7 +67,12 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
                 let keys = lanes::keys_of(&task.id, &task.payload);
                 let (id, created_at) = (task.id.clone(), task.created_at);
                 let task = (walked.tasks.len() < room).then_some(task);
-                walked.tasks.push(Listed { id, created_at, keys, task });
+                walked.tasks.push(Listed {
+                    id,
+                    created_at,
+                    keys,
+                    task,
+                });
             }
         }
         let Some(mut next) = page.next else { return walked };
@@ -79,7 +87,9 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
             next = next.rewind(left);
         }
         if !is_news && visited.contains(&next) {
-            walked.error = Some(bridge::Error::LinkLoop);
+            walked.error = Some(bridge::Error::LinkLoop {
+                call: Call::new(Operation::ListTasks, app.id),
+            });
             return walked;
         }
         visited.push(next.clone());
@@ -87,7 +97,10 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
     }
 }
 
-async fn guarded<T>(app: &App, call: impl Future<Output = Result<T, bridge::Error>>) -> Result<T, bridge::Error> {
+async fn guarded<T>(
+    app: &App,
+    call: impl Future<Output = Result<T, bridge::Error>>,
+) -> Result<T, bridge::Error> {
     let leave = app.access.enter().await;
     let answer = call.await;
     match &answer {
