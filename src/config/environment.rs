@@ -40,8 +40,10 @@ pub(super) fn overlay(
         match path(tree, &segments, connectors, keys) {
             Ok(path) => {
                 let mut node = Node::from_variable(&variable, text);
-                if path.len() > 1 && secret_kind(&path) && !matches!(node.value, Value::String(_)) {
-                    // The name of a variable, file or credential is a text, whatever it looks like.
+                let place =
+                    matches!(path.as_slice(), [bridge, key, _] if bridge == "bridge" && key == "api_key");
+                if place && node.as_str().is_none() {
+                    // The name of a variable, file or credential is a text, even if it looks like a number.
                     node.value = Value::String(text.clone());
                 }
                 merge(tree, nest(path, node, &origin), &mut Vec::new());
@@ -51,12 +53,6 @@ pub(super) fn overlay(
             }
         }
     }
-}
-
-fn secret_kind(path: &[String]) -> bool {
-    path.iter()
-        .map(String::as_str)
-        .eq(["bridge", "api_key", path.last().map_or("", String::as_str)])
 }
 
 fn nest(path: Vec<String>, node: Node, origin: &Origin) -> Node {
