@@ -30,7 +30,7 @@ pub(super) struct Document {
     log: Option<Log>,
     /// The daemon as a whole.
     runtime: Option<Runtime>,
-    /// The apps of this daemon, each under a name of letters, digits, `-`, `_` and `.` that appears in logs and metrics.
+    /// The apps of this daemon, each under a name of letters, digits, `-` and `_` that appears in logs and metrics.
     apps: Option<BTreeMap<String, App>>,
 }
 
@@ -98,6 +98,7 @@ struct Runtime {
 
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the key is called so")]
 struct App {
     /// The app's UUID in Iden.
     #[schemars(extend("format" = "uuid"))]

@@ -7,7 +7,7 @@ use jiff::{Span, SpanRelativeTo};
 use super::tree::Node;
 
 /// A timer set for later than this overflows somewhere, and nobody waits for it.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+const LONGEST: Duration = Duration::from_hours(366 * 24);
 
 /// Reads a duration above zero; `example` goes into the error.
 pub(super) fn read(node: &Node, example: &str) -> Result<Duration, String> {
@@ -48,7 +48,16 @@ mod tests {
 
     #[test]
     fn what_has_no_unit_or_no_fixed_length_is_no_duration() {
-        for text in ["", "30", "-30s", "30s ago", "1 month", "1y", "soon", "9999999999999999h"] {
+        for text in [
+            "",
+            "30",
+            "-30s",
+            "30s ago",
+            "1 month",
+            "1y",
+            "soon",
+            "9999999999999999h",
+        ] {
             assert_eq!(parse(text), None, "{text:?}");
         }
     }

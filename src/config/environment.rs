@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bridgehead_sdk::nearest;
+
 use super::Connectors;
 use super::error::Problems;
 use super::keys::{Keys, Kind, unknown};
@@ -38,8 +40,10 @@ pub(super) fn overlay(
         match path(tree, &segments, connectors, keys) {
             Ok(path) => {
                 let mut node = Node::from_variable(&variable, text);
-                if path.len() > 1 && secret_kind(&path) && !matches!(node.value, Value::String(_)) {
-                    // The name of a variable, file or credential is a text, whatever it looks like.
+                let place =
+                    matches!(path.as_slice(), [bridge, key, _] if bridge == "bridge" && key == "api_key");
+                if place && node.as_str().is_none() {
+                    // The name of a variable, file or credential is a text, even if it looks like a number.
                     node.value = Value::String(text.clone());
                 }
                 merge(tree, nest(path, node, &origin), &mut Vec::new());
@@ -49,10 +53,6 @@ pub(super) fn overlay(
             }
         }
     }
-}
-
-fn secret_kind(path: &[String]) -> bool {
-    path.iter().map(String::as_str).eq(["bridge", "api_key", path.last().map_or("", String::as_str)])
 }
 
 fn nest(path: Vec<String>, node: Node, origin: &Origin) -> Node {
@@ -88,10 +88,18 @@ fn path(
             Kind::Map => app(node, segment),
             Kind::Leaf => Err("the key above it is a value, and has no keys of its own".to_owned()),
             Kind::Free => {
-                let connector = path.get(1).and_then(|app| tree.get("apps")?.get(app)?.get("connector"));
-                let factory = connector.and_then(Node::as_str).and_then(|name| connectors.get(name));
+                let connector = path
+                    .get(1)
+                    .and_then(|app| tree.get("apps")?.get(app)?.get("connector"));
+                let factory = connector
+                    .and_then(Node::as_str)
+                    .and_then(|name| connectors.get(name));
                 let schema = factory.map(|factory| factory.schema());
-                path.extend(settings(node, [Some(keys), schema.as_ref().map(Keys::of)], &segments[index..]));
+                path.extend(settings(
+                    node,
+                    [Some(keys), schema.as_ref().map(Keys::of)],
+                    &segments[index..],
+                ));
                 return Ok(path);
             }
         };
@@ -102,7 +110,10 @@ fn path(
             // Only the kinds of a secret have nothing below that the schema could tell.
             return match segments.get(index + 1) {
                 None => Ok(path),
-                Some(next) => Err((shown(&path, next), "the key above it is a value, and has no keys of its own".to_owned())),
+                Some(next) => Err((
+                    shown(&path, next),
+                    "the key above it is a value, and has no keys of its own".to_owned(),
+                )),
             };
         };
         keys = below;
@@ -129,7 +140,10 @@ fn known(keys: Keys<'_>, segment: &str) -> Result<String, String> {
 fn settings(mut node: Option<&Node>, mut keys: [Option<Keys<'_>>; 2], segments: &[&str]) -> Vec<String> {
     let mut path = Vec::new();
     for segment in segments {
-        let written = node.and_then(Node::as_table).into_iter().flat_map(|table| table.keys().map(String::as_str));
+        let written = node
+            .and_then(Node::as_table)
+            .into_iter()
+            .flat_map(|table| table.keys().map(String::as_str));
         let known = keys.iter().flatten().flat_map(|keys| keys.names());
         let name = written.chain(known).find(|name| alike(name, segment));
         let name = name.map_or_else(|| segment.to_lowercase(), str::to_owned);
@@ -155,10 +169,15 @@ fn app(apps: Option<&Node>, segment: &str) -> Result<String, String> {
     let mut found = apps.iter().filter(|name| alike(name, segment));
     match (found.next(), found.next()) {
         (Some(name), None) => Ok((*name).to_owned()),
-        (Some(one), Some(other)) => Err(format!("may mean '{one}' or '{other}'; set the key in a file instead")),
-        (None, _) => Err(format!(
-            "{}; an app has to be defined in a file first",
-            unknown("app", segment, &apps).trim_end_matches('?')
+        (Some(one), Some(other)) => Err(format!(
+            "may mean '{one}' or '{other}'; set the key in a file instead"
         )),
+        (None, _) => {
+            const ADVICE: &str = "an app has to be defined in a file first";
+            Err(match nearest(segment, apps.iter().copied()) {
+                Some(near) => format!("unknown app; did you mean '{near}'? ({ADVICE})"),
+                None => format!("unknown app; {ADVICE}"),
+            })
+        }
     }
 }

@@ -13,13 +13,17 @@ pub enum Error {
     #[error("no configuration was named; say where it is with --config PATH")]
     NoSources,
     /// The operator has to create the file or folder, or name another.
-    #[error("{path}: no such file or folder; create it, or say where the configuration is with --config PATH")]
+    #[error(
+        "{path}: no such file or folder; create it, or say where the configuration is with --config PATH"
+    )]
     NotFound {
         /// What was named.
         path: PathBuf,
     },
     /// The operator has to put a file into the folder, or name another.
-    #[error("{path}: the folder holds no *.toml file; put the configuration there, or name another with --config PATH")]
+    #[error(
+        "{path}: the folder holds no *.toml file; put the configuration there, or name another with --config PATH"
+    )]
     EmptyFolder {
         /// What was named.
         path: PathBuf,
@@ -83,7 +87,11 @@ pub struct Errors(Vec<Error>);
 impl Errors {
     /// `Ok` with the value if there is no error.
     pub(super) fn unless_empty(errors: Vec<Error>) -> Result<(), Self> {
-        if errors.is_empty() { Ok(()) } else { Err(Self(errors)) }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Self(errors))
+        }
     }
 
     /// Sorted by file in the order of reading, then by place; what stands in variables comes last.

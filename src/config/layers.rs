@@ -36,7 +36,10 @@ pub(super) fn stack(
             Err(syntax) => errors.extend(syntax),
         }
     }
-    Errors::unless_empty(errors)?;
+    if !errors.is_empty() {
+        let files: Vec<_> = documents.iter().map(|document| document.path.clone()).collect();
+        return Err(Errors::sorted(errors, &files));
+    }
     environment::overlay(&mut tree, variables, connectors, keys, problems);
     Ok(tree)
 }
@@ -88,7 +91,12 @@ pub(super) fn fill_defaults(tree: &mut Node) -> Result<(), Errors> {
     let every_app = apps.as_ref().and_then(|apps| apps.node.get(EVERY_APP));
     let named = tree.as_table_mut().and_then(|table| table.get_mut("apps"));
     if let (Some(every_app), Some(named)) = (every_app, named) {
-        for app in named.node.as_table_mut().into_iter().flat_map(|apps| apps.values_mut()) {
+        for app in named
+            .node
+            .as_table_mut()
+            .into_iter()
+            .flat_map(|apps| apps.values_mut())
+        {
             fill(&mut app.node, every_app);
         }
     }

@@ -48,8 +48,8 @@ pub use build::build_connector;
 pub use error::{Error, Errors};
 pub use load::{load, parse};
 pub use model::{
-    Admin, App, Bridge, Config, Guard, Log, LogFormat, OnInvalid, Protect, RateLimit, Refs, Runtime, State, Sync,
-    Tasks,
+    Admin, App, Bridge, Config, Guard, Log, LogFormat, OnInvalid, Protect, RateLimit, Refs, Runtime, State,
+    Sync, Tasks,
 };
 pub use origin::Origin;
 pub use pattern::Pattern;

@@ -34,6 +34,21 @@ impl Origin {
         }
     }
 
+    /// Whether both are in the same line of the same file.
+    pub(super) fn is_same_line(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::File { path, line, .. },
+                Self::File {
+                    path: other_path,
+                    line: other_line,
+                    ..
+                },
+            ) => path == other_path && line == other_line,
+            _ => false,
+        }
+    }
+
     /// The folder that relative paths start at: that of the file. Only a file has one.
     pub(super) fn folder(&self) -> Option<PathBuf> {
         let Self::File { path, .. } = self else {
@@ -41,7 +56,10 @@ impl Origin {
         };
         // Absolute, so that a connector that changes its working folder finds the same files.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-        Some(path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf))
+        Some(
+            path.parent()
+                .map_or_else(|| PathBuf::from("."), Path::to_path_buf),
+        )
     }
 }
 
@@ -75,7 +93,10 @@ impl<'a> Positions<'a> {
     pub(super) fn at(&self, offset: usize) -> Origin {
         let line = self.line_starts.partition_point(|start| *start <= offset).max(1);
         let start = self.line_starts.get(line - 1).copied().unwrap_or(0);
-        let before = self.text.get(start..offset.min(self.text.len())).unwrap_or_default();
+        let before = self
+            .text
+            .get(start..offset.min(self.text.len()))
+            .unwrap_or_default();
         Origin::File {
             path: self.path.clone(),
             line,
@@ -105,7 +126,11 @@ mod tests {
     #[test]
     fn the_folder_of_a_file_is_absolute() {
         let folder = Origin::start_of(Path::new("some/where.toml")).folder().unwrap();
-        assert!(folder.is_absolute() && folder.ends_with("some"), "{}", folder.display());
+        assert!(
+            folder.is_absolute() && folder.ends_with("some"),
+            "{}",
+            folder.display()
+        );
         assert_eq!(Origin::Default.folder(), None);
     }
 }

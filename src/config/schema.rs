@@ -19,18 +19,21 @@ pub fn schema(connectors: &Connectors) -> Value {
         annotate(&mut schema, &defaults);
     }
     let mut definitions = Map::new();
-    definitions.insert("secret".to_owned(), generate::<document::Secret>());
-    let rate_limit = generate::<document::RateLimit>();
+    definitions.insert("secret".to_owned(), part(generate::<document::Secret>()));
+    let rate_limit = part(generate::<document::RateLimit>());
     let mut targets = Vec::new();
     for (name, factory) in connectors {
         let definition = format!("target.{name}");
         let pointer = format!("#/$defs/{}", definition.replace('~', "~0").replace('/', "~1"));
-        let mut target = factory.schema();
-        let needed = target.get("required").and_then(Value::as_array).is_some_and(|keys| !keys.is_empty());
+        let mut target = part(factory.schema());
+        drop_null(&mut target);
+        let needed = target
+            .get("required")
+            .and_then(Value::as_array)
+            .is_some_and(|keys| !keys.is_empty());
         let own = target.as_object_mut().and_then(|target| target.remove("$defs"));
         admit_references(&mut target, &pointer);
         if let Some(fields) = target.as_object_mut() {
-            fields.remove("$schema");
             let properties = fields.entry("properties").or_insert_with(|| json!({}));
             if let Some(properties) = properties.as_object_mut() {
                 properties.insert(RATE_LIMIT.to_owned(), rate_limit.clone());
@@ -48,8 +51,14 @@ pub fn schema(connectors: &Connectors) -> Value {
         let chosen = json!({ "properties": { "connector": { "const": name } }, "required": ["connector"] });
         targets.push(json!({ "if": chosen, "then": then }));
     }
-    if let Some(app) = schema.pointer_mut("/properties/apps/additionalProperties").and_then(Value::as_object_mut) {
-        if let Some(connector) = app.get_mut("properties").and_then(|properties| properties.get_mut("connector")) {
+    if let Some(app) = schema
+        .pointer_mut("/properties/apps/additionalProperties")
+        .and_then(Value::as_object_mut)
+    {
+        if let Some(connector) = app
+            .get_mut("properties")
+            .and_then(|properties| properties.get_mut("connector"))
+        {
             connector["enum"] = connectors.keys().map(String::as_str).collect();
         }
         app.insert("allOf".to_owned(), Value::Array(targets));
@@ -69,6 +78,14 @@ fn generate<T: schemars::JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
     drop_null(&mut schema);
+    schema
+}
+
+/// A schema as part of another: which draft it follows is said at the top.
+fn part(mut schema: Value) -> Value {
+    if let Some(fields) = schema.as_object_mut() {
+        fields.remove("$schema");
+    }
     schema
 }
 
@@ -114,7 +131,11 @@ fn drop_null(schema: &mut Value) {
 /// Writes the defaults into the schema.
 fn annotate(schema: &mut Value, defaults: &Node) {
     for (name, entry) in defaults.as_table().into_iter().flatten() {
-        let place = if name == EVERY_APP { "additionalProperties" } else { "properties" };
+        let place = if name == EVERY_APP {
+            "additionalProperties"
+        } else {
+            "properties"
+        };
         let child = match schema.get_mut(place) {
             Some(apps) if name == EVERY_APP => Some(apps),
             Some(properties) => properties.get_mut(name),
@@ -158,13 +179,21 @@ fn admit_references(schema: &mut Value, pointer: &str) {
         }
     }
     for keyword in ["anyOf", "oneOf", "allOf", "prefixItems"] {
-        for inner in fields.get_mut(keyword).and_then(Value::as_array_mut).into_iter().flatten() {
+        for inner in fields
+            .get_mut(keyword)
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
             admit(inner, pointer, false);
         }
     }
     for keyword in ["properties", "patternProperties"] {
         let properties = fields.get_mut(keyword).and_then(Value::as_object_mut);
-        for (name, inner) in properties.into_iter().flat_map(|properties| properties.iter_mut()) {
+        for (name, inner) in properties
+            .into_iter()
+            .flat_map(|properties| properties.iter_mut())
+        {
             admit(inner, pointer, is_secret_name(name));
         }
     }
@@ -183,7 +212,11 @@ fn admit(schema: &mut Value, pointer: &str, secret: bool) {
     }
     let description = schema.get("description").cloned();
     let reference = json!({ "$ref": "#/$defs/secret" });
-    let mut admitted = if secret { reference } else { json!({ "anyOf": [schema.take(), reference] }) };
+    let mut admitted = if secret {
+        reference
+    } else {
+        json!({ "anyOf": [schema.take(), reference] })
+    };
     if let Some(description) = description {
         admitted["description"] = description;
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use super::tree::{Node, Value};
+use super::tree::Node;
 use super::values;
 
 /// The keys of a reference.
@@ -68,7 +68,9 @@ pub enum SecretError {
         name: String,
     },
     /// The operator has to create the file, or make it readable for the daemon's user alone.
-    #[error("{path} cannot be read: {cause}")]
+    #[error(
+        "{path} cannot be read: {cause}; put the secret there, readable for the user that runs bridgehead"
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -103,14 +105,18 @@ impl Secret {
                     return Err(SecretError::NoCredentials { name: name.clone() });
                 };
                 match self.read_file(&path) {
-                    Err(SecretError::Unreadable { cause, .. }) if cause.kind() == std::io::ErrorKind::NotFound => {
+                    Err(SecretError::Unreadable { cause, .. })
+                        if cause.kind() == std::io::ErrorKind::NotFound =>
+                    {
                         return Err(SecretError::NoSuchCredential { name: name.clone() });
                     }
                     other => other?,
                 }
             }
         };
-        let secret = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+        let secret = text
+            .strip_suffix('\n')
+            .map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
         if secret.trim().is_empty() {
             return Err(SecretError::Empty { place: self.clone() });
         }
@@ -138,16 +144,20 @@ impl Secret {
         };
         let mut bytes = Zeroizing::new(Vec::new());
         let file = std::fs::File::open(path).map_err(unreadable)?;
-        file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        let text = std::str::from_utf8(&bytes).ok().filter(|text| text.len() as u64 <= LONGEST);
-        text.map(|text| Zeroizing::new(text.to_owned())).ok_or_else(|| SecretError::NotText { place: self.clone() })
+        file.take(LONGEST + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+        let text = std::str::from_utf8(&bytes)
+            .ok()
+            .filter(|text| text.len() as u64 <= LONGEST);
+        text.map(|text| Zeroizing::new(text.to_owned()))
+            .ok_or_else(|| SecretError::NotText { place: self.clone() })
     }
 
     /// Reads a reference; where something else stands, says how to write one.
     pub(super) fn from_node(node: &Node) -> Result<Self, String> {
-        let table = match &node.value {
-            Value::Table(table) => table,
-            _ => return Err(PLAIN_TEXT.to_owned()),
+        let Some(table) = node.as_table() else {
+            return Err(PLAIN_TEXT.to_owned());
         };
         let mut entries = table.iter();
         let (Some((kind, entry)), None) = (entries.next(), entries.next()) else {
@@ -160,9 +170,11 @@ impl Secret {
                 // Strict, for errors name the variable: the secret itself, written here by mistake, mostly ends here.
                 let plain = |character: char| character.is_ascii_alphanumeric() || character == '_';
                 if !name.chars().all(plain) || name.starts_with(|first: char| first.is_ascii_digit()) {
-                    return Err("env must be the name of a variable (letters, digits and '_'), such as \
+                    return Err(
+                        "env must be the name of a variable (letters, digits and '_'), such as \
                         \"IDEN_API_KEY\""
-                        .to_owned());
+                            .to_owned(),
+                    );
                 }
                 Ok(Self::Env { name })
             }
@@ -170,7 +182,10 @@ impl Secret {
             "credential" => {
                 let name = values::text(value, "iden-key")?.to_owned();
                 if name.contains(['/', '\0']) || name == "." || name == ".." {
-                    return Err("credential must be a plain name, such as \"iden-key\"; for a path write file".to_owned());
+                    return Err(
+                        "credential must be a plain name, such as \"iden-key\"; for a path write file"
+                            .to_owned(),
+                    );
                 }
                 Ok(Self::Credential { name })
             }
@@ -190,7 +205,9 @@ impl std::fmt::Display for Secret {
 }
 
 fn credential(name: &str, environment: &BTreeMap<String, String>) -> Option<PathBuf> {
-    let folder = environment.get(CREDENTIALS_DIRECTORY).filter(|folder| !folder.is_empty())?;
+    let folder = environment
+        .get(CREDENTIALS_DIRECTORY)
+        .filter(|folder| !folder.is_empty())?;
     Some(Path::new(folder).join(name))
 }
 

@@ -22,7 +22,11 @@ impl<'a> Section<'a> {
     pub(super) fn new(node: &'a Node, origin: Origin, path: String, problems: &'a Problems) -> Self {
         let table = node.as_table().is_some();
         if !table {
-            problems.report(&node.origin, path.as_str(), format!("must be a table, as under a line [{path}]"));
+            problems.report(
+                &node.origin,
+                path.as_str(),
+                format!("must be a table, as under a line [{path}]"),
+            );
         }
         Self {
             node: table.then_some(node),

@@ -9,13 +9,15 @@ use super::error::Problems;
 use super::keys::{Keys, Kind};
 use super::origin::Origin;
 use super::target::holds_password;
-use super::tree::{Node, Table, Value, join, quoted};
+use super::tree::{Entry, Node, Table, Value, join, quoted};
 use super::{Connectors, Errors, Secret, Sources, layers, schema};
 
 /// The configuration as files, environment and defaults add up to it. References to secrets stand as they are
 /// written; whatever may be a secret in plain text is [`REDACTED`].
 pub struct Shown {
     tree: Node,
+    /// The schema, which has the keys in the order in which people write them.
+    known: Json,
 }
 
 /// Layers the sources and shows the result.
@@ -25,11 +27,18 @@ pub fn show(sources: &Sources, connectors: &Connectors) -> Result<Shown, Errors>
     let problems = Problems::default();
     let known = schema::document();
     let keys = Keys::of(&known);
-    let mut tree = layers::stack(&sources.read()?, &sources.environment, connectors, keys, &problems)?;
+    let mut tree = layers::stack(
+        &sources.read()?,
+        &sources.environment,
+        connectors,
+        keys,
+        &problems,
+    )?;
     layers::fill_defaults(&mut tree)?;
     Errors::unless_empty(problems.into_inner())?;
     Ok(Shown {
         tree: redact(&tree, Some(keys), false),
+        known,
     })
 }
 
@@ -38,14 +47,14 @@ impl Shown {
     pub fn to_toml(&self, origins: bool) -> String {
         let mut text = String::new();
         if let Some(table) = self.tree.as_table() {
-            write_table(&mut text, table, "", origins);
+            write_table(&mut text, table, Some(Keys::of(&self.known)), "", origins);
         }
         text
     }
 
     /// As JSON.
     pub fn to_json(&self) -> Json {
-        json(&self.tree)
+        json(&self.tree, Some(Keys::of(&self.known)))
     }
 
     /// Where each key comes from, by its path, such as `bridge.base_url`.
@@ -66,17 +75,21 @@ impl std::fmt::Debug for Shown {
 /// name above speaks of one.
 fn redact(node: &Node, keys: Option<Keys<'_>>, secret: bool) -> Node {
     let kind = keys.map(Keys::kind);
-    if node.is_secret_reference() && Secret::from_node(node).is_ok() && matches!(kind, None | Some(Kind::Secret)) {
+    // A target is never a reference itself, and elsewhere only the key may be one.
+    let reference = node.is_secret_reference() && matches!(kind, None | Some(Kind::Secret));
+    if reference && Secret::from_node(node).is_ok() {
         return node.clone();
     }
-    let secret = secret || kind == Some(Kind::Secret);
+    // A malformed reference is perhaps the secret itself.
+    let secret = secret || reference || kind == Some(Kind::Secret);
     let value = match &node.value {
         Value::Table(table) => {
             let mut redacted = table.clone();
             for (name, entry) in &mut redacted {
                 let below = keys.and_then(|keys| keys.child(name));
                 // Nobody knows what stands under a key that is not known: perhaps `api_kee`.
-                let unknown = below.is_none() && matches!(kind, Some(Kind::Table | Kind::Leaf | Kind::Secret));
+                let unknown =
+                    below.is_none() && matches!(kind, Some(Kind::Table | Kind::Leaf | Kind::Secret));
                 entry.node = redact(&entry.node, below, secret || unknown || is_secret_name(name));
             }
             Value::Table(redacted)
@@ -93,13 +106,32 @@ fn redact(node: &Node, keys: Option<Keys<'_>>, secret: bool) -> Node {
     }
 }
 
-fn json(node: &Node) -> Json {
+/// The entries of a table, known keys first.
+fn ordered<'a>(table: &'a Table, keys: Option<Keys<'_>>) -> Vec<(&'a String, &'a Entry)> {
+    let names = keys.map(Keys::names).unwrap_or_default();
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(name, _)| {
+        names
+            .iter()
+            .position(|known| known == name)
+            .unwrap_or(names.len())
+    });
+    entries
+}
+
+fn json(node: &Node, keys: Option<Keys<'_>>) -> Json {
     match &node.value {
         Value::Table(table) => {
-            let fields = table.iter().map(|(name, entry)| (name.clone(), json(&entry.node)));
-            Json::Object(fields.collect::<Map<_, _>>())
+            let entries = ordered(table, keys).into_iter();
+            let field = |(name, entry): (&String, &Entry)| {
+                (
+                    name.clone(),
+                    json(&entry.node, keys.and_then(|keys| keys.child(name))),
+                )
+            };
+            Json::Object(entries.map(field).collect::<Map<_, _>>())
         }
-        Value::Array(items) => items.iter().map(json).collect(),
+        Value::Array(items) => items.iter().map(|item| json(item, None)).collect(),
         Value::String(text) | Value::Datetime(text) => text.as_str().into(),
         Value::Integer(number) => (*number).into(),
         Value::Float(number) => (*number).into(),
@@ -125,35 +157,45 @@ fn is_inline(name: &str, node: &Node) -> bool {
     node.is_secret_reference() || matches!(name, "guard" | "rate_limit")
 }
 
-fn write_table(text: &mut String, table: &Table, path: &str, origins: bool) {
-    let (lines, tables): (Vec<_>, Vec<_>) =
-        table.iter().partition(|(name, entry)| entry.node.as_table().is_none() || is_inline(name, &entry.node));
+fn write_table(text: &mut String, table: &Table, keys: Option<Keys<'_>>, path: &str, origins: bool) {
+    let is_line =
+        |(name, entry): &(&String, &Entry)| entry.node.as_table().is_none() || is_inline(name, &entry.node);
+    let (lines, tables): (Vec<_>, Vec<_>) = ordered(table, keys).into_iter().partition(is_line);
     if !path.is_empty() && (!lines.is_empty() || tables.is_empty()) {
         let gap = if text.is_empty() { "" } else { "\n" };
-        text.push_str(&format!("{gap}[{path}]\n"));
+        text.extend([gap, "[", path, "]\n"]);
     }
     for (name, entry) in lines {
-        text.push_str(&format!("{} = {}", quoted(name), inline(&entry.node)));
+        let below = keys.and_then(|keys| keys.child(name));
+        text.extend([&quoted(name), " = ", &inline(&entry.node, below)]);
         if origins {
-            text.push_str(&format!("  # {}", entry.node.origin).replace(['\n', '\r'], " "));
+            let origin = entry.node.origin.to_string().replace(char::is_control, " ");
+            text.extend(["  # ", &origin]);
         }
         text.push('\n');
     }
     for (name, entry) in tables {
         if let Some(table) = entry.node.as_table() {
-            write_table(text, table, &join(path, name), origins);
+            let below = keys.and_then(|keys| keys.child(name));
+            write_table(text, table, below, &join(path, name), origins);
         }
     }
 }
 
-fn inline(node: &Node) -> String {
+fn inline(node: &Node, keys: Option<Keys<'_>>) -> String {
     match &node.value {
         Value::Table(table) => {
-            let fields: Vec<String> =
-                table.iter().map(|(name, entry)| format!("{} = {}", quoted(name), inline(&entry.node))).collect();
+            let field = |(name, entry): (&String, &Entry)| {
+                let below = keys.and_then(|keys| keys.child(name));
+                format!("{} = {}", quoted(name), inline(&entry.node, below))
+            };
+            let fields: Vec<String> = ordered(table, keys).into_iter().map(field).collect();
             format!("{{ {} }}", fields.join(", "))
         }
-        Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(|item| inline(item, None)).collect();
+            format!("[{}]", items.join(", "))
+        }
         Value::String(text) => toml::Value::from(text.as_str()).to_string(),
         Value::Datetime(text) => text.clone(),
         Value::Integer(number) => number.to_string(),

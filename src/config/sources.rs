@@ -22,7 +22,9 @@ pub struct Sources {
 impl std::fmt::Debug for Sources {
     /// The environment holds secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sources").field("paths", &self.paths).finish_non_exhaustive()
+        f.debug_struct("Sources")
+            .field("paths", &self.paths)
+            .finish_non_exhaustive()
     }
 }
 
@@ -38,7 +40,9 @@ pub struct Document {
 impl std::fmt::Debug for Document {
     /// The text is not checked yet, and may hold a secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Document").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Document")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 

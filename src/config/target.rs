@@ -134,7 +134,8 @@ impl Target {
         warnings
     }
 
-    /// Where a key that the connector complains about stands; as near as there is something.
+    /// Where a key that the connector complains about stands, or what is nearest to it if it is missing; and its path
+    /// in the whole file.
     pub(super) fn locate(&self, key: &str) -> (Origin, String) {
         let full = match key {
             "" => self.path.clone(),
@@ -154,18 +155,21 @@ fn locate<'a>(node: &'a Node, key: &str) -> &'a Origin {
                 (rest.is_empty() || rest.starts_with(['.', '['])).then_some((name.len(), entry, rest))
             });
             match named.max_by_key(|(length, ..)| *length) {
-                // The key itself, if it is the last: that is what is unknown, or has the wrong value.
-                Some((_, entry, "")) if entry.node.as_table().is_some() => &entry.key_origin,
+                Some((_, entry, "")) => &entry.key_origin,
                 Some((_, entry, rest)) => locate(&entry.node, rest),
                 None => &node.origin,
             }
         }
         Value::Array(items) => {
             let inner = key.strip_prefix('[').unwrap_or(key);
-            let digits = inner.find(|character: char| !character.is_ascii_digit()).unwrap_or(inner.len());
+            let digits = inner
+                .find(|character: char| !character.is_ascii_digit())
+                .unwrap_or(inner.len());
             let (index, rest) = inner.split_at(digits);
             let item = index.parse().ok().and_then(|index: usize| items.get(index));
-            item.map_or(&node.origin, |item| locate(item, rest.strip_prefix(']').unwrap_or(rest)))
+            item.map_or(&node.origin, |item| {
+                locate(item, rest.strip_prefix(']').unwrap_or(rest))
+            })
         }
         _ => &node.origin,
     }
@@ -173,7 +177,12 @@ fn locate<'a>(node: &'a Node, key: &str) -> &'a Origin {
 
 impl std::fmt::Debug for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let keys: Vec<_> = self.settings.as_table().into_iter().flat_map(|table| table.keys()).collect();
+        let keys: Vec<_> = self
+            .settings
+            .as_table()
+            .into_iter()
+            .flat_map(|table| table.keys())
+            .collect();
         f.debug_struct("Target")
             .field("base", &self.base)
             .field("rate_limit", &self.rate_limit)
@@ -245,5 +254,6 @@ fn check_value(node: &Node, path: &str, secret: bool, problems: &Problems) {
 
 /// Whether a text is a URL with a password in it, such as that of a database.
 pub(super) fn holds_password(text: &str) -> bool {
-    text.contains("://") && Url::parse(text).is_ok_and(|url| url.password().is_some_and(|password| !password.is_empty()))
+    text.contains("://")
+        && Url::parse(text).is_ok_and(|url| url.password().is_some_and(|password| !password.is_empty()))
 }

@@ -93,11 +93,19 @@ impl Node {
         let positions = Positions::new(path, text);
         let (table, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
-            let errors = errors.iter().map(|error| Error::Syntax {
-                at: positions.at(error.span().map_or(0, |span| span.start)),
-                problem: error.message().to_owned(),
-            });
-            return Err(errors.collect());
+            let mut syntax: Vec<Error> = Vec::new();
+            for error in &errors {
+                let at = positions.at(error.span().map_or(0, |span| span.start));
+                // What else the parser finds in the same line mostly comes of the first.
+                if !syntax
+                    .iter()
+                    .any(|known| known.origin().is_some_and(|known| known.is_same_line(&at)))
+                {
+                    let problem = error.message().to_owned();
+                    syntax.push(Error::Syntax { at, problem });
+                }
+            }
+            return Err(syntax);
         }
         let place = |offset| positions.at(offset);
         let mut conversion = Conversion::new(&place);
@@ -209,5 +217,7 @@ pub(super) fn quoted(name: &str) -> String {
         return name.to_owned();
     }
     // JSON's escapes are TOML's, but for the one control character that JSON leaves as it is.
-    serde_json::Value::from(name).to_string().replace('\u{7f}', "\\u007F")
+    serde_json::Value::from(name)
+        .to_string()
+        .replace('\u{7f}', "\\u007F")
 }

@@ -14,8 +14,8 @@ use super::section::Section;
 use super::tree::{Entry, Node, join};
 use super::values::{base_url, boolean, choice, listen, number, text, whole};
 use super::{
-    Admin, App, Bridge, Config, Connectors, Guard, Log, LogFormat, OnInvalid, Pattern, Protect, RateLimit, Refs,
-    Runtime, Schedule, Secret, State, Sync, Target, Tasks,
+    Admin, App, Bridge, Config, Connectors, Guard, Log, LogFormat, OnInvalid, Pattern, Protect, RateLimit,
+    Refs, Runtime, Schedule, Secret, State, Sync, Target, Tasks,
 };
 use super::{duration, log_level, schedule, target, values};
 
@@ -31,7 +31,10 @@ pub(super) fn config(tree: &Node, context: &Context<'_>) -> Result<Config, Repor
     let root = Section::root(tree, context.problems);
     let bridge = bridge(&root.section("bridge"));
     let state = state(&root.section("state"));
-    let admin = root.optional_section("admin").map(|section| admin(&section)).transpose();
+    let admin = root
+        .optional_section("admin")
+        .map(|section| admin(&section))
+        .transpose();
     let log = log(&root.section("log"));
     let runtime = runtime(&root.section("runtime"));
     let apps = match root.optional_section("apps") {
@@ -61,7 +64,9 @@ fn bridge(section: &Section<'_>) -> Result<Bridge, Reported> {
     );
     let request_timeout = section.get("request_timeout", |node| duration::read(node, "30s"));
     let rate_limit = rate_limit(section);
-    let refs = section.get("refs", |node| choice(node, &[("id", Refs::Id), ("object", Refs::Object)]));
+    let refs = section.get("refs", |node| {
+        choice(node, &[("id", Refs::Id), ("object", Refs::Object)])
+    });
     Ok(Bridge {
         base_url: base_url?,
         api_key: api_key?,
@@ -128,7 +133,10 @@ fn apps(section: &Section<'_>, context: &Context<'_>) -> Result<BTreeMap<String,
             // Two apps with one identifier would execute every task twice, and remove one another's accounts.
             Some(other) => {
                 let other = join("apps", &other);
-                Err(section.report("app_id", format!("{other} has the same app_id; every app needs its own")))
+                Err(section.report(
+                    "app_id",
+                    format!("{other} has the same app_id; every app needs its own"),
+                ))
             }
             None => Ok(app),
         });
@@ -187,13 +195,23 @@ fn tasks(section: &Section<'_>) -> Result<Tasks, Reported> {
     let (timeout, give_up_after) = (timeout?, give_up_after?);
     if timeout > give_up_after {
         // Point to the one that the operator wrote.
-        let written = |name| section.node(name).is_some_and(|node| node.origin != Origin::Default);
+        let written = |name| {
+            section
+                .node(name)
+                .is_some_and(|node| node.origin != Origin::Default)
+        };
         return Err(if written("timeout") {
             let limit = friendly(give_up_after);
-            section.report("timeout", format!("must be at most give_up_after, which is \"{limit}\""))
+            section.report(
+                "timeout",
+                format!("must be at most give_up_after, which is \"{limit}\""),
+            )
         } else {
             let limit = friendly(timeout);
-            section.report("give_up_after", format!("must be at least timeout, which is \"{limit}\""))
+            section.report(
+                "give_up_after",
+                format!("must be at least timeout, which is \"{limit}\""),
+            )
         });
     }
     Ok(Tasks {
@@ -240,7 +258,10 @@ fn read_schedule(section: &Section<'_>) -> Result<Schedule, Reported> {
         return Err(section.report("cron", "stands beside 'every'; keep one of the two"));
     }
     if section.node("timezone").is_some() && section.node("cron").is_none() {
-        return Err(section.report("timezone", "has a meaning only beside 'cron'; write cron, or leave it out"));
+        return Err(section.report(
+            "timezone",
+            "has a meaning only beside 'cron'; write cron, or leave it out",
+        ));
     }
     let (every, cron, timezone) = (every?, cron?, timezone?);
     match (every, cron) {
@@ -273,7 +294,8 @@ fn protect(section: &Section<'_>) -> Result<Protect, Reported> {
     let names = Action::ALL.map(Action::as_str);
     let actions = section.list("actions", "[\"create_account\", \"update_account\"]", |node| {
         let name = text(node, "create_account")?;
-        name.parse::<Action>().map_err(|_| unknown("action", name, &names))
+        name.parse::<Action>()
+            .map_err(|_| unknown("action", name, &names))
     });
     Ok(Protect {
         accounts: accounts?.unwrap_or_default(),

@@ -59,10 +59,12 @@ pub(super) fn choice<T: Copy>(node: &Node, choices: &[(&str, T)]) -> Result<T, S
         return Err(expected());
     };
     let found = choices.iter().find(|(word, _)| *word == text);
-    found.map(|(_, value)| *value).ok_or_else(|| match bridgehead_sdk::nearest(text, words.iter().copied()) {
-        Some(near) => format!("{}; did you mean '{near}'?", expected()),
-        None => expected(),
-    })
+    found
+        .map(|(_, value)| *value)
+        .ok_or_else(|| match bridgehead_sdk::nearest(text, words.iter().copied()) {
+            Some(near) => format!("{}; did you mean '{near}'?", expected()),
+            None => expected(),
+        })
 }
 
 /// A name out of a list that is too long to spell out.
@@ -89,19 +91,25 @@ pub(super) fn path(node: &Node, example: &str) -> Result<PathBuf, String> {
     match node.origin.folder() {
         Some(folder) => Ok(folder.join(path)),
         None if PathBuf::from(path).is_absolute() => Ok(path.into()),
-        None => Err(format!("must be an absolute path such as {example:?}: a variable is in no folder to start at")),
+        None => Err(format!(
+            "must be an absolute path such as {example:?}: a variable is in no folder to start at"
+        )),
     }
 }
 
 pub(super) fn uuid(node: &Node) -> Result<Uuid, String> {
-    let expected = "must be a UUID such as \"11111111-1111-4111-8111-111111111111\"; `bridgehead apps list` shows it";
+    let expected =
+        "must be a UUID such as \"11111111-1111-4111-8111-111111111111\"; `bridgehead apps list` shows it";
     let text = node.as_str().ok_or(expected)?;
     Uuid::try_parse(text).map_err(|_| expected.to_owned())
 }
 
 pub(super) fn listen(node: &Node) -> Result<SocketAddr, String> {
     let expected = "must be an IP address with a port such as \"127.0.0.1:9464\"";
-    node.as_str().ok_or(expected)?.parse().map_err(|_| expected.to_owned())
+    node.as_str()
+        .ok_or(expected)?
+        .parse()
+        .map_err(|_| expected.to_owned())
 }
 
 /// The tenant's base URL. The key goes wherever this points, so that it must not be read on the way.
@@ -123,7 +131,10 @@ pub(super) fn base_url(node: &Node) -> Result<Url, String> {
         return Err("must end before /api/v1/bridge, which is appended".to_owned());
     }
     if plain && !is_loopback(&url) {
-        return Err("must begin with https://: the API key would travel unprotected; http is for loopback only".to_owned());
+        return Err(
+            "must begin with https://: the API key would travel unprotected; http is for loopback only"
+                .to_owned(),
+        );
     }
     Ok(url)
 }
@@ -139,9 +150,9 @@ fn is_loopback(url: &Url) -> bool {
 
 /// The name of an app: it goes into logs, metrics and the names of variables.
 pub(super) fn app_name(name: &str) -> Result<(), String> {
-    let plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);
     if (1..=64).contains(&name.len()) && name.chars().all(plain) {
         return Ok(());
     }
-    Err("an app's name has 1 to 64 letters, digits, '-', '_' and '.', such as \"acme-hr\"".to_owned())
+    Err("an app's name has 1 to 64 letters, digits, '-' and '_', such as \"acme-hr\"".to_owned())
 }

@@ -1,0 +1,10 @@
+//! Tests of the configuration as a whole; those of single rules stand beside the code.
+
+mod example;
+mod layering;
+mod messages;
+mod robustness;
+mod schemas;
+mod secrets;
+mod shown;
+mod support;
