@@ -22,9 +22,7 @@ pub struct Daemon;
 impl Daemon {
     /// Begins with an empty registry.
     pub fn builder() -> Builder {
-        Builder {
-            connectors: Connectors::new(),
-        }
+        Builder { connectors: Connectors::new() }
     }
 }
 
@@ -49,8 +47,6 @@ impl Builder {
 
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder")
-            .field("connectors", &self.connectors.keys())
-            .finish()
+        f.debug_struct("Builder").field("connectors", &self.connectors.keys()).finish()
     }
 }

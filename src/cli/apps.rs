@@ -25,11 +25,8 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Apps)
             } else {
                 let mut table = table::table(["id", "name", "status", "last synced", "configured as"]);
                 for app in &apps {
-                    let configured = context
-                        .config
-                        .apps
-                        .iter()
-                        .find(|(_, known)| AppId::from(known.app_id) == app.id);
+                    let configured =
+                        context.config.apps.iter().find(|(_, known)| AppId::from(known.app_id) == app.id);
                     table.add_row([
                         app.id.to_string(),
                         app.name.clone(),
@@ -49,10 +46,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Apps)
                     format!("the name of an app has 1 to 255 characters, not {length}"),
                 ));
             }
-            let new = NewApp {
-                name,
-                clone_from: clone_from.map(AppId::from),
-            };
+            let new = NewApp { name, clone_from: clone_from.map(AppId::from) };
             // Sent once: after a lost answer nobody knows whether the app is there, and a second one would be too many.
             let app = bridge.create_app(&new).await.map_err(|error| {
                 let unsure = error.effect() == bridgehead_sdk::Effect::Unknown;
@@ -94,17 +88,10 @@ fn shown(app: &App) -> serde_json::Value {
 
 /// A bare TOML key out of a name.
 fn key_of(name: &str) -> String {
-    let key: String = name
-        .to_lowercase()
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .collect();
+    let key: String =
+        name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let key = key.trim_matches('-');
-    if key.is_empty() {
-        "my-app".to_owned()
-    } else {
-        key.to_owned()
-    }
+    if key.is_empty() { "my-app".to_owned() } else { key.to_owned() }
 }
 
 #[cfg(test)]

@@ -156,8 +156,7 @@ pub(crate) enum Config {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let span: jiff::SignedDuration = text
-        .parse()
-        .map_err(|_| "must be a duration such as \"500ms\" or \"30s\"")?;
+    let span: jiff::SignedDuration =
+        text.parse().map_err(|_| "must be a duration such as \"500ms\" or \"30s\"")?;
     Duration::try_from(span).map_err(|_| "must not be negative".to_owned())
 }

@@ -41,12 +41,7 @@ impl Findings {
         found: impl Into<String>,
         advice: Option<String>,
     ) {
-        self.0.push(Finding {
-            result,
-            what: what.into(),
-            found: found.into(),
-            advice,
-        });
+        self.0.push(Finding { result, what: what.into(), found: found.into(), advice });
     }
 
     fn ok(&mut self, what: impl Into<String>, found: impl Into<String>) {
@@ -55,12 +50,7 @@ impl Findings {
 
     fn failed(&mut self, what: impl Into<String>, found: impl Into<String>, advice: impl Into<String>) {
         let advice = advice.into();
-        self.add(
-            "failed",
-            what,
-            found,
-            Some(advice).filter(|advice| !advice.is_empty()),
-        );
+        self.add("failed", what, found, Some(advice).filter(|advice| !advice.is_empty()));
     }
 }
 
@@ -76,11 +66,7 @@ pub(crate) async fn run(
     let mut findings = Findings::default();
     findings.ok(
         "configuration",
-        format!(
-            "valid; {} of {} apps looked at",
-            names.len(),
-            context.config.apps.len()
-        ),
+        format!("valid; {} of {} apps looked at", names.len(), context.config.apps.len()),
     );
     for warning in context.config.warnings(&context.environment) {
         findings.add("warning", "configuration", warning, None);
@@ -103,12 +89,7 @@ pub(crate) async fn run(
         if let Some(bridge) = &bridge {
             check_app(bridge, name, app, types, &mut findings).await;
         } else {
-            findings.add(
-                "skipped",
-                format!("{name}: access in Iden"),
-                "the Bridge could not be used",
-                None,
-            );
+            findings.add("skipped", format!("{name}: access in Iden"), "the Bridge could not be used", None);
         }
         connector.shutdown().await;
     }
@@ -118,11 +99,7 @@ pub(crate) async fn run(
     } else {
         show(&findings);
     }
-    if failed {
-        Err(Failure::silent(Exit::Failed))
-    } else {
-        Ok(())
-    }
+    if failed { Err(Failure::silent(Exit::Failed)) } else { Ok(()) }
 }
 
 async fn check_key(context: &Context, findings: &mut Findings, offline: bool) -> Option<Client> {
@@ -140,13 +117,8 @@ async fn check_key(context: &Context, findings: &mut Findings, offline: bool) ->
     let url = &context.config.bridge.base_url;
     match bridge.list_apps().await {
         Ok(apps) => {
-            findings.ok(
-                "Bridge",
-                format!(
-                    "{url} answers and accepts the key, which sees {} apps",
-                    apps.len()
-                ),
-            );
+            findings
+                .ok("Bridge", format!("{url} answers and accepts the key, which sees {} apps", apps.len()));
             Some(bridge)
         }
         Err(error) => {
@@ -163,9 +135,7 @@ async fn check_target(
     findings: &mut Findings,
 ) -> Option<Vec<bridgehead_sdk::ResourceType>> {
     let silent = || bridgehead_sdk::Error::timeout(format!("no answer within {PATIENCE:?}"));
-    let asked = tokio::time::timeout(PATIENCE, connector.describe())
-        .await
-        .unwrap_or_else(|_| Err(silent()));
+    let asked = tokio::time::timeout(PATIENCE, connector.describe()).await.unwrap_or_else(|_| Err(silent()));
     let redacted = |error: &bridgehead_sdk::Error| {
         format!("{}: {}", error.code(), context.redactor.redact(error.message()))
     };
@@ -182,18 +152,9 @@ async fn check_target(
     };
     let actions: Vec<&str> = description.actions.iter().map(|action| action.as_str()).collect();
     let version = format!("{} {}", description.name, description.version);
-    findings.ok(
-        format!("{name}: connector"),
-        format!("{version} offers {}", actions.join(", ")),
-    );
-    match tokio::time::timeout(PATIENCE, connector.check())
-        .await
-        .unwrap_or_else(|_| Err(silent()))
-    {
-        Ok(()) => findings.ok(
-            format!("{name}: target"),
-            "can be reached, and accepts the connector",
-        ),
+    findings.ok(format!("{name}: connector"), format!("{version} offers {}", actions.join(", ")));
+    match tokio::time::timeout(PATIENCE, connector.check()).await.unwrap_or_else(|_| Err(silent())) {
+        Ok(()) => findings.ok(format!("{name}: target"), "can be reached, and accepts the connector"),
         Err(error) => findings.failed(
             format!("{name}: target"),
             redacted(&error),
@@ -213,29 +174,19 @@ async fn check_app(
     let registered = match bridge.list_resource_types(AppId::from(app.app_id)).await {
         Ok(registered) => registered,
         Err(error) => {
-            findings.failed(
-                format!("{name}: access in Iden"),
-                error.to_string(),
-                error.advice(),
-            );
+            findings.failed(format!("{name}: access in Iden"), error.to_string(), error.advice());
             return;
         }
     };
-    findings.ok(
-        format!("{name}: access in Iden"),
-        format!("app {} can be used", app.app_id),
-    );
+    findings.ok(format!("{name}: access in Iden"), format!("app {} can be used", app.app_id));
     let Some(types) = types else { return };
     let missing: Vec<&str> = types
         .iter()
         .filter(|of| !registered.iter().any(|known| known.slug == of.slug))
         .map(|of| of.slug.as_str())
         .collect();
-    let of_another_kind = types.iter().find(|of| {
-        registered
-            .iter()
-            .any(|known| known.slug == of.slug && known.kind != of.kind)
-    });
+    let of_another_kind =
+        types.iter().find(|of| registered.iter().any(|known| known.slug == of.slug && known.kind != of.kind));
     let what = format!("{name}: resource types");
     if let Some(of) = of_another_kind {
         findings.failed(
@@ -246,10 +197,7 @@ async fn check_app(
     } else if missing.is_empty() {
         findings.ok(what, "all are registered");
     } else if app.register_resource_types {
-        findings.ok(
-            what,
-            format!("{} will be registered by the first sync", missing.join(", ")),
-        );
+        findings.ok(what, format!("{} will be registered by the first sync", missing.join(", ")));
     } else {
         findings.failed(
             what,
@@ -260,13 +208,7 @@ async fn check_app(
 }
 
 fn show(findings: &Findings) {
-    for Finding {
-        result,
-        what,
-        found,
-        advice,
-    } in &findings.0
-    {
+    for Finding { result, what, found, advice } in &findings.0 {
         print::line(format!("{result:8} {what}: {found}"));
         if let Some(advice) = advice {
             print::line(format!("         {advice}"));

@@ -18,12 +18,7 @@ pub(crate) fn manual() -> Outcome {
     let mut text = Vec::new();
     clap_mangen::Man::new(Cli::command())
         .render(&mut text)
-        .map_err(|error| {
-            Failure::new(
-                Exit::Failed,
-                format!("the manual page cannot be written: {error}"),
-            )
-        })?;
+        .map_err(|error| Failure::new(Exit::Failed, format!("the manual page cannot be written: {error}")))?;
     print::raw(&text);
     Ok(())
 }

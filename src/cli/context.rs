@@ -20,10 +20,7 @@ pub(crate) struct Context {
 
 /// Where the configuration is, by the arguments and the environment of the process.
 pub(crate) fn sources(global: &Global) -> Sources {
-    Sources {
-        paths: global.config.clone(),
-        environment: environment(),
-    }
+    Sources { paths: global.config.clone(), environment: environment() }
 }
 
 fn environment() -> BTreeMap<String, String> {
@@ -37,11 +34,7 @@ impl Context {
     pub(crate) fn load(global: &Global, connectors: &Connectors) -> Result<Self, Failure> {
         let sources = sources(global);
         let config = config::load(&sources, connectors)?;
-        Ok(Self {
-            config,
-            redactor: Redactor::new(),
-            environment: Arc::new(sources.environment),
-        })
+        Ok(Self { config, redactor: Redactor::new(), environment: Arc::new(sources.environment) })
     }
 
     /// The client of the Bridge. The key is read now, so that a missing one is told of at once.
@@ -52,14 +45,12 @@ impl Context {
             environment: Arc::clone(&self.environment),
             redactor: self.redactor.clone(),
         };
-        key.read()
-            .map_err(|error| Failure::new(Exit::Configuration, format!("bridge.api_key: {error}")))?;
+        key.read().map_err(|error| Failure::new(Exit::Configuration, format!("bridge.api_key: {error}")))?;
         let mut client = bridge::Settings::new(settings.base_url.clone());
         client.request_timeout = settings.request_timeout;
-        client.rate_limit = settings.rate_limit.map(|rate| bridge::RateLimit {
-            per_second: rate.per_second,
-            burst: rate.burst,
-        });
+        client.rate_limit = settings
+            .rate_limit
+            .map(|rate| bridge::RateLimit { per_second: rate.per_second, burst: rate.burst });
         client.refs = match settings.refs {
             config::Refs::Id => bridge::Refs::Id,
             config::Refs::Object => bridge::Refs::Object,
@@ -93,16 +84,9 @@ impl Context {
                 || format!("configured are {}", keys.collect::<Vec<_>>().join(", ")),
                 |near| format!("did you mean '{near}'?"),
             );
-            return Err(Failure::new(
-                Exit::Usage,
-                format!("no app '{unknown}' is configured; {hint}"),
-            ));
+            return Err(Failure::new(Exit::Usage, format!("no app '{unknown}' is configured; {hint}")));
         }
-        Ok(if names.is_empty() {
-            known.keys().cloned().collect()
-        } else {
-            names.to_vec()
-        })
+        Ok(if names.is_empty() { known.keys().cloned().collect() } else { names.to_vec() })
     }
 }
 
@@ -115,10 +99,8 @@ struct ConfiguredKey {
 
 impl KeySource for ConfiguredKey {
     fn read(&self) -> Result<ApiKey, KeyError> {
-        let secret = self
-            .secret
-            .read(&self.environment)
-            .map_err(|error| KeyError::Unreadable(error.to_string()))?;
+        let secret =
+            self.secret.read(&self.environment).map_err(|error| KeyError::Unreadable(error.to_string()))?;
         self.redactor.protect_for_good([secret.expose_secret()]);
         ApiKey::new(secret.expose_secret())
     }
@@ -126,8 +108,6 @@ impl KeySource for ConfiguredKey {
 
 impl std::fmt::Debug for ConfiguredKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ConfiguredKey")
-            .field("secret", &self.secret)
-            .finish_non_exhaustive()
+        f.debug_struct("ConfiguredKey").field("secret", &self.secret).finish_non_exhaustive()
     }
 }

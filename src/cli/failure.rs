@@ -24,10 +24,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self {
-            exit,
-            message: message.into(),
-        }
+        Self { exit, message: message.into() }
     }
 
     /// The failure was printed already, as part of the command's output.
@@ -58,11 +55,7 @@ impl From<crate::config::Error> for Failure {
 
 impl From<crate::bridge::Error> for Failure {
     fn from(error: crate::bridge::Error) -> Self {
-        let exit = if error.is_transient() {
-            Exit::Temporary
-        } else {
-            Exit::Failed
-        };
+        let exit = if error.is_transient() { Exit::Temporary } else { Exit::Failed };
         Self::new(exit, format!("{error}\n{}", error.advice()))
     }
 }

@@ -33,16 +33,9 @@ impl Progress {
                     print::complain(format!("{name}: {text}"));
                 }
             });
-            return Self {
-                bar: None,
-                _follow: AbortOnDropHandle::new(follow),
-            };
+            return Self { bar: None, _follow: AbortOnDropHandle::new(follow) };
         }
-        let bar = if expected > 0 {
-            ProgressBar::new(expected)
-        } else {
-            ProgressBar::no_length()
-        };
+        let bar = if expected > 0 { ProgressBar::new(expected) } else { ProgressBar::no_length() };
         let template = if expected > 0 {
             "{prefix} {bar:30} {pos}/{len} {msg}"
         } else {
@@ -69,10 +62,7 @@ impl Progress {
                 }
             }
         });
-        Self {
-            bar: Some(bar),
-            _follow: AbortOnDropHandle::new(follow),
-        }
+        Self { bar: Some(bar), _follow: AbortOnDropHandle::new(follow) }
     }
 }
 
@@ -86,10 +76,5 @@ impl Drop for Progress {
 
 fn describe(progress: &SyncProgress) -> String {
     let sums = |counts: &BTreeMap<String, u64>| counts.values().sum::<u64>();
-    format!(
-        "{}; {} records read, {} pushed",
-        progress.phase,
-        sums(&progress.listed),
-        sums(&progress.pushed)
-    )
+    format!("{}; {} records read, {} pushed", progress.phase, sums(&progress.listed), sums(&progress.pushed))
 }

@@ -34,11 +34,8 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     let journal = Arc::new(Sqlite::open(&context.config.state.path).await?);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), apps = ?apps.keys().collect::<Vec<_>>(), "bridgehead starts");
 
-    let has_tasks: Vec<String> = apps
-        .iter()
-        .filter(|(_, (app, _))| app.tasks.enabled)
-        .map(|(name, _)| name.clone())
-        .collect();
+    let has_tasks: Vec<String> =
+        apps.iter().filter(|(_, (app, _))| app.tasks.enabled).map(|(name, _)| name.clone()).collect();
     let runtime = Assembly::new(
         apps,
         bridge,
@@ -95,10 +92,7 @@ fn heed_signals(stop: CancellationToken) -> Result<impl Future<Output = ()>, Fai
     })
 }
 
-#[expect(
-    clippy::exit,
-    reason = "a second signal means now; the journal makes that safe"
-)]
+#[expect(clippy::exit, reason = "a second signal means now; the journal makes that safe")]
 fn leave_now() {
     std::process::exit(1);
 }
@@ -108,11 +102,7 @@ fn leave_now() {
 async fn tell_readiness(apps: BTreeMap<String, Arc<AppStatus>>) {
     for status in apps.values() {
         let mut contact = status.contact();
-        if contact
-            .wait_for(|contact| *contact != Contact::None)
-            .await
-            .is_err()
-        {
+        if contact.wait_for(|contact| *contact != Contact::None).await.is_err() {
             return;
         }
     }
@@ -127,10 +117,7 @@ async fn tell_readiness(apps: BTreeMap<String, Arc<AppStatus>>) {
         format!("the Bridge cannot be used yet for {}", down.join(", "))
     };
     tracing::info!("ready: {text}");
-    drop(sd_notify::notify(&[
-        NotifyState::Ready,
-        NotifyState::Status(&text),
-    ]));
+    drop(sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&text)]));
 }
 
 async fn feed_watchdog() {

@@ -10,18 +10,8 @@ use crate::config::{Log, LogFormat};
 use crate::sandbox::{Options, Sandbox, run_until};
 
 pub(crate) async fn run(global: &Global, options: args::Sandbox) -> Outcome {
-    let format = if global.json {
-        LogFormat::Json
-    } else {
-        LogFormat::Text
-    };
-    logging::start(
-        &Log {
-            format,
-            level: "info".into(),
-        },
-        &bridgehead_sdk::Redactor::new(),
-    );
+    let format = if global.json { LogFormat::Json } else { LogFormat::Text };
+    logging::start(&Log { format, level: "info".into() }, &bridgehead_sdk::Redactor::new());
     let sandbox = Sandbox::start(Options {
         listen: options.listen,
         tenant: options.tenant,

@@ -17,9 +17,7 @@ pub fn run(connectors: &Connectors) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            print::complain(format!(
-                "bridgehead: the asynchronous runtime cannot be started: {error}"
-            ));
+            print::complain(format!("bridgehead: the asynchronous runtime cannot be started: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -43,11 +41,7 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
         Command::Run => daemon::run(global, connectors).await,
         Command::Demo { stay } => demo::run(global, connectors, stay).await,
         Command::Check { apps, offline } => check::run(global, connectors, &apps, offline).await,
-        Command::Sync {
-            apps,
-            dry_run,
-            allow_removals,
-        } => {
+        Command::Sync { apps, dry_run, allow_removals } => {
             if dry_run && allow_removals {
                 return Err(Failure::new(
                     Exit::Usage,

@@ -32,15 +32,10 @@ pub(crate) async fn run(
     let bridge = Arc::new(context.bridge()?);
     let folder = &context.config.state.path;
     // A rehearsal stands beside a running daemon: it reads the state and writes nothing into it.
-    let journal = Arc::new(if dry_run {
-        Sqlite::rehearsal(folder).await?
-    } else {
-        Sqlite::open(folder).await?
-    });
-    let keys: Vec<(String, AppKey)> = names
-        .iter()
-        .map(|name| (name.clone(), AppKey::from(context.config.apps[name].app_id)))
-        .collect();
+    let journal =
+        Arc::new(if dry_run { Sqlite::rehearsal(folder).await? } else { Sqlite::open(folder).await? });
+    let keys: Vec<(String, AppKey)> =
+        names.iter().map(|name| (name.clone(), AppKey::from(context.config.apps[name].app_id))).collect();
     let runtime = Assembly::new(
         apps,
         bridge,
@@ -59,10 +54,7 @@ pub(crate) async fn run(
             }
         }
     }));
-    let options = Options {
-        dry_run,
-        allow_removals,
-    };
+    let options = Options { dry_run, allow_removals };
     let mut summaries = Vec::new();
     for (name, key) in keys {
         let last = journal.last(&key).await?;
@@ -90,11 +82,7 @@ pub(crate) async fn run(
     if let Ok(journal) = Arc::try_unwrap(journal) {
         journal.close().await;
     }
-    if is_fine {
-        Ok(())
-    } else {
-        Err(Failure::silent(Exit::Failed))
-    }
+    if is_fine { Ok(()) } else { Err(Failure::silent(Exit::Failed)) }
 }
 
 /// Prints what a sync did.
@@ -120,11 +108,7 @@ pub(crate) fn show(name: &str, summary: &Summary) {
         } else {
             String::new()
         };
-        let verb = if summary.result == "completed" {
-            "removed"
-        } else {
-            "would be removed"
-        };
+        let verb = if summary.result == "completed" { "removed" } else { "would be removed" };
         print::line(format!("{slug} {verb}: {}{more}", ids.join(", ")));
     }
     if summary.invalid_count > 0 {
@@ -133,10 +117,7 @@ pub(crate) fn show(name: &str, summary: &Summary) {
             print::line(format!("  {record}"));
         }
         if summary.invalid_count > SHOWN as u64 {
-            print::line(format!(
-                "  and {} more; --json lists them",
-                summary.invalid_count - SHOWN as u64
-            ));
+            print::line(format!("  and {} more; --json lists them", summary.invalid_count - SHOWN as u64));
         }
     }
 }

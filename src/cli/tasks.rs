@@ -12,18 +12,11 @@ use crate::config::Connectors;
 use crate::journal::{AppKey, Journal, Kept, Sqlite, State};
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Tasks) -> Outcome {
-    let Tasks::List {
-        app,
-        status,
-        rejected,
-        limit,
-    } = command;
+    let Tasks::List { app, status, rejected, limit } = command;
     let context = Context::load(global, connectors)?;
     logging::start_quiet(&context.config.log, &context.redactor);
     let names = context.names(&app.into_iter().collect::<Vec<_>>())?;
-    let apps = names
-        .iter()
-        .map(|name| (name.as_str(), context.config.apps[name].app_id));
+    let apps = names.iter().map(|name| (name.as_str(), context.config.apps[name].app_id));
     let mut rows = Vec::new();
     if rejected {
         let journal = Sqlite::open(&context.config.state.path).await?;
@@ -74,10 +67,7 @@ async fn tasks(
     status: &TaskStatus,
     limit: usize,
 ) -> Result<Vec<Task>, crate::bridge::Error> {
-    let query = TaskQuery {
-        status: status.clone(),
-        limit: 100,
-    };
+    let query = TaskQuery { status: status.clone(), limit: 100 };
     let mut page = bridge.tasks(app, &query).await?;
     let mut tasks = Vec::new();
     loop {
@@ -95,13 +85,11 @@ async fn tasks(
 fn row(app: &str, task: &Task) -> Value {
     let payload = &task.payload;
     let name = |place: &Value| {
-        ["id", "account_id", "username", "email"]
-            .into_iter()
-            .find_map(|field| match &place[field] {
-                Value::String(text) => Some(text.clone()),
-                Value::Number(number) => Some(number.to_string()),
-                _ => None,
-            })
+        ["id", "account_id", "username", "email"].into_iter().find_map(|field| match &place[field] {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        })
     };
     json!({
         "app": app,

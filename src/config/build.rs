@@ -20,11 +20,7 @@ pub fn build_connector(
     let Some(factory) = connectors.get(&app.connector) else {
         let known: Vec<&str> = connectors.keys().map(String::as_str).collect();
         let (at, key) = app.target.locate("");
-        return Err(Error::Key {
-            at,
-            key,
-            problem: unknown("connector", &app.connector, &known),
-        });
+        return Err(Error::Key { at, key, problem: unknown("connector", &app.connector, &known) });
     };
     let resolved = app.target.resolve_in_place().map_err(|unresolved| Error::Key {
         at: unresolved.at,

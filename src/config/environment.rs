@@ -33,9 +33,7 @@ pub(super) fn overlay(
             continue;
         };
         let variable: Arc<str> = variable.as_str().into();
-        let origin = Origin::Environment {
-            variable: variable.clone(),
-        };
+        let origin = Origin::Environment { variable: variable.clone() };
         let segments: Vec<&str> = name.split(SEPARATOR).collect();
         match path(tree, &segments, connectors, keys) {
             Ok(path) => {
@@ -58,13 +56,7 @@ pub(super) fn overlay(
 fn nest(path: Vec<String>, node: Node, origin: &Origin) -> Node {
     path.into_iter().rev().fold(node, |node, name| Node {
         origin: origin.clone(),
-        value: Value::Table(Table::from([(
-            name,
-            Entry {
-                key_origin: origin.clone(),
-                node,
-            },
-        )])),
+        value: Value::Table(Table::from([(name, Entry { key_origin: origin.clone(), node })])),
     })
 }
 
@@ -88,18 +80,10 @@ fn path(
             Kind::Map => app(node, segment),
             Kind::Leaf => Err("the key above it is a value, and has no keys of its own".to_owned()),
             Kind::Free => {
-                let connector = path
-                    .get(1)
-                    .and_then(|app| tree.get("apps")?.get(app)?.get("connector"));
-                let factory = connector
-                    .and_then(Node::as_str)
-                    .and_then(|name| connectors.get(name));
+                let connector = path.get(1).and_then(|app| tree.get("apps")?.get(app)?.get("connector"));
+                let factory = connector.and_then(Node::as_str).and_then(|name| connectors.get(name));
                 let schema = factory.map(|factory| factory.schema());
-                path.extend(settings(
-                    node,
-                    [Some(keys), schema.as_ref().map(Keys::of)],
-                    &segments[index..],
-                ));
+                path.extend(settings(node, [Some(keys), schema.as_ref().map(Keys::of)], &segments[index..]));
                 return Ok(path);
             }
         };
@@ -140,10 +124,8 @@ fn known(keys: Keys<'_>, segment: &str) -> Result<String, String> {
 fn settings(mut node: Option<&Node>, mut keys: [Option<Keys<'_>>; 2], segments: &[&str]) -> Vec<String> {
     let mut path = Vec::new();
     for segment in segments {
-        let written = node
-            .and_then(Node::as_table)
-            .into_iter()
-            .flat_map(|table| table.keys().map(String::as_str));
+        let written =
+            node.and_then(Node::as_table).into_iter().flat_map(|table| table.keys().map(String::as_str));
         let known = keys.iter().flatten().flat_map(|keys| keys.names());
         let name = written.chain(known).find(|name| alike(name, segment));
         let name = name.map_or_else(|| segment.to_lowercase(), str::to_owned);
@@ -169,9 +151,9 @@ fn app(apps: Option<&Node>, segment: &str) -> Result<String, String> {
     let mut found = apps.iter().filter(|name| alike(name, segment));
     match (found.next(), found.next()) {
         (Some(name), None) => Ok((*name).to_owned()),
-        (Some(one), Some(other)) => Err(format!(
-            "may mean '{one}' or '{other}'; set the key in a file instead"
-        )),
+        (Some(one), Some(other)) => {
+            Err(format!("may mean '{one}' or '{other}'; set the key in a file instead"))
+        }
         (None, _) => {
             const ADVICE: &str = "an app has to be defined in a file first";
             Err(match nearest(segment, apps.iter().copied()) {

@@ -87,11 +87,7 @@ pub struct Errors(Vec<Error>);
 impl Errors {
     /// `Ok` with the value if there is no error.
     pub(super) fn unless_empty(errors: Vec<Error>) -> Result<(), Self> {
-        if errors.is_empty() {
-            Ok(())
-        } else {
-            Err(Self(errors))
-        }
+        if errors.is_empty() { Ok(()) } else { Err(Self(errors)) }
     }
 
     /// Sorted by file in the order of reading, then by place; what stands in variables comes last.
@@ -161,11 +157,7 @@ pub(super) struct Problems(RefCell<Vec<Error>>);
 
 impl Problems {
     pub(super) fn report(&self, at: &Origin, key: impl Into<String>, problem: impl Into<String>) -> Reported {
-        self.0.borrow_mut().push(Error::Key {
-            at: at.clone(),
-            key: key.into(),
-            problem: problem.into(),
-        });
+        self.0.borrow_mut().push(Error::Key { at: at.clone(), key: key.into(), problem: problem.into() });
         Reported
     }
 

@@ -67,11 +67,7 @@ impl<'a> Keys<'a> {
             Kind::Free
         } else if self.schema.get("properties").is_some() {
             Kind::Table
-        } else if self
-            .schema
-            .get("additionalProperties")
-            .is_some_and(Value::is_object)
-        {
+        } else if self.schema.get("additionalProperties").is_some_and(Value::is_object) {
             Kind::Map
         } else {
             Kind::Leaf
@@ -84,21 +80,14 @@ impl<'a> Keys<'a> {
             return secret::KINDS.to_vec();
         }
         let properties = self.schema.get("properties").and_then(Value::as_object);
-        properties
-            .into_iter()
-            .flatten()
-            .map(|(name, _)| name.as_str())
-            .collect()
+        properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect()
     }
 
     /// What stands under a name here, if the name is known.
     pub(super) fn child(self, name: &str) -> Option<Self> {
         let schema = match self.kind() {
             Kind::Map => self.schema.get("additionalProperties"),
-            _ => self
-                .schema
-                .get("properties")
-                .and_then(|properties| properties.get(name)),
+            _ => self.schema.get("properties").and_then(|properties| properties.get(name)),
         };
         schema.map(|schema| Self { schema, ..self }.resolved())
     }

@@ -50,13 +50,7 @@ pub(super) fn merge(below: &mut Node, above: Node, path: &mut Vec<String>) {
     // `target = { file = "…" }` looks like a reference, but a target is a table of settings in any case.
     let reference = !target && (below.is_secret_reference() || above.is_secret_reference());
     match (&mut below.value, above) {
-        (
-            Value::Table(table),
-            Node {
-                value: Value::Table(entries),
-                ..
-            },
-        ) if !reference => {
+        (Value::Table(table), Node { value: Value::Table(entries), .. }) if !reference => {
             if matches!(path.as_slice(), [apps, _, sync] if apps == "apps" && sync == "sync") {
                 if entries.contains_key("cron") && !entries.contains_key("every") {
                     table.remove("every");
@@ -91,12 +85,7 @@ pub(super) fn fill_defaults(tree: &mut Node) -> Result<(), Errors> {
     let every_app = apps.as_ref().and_then(|apps| apps.node.get(EVERY_APP));
     let named = tree.as_table_mut().and_then(|table| table.get_mut("apps"));
     if let (Some(every_app), Some(named)) = (every_app, named) {
-        for app in named
-            .node
-            .as_table_mut()
-            .into_iter()
-            .flat_map(|apps| apps.values_mut())
-        {
+        for app in named.node.as_table_mut().into_iter().flat_map(|apps| apps.values_mut()) {
             fill(&mut app.node, every_app);
         }
     }

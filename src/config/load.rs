@@ -28,11 +28,7 @@ pub fn parse(
     let mut tree = layers::stack(documents, environment, connectors, keys, &problems)?;
     keys.check(&tree, "", &problems);
     layers::fill_defaults(&mut tree)?;
-    let context = Context {
-        connectors,
-        environment: &Arc::new(environment.clone()),
-        problems: &problems,
-    };
+    let context = Context { connectors, environment: &Arc::new(environment.clone()), problems: &problems };
     let config = validate::config(&tree, &context);
     let errors = problems.into_inner();
     match config {

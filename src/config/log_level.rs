@@ -33,8 +33,5 @@ pub(super) fn read(node: &Node) -> Result<String, String> {
 }
 
 fn expected() -> String {
-    format!(
-        "must be a level ({}), or levels by module such as \"info,bridgehead=debug\"",
-        LEVELS.join(", ")
-    )
+    format!("must be a level ({}), or levels by module such as \"info,bridgehead=debug\"", LEVELS.join(", "))
 }

@@ -188,11 +188,7 @@ pub struct Protect {
 impl Config {
     /// An error if there is no app: then there is nothing to run.
     pub fn require_apps(&self) -> Result<(), Error> {
-        if self.apps.is_empty() {
-            Err(Error::NoApps)
-        } else {
-            Ok(())
-        }
+        if self.apps.is_empty() { Err(Error::NoApps) } else { Ok(()) }
     }
 
     /// What is careless without being wrong, one sentence each, for the log: secrets in files that everybody can read.

@@ -27,24 +27,15 @@ pub enum Origin {
 impl Origin {
     /// The beginning of a file, for what is missing from it.
     pub(super) fn start_of(path: impl Into<Arc<Path>>) -> Self {
-        Self::File {
-            path: path.into(),
-            line: 1,
-            column: 1,
-        }
+        Self::File { path: path.into(), line: 1, column: 1 }
     }
 
     /// Whether both are in the same line of the same file.
     pub(super) fn is_same_line(&self, other: &Self) -> bool {
         match (self, other) {
-            (
-                Self::File { path, line, .. },
-                Self::File {
-                    path: other_path,
-                    line: other_line,
-                    ..
-                },
-            ) => path == other_path && line == other_line,
+            (Self::File { path, line, .. }, Self::File { path: other_path, line: other_line, .. }) => {
+                path == other_path && line == other_line
+            }
             _ => false,
         }
     }
@@ -56,10 +47,7 @@ impl Origin {
         };
         // Absolute, so that a connector that changes its working folder finds the same files.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-        Some(
-            path.parent()
-                .map_or_else(|| PathBuf::from("."), Path::to_path_buf),
-        )
+        Some(path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf))
     }
 }
 
@@ -93,15 +81,8 @@ impl<'a> Positions<'a> {
     pub(super) fn at(&self, offset: usize) -> Origin {
         let line = self.line_starts.partition_point(|start| *start <= offset).max(1);
         let start = self.line_starts.get(line - 1).copied().unwrap_or(0);
-        let before = self
-            .text
-            .get(start..offset.min(self.text.len()))
-            .unwrap_or_default();
-        Origin::File {
-            path: self.path.clone(),
-            line,
-            column: before.chars().count() + 1,
-        }
+        let before = self.text.get(start..offset.min(self.text.len())).unwrap_or_default();
+        Origin::File { path: self.path.clone(), line, column: before.chars().count() + 1 }
     }
 }
 
@@ -126,11 +107,7 @@ mod tests {
     #[test]
     fn the_folder_of_a_file_is_absolute() {
         let folder = Origin::start_of(Path::new("some/where.toml")).folder().unwrap();
-        assert!(
-            folder.is_absolute() && folder.ends_with("some"),
-            "{}",
-            folder.display()
-        );
+        assert!(folder.is_absolute() && folder.ends_with("some"), "{}", folder.display());
         assert_eq!(Origin::Default.folder(), None);
     }
 }

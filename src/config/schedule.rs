@@ -28,10 +28,7 @@ pub(super) fn parse(expression: &str) -> Option<Cron> {
     if expression.split_whitespace().count() != 5 {
         return None;
     }
-    let parser = CronParser::builder()
-        .seconds(Seconds::Disallowed)
-        .year(Year::Optional)
-        .build();
+    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Optional).build();
     parser.parse(expression).ok()
 }
 
@@ -41,9 +38,7 @@ pub(super) fn expression(node: &Node) -> Result<String, String> {
     let text = text(node, "0 3 * * *")?;
     let cron = parse(text).ok_or(EXPECTED)?;
     // Any day will do to tell the 31st of February from an honest date; a fixed one keeps this pure.
-    let from = jiff::civil::date(2024, 1, 1)
-        .to_zoned(TimeZone::UTC)
-        .map_err(|_| EXPECTED.to_owned())?;
+    let from = jiff::civil::date(2024, 1, 1).to_zoned(TimeZone::UTC).map_err(|_| EXPECTED.to_owned())?;
     match cron.find_next_occurrence(&from, false) {
         Ok(_) => Ok(text.trim().to_owned()),
         Err(_) => Err("names no time that ever comes; check the day against the month".to_owned()),
@@ -61,12 +56,10 @@ pub(super) fn timezone(node: &Node) -> Result<TimeZone, String> {
         return Err("this system knows no time zones; install the package tzdata".to_owned());
     }
     let names: Vec<String> = database.available().map(|zone| zone.to_string()).collect();
-    Err(
-        match bridgehead_sdk::nearest(name, names.iter().map(String::as_str)) {
-            Some(near) => format!("unknown time zone; did you mean '{near}'?"),
-            None => "unknown time zone; write for example \"Europe/Paris\"".to_owned(),
-        },
-    )
+    Err(match bridgehead_sdk::nearest(name, names.iter().map(String::as_str)) {
+        Some(near) => format!("unknown time zone; did you mean '{near}'?"),
+        None => "unknown time zone; write for example \"Europe/Paris\"".to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -75,23 +68,10 @@ mod tests {
 
     #[test]
     fn five_fields_are_a_cron_expression() {
-        for text in [
-            "0 3 * * *",
-            "*/15 8-18 * * MON-FRI",
-            "0 0 29 2 *",
-            "  0 3 * * *  ",
-        ] {
+        for text in ["0 3 * * *", "*/15 8-18 * * MON-FRI", "0 0 29 2 *", "  0 3 * * *  "] {
             assert!(parse(text).is_some(), "{text:?}");
         }
-        for text in [
-            "",
-            "0 3 * *",
-            "0 0 3 * * *",
-            "61 3 * * *",
-            "@daily",
-            "a b c d e",
-            "0 3 * * * 2030",
-        ] {
+        for text in ["", "0 3 * *", "0 0 3 * * *", "61 3 * * *", "@daily", "a b c d e", "0 3 * * * 2030"] {
             assert!(parse(text).is_none(), "{text:?}");
         }
     }

@@ -27,10 +27,7 @@ pub fn schema(connectors: &Connectors) -> Value {
         let pointer = format!("#/$defs/{}", definition.replace('~', "~0").replace('/', "~1"));
         let mut target = part(factory.schema());
         drop_null(&mut target);
-        let needed = target
-            .get("required")
-            .and_then(Value::as_array)
-            .is_some_and(|keys| !keys.is_empty());
+        let needed = target.get("required").and_then(Value::as_array).is_some_and(|keys| !keys.is_empty());
         let own = target.as_object_mut().and_then(|target| target.remove("$defs"));
         admit_references(&mut target, &pointer);
         if let Some(fields) = target.as_object_mut() {
@@ -51,13 +48,11 @@ pub fn schema(connectors: &Connectors) -> Value {
         let chosen = json!({ "properties": { "connector": { "const": name } }, "required": ["connector"] });
         targets.push(json!({ "if": chosen, "then": then }));
     }
-    if let Some(app) = schema
-        .pointer_mut("/properties/apps/additionalProperties")
-        .and_then(Value::as_object_mut)
+    if let Some(app) =
+        schema.pointer_mut("/properties/apps/additionalProperties").and_then(Value::as_object_mut)
     {
-        if let Some(connector) = app
-            .get_mut("properties")
-            .and_then(|properties| properties.get_mut("connector"))
+        if let Some(connector) =
+            app.get_mut("properties").and_then(|properties| properties.get_mut("connector"))
         {
             connector["enum"] = connectors.keys().map(String::as_str).collect();
         }
@@ -131,11 +126,7 @@ fn drop_null(schema: &mut Value) {
 /// Writes the defaults into the schema.
 fn annotate(schema: &mut Value, defaults: &Node) {
     for (name, entry) in defaults.as_table().into_iter().flatten() {
-        let place = if name == EVERY_APP {
-            "additionalProperties"
-        } else {
-            "properties"
-        };
+        let place = if name == EVERY_APP { "additionalProperties" } else { "properties" };
         let child = match schema.get_mut(place) {
             Some(apps) if name == EVERY_APP => Some(apps),
             Some(properties) => properties.get_mut(name),
@@ -179,21 +170,13 @@ fn admit_references(schema: &mut Value, pointer: &str) {
         }
     }
     for keyword in ["anyOf", "oneOf", "allOf", "prefixItems"] {
-        for inner in fields
-            .get_mut(keyword)
-            .and_then(Value::as_array_mut)
-            .into_iter()
-            .flatten()
-        {
+        for inner in fields.get_mut(keyword).and_then(Value::as_array_mut).into_iter().flatten() {
             admit(inner, pointer, false);
         }
     }
     for keyword in ["properties", "patternProperties"] {
         let properties = fields.get_mut(keyword).and_then(Value::as_object_mut);
-        for (name, inner) in properties
-            .into_iter()
-            .flat_map(|properties| properties.iter_mut())
-        {
+        for (name, inner) in properties.into_iter().flat_map(|properties| properties.iter_mut()) {
             admit(inner, pointer, is_secret_name(name));
         }
     }
@@ -212,11 +195,7 @@ fn admit(schema: &mut Value, pointer: &str, secret: bool) {
     }
     let description = schema.get("description").cloned();
     let reference = json!({ "$ref": "#/$defs/secret" });
-    let mut admitted = if secret {
-        reference
-    } else {
-        json!({ "anyOf": [schema.take(), reference] })
-    };
+    let mut admitted = if secret { reference } else { json!({ "anyOf": [schema.take(), reference] }) };
     if let Some(description) = description {
         admitted["description"] = description;
     }

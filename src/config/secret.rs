@@ -114,9 +114,8 @@ impl Secret {
                 }
             }
         };
-        let secret = text
-            .strip_suffix('\n')
-            .map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+        let secret =
+            text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
         if secret.trim().is_empty() {
             return Err(SecretError::Empty { place: self.clone() });
         }
@@ -138,18 +137,11 @@ impl Secret {
     }
 
     fn read_file(&self, path: &Path) -> Result<Zeroizing<String>, SecretError> {
-        let unreadable = |cause| SecretError::Unreadable {
-            path: path.to_path_buf(),
-            cause,
-        };
+        let unreadable = |cause| SecretError::Unreadable { path: path.to_path_buf(), cause };
         let mut bytes = Zeroizing::new(Vec::new());
         let file = std::fs::File::open(path).map_err(unreadable)?;
-        file.take(LONGEST + 1)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
-        let text = std::str::from_utf8(&bytes)
-            .ok()
-            .filter(|text| text.len() as u64 <= LONGEST);
+        file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        let text = std::str::from_utf8(&bytes).ok().filter(|text| text.len() as u64 <= LONGEST);
         text.map(|text| Zeroizing::new(text.to_owned()))
             .ok_or_else(|| SecretError::NotText { place: self.clone() })
     }
@@ -170,11 +162,9 @@ impl Secret {
                 // Strict, for errors name the variable: the secret itself, written here by mistake, mostly ends here.
                 let plain = |character: char| character.is_ascii_alphanumeric() || character == '_';
                 if !name.chars().all(plain) || name.starts_with(|first: char| first.is_ascii_digit()) {
-                    return Err(
-                        "env must be the name of a variable (letters, digits and '_'), such as \
+                    return Err("env must be the name of a variable (letters, digits and '_'), such as \
                         \"IDEN_API_KEY\""
-                            .to_owned(),
-                    );
+                        .to_owned());
                 }
                 Ok(Self::Env { name })
             }
@@ -205,9 +195,7 @@ impl std::fmt::Display for Secret {
 }
 
 fn credential(name: &str, environment: &BTreeMap<String, String>) -> Option<PathBuf> {
-    let folder = environment
-        .get(CREDENTIALS_DIRECTORY)
-        .filter(|folder| !folder.is_empty())?;
+    let folder = environment.get(CREDENTIALS_DIRECTORY).filter(|folder| !folder.is_empty())?;
     Some(Path::new(folder).join(name))
 }
 

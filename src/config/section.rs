@@ -28,12 +28,7 @@ impl<'a> Section<'a> {
                 format!("must be a table, as under a line [{path}]"),
             );
         }
-        Self {
-            node: table.then_some(node),
-            origin,
-            path,
-            problems,
-        }
+        Self { node: table.then_some(node), origin, path, problems }
     }
 
     /// The table below a key. The defaults put one wherever there can be one, so that a missing one means that what is

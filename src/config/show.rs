@@ -27,19 +27,10 @@ pub fn show(sources: &Sources, connectors: &Connectors) -> Result<Shown, Errors>
     let problems = Problems::default();
     let known = schema::document();
     let keys = Keys::of(&known);
-    let mut tree = layers::stack(
-        &sources.read()?,
-        &sources.environment,
-        connectors,
-        keys,
-        &problems,
-    )?;
+    let mut tree = layers::stack(&sources.read()?, &sources.environment, connectors, keys, &problems)?;
     layers::fill_defaults(&mut tree)?;
     Errors::unless_empty(problems.into_inner())?;
-    Ok(Shown {
-        tree: redact(&tree, Some(keys), false),
-        known,
-    })
+    Ok(Shown { tree: redact(&tree, Some(keys), false), known })
 }
 
 impl Shown {
@@ -100,22 +91,14 @@ fn redact(node: &Node, keys: Option<Keys<'_>>, secret: bool) -> Node {
         Value::String(text) if holds_password(text) => Value::String(REDACTED.to_owned()),
         value => value.clone(),
     };
-    Node {
-        origin: node.origin.clone(),
-        value,
-    }
+    Node { origin: node.origin.clone(), value }
 }
 
 /// The entries of a table, known keys first.
 fn ordered<'a>(table: &'a Table, keys: Option<Keys<'_>>) -> Vec<(&'a String, &'a Entry)> {
     let names = keys.map(Keys::names).unwrap_or_default();
     let mut entries: Vec<_> = table.iter().collect();
-    entries.sort_by_key(|(name, _)| {
-        names
-            .iter()
-            .position(|known| known == name)
-            .unwrap_or(names.len())
-    });
+    entries.sort_by_key(|(name, _)| names.iter().position(|known| known == name).unwrap_or(names.len()));
     entries
 }
 
@@ -124,10 +107,7 @@ fn json(node: &Node, keys: Option<Keys<'_>>) -> Json {
         Value::Table(table) => {
             let entries = ordered(table, keys).into_iter();
             let field = |(name, entry): (&String, &Entry)| {
-                (
-                    name.clone(),
-                    json(&entry.node, keys.and_then(|keys| keys.child(name))),
-                )
+                (name.clone(), json(&entry.node, keys.and_then(|keys| keys.child(name))))
             };
             Json::Object(entries.map(field).collect::<Map<_, _>>())
         }

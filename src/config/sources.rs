@@ -22,9 +22,7 @@ pub struct Sources {
 impl std::fmt::Debug for Sources {
     /// The environment holds secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sources")
-            .field("paths", &self.paths)
-            .finish_non_exhaustive()
+        f.debug_struct("Sources").field("paths", &self.paths).finish_non_exhaustive()
     }
 }
 
@@ -40,9 +38,7 @@ pub struct Document {
 impl std::fmt::Debug for Document {
     /// The text is not checked yet, and may hold a secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Document")
-            .field("path", &self.path)
-            .finish_non_exhaustive()
+        f.debug_struct("Document").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -90,9 +86,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     }
     files.sort();
     if files.is_empty() {
-        return Err(Error::EmptyFolder {
-            path: path.to_path_buf(),
-        });
+        return Err(Error::EmptyFolder { path: path.to_path_buf() });
     }
     Ok(files)
 }
@@ -110,10 +104,7 @@ fn read(path: &Path) -> Result<String, Error> {
             Err(_) => "it is not UTF-8; save it in that encoding",
         }
     };
-    Err(Error::Unreadable {
-        path: path.to_path_buf(),
-        problem: problem.to_owned(),
-    })
+    Err(Error::Unreadable { path: path.to_path_buf(), problem: problem.to_owned() })
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {
@@ -124,9 +115,6 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
             path,
             problem: "permission denied; let the user that runs bridgehead read it".to_owned(),
         },
-        _ => Error::Unreadable {
-            path,
-            problem: error.to_string(),
-        },
+        _ => Error::Unreadable { path, problem: error.to_string() },
     }
 }

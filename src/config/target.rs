@@ -60,13 +60,7 @@ impl Target {
         if let Some(table) = settings.as_table_mut() {
             table.remove(RATE_LIMIT);
         }
-        Self {
-            base,
-            rate_limit,
-            settings,
-            path,
-            environment,
-        }
+        Self { base, rate_limit, settings, path, environment }
     }
 
     /// Reads the secrets, and puts them in place of the references. Nothing is kept: a secret that was changed
@@ -76,10 +70,7 @@ impl Target {
     }
 
     pub(super) fn resolve_in_place(&self) -> Result<ResolvedTarget, Box<Unresolved>> {
-        let mut resolved = ResolvedTarget {
-            settings: Map::new(),
-            secrets: Vec::new(),
-        };
+        let mut resolved = ResolvedTarget { settings: Map::new(), secrets: Vec::new() };
         for (name, entry) in self.settings.as_table().into_iter().flatten() {
             let value = self.value(&entry.node, &join(&self.path, name), &mut resolved.secrets)?;
             resolved.settings.insert(name.clone(), value);
@@ -92,11 +83,7 @@ impl Target {
             && let Ok(secret) = Secret::from_node(node)
         {
             let secret = secret.read(&self.environment).map_err(|error| {
-                Box::new(Unresolved {
-                    at: node.origin.clone(),
-                    key: path.to_owned(),
-                    error,
-                })
+                Box::new(Unresolved { at: node.origin.clone(), key: path.to_owned(), error })
             })?;
             secrets.push(secret.expose_secret().to_owned());
             return Ok(secret.expose_secret().into());
@@ -162,14 +149,10 @@ fn locate<'a>(node: &'a Node, key: &str) -> &'a Origin {
         }
         Value::Array(items) => {
             let inner = key.strip_prefix('[').unwrap_or(key);
-            let digits = inner
-                .find(|character: char| !character.is_ascii_digit())
-                .unwrap_or(inner.len());
+            let digits = inner.find(|character: char| !character.is_ascii_digit()).unwrap_or(inner.len());
             let (index, rest) = inner.split_at(digits);
             let item = index.parse().ok().and_then(|index: usize| items.get(index));
-            item.map_or(&node.origin, |item| {
-                locate(item, rest.strip_prefix(']').unwrap_or(rest))
-            })
+            item.map_or(&node.origin, |item| locate(item, rest.strip_prefix(']').unwrap_or(rest)))
         }
         _ => &node.origin,
     }
@@ -177,12 +160,7 @@ fn locate<'a>(node: &'a Node, key: &str) -> &'a Origin {
 
 impl std::fmt::Debug for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let keys: Vec<_> = self
-            .settings
-            .as_table()
-            .into_iter()
-            .flat_map(|table| table.keys())
-            .collect();
+        let keys: Vec<_> = self.settings.as_table().into_iter().flat_map(|table| table.keys()).collect();
         f.debug_struct("Target")
             .field("base", &self.base)
             .field("rate_limit", &self.rate_limit)

@@ -42,10 +42,7 @@ pub(super) struct Entry {
 
 impl Node {
     pub(super) fn table(origin: Origin) -> Self {
-        Self {
-            origin,
-            value: Value::Table(Table::new()),
-        }
+        Self { origin, value: Value::Table(Table::new()) }
     }
 
     pub(super) fn as_table(&self) -> Option<&Table> {
@@ -97,10 +94,7 @@ impl Node {
             for error in &errors {
                 let at = positions.at(error.span().map_or(0, |span| span.start));
                 // What else the parser finds in the same line mostly comes of the first.
-                if !syntax
-                    .iter()
-                    .any(|known| known.origin().is_some_and(|known| known.is_same_line(&at)))
-                {
+                if !syntax.iter().any(|known| known.origin().is_some_and(|known| known.is_same_line(&at))) {
                     let problem = error.message().to_owned();
                     syntax.push(Error::Syntax { at, problem });
                 }
@@ -109,22 +103,13 @@ impl Node {
         }
         let place = |offset| positions.at(offset);
         let mut conversion = Conversion::new(&place);
-        let node = Self {
-            origin: Origin::start_of(path),
-            value: conversion.table(table.get_ref()),
-        };
-        if conversion.errors.is_empty() {
-            Ok(node)
-        } else {
-            Err(conversion.errors)
-        }
+        let node = Self { origin: Origin::start_of(path), value: conversion.table(table.get_ref()) };
+        if conversion.errors.is_empty() { Ok(node) } else { Err(conversion.errors) }
     }
 
     /// Reads the value of an environment variable: as TOML if it is that, else as the text it is.
     pub(super) fn from_variable(variable: &Arc<str>, text: &str) -> Self {
-        let origin = Origin::Environment {
-            variable: variable.clone(),
-        };
+        let origin = Origin::Environment { variable: variable.clone() };
         let place = |_| origin.clone();
         let mut conversion = Conversion::new(&place);
         let value = match DeValue::parse(text) {
@@ -149,10 +134,7 @@ struct Conversion<'a> {
 
 impl<'a> Conversion<'a> {
     fn new(place: &'a dyn Fn(usize) -> Origin) -> Self {
-        Self {
-            place,
-            errors: Vec::new(),
-        }
+        Self { place, errors: Vec::new() }
     }
 
     fn table(&mut self, table: &DeTable<'_>) -> Value {
@@ -167,10 +149,7 @@ impl<'a> Conversion<'a> {
 
     fn node(&mut self, value: &Spanned<DeValue<'_>>) -> Node {
         let start = value.span().start;
-        Node {
-            origin: (self.place)(start),
-            value: self.value(value.get_ref(), start),
-        }
+        Node { origin: (self.place)(start), value: self.value(value.get_ref(), start) }
     }
 
     fn value(&mut self, value: &DeValue<'_>, start: usize) -> Value {
@@ -203,11 +182,7 @@ impl<'a> Conversion<'a> {
 /// The path of a key below another, quoted where it has to be.
 pub(super) fn join(path: &str, name: &str) -> String {
     let name = quoted(name);
-    if path.is_empty() {
-        name
-    } else {
-        format!("{path}.{name}")
-    }
+    if path.is_empty() { name } else { format!("{path}.{name}") }
 }
 
 /// A key as TOML writes it.
@@ -217,7 +192,5 @@ pub(super) fn quoted(name: &str) -> String {
         return name.to_owned();
     }
     // JSON's escapes are TOML's, but for the one control character that JSON leaves as it is.
-    serde_json::Value::from(name)
-        .to_string()
-        .replace('\u{7f}', "\\u007F")
+    serde_json::Value::from(name).to_string().replace('\u{7f}', "\\u007F")
 }

@@ -31,24 +31,14 @@ pub(super) fn config(tree: &Node, context: &Context<'_>) -> Result<Config, Repor
     let root = Section::root(tree, context.problems);
     let bridge = bridge(&root.section("bridge"));
     let state = state(&root.section("state"));
-    let admin = root
-        .optional_section("admin")
-        .map(|section| admin(&section))
-        .transpose();
+    let admin = root.optional_section("admin").map(|section| admin(&section)).transpose();
     let log = log(&root.section("log"));
     let runtime = runtime(&root.section("runtime"));
     let apps = match root.optional_section("apps") {
         Some(section) => apps(&section, context),
         None => Ok(BTreeMap::new()),
     };
-    Ok(Config {
-        bridge: bridge?,
-        state: state?,
-        admin: admin?,
-        log: log?,
-        runtime: runtime?,
-        apps: apps?,
-    })
+    Ok(Config { bridge: bridge?, state: state?, admin: admin?, log: log?, runtime: runtime?, apps: apps? })
 }
 
 fn bridge(section: &Section<'_>) -> Result<Bridge, Reported> {
@@ -64,9 +54,7 @@ fn bridge(section: &Section<'_>) -> Result<Bridge, Reported> {
     );
     let request_timeout = section.get("request_timeout", |node| duration::read(node, "30s"));
     let rate_limit = rate_limit(section);
-    let refs = section.get("refs", |node| {
-        choice(node, &[("id", Refs::Id), ("object", Refs::Object)])
-    });
+    let refs = section.get("refs", |node| choice(node, &[("id", Refs::Id), ("object", Refs::Object)]));
     Ok(Bridge {
         base_url: base_url?,
         api_key: api_key?,
@@ -83,10 +71,7 @@ fn rate_limit(section: &Section<'_>) -> Result<Option<RateLimit>, Reported> {
     let advice = "write for example { per_second = 50, burst = 100 }";
     let per_second = section.required("per_second", advice, |node| number(node, 0.0001..=100_000.0));
     let burst = section.required("burst", advice, |node| whole(node, 1..=1_000_000));
-    Ok(Some(RateLimit {
-        per_second: per_second?,
-        burst: u32::try_from(burst?).unwrap_or(u32::MAX),
-    }))
+    Ok(Some(RateLimit { per_second: per_second?, burst: u32::try_from(burst?).unwrap_or(u32::MAX) }))
 }
 
 fn state(section: &Section<'_>) -> Result<State, Reported> {
@@ -99,25 +84,18 @@ fn state(section: &Section<'_>) -> Result<State, Reported> {
 
 fn admin(section: &Section<'_>) -> Result<Admin, Reported> {
     let advice = "write listen = \"127.0.0.1:9464\", or leave out [admin]";
-    Ok(Admin {
-        listen: section.required("listen", advice, listen)?,
-    })
+    Ok(Admin { listen: section.required("listen", advice, listen)? })
 }
 
 fn log(section: &Section<'_>) -> Result<Log, Reported> {
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
     let format = section.get("format", |node| choice(node, &formats));
     let level = section.get("level", log_level::read);
-    Ok(Log {
-        format: format?,
-        level: level?,
-    })
+    Ok(Log { format: format?, level: level? })
 }
 
 fn runtime(section: &Section<'_>) -> Result<Runtime, Reported> {
-    Ok(Runtime {
-        shutdown_grace: section.get("shutdown_grace", |node| duration::read(node, "30s"))?,
-    })
+    Ok(Runtime { shutdown_grace: section.get("shutdown_grace", |node| duration::read(node, "30s"))? })
 }
 
 fn apps(section: &Section<'_>, context: &Context<'_>) -> Result<BTreeMap<String, App>, Reported> {
@@ -133,10 +111,7 @@ fn apps(section: &Section<'_>, context: &Context<'_>) -> Result<BTreeMap<String,
             // Two apps with one identifier would execute every task twice, and remove one another's accounts.
             Some(other) => {
                 let other = join("apps", &other);
-                Err(section.report(
-                    "app_id",
-                    format!("{other} has the same app_id; every app needs its own"),
-                ))
+                Err(section.report("app_id", format!("{other} has the same app_id; every app needs its own")))
             }
             None => Ok(app),
         });
@@ -195,23 +170,13 @@ fn tasks(section: &Section<'_>) -> Result<Tasks, Reported> {
     let (timeout, give_up_after) = (timeout?, give_up_after?);
     if timeout > give_up_after {
         // Point to the one that the operator wrote.
-        let written = |name| {
-            section
-                .node(name)
-                .is_some_and(|node| node.origin != Origin::Default)
-        };
+        let written = |name| section.node(name).is_some_and(|node| node.origin != Origin::Default);
         return Err(if written("timeout") {
             let limit = friendly(give_up_after);
-            section.report(
-                "timeout",
-                format!("must be at most give_up_after, which is \"{limit}\""),
-            )
+            section.report("timeout", format!("must be at most give_up_after, which is \"{limit}\""))
         } else {
             let limit = friendly(timeout);
-            section.report(
-                "give_up_after",
-                format!("must be at least timeout, which is \"{limit}\""),
-            )
+            section.report("give_up_after", format!("must be at least timeout, which is \"{limit}\""))
         });
     }
     Ok(Tasks {
@@ -258,17 +223,15 @@ fn read_schedule(section: &Section<'_>) -> Result<Schedule, Reported> {
         return Err(section.report("cron", "stands beside 'every'; keep one of the two"));
     }
     if section.node("timezone").is_some() && section.node("cron").is_none() {
-        return Err(section.report(
-            "timezone",
-            "has a meaning only beside 'cron'; write cron, or leave it out",
-        ));
+        return Err(
+            section.report("timezone", "has a meaning only beside 'cron'; write cron, or leave it out")
+        );
     }
     let (every, cron, timezone) = (every?, cron?, timezone?);
     match (every, cron) {
-        (_, Some(expression)) => Ok(Schedule::Cron {
-            expression,
-            timezone: timezone.unwrap_or(jiff::tz::TimeZone::UTC),
-        }),
+        (_, Some(expression)) => {
+            Ok(Schedule::Cron { expression, timezone: timezone.unwrap_or(jiff::tz::TimeZone::UTC) })
+        }
         (Some(every), None) => Ok(Schedule::Every(every)),
         (None, None) => Err(section.report("every", "missing; write every = \"6h\"")),
     }
@@ -294,13 +257,9 @@ fn protect(section: &Section<'_>) -> Result<Protect, Reported> {
     let names = Action::ALL.map(Action::as_str);
     let actions = section.list("actions", "[\"create_account\", \"update_account\"]", |node| {
         let name = text(node, "create_account")?;
-        name.parse::<Action>()
-            .map_err(|_| unknown("action", name, &names))
+        name.parse::<Action>().map_err(|_| unknown("action", name, &names))
     });
-    Ok(Protect {
-        accounts: accounts?.unwrap_or_default(),
-        actions: actions?.map(BTreeSet::from_iter),
-    })
+    Ok(Protect { accounts: accounts?.unwrap_or_default(), actions: actions?.map(BTreeSet::from_iter) })
 }
 
 fn read_target(app: &Section<'_>, entry: &Entry, context: &Context<'_>) -> Result<Target, Reported> {

@@ -59,23 +59,17 @@ pub(super) fn choice<T: Copy>(node: &Node, choices: &[(&str, T)]) -> Result<T, S
         return Err(expected());
     };
     let found = choices.iter().find(|(word, _)| *word == text);
-    found
-        .map(|(_, value)| *value)
-        .ok_or_else(|| match bridgehead_sdk::nearest(text, words.iter().copied()) {
-            Some(near) => format!("{}; did you mean '{near}'?", expected()),
-            None => expected(),
-        })
+    found.map(|(_, value)| *value).ok_or_else(|| match bridgehead_sdk::nearest(text, words.iter().copied()) {
+        Some(near) => format!("{}; did you mean '{near}'?", expected()),
+        None => expected(),
+    })
 }
 
 /// A name out of a list that is too long to spell out.
 pub(super) fn name(node: &Node, what: &str, known: &[&str]) -> Result<String, String> {
     let example = known.first().copied().unwrap_or("name");
     let name = text(node, example)?;
-    if known.contains(&name) {
-        Ok(name.to_owned())
-    } else {
-        Err(unknown(what, name, known))
-    }
+    if known.contains(&name) { Ok(name.to_owned()) } else { Err(unknown(what, name, known)) }
 }
 
 pub(super) fn items<'a>(node: &'a Node, example: &str) -> Result<&'a [Node], String> {
@@ -106,10 +100,7 @@ pub(super) fn uuid(node: &Node) -> Result<Uuid, String> {
 
 pub(super) fn listen(node: &Node) -> Result<SocketAddr, String> {
     let expected = "must be an IP address with a port such as \"127.0.0.1:9464\"";
-    node.as_str()
-        .ok_or(expected)?
-        .parse()
-        .map_err(|_| expected.to_owned())
+    node.as_str().ok_or(expected)?.parse().map_err(|_| expected.to_owned())
 }
 
 /// The tenant's base URL. The key goes wherever this points, so that it must not be read on the way.

@@ -111,10 +111,7 @@ mod tests {
             drop(access.enter().await);
             waits.push(before.elapsed());
         }
-        assert!(
-            waits[0] >= Duration::from_millis(2500) && waits[3] > waits[0],
-            "{waits:?}"
-        );
+        assert!(waits[0] >= Duration::from_millis(2500) && waits[3] > waits[0], "{waits:?}");
         assert!(access.cause().is_some());
         let leave = access.enter().await;
         access.granted(leave);

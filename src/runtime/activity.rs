@@ -44,20 +44,14 @@ impl Activity {
                 ..Account::default()
             };
             let name = format!("{:?}\0{:?}\0{:?}", who.id, who.username, who.email);
-            let entry = touched.entry(name).or_insert(Touched {
-                account: who,
-                record: None,
-            });
+            let entry = touched.entry(name).or_insert(Touched { account: who, record: None });
             entry.record = before.or(entry.record.take());
         }
     }
 
     /// Whether a sync is under way.
     pub(crate) fn is_sync_under_way(&self) -> bool {
-        self.touched
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_some()
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// A sync begins to read: from now on, touched accounts are kept.
@@ -106,11 +100,8 @@ mod tests {
         let session = activity.begin();
         activity.touch(&Account::by_id("during"), None);
         activity.touch(&Account::by_id("during"), None);
-        let ids: Vec<_> = session
-            .take_touched()
-            .into_iter()
-            .filter_map(|touched| touched.account.id)
-            .collect();
+        let ids: Vec<_> =
+            session.take_touched().into_iter().filter_map(|touched| touched.account.id).collect();
         assert_eq!(ids, ["during".into()]);
         assert!(session.take_touched().is_empty());
         drop(session);
@@ -126,10 +117,7 @@ mod tests {
         let mut quiet = Box::pin(session.quiet());
         assert!((&mut quiet).now_or_never().is_none());
         let mut next = Box::pin(activity.change());
-        assert!(
-            (&mut next).now_or_never().is_none(),
-            "a waiting sync is not starved by new tasks"
-        );
+        assert!((&mut next).now_or_never().is_none(), "a waiting sync is not starved by new tasks");
         drop(change);
         let guard = quiet.await;
         assert!((&mut next).now_or_never().is_none());

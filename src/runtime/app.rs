@@ -58,22 +58,9 @@ pub(crate) struct Parts {
 
 impl App {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let Parts {
-            name,
-            settings,
-            connector,
-            bridge,
-            journal,
-            listings,
-            redactor,
-            clock,
-            dice,
-            status,
-        } = parts;
-        let rate = settings
-            .target
-            .rate_limit
-            .map(|rate| (rate.per_second, rate.burst));
+        let Parts { name, settings, connector, bridge, journal, listings, redactor, clock, dice, status } =
+            parts;
+        let rate = settings.target.rate_limit.map(|rate| (rate.per_second, rate.burst));
         Arc::new(Self {
             id: AppId::from(settings.app_id),
             key: AppKey::from(settings.app_id),
@@ -124,8 +111,8 @@ impl App {
             return Ok(Arc::clone(description));
         }
         let connector = Arc::clone(&self.connector);
-        let answer = self
-            .guarded("the description of", self.settings.tasks.timeout, async move {
+        let answer =
+            self.guarded("the description of", self.settings.tasks.timeout, async move {
                 connector.describe().await
             })
             .await;
@@ -141,9 +128,7 @@ impl App {
         let (connector, wanted) = (Arc::clone(&self.connector), account.clone());
         let what = format!("looking for {} in", account.label());
         let answer = self
-            .guarded(&what, self.settings.tasks.timeout, async move {
-                connector.find_account(&wanted).await
-            })
+            .guarded(&what, self.settings.tasks.timeout, async move { connector.find_account(&wanted).await })
             .await;
         self.observe(&answer);
         answer
@@ -180,9 +165,6 @@ impl App {
 
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("App")
-            .field("name", &self.name)
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("App").field("name", &self.name).field("id", &self.id).finish_non_exhaustive()
     }
 }

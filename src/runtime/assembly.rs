@@ -47,16 +47,7 @@ impl Assembly {
         shutdown_grace: Duration,
     ) -> Self {
         let clock = Arc::new(SystemClock);
-        Self {
-            apps,
-            bridge,
-            journal,
-            listings,
-            redactor,
-            clock,
-            seed: None,
-            shutdown_grace,
-        }
+        Self { apps, bridge, journal, listings, redactor, clock, seed: None, shutdown_grace }
     }
 
     /// Puts the runtime together.
@@ -77,18 +68,13 @@ impl Assembly {
             });
             (name, app)
         });
-        Runtime {
-            apps: apps.collect(),
-            grace: self.shutdown_grace,
-        }
+        Runtime { apps: apps.collect(), grace: self.shutdown_grace }
     }
 }
 
 impl std::fmt::Debug for Assembly {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Assembly")
-            .field("apps", &self.apps.keys())
-            .finish_non_exhaustive()
+        f.debug_struct("Assembly").field("apps", &self.apps.keys()).finish_non_exhaustive()
     }
 }
 
@@ -102,10 +88,7 @@ pub struct Runtime {
 impl Runtime {
     /// What can be seen of each app.
     pub fn status(&self) -> BTreeMap<String, Arc<AppStatus>> {
-        self.apps
-            .iter()
-            .map(|(name, app)| (name.clone(), Arc::clone(&app.status)))
-            .collect()
+        self.apps.iter().map(|(name, app)| (name.clone(), Arc::clone(&app.status))).collect()
     }
 
     /// Executes tasks and syncs on schedule until `stop`, then ends in order, within the grace.

@@ -17,25 +17,13 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     /// Tries at a target: often enough that a short failure costs little.
-    pub(crate) const TARGET: Self = Self {
-        base: Duration::from_millis(500),
-        cap: Duration::from_secs(60),
-    };
+    pub(crate) const TARGET: Self = Self { base: Duration::from_millis(500), cap: Duration::from_secs(60) };
     /// Reports, polls and pages at the Bridge, on top of what its client paces by itself.
-    pub(crate) const BRIDGE: Self = Self {
-        base: Duration::from_millis(500),
-        cap: Duration::from_secs(30),
-    };
+    pub(crate) const BRIDGE: Self = Self { base: Duration::from_millis(500), cap: Duration::from_secs(30) };
     /// A refused key: somebody has to act, so there is no hurry.
-    pub(crate) const ACCESS: Self = Self {
-        base: Duration::from_secs(5),
-        cap: Duration::from_secs(300),
-    };
+    pub(crate) const ACCESS: Self = Self { base: Duration::from_secs(5), cap: Duration::from_secs(300) };
     /// Something of the daemon itself that failed: a full disk, an app that panicked.
-    pub(crate) const LOCAL: Self = Self {
-        base: Duration::from_secs(1),
-        cap: Duration::from_secs(60),
-    };
+    pub(crate) const LOCAL: Self = Self { base: Duration::from_secs(1), cap: Duration::from_secs(60) };
 
     /// The ceiling before try `attempt` is repeated; the first attempt is 1.
     pub(crate) fn ceiling(self, attempt: u32) -> Duration {
@@ -72,12 +60,7 @@ impl Dice {
     /// A duration from zero up to and including `ceiling`.
     pub(crate) fn up_to(&self, ceiling: Duration) -> Duration {
         let nanos = u64::try_from(ceiling.as_nanos()).unwrap_or(u64::MAX);
-        Duration::from_nanos(
-            self.0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .random_range(0..=nanos),
-        )
+        Duration::from_nanos(self.0.lock().unwrap_or_else(PoisonError::into_inner).random_range(0..=nanos))
     }
 
     /// `interval`, a tenth shorter or longer at most, so that daemons do not poll in step.
@@ -119,9 +102,7 @@ mod tests {
 
     #[test]
     fn the_ceiling_doubles() {
-        let ceilings: Vec<_> = (1..=4)
-            .map(|attempt| Backoff::TARGET.ceiling(attempt).as_millis())
-            .collect();
+        let ceilings: Vec<_> = (1..=4).map(|attempt| Backoff::TARGET.ceiling(attempt).as_millis()).collect();
         assert_eq!(ceilings, [500, 1000, 2000, 4000]);
     }
 }

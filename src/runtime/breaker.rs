@@ -33,10 +33,7 @@ pub(crate) struct Breaker {
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self {
-            failures: Mutex::new(0),
-            state: watch::Sender::new(None),
-        }
+        Self { failures: Mutex::new(0), state: watch::Sender::new(None) }
     }
 }
 
@@ -65,11 +62,7 @@ impl Breaker {
         self.state.send_if_modified(|state| {
             let opened = state.is_none();
             let since = state.as_ref().map_or_else(Instant::now, |cause| cause.since);
-            *state = Some(Cause {
-                code: error.code(),
-                message: error.message().to_owned(),
-                since,
-            });
+            *state = Some(Cause { code: error.code(), message: error.message().to_owned(), since });
             opened
         })
     }

@@ -22,15 +22,9 @@ where
         Ok(Err(failure)) if failure.is_panic() => {
             let payload = failure.into_panic();
             let why = panic_message(payload.as_ref());
-            Err(Error::new(
-                Code::InternalError,
-                format!("{what}: the connector panicked: {why}"),
-            ))
+            Err(Error::new(Code::InternalError, format!("{what}: the connector panicked: {why}")))
         }
-        Ok(Err(_)) => Err(Error::new(
-            Code::InternalError,
-            format!("{what}: the call was stopped"),
-        )),
+        Ok(Err(_)) => Err(Error::new(Code::InternalError, format!("{what}: the call was stopped"))),
         Err(_) => Err(Error::timeout(format!("{what}: no answer within {timeout:?}"))),
     }
 }
@@ -60,10 +54,7 @@ mod tests {
         .unwrap_err();
         assert_eq!(error.code(), Code::InternalError);
         assert_eq!(error.effect_on_target(), Effect::Unknown);
-        assert_eq!(
-            error.message(),
-            "create_account for ann: the connector panicked: no such table"
-        );
+        assert_eq!(error.message(), "create_account for ann: the connector panicked: no such table");
     }
 
     #[tokio::test(start_paused = true)]
@@ -75,13 +66,8 @@ mod tests {
             drop(inside);
             Ok(())
         };
-        let error = guarded("suspend_account for ann", Duration::from_secs(60), call)
-            .await
-            .unwrap_err();
-        assert_eq!(
-            (error.code(), error.effect_on_target()),
-            (Code::Timeout, Effect::Unknown)
-        );
+        let error = guarded("suspend_account for ann", Duration::from_secs(60), call).await.unwrap_err();
+        assert_eq!((error.code(), error.effect_on_target()), (Code::Timeout, Effect::Unknown));
         tokio::task::yield_now().await;
         assert_eq!(Arc::strong_count(&held), 1, "the call goes on");
     }

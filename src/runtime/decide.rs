@@ -92,68 +92,40 @@ mod tests {
         ] {
             assert_eq!(decide(Action::UpdateAccount, 1, error), Step::Fail);
         }
-        assert_eq!(
-            decide(Action::DeleteAccount, 1, Error::account_not_found("x")),
-            Step::Fail
-        );
+        assert_eq!(decide(Action::DeleteAccount, 1, Error::account_not_found("x")), Step::Fail);
     }
 
     #[test]
     fn what_was_not_applied_is_tried_again() {
-        assert_eq!(
-            decide(Action::CreateAccount, 1, Error::rate_limited("x")),
-            Step::Retry { after: None }
-        );
+        assert_eq!(decide(Action::CreateAccount, 1, Error::rate_limited("x")), Step::Retry { after: None });
         let after = Duration::from_secs(7);
         assert_eq!(
-            decide(
-                Action::CreateAccount,
-                1,
-                Error::rate_limited("x").retry(Retry::After(after))
-            ),
+            decide(Action::CreateAccount, 1, Error::rate_limited("x").retry(Retry::After(after))),
             Step::Retry { after: Some(after) }
         );
     }
 
     #[test]
     fn what_is_not_known_is_read_back() {
-        assert_eq!(
-            decide(Action::CreateAccount, 1, Error::timeout("x")),
-            Step::ReadBack { again: true }
-        );
+        assert_eq!(decide(Action::CreateAccount, 1, Error::timeout("x")), Step::ReadBack { again: true });
         assert_eq!(
             decide(Action::CreateAccount, 1, Error::new(Code::InternalError, "x")),
             Step::ReadBack { again: false }
         );
         let cut = Error::timeout("x").subject(Subject::Connection);
-        assert_eq!(
-            decide(Action::CreateAccount, 1, cut),
-            Step::ReadBack { again: true }
-        );
+        assert_eq!(decide(Action::CreateAccount, 1, cut), Step::ReadBack { again: true });
     }
 
     #[test]
     fn a_connection_error_holds() {
-        assert_eq!(
-            decide(Action::DeleteAccount, 3, Error::unreachable("x")),
-            Step::Hold
-        );
-        assert_eq!(
-            decide(Action::DeleteAccount, 3, Error::credential_refused("x")),
-            Step::Hold
-        );
+        assert_eq!(decide(Action::DeleteAccount, 3, Error::unreachable("x")), Step::Hold);
+        assert_eq!(decide(Action::DeleteAccount, 3, Error::credential_refused("x")), Step::Hold);
     }
 
     #[test]
     fn a_repeated_delete_that_finds_nobody_is_done() {
-        assert_eq!(
-            decide(Action::DeleteAccount, 2, Error::account_not_found("x")),
-            Step::AlreadyDone
-        );
-        assert_eq!(
-            decide(Action::SuspendAccount, 2, Error::account_not_found("x")),
-            Step::Fail
-        );
+        assert_eq!(decide(Action::DeleteAccount, 2, Error::account_not_found("x")), Step::AlreadyDone);
+        assert_eq!(decide(Action::SuspendAccount, 2, Error::account_not_found("x")), Step::Fail);
         let group = Error::account_not_found("x").subject(Subject::Group);
         assert_eq!(decide(Action::DeleteAccount, 2, group), Step::Fail);
     }

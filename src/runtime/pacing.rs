@@ -21,14 +21,9 @@ impl Pacing {
         let limiter = rate.and_then(|(per_second, burst)| {
             let period = Duration::try_from_secs_f64(1.0 / per_second).ok()?;
             let burst = NonZeroU32::new(burst.max(1))?;
-            Some(RateLimiter::direct(
-                Quota::with_period(period)?.allow_burst(burst),
-            ))
+            Some(RateLimiter::direct(Quota::with_period(period)?.allow_burst(burst)))
         });
-        Self {
-            limiter,
-            ..Self::default()
-        }
+        Self { limiter, ..Self::default() }
     }
 
     /// Waits for a call that a task makes.
@@ -86,15 +81,8 @@ mod tests {
         assert!((&mut sync).now_or_never().is_none());
         assert_eq!(pacing.tasks_waiting.load(Ordering::Acquire), 1);
         drop(task);
-        assert_eq!(
-            pacing.tasks_waiting.load(Ordering::Acquire),
-            0,
-            "a dropped wait is not counted for ever"
-        );
-        assert!(
-            (&mut sync).now_or_never().is_none(),
-            "the rate holds for syncs too"
-        );
+        assert_eq!(pacing.tasks_waiting.load(Ordering::Acquire), 0, "a dropped wait is not counted for ever");
+        assert!((&mut sync).now_or_never().is_none(), "the rate holds for syncs too");
     }
 
     #[tokio::test]

@@ -26,9 +26,7 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
             }
             let connector = Arc::clone(&app.connector);
             let answer = app
-                .guarded("checking", app.settings.tasks.timeout, async move {
-                    connector.check().await
-                })
+                .guarded("checking", app.settings.tasks.timeout, async move { connector.check().await })
                 .await;
             match answer {
                 Ok(()) => {

@@ -171,11 +171,7 @@ impl AppStatus {
         if error.is_none() {
             *self.polled_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Timestamp::now());
         }
-        self.contact.send_replace(if error.is_none() {
-            Contact::Made
-        } else {
-            Contact::Failed
-        });
+        self.contact.send_replace(if error.is_none() { Contact::Made } else { Contact::Failed });
     }
 
     pub(crate) fn sync_progress(&self, change: impl FnOnce(&mut SyncProgress)) {

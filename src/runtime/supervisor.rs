@@ -26,15 +26,11 @@ pub(crate) async fn run(apps: Vec<Arc<App>>, stop: CancellationToken, grace: Dur
     }
     for app in apps.iter().filter(|app| app.settings.sync.enabled) {
         let stop = stop.clone();
-        loops.spawn(keep_alive(Arc::clone(app), "sync", move |app| {
-            sync::schedule::run(app, stop.clone())
-        }));
+        loops.spawn(keep_alive(Arc::clone(app), "sync", move |app| sync::schedule::run(app, stop.clone())));
     }
     for app in &apps {
         let stop = stop.clone();
-        loops.spawn(keep_alive(Arc::clone(app), "probe", move |app| {
-            probe::run(app, stop.clone())
-        }));
+        loops.spawn(keep_alive(Arc::clone(app), "probe", move |app| probe::run(app, stop.clone())));
     }
     stop.cancelled().await;
     let began = Instant::now();
@@ -57,10 +53,7 @@ pub(crate) async fn run(apps: Vec<Arc<App>>, stop: CancellationToken, grace: Dur
 /// Lets a connector close what should be closed in order.
 pub(crate) async fn shut_down(app: &App) {
     let connector = Arc::clone(&app.connector);
-    if tokio::time::timeout(FAREWELL, connector.shutdown())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(FAREWELL, connector.shutdown()).await.is_err() {
         tracing::warn!(app = %app.name, "the connector did not shut down in time");
     }
 }

@@ -20,19 +20,13 @@ pub(crate) fn compare(operation: &Operation, found: Option<&AccountRecord>) -> S
         (Operation::DeleteAccount(_), None) => State::Reached,
         (Operation::CreateAccount(create), Some(found)) => {
             let same = create.account.is_same_as(found) || same_login(&create.account, found);
-            let members = create
-                .memberships
-                .as_ref()
-                .is_none_or(|wanted| holds_all(wanted, found));
+            let members = create.memberships.as_ref().is_none_or(|wanted| holds_all(wanted, found));
             reached(same && attributes_agree(&create.account, found) && members)
         }
         (Operation::SuspendAccount(_), Some(found)) => reached(found.status != AccountStatus::Active),
         (Operation::UnsuspendAccount(_), Some(found)) => reached(found.status == AccountStatus::Active),
         (Operation::UpdateAccount(update), Some(found)) => {
-            let members = update
-                .memberships
-                .as_ref()
-                .is_none_or(|wanted| holds_exactly(wanted, found));
+            let members = update.memberships.as_ref().is_none_or(|wanted| holds_exactly(wanted, found));
             match changes_agree(&update.changes, found) {
                 State::Reached if !members => State::NotReached,
                 State::Reached if update.changes.is_empty() && update.memberships.is_none() => {
@@ -52,10 +46,7 @@ fn reached(is: bool) -> State {
 
 /// A target may choose an identifier of its own; then the log-in name or e-mail says that it is the same account.
 fn same_login(account: &Account, found: &AccountRecord) -> bool {
-    let by_login = Account {
-        id: None,
-        ..account.clone()
-    };
+    let by_login = Account { id: None, ..account.clone() };
     by_login.is_same_as(found)
 }
 
@@ -76,17 +67,9 @@ fn attributes_agree(wanted: &Account, found: &AccountRecord) -> bool {
         && text(&wanted.last_name, &found.last_name)
         && text(&wanted.display_name, &found.display_name)
         && wanted.status.is_none_or(|status| status == found.status)
-        && wanted
-            .extra
-            .iter()
-            .filter(|(name, _)| !is_secret_name(name))
-            .all(|(name, value)| {
-                value.is_null()
-                    || found
-                        .extra
-                        .get(name)
-                        .is_none_or(|theirs| loosely_equal(value, theirs))
-            })
+        && wanted.extra.iter().filter(|(name, _)| !is_secret_name(name)).all(|(name, value)| {
+            value.is_null() || found.extra.get(name).is_none_or(|theirs| loosely_equal(value, theirs))
+        })
 }
 
 fn changes_agree(changes: &Map<String, Value>, found: &AccountRecord) -> State {
@@ -94,9 +77,7 @@ fn changes_agree(changes: &Map<String, Value>, found: &AccountRecord) -> State {
     for (name, value) in changes {
         let text = |found: &Option<String>| match value {
             Value::Null => found.is_none(),
-            value => found
-                .as_deref()
-                .is_some_and(|found| loosely_equal(value, &Value::from(found))),
+            value => found.as_deref().is_some_and(|found| loosely_equal(value, &Value::from(found))),
         };
         let agrees = match name.as_str() {
             "memberships" | "assignments" => continue,
@@ -146,10 +127,10 @@ fn refs_of<'a>(slug: &str, found: &'a AccountRecord) -> impl Iterator<Item = &'a
 }
 
 fn holds_all(wanted: &Memberships, found: &AccountRecord) -> bool {
-    wanted.0.iter().all(|(slug, refs)| {
-        refs.iter()
-            .all(|r| refs_of(slug.as_str(), found).any(|id| id == r.id))
-    })
+    wanted
+        .0
+        .iter()
+        .all(|(slug, refs)| refs.iter().all(|r| refs_of(slug.as_str(), found).any(|id| id == r.id)))
 }
 
 fn holds_exactly(wanted: &Memberships, found: &AccountRecord) -> bool {
@@ -178,10 +159,7 @@ mod tests {
         let wanted = json!({"account": {"username": "ann", "email": "ann@example.org", "display_name": "Ann", "password": "x"}});
         let judge = |found| judge(Action::CreateAccount, wanted.clone(), found);
         assert_eq!(judge(json!({"id": "7", "username": "ANN"})), State::Reached);
-        assert_eq!(
-            judge(json!({"id": "7", "username": "ann", "display_name": "Anna"})),
-            State::NotReached
-        );
+        assert_eq!(judge(json!({"id": "7", "username": "ann", "display_name": "Anna"})), State::NotReached);
         assert_eq!(judge(json!({"id": "7", "username": "bob"})), State::NotReached);
         assert_eq!(judge(json!(null)), State::NotReached);
     }
@@ -201,32 +179,16 @@ mod tests {
     #[test]
     fn an_update_is_reached_when_every_change_shows() {
         let update = |changes: Value, found| {
-            judge(
-                Action::UpdateAccount,
-                json!({"account": {"id": "7"}, "changes": changes}),
-                found,
-            )
+            judge(Action::UpdateAccount, json!({"account": {"id": "7"}, "changes": changes}), found)
         };
-        assert_eq!(
-            update(json!({"last_name": "B"}), json!({"id": "7", "last_name": "B"})),
-            State::Reached
-        );
+        assert_eq!(update(json!({"last_name": "B"}), json!({"id": "7", "last_name": "B"})), State::Reached);
         assert_eq!(
             update(json!({"last_name": "B"}), json!({"id": "7", "last_name": "C"})),
             State::NotReached
         );
-        assert_eq!(
-            update(json!({"last_name": null}), json!({"id": "7"})),
-            State::Reached
-        );
-        assert_eq!(
-            update(json!({"floor": 3}), json!({"id": "7", "floor": "3"})),
-            State::Reached
-        );
-        assert_eq!(
-            update(json!({"floor": 3}), json!({"id": "7"})),
-            State::Unverifiable
-        );
+        assert_eq!(update(json!({"last_name": null}), json!({"id": "7"})), State::Reached);
+        assert_eq!(update(json!({"floor": 3}), json!({"id": "7", "floor": "3"})), State::Reached);
+        assert_eq!(update(json!({"floor": 3}), json!({"id": "7"})), State::Unverifiable);
         assert_eq!(
             update(json!({"password": "x"}), json!({"id": "7", "password": "x"})),
             State::Unverifiable
@@ -247,36 +209,18 @@ mod tests {
             update(json!({"id": "7", "memberships": {"team": ["t1"], "other": ["x"]}})),
             State::Reached
         );
-        assert_eq!(
-            update(json!({"id": "7", "memberships": {"team": ["t1", "t2"]}})),
-            State::NotReached
-        );
+        assert_eq!(update(json!({"id": "7", "memberships": {"team": ["t1", "t2"]}})), State::NotReached);
     }
 
     #[test]
     fn states_are_read_back_and_passwords_are_not() {
         let judge = |action, found| judge(action, json!({"account": {"id": "7"}}), found);
-        assert_eq!(
-            judge(Action::SuspendAccount, json!({"id": "7", "status": "suspended"})),
-            State::Reached
-        );
-        assert_eq!(
-            judge(Action::SuspendAccount, json!({"id": "7"})),
-            State::NotReached
-        );
+        assert_eq!(judge(Action::SuspendAccount, json!({"id": "7", "status": "suspended"})), State::Reached);
+        assert_eq!(judge(Action::SuspendAccount, json!({"id": "7"})), State::NotReached);
         assert_eq!(judge(Action::SuspendAccount, json!(null)), State::NotReached);
-        assert_eq!(
-            judge(Action::UnsuspendAccount, json!({"id": "7"})),
-            State::Reached
-        );
+        assert_eq!(judge(Action::UnsuspendAccount, json!({"id": "7"})), State::Reached);
         assert_eq!(judge(Action::DeleteAccount, json!(null)), State::Reached);
-        assert_eq!(
-            judge(Action::DeleteAccount, json!({"id": "7"})),
-            State::NotReached
-        );
-        assert_eq!(
-            judge(Action::ResetPassword, json!({"id": "7"})),
-            State::Unverifiable
-        );
+        assert_eq!(judge(Action::DeleteAccount, json!({"id": "7"})), State::NotReached);
+        assert_eq!(judge(Action::ResetPassword, json!({"id": "7"})), State::Unverifiable);
     }
 }

@@ -76,10 +76,7 @@ pub(crate) fn update(
             "id" | "account_id" => {
                 let same = schema.text(cells, "id")?.as_deref() == text_of(name, value)?.as_deref();
                 if !same {
-                    return Err(Fault::new(
-                        "changes.id",
-                        "left as it is: an identifier never changes",
-                    ));
+                    return Err(Fault::new("changes.id", "left as it is: an identifier never changes"));
                 }
             }
             "status" => set_status(schema, cells, status_of(value)?)?,
@@ -135,10 +132,7 @@ fn wanted(
         let mut seen = std::collections::HashSet::new();
         refs.retain(|one| seen.insert(one.id.clone()));
         if refs.iter().any(|one| one.id.is_empty()) {
-            return Err(Fault::new(
-                Slug::as_str(slug),
-                "a list of identifiers that are not empty",
-            ));
+            return Err(Fault::new(Slug::as_str(slug), "a list of identifiers that are not empty"));
         }
     }
     Ok(wanted)
@@ -150,11 +144,7 @@ pub(crate) fn new_names(changes: &Map<String, Value>) -> Result<Names, Fault> {
         let value = changes.get(name).unwrap_or(&Value::Null);
         Ok(text_of(name, value)?.map(|text| text.to_lowercase()))
     };
-    Ok(Names {
-        id: None,
-        username: lower("username")?,
-        email: lower("email")?,
-    })
+    Ok(Names { id: None, username: lower("username")?, email: lower("email")? })
 }
 
 fn is_type(layout: &Layout, name: &str) -> bool {
@@ -182,10 +172,7 @@ fn status_of(value: &Value) -> Result<AccountStatus, Fault> {
 /// The Bridge takes no account without an e-mail address and without a user name.
 fn names_somebody(schema: &Schema, cells: &Cells) -> Result<(), Fault> {
     if schema.text(cells, "email")?.is_none() && schema.text(cells, "username")?.is_none() {
-        return Err(Fault::new(
-            "account",
-            "one with an email or a username, in a column of the file",
-        ));
+        return Err(Fault::new("account", "one with an email or a username, in a column of the file"));
     }
     Ok(())
 }

@@ -94,11 +94,7 @@ fn warn_of_dangling(
     let mut row = Row::default();
     while let Some(cells) = table.next(&mut row)? {
         let Ok(cells) = cells else { continue };
-        for (other, ids) in layout
-            .others
-            .iter()
-            .filter_map(|other| Some((other, known.get(other.slug())?)))
-        {
+        for (other, ids) in layout.others.iter().filter_map(|other| Some((other, known.get(other.slug())?))) {
             let refs = accounts.schema.refs(&cells, other.slug()).unwrap_or_default();
             if refs.iter().any(|one| !ids.contains(&one.id)) {
                 warn(accounts, row.line, other);

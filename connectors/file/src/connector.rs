@@ -56,9 +56,7 @@ impl FileConnector {
             listings: Listings::new(),
             turn: Arc::default(),
         };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Runs `work` where it may block. It runs to its end even if nobody waits for it any more.
@@ -69,14 +67,9 @@ impl FileConnector {
         let inner = self.inner.clone();
         let done = tokio::task::spawn_blocking(move || work(&inner)).await;
         done.unwrap_or_else(|error| {
-            let message = format!(
-                "{}: the file connector broke off: a bug, please report it",
-                self.inner.system
-            );
-            Err(Error::internal(message)
-                .effect(Effect::Unknown)
-                .retry(Retry::Never)
-                .source(error))
+            let message =
+                format!("{}: the file connector broke off: a bug, please report it", self.inner.system);
+            Err(Error::internal(message).effect(Effect::Unknown).retry(Retry::Never).source(error))
         })
     }
 }
@@ -100,11 +93,7 @@ impl Inner {
     /// Runs `work` on the folder as it is laid out.
     fn in_folder<T>(&self, work: impl FnOnce(&Folder<'_>) -> Result<T, Error>) -> Result<T, Error> {
         let layout = self.layout().map_err(|error| self.for_task(error))?;
-        work(&Folder {
-            layout: &layout,
-            system: &self.system,
-            now: Timestamp::now(),
-        })
+        work(&Folder { layout: &layout, system: &self.system, now: Timestamp::now() })
     }
 }
 
@@ -117,15 +106,8 @@ impl Connector for FileConnector {
             Ok(Description {
                 name: "file".into(),
                 version: env!("CARGO_PKG_VERSION").into(),
-                actions: if inner.settings.read_only {
-                    [].into()
-                } else {
-                    check::actions(&accounts)
-                },
-                resource_types: layout
-                    .types()
-                    .map(|one: &TypeFile| one.resource_type.clone())
-                    .collect(),
+                actions: if inner.settings.read_only { [].into() } else { check::actions(&accounts) },
+                resource_types: layout.types().map(|one: &TypeFile| one.resource_type.clone()).collect(),
             })
         })
         .await
@@ -168,9 +150,7 @@ impl Connector for FileConnector {
         }
         let operation = operation.clone();
         let turn = self.inner.turn.clone().write_owned().await;
-        let lock = lock::acquire(&self.inner.folder)
-            .await
-            .map_err(|error| self.inner.for_task(error))?;
+        let lock = lock::acquire(&self.inner.folder).await.map_err(|error| self.inner.for_task(error))?;
         self.blocking(move |inner| {
             let (_turn, _lock) = (turn, lock);
             inner.in_folder(|folder| folder.execute(&operation))

@@ -12,19 +12,11 @@ use sdk::{Effect, Retry, Subject};
 pub(crate) enum Error {
     /// The operating system refuses. The operator mends the path, the mount or the permissions.
     #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        action: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
+    Io { action: &'static str, path: PathBuf, source: io::Error },
     /// A file does not hold what it should, so that nothing can be said about who is in it. The operator mends the
     /// file.
     #[error("{file}{}: {reason}", line.map(|line| format!(" line {line}")).unwrap_or_default())]
-    Damaged {
-        file: String,
-        line: Option<u64>,
-        reason: String,
-    },
+    Damaged { file: String, line: Option<u64>, reason: String },
     /// Which file is which cannot be told. The operator renames a file, or says it in the settings.
     #[error("{0}")]
     Layout(String),
@@ -51,11 +43,7 @@ impl Error {
     }
 
     pub(crate) fn damaged(file: &str, line: impl Into<Option<u64>>, reason: impl Into<String>) -> Self {
-        Self::Damaged {
-            file: file.to_owned(),
-            line: line.into(),
-            reason: reason.into(),
-        }
+        Self::Damaged { file: file.to_owned(), line: line.into(), reason: reason.into() }
     }
 
     /// What it means for a task, a look-up or a check. What is wrong with the folder meets every task alike, so it
@@ -69,14 +57,14 @@ impl Error {
                 }
                 _ => sdk::Error::unreachable(message),
             },
-            Self::Damaged { .. } | Self::Layout(_) => sdk::Error::internal(message)
-                .retry(Retry::Backoff)
-                .subject(Subject::Connection),
+            Self::Damaged { .. } | Self::Layout(_) => {
+                sdk::Error::internal(message).retry(Retry::Backoff).subject(Subject::Connection)
+            }
             Self::Changed { .. } | Self::Lost { .. } => sdk::Error::internal(message).retry(Retry::Backoff),
             Self::Locked { .. } => sdk::Error::timeout(message).effect(Effect::NotApplied),
-            Self::Unconfirmed { .. } => sdk::Error::internal(message)
-                .effect(Effect::Unknown)
-                .retry(Retry::Backoff),
+            Self::Unconfirmed { .. } => {
+                sdk::Error::internal(message).effect(Effect::Unknown).retry(Retry::Backoff)
+            }
         }
         .source(self)
     }
@@ -104,17 +92,11 @@ mod tests {
     fn a_refused_folder_is_a_matter_of_the_connection() {
         for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem] {
             let error = io(kind).for_task("hr");
-            assert_eq!(
-                (error.code(), error.about()),
-                (Code::PermissionDenied, Subject::Connection)
-            );
+            assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection));
             assert_eq!(error.retry_policy(), Retry::Backoff);
         }
         let error = io(io::ErrorKind::NotFound).for_task("hr");
-        assert_eq!(
-            (error.code(), error.about()),
-            (Code::Timeout, Subject::Connection)
-        );
+        assert_eq!((error.code(), error.about()), (Code::Timeout, Subject::Connection));
         assert_eq!(error.effect_on_target(), Effect::NotApplied);
     }
 
@@ -123,28 +105,16 @@ mod tests {
         let damaged = || Error::damaged("accounts.csv", 7, "a quote is never closed");
         assert_eq!(damaged().for_listing("hr").retry_policy(), Retry::Never);
         let error = damaged().for_task("hr");
-        assert_eq!(
-            (error.retry_policy(), error.about()),
-            (Retry::Backoff, Subject::Connection)
-        );
-        assert_eq!(
-            error.message(),
-            "hr: accounts.csv line 7: a quote is never closed"
-        );
+        assert_eq!((error.retry_policy(), error.about()), (Retry::Backoff, Subject::Connection));
+        assert_eq!(error.message(), "hr: accounts.csv line 7: a quote is never closed");
     }
 
     #[test]
     fn only_an_unconfirmed_write_has_an_unknown_effect() {
         let path = PathBuf::from("accounts.csv");
-        let unconfirmed = Error::Unconfirmed {
-            path: path.clone(),
-            source: io::ErrorKind::Other.into(),
-        };
+        let unconfirmed = Error::Unconfirmed { path: path.clone(), source: io::ErrorKind::Other.into() };
         assert_eq!(unconfirmed.for_task("hr").effect_on_target(), Effect::Unknown);
         let locked = Error::Locked { path }.for_task("hr");
-        assert_eq!(
-            (locked.effect_on_target(), locked.retry_policy()),
-            (Effect::NotApplied, Retry::Backoff)
-        );
+        assert_eq!((locked.effect_on_target(), locked.retry_policy()), (Effect::NotApplied, Retry::Backoff));
     }
 }

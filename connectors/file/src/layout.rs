@@ -50,9 +50,7 @@ impl Layout {
         let names = file_names(folder)?;
         let format = format_of(settings, &names)?;
         let file = |given: &Option<String>, stem: &str| {
-            given
-                .clone()
-                .unwrap_or_else(|| format!("{stem}.{}", format.extension()))
+            given.clone().unwrap_or_else(|| format!("{stem}.{}", format.extension()))
         };
         let accounts = TypeFile {
             resource_type: ResourceType::account(
@@ -86,9 +84,7 @@ impl Layout {
             let Some(stem) = stem(name, format).filter(|_| !taken(name, &others)) else {
                 continue;
             };
-            let license = LICENSE_PREFIXES
-                .iter()
-                .find_map(|prefix| stem.strip_prefix(prefix));
+            let license = LICENSE_PREFIXES.iter().find_map(|prefix| stem.strip_prefix(prefix));
             let (slug, kind, wanted) = match license {
                 Some(slug) => (slug, ResourceKind::License, settings.licenses.is_none()),
                 None => (stem, ResourceKind::Group, settings.groups.is_none()),
@@ -128,11 +124,7 @@ impl Layout {
 
     fn no_slug_twice(&self) -> Result<(), Error> {
         for (position, one) in self.types().enumerate() {
-            if let Some(other) = self
-                .types()
-                .skip(position + 1)
-                .find(|other| other.slug() == one.slug())
-            {
+            if let Some(other) = self.types().skip(position + 1).find(|other| other.slug() == one.slug()) {
                 return Err(Error::Layout(format!(
                     "{} and {} both stand for '{}'; rename one, or name the types in the settings",
                     one.file,
@@ -152,11 +144,7 @@ fn by_convention(file: &str, slug: &str, kind: ResourceKind) -> Result<TypeFile,
         )));
     }
     Ok(TypeFile {
-        resource_type: ResourceType {
-            slug: slug.into(),
-            name: name_of(slug),
-            kind,
-        },
+        resource_type: ResourceType { slug: slug.into(), name: name_of(slug), kind },
         file: file.to_owned(),
         seats: None,
     })
@@ -184,11 +172,8 @@ fn format_of(settings: &Settings, names: &[String]) -> Result<FileFormat, Error>
         return Ok(format);
     }
     if let Some(file) = &settings.accounts.file {
-        let unclear = || {
-            Error::Layout(format!(
-                "{file} ends neither with .csv nor with .jsonl; set `format`"
-            ))
-        };
+        let unclear =
+            || Error::Layout(format!("{file} ends neither with .csv nor with .jsonl; set `format`"));
         return FileFormat::of_name(file).ok_or_else(unclear);
     }
     let there = |format: FileFormat| names.iter().any(|name| stem(name, format) == Some("accounts"));
@@ -208,9 +193,7 @@ fn format_of(settings: &Settings, names: &[String]) -> Result<FileFormat, Error>
 fn name_of(slug: &str) -> String {
     let words = slug.replace(['-', '_'], " ");
     let mut characters = words.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(characters).collect()
-    })
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
 #[cfg(test)]
@@ -225,10 +208,7 @@ mod tests {
             fs::write(folder.path().join(file), "id,name\n").unwrap();
         }
         let mut target = json!({"path": "x"});
-        target
-            .as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
+        target.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let settings: Settings = serde_json::from_value(target).unwrap();
         settings.validate().unwrap();
         let layout = Layout::discover(&settings, folder.path()).map_err(|error| error.to_string())?;
@@ -239,10 +219,7 @@ mod tests {
     }
 
     fn as_texts(found: &[(String, String, String)]) -> Vec<(&str, &str, &str)> {
-        found
-            .iter()
-            .map(|(slug, kind, file)| (slug.as_str(), kind.as_str(), file.as_str()))
-            .collect()
+        found.iter().map(|(slug, kind, file)| (slug.as_str(), kind.as_str(), file.as_str())).collect()
     }
 
     #[test]

@@ -79,9 +79,7 @@ impl Listings {
         let mut table = listing.table_at(position);
         let before = table.bytes_read();
         let read = listing.read(&mut table);
-        listing
-            .bytes_read
-            .fetch_add(table.bytes_read() - before, Ordering::Relaxed);
+        listing.bytes_read.fetch_add(table.bytes_read() - before, Ordering::Relaxed);
         let mut page = read?;
         // In this order: what was read is known to be of one state only if the file has not changed since.
         listing.snapshot.verify()?;
@@ -122,10 +120,7 @@ impl Listings {
     }
 
     fn resume(&self, of: &TypeFile, cursor: &Cursor) -> Result<(Arc<Listing>, (u64, u64)), Error> {
-        let lost = |reason| Error::Lost {
-            file: of.file.clone(),
-            reason,
-        };
+        let lost = |reason| Error::Lost { file: of.file.clone(), reason };
         let mut parts = cursor.as_str().split('-');
         let nonce = parts.next().and_then(|part| u64::from_str_radix(part, 16).ok());
         let mut number = || parts.next().and_then(|part| part.parse::<u64>().ok());
@@ -137,9 +132,7 @@ impl Listings {
             return Err(lost("it was begun before the daemon was started"));
         }
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = held
-            .iter()
-            .find(|one| one.number == listing && one.of.slug() == of.slug());
+        let found = held.iter().find(|one| one.number == listing && one.of.slug() == of.slug());
         let listing = found.ok_or_else(|| lost("too many others were begun since"))?;
         Ok((listing.clone(), (position, line)))
     }
@@ -171,8 +164,7 @@ impl Listing {
                     Ok(record) => page.records.push(record),
                     Err(fault) => {
                         let id = schema.text(&cells, "id").ok().flatten();
-                        page.rejected
-                            .push(records::rejected(file, row.line, id.as_deref(), fault));
+                        page.rejected.push(records::rejected(file, row.line, id.as_deref(), fault));
                     }
                 },
             }
@@ -196,14 +188,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = std::fs::File::create(folder.path().join("accounts.csv")).unwrap();
         let mut file = std::io::BufWriter::new(file);
-        file.write_all(b"id,email,username,first_name,last_name,status,team\n")
-            .unwrap();
+        file.write_all(b"id,email,username,first_name,last_name,status,team\n").unwrap();
         for n in 0..rows {
-            writeln!(
-                file,
-                "u{n},person.{n}@example.org,person{n},First{n},\"Last, {n}\",active,t1;t2"
-            )
-            .unwrap();
+            writeln!(file, "u{n},person.{n}@example.org,person{n},First{n},\"Last, {n}\",active,t1;t2")
+                .unwrap();
         }
         file.into_inner().unwrap();
         std::fs::write(folder.path().join("team.csv"), "id,name\nt1,Red\nt2,Blue\n").unwrap();
@@ -230,9 +218,7 @@ mod tests {
 
     fn bytes_read(listings: &Listings) -> u64 {
         let held = listings.held.lock().unwrap();
-        held.iter()
-            .map(|listing| listing.bytes_read.load(Ordering::Relaxed))
-            .sum()
+        held.iter().map(|listing| listing.bytes_read.load(Ordering::Relaxed)).sum()
     }
 
     #[test]
@@ -243,9 +229,7 @@ mod tests {
             assert!(page.records.len() <= PAGE_ROWS);
         });
         assert_eq!((rows, pages), (200_000, 400));
-        let length = std::fs::metadata(folder.path().join("accounts.csv"))
-            .unwrap()
-            .len();
+        let length = std::fs::metadata(folder.path().join("accounts.csv")).unwrap().len();
         let body = length - "id,email,username,first_name,last_name,status,team\n".len() as u64;
         assert_eq!(bytes_read(&listings), body);
     }
@@ -286,9 +270,7 @@ mod tests {
             line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
         };
         let (folder, layout) = folder_of(1_000_000);
-        let length = std::fs::metadata(folder.path().join("accounts.csv"))
-            .unwrap()
-            .len();
+        let length = std::fs::metadata(folder.path().join("accounts.csv")).unwrap().len();
         let (before, started) = (peak(), tokio::time::Instant::now());
         let (rows, pages) = list(&Listings::new(), &layout, |_| {});
         let (after, took) = (peak(), started.elapsed());

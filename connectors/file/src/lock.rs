@@ -39,17 +39,10 @@ pub(crate) async fn acquire(folder: &Path) -> Result<File, Error> {
 async fn open(path: PathBuf) -> Result<File, Error> {
     let opened = tokio::task::spawn_blocking(move || {
         // To write, as some network file systems give an exclusive lock to writers only.
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path);
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         file.map_err(|error| Error::io("open", path, error))
     });
-    opened
-        .await
-        .unwrap_or_else(|error| Err(Error::io("open", LOCK_FILE, std::io::Error::other(error))))
+    opened.await.unwrap_or_else(|error| Err(Error::io("open", LOCK_FILE, std::io::Error::other(error))))
 }
 
 #[cfg(test)]

@@ -35,19 +35,12 @@ pub(crate) fn account(layout: &Layout, schema: &Schema, cells: &Cells) -> Result
     record.last_name = text("last_name")?;
     record.display_name = text("display_name")?;
     if let Some(status) = text("status")? {
-        record.status = AccountStatus::from_name(&status.to_lowercase()).ok_or_else(|| {
-            Fault::new(
-                "status",
-                "one of active, inactive, suspended, or blank for active",
-            )
-        })?;
+        record.status = AccountStatus::from_name(&status.to_lowercase())
+            .ok_or_else(|| Fault::new("status", "one of active, inactive, suspended, or blank for active"))?;
     }
     for reserved in ["memberships", "assignments"] {
         if schema.names().iter().any(|name| name == reserved) || schema.text(cells, reserved).is_err() {
-            return Err(Fault::new(
-                reserved,
-                "left out: each resource type has a column of its own",
-            ));
+            return Err(Fault::new(reserved, "left out: each resource type has a column of its own"));
         }
     }
     for other in layout.others.iter().filter(|other| schema.has(other.slug())) {
@@ -97,10 +90,6 @@ pub(crate) fn rejected(file: &str, line: u64, id: Option<&str>, fault: Fault) ->
             field: fault.field,
             rule: format!("{} ({place})", fault.rule),
         },
-        None => RejectedRecord {
-            id: Some(place),
-            field: fault.field,
-            rule: fault.rule,
-        },
+        None => RejectedRecord { id: Some(place), field: fault.field, rule: fault.rule },
     }
 }

@@ -40,9 +40,7 @@ pub(crate) fn replace(snapshot: &Snapshot, range: Range<u64>, replacement: &[u8]
     snapshot.verify()?;
     let now = fs::metadata(&target).map_err(|error| Error::io("open", &target, error))?;
     if Identity::of(&now) != snapshot.identity {
-        return Err(Error::Changed {
-            file: snapshot.name.to_string(),
-        });
+        return Err(Error::Changed { file: snapshot.name.to_string() });
     }
     temporary.persist(&target).map_err(|error| failed(error.error))?;
     let flushed = File::open(folder).and_then(|folder| folder.sync_all());
@@ -76,9 +74,7 @@ fn copy(snapshot: &Snapshot, range: Range<u64>, to: &mut NamedTempFile) -> Resul
         let chunk = buffer.get_mut(..wanted).unwrap_or_default();
         let read = match snapshot.file.read_at(chunk, position) {
             Ok(0) => {
-                return Err(Error::Changed {
-                    file: snapshot.name.to_string(),
-                });
+                return Err(Error::Changed { file: snapshot.name.to_string() });
             }
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

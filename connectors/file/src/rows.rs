@@ -155,8 +155,7 @@ impl Rows {
                     break;
                 }
             }
-            row.bytes
-                .extend_from_slice(chunk.get(..taken).unwrap_or_default());
+            row.bytes.extend_from_slice(chunk.get(..taken).unwrap_or_default());
             self.used += taken;
             if row.bytes.len() > LONGEST_ROW {
                 let reason = format!(
@@ -216,9 +215,7 @@ impl Rows {
             match self.file.read_at(rest, self.fetched + filled as u64) {
                 Ok(0) => {
                     self.buffer.clear();
-                    return Err(Error::Changed {
-                        file: self.name.to_string(),
-                    });
+                    return Err(Error::Changed { file: self.name.to_string() });
                 }
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -270,14 +267,7 @@ mod tests {
     fn rows_of(content: &[u8], syntax: Syntax) -> Result<Vec<Read>, Error> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content).unwrap();
-        let mut rows = Rows::new(
-            Arc::new(file),
-            "accounts.csv".into(),
-            syntax,
-            content.len() as u64,
-            0,
-            1,
-        );
+        let mut rows = Rows::new(Arc::new(file), "accounts.csv".into(), syntax, content.len() as u64, 0, 1);
         let mut row = Row::default();
         let mut read = Vec::new();
         while rows.next(&mut row)? {
@@ -311,17 +301,9 @@ mod tests {
 
     #[test]
     fn a_quote_that_is_never_closed_is_an_error_and_not_a_long_name() {
-        assert!(
-            csv("id,name\n1,\"Ann\n2,Bob\n")
-                .unwrap_err()
-                .contains("line 2: a quote is opened")
-        );
+        assert!(csv("id,name\n1,\"Ann\n2,Bob\n").unwrap_err().contains("line 2: a quote is opened"));
         // The quote of the next row would close it, and Bob would be part of Ann's name.
-        assert!(
-            csv("id,name\n1,\"Ann\n2,\"Bob\"\n")
-                .unwrap_err()
-                .contains("behind a closing quote")
-        );
+        assert!(csv("id,name\n1,\"Ann\n2,\"Bob\"\n").unwrap_err().contains("behind a closing quote"));
     }
 
     #[test]

@@ -46,10 +46,7 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn new(field: impl Into<String>, rule: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            rule: rule.into(),
-        }
+        Self { field: field.into(), rule: rule.into() }
     }
 }
 
@@ -68,12 +65,7 @@ impl Splitter {
         // It drops a byte order mark from the first bytes it ever sees. Those of the file are gone already; an
         // identifier that starts with one keeps it.
         let _ = reader.read_record(b"x\n", &mut [0; 8], &mut [0; 8]);
-        Self {
-            reader,
-            input: Vec::new(),
-            output: Vec::new(),
-            ends: Vec::new(),
-        }
+        Self { reader, input: Vec::new(), output: Vec::new(), ends: Vec::new() }
     }
 
     /// The fields of a row that is not blank.
@@ -83,25 +75,17 @@ impl Splitter {
         self.input.push(b'\n');
         self.output.resize(self.input.len(), 0);
         self.ends.resize(self.input.len() + 1, 0);
-        let (_, _, _, fields) = self
-            .reader
-            .read_record(&self.input, &mut self.output, &mut self.ends);
+        let (_, _, _, fields) = self.reader.read_record(&self.input, &mut self.output, &mut self.ends);
         let (output, ends) = (&self.output, &self.ends);
         (0..fields).map(move |field| {
-            let start = field
-                .checked_sub(1)
-                .and_then(|before| ends.get(before))
-                .copied()
-                .unwrap_or(0);
+            let start = field.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
             let end = ends.get(field).copied().unwrap_or(start);
             output.get(start..end).unwrap_or_default()
         })
     }
 
     fn split_text(&mut self, row: &str) -> Vec<String> {
-        self.split(row.as_bytes())
-            .map(|field| String::from_utf8_lossy(field).into_owned())
-            .collect()
+        self.split(row.as_bytes()).map(|field| String::from_utf8_lossy(field).into_owned()).collect()
     }
 }
 
@@ -116,25 +100,16 @@ impl Header {
         let wrong = |reason: String| Error::damaged(file, row.line, reason);
         let text = std::str::from_utf8(&row.bytes)
             .map_err(|_| wrong("the header is not in UTF-8; save the file as UTF-8".into()))?;
-        let names: Vec<String> = splitter
-            .split_text(text)
-            .iter()
-            .map(|name| name.trim().to_owned())
-            .collect();
+        let names: Vec<String> =
+            splitter.split_text(text).iter().map(|name| name.trim().to_owned()).collect();
         let mut index = HashMap::new();
         for (position, name) in names.iter().enumerate() {
             // Spreadsheets leave columns without a name behind; they are kept and mean nothing.
             if !name.is_empty() && index.insert(name.clone(), position).is_some() {
-                return Err(wrong(format!(
-                    "the header has two columns named '{name}'; rename one"
-                )));
+                return Err(wrong(format!("the header has two columns named '{name}'; rename one")));
             }
         }
-        Ok(Self {
-            names,
-            index,
-            delimiter,
-        })
+        Ok(Self { names, index, delimiter })
     }
 }
 
@@ -153,19 +128,12 @@ impl Schema {
         if header.index.contains_key(name) {
             return Ok(());
         }
-        let hint = match (
-            header.names.as_slice(),
-            nearest(name, header.names.iter().map(String::as_str)),
-        ) {
+        let hint = match (header.names.as_slice(), nearest(name, header.names.iter().map(String::as_str))) {
             ([one], _) if one.contains([',', ';', '\t', '|']) => "; is `delimiter` right?".to_owned(),
             (_, Some(near)) => format!("; is '{near}' meant?"),
             _ => "; the first line must name the columns".to_owned(),
         };
-        Err(Error::damaged(
-            file,
-            1,
-            format!("the header has no column '{name}'{hint}"),
-        ))
+        Err(Error::damaged(file, 1, format!("the header has no column '{name}'{hint}")))
     }
 
     /// The names of the columns; none for JSON lines, where every row has its own.
@@ -191,18 +159,15 @@ impl Schema {
             Self::Csv(header) => {
                 let fields = splitter.split_text(text);
                 if fields.len() != header.names.len() {
-                    let rule = format!(
-                        "{} fields, as the header has, not {}",
-                        header.names.len(),
-                        fields.len()
-                    );
+                    let rule =
+                        format!("{} fields, as the header has, not {}", header.names.len(), fields.len());
                     return Err(Fault::new("row", rule));
                 }
                 Ok(Cells::Csv(fields))
             }
-            Self::Jsonl => serde_json::from_str(text)
-                .map(Cells::Jsonl)
-                .map_err(|_| Fault::new("row", "one JSON object")),
+            Self::Jsonl => {
+                serde_json::from_str(text).map(Cells::Jsonl).map_err(|_| Fault::new("row", "one JSON object"))
+            }
         }
     }
 
@@ -210,10 +175,7 @@ impl Schema {
     pub(crate) fn mentions(&self, row: &[u8], texts: &[String], splitter: &mut Splitter) -> bool {
         let text = String::from_utf8_lossy(row).to_lowercase();
         match self {
-            Self::Csv(_) => splitter
-                .split_text(&text)
-                .iter()
-                .any(|field| texts.contains(field)),
+            Self::Csv(_) => splitter.split_text(&text).iter().any(|field| texts.contains(field)),
             Self::Jsonl => texts.iter().any(|wanted| {
                 // In quotes, or a short identifier would be found everywhere; a number has none.
                 let number = wanted.bytes().all(|byte| byte.is_ascii_digit());
@@ -233,9 +195,8 @@ impl Schema {
                     .has_headers(false)
                     .from_writer(Vec::new());
                 writer.write_record(fields).map_err(failed)?;
-                let mut row = writer
-                    .into_inner()
-                    .map_err(|_| Fault::new("row", "something that can be written"))?;
+                let mut row =
+                    writer.into_inner().map_err(|_| Fault::new("row", "something that can be written"))?;
                 row.pop();
                 Ok(row)
             }
@@ -270,9 +231,7 @@ impl Schema {
     /// A field as references to groups or licences.
     pub(crate) fn refs(&self, cells: &Cells, name: &str) -> Result<Vec<Ref>, Fault> {
         let Cells::Jsonl(fields) = cells else {
-            return Ok(self
-                .text(cells, name)?
-                .map_or_else(Vec::new, |field| refs::split(&field)));
+            return Ok(self.text(cells, name)?.map_or_else(Vec::new, |field| refs::split(&field)));
         };
         let Some(value) = fields.get(name) else {
             return Ok(Vec::new());
@@ -317,10 +276,7 @@ impl Schema {
                 if text.contains('\0') {
                     return Err(Fault::new(name, "text without a NUL character"));
                 }
-                let field = header
-                    .index
-                    .get(name)
-                    .and_then(|position| fields.get_mut(*position));
+                let field = header.index.get(name).and_then(|position| fields.get_mut(*position));
                 let missing = || Fault::new(name, "a column of the file; add it to the header");
                 *field.ok_or_else(missing)? = text;
             }
@@ -384,30 +340,15 @@ mod tests {
     #[test]
     fn a_header_that_misses_a_column_says_what_may_be_meant() {
         let (schema, _) = header(b',', &["ID", "name"]);
-        assert!(
-            schema
-                .require("a.csv", "id")
-                .unwrap_err()
-                .to_string()
-                .contains("is 'ID' meant?")
-        );
+        assert!(schema.require("a.csv", "id").unwrap_err().to_string().contains("is 'ID' meant?"));
         let (schema, _) = header(b',', &["id;name"]);
-        assert!(
-            schema
-                .require("a.csv", "id")
-                .unwrap_err()
-                .to_string()
-                .contains("`delimiter`")
-        );
+        assert!(schema.require("a.csv", "id").unwrap_err().to_string().contains("`delimiter`"));
     }
 
     #[test]
     fn a_column_named_twice_is_an_error() {
         let mut splitter = Splitter::new(b',');
-        let row = Row {
-            bytes: b"id,team,team,,".to_vec(),
-            ..Row::default()
-        };
+        let row = Row { bytes: b"id,team,team,,".to_vec(), ..Row::default() };
         let error = Header::parse("accounts.csv", &row, b',', &mut splitter).unwrap_err();
         assert!(error.to_string().contains("two columns named 'team'"), "{error}");
     }
@@ -419,10 +360,7 @@ mod tests {
         let mut cells = Schema::Jsonl.decode(text.as_bytes(), &mut splitter).unwrap();
         assert_eq!(Schema::Jsonl.text(&cells, "id").unwrap().unwrap(), "7");
         assert_eq!(Schema::Jsonl.text(&cells, "email").unwrap(), None);
-        assert_eq!(
-            Schema::Jsonl.refs(&cells, "team").unwrap(),
-            [Ref::new("t1"), Ref::new("2")]
-        );
+        assert_eq!(Schema::Jsonl.refs(&cells, "team").unwrap(), [Ref::new("t1"), Ref::new("2")]);
         Schema::Jsonl.set(&mut cells, "email", json!("a@b.c")).unwrap();
         let written = String::from_utf8(Schema::Jsonl.encode(&cells).unwrap()).unwrap();
         assert_eq!(written, text.replace("\"email\":null", "\"email\":\"a@b.c\""));

@@ -99,11 +99,7 @@ pub struct LicenseFile {
 
 impl Default for AccountsFile {
     fn default() -> Self {
-        Self {
-            slug: account(),
-            name: account_name(),
-            file: None,
-        }
+        Self { slug: account(), name: account_name(), file: None }
     }
 }
 
@@ -118,9 +114,7 @@ impl FileFormat {
 
     /// The format that a file's name speaks of.
     pub(crate) fn of_name(name: &str) -> Option<Self> {
-        [Self::Csv, Self::Jsonl]
-            .into_iter()
-            .find(|format| stem(name, *format).is_some())
+        [Self::Csv, Self::Jsonl].into_iter().find(|format| stem(name, *format).is_some())
     }
 }
 
@@ -152,9 +146,7 @@ pub(crate) fn fault_of_slug(slug: &str) -> Option<String> {
     if slug.is_empty() || !slug.chars().all(fits) {
         return Some("must be letters, digits, '-' and '_'".into());
     }
-    OWN_FIELDS
-        .contains(&slug)
-        .then(|| format!("'{slug}' is a field of accounts; choose another name"))
+    OWN_FIELDS.contains(&slug).then(|| format!("'{slug}' is a field of accounts; choose another name"))
 }
 
 impl Settings {
@@ -178,16 +170,8 @@ impl Settings {
         let groups = self.groups.iter().flatten();
         let licenses = self.licenses.iter().flatten();
         let types = std::iter::once(("accounts".to_owned(), &self.accounts.slug, &self.accounts.file))
-            .chain(
-                groups
-                    .enumerate()
-                    .map(|(n, t)| (format!("groups.{n}"), &t.slug, &t.file)),
-            )
-            .chain(
-                licenses
-                    .enumerate()
-                    .map(|(n, t)| (format!("licenses.{n}"), &t.slug, &t.file)),
-            );
+            .chain(groups.enumerate().map(|(n, t)| (format!("groups.{n}"), &t.slug, &t.file)))
+            .chain(licenses.enumerate().map(|(n, t)| (format!("licenses.{n}"), &t.slug, &t.file)));
         for (key, slug, file) in types {
             if let Some(fault) = fault_of_slug(slug) {
                 return Err(SettingsError::new(format!("{key}.slug"), fault));
@@ -239,10 +223,7 @@ mod tests {
     fn a_path_alone_is_enough() {
         let settings: Settings = serde_json::from_value(json!({"path": "people"})).unwrap();
         settings.validate().unwrap();
-        assert_eq!(
-            (settings.accounts.slug.as_str(), settings.delimiter),
-            ("account", ',')
-        );
+        assert_eq!((settings.accounts.slug.as_str(), settings.delimiter), ("account", ','));
         assert!(settings.require_final_newline && !settings.read_only);
     }
 
@@ -253,10 +234,7 @@ mod tests {
             assert!(fault(json!({"path": "p", "delimiter": delimiter})).starts_with("delimiter: "));
         }
         let fault_of = |types: Value| fault(json!({"path": "p", "groups": types}));
-        assert_eq!(
-            fault_of(json!([{"slug": "team"}, {"slug": "team"}])),
-            "groups.1.slug: is used twice"
-        );
+        assert_eq!(fault_of(json!([{"slug": "team"}, {"slug": "team"}])), "groups.1.slug: is used twice");
         assert!(fault_of(json!([{"slug": "status"}])).contains("a field of accounts"));
         assert!(fault_of(json!([{"slug": "my team"}])).starts_with("groups.0.slug: must be letters"));
         assert!(fault_of(json!([{"slug": "t", "file": "../t.csv"}])).starts_with("groups.0.file: "));

@@ -75,11 +75,7 @@ impl Snapshot {
             path,
             schema,
             body,
-            line_break: if row.line_break.is_empty() {
-                "\n"
-            } else {
-                row.line_break
-            },
+            line_break: if row.line_break.is_empty() { "\n" } else { row.line_break },
             syntax: layout.syntax,
             body_line,
             require_final_newline: layout.require_final_newline,
@@ -90,16 +86,11 @@ impl Snapshot {
 
     /// That nobody has written to the open file since it was opened.
     pub(crate) fn verify(&self) -> Result<(), Error> {
-        let now = self
-            .file
-            .metadata()
-            .map_err(|error| Error::io("read", &self.path, error))?;
+        let now = self.file.metadata().map_err(|error| Error::io("read", &self.path, error))?;
         if Identity::of(&now) == self.identity {
             Ok(())
         } else {
-            Err(Error::Changed {
-                file: self.name.to_string(),
-            })
+            Err(Error::Changed { file: self.name.to_string() })
         }
     }
 

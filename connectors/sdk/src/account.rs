@@ -30,9 +30,7 @@ impl AccountStatus {
 
     /// Reads the name on the wire.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Active, Self::Inactive, Self::Suspended]
-            .into_iter()
-            .find(|status| status.as_str() == name)
+        [Self::Active, Self::Inactive, Self::Suspended].into_iter().find(|status| status.as_str() == name)
     }
 }
 
@@ -76,10 +74,7 @@ pub struct Account {
 impl Account {
     /// An account known by its identifier alone.
     pub fn by_id(id: impl Into<AccountId>) -> Self {
-        Self {
-            id: Some(id.into()),
-            ..Self::default()
-        }
+        Self { id: Some(id.into()), ..Self::default() }
     }
 
     /// Reads an account out of a JSON object, tolerantly: numbers are taken for identifiers, `account_id` for
@@ -89,10 +84,7 @@ impl Account {
             Some(id) => Some(id),
             None => payload::take_identifier(&mut fields, "account_id")?,
         };
-        let status = fields
-            .get("status")
-            .and_then(Value::as_str)
-            .and_then(AccountStatus::from_name);
+        let status = fields.get("status").and_then(Value::as_str).and_then(AccountStatus::from_name);
         if status.is_some() || fields.get("status").is_some_and(Value::is_null) {
             fields.shift_remove("status");
         }
@@ -133,9 +125,7 @@ impl Account {
         if let Some(id) = &self.id {
             return *id == record.id;
         }
-        same(&self.username, &record.username)
-            .or_else(|| same(&self.email, &record.email))
-            .unwrap_or(false)
+        same(&self.username, &record.username).or_else(|| same(&self.email, &record.email)).unwrap_or(false)
     }
 }
 
@@ -250,9 +240,7 @@ mod tests {
     use super::*;
 
     fn account(value: Value) -> Result<Account, PayloadError> {
-        let Value::Object(fields) = value else {
-            panic!("not an object")
-        };
+        let Value::Object(fields) = value else { panic!("not an object") };
         Account::from_fields(fields)
     }
 
@@ -269,10 +257,7 @@ mod tests {
     #[test]
     fn unknown_fields_and_states_of_a_task_survive_a_round_trip() {
         let value = json!({"id": "u1", "username": "ann", "status": "on_leave", "shoe_size": 38});
-        assert_eq!(
-            serde_json::to_value(account(value.clone()).unwrap()).unwrap(),
-            value
-        );
+        assert_eq!(serde_json::to_value(account(value.clone()).unwrap()).unwrap(), value);
     }
 
     #[test]
@@ -285,20 +270,14 @@ mod tests {
     fn debug_shows_no_value_of_an_unknown_field() {
         let read = account(json!({"id": "u1", "password": "hunter2"})).unwrap();
         let shown = format!("{read:?}");
-        assert!(
-            shown.contains("password") && !shown.contains("hunter2"),
-            "{shown}"
-        );
+        assert!(shown.contains("password") && !shown.contains("hunter2"), "{shown}");
     }
 
     #[test]
     fn an_email_in_another_case_is_the_same_account() {
         let mut record = AccountRecord::new("u1");
         record.email = Some("Ann@Example.org".into());
-        let by_email = Account {
-            email: Some("ann@example.ORG".into()),
-            ..Account::default()
-        };
+        let by_email = Account { email: Some("ann@example.ORG".into()), ..Account::default() };
         assert!(by_email.is_same_as(&record));
         assert!(!Account::by_id("u2").is_same_as(&record));
     }

@@ -142,14 +142,7 @@ impl Error {
             Code::Timeout => (Effect::Unknown, Retry::Backoff, Subject::Account),
             Code::InternalError => (Effect::Unknown, Retry::Never, Subject::Account),
         };
-        Self {
-            code,
-            effect,
-            retry,
-            subject,
-            message: message.into(),
-            source: None,
-        }
+        Self { code, effect, retry, subject, message: message.into(), source: None }
     }
 
     /// The account is not in the target system.
@@ -194,16 +187,12 @@ impl Error {
 
     /// The target could not be reached; nothing was sent.
     pub fn unreachable(message: impl Into<String>) -> Self {
-        Self::new(Code::Timeout, message)
-            .effect(Effect::NotApplied)
-            .subject(Subject::Connection)
+        Self::new(Code::Timeout, message).effect(Effect::NotApplied).subject(Subject::Connection)
     }
 
     /// The target refuses the connector's own credential.
     pub fn credential_refused(message: impl Into<String>) -> Self {
-        Self::new(Code::PermissionDenied, message)
-            .retry(Retry::Backoff)
-            .subject(Subject::Connection)
+        Self::new(Code::PermissionDenied, message).retry(Retry::Backoff).subject(Subject::Connection)
     }
 
     /// A listing cannot be read to its end, and asking again would not help. The sync is abandoned, and nobody
@@ -283,10 +272,7 @@ mod tests {
     #[test]
     fn a_missing_group_is_not_a_missing_account() {
         let error = Error::group_not_found("Team t9 not found in HR");
-        assert_eq!(
-            (error.code(), error.about()),
-            (Code::InternalError, Subject::Group)
-        );
+        assert_eq!((error.code(), error.about()), (Code::InternalError, Subject::Group));
     }
 
     #[test]

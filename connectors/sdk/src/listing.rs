@@ -41,19 +41,11 @@ pub struct Page {
 impl Page {
     /// The last page of a listing.
     pub fn last(records: Vec<Record>) -> Self {
-        Self {
-            records,
-            rejected: Vec::new(),
-            next: None,
-        }
+        Self { records, rejected: Vec::new(), next: None }
     }
 
     /// A page with another behind it.
     pub fn with_next(records: Vec<Record>, next: Cursor) -> Self {
-        Self {
-            records,
-            rejected: Vec::new(),
-            next: Some(next),
-        }
+        Self { records, rejected: Vec::new(), next: Some(next) }
     }
 }

@@ -212,20 +212,14 @@ fn parse_memberships(payload: &Payload) -> Result<Option<Memberships>, PayloadEr
     let mut wanted: Option<Memberships> = None;
     for (field, value) in places {
         if let Some(value) = value.filter(|value| !value.is_null()) {
-            wanted
-                .get_or_insert_default()
-                .merge(Memberships::from_json(field, value.clone())?);
+            wanted.get_or_insert_default().merge(Memberships::from_json(field, value.clone())?);
         }
     }
     Ok(wanted)
 }
 
 fn password(payload: &Payload, account: &Account) -> Option<SecretString> {
-    let places = [
-        Some(&account.extra),
-        payload.changes.as_object(),
-        Some(&payload.extra),
-    ];
+    let places = [Some(&account.extra), payload.changes.as_object(), Some(&payload.extra)];
     places.into_iter().flatten().find_map(|fields| {
         ["password", "new_password"]
             .into_iter()
@@ -261,11 +255,7 @@ mod tests {
 
     #[test]
     fn a_payload_that_names_no_account_is_refused() {
-        for payload in [
-            json!({}),
-            json!({"account": null}),
-            json!({"account": {"first_name": "Ann"}}),
-        ] {
+        for payload in [json!({}), json!({"account": null}), json!({"account": {"first_name": "Ann"}})] {
             let error = parse(Action::SuspendAccount, payload).unwrap_err();
             assert_eq!(error.field, "account");
         }
@@ -273,11 +263,7 @@ mod tests {
 
     #[test]
     fn a_field_of_the_wrong_type_is_named_without_its_value() {
-        let error = parse(
-            Action::CreateAccount,
-            json!({"account": {"email": ["s3cret@b.c"]}}),
-        )
-        .unwrap_err();
+        let error = parse(Action::CreateAccount, json!({"account": {"email": ["s3cret@b.c"]}})).unwrap_err();
         assert_eq!(error.to_string(), "account.email must be text, not a list");
     }
 
@@ -288,13 +274,8 @@ mod tests {
             json!({"account": {"username": "ann", "assignments": {"seat": ["s1"]}}, "memberships": {"team": ["t1"], "seat": ["s1"]}}),
         )
         .unwrap();
-        let Operation::CreateAccount(create) = operation else {
-            panic!("not a create")
-        };
-        assert_eq!(
-            create.memberships.unwrap().to_json(false),
-            json!({"seat": ["s1"], "team": ["t1"]})
-        );
+        let Operation::CreateAccount(create) = operation else { panic!("not a create") };
+        assert_eq!(create.memberships.unwrap().to_json(false), json!({"seat": ["s1"], "team": ["t1"]}));
     }
 
     #[test]
@@ -305,9 +286,7 @@ mod tests {
         )
         .unwrap();
         assert!(!format!("{operation:?}").contains("hunter2"));
-        let Operation::ResetPassword(reset) = operation else {
-            panic!("not a reset")
-        };
+        let Operation::ResetPassword(reset) = operation else { panic!("not a reset") };
         assert_eq!(reset.password.unwrap().expose_secret(), "hunter2");
     }
 }

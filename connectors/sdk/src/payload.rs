@@ -55,10 +55,7 @@ fn collect_secrets(value: &Value, secret: bool, found: &mut Vec<String>) {
 impl std::fmt::Debug for Payload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names = |value: &Value| -> Vec<String> {
-            value
-                .as_object()
-                .map(|fields| fields.keys().cloned().collect())
-                .unwrap_or_default()
+            value.as_object().map(|fields| fields.keys().cloned().collect()).unwrap_or_default()
         };
         f.debug_struct("Payload")
             .field("account", &names(&self.account))
@@ -91,19 +88,11 @@ impl PayloadError {
             Value::Array(_) => "a list",
             Value::Object(_) => "an object",
         };
-        Self {
-            field: field.into(),
-            expected: expected.into(),
-            found: Some(found),
-        }
+        Self { field: field.into(), expected: expected.into(), found: Some(found) }
     }
 
     pub(crate) fn missing(field: impl Into<String>, expected: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            expected: expected.into(),
-            found: None,
-        }
+        Self { field: field.into(), expected: expected.into(), found: None }
     }
 
     pub(crate) fn within(mut self, parent: &str) -> Self {

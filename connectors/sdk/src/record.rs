@@ -28,11 +28,7 @@ impl Record {
             (_, Value::Object(fields)) => EntityRecord::from_fields(fields).map(Self::Entity),
             (_, other) => Err(PayloadError::new("record", "an object", &other)),
         };
-        read.map_err(|error| RejectedRecord {
-            id,
-            field: error.field,
-            rule: error.expected,
-        })
+        read.map_err(|error| RejectedRecord { id, field: error.field, rule: error.expected })
     }
 
     /// The identifier in the target system.
@@ -71,22 +67,14 @@ pub struct EntityRecord {
 impl EntityRecord {
     /// A group or a licence with nothing but its identifier and name.
     pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
-        Self {
-            id: id.into(),
-            name: name.into(),
-            extra: Map::new(),
-        }
+        Self { id: id.into(), name: name.into(), extra: Map::new() }
     }
 
     fn from_fields(mut fields: Map<String, Value>) -> Result<Self, PayloadError> {
         let id = payload::take_required_identifier(&mut fields, "id")?;
         let name = payload::take_text(&mut fields, "name")?
             .ok_or_else(|| PayloadError::missing("name", "text: every group and licence has a name"))?;
-        Ok(Self {
-            id,
-            name,
-            extra: fields,
-        })
+        Ok(Self { id, name, extra: fields })
     }
 }
 
@@ -121,10 +109,7 @@ pub struct Ref {
 impl Ref {
     /// A reference by identifier.
     pub fn new(id: impl Into<String>) -> Self {
-        Self {
-            id: id.into(),
-            name: None,
-        }
+        Self { id: id.into(), name: None }
     }
 
     fn from_json(slug: &str, value: Value) -> Result<Self, PayloadError> {
@@ -168,11 +153,7 @@ impl Memberships {
             Value::Null => return Ok(Self::default()),
             Value::Object(map) => map,
             other => {
-                return Err(PayloadError::new(
-                    field,
-                    "a map of resource type to identifiers",
-                    &other,
-                ));
+                return Err(PayloadError::new(field, "a map of resource type to identifiers", &other));
             }
         };
         let mut memberships = BTreeMap::new();
@@ -180,10 +161,9 @@ impl Memberships {
             let path = format!("{field}.{slug}");
             let refs = match refs {
                 Value::Null => Vec::new(),
-                Value::Array(refs) => refs
-                    .into_iter()
-                    .map(|r| Ref::from_json(&path, r))
-                    .collect::<Result<_, _>>()?,
+                Value::Array(refs) => {
+                    refs.into_iter().map(|r| Ref::from_json(&path, r)).collect::<Result<_, _>>()?
+                }
                 lone => vec![Ref::from_json(&path, lone)?],
             };
             memberships.insert(Slug::from(slug), refs);
@@ -251,10 +231,7 @@ mod tests {
         assert_eq!(ids, ["a", "b", "7"]);
         assert_eq!(read.of("plan"), [Ref::new("p")]);
         assert_eq!(read.of("x"), []);
-        assert_eq!(
-            read.to_json(false),
-            json!({"plan": ["p"], "team": ["a", "b", "7"], "x": []})
-        );
+        assert_eq!(read.to_json(false), json!({"plan": ["p"], "team": ["a", "b", "7"], "x": []}));
         assert_eq!(
             read.to_json(true),
             json!({"plan": [{"id": "p"}], "team": [{"id": "a"}, {"id": "b", "name": "B"}, {"id": "7"}], "x": []})

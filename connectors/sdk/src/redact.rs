@@ -52,10 +52,7 @@ impl Redactor {
                 *known.texts.entry(text.clone()).or_default() += 1;
             }
         }
-        Protection {
-            redactor: self.clone(),
-            texts,
-        }
+        Protection { redactor: self.clone(), texts }
     }
 
     /// Looks for these secrets for as long as the daemon runs.
@@ -66,11 +63,8 @@ impl Redactor {
     /// The text with every known secret replaced by [`REDACTED`].
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let mut found: Vec<&String> = known
-            .texts
-            .keys()
-            .filter(|secret| text.contains(secret.as_str()))
-            .collect();
+        let mut found: Vec<&String> =
+            known.texts.keys().filter(|secret| text.contains(secret.as_str())).collect();
         if found.is_empty() {
             return Cow::Borrowed(text);
         }
@@ -135,11 +129,7 @@ impl Redactor {
 fn forms(secret: &str) -> Vec<String> {
     let quoted = serde_json::Value::from(secret).to_string();
     let escaped = quoted.trim_matches('"').to_owned();
-    if escaped == secret {
-        vec![escaped]
-    } else {
-        vec![secret.to_owned(), escaped]
-    }
+    if escaped == secret { vec![escaped] } else { vec![secret.to_owned(), escaped] }
 }
 
 impl std::fmt::Debug for Redactor {
@@ -163,9 +153,7 @@ impl Drop for Protection {
 
 impl std::fmt::Debug for Protection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Protection")
-            .field("texts", &self.texts.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Protection").field("texts", &self.texts.len()).finish_non_exhaustive()
     }
 }
 
@@ -182,8 +170,12 @@ pub fn is_secret_name(name: &str) -> bool {
         "apikey",
         "private_key",
     ];
+    const WHOLE: [&str; 4] = ["pin", "pwd", "authorization", "cookie"];
+    /// `token_url` says where, `password_column` what it is called: neither is the secret itself.
+    const ABOUT: [&str; 7] = ["_url", "_uri", "_endpoint", "_file", "_path", "_column", "_field"];
     let name = name.to_lowercase().replace('-', "_");
-    WORDS.iter().any(|word| name.contains(word)) || name == "pin" || name == "pwd"
+    let speaks = WORDS.iter().any(|word| name.contains(word)) || WHOLE.contains(&name.as_str());
+    speaks && !ABOUT.iter().any(|about| name.ends_with(about))
 }
 
 #[cfg(test)]
@@ -196,10 +188,7 @@ mod tests {
     fn a_protected_secret_never_passes() {
         let redactor = Redactor::new();
         let _protection = redactor.protect(["hunter2", "hunter2-longer", "quo\"te\\d"]);
-        assert_eq!(
-            redactor.redact("with hunter2-longer and hunter2"),
-            "with [redacted] and [redacted]"
-        );
+        assert_eq!(redactor.redact("with hunter2-longer and hunter2"), "with [redacted] and [redacted]");
         assert_eq!(redactor.redact(r#"{"p":"quo\"te\\d"}"#), r#"{"p":"[redacted]"}"#);
         assert_eq!(redactor.redact("nothing here"), "nothing here");
     }
@@ -245,10 +234,12 @@ mod tests {
     #[test]
     fn names_of_secrets_are_recognised() {
         assert!(
-            ["password", "newPassword", "client-secret", "API_KEY", "pin"]
+            ["password", "newPassword", "client-secret", "API_KEY", "pin", "Authorization"]
                 .into_iter()
                 .all(is_secret_name)
         );
-        assert!(!["email", "pinned", "username"].into_iter().any(is_secret_name));
+        assert!(
+            !["email", "pinned", "username", "token_url", "password-column"].into_iter().any(is_secret_name)
+        );
     }
 }

@@ -50,28 +50,16 @@ pub struct ResourceType {
 impl ResourceType {
     /// A type whose records are accounts.
     pub fn account(slug: impl Into<Slug>, name: impl Into<String>) -> Self {
-        Self {
-            slug: slug.into(),
-            name: name.into(),
-            kind: ResourceKind::Account,
-        }
+        Self { slug: slug.into(), name: name.into(), kind: ResourceKind::Account }
     }
 
     /// A type whose records are groups.
     pub fn group(slug: impl Into<Slug>, name: impl Into<String>) -> Self {
-        Self {
-            slug: slug.into(),
-            name: name.into(),
-            kind: ResourceKind::Group,
-        }
+        Self { slug: slug.into(), name: name.into(), kind: ResourceKind::Group }
     }
 
     /// A type whose records are licences.
     pub fn license(slug: impl Into<Slug>, name: impl Into<String>) -> Self {
-        Self {
-            slug: slug.into(),
-            name: name.into(),
-            kind: ResourceKind::License,
-        }
+        Self { slug: slug.into(), name: name.into(), kind: ResourceKind::License }
     }
 }

@@ -16,10 +16,7 @@ pub struct SettingsError {
 impl SettingsError {
     /// An error about one key.
     pub fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            key: key.into(),
-            message: message.into(),
-        }
+        Self { key: key.into(), message: message.into() }
     }
 }
 
@@ -36,9 +33,8 @@ pub(crate) fn parse<T: DeserializeOwned + schemars::JsonSchema>(target: Value) -
 
 /// serde's messages quote the value they stumbled over; a target's value may be a secret.
 fn without_values(message: &str) -> String {
-    let Some(rest) = message
-        .strip_prefix("invalid type: ")
-        .or_else(|| message.strip_prefix("invalid value: "))
+    let Some(rest) =
+        message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "))
     else {
         return message.to_owned();
     };
@@ -60,9 +56,7 @@ fn check_keys(
             let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
                 return Ok(());
             };
-            let open = schema
-                .get("additionalProperties")
-                .is_some_and(|more| *more != Value::Bool(false));
+            let open = schema.get("additionalProperties").is_some_and(|more| *more != Value::Bool(false));
             for (name, item) in fields {
                 path.push(name.clone());
                 match properties.get(name) {
@@ -95,14 +89,10 @@ fn check_keys(
 /// Follows `$ref`, and the one alternative of an optional value that is not `null`.
 fn resolve<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
     if let Some(pointer) = schema.get("$ref").and_then(Value::as_str) {
-        return root
-            .pointer(pointer.trim_start_matches('#'))
-            .map_or(schema, |found| resolve(found, root));
+        return root.pointer(pointer.trim_start_matches('#')).map_or(schema, |found| resolve(found, root));
     }
     if let Some(Value::Array(alternatives)) = schema.get("anyOf") {
-        let mut real = alternatives
-            .iter()
-            .filter(|one| one.get("type") != Some(&Value::from("null")));
+        let mut real = alternatives.iter().filter(|one| one.get("type") != Some(&Value::from("null")));
         if let (Some(only), None) = (real.next(), real.next()) {
             return resolve(only, root);
         }
@@ -155,10 +145,7 @@ mod tests {
     #[test]
     fn settings_that_fit_are_read() {
         let settings: Settings = parse(json!({"path": "people", "pool": {"size": 4}})).unwrap();
-        assert_eq!(
-            (settings.path.as_str(), settings.pool.unwrap().size),
-            ("people", 4)
-        );
+        assert_eq!((settings.path.as_str(), settings.pool.unwrap().size), ("people", 4));
     }
 
     #[test]

@@ -31,26 +31,14 @@ fn key() -> Arc<dyn KeySource> {
 /// Settings that wait for moments where the defaults wait for seconds.
 fn settings(base_url: &str) -> Settings {
     let mut settings = Settings::new(base_url.parse().unwrap());
-    settings.retry = Retry {
-        tries: 4,
-        base: MOMENT,
-        cap: MOMENT,
-    };
+    settings.retry = Retry { tries: 4, base: MOMENT, cap: MOMENT };
     settings
 }
 
 /// A gate that closes as usual, and lets through every moment.
 fn pace() -> Pace {
-    let backoff = Backoff {
-        base: MOMENT,
-        cap: MOMENT,
-    };
-    Pace {
-        failures: 3,
-        shortest: MOMENT,
-        outage: backoff,
-        pause: backoff,
-    }
+    let backoff = Backoff { base: MOMENT, cap: MOMENT };
+    Pace { failures: 3, shortest: MOMENT, outage: backoff, pause: backoff }
 }
 
 fn client(base_url: &str) -> Client {

@@ -15,29 +15,18 @@ fn path() -> PathBuf {
 
 #[test]
 fn the_example_loads() {
-    let sources = Sources {
-        paths: vec![path()],
-        ..Sources::default()
-    };
+    let sources = Sources { paths: vec![path()], ..Sources::default() };
     let config = load(&sources, &connectors()).unwrap_or_else(|errors| panic!("{errors}"));
     config.require_apps().unwrap();
     let app = &config.apps["acme-hr"];
     assert_eq!(app.target.base, path().parent().unwrap());
     assert_eq!(app.protect.actions.as_ref().unwrap().len(), 4);
-    assert!(
-        app.protect
-            .accounts
-            .iter()
-            .any(|pattern| pattern.matches("SVC-backup"))
-    );
+    assert!(app.protect.accounts.iter().any(|pattern| pattern.matches("SVC-backup")));
     assert_eq!(app.target.rate_limit.unwrap().burst, 20);
     let Schedule::Cron { expression, timezone } = &config.apps["acme-crm"].sync.schedule else {
         panic!("the second app has a cron");
     };
-    assert_eq!(
-        (expression.as_str(), timezone.iana_name()),
-        ("0 3 * * *", Some("Europe/Paris"))
-    );
+    assert_eq!((expression.as_str(), timezone.iana_name()), ("0 3 * * *", Some("Europe/Paris")));
 }
 
 /// All keys that a schema knows, as paths in which every app is `*`.
@@ -83,18 +72,12 @@ fn the_example_holds_every_key_of_the_schema() {
     let mut found = BTreeSet::new();
     written(&tree, keys, "", &mut found);
     assert_eq!(found, expected);
-    assert!(
-        expected.contains("apps.all.sync.guard.window") && expected.len() == 35,
-        "{expected:?}"
-    );
+    assert!(expected.contains("apps.all.sync.guard.window") && expected.len() == 35, "{expected:?}");
 }
 
 #[test]
 fn the_example_shows_the_defaults() {
-    let sources = Sources {
-        paths: vec![path()],
-        ..Sources::default()
-    };
+    let sources = Sources { paths: vec![path()], ..Sources::default() };
     let example = load(&sources, &connectors()).unwrap();
     let least = layered(&[&format!("{BRIDGE}{}", super::support::APP)], &[]).unwrap();
     let (shown, default) = (&example.apps["acme-hr"], &least.apps["acme-hr"]);
@@ -114,27 +97,18 @@ fn the_defaults_are_those_of_the_design() {
     assert_eq!((config.bridge.refs, config.bridge.rate_limit), (Refs::Id, None));
     assert_eq!(config.state.path, Path::new("/var/lib/bridgehead"));
     assert!(config.admin.is_none());
-    assert_eq!(
-        (config.log.format, config.log.level.as_str()),
-        (LogFormat::Text, "info")
-    );
+    assert_eq!((config.log.format, config.log.level.as_str()), (LogFormat::Text, "info"));
     assert_eq!(config.runtime.shutdown_grace, Duration::from_secs(30));
     let app = &config.apps["acme-hr"];
     assert!(app.register_resource_types && app.tasks.enabled && app.sync.enabled && app.sync.on_start);
     assert_eq!(app.tasks.poll_interval, Duration::from_secs(10));
     assert_eq!((app.tasks.concurrency, app.sync.push_concurrency), (8, 4));
-    assert_eq!(
-        (app.tasks.timeout, app.tasks.give_up_after),
-        (minutes(1), minutes(15))
-    );
+    assert_eq!((app.tasks.timeout, app.tasks.give_up_after), (minutes(1), minutes(15)));
     assert_eq!(app.tasks.hold_for, minutes(60));
     assert_eq!(app.sync.schedule, Schedule::Every(minutes(360)));
     assert_eq!(app.sync.on_invalid, OnInvalid::Abandon);
     let guard = app.sync.guard;
-    assert_eq!(
-        (guard.max_removals, guard.min_records, guard.window),
-        (100, 10, minutes(1440))
-    );
+    assert_eq!((guard.max_removals, guard.min_records, guard.window), (100, 10, minutes(1440)));
     assert!((guard.max_removal_percent - 10.0).abs() < f64::EPSILON);
     assert!(app.protect.accounts.is_empty() && app.protect.actions.is_none());
     assert!(app.target.rate_limit.is_none());

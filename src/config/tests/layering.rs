@@ -17,29 +17,14 @@ fn later_files_win_tables_merge_and_lists_replace() {
     )
     .unwrap();
     let app = &config.apps["acme-hr"];
-    assert_eq!(
-        (app.tasks.concurrency, app.tasks.timeout),
-        (3, Duration::from_secs(5))
-    );
-    assert_eq!(
-        app.protect
-            .accounts
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>(),
-        ["c"]
-    );
+    assert_eq!((app.tasks.concurrency, app.tasks.timeout), (3, Duration::from_secs(5)));
+    assert_eq!(app.protect.accounts.iter().map(ToString::to_string).collect::<Vec<_>>(), ["c"]);
 }
 
 #[test]
 fn a_reference_to_a_secret_is_replaced_as_a_whole() {
     let config = layered(&[BRIDGE, "[bridge]\napi_key = { file = \"key\" }"], &[]).unwrap();
-    assert_eq!(
-        config.bridge.api_key,
-        Secret::File {
-            path: "/etc/key".into()
-        }
-    );
+    assert_eq!(config.bridge.api_key, Secret::File { path: "/etc/key".into() });
     let config = layered(&[BRIDGE], &[("BRIDGEHEAD__BRIDGE__API_KEY__CREDENTIAL", "7")]).unwrap();
     assert_eq!(config.bridge.api_key, Secret::Credential { name: "7".into() });
 }
@@ -47,20 +32,13 @@ fn a_reference_to_a_secret_is_replaced_as_a_whole() {
 #[test]
 fn a_target_that_looks_like_a_reference_is_merged_all_the_same() {
     let target = |text: &str| format!("[apps.acme-hr.target]\n{text}\n");
-    let config = layered(
-        &[
-            &format!("{BRIDGE}{APP}{}", target("file = \"people.csv\"")),
-            &target("env = \"x\""),
-        ],
-        &[],
-    )
-    .unwrap();
+    let config =
+        layered(&[&format!("{BRIDGE}{APP}{}", target("file = \"people.csv\"")), &target("env = \"x\"")], &[])
+            .unwrap();
     let resolved = config.apps["acme-hr"].target.resolve().unwrap();
     assert_eq!(
         resolved.settings,
-        *serde_json::json!({ "file": "people.csv", "env": "x" })
-            .as_object()
-            .unwrap()
+        *serde_json::json!({ "file": "people.csv", "env": "x" }).as_object().unwrap()
     );
     assert!(resolved.secrets.is_empty());
 }
@@ -96,10 +74,7 @@ fn the_environment_wins_over_files() {
             ("BRIDGEHEAD__APPS__ACME_HR__TARGET__POOL__SIZE", "2"),
             ("BRIDGEHEAD__APPS__ACME_HR__TARGET__PASSWORD__ENV", "PASSWORD"),
             ("BRIDGEHEAD__APPS__ACME_HR__TARGET__NEW__Key", "[broken"),
-            (
-                "BRIDGEHEAD__APPS__ACME_HR__TARGET__RATE_LIMIT",
-                "{ per_second = 0.5, burst = 1 }",
-            ),
+            ("BRIDGEHEAD__APPS__ACME_HR__TARGET__RATE_LIMIT", "{ per_second = 0.5, burst = 1 }"),
             ("BRIDGEHEAD_CONFIG", "is no key"),
             ("PASSWORD", "hunter2"),
         ],
@@ -115,20 +90,14 @@ fn the_environment_wins_over_files() {
     let expected = serde_json::json!({
         "Pool": { "size": 2 }, "new": { "key": "[broken" }, "password": "hunter2", "path": "1979-05-27",
     });
-    assert_eq!(
-        serde_json::Value::Object(app.target.resolve().unwrap().settings),
-        expected
-    );
+    assert_eq!(serde_json::Value::Object(app.target.resolve().unwrap().settings), expected);
 }
 
 #[test]
 fn a_folder_is_read_in_the_order_of_its_names() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-    write(
-        "20-last.toml",
-        "[state]\npath = \"state\"\n[log]\nformat = \"json\"",
-    );
+    write("20-last.toml", "[state]\npath = \"state\"\n[log]\nformat = \"json\"");
     write(
         "10-first.toml",
         &format!(
@@ -141,34 +110,18 @@ fn a_folder_is_read_in_the_order_of_its_names() {
     let extra = tempfile::tempdir().unwrap();
     let file = extra.path().join("extra");
     std::fs::write(&file, "[log]\nlevel = \"warn\"\n[apps.acme-hr.target]\nmore = 1").unwrap();
-    let sources = Sources {
-        paths: vec![folder.path().into(), file],
-        environment: environment(&[]),
-    };
+    let sources = Sources { paths: vec![folder.path().into(), file], environment: environment(&[]) };
     let config = load(&sources, &connectors()).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(
-        (
-            format!("{:?}", config.log.format).as_str(),
-            config.log.level.as_str()
-        ),
-        ("Json", "warn")
-    );
+    assert_eq!((format!("{:?}", config.log.format).as_str(), config.log.level.as_str()), ("Json", "warn"));
     assert_eq!(config.state.path, folder.path().join("state"));
-    assert_eq!(
-        config.apps["acme-hr"].target.base,
-        folder.path(),
-        "the first that defines the target"
-    );
+    assert_eq!(config.apps["acme-hr"].target.base, folder.path(), "the first that defines the target");
 }
 
 #[test]
 fn sources_that_cannot_be_read_say_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let errors = |paths: Vec<std::path::PathBuf>| {
-        let sources = Sources {
-            paths,
-            environment: environment(&[]),
-        };
+        let sources = Sources { paths, environment: environment(&[]) };
         load(&sources, &connectors())
             .unwrap_err()
             .to_string()
@@ -193,12 +146,5 @@ fn no_app_is_fine_until_there_is_something_to_run() {
 #[test]
 fn an_empty_list_of_actions_allows_none() {
     let config = with_app("[apps.acme-hr.protect]\nactions = []", &[]).unwrap();
-    assert_eq!(
-        config.apps["acme-hr"]
-            .protect
-            .actions
-            .as_ref()
-            .map(std::collections::BTreeSet::len),
-        Some(0)
-    );
+    assert_eq!(config.apps["acme-hr"].protect.actions.as_ref().map(std::collections::BTreeSet::len), Some(0));
 }

@@ -84,11 +84,7 @@ fn no_error_repeats_what_stands_at_a_wrong_place() {
     let schema = schema(&connectors());
     let mut keys = Vec::new();
     leaves(Keys::of(&schema), "", &mut keys);
-    keys.extend([
-        "apps.acme-hr.target.password".to_owned(),
-        "log.unknown".to_owned(),
-        "apps".to_owned(),
-    ]);
+    keys.extend(["apps.acme-hr.target.password".to_owned(), "log.unknown".to_owned(), "apps".to_owned()]);
     let least = format!("{BRIDGE}{APP}");
     let mut refused = 0;
     for key in &keys {
@@ -121,16 +117,8 @@ fn no_error_repeats_what_stands_at_a_wrong_place() {
 fn deep_nesting_exhausts_no_stack() {
     let deep = 100_000;
     for text in [
-        format!(
-            "[apps.acme-hr.target]\nx = {}{}",
-            "[".repeat(deep),
-            "]".repeat(deep)
-        ),
-        format!(
-            "[apps.acme-hr.target]\nx = {}1{}",
-            "{ a = ".repeat(deep),
-            " }".repeat(deep)
-        ),
+        format!("[apps.acme-hr.target]\nx = {}{}", "[".repeat(deep), "]".repeat(deep)),
+        format!("[apps.acme-hr.target]\nx = {}1{}", "{ a = ".repeat(deep), " }".repeat(deep)),
         format!("[apps.acme-hr.target]\nx{} = 1", ".a".repeat(deep)),
         format!("[apps.acme-hr.target{}]", ".a".repeat(deep)),
     ] {

@@ -28,14 +28,9 @@ fn every_key_of_the_schema_is_read() {
     assert!(paths.len() == 35, "{paths:?}");
     for path in paths {
         // No key takes a list of lists; one that is read complains of it.
-        let variable = format!(
-            "BRIDGEHEAD__{}",
-            path.replace('.', "__").replace('-', "_").to_uppercase()
-        );
+        let variable = format!("BRIDGEHEAD__{}", path.replace('.', "__").replace('-', "_").to_uppercase());
         let errors = layered(&[&format!("{BRIDGE}{APP}")], &[(&variable, "[[[]]]")]).unwrap_err();
-        let named = errors
-            .iter()
-            .any(|error| error.key().is_some_and(|key| key.starts_with(&path)));
+        let named = errors.iter().any(|error| error.key().is_some_and(|key| key.starts_with(&path)));
         assert!(named, "{path} is not read: {errors}");
     }
 }
@@ -47,35 +42,18 @@ fn the_schema_names_connectors_defaults_and_bounds() {
     assert_eq!(app["connector"]["enum"], json!(["exec", "file"]));
     assert_eq!(app["tasks"]["properties"]["poll_interval"]["default"], "10s");
     assert_eq!(app["tasks"]["properties"]["concurrency"]["maximum"], 1024);
-    assert_eq!(
-        app["sync"]["properties"]["guard"]["properties"]["max_removals"]["default"],
-        100
-    );
-    assert_eq!(
-        schema["properties"]["bridge"]["required"],
-        json!(["base_url", "api_key"])
-    );
+    assert_eq!(app["sync"]["properties"]["guard"]["properties"]["max_removals"]["default"], 100);
+    assert_eq!(schema["properties"]["bridge"]["required"], json!(["base_url", "api_key"]));
     assert_eq!(schema["properties"]["bridge"]["additionalProperties"], false);
-    assert_eq!(
-        schema["properties"]["bridge"]["properties"]["refs"]["enum"],
-        json!(["id", "object"])
-    );
-    assert_eq!(
-        schema["properties"]["bridge"]["properties"]["refs"]["default"],
-        "id"
-    );
-    assert!(
-        !schema.to_string().contains(r#""null""#),
-        "TOML knows no null: {schema:#}"
-    );
+    assert_eq!(schema["properties"]["bridge"]["properties"]["refs"]["enum"], json!(["id", "object"]));
+    assert_eq!(schema["properties"]["bridge"]["properties"]["refs"]["default"], "id");
+    assert!(!schema.to_string().contains(r#""null""#), "TOML knows no null: {schema:#}");
 }
 
 #[test]
 fn the_target_follows_the_connector() {
     let schema = schema(&connectors());
-    let conditions = schema["properties"]["apps"]["additionalProperties"]["allOf"]
-        .as_array()
-        .unwrap();
+    let conditions = schema["properties"]["apps"]["additionalProperties"]["allOf"].as_array().unwrap();
     assert_eq!(
         conditions[1],
         json!({
@@ -83,21 +61,11 @@ fn the_target_follows_the_connector() {
             "then": { "properties": { "target": { "$ref": "#/$defs/target.file" } } },
         })
     );
-    assert_eq!(
-        conditions[0]["then"]["required"],
-        json!(["target"]),
-        "exec needs its command"
-    );
+    assert_eq!(conditions[0]["then"]["required"], json!(["target"]), "exec needs its command");
     let file = &schema["$defs"]["target.file"];
-    assert_eq!(
-        file["properties"]["rate_limit"]["required"],
-        json!(["per_second", "burst"])
-    );
+    assert_eq!(file["properties"]["rate_limit"]["required"], json!(["per_second", "burst"]));
     assert_eq!(file["properties"]["path"]["anyOf"][1]["$ref"], "#/$defs/secret");
-    assert_eq!(
-        file["properties"]["password"]["$ref"], "#/$defs/secret",
-        "never plain text"
-    );
+    assert_eq!(file["properties"]["password"]["$ref"], "#/$defs/secret", "never plain text");
     assert_eq!(schema["$defs"]["target.file.Pool"]["required"], json!(["size"]));
 }
 
@@ -108,10 +76,7 @@ fn every_reference_in_the_schema_leads_somewhere() {
             Value::Object(fields) => {
                 if let Some(Value::String(pointer)) = fields.get("$ref") {
                     *count += 1;
-                    assert!(
-                        root.pointer(pointer.trim_start_matches('#')).is_some(),
-                        "{pointer}"
-                    );
+                    assert!(root.pointer(pointer.trim_start_matches('#')).is_some(), "{pointer}");
                 }
                 fields.values().for_each(|value| follow(value, root, count));
             }

@@ -27,15 +27,11 @@ fn a_secret_is_read_from_where_the_reference_says() {
         (" padded ", " padded "),
     ] {
         std::fs::write(&path, text).unwrap();
-        let variables = environment(&[
-            ("KEY", text),
-            ("CREDENTIALS_DIRECTORY", folder.path().to_str().unwrap()),
-        ]);
-        for secret in [
-            file(&path),
-            Secret::Env { name: "KEY".into() },
-            Secret::Credential { name: "key".into() },
-        ] {
+        let variables =
+            environment(&[("KEY", text), ("CREDENTIALS_DIRECTORY", folder.path().to_str().unwrap())]);
+        for secret in
+            [file(&path), Secret::Env { name: "KEY".into() }, Secret::Credential { name: "key".into() }]
+        {
             assert_eq!(secret.read(&variables).unwrap().expose_secret(), read, "{secret}");
         }
     }
@@ -47,11 +43,7 @@ fn a_secret_that_cannot_be_had_says_what_to_do() {
     let shown = folder.path().display().to_string();
     let path = folder.path().join("key");
     let message = |secret: &Secret, variables: &[(&str, &str)]| {
-        secret
-            .read(&environment(variables))
-            .unwrap_err()
-            .to_string()
-            .replace(&shown, "DIR")
+        secret.read(&environment(variables)).unwrap_err().to_string().replace(&shown, "DIR")
     };
     let variable = Secret::Env { name: "KEY".into() };
     let credential = Secret::Credential { name: "key".into() };
@@ -78,17 +70,11 @@ fn a_file_that_everybody_can_read_is_warned_about() {
     let path = folder.path().join("key");
     std::fs::write(&path, SECRET).unwrap();
     let directory = folder.path().display().to_string();
-    let target = format!(
-        "[apps.acme-hr.target]\nparts = [{{ note = {{ file = \"{}\" }} }}]",
-        path.display()
-    );
+    let target = format!("[apps.acme-hr.target]\nparts = [{{ note = {{ file = \"{}\" }} }}]", path.display());
     let config = with_app(&target, &[]).unwrap();
     let warnings = |mode| {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        config
-            .warnings(&environment(&[]))
-            .join("\n")
-            .replace(&directory, "DIR")
+        config.warnings(&environment(&[])).join("\n").replace(&directory, "DIR")
     };
     assert_eq!(warnings(0o600), "");
     assert_eq!(warnings(0o640), "");
@@ -101,37 +87,22 @@ password = { env = "PASSWORD" }
 parts = [{ size = 1 }, { size = 2, note = { env = "NOTE" } }]
 rate_limit = { per_second = 20, burst = 20 }
 "#;
-const VARIABLES: [(&str, &str); 3] = [
-    ("PASSWORD", SECRET),
-    ("NOTE", "other-secret\n"),
-    ("IDEN_API_KEY", "api-key"),
-];
+const VARIABLES: [(&str, &str); 3] =
+    [("PASSWORD", SECRET), ("NOTE", "other-secret\n"), ("IDEN_API_KEY", "api-key")];
 
 #[test]
 fn the_connector_is_given_secrets_and_the_redactor_knows_them_for_good() {
     let config = with_app(TARGET, &VARIABLES).unwrap();
     let (connectors, built) = recording();
     let redactor = Redactor::new();
-    build_connector("acme-hr", &config.apps["acme-hr"], &connectors, &redactor)
-        .map(drop)
-        .unwrap();
+    build_connector("acme-hr", &config.apps["acme-hr"], &connectors, &redactor).map(drop).unwrap();
     let setups = built.lock().unwrap();
-    assert_eq!(
-        (setups[0].app.as_str(), setups[0].base.as_path()),
-        ("acme-hr", Path::new("/etc"))
-    );
+    assert_eq!((setups[0].app.as_str(), setups[0].base.as_path()), ("acme-hr", Path::new("/etc")));
     let expected = serde_json::json!({
         "parts": [{ "size": 1 }, { "note": "other-secret", "size": 2 }], "password": SECRET, "path": "people",
     });
-    assert_eq!(
-        serde_json::Value::Object(setups[0].target.clone()),
-        expected,
-        "without the rate limit"
-    );
-    assert_eq!(
-        redactor.redact("hunter2-é and other-secret"),
-        "[redacted] and [redacted]"
-    );
+    assert_eq!(serde_json::Value::Object(setups[0].target.clone()), expected, "without the rate limit");
+    assert_eq!(redactor.redact("hunter2-é and other-secret"), "[redacted] and [redacted]");
 }
 
 #[test]
@@ -139,11 +110,7 @@ fn nothing_that_is_shown_holds_a_secret() {
     let config = with_app(TARGET, &VARIABLES).unwrap();
     let resolved = config.apps["acme-hr"].target.resolve().unwrap();
     assert_eq!(resolved.secrets.len(), 2);
-    for shown in [
-        format!("{config:?}"),
-        format!("{config:#?}"),
-        format!("{resolved:?}"),
-    ] {
+    for shown in [format!("{config:?}"), format!("{config:#?}"), format!("{resolved:?}")] {
         assert!(
             !shown.contains("hunter2") && !shown.contains("other-secret") && !shown.contains("api-key"),
             "{shown}"
@@ -152,10 +119,7 @@ fn nothing_that_is_shown_holds_a_secret() {
     }
     let key = config.bridge.api_key.read(&environment(&VARIABLES)).unwrap();
     assert!(!format!("{key:?}").contains("api-key"));
-    assert_eq!(
-        format!("{:?}", config.bridge.api_key),
-        r#"Env { name: "IDEN_API_KEY" }"#
-    );
+    assert_eq!(format!("{:?}", config.bridge.api_key), r#"Env { name: "IDEN_API_KEY" }"#);
 }
 
 /// What `build_connector` says about a target; the app's first line is 4, the target's 7.
@@ -185,12 +149,8 @@ fn what_the_connector_refuses_is_reported_at_its_place() {
         "[apps.acme-crm]\napp_id = \"22222222-2222-4222-8222-222222222222\"\nconnector = \"exec\"",
         &[],
     );
-    let error = build_connector(
-        "acme-crm",
-        &config.unwrap().apps["acme-crm"],
-        &recording().0,
-        &Redactor::new(),
-    );
+    let error =
+        build_connector("acme-crm", &config.unwrap().apps["acme-crm"], &recording().0, &Redactor::new());
     insta::assert_snapshot!(error.map(drop).unwrap_err(), @"/etc/a.toml:7:7: apps.acme-crm.target: missing field `command`");
 }
 

@@ -7,10 +7,7 @@ fn shown(text: &str, variables: &[(&str, &str)]) -> (Shown, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.toml");
     std::fs::write(&path, text).unwrap();
-    let sources = Sources {
-        paths: vec![path],
-        environment: environment(variables),
-    };
+    let sources = Sources { paths: vec![path], environment: environment(variables) };
     let shown = show(&sources, &connectors()).unwrap_or_else(|errors| panic!("{errors}"));
     (shown, folder.path().display().to_string())
 }
@@ -20,10 +17,7 @@ fn the_layers_add_up_with_the_origin_of_each_key() {
     let text = format!(
         "{BRIDGE}{APP}[apps.acme-hr.sync]\ncron = \"0 3 * * *\"\n[apps.acme-hr.target]\npath = \"people\"\npassword = {{ file = \"pw\" }}\n"
     );
-    let (shown, folder) = shown(
-        &text,
-        &[("BRIDGEHEAD__LOG__LEVEL", "debug"), ("IDEN_API_KEY", "hunter2")],
-    );
+    let (shown, folder) = shown(&text, &[("BRIDGEHEAD__LOG__LEVEL", "debug"), ("IDEN_API_KEY", "hunter2")]);
     insta::assert_snapshot!(shown.to_toml(true).replace(&folder, "DIR"), @r#"
     [bridge]
     base_url = "https://developer.idenhq.com/org/acme"  # DIR/a.toml:2:12
@@ -70,10 +64,7 @@ fn the_layers_add_up_with_the_origin_of_each_key() {
     path = "people"  # DIR/a.toml:10:8
     "#);
     let origins = shown.origins();
-    assert_eq!(
-        origins["bridge.api_key"].to_string(),
-        format!("{folder}/a.toml:3:11")
-    );
+    assert_eq!(origins["bridge.api_key"].to_string(), format!("{folder}/a.toml:3:11"));
     assert_eq!(origins["log.level"].to_string(), "BRIDGEHEAD__LOG__LEVEL");
     assert_eq!(origins["apps.acme-hr.tasks.timeout"].to_string(), "default");
 }
@@ -113,11 +104,7 @@ auth = { env = "not a name: hunter2" }
 plain = "shown"
 "#;
     let (shown, _) = shown(text, &[("BRIDGEHEAD__APPS__ACME_HR__TARGET__SECRET", "hunter2")]);
-    for text in [
-        shown.to_toml(true),
-        shown.to_json().to_string(),
-        format!("{shown:?}"),
-    ] {
+    for text in [shown.to_toml(true), shown.to_json().to_string(), format!("{shown:?}")] {
         assert!(!text.contains("hunter2"), "{text}");
         assert!(text.contains("[redacted]") && text.contains("shown"), "{text}");
     }

@@ -70,10 +70,8 @@ pub(super) fn recording() -> (Connectors, Built) {
     let file = factory(move |settings: FileSettings, setup| {
         // A careless connector, which quotes a value.
         if settings.path.as_deref() == Some("nowhere") {
-            let message = format!(
-                "no such folder; the password was {}",
-                settings.password.unwrap_or_default()
-            );
+            let message =
+                format!("no such folder; the password was {}", settings.password.unwrap_or_default());
             return Err(SettingsError::new("path", message));
         }
         file.lock().unwrap().push(setup);
@@ -93,27 +91,17 @@ pub(super) fn connectors() -> Connectors {
 }
 
 pub(super) fn environment(variables: &[(&str, &str)]) -> BTreeMap<String, String> {
-    variables
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 pub(super) fn document(path: &str, text: &str) -> Document {
-    Document {
-        path: PathBuf::from(path),
-        text: text.to_owned(),
-    }
+    Document { path: PathBuf::from(path), text: text.to_owned() }
 }
 
 /// Loads texts, the first of which is `a.toml`, the next `b.toml`.
 pub(super) fn layered(texts: &[&str], variables: &[(&str, &str)]) -> Result<Config, Errors> {
     let names = ["/etc/a.toml", "/etc/b.toml", "/etc/c.toml"];
-    let documents: Vec<Document> = names
-        .iter()
-        .zip(texts)
-        .map(|(name, text)| document(name, text))
-        .collect();
+    let documents: Vec<Document> = names.iter().zip(texts).map(|(name, text)| document(name, text)).collect();
     parse(&documents, &environment(variables), &connectors())
 }
 

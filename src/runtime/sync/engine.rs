@@ -28,11 +28,8 @@ const SHOWN: u32 = 20;
 pub(crate) async fn run(app: &Arc<App>, options: Options, stop: &CancellationToken) -> Summary {
     let started_at = app.clock.now();
     app.status.sync_progress(|progress| {
-        *progress = SyncProgress {
-            phase: "starting".into(),
-            began_at: Some(started_at),
-            ..SyncProgress::default()
-        };
+        *progress =
+            SyncProgress { phase: "starting".into(), began_at: Some(started_at), ..SyncProgress::default() };
     });
     let touched = app.activity.begin();
     let mut sync = Sync::new(app, options, &touched);
@@ -59,11 +56,7 @@ pub(crate) async fn run(app: &Arc<App>, options: Options, stop: &CancellationTok
 
 async fn record(app: &App, summary: &Summary, result: &Result<(), Error>, started_at: jiff::Timestamp) {
     let by_type = |figure: fn(&TypeSummary) -> u64| -> BTreeMap<String, u64> {
-        summary
-            .resource_types
-            .iter()
-            .map(|(slug, of)| (slug.clone(), figure(of)))
-            .collect()
+        summary.resource_types.iter().map(|(slug, of)| (slug.clone(), figure(of))).collect()
     };
     let run = Run {
         started_at,
@@ -123,9 +116,7 @@ impl<'a> Sync<'a> {
         let quiet = self.touched.quiet().await;
         self.settle().await?;
         if self.invalid.count > 0 && self.app.settings.sync.on_invalid == OnInvalid::Abandon {
-            return Err(Error::Invalid {
-                count: self.invalid.count,
-            });
+            return Err(Error::Invalid { count: self.invalid.count });
         }
         if !self.options.dry_run {
             self.session().await?;
@@ -144,17 +135,12 @@ impl<'a> Sync<'a> {
         drop(quiet);
         self.phase("waiting for the clean-up");
         finish::watch(self.app, &session).await?;
-        self.app
-            .listings
-            .promote(&self.app.key, self.app.clock.now())
-            .await?;
+        self.app.listings.promote(&self.app.key, self.app.clock.now()).await?;
         Ok(())
     }
 
     pub(super) fn phase(&self, phase: &str) {
-        self.app
-            .status
-            .sync_progress(|progress| phase.clone_into(&mut progress.phase));
+        self.app.status.sync_progress(|progress| phase.clone_into(&mut progress.phase));
     }
 
     /// Learns the resource types, and makes sure that Iden knows them.
@@ -189,11 +175,7 @@ impl<'a> Sync<'a> {
             .list_resource_types(self.app.id)
             .await
             .map_err(Error::bridge("listing the resource types"))?;
-        match self
-            .slugs
-            .iter()
-            .find(|slug| !known.iter().any(|of| of.slug.as_str() == slug.as_str()))
-        {
+        match self.slugs.iter().find(|slug| !known.iter().any(|of| of.slug.as_str() == slug.as_str())) {
             Some(slug) => Err(Error::Unregistered(slug.clone())),
             None => Ok(()),
         }
@@ -218,8 +200,7 @@ impl<'a> Sync<'a> {
             let records = self.admit(of, page).await?;
             deferred.extend(self.accept(of, records, &mut pusher).await?);
             if deferred.len() >= DEFERRED {
-                self.second_look(of, std::mem::take(&mut deferred), &mut pusher)
-                    .await?;
+                self.second_look(of, std::mem::take(&mut deferred), &mut pusher).await?;
             }
         }
         if !deferred.is_empty() {
@@ -232,17 +213,11 @@ impl<'a> Sync<'a> {
     pub(super) async fn flush(&mut self, of: &ResourceType, pusher: Option<Pusher>) -> Result<(), Error> {
         let Some(mut pusher) = pusher else { return Ok(()) };
         for refused in pusher.flush().await? {
-            self.app
-                .listings
-                .unset(&self.app.key, of.slug.as_str(), &refused.id)
-                .await?;
+            self.app.listings.unset(&self.app.key, of.slug.as_str(), &refused.id).await?;
             self.reject(
                 of,
                 &refused.id,
-                Problem {
-                    field: String::new(),
-                    rule: format!("is refused by Iden: {}", refused.detail),
-                },
+                Problem { field: String::new(), rule: format!("is refused by Iden: {}", refused.detail) },
             );
         }
         Ok(())
@@ -267,10 +242,7 @@ impl<'a> Sync<'a> {
             self.reject(
                 of,
                 &record,
-                Problem {
-                    field: rejected.field,
-                    rule: format!("must be {}", rejected.rule),
-                },
+                Problem { field: rejected.field, rule: format!("must be {}", rejected.rule) },
             );
         }
         let mut good = Vec::with_capacity(page.records.len());
@@ -304,18 +276,9 @@ impl<'a> Sync<'a> {
         records: Vec<Record>,
         pusher: &mut Option<Pusher>,
     ) -> Result<(), Error> {
-        let seen: Vec<Seen> = records
-            .iter()
-            .map(|record| Seen {
-                id: record.id().to_owned(),
-                hash: hash(record),
-            })
-            .collect();
-        let added = self
-            .app
-            .listings
-            .add(&self.app.key, of.slug.as_str(), &seen)
-            .await?;
+        let seen: Vec<Seen> =
+            records.iter().map(|record| Seen { id: record.id().to_owned(), hash: hash(record) }).collect();
+        let added = self.app.listings.add(&self.app.key, of.slug.as_str(), &seen).await?;
         let mut fresh = Vec::with_capacity(records.len());
         let mut duplicates: HashMap<&str, usize> = HashMap::new();
         for duplicate in &added.duplicates {
@@ -342,10 +305,7 @@ impl<'a> Sync<'a> {
             self.reject(
                 of,
                 id,
-                Problem {
-                    field: "id".into(),
-                    rule: "is used by two records that differ".into(),
-                },
+                Problem { field: "id".into(), rule: "is used by two records that differ".into() },
             );
         }
         let listed = fresh.len() as u64;
@@ -367,26 +327,14 @@ impl<'a> Sync<'a> {
     async fn guard(&self) -> Result<(), Error> {
         let settings = &self.app.settings.sync.guard;
         let window = jiff::SignedDuration::try_from(settings.window).unwrap_or(jiff::SignedDuration::MAX);
-        let since = self
-            .app
-            .clock
-            .now()
-            .checked_sub(window)
-            .unwrap_or(jiff::Timestamp::MIN);
+        let since = self.app.clock.now().checked_sub(window).unwrap_or(jiff::Timestamp::MIN);
         let mut held = Vec::new();
         for of in &self.types {
             let slug = of.slug.as_str();
             let difference = self.app.listings.difference(&self.app.key, slug).await?;
-            let removed_in_window = self
-                .app
-                .listings
-                .removals_since(&self.app.key, slug, since)
-                .await?;
-            let removal = guard::Removal {
-                known: difference.known,
-                removed: difference.removed,
-                removed_in_window,
-            };
+            let removed_in_window = self.app.listings.removals_since(&self.app.key, slug, since).await?;
+            let removal =
+                guard::Removal { known: difference.known, removed: difference.removed, removed_in_window };
             held.extend(guard::verdict(slug, settings, removal));
         }
         if held.is_empty() {
@@ -430,10 +378,9 @@ impl<'a> Sync<'a> {
             ..Summary::default()
         };
         let (word, detail) = match result {
-            Ok(()) if self.options.dry_run => (
-                "rehearsed",
-                "read and validated to the end; nothing was pushed".into(),
-            ),
+            Ok(()) if self.options.dry_run => {
+                ("rehearsed", "read and validated to the end; nothing was pushed".into())
+            }
             Ok(()) => ("completed", "completed, and Iden has cleaned up".into()),
             Err(error @ Error::Held(_)) => ("held", error.to_string()),
             Err(error @ (Error::Invalid { .. } | Error::Stopped)) => ("abandoned", error.to_string()),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::Error;
@@ -19,17 +20,14 @@ const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Starts a session. Repeating a start whose answer was lost is safe: the new session cancels the one nobody knows.
 pub(super) async fn start(app: &App) -> Result<SyncId, Error> {
-    patiently(app, "starting the sync", async || {
-        app.bridge.start_sync(app.id).await
-    })
-    .await
+    patiently(app, "starting the sync", || app.bridge.start_sync(app.id)).await
 }
 
 /// Repeats a call while it may pass.
-async fn patiently<T>(
-    app: &App,
+async fn patiently<'a, T>(
+    app: &'a App,
     what: &'static str,
-    call: impl AsyncFn() -> Result<T, bridge::Error>,
+    call: impl Fn() -> BoxFuture<'a, Result<T, bridge::Error>> + Send,
 ) -> Result<T, Error> {
     let began = Instant::now();
     let mut tries = 0;
@@ -53,10 +51,8 @@ async fn patiently<T>(
             return Err(Error::Bridge { what, source: error });
         }
         tries += 1;
-        let wait = error
-            .retry_after()
-            .unwrap_or_default()
-            .max(Backoff::BRIDGE.patient_wait(tries, &app.dice));
+        let wait =
+            error.retry_after().unwrap_or_default().max(Backoff::BRIDGE.patient_wait(tries, &app.dice));
         tracing::warn!(app = %app.name, %error, ?wait, "{what} did not work; trying again");
         tokio::time::sleep(wait).await;
     }
@@ -69,33 +65,17 @@ pub(super) async fn verify(sync: &Sync<'_>) -> Result<(), Error> {
         return Ok(());
     };
     let app = sync.app;
-    let progress = patiently(app, "asking how the sync stands", async || {
-        app.bridge.progress(app.id, session).await
-    })
-    .await?;
+    let progress =
+        patiently(app, "asking how the sync stands", || app.bridge.progress(app.id, session)).await?;
     for of in &sync.types {
         let pushed = app.listings.seen_count(&app.key, of.slug.as_str()).await?;
-        let counted = progress
-            .counts
-            .iter()
-            .find(|count| count.slug.as_str() == of.slug.as_str());
+        let counted = progress.counts.iter().find(|count| count.slug.as_str() == of.slug.as_str());
         let counted = counted.and_then(|count| count.synced_count).unwrap_or(0);
         // Whether a record that was pushed twice counts twice is not documented; fewer than were pushed is never right.
-        let most = app
-            .status
-            .sync()
-            .borrow()
-            .pushed
-            .get(of.slug.as_str())
-            .copied()
-            .unwrap_or(0)
-            .max(pushed);
+        let most = app.status.sync().borrow().pushed.get(of.slug.as_str()).copied().unwrap_or(0).max(pushed);
         if counted < pushed || counted > most {
             return Err(Error::SessionLost {
-                detail: format!(
-                    "{pushed} records of {} were pushed, Iden counts {counted}",
-                    of.slug
-                ),
+                detail: format!("{pushed} records of {} were pushed, Iden counts {counted}", of.slug),
             });
         }
     }
@@ -123,24 +103,17 @@ pub(super) async fn complete(app: &App, session: &SyncId) -> Result<(), Error> {
                 error
             }
         };
-        let progress = patiently(app, "asking how the sync stands", async || {
-            app.bridge.progress(app.id, session).await
-        })
-        .await?;
+        let progress =
+            patiently(app, "asking how the sync stands", || app.bridge.progress(app.id, session)).await?;
         if is_completing(&progress.status) {
             return Ok(());
         }
         let may_pass = error.is_transient() || error.is_access();
         if !progress.status.is_running() {
-            return Err(Error::SessionLost {
-                detail: format!("its status is '{}'", progress.status),
-            });
+            return Err(Error::SessionLost { detail: format!("its status is '{}'", progress.status) });
         }
         if !may_pass || began.elapsed() >= PATIENCE {
-            return Err(Error::Bridge {
-                what: "completing the sync",
-                source: error,
-            });
+            return Err(Error::Bridge { what: "completing the sync", source: error });
         }
         tries += 1;
         tokio::time::sleep(Backoff::BRIDGE.patient_wait(tries, &app.dice)).await;
@@ -158,15 +131,10 @@ pub(super) async fn watch(app: &App, session: &SyncId) -> Result<(), Error> {
     let began = Instant::now();
     let mut wait = Duration::from_millis(100);
     loop {
-        let progress = patiently(app, "watching the clean-up", async || {
-            app.bridge.progress(app.id, session).await
-        })
-        .await?;
+        let progress =
+            patiently(app, "watching the clean-up", || app.bridge.progress(app.id, session)).await?;
         if let Some(error) = progress.error {
-            return Err(Error::CleanupFailed {
-                code: error.error_code,
-                message: error.message,
-            });
+            return Err(Error::CleanupFailed { code: error.error_code, message: error.message });
         }
         if progress.status == SyncStatus::Error {
             return Err(Error::CleanupFailed {

@@ -19,11 +19,7 @@ pub(super) struct Removal {
 /// neither a cut listing nor a slow drip passes. A type with fewer than `min_records` is exempt: one person in nine is
 /// more than a tenth.
 pub(super) fn verdict(slug: &str, guard: &Guard, removal: Removal) -> Option<String> {
-    let Removal {
-        known,
-        removed,
-        removed_in_window,
-    } = removal;
+    let Removal { known, removed, removed_in_window } = removal;
     if removed == 0 || known < guard.min_records {
         return None;
     }
@@ -32,22 +28,14 @@ pub(super) fn verdict(slug: &str, guard: &Guard, removal: Removal) -> Option<Str
     let before = known.saturating_add(removed_in_window);
     let share = |part: u64, whole: u64| part as f64 * 100.0 / whole.max(1) as f64;
     let over = |count: u64, whole: u64| {
-        (count > guard.max_removals)
-            .then(|| format!("the most is {}", guard.max_removals))
-            .or_else(|| {
-                (share(count, whole) > guard.max_removal_percent).then(|| {
-                    format!(
-                        "that is {:.1} %, the most is {} %",
-                        share(count, whole),
-                        guard.max_removal_percent
-                    )
-                })
+        (count > guard.max_removals).then(|| format!("the most is {}", guard.max_removals)).or_else(|| {
+            (share(count, whole) > guard.max_removal_percent).then(|| {
+                format!("that is {:.1} %, the most is {} %", share(count, whole), guard.max_removal_percent)
             })
+        })
     };
     if let Some(limit) = over(removed, known) {
-        return Some(format!(
-            "completing would remove {removed} of {known} records of {slug}; {limit}"
-        ));
+        return Some(format!("completing would remove {removed} of {known} records of {slug}; {limit}"));
     }
     over(total, before).map(|limit| {
         format!(
@@ -70,15 +58,7 @@ mod tests {
             min_records: 10,
             window: Duration::from_secs(24 * 3600),
         };
-        verdict(
-            "account",
-            &guard,
-            Removal {
-                known,
-                removed,
-                removed_in_window,
-            },
-        )
+        verdict("account", &guard, Removal { known, removed, removed_in_window })
     }
 
     #[test]
@@ -100,10 +80,6 @@ mod tests {
     fn a_slow_drip_adds_up() {
         assert_eq!(held(960, 40, 60), None);
         assert!(held(960, 40, 61).unwrap().contains("101 within"));
-        assert_eq!(
-            held(960, 0, 5000),
-            None,
-            "a sync that removes nobody always passes"
-        );
+        assert_eq!(held(960, 0, 5000), None, "a sync that removes nobody always passes");
     }
 }

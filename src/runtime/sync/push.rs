@@ -91,8 +91,7 @@ impl Pusher {
             self.collect_one().await?;
         }
         let (app, session, slug) = (Arc::clone(&self.app), self.session.clone(), self.slug.clone());
-        self.under_way
-            .spawn(async move { Box::pin(send(&app, &session, &slug, page, false)).await });
+        self.under_way.spawn(async move { Box::pin(send(&app, &session, &slug, page, false)).await });
         Ok(())
     }
 
@@ -103,9 +102,9 @@ impl Pusher {
                 self.account(sent?);
                 Ok(true)
             }
-            Some(Err(panicked)) => Err(Error::SessionLost {
-                detail: format!("a push ended unexpectedly: {panicked}"),
-            }),
+            Some(Err(panicked)) => {
+                Err(Error::SessionLost { detail: format!("a push ended unexpectedly: {panicked}") })
+            }
         }
     }
 
@@ -134,10 +133,7 @@ async fn send(
             None => sent.accepted += page.len() as u64,
             Some(detail) if detail.contains("already exists") && !alone => sent.again.extend(page),
             Some(detail) if page.len() == 1 => {
-                sent.refused.extend(page.pop().map(|record| Refused {
-                    id: record.id().to_owned(),
-                    detail,
-                }));
+                sent.refused.extend(page.pop().map(|record| Refused { id: record.id().to_owned(), detail }));
             }
             Some(_) => {
                 let rest = page.split_off(page.len() / 2);
@@ -165,10 +161,7 @@ async fn send_once(
             Err(error) if error.is_access() => {
                 app.refused_access(leave, &error);
                 if began.elapsed() > PATIENCE {
-                    return Err(Error::Bridge {
-                        what: "pushing a page",
-                        source: error,
-                    });
+                    return Err(Error::Bridge { what: "pushing a page", source: error });
                 }
                 continue;
             }
@@ -199,13 +192,8 @@ async fn send_once(
                 }
                 return Ok(Some(detail));
             }
-            bridge::Error::NotFound {
-                from_bridge: true, ..
-            }
-            | bridge::Error::Conflict { .. } => {
-                return Err(Error::SessionLost {
-                    detail: error.to_string(),
-                });
+            bridge::Error::NotFound { from_bridge: true, .. } | bridge::Error::Conflict { .. } => {
+                return Err(Error::SessionLost { detail: error.to_string() });
             }
             error if error.is_transient() && began.elapsed() < PATIENCE => {
                 tries += 1;
@@ -217,10 +205,7 @@ async fn send_once(
                 tokio::time::sleep(wait).await;
             }
             error => {
-                return Err(Error::Bridge {
-                    what: "pushing a page",
-                    source: error,
-                });
+                return Err(Error::Bridge { what: "pushing a page", source: error });
             }
         }
     }

@@ -24,13 +24,7 @@ pub(super) struct Listing<'a> {
 
 impl<'a> Listing<'a> {
     pub(super) fn new(app: &'a App, of: &'a ResourceType) -> Self {
-        Self {
-            app,
-            of,
-            cursor: None,
-            seen: HashSet::new(),
-            is_over: false,
-        }
+        Self { app, of, cursor: None, seen: HashSet::new(), is_over: false }
     }
 
     /// The next page, or `None` after the last. An error means that the listing was not read to its end.
@@ -81,10 +75,7 @@ impl<'a> Listing<'a> {
             };
             let Some(wait) = wait.filter(|wait| decide::fits(began.elapsed(), *wait, settings.give_up_after))
             else {
-                return Err(Error::Unreadable {
-                    slug: self.of.slug.to_string(),
-                    message,
-                });
+                return Err(Error::Unreadable { slug: self.of.slug.to_string(), message });
             };
             tracing::warn!(app = %self.app.name, resource_type = %self.of.slug, ?wait, "a page could not be read: {message}; trying again");
             tokio::time::sleep(wait).await;

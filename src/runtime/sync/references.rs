@@ -23,9 +23,7 @@ impl Sync<'_> {
         if unknown.is_empty() {
             return Ok((records, Vec::new()));
         }
-        Ok(records
-            .into_iter()
-            .partition(|record| first_unknown(record, &unknown).is_none()))
+        Ok(records.into_iter().partition(|record| first_unknown(record, &unknown).is_none()))
     }
 
     async fn unknown_references(&self, records: &[Record]) -> Result<Unknown, Error> {
@@ -57,12 +55,8 @@ impl Sync<'_> {
         pusher: &mut Option<Pusher>,
     ) -> Result<(), Error> {
         let unknown = self.unknown_references(&records).await?;
-        let stale: Vec<ResourceType> = self
-            .types
-            .iter()
-            .filter(|of| unknown.contains_key(of.slug.as_str()))
-            .cloned()
-            .collect();
+        let stale: Vec<ResourceType> =
+            self.types.iter().filter(|of| unknown.contains_key(of.slug.as_str())).cloned().collect();
         for of in &stale {
             self.phase(&format!("listing {} once more", of.slug));
             self.catch_up(of).await?;
@@ -86,12 +80,8 @@ impl Sync<'_> {
         let mut pusher = None;
         while let Some(page) = listing.next().await? {
             let ids: Vec<&str> = page.records.iter().map(Record::id).collect();
-            let new: BTreeSet<String> = app
-                .listings
-                .missing(&app.key, of.slug.as_str(), &ids)
-                .await?
-                .into_iter()
-                .collect();
+            let new: BTreeSet<String> =
+                app.listings.missing(&app.key, of.slug.as_str(), &ids).await?.into_iter().collect();
             let mut fresh = Vec::new();
             for record in page.records {
                 // One that was bad the first time has been told of, and may be well now.

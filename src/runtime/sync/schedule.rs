@@ -14,10 +14,7 @@ use crate::runtime::app::App;
 use crate::runtime::backoff::Backoff;
 
 /// The wait after a sync that failed, before the next one.
-const RETRY: Backoff = Backoff {
-    base: Duration::from_secs(60),
-    cap: Duration::from_secs(3600),
-};
+const RETRY: Backoff = Backoff { base: Duration::from_secs(60), cap: Duration::from_secs(3600) };
 
 /// Syncs on schedule until `stop`.
 pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
@@ -71,18 +68,12 @@ async fn until(app: &App, due: Timestamp) {
 
 /// The first time after `from` at which a sync is due.
 fn next(schedule: &Schedule, from: Timestamp) -> Timestamp {
-    let in_a_day = || {
-        from.saturating_add(SignedDuration::from_hours(24))
-            .unwrap_or(Timestamp::MAX)
-    };
+    let in_a_day = || from.saturating_add(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MAX);
     match schedule {
         Schedule::Every(every) => from.saturating_add(signed(*every)).unwrap_or(Timestamp::MAX),
         Schedule::Cron { expression, timezone } => {
-            let cron: Option<Cron> = CronParser::builder()
-                .seconds(Seconds::Disallowed)
-                .build()
-                .parse(expression)
-                .ok();
+            let cron: Option<Cron> =
+                CronParser::builder().seconds(Seconds::Disallowed).build().parse(expression).ok();
             let zoned = from.to_zoned(timezone.clone());
             // The configuration has checked the expression; a day is the answer to what cannot be.
             cron.and_then(|cron| cron.find_next_occurrence(&zoned, false).ok())
@@ -115,28 +106,18 @@ mod tests {
     #[test]
     fn every_counts_from_the_beginning_of_the_last_sync() {
         let every = Schedule::Every(Duration::from_secs(6 * 3600));
-        assert_eq!(
-            next(&every, at("2026-01-01T00:00:00Z")),
-            at("2026-01-01T06:00:00Z")
-        );
+        assert_eq!(next(&every, at("2026-01-01T00:00:00Z")), at("2026-01-01T06:00:00Z"));
     }
 
     #[test]
     fn cron_keeps_the_hour_when_the_clocks_change() {
         let paris = jiff::tz::TimeZone::get("Europe/Paris").unwrap();
-        let nightly = Schedule::Cron {
-            expression: "0 3 * * *".into(),
-            timezone: paris,
-        };
+        let nightly = Schedule::Cron { expression: "0 3 * * *".into(), timezone: paris };
         assert_eq!(
             next(&nightly, at("2026-03-28T12:00:00Z")),
             at("2026-03-29T01:00:00Z"),
             "summer time began at 2"
         );
-        assert_eq!(
-            next(&nightly, at("2026-10-24T12:00:00Z")),
-            at("2026-10-25T02:00:00Z"),
-            "and ended at 3"
-        );
+        assert_eq!(next(&nightly, at("2026-10-24T12:00:00Z")), at("2026-10-25T02:00:00Z"), "and ended at 3");
     }
 }

@@ -18,11 +18,7 @@ impl Sync<'_> {
     /// Reads every account that a task touched since the last call again, and pushes it as it is now.
     pub(super) async fn settle(&mut self) -> Result<(), Error> {
         let touched = self.touched.take_touched();
-        let of = self
-            .types
-            .iter()
-            .find(|of| of.kind == ResourceKind::Account)
-            .cloned();
+        let of = self.types.iter().find(|of| of.kind == ResourceKind::Account).cloned();
         let Some(of) = of.filter(|_| !touched.is_empty()) else {
             return Ok(());
         };
@@ -72,12 +68,7 @@ impl Sync<'_> {
             // Without an identifier nobody can tell whether it was pushed.
             return Err(Error::Overtaken(touched.account.label().to_owned()));
         };
-        let was_listed = self
-            .app
-            .listings
-            .missing(&self.app.key, of.slug.as_str(), &[id])
-            .await?
-            .is_empty();
+        let was_listed = self.app.listings.missing(&self.app.key, of.slug.as_str(), &[id]).await?.is_empty();
         match (was_listed, touched.record) {
             (false, _) => Ok(()),
             (true, Some(mut record)) => {
@@ -96,14 +87,8 @@ impl Sync<'_> {
         record: Record,
         pusher: &mut Option<Pusher>,
     ) -> Result<(), Error> {
-        let seen = Seen {
-            id: record.id().to_owned(),
-            hash: hash(&record),
-        };
-        self.app
-            .listings
-            .set(&self.app.key, of.slug.as_str(), &seen)
-            .await?;
+        let seen = Seen { id: record.id().to_owned(), hash: hash(&record) };
+        self.app.listings.set(&self.app.key, of.slug.as_str(), &seen).await?;
         if self.options.dry_run {
             return Ok(());
         }
@@ -126,10 +111,7 @@ impl Sync<'_> {
             let (connector, wanted) = (Arc::clone(&self.app.connector), account.clone());
             let what = format!("looking for {} in", account.label());
             let call = async move { connector.find_account(&wanted).await };
-            let answer = self
-                .app
-                .guarded(&what, self.app.settings.tasks.timeout, call)
-                .await;
+            let answer = self.app.guarded(&what, self.app.settings.tasks.timeout, call).await;
             self.app.observe(&answer);
             let error = match answer {
                 Ok(found) => return Ok(found),
@@ -140,10 +122,7 @@ impl Sync<'_> {
             if !decide::may_pass(&error)
                 || !decide::fits(began.elapsed(), wait, self.app.settings.tasks.give_up_after)
             {
-                return Err(Error::Unreadable {
-                    slug: of.slug.to_string(),
-                    message,
-                });
+                return Err(Error::Unreadable { slug: of.slug.to_string(), message });
             }
             tokio::time::sleep(wait).await;
         }

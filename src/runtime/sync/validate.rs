@@ -15,10 +15,7 @@ pub(super) struct Problem {
 }
 
 fn problem(field: impl Into<String>, rule: impl Into<String>) -> Problem {
-    Problem {
-        field: field.into(),
-        rule: rule.into(),
-    }
+    Problem { field: field.into(), rule: rule.into() }
 }
 
 /// Holds a record against every rule that needs nothing but the record and the slugs of the session.
@@ -35,20 +32,14 @@ pub(super) fn check(record: &Record, of: &ResourceType, slugs: &BTreeSet<String>
                 Ok(())
             }
         }
-        (_, kind) => Err(problem(
-            "record",
-            format!("must be of the kind {kind}, as its resource type says"),
-        )),
+        (_, kind) => Err(problem("record", format!("must be of the kind {kind}, as its resource type says"))),
     }
 }
 
 fn check_account(account: &AccountRecord, slugs: &BTreeSet<String>) -> Result<(), Problem> {
     let is_empty = |field: &Option<String>| field.as_deref().is_none_or(str::is_empty);
     if is_empty(&account.email) && is_empty(&account.username) {
-        return Err(problem(
-            "email",
-            "or username must be given: an account has at least one of them",
-        ));
+        return Err(problem("email", "or username must be given: an account has at least one of them"));
     }
     check_refs("memberships", "membership", &account.memberships, slugs)?;
     check_refs("assignments", "assignment", &account.assignments, slugs)
@@ -58,16 +49,10 @@ fn check_refs(field: &str, noun: &str, refs: &Memberships, slugs: &BTreeSet<Stri
     for (slug, refs) in &refs.0 {
         let path = format!("{field}.{slug}");
         if !slugs.contains(slug.as_str()) {
-            return Err(problem(
-                path,
-                format!("is no registered resource type (unknown {noun} slug)"),
-            ));
+            return Err(problem(path, format!("is no registered resource type (unknown {noun} slug)")));
         }
         if refs.len() > MOST_REFS {
-            return Err(problem(
-                path,
-                format!("has {} refs, the most is {MOST_REFS}", refs.len()),
-            ));
+            return Err(problem(path, format!("has {} refs, the most is {MOST_REFS}", refs.len())));
         }
         if refs.iter().any(|r| r.id.is_empty()) {
             return Err(problem(path, "must not hold an empty ref"));
@@ -78,16 +63,13 @@ fn check_refs(field: &str, noun: &str, refs: &Memberships, slugs: &BTreeSet<Stri
 
 /// Every reference of an account: field, slug, identifier.
 pub(super) fn refs_of(account: &AccountRecord) -> impl Iterator<Item = (&'static str, &str, &str)> {
-    [
-        ("memberships", &account.memberships),
-        ("assignments", &account.assignments),
-    ]
-    .into_iter()
-    .flat_map(|(field, refs)| {
-        refs.0
-            .iter()
-            .flat_map(move |(slug, refs)| refs.iter().map(move |r| (field, slug.as_str(), r.id.as_str())))
-    })
+    [("memberships", &account.memberships), ("assignments", &account.assignments)].into_iter().flat_map(
+        |(field, refs)| {
+            refs.0
+                .iter()
+                .flat_map(move |(slug, refs)| refs.iter().map(move |r| (field, slug.as_str(), r.id.as_str())))
+        },
+    )
 }
 
 #[cfg(test)]
@@ -97,33 +79,18 @@ mod tests {
     use super::*;
 
     fn problem_of(kind: ResourceKind, record: Value) -> Option<String> {
-        let of = ResourceType {
-            slug: "x".into(),
-            name: "X".into(),
-            kind,
-        };
+        let of = ResourceType { slug: "x".into(), name: "X".into(), kind };
         let slugs = ["team", "seat"].map(str::to_owned).into();
         let record = Record::from_json(kind, record).unwrap();
-        check(&record, &of, &slugs)
-            .err()
-            .map(|problem| format!("{} {}", problem.field, problem.rule))
+        check(&record, &of, &slugs).err().map(|problem| format!("{} {}", problem.field, problem.rule))
     }
 
     #[test]
     fn an_account_has_an_email_or_a_username() {
-        assert_eq!(
-            problem_of(ResourceKind::Account, json!({"id": "1", "email": "a@b.c"})),
-            None
-        );
-        assert_eq!(
-            problem_of(ResourceKind::Account, json!({"id": "1", "username": "ann"})),
-            None
-        );
+        assert_eq!(problem_of(ResourceKind::Account, json!({"id": "1", "email": "a@b.c"})), None);
+        assert_eq!(problem_of(ResourceKind::Account, json!({"id": "1", "username": "ann"})), None);
         let problem = problem_of(ResourceKind::Account, json!({"id": "1", "first_name": "Ann"})).unwrap();
-        assert!(
-            problem.starts_with("email or username must be given"),
-            "{problem}"
-        );
+        assert!(problem.starts_with("email or username must be given"), "{problem}");
     }
 
     #[test]
@@ -156,21 +123,14 @@ mod tests {
             )
         };
         assert_eq!(with(100), None);
-        assert_eq!(
-            with(101).as_deref(),
-            Some("memberships.team has 101 refs, the most is 100")
-        );
+        assert_eq!(with(101).as_deref(), Some("memberships.team has 101 refs, the most is 100"));
     }
 
     #[test]
     fn a_record_of_another_kind_is_refused() {
         let group = Record::from_json(ResourceKind::Group, json!({"id": "1", "name": "G"})).unwrap();
-        let problem = check(
-            &group,
-            &ResourceType::account("account", "Account"),
-            &BTreeSet::new(),
-        )
-        .unwrap_err();
+        let problem =
+            check(&group, &ResourceType::account("account", "Account"), &BTreeSet::new()).unwrap_err();
         assert_eq!(problem.field, "record");
     }
 
@@ -183,11 +143,7 @@ mod tests {
         let found: Vec<_> = refs_of(&account).collect();
         assert_eq!(
             found,
-            [
-                ("memberships", "team", "a"),
-                ("memberships", "team", "b"),
-                ("assignments", "seat", "s")
-            ]
+            [("memberships", "team", "a"), ("memberships", "team", "b"), ("assignments", "seat", "s")]
         );
     }
 }

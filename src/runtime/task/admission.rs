@@ -12,10 +12,7 @@ use crate::runtime::task::trial::Failure;
 pub(super) fn admit(app: &App, description: &Description, task: &Task) -> Result<Operation, Failure> {
     let system = &app.name;
     let action: Action = task.action.parse().map_err(|error| {
-        Failure::new(
-            Code::InternalError,
-            format!("{system}: {error}; this bridgehead may be too old for it"),
-        )
+        Failure::new(Code::InternalError, format!("{system}: {error}; this bridgehead may be too old for it"))
     })?;
     if let Some(allowed) = &app.settings.protect.actions
         && !allowed.contains(&action)
@@ -28,19 +25,13 @@ pub(super) fn admit(app: &App, description: &Description, task: &Task) -> Result
     if !description.actions.contains(&action) {
         return Err(Failure::new(
             Code::InternalError,
-            format!(
-                "the connector '{}' of {system} does not offer {action}",
-                description.name
-            ),
+            format!("the connector '{}' of {system} does not offer {action}", description.name),
         ));
     }
     let operation = read_payload(&task.payload)
         .and_then(|payload| Operation::parse(action, payload).map_err(|error| error.to_string()))
         .map_err(|why| {
-            Failure::new(
-                Code::InternalError,
-                format!("{action} in {system}: malformed payload: {why}"),
-            )
+            Failure::new(Code::InternalError, format!("{action} in {system}: malformed payload: {why}"))
         })?;
     refuse_protected(app, names_of_task(&operation))?;
     Ok(operation)
@@ -60,11 +51,7 @@ fn read_payload(payload: &Value) -> Result<Payload, String> {
 
 /// Refuses an account that a pattern protects under any of the names it has in the target.
 pub(super) fn admit_record(app: &App, record: &AccountRecord) -> Result<(), Failure> {
-    let names = [
-        Some(record.id.as_str()),
-        record.username.as_deref(),
-        record.email.as_deref(),
-    ];
+    let names = [Some(record.id.as_str()), record.username.as_deref(), record.email.as_deref()];
     refuse_protected(app, names.into_iter().flatten().map(str::to_owned))
 }
 
@@ -75,13 +62,7 @@ pub(super) fn has_patterns(protect: &Protect) -> bool {
 
 fn refuse_protected(app: &App, names: impl IntoIterator<Item = String>) -> Result<(), Failure> {
     for name in names {
-        if let Some(pattern) = app
-            .settings
-            .protect
-            .accounts
-            .iter()
-            .find(|pattern| pattern.matches(&name))
-        {
+        if let Some(pattern) = app.settings.protect.accounts.iter().find(|pattern| pattern.matches(&name)) {
             let system = &app.name;
             return Err(Failure::new(
                 Code::PermissionDenied,
@@ -96,21 +77,14 @@ fn refuse_protected(app: &App, names: impl IntoIterator<Item = String>) -> Resul
 
 /// The names a task has for its account, and those it would give it.
 fn names_of_task(operation: &Operation) -> Vec<String> {
-    let Account {
-        id, username, email, ..
-    } = operation.account();
-    let mut names: Vec<String> = [
-        id.as_ref().map(ToString::to_string),
-        username.clone(),
-        email.clone(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let Account { id, username, email, .. } = operation.account();
+    let mut names: Vec<String> = [id.as_ref().map(ToString::to_string), username.clone(), email.clone()]
+        .into_iter()
+        .flatten()
+        .collect();
     if let Operation::UpdateAccount(update) = operation {
-        let renamed = ["id", "username", "email"]
-            .into_iter()
-            .filter_map(|field| update.changes.get(field)?.as_str());
+        let renamed =
+            ["id", "username", "email"].into_iter().filter_map(|field| update.changes.get(field)?.as_str());
         names.extend(renamed.map(str::to_owned));
     }
     names

@@ -133,10 +133,7 @@ impl Dispatch {
 
     fn take_up(&mut self, entry: Entry) {
         let id = entry.task.clone();
-        if self
-            .lanes
-            .insert(id.clone(), entry.created_at, entry.keys.clone())
-        {
+        if self.lanes.insert(id.clone(), entry.created_at, entry.keys.clone()) {
             self.entries.insert(id, entry);
         }
     }
@@ -154,21 +151,11 @@ impl Dispatch {
             && let Some(id) = self.lanes.start_next()
         {
             let entry = self.entries.remove(&id);
-            let task = self
-                .kept
-                .remove(&id)
-                .filter(|(_, at)| at.elapsed() < FRESH)
-                .map(|(task, _)| task);
-            let delay = self
-                .panics
-                .get(&id)
-                .map(|panics| Backoff::LOCAL.patient_wait(*panics, &self.app.dice));
+            let task = self.kept.remove(&id).filter(|(_, at)| at.elapsed() < FRESH).map(|(task, _)| task);
+            let delay =
+                self.panics.get(&id).map(|panics| Backoff::LOCAL.patient_wait(*panics, &self.app.dice));
             let (app, stop) = (Arc::clone(&self.app), self.stop.clone());
-            let start = Start {
-                id: id.clone(),
-                task,
-                entry,
-            };
+            let start = Start { id: id.clone(), task, entry };
             let handle = self.lives.spawn(async move {
                 if let Some(delay) = delay {
                     tokio::select! {
@@ -194,9 +181,7 @@ impl Dispatch {
         self.wait = self.app.dice.around(self.app.settings.tasks.poll_interval);
         if let Some(error) = &walked.error {
             self.broken_walks += 1;
-            self.wait = self
-                .wait
-                .max(Backoff::BRIDGE.patient_wait(self.broken_walks, &self.app.dice));
+            self.wait = self.wait.max(Backoff::BRIDGE.patient_wait(self.broken_walks, &self.app.dice));
             tracing::warn!(app = %self.app.name, %error, "the task list could not be read to its end");
             // An unread page may hold an older task of the same account, so what was seen waits for a whole walk; but
             // a page that can never be read must not stop everybody for good.
@@ -228,9 +213,7 @@ impl Dispatch {
                 }
                 None => {
                     self.eager = true;
-                    if self
-                        .lanes
-                        .insert(listed.id.clone(), listed.created_at, listed.keys)
+                    if self.lanes.insert(listed.id.clone(), listed.created_at, listed.keys)
                         && let Some(task) = listed.task
                         && self.kept.len() < KEPT
                     {

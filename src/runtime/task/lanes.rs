@@ -45,10 +45,7 @@ impl Lanes {
         keys.dedup();
         self.arrivals += 1;
         let created = created_at.map_or(i128::MAX, Timestamp::as_nanosecond);
-        let order = Order {
-            created,
-            arrival: self.arrivals,
-        };
+        let order = Order { created, arrival: self.arrivals };
         for key in &keys {
             let queue = self.queues.entry(*key).or_default();
             // An older task that arrives late goes before one that was ready and has not begun.
@@ -84,10 +81,8 @@ impl Lanes {
         for key in &keys {
             self.taken.remove(key);
         }
-        let heads: BTreeSet<Order> = keys
-            .iter()
-            .filter_map(|key| self.queues.get(key)?.first().copied())
-            .collect();
+        let heads: BTreeSet<Order> =
+            keys.iter().filter_map(|key| self.queues.get(key)?.first().copied()).collect();
         for head in heads {
             self.refresh(head);
         }
@@ -143,11 +138,7 @@ pub(crate) fn keys_of(id: &TaskId, payload: &Value) -> Vec<Key> {
             Some(Value::Number(number)) => number.to_string(),
             _ => return,
         };
-        let text = if space == "login" {
-            text.to_lowercase()
-        } else {
-            text
-        };
+        let text = if space == "login" { text.to_lowercase() } else { text };
         keys.push(xxh3_64(format!("{space}\0{text}").as_bytes()));
     };
     for place in [account, changes, payload] {
@@ -227,27 +218,15 @@ mod tests {
         let keys = |payload| keys_of(&"t".into(), &payload);
         let meets = |a: &[Key], b: &[Key]| a.iter().any(|key| b.contains(key));
         let create = keys(json!({"account": {"username": "Ann", "email": "ann@example.org"}}));
-        assert!(meets(
-            &create,
-            &keys(json!({"account": {"email": "ANN@example.org"}}))
-        ));
-        assert!(meets(
-            &create,
-            &keys(json!({"account": {"id": "7"}, "changes": {"username": "ann"}}))
-        ));
+        assert!(meets(&create, &keys(json!({"account": {"email": "ANN@example.org"}}))));
+        assert!(meets(&create, &keys(json!({"account": {"id": "7"}, "changes": {"username": "ann"}}))));
         assert!(meets(
             &keys(json!({"account": {"id": 7}})),
             &keys(json!({"account": null, "account_id": "7"}))
         ));
-        assert!(meets(
-            &keys(json!({"account": "7"})),
-            &keys(json!({"account": {"account_id": "7"}}))
-        ));
+        assert!(meets(&keys(json!({"account": "7"})), &keys(json!({"account": {"account_id": "7"}}))));
         assert!(!meets(&create, &keys(json!({"account": {"username": "bob"}}))));
-        assert!(!meets(
-            &keys_of(&"t1".into(), &json!(null)),
-            &keys_of(&"t2".into(), &json!([1]))
-        ));
+        assert!(!meets(&keys_of(&"t1".into(), &json!(null)), &keys_of(&"t2".into(), &json!([1]))));
     }
 
     proptest! {

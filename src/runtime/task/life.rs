@@ -26,22 +26,13 @@ pub(super) struct Start {
 /// Lives one life. `Stopped` means that the daemon stops; the journal knows where to go on.
 pub(super) async fn live(app: Arc<App>, start: Start, stop: CancellationToken) -> Result<(), Stopped> {
     let prior = match start.entry {
-        Some(Entry {
-            state: State::Decided(outcome),
-            ..
-        }) => {
+        Some(Entry { state: State::Decided(outcome), .. }) => {
             return report::until_heard(&app, &start.id, &outcome, &stop).await;
         }
-        Some(Entry {
-            state: State::Ended(_),
-            ..
-        }) => return Ok(()),
+        Some(Entry { state: State::Ended(_), .. }) => return Ok(()),
         Some(entry) => {
             let since = app.clock.now().duration_since(entry.last_intent_at);
-            Some(Prior {
-                attempts: entry.attempt,
-                since_last: since.try_into().unwrap_or_default(),
-            })
+            Some(Prior { attempts: entry.attempt, since_last: since.try_into().unwrap_or_default() })
         }
         None => None,
     };
@@ -94,10 +85,7 @@ fn conclude(app: &App, result: Result<Completion, Failure>) -> Outcome {
         }
         Err(failure) => {
             let message = app.redactor.redact(&failure.message);
-            Outcome::Failed {
-                code: failure.code,
-                message: message.chars().take(LONGEST).collect(),
-            }
+            Outcome::Failed { code: failure.code, message: message.chars().take(LONGEST).collect() }
         }
     }
 }
@@ -145,13 +133,7 @@ async fn fetch(app: &App, id: &TaskId, stop: &CancellationToken) -> Result<Optio
             Err(error) => error,
         };
         app.access.granted(leave);
-        if matches!(
-            error,
-            bridge::Error::NotFound {
-                from_bridge: true,
-                ..
-            }
-        ) {
+        if matches!(error, bridge::Error::NotFound { from_bridge: true, .. }) {
             tracing::warn!(app = %app.name, task = %id, "is not known to Iden any more (404); it is dropped");
             return Ok(None);
         }

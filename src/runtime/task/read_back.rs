@@ -55,11 +55,7 @@ pub(super) async fn run(
         match answer {
             Err(error) if decide::may_pass(&error) => doubt = "it could not be read back",
             Err(error) => {
-                let message = format!(
-                    "{}; it could not be read back: {}",
-                    failure.message,
-                    error.message()
-                );
+                let message = format!("{}; it could not be read back: {}", failure.message, error.message());
                 return Ok(Verdict::Failed(Failure::new(failure.code, message)));
             }
             Ok(found) => {
@@ -77,10 +73,7 @@ pub(super) async fn run(
         }
         let wait = Backoff::TARGET.patient_wait(tries, &trial.app.dice);
         if !decide::fits(trial.spent(), wait, tasks.give_up_after) {
-            let message = format!(
-                "{}; {doubt}, and it is not known whether it took effect",
-                failure.message
-            );
+            let message = format!("{}; {doubt}, and it is not known whether it took effect", failure.message);
             return Ok(Verdict::Failed(Failure::new(failure.code, message)));
         }
         trial.pause(wait).await?;

@@ -18,13 +18,8 @@ pub(super) async fn until_heard(
     stop: &CancellationToken,
 ) -> Result<(), Stopped> {
     let report = match outcome {
-        Outcome::Completed { result } => Report::Completed {
-            result: result.clone(),
-        },
-        Outcome::Failed { code, message } => Report::Failed {
-            code: *code,
-            message: message.clone(),
-        },
+        Outcome::Completed { result } => Report::Completed { result: result.clone() },
+        Outcome::Failed { code, message } => Report::Failed { code: *code, message: message.clone() },
     };
     let mut tries = 0;
     let ended = loop {
@@ -53,17 +48,13 @@ pub(super) async fn until_heard(
                 tracing::info!(app = %app.name, %task, "was resolved by somebody else meanwhile (409); passed over");
                 break Ended::Conflict;
             }
-            bridge::Error::NotFound {
-                from_bridge: true, ..
-            } => {
+            bridge::Error::NotFound { from_bridge: true, .. } => {
                 tracing::warn!(app = %app.name, %task, "is not known to Iden any more (404); its outcome is dropped");
                 break Ended::Missing;
             }
             bridge::Error::BadRequest { .. } | bridge::Error::Unprocessable { .. } => {
                 tracing::error!(app = %app.name, %task, %error, "Iden does not accept the report of this task; it is put aside. See `bridgehead tasks list --rejected`");
-                break Ended::Rejected {
-                    detail: error.to_string(),
-                };
+                break Ended::Rejected { detail: error.to_string() };
             }
             error => {
                 let wait = error

@@ -26,10 +26,7 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
+        Self { code, message: message.into() }
     }
 
     fn of(error: &Error) -> Self {
@@ -65,14 +62,7 @@ impl<'a> Trial<'a> {
         stop: &'a CancellationToken,
     ) -> Self {
         let operation = Arc::new(operation);
-        Self {
-            app,
-            operation,
-            stop,
-            intent,
-            began: Instant::now(),
-            held: Duration::ZERO,
-        }
+        Self { app, operation, stop, intent, began: Instant::now(), held: Duration::ZERO }
     }
 
     /// Makes attempts until there is an outcome, or the daemon stops.
@@ -84,10 +74,7 @@ impl<'a> Trial<'a> {
                 Code::Timeout,
                 format!("{}: was interrupted, and its effect is not known", self.what()),
             );
-            let purpose = Purpose::Unknown {
-                again: true,
-                since: prior.since_last,
-            };
+            let purpose = Purpose::Unknown { again: true, since: prior.since_last };
             match read_back::run(&mut self, purpose, failure).await? {
                 Verdict::Completed(completion) => return Ok(Ok(completion)),
                 Verdict::Failed(failure) => return Ok(Err(failure)),
@@ -113,15 +100,11 @@ impl<'a> Trial<'a> {
                 Step::Retry { after } => self.wait(after, failure).await?,
                 // Not open yet: the breaker counts a handful first.
                 Step::Hold if self.app.breaker.cause().is_none() => {
-                    self.pause(Backoff::TARGET.wait(self.intent.attempt, &self.app.dice))
-                        .await?
+                    self.pause(Backoff::TARGET.wait(self.intent.attempt, &self.app.dice)).await?
                 }
                 Step::Hold => Verdict::TryAgain,
                 Step::ReadBack { again } => {
-                    let purpose = Purpose::Unknown {
-                        again,
-                        since: Duration::ZERO,
-                    };
+                    let purpose = Purpose::Unknown { again, since: Duration::ZERO };
                     match read_back::run(&mut self, purpose, failure.clone()).await? {
                         Verdict::TryAgain => {
                             let after = if let Retry::After(after) = error.retry_policy() {
@@ -146,12 +129,7 @@ impl<'a> Trial<'a> {
 
     /// "create_account for ann in acme-hr".
     pub(super) fn what(&self) -> String {
-        format!(
-            "{} for {} in {}",
-            self.operation.action(),
-            self.operation.account().label(),
-            self.app.name
-        )
+        format!("{} for {} in {}", self.operation.action(), self.operation.account().label(), self.app.name)
     }
 
     /// Time spent on this task, without what the breaker held it.
@@ -194,11 +172,7 @@ impl<'a> Trial<'a> {
         Ok(admitted.err().map(|cause| {
             Failure::new(
                 cause.code,
-                format!(
-                    "{}: {}; held for {hold_for:?}, then given up",
-                    self.what(),
-                    cause.message
-                ),
+                format!("{}: {}; held for {hold_for:?}, then given up", self.what(), cause.message),
             )
         }))
     }
@@ -241,10 +215,7 @@ impl<'a> Trial<'a> {
         .await;
         app.activity.touch(self.operation.account(), before);
         if let Ok(completion) = &result
-            && let Some(id) = completion
-                .result
-                .get("account_id")
-                .and_then(serde_json::Value::as_str)
+            && let Some(id) = completion.result.get("account_id").and_then(serde_json::Value::as_str)
         {
             app.activity.touch(&Account::by_id(id), None);
         }
@@ -260,11 +231,7 @@ impl<'a> Trial<'a> {
         if !deletes || !self.app.activity.is_sync_under_way() {
             return None;
         }
-        self.app
-            .find_account(self.operation.account())
-            .await
-            .ok()
-            .flatten()
+        self.app.find_account(self.operation.account()).await.ok().flatten()
     }
 
     /// A protected account may hide behind an identifier: its names are looked up in the target.
@@ -290,8 +257,7 @@ impl<'a> Trial<'a> {
                 Err(error) => {
                     tries += 1;
                     tracing::error!(app = %self.app.name, task = %self.intent.task, %error, "the journal cannot be written; nothing is executed until it can");
-                    self.pause(Backoff::LOCAL.patient_wait(tries, &self.app.dice))
-                        .await?;
+                    self.pause(Backoff::LOCAL.patient_wait(tries, &self.app.dice)).await?;
                 }
             }
         }

@@ -43,10 +43,7 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
     let mut ids = HashSet::new();
     let mut visited = Vec::new();
     let (mut count, mut resolved) = (None, app.status.resolved());
-    let query = TaskQuery {
-        status: TaskStatus::Pending,
-        limit: PAGE,
-    };
+    let query = TaskQuery { status: TaskStatus::Pending, limit: PAGE };
     let mut answer = guarded(app, app.bridge.tasks(app.id, &query)).await;
     loop {
         let page = match answer {
@@ -67,12 +64,7 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
                 let keys = lanes::keys_of(&task.id, &task.payload);
                 let (id, created_at) = (task.id.clone(), task.created_at);
                 let task = (walked.tasks.len() < room).then_some(task);
-                walked.tasks.push(Listed {
-                    id,
-                    created_at,
-                    keys,
-                    task,
-                });
+                walked.tasks.push(Listed { id, created_at, keys, task });
             }
         }
         let Some(mut next) = page.next else { return walked };
@@ -87,9 +79,7 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
             next = next.rewind(left);
         }
         if !is_news && visited.contains(&next) {
-            walked.error = Some(bridge::Error::LinkLoop {
-                call: Call::new(Operation::ListTasks, app.id),
-            });
+            walked.error = Some(bridge::Error::LinkLoop { call: Call::new(Operation::ListTasks, app.id) });
             return walked;
         }
         visited.push(next.clone());

@@ -56,13 +56,6 @@ async fn a_process_that_is_killed_leaves_a_whole_file() {
         assert_eq!(place.read("accounts.csv").matches(",end\n").count(), 3_000);
     }
     // The lock went with the process that held it.
-    place
-        .run(Action::DeleteAccount, json!({"account": {"id": "u1"}}))
-        .await
-        .unwrap();
-    assert!(
-        place.names().iter().all(|name| !name.contains(".tmp")),
-        "{:?}",
-        place.names()
-    );
+    place.run(Action::DeleteAccount, json!({"account": {"id": "u1"}})).await.unwrap();
+    assert!(place.names().iter().all(|name| !name.contains(".tmp")), "{:?}", place.names());
 }

@@ -10,12 +10,7 @@ use serde_json::json;
 fn many(count: usize) -> String {
     let mut content = String::from("id,email,username,display_name,status,team\n");
     for n in 0..count {
-        writeln!(
-            content,
-            "u{n},u{n}@example.org,user{n},\"Person, {n}\",active,t{}",
-            n % 7
-        )
-        .unwrap();
+        writeln!(content, "u{n},u{n}@example.org,user{n},\"Person, {n}\",active,t{}", n % 7).unwrap();
     }
     content
 }
@@ -34,30 +29,15 @@ async fn records_are_read_with_their_references_and_what_bridgehead_has_no_name_
     let place = Place::usual();
     let (records, rejected) = place.list("account").await.unwrap();
     assert!(rejected.is_empty());
-    let Record::Account(ann) = &records[0] else {
-        panic!("not an account")
-    };
-    assert_eq!(
-        (ann.id.as_str(), ann.display_name.as_deref()),
-        ("u1", Some("Ann Arbor"))
-    );
+    let Record::Account(ann) = &records[0] else { panic!("not an account") };
+    assert_eq!((ann.id.as_str(), ann.display_name.as_deref()), ("u1", Some("Ann Arbor")));
     assert_eq!(ann.memberships.of("team"), [Ref::new("t1"), Ref::new("t2")]);
     assert_eq!(ann.assignments.of("seat"), [Ref::new("s1")]);
-    assert_eq!(
-        serde_json::to_value(&ann.extra).unwrap(),
-        json!({"locker": "7, left"})
-    );
-    let Record::Account(bob) = &records[1] else {
-        panic!("not an account")
-    };
-    assert_eq!(
-        (bob.status, bob.last_name.as_deref()),
-        (AccountStatus::Suspended, None)
-    );
+    assert_eq!(serde_json::to_value(&ann.extra).unwrap(), json!({"locker": "7, left"}));
+    let Record::Account(bob) = &records[1] else { panic!("not an account") };
+    assert_eq!((bob.status, bob.last_name.as_deref()), (AccountStatus::Suspended, None));
     let (teams, _) = place.list("team").await.unwrap();
-    let Record::Entity(red) = &teams[0] else {
-        panic!("not a team")
-    };
+    let Record::Entity(red) = &teams[0] else { panic!("not a team") };
     assert_eq!((red.name.as_str(), &red.extra["floor"]), ("Red", &json!("1")));
     assert_eq!(ids(&place.list("seat").await.unwrap().0), ["s1", "s2"]);
 }
@@ -65,9 +45,7 @@ async fn records_are_read_with_their_references_and_what_bridgehead_has_no_name_
 #[tokio::test]
 async fn json_lines_keep_the_types_of_unknown_fields() {
     let (records, _) = Place::usual_jsonl().list("account").await.unwrap();
-    let Record::Account(ann) = &records[0] else {
-        panic!("not an account")
-    };
+    let Record::Account(ann) = &records[0] else { panic!("not an account") };
     assert_eq!(ann.extra["locker"], json!({"no": 7}));
 }
 
@@ -77,30 +55,19 @@ async fn a_column_named_like_a_secret_is_not_listed_and_survives_a_rewrite() {
     let place = Place::with(&[("accounts.csv", content)], &json!({}));
     let (records, _) = place.list("account").await.unwrap();
     assert!(!format!("{records:?}").contains("hunter2"));
-    place
-        .run(Action::SuspendAccount, json!({"account": {"id": "u1"}}))
-        .await
-        .unwrap();
-    assert_eq!(
-        place.read("accounts.csv"),
-        "id,username,status,api_token\nu1,ann,suspended,hunter2\n"
-    );
+    place.run(Action::SuspendAccount, json!({"account": {"id": "u1"}})).await.unwrap();
+    assert_eq!(place.read("accounts.csv"), "id,username,status,api_token\nu1,ann,suspended,hunter2\n");
 }
 
 #[tokio::test]
 async fn what_spreadsheets_write_is_read() {
     let content =
         "\u{feff}id;username;display_name;team;\r\n\r\nu1;ann;\"Ann\r\n\"\"Al\"\"; A.\";\"t1;t2\";\r\n";
-    let files = [
-        ("accounts.csv", content),
-        ("team.csv", "\u{feff}id;name\r\nt1;Red\r\nt2;Blue"),
-    ];
+    let files = [("accounts.csv", content), ("team.csv", "\u{feff}id;name\r\nt1;Red\r\nt2;Blue")];
     let place = Place::with(&files, &json!({"delimiter": ";", "require_final_newline": false}));
     let (records, rejected) = place.list("account").await.unwrap();
     assert!(rejected.is_empty(), "{rejected:?}");
-    let Record::Account(ann) = &records[0] else {
-        panic!("not an account")
-    };
+    let Record::Account(ann) = &records[0] else { panic!("not an account") };
     assert_eq!(ann.display_name.as_deref(), Some("Ann\r\n\"Al\"; A."));
     assert_eq!(ann.memberships.of("team").len(), 2);
     assert_eq!(ids(&place.list("team").await.unwrap().0), ["t1", "t2"]);
@@ -118,10 +85,7 @@ async fn bad_rows_are_rejected_one_by_one_and_named_by_their_line() {
     place.write("accounts.csv", &content);
     let (records, rejected) = place.list("account").await.unwrap();
     assert_eq!(ids(&records), ["u1", "u5"]);
-    let shown: Vec<_> = rejected
-        .iter()
-        .map(|one| (one.id.as_deref().unwrap(), one.field.as_str()))
-        .collect();
+    let shown: Vec<_> = rejected.iter().map(|one| (one.id.as_deref().unwrap(), one.field.as_str())).collect();
     assert_eq!(
         shown,
         [
@@ -170,10 +134,7 @@ async fn a_file_that_says_nothing_is_an_error_and_never_nobody() {
         assert_incomplete(&place.list("account").await.unwrap_err(), part);
     }
     place.write("accounts.csv", "id,username\n");
-    assert!(
-        place.list("account").await.unwrap().0.is_empty(),
-        "a header alone says that nobody is there"
-    );
+    assert!(place.list("account").await.unwrap().0.is_empty(), "a header alone says that nobody is there");
     std::fs::remove_file(place.path("accounts.csv")).unwrap();
     place.list("account").await.unwrap_err();
     std::fs::create_dir(place.path("accounts.csv")).unwrap();
@@ -186,31 +147,20 @@ async fn an_empty_json_lines_file_is_an_error_and_a_blank_line_is_nobody() {
     place.write("accounts.jsonl", "");
     assert_incomplete(&place.list("account").await.unwrap_err(), "the file is empty");
     place.write("accounts.jsonl", "{\"id\":\"u1\"}\n{\"id\":\"u2\"");
-    assert_incomplete(
-        &place.list("account").await.unwrap_err(),
-        "the last line has no line break",
-    );
+    assert_incomplete(&place.list("account").await.unwrap_err(), "the last line has no line break");
     place.write("accounts.jsonl", "\n");
     assert!(place.list("account").await.unwrap().0.is_empty());
 }
 
 #[tokio::test]
 async fn a_last_line_without_a_line_break_must_be_whole_all_the_same() {
-    let place = Place::with(
-        &[("accounts.csv", "id,username\nu1,ann")],
-        &json!({"require_final_newline": false}),
-    );
+    let place =
+        Place::with(&[("accounts.csv", "id,username\nu1,ann")], &json!({"require_final_newline": false}));
     assert_eq!(ids(&place.list("account").await.unwrap().0), ["u1"]);
-    place
-        .run(Action::CreateAccount, json!({"account": {"username": "bob"}}))
-        .await
-        .unwrap();
+    place.run(Action::CreateAccount, json!({"account": {"username": "bob"}})).await.unwrap();
     assert_eq!(place.read("accounts.csv"), "id,username\nu1,ann\nbob,bob\n");
     place.write("accounts.csv", "id,username\nu1,ann\nu2");
-    assert_incomplete(
-        &place.list("account").await.unwrap_err(),
-        "the last line is not whole",
-    );
+    assert_incomplete(&place.list("account").await.unwrap_err(), "the last line is not whole");
 }
 
 #[tokio::test]
@@ -230,10 +180,7 @@ async fn a_sync_sees_one_state_while_tasks_rewrite_the_file() {
             place.run(Action::DeleteAccount, payload).await.unwrap();
         }
         let name = format!("newcomer{step}");
-        place
-            .run(Action::CreateAccount, json!({"account": {"username": name}}))
-            .await
-            .unwrap();
+        place.run(Action::CreateAccount, json!({"account": {"username": name}})).await.unwrap();
         page = place.page("account", Some(&cursor)).await.unwrap();
         seen.append(&mut page.records);
         step += 1;
@@ -242,11 +189,7 @@ async fn a_sync_sees_one_state_while_tasks_rewrite_the_file() {
     let expected: Vec<String> = (0..1_400).map(|n| format!("u{n}")).collect();
     assert_eq!(ids(&seen), expected);
     let (now, _) = place.list("account").await.unwrap();
-    assert_eq!(
-        now.len(),
-        1_400 - 4 + 2,
-        "the next listing sees what the tasks did"
-    );
+    assert_eq!(now.len(), 1_400 - 4 + 2, "the next listing sees what the tasks did");
 }
 
 #[tokio::test]
@@ -270,26 +213,14 @@ async fn a_file_that_is_written_in_place_ends_the_listing() {
     let place = Place::usual();
     place.write("accounts.csv", many(1_200));
     let cursor = place.page("account", None).await.unwrap().next.unwrap();
-    let mut file = std::fs::OpenOptions::new()
-        .append(true)
-        .open(place.path("accounts.csv"))
-        .unwrap();
+    let mut file = std::fs::OpenOptions::new().append(true).open(place.path("accounts.csv")).unwrap();
     file.write_all(b"x,x,x,x,,\n").unwrap();
-    assert_incomplete(
-        &place.page("account", Some(&cursor)).await.unwrap_err(),
-        "changed by another program",
-    );
+    assert_incomplete(&place.page("account", Some(&cursor)).await.unwrap_err(), "changed by another program");
 
     let cursor = place.page("account", None).await.unwrap().next.unwrap();
-    let file = std::fs::OpenOptions::new()
-        .write(true)
-        .open(place.path("accounts.csv"))
-        .unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(place.path("accounts.csv")).unwrap();
     file.set_len(20_000).unwrap();
-    assert_incomplete(
-        &place.page("account", Some(&cursor)).await.unwrap_err(),
-        "changed by another program",
-    );
+    assert_incomplete(&place.page("account", Some(&cursor)).await.unwrap_err(), "changed by another program");
 }
 
 #[tokio::test]
@@ -305,15 +236,9 @@ async fn a_listing_whose_file_is_not_held_any_more_cannot_go_on() {
     for _ in 0..8 {
         place.page("account", None).await.unwrap().next.unwrap();
     }
-    assert_incomplete(
-        &place.page("account", Some(&first)).await.unwrap_err(),
-        "too many others",
-    );
+    assert_incomplete(&place.page("account", Some(&first)).await.unwrap_err(), "too many others");
     let foreign = Cursor::new("17");
-    assert_incomplete(
-        &place.page("account", Some(&foreign)).await.unwrap_err(),
-        "cursor",
-    );
+    assert_incomplete(&place.page("account", Some(&foreign)).await.unwrap_err(), "cursor");
     assert_incomplete(&place.page("squad", None).await.unwrap_err(), "'squad'");
 }
 
@@ -324,14 +249,10 @@ async fn a_file_that_appears_later_is_no_resource_type_until_the_connector_is_as
     place.write("squad.csv", "id,name\nx,X\n");
     place.write("accounts.csv", ACCOUNTS.replace(",locker\n", ",squad\n"));
     let (records, _) = place.list("account").await.unwrap();
-    let Record::Account(ann) = &records[0] else {
-        panic!("not an account")
-    };
+    let Record::Account(ann) = &records[0] else { panic!("not an account") };
     assert!(ann.memberships.of("squad").is_empty());
     place.connector.describe().await.unwrap();
     let (records, _) = place.list("account").await.unwrap();
-    let Record::Account(ann) = &records[0] else {
-        panic!("not an account")
-    };
+    let Record::Account(ann) = &records[0] else { panic!("not an account") };
     assert_eq!(ann.memberships.of("squad"), [Ref::new("7, left")]);
 }

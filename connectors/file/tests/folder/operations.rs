@@ -19,10 +19,7 @@ async fn an_account_is_created_with_its_memberships() {
         let completion = place.run(Action::CreateAccount, payload).await.unwrap();
         assert_eq!(completion.result["account_id"], "cleo");
         let cleo = place.find("cleo").await.unwrap();
-        assert_eq!(
-            (cleo.first_name.as_deref(), cleo.status),
-            (Some("Cleo"), AccountStatus::Active)
-        );
+        assert_eq!((cleo.first_name.as_deref(), cleo.status), (Some("Cleo"), AccountStatus::Active));
         assert_eq!(cleo.memberships.of("team"), [Ref::new("t2")]);
         assert_eq!(cleo.assignments.of("seat"), [Ref::new("s1"), Ref::new("s2")]);
         assert_eq!(cleo.extra["locker"], "9");
@@ -34,10 +31,7 @@ async fn nothing_but_the_new_row_changes_when_an_account_is_created() {
     let place = Place::usual();
     let payload = json!({"account": {"id": "u3", "email": "cy@example.org", "status": "suspended"}});
     place.run(Action::CreateAccount, payload).await.unwrap();
-    assert_eq!(
-        place.read("accounts.csv"),
-        format!("{ACCOUNTS}u3,cy@example.org,,,,,suspended,,,,\n")
-    );
+    assert_eq!(place.read("accounts.csv"), format!("{ACCOUNTS}u3,cy@example.org,,,,,suspended,,,,\n"));
 }
 
 #[tokio::test]
@@ -57,10 +51,7 @@ async fn a_taken_identifier_username_or_email_is_refused_in_any_case() {
             json!({"username": "ANN"}),
             json!({"username": "new", "email": "Bob@Example.org"}),
         ] {
-            let error = place
-                .run(Action::CreateAccount, json!({"account": account}))
-                .await
-                .unwrap_err();
+            let error = place.run(Action::CreateAccount, json!({"account": account})).await.unwrap_err();
             assert_refused(&error, Code::AccountAlreadyExists, Subject::Account);
         }
     }
@@ -71,21 +62,9 @@ async fn a_missing_group_is_not_a_missing_account() {
     for place in [Place::usual(), Place::usual_jsonl()] {
         let before = place.names();
         for (account, memberships, subject) in [
-            (
-                json!({"username": "cleo"}),
-                json!({"team": ["t1", "t9"]}),
-                Subject::Group,
-            ),
-            (
-                json!({"username": "cleo"}),
-                json!({"seat": ["s9"]}),
-                Subject::License,
-            ),
-            (
-                json!({"username": "cleo"}),
-                json!({"squad": ["x"]}),
-                Subject::Group,
-            ),
+            (json!({"username": "cleo"}), json!({"team": ["t1", "t9"]}), Subject::Group),
+            (json!({"username": "cleo"}), json!({"seat": ["s9"]}), Subject::License),
+            (json!({"username": "cleo"}), json!({"squad": ["x"]}), Subject::Group),
         ] {
             let payload = json!({"account": account, "memberships": memberships});
             let error = place.run(Action::CreateAccount, payload).await.unwrap_err();
@@ -94,10 +73,7 @@ async fn a_missing_group_is_not_a_missing_account() {
         let payload = json!({"account": {"id": "u1"}, "memberships": {"team": ["t9"]}});
         let error = place.run(Action::UpdateAccount, payload).await.unwrap_err();
         assert_refused(&error, Code::InternalError, Subject::Group);
-        assert!(
-            error.message().contains("Team t9 not found in acme-hr (team."),
-            "{error}"
-        );
+        assert!(error.message().contains("Team t9 not found in acme-hr (team."), "{error}");
         assert!(place.find("cleo").await.is_none());
         assert_eq!(before.len() + 1, place.names().len(), "only the lock has come");
     }
@@ -107,10 +83,7 @@ async fn a_missing_group_is_not_a_missing_account() {
 async fn a_licence_without_a_seat_left_is_exhausted_and_one_that_is_held_is_not() {
     for place in [Place::usual(), Place::usual_jsonl()] {
         let assign = |id: &str, seats: serde_json::Value| {
-            place.run(
-                Action::UpdateAccount,
-                json!({"account": {"id": id}, "memberships": {"seat": seats}}),
-            )
+            place.run(Action::UpdateAccount, json!({"account": {"id": id}, "memberships": {"seat": seats}}))
         };
         assign("u1", json!(["s1", "s2"])).await.unwrap();
         let error = assign("u2", json!(["s2"])).await.unwrap_err();
@@ -127,32 +100,20 @@ async fn a_licence_without_a_seat_left_is_exhausted_and_one_that_is_held_is_not(
 
 #[tokio::test]
 async fn the_seats_of_a_whole_type_run_out_and_can_be_given_back() {
-    let files = [
-        ("accounts.csv", ACCOUNTS),
-        ("team.csv", TEAMS),
-        ("license-seat.csv", SEATS),
-    ];
+    let files = [("accounts.csv", ACCOUNTS), ("team.csv", TEAMS), ("license-seat.csv", SEATS)];
     let seats = json!([{"slug": "seat", "file": "license-seat.csv", "seats": 1}]);
     let place = Place::with(&files, &json!({"licenses": seats}));
     let create = |name: &str| {
         let payload = json!({"account": {"username": name}, "memberships": {"seat": ["s1"]}});
         place.run(Action::CreateAccount, payload)
     };
-    assert_refused(
-        &create("cleo").await.unwrap_err(),
-        Code::LicenseExhausted,
-        Subject::License,
-    );
+    assert_refused(&create("cleo").await.unwrap_err(), Code::LicenseExhausted, Subject::License);
     let payload = json!({"account": {"id": "u1"}, "memberships": {"seat": ["s2"]}});
     place.run(Action::UpdateAccount, payload).await.unwrap();
     let payload = json!({"account": {"id": "u1"}, "memberships": {"seat": []}});
     place.run(Action::UpdateAccount, payload).await.unwrap();
     create("cleo").await.unwrap();
-    assert_refused(
-        &create("dan").await.unwrap_err(),
-        Code::LicenseExhausted,
-        Subject::License,
-    );
+    assert_refused(&create("dan").await.unwrap_err(), Code::LicenseExhausted, Subject::License);
 }
 
 #[tokio::test]
@@ -169,11 +130,7 @@ async fn an_update_changes_what_it_names_and_null_clears() {
         assert_eq!(ann.email.as_deref(), Some("a2@example.org"));
         assert_eq!(ann.extra["locker"], "none");
         assert_eq!(ann.memberships.of("team"), [Ref::new("t2")]);
-        assert_eq!(
-            ann.assignments.of("seat"),
-            [Ref::new("s1")],
-            "a type that is not named stays"
-        );
+        assert_eq!(ann.assignments.of("seat"), [Ref::new("s1")], "a type that is not named stays");
     }
 }
 
@@ -193,10 +150,7 @@ async fn an_update_that_cannot_be_written_changes_nothing() {
         let payload = json!({"account": {"id": "u1"}, "changes": changes});
         let error = place.run(Action::UpdateAccount, payload).await.unwrap_err();
         assert_refused(&error, Code::InternalError, Subject::Account);
-        assert!(
-            error.message().contains(part) && !error.message().contains("hunter2"),
-            "{error}"
-        );
+        assert!(error.message().contains(part) && !error.message().contains("hunter2"), "{error}");
         assert_eq!(place.read("accounts.csv"), ACCOUNTS);
     }
     let payload = json!({"account": {"id": "u1"}, "changes": {"email": "BOB@example.org"}});
@@ -213,10 +167,7 @@ async fn an_account_is_suspended_and_unsuspended_and_asking_twice_is_fine() {
             (Action::UnsuspendAccount, AccountStatus::Active),
             (Action::UnsuspendAccount, AccountStatus::Active),
         ] {
-            place
-                .run(action, json!({"account": {"email": "ANN@example.org"}}))
-                .await
-                .unwrap();
+            place.run(action, json!({"account": {"email": "ANN@example.org"}})).await.unwrap();
             assert_eq!(place.find("u1").await.unwrap().status, status);
         }
     }
@@ -225,10 +176,7 @@ async fn an_account_is_suspended_and_unsuspended_and_asking_twice_is_fine() {
 #[tokio::test]
 async fn a_deleted_account_is_gone_and_its_neighbours_stay() {
     let place = Place::usual();
-    place
-        .run(Action::DeleteAccount, json!({"account": {"id": "u1"}}))
-        .await
-        .unwrap();
+    place.run(Action::DeleteAccount, json!({"account": {"id": "u1"}})).await.unwrap();
     let rest: Vec<_> = ACCOUNTS.lines().filter(|line| !line.starts_with("u1")).collect();
     assert_eq!(place.read("accounts.csv"), rest.join("\n") + "\n");
     assert!(place.find("u1").await.is_none());
@@ -238,43 +186,24 @@ async fn a_deleted_account_is_gone_and_its_neighbours_stay() {
 async fn the_last_account_can_be_deleted_and_nobody_is_left_on_purpose() {
     for (place, rest) in [(Place::usual(), 1), (Place::usual_jsonl(), 0)] {
         for id in ["u1", "u2"] {
-            place
-                .run(Action::DeleteAccount, json!({"account": {"id": id}}))
-                .await
-                .unwrap();
+            place.run(Action::DeleteAccount, json!({"account": {"id": id}})).await.unwrap();
         }
         let (records, rejected) = place.list("account").await.unwrap();
         assert!(records.is_empty() && rejected.is_empty());
-        let file = if rest == 1 {
-            "accounts.csv"
-        } else {
-            "accounts.jsonl"
-        };
+        let file = if rest == 1 { "accounts.csv" } else { "accounts.jsonl" };
         assert!(place.read(file).ends_with('\n'));
-        place
-            .run(Action::CreateAccount, json!({"account": {"username": "ann"}}))
-            .await
-            .unwrap();
+        place.run(Action::CreateAccount, json!({"account": {"username": "ann"}})).await.unwrap();
         assert_eq!(place.list("account").await.unwrap().0.len(), 1);
     }
 }
 
 #[tokio::test]
 async fn a_reset_records_when_and_keeps_no_password() {
-    for (place, file) in [
-        (Place::usual(), "accounts.csv"),
-        (Place::usual_jsonl(), "accounts.jsonl"),
-    ] {
+    for (place, file) in [(Place::usual(), "accounts.csv"), (Place::usual_jsonl(), "accounts.jsonl")] {
         let payload = json!({"account": {"id": "u1"}, "changes": {"password": "hunter2"}});
         let completion = place.run(Action::ResetPassword, payload).await.unwrap();
-        let when = completion.result["password_changed_at"]
-            .as_str()
-            .unwrap()
-            .to_owned();
-        assert!(
-            when.ends_with('Z') && when.len() == "2026-01-01T00:00:00Z".len(),
-            "{when}"
-        );
+        let when = completion.result["password_changed_at"].as_str().unwrap().to_owned();
+        assert!(when.ends_with('Z') && when.len() == "2026-01-01T00:00:00Z".len(), "{when}");
         assert!(!place.read(file).contains("hunter2") && !format!("{completion:?}").contains("hunter2"));
         assert_eq!(place.find("u1").await.unwrap().extra["password_changed_at"], when);
     }
@@ -283,20 +212,11 @@ async fn a_reset_records_when_and_keeps_no_password() {
 #[tokio::test]
 async fn an_account_that_is_not_there_is_not_found_by_any_action() {
     for place in [Place::usual(), Place::usual_jsonl()] {
-        for action in Action::ALL
-            .into_iter()
-            .filter(|action| *action != Action::CreateAccount)
-        {
-            let error = place
-                .run(action, json!({"account": {"id": "ext-123"}}))
-                .await
-                .unwrap_err();
+        for action in Action::ALL.into_iter().filter(|action| *action != Action::CreateAccount) {
+            let error = place.run(action, json!({"account": {"id": "ext-123"}})).await.unwrap_err();
             assert_refused(&error, Code::AccountNotFound, Subject::Account);
             assert_eq!(error.retry_policy(), Retry::Never);
-            assert!(
-                error.message().starts_with("User ext-123 not found in acme-hr"),
-                "{error}"
-            );
+            assert!(error.message().starts_with("User ext-123 not found in acme-hr"), "{error}");
         }
     }
 }
@@ -305,32 +225,15 @@ async fn an_account_that_is_not_there_is_not_found_by_any_action() {
 async fn a_row_that_cannot_be_read_may_be_the_account_that_is_looked_for() {
     let place = Place::usual();
     place.write("accounts.csv", format!("{ACCOUNTS}u3,dan@example.org,dan\n"));
-    let by_name = |name: &str| Account {
-        username: Some(name.into()),
-        ..Account::default()
-    };
+    let by_name = |name: &str| Account { username: Some(name.into()), ..Account::default() };
     let error = place.connector.find_account(&by_name("DAN")).await.unwrap_err();
-    assert!(
-        error
-            .message()
-            .contains("accounts.csv line 4 cannot be read and may be DAN"),
-        "{error}"
-    );
-    let error = place
-        .run(Action::CreateAccount, json!({"account": {"username": "dan"}}))
-        .await
-        .unwrap_err();
+    assert!(error.message().contains("accounts.csv line 4 cannot be read and may be DAN"), "{error}");
+    let error = place.run(Action::CreateAccount, json!({"account": {"username": "dan"}})).await.unwrap_err();
     assert_refused(&error, Code::InternalError, Subject::Account);
     // Whom it cannot be, it does not stop.
     assert_eq!(place.connector.find_account(&by_name("eve")).await.unwrap(), None);
-    place
-        .run(Action::CreateAccount, json!({"account": {"username": "eve"}}))
-        .await
-        .unwrap();
-    place
-        .run(Action::SuspendAccount, json!({"account": {"id": "u1"}}))
-        .await
-        .unwrap();
+    place.run(Action::CreateAccount, json!({"account": {"username": "eve"}})).await.unwrap();
+    place.run(Action::SuspendAccount, json!({"account": {"id": "u1"}})).await.unwrap();
     assert!(place.read("accounts.csv").contains("\nu3,dan@example.org,dan\n"));
 }
 
@@ -338,15 +241,9 @@ async fn a_row_that_cannot_be_read_may_be_the_account_that_is_looked_for() {
 async fn two_rows_that_are_the_same_account_are_an_error() {
     let place = Place::usual();
     place.write("accounts.csv", "id,username\nu1,ann\nu2,Ann\n");
-    let error = place
-        .run(Action::DeleteAccount, json!({"account": {"username": "ann"}}))
-        .await
-        .unwrap_err();
+    let error = place.run(Action::DeleteAccount, json!({"account": {"username": "ann"}})).await.unwrap_err();
     assert!(error.message().contains("lines 2 and 3 are both ann"), "{error}");
-    place
-        .run(Action::DeleteAccount, json!({"account": {"id": "u2"}}))
-        .await
-        .unwrap();
+    place.run(Action::DeleteAccount, json!({"account": {"id": "u2"}})).await.unwrap();
     assert_eq!(place.read("accounts.csv"), "id,username\nu1,ann\n");
 }
 
@@ -363,11 +260,7 @@ async fn a_folder_that_is_gone_or_damaged_is_a_matter_of_the_connection() {
         place.write("accounts.csv", content);
         for error in [
             suspend().await.unwrap_err(),
-            place
-                .connector
-                .find_account(&Account::by_id("u1"))
-                .await
-                .unwrap_err(),
+            place.connector.find_account(&Account::by_id("u1")).await.unwrap_err(),
             place.connector.check().await.unwrap_err(),
         ] {
             assert_refused(&error, Code::InternalError, Subject::Connection);
@@ -380,10 +273,7 @@ async fn a_folder_that_is_gone_or_damaged_is_a_matter_of_the_connection() {
     let error = suspend().await.unwrap_err();
     assert_refused(&error, Code::Timeout, Subject::Connection);
     let nowhere = crate::support::connector(&place.path("nowhere"), &json!({}));
-    for error in [
-        nowhere.check().await.unwrap_err(),
-        nowhere.describe().await.unwrap_err(),
-    ] {
+    for error in [nowhere.check().await.unwrap_err(), nowhere.describe().await.unwrap_err()] {
         assert_refused(&error, Code::Timeout, Subject::Connection);
     }
     let error = crate::support::run(&nowhere, Action::DeleteAccount, json!({"account": {"id": "u1"}}))
@@ -397,29 +287,15 @@ async fn what_the_columns_have_no_room_for_is_not_offered() {
     let place = Place::usual();
     let description = place.connector.describe().await.unwrap();
     assert_eq!(description.actions, Action::ALL.into());
-    let types: Vec<_> = description
-        .resource_types
-        .iter()
-        .map(|one| one.slug.as_str())
-        .collect();
+    let types: Vec<_> = description.resource_types.iter().map(|one| one.slug.as_str()).collect();
     assert_eq!(types, ["team", "seat", "account"]);
 
     place.write("accounts.csv", "id,username\nu1,ann\n");
     let description = place.connector.describe().await.unwrap();
-    let rest = [
-        Action::CreateAccount,
-        Action::UpdateAccount,
-        Action::DeleteAccount,
-    ];
+    let rest = [Action::CreateAccount, Action::UpdateAccount, Action::DeleteAccount];
     assert_eq!(description.actions, rest.into());
-    let error = place
-        .run(Action::SuspendAccount, json!({"account": {"id": "u1"}}))
-        .await
-        .unwrap_err();
-    assert!(
-        error.message().contains("status must be a column of the file"),
-        "{error}"
-    );
+    let error = place.run(Action::SuspendAccount, json!({"account": {"id": "u1"}})).await.unwrap_err();
+    assert!(error.message().contains("status must be a column of the file"), "{error}");
 }
 
 #[tokio::test]
@@ -427,10 +303,7 @@ async fn a_folder_that_is_read_only_offers_no_action_and_is_never_written_to() {
     let place = Place::with(&[("accounts.csv", ACCOUNTS)], &json!({"read_only": true}));
     assert!(place.connector.describe().await.unwrap().actions.is_empty());
     place.connector.check().await.unwrap();
-    place
-        .run(Action::DeleteAccount, json!({"account": {"id": "u1"}}))
-        .await
-        .unwrap_err();
+    place.run(Action::DeleteAccount, json!({"account": {"id": "u1"}})).await.unwrap_err();
     assert_eq!(place.names(), ["accounts.csv"]);
     assert_eq!(place.read("accounts.csv"), ACCOUNTS);
 }

@@ -40,11 +40,7 @@ impl Place {
     /// Two accounts, two teams, two licences.
     pub(crate) fn usual() -> Self {
         Self::with(
-            &[
-                ("accounts.csv", ACCOUNTS),
-                ("team.csv", TEAMS),
-                ("license-seat.csv", SEATS),
-            ],
+            &[("accounts.csv", ACCOUNTS), ("team.csv", TEAMS), ("license-seat.csv", SEATS)],
             &json!({}),
         )
     }
@@ -60,11 +56,7 @@ impl Place {
         let teams = "{\"id\":\"t1\",\"name\":\"Red\"}\n{\"id\":\"t2\",\"name\":\"Blue\"}\n";
         let seats = "{\"id\":\"s1\",\"name\":\"Basic\"}\n{\"id\":\"s2\",\"name\":\"Pro\",\"seats\":1}\n";
         Self::with(
-            &[
-                ("accounts.jsonl", accounts),
-                ("team.jsonl", teams),
-                ("license-seat.jsonl", seats),
-            ],
+            &[("accounts.jsonl", accounts), ("team.jsonl", teams), ("license-seat.jsonl", seats)],
             &json!({}),
         )
     }
@@ -84,9 +76,8 @@ impl Place {
     /// The names of everything in the folder, hidden files too.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.folder.path()).unwrap();
-        let mut names: Vec<_> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
@@ -100,11 +91,8 @@ impl Place {
     }
 
     pub(crate) async fn page(&self, slug: &str, cursor: Option<&Cursor>) -> Result<Page, Error> {
-        let resource_type = ResourceType {
-            slug: slug.into(),
-            name: slug.to_owned(),
-            kind: ResourceKind::Account,
-        };
+        let resource_type =
+            ResourceType { slug: slug.into(), name: slug.to_owned(), kind: ResourceKind::Account };
         self.connector.list(&resource_type, cursor).await
     }
 
@@ -124,10 +112,7 @@ impl Place {
 pub(crate) fn connector(folder: &Path, settings: &Value) -> Arc<dyn Connector> {
     let mut target = settings.as_object().unwrap().clone();
     // Relative, so that it is resolved from the folder of the configuration file.
-    target.insert(
-        "path".into(),
-        folder.file_name().unwrap().to_str().unwrap().into(),
-    );
+    target.insert("path".into(), folder.file_name().unwrap().to_str().unwrap().into());
     let setup = Setup {
         app: "acme-hr".into(),
         target,
@@ -142,11 +127,7 @@ pub(crate) async fn run(
     action: Action,
     payload: Value,
 ) -> Result<Completion, Error> {
-    let context = Context {
-        task_id: "task-1".into(),
-        attempt: 1,
-        timeout: Duration::from_mins(1),
-    };
+    let context = Context { task_id: "task-1".into(), attempt: 1, timeout: Duration::from_mins(1) };
     let operation = Operation::parse(action, serde_json::from_value(payload).unwrap()).unwrap();
     connector.execute(&context, &operation).await
 }
