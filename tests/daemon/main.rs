@@ -1,0 +1,4 @@
+//! Black-box tests: the real binary against the sandbox, over real sockets.
+
+mod smoke;
+mod support;
