@@ -1,0 +1,59 @@
+//! Reading the body of an answer within bounds of size and time.
+
+use reqwest::Response;
+use tokio::time::{Instant, timeout_at};
+
+/// Why a body was not read to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// It is larger than it may be.
+    #[error("larger than {0} bytes")]
+    TooLarge(usize),
+    /// The connection broke, or what came cannot be decompressed.
+    #[error("the answer was cut off")]
+    Cut(#[source] reqwest::Error),
+    /// It did not come to its end in time.
+    #[error("the answer did not end in time")]
+    Late,
+}
+
+/// Reads a body of at most `limit` bytes (after decompression), to its end, before `deadline`.
+pub(crate) async fn read(response: &mut Response, limit: usize, deadline: Instant) -> Result<Vec<u8>, Error> {
+    let mut body = Vec::new();
+    read_into(&mut body, response, limit, deadline)
+        .await
+        .map(|()| body)
+}
+
+/// Reads what comes of a body within the bounds: all of it, or its beginning.
+pub(crate) async fn read_some(response: &mut Response, limit: usize, deadline: Instant) -> Vec<u8> {
+    let mut body = Vec::new();
+    match read_into(&mut body, response, limit, deadline).await {
+        Ok(()) | Err(_) => body,
+    }
+}
+
+async fn read_into(
+    body: &mut Vec<u8>,
+    response: &mut Response,
+    limit: usize,
+    deadline: Instant,
+) -> Result<(), Error> {
+    // Nothing is read of a body that announces itself as too large. The announcement is not trusted
+    // otherwise.
+    if response
+        .content_length()
+        .is_some_and(|length| length > limit as u64)
+    {
+        return Err(Error::TooLarge(limit));
+    }
+    loop {
+        match timeout_at(deadline, response.chunk()).await {
+            Err(_) => return Err(Error::Late),
+            Ok(Err(error)) => return Err(Error::Cut(error.without_url())),
+            Ok(Ok(None)) => return Ok(()),
+            Ok(Ok(Some(chunk))) if body.len() + chunk.len() > limit => return Err(Error::TooLarge(limit)),
+            Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
+        }
+    }
+}

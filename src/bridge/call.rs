@@ -1,0 +1,163 @@
+//! Which call an error is about, and how calls may be repeated.
+
+use super::AppId;
+
+/// A call of the Bridge API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// `POST /apps/`
+    CreateApp,
+    /// `GET /apps/`
+    ListApps,
+    /// `GET /apps/{app}/resource-types/`
+    ListResourceTypes,
+    /// `POST /apps/{app}/resource-types/`
+    RegisterResourceType,
+    /// `PATCH /apps/{app}/resource-types/{slug}/`
+    RenameResourceType,
+    /// `POST /apps/{app}/sync/`
+    StartSync,
+    /// `PUT /apps/{app}/sync/{sync}/{slug}/`
+    Push,
+    /// `GET /apps/{app}/sync/{sync}/`
+    Progress,
+    /// `POST /apps/{app}/sync/{sync}/complete/`
+    Complete,
+    /// `POST /apps/{app}/sync/{sync}/abandon/`
+    Abandon,
+    /// `GET /apps/{app}/tasks/`
+    ListTasks,
+    /// `GET /apps/{app}/tasks/{task}/`
+    ReadTask,
+    /// `PATCH /apps/{app}/tasks/{task}/status/`
+    Report,
+}
+
+/// What repeating a call would do, and so who decides on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// Repeating changes nothing more: the client repeats what passes by itself.
+    Freely,
+    /// Repeating may do it twice: the client repeats only what certainly did nothing.
+    IfNotApplied,
+    /// The caller has a loop of its own, without a limit.
+    ByCaller,
+}
+
+impl Operation {
+    /// Who decides on repeating it.
+    pub(super) fn repeat(self) -> Repeat {
+        match self {
+            Self::ListApps
+            | Self::ListResourceTypes
+            | Self::RegisterResourceType
+            | Self::RenameResourceType
+            | Self::Push
+            | Self::Progress
+            | Self::ListTasks
+            | Self::ReadTask => Repeat::Freely,
+            Self::CreateApp | Self::StartSync | Self::Complete | Self::Abandon => Repeat::IfNotApplied,
+            Self::Report => Repeat::ByCaller,
+        }
+    }
+
+    /// What is looked for: what a 404 says is not there.
+    pub(super) fn looks_for(self) -> &'static str {
+        match self {
+            Self::CreateApp => "the app to clone from",
+            Self::ListApps => "the Bridge API",
+            Self::ListResourceTypes | Self::RegisterResourceType | Self::StartSync | Self::ListTasks => {
+                "the app"
+            }
+            Self::RenameResourceType => "the app or the resource type",
+            Self::Push => "the app, the sync session or the resource type",
+            Self::Progress | Self::Complete | Self::Abandon => "the app or the sync session",
+            Self::ReadTask | Self::Report => "the app or the task",
+        }
+    }
+}
+
+/// One call: what was asked, of which app, about what. Every error carries it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Call {
+    operation: Operation,
+    app: Option<AppId>,
+    subject: Option<Box<str>>,
+}
+
+impl Call {
+    /// A call that is about an app, or about none.
+    pub fn new(operation: Operation, app: impl Into<Option<AppId>>) -> Self {
+        Self {
+            operation,
+            app: app.into(),
+            subject: None,
+        }
+    }
+
+    /// Names the task, the resource type, the session or the new app that it is about.
+    pub fn about(mut self, subject: impl std::fmt::Display) -> Self {
+        self.subject = Some(super::detail::clean(&subject.to_string()).into_boxed_str());
+        self
+    }
+
+    /// What was asked.
+    pub fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    /// The app it is about.
+    pub fn app(&self) -> Option<AppId> {
+        self.app
+    }
+}
+
+impl std::fmt::Display for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (before, after) = match self.operation {
+            Operation::CreateApp => ("create app", ""),
+            Operation::ListApps => ("list the apps of this key", ""),
+            Operation::ListResourceTypes => ("list the resource types", ""),
+            Operation::RegisterResourceType => ("register resource type", ""),
+            Operation::RenameResourceType => ("rename resource type", ""),
+            Operation::StartSync => ("start a sync", ""),
+            Operation::Push => ("push records of", ""),
+            Operation::Progress => ("read the progress of sync", ""),
+            Operation::Complete => ("complete sync", ""),
+            Operation::Abandon => ("abandon sync", ""),
+            Operation::ListTasks => ("list the", " tasks"),
+            Operation::ReadTask => ("read task", ""),
+            Operation::Report => ("report the outcome of task", ""),
+        };
+        f.write_str(before)?;
+        match (&self.subject, self.operation) {
+            (Some(subject), Operation::ListTasks) => write!(f, " {subject}")?,
+            (Some(subject), _) => write!(f, " '{subject}'")?,
+            (None, _) => {}
+        }
+        f.write_str(after)?;
+        self.app.map_or(Ok(()), |app| write!(f, " of app {app}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_names_its_subject_and_app() {
+        let app: AppId = "11111111-1111-4111-8111-111111111111".parse().unwrap();
+        assert_eq!(
+            Call::new(Operation::Push, app).about("team").to_string(),
+            "push records of 'team' of app 11111111-1111-4111-8111-111111111111"
+        );
+        assert_eq!(
+            Call::new(Operation::ListApps, None).to_string(),
+            "list the apps of this key"
+        );
+        assert_eq!(
+            Call::new(Operation::ListTasks, app).about("pending").to_string(),
+            "list the pending tasks of app 11111111-1111-4111-8111-111111111111"
+        );
+    }
+}

@@ -1,0 +1,305 @@
+//! The client of the Bridge API over HTTP.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bridgehead_sdk::{Record, ResourceType, Slug, TaskId};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use url::Url;
+
+use super::endpoint::{self, Endpoints};
+use super::exchange::{Answer, Request};
+use super::gate::Pace;
+use super::listing::Listing;
+use super::next::Trail;
+use super::resource::Listed;
+use super::transport::Transport;
+use super::{
+    Api, App, AppId, BuildError, Call, Error, Health, KeySource, NewApp, NextPage, Operation, Progress,
+    Pushed, Refs, Registration, Report, Settings, SyncId, Task, TaskPage, TaskQuery, TaskStatus, record,
+};
+
+/// How many pages of apps or resource types are read at most.
+const MAX_PAGES: usize = 1000;
+
+/// The client of the Bridge API. Clones share connections, limits, and what is known of the Bridge's health.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    transport: Transport,
+    endpoints: Endpoints,
+    refs: Refs,
+}
+
+impl Client {
+    /// A client. Nothing is sent, and the key is not read, before the first call.
+    pub fn new(settings: Settings, key: Arc<dyn KeySource>) -> Result<Self, BuildError> {
+        Self::with_pace(settings, key, Pace::default())
+    }
+
+    pub(super) fn with_pace(
+        settings: Settings,
+        key: Arc<dyn KeySource>,
+        pace: Pace,
+    ) -> Result<Self, BuildError> {
+        Ok(Self(Arc::new(Inner {
+            transport: Transport::new(&settings, key, pace)?,
+            endpoints: Endpoints::new(settings.base_url),
+            refs: settings.refs,
+        })))
+    }
+
+    /// How the Bridge is doing, as the calls of this client and its clones find it.
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.0.transport.health()
+    }
+
+    /// A call on an app, with an address below the app's.
+    fn request(&self, call: Call, app: AppId, method: Method, segments: &[&str]) -> Result<Request, Error> {
+        let url = self.0.endpoints.app(&call, app, segments)?;
+        Ok(Request::new(call, method, url))
+    }
+
+    async fn send(&self, request: &Request) -> Result<Answer, Error> {
+        self.0.transport.send(request).await
+    }
+
+    /// Every item of a list, whether it comes in pages or as a bare array.
+    async fn list(&self, call: Call, url: Url) -> Result<Vec<Value>, Error> {
+        let mut items = Vec::new();
+        let mut trail = Trail::from(&url);
+        let mut request = Request::new(call, Method::GET, url);
+        for _ in 0..MAX_PAGES {
+            let page = Listing::from_json(&request.call, self.send(&request).await?.json()?)?;
+            items.extend(page.items);
+            let Some(link) = page.next else {
+                return Ok(items);
+            };
+            let next = NextPage::from_link(&request.call, &request.url, trail, &link)?;
+            trail = next.trail();
+            request.url = next.url().clone();
+        }
+        Err(Error::LinkLoop { call: request.call })
+    }
+
+    async fn listed_resource_types(&self, call: Call, app: AppId) -> Result<Vec<Listed>, Error> {
+        let url = self.0.endpoints.app(&call, app, &["resource-types"])?;
+        let items = self.list(call, url).await?;
+        let listed = items.iter().filter_map(|item| {
+            let listed = Listed::from_json(item);
+            if listed.is_none() {
+                tracing::warn!(%app, "a resource type without a slug is left out");
+            }
+            listed
+        });
+        Ok(listed.collect())
+    }
+
+    /// After a 409: whether the resource type is there as it should be.
+    async fn confirm(
+        &self,
+        call: Call,
+        app: AppId,
+        wanted: &ResourceType,
+        told: String,
+    ) -> Result<Registration, Error> {
+        let listed = self.listed_resource_types(call.clone(), app).await?;
+        let detail = match listed
+            .into_iter()
+            .find(|listed| listed.slug == wanted.slug.as_str())
+        {
+            Some(listed) if listed.kind == wanted.kind.as_str() => return Ok(Registration::Existed),
+            Some(listed) => format!(
+                "it is registered with type '{}', not '{}'",
+                super::detail::clean(&listed.kind),
+                wanted.kind
+            ),
+            None => format!("{told}; yet it is not among the resource types of the app"),
+        };
+        Err(Error::Conflict { call, detail })
+    }
+
+    async fn page(&self, request: &Request, trail: Trail, asked_for: &TaskStatus) -> Result<TaskPage, Error> {
+        let listing = Listing::from_json(&request.call, self.send(request).await?.json()?)?;
+        let next = listing
+            .next
+            .map(|link| NextPage::from_link(&request.call, &request.url, trail, &link))
+            .transpose()?;
+        let mut page = TaskPage {
+            tasks: Vec::new(),
+            unreadable: Vec::new(),
+            count: listing.count,
+            next,
+        };
+        for item in listing.items {
+            match Task::from_json(item, asked_for) {
+                Ok(task) => page.tasks.push(task),
+                Err(what) => page.unreadable.push(what),
+            }
+        }
+        Ok(page)
+    }
+
+    /// A POST that ends a session.
+    async fn end(&self, operation: Operation, app: AppId, sync: &SyncId, verb: &str) -> Result<(), Error> {
+        let call = Call::new(operation, app).about(sync);
+        let request = self.request(call, app, Method::POST, &["sync", sync.as_str(), verb])?;
+        self.send(&request).await?.acknowledged()
+    }
+}
+
+#[async_trait]
+impl Api for Client {
+    async fn create_app(&self, app: &NewApp) -> Result<App, Error> {
+        let call = Call::new(Operation::CreateApp, None).about(&app.name);
+        let request = Request::new(call, Method::POST, self.0.endpoints.apps()).json(&app.to_json());
+        let fields = self.send(&request).await?.object()?;
+        App::from_json(fields.into()).map_err(|what| Error::malformed(&request.call, what))
+    }
+
+    async fn list_apps(&self) -> Result<Vec<App>, Error> {
+        let call = Call::new(Operation::ListApps, None);
+        let items = self.list(call, self.0.endpoints.apps()).await?;
+        let readable = items.into_iter().filter_map(|item| {
+            App::from_json(item)
+                .inspect_err(|what| tracing::warn!(%what, "an app in the list is left out"))
+                .ok()
+        });
+        Ok(readable.collect())
+    }
+
+    async fn list_resource_types(&self, app: AppId) -> Result<Vec<ResourceType>, Error> {
+        let listed = self
+            .listed_resource_types(Call::new(Operation::ListResourceTypes, app), app)
+            .await?;
+        let known = listed.into_iter().filter_map(|listed| {
+            let slug = listed.slug.clone();
+            let known = listed.known();
+            if known.is_none() {
+                tracing::warn!(%app, %slug, "a resource type of an unknown kind is left out");
+            }
+            known
+        });
+        Ok(known.collect())
+    }
+
+    async fn register_resource_type(
+        &self,
+        app: AppId,
+        resource_type: &ResourceType,
+    ) -> Result<Registration, Error> {
+        let call = Call::new(Operation::RegisterResourceType, app).about(&resource_type.slug);
+        let body = json!({
+            "slug": resource_type.slug, "name": resource_type.name, "type": resource_type.kind
+        });
+        let request = self
+            .request(call, app, Method::POST, &["resource-types"])?
+            .json(&body);
+        match self.send(&request).await {
+            Ok(answer) => answer.acknowledged().map(|()| Registration::Created),
+            Err(Error::Conflict { call, detail }) => self.confirm(call, app, resource_type, detail).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn rename_resource_type(&self, app: AppId, slug: &Slug, name: &str) -> Result<(), Error> {
+        let call = Call::new(Operation::RenameResourceType, app).about(slug);
+        let request = self.request(call, app, Method::PATCH, &["resource-types", slug.as_str()])?;
+        self.send(&request.json(&json!({ "name": name })))
+            .await?
+            .acknowledged()
+    }
+
+    async fn start_sync(&self, app: AppId) -> Result<SyncId, Error> {
+        let call = Call::new(Operation::StartSync, app);
+        let request = self.request(call, app, Method::POST, &["sync"])?;
+        let fields = self.send(&request).await?.object()?;
+        let id = match fields.get("sync_id") {
+            Some(Value::String(id)) if endpoint::is_segment(id) => id.clone(),
+            Some(Value::Number(id)) if !id.is_f64() => id.to_string(),
+            _ => {
+                return Err(Error::malformed(
+                    &request.call,
+                    "a sync session without a sync_id",
+                ));
+            }
+        };
+        Ok(SyncId::new(id))
+    }
+
+    async fn push(
+        &self,
+        app: AppId,
+        sync: &SyncId,
+        slug: &Slug,
+        records: &[Record],
+    ) -> Result<Pushed, Error> {
+        let call = Call::new(Operation::Push, app).about(slug);
+        let mut request = self.request(call, app, Method::PUT, &["sync", sync.as_str(), slug.as_str()])?;
+        let body = record::page(records, self.0.refs).map_err(|error| Error::Invalid {
+            call: request.call.clone(),
+            what: format!("the records cannot be written as JSON ({error})"),
+        })?;
+        request.body = Some(body.into());
+        Ok(Pushed::from_json(&self.send(&request).await?.object()?))
+    }
+
+    async fn progress(&self, app: AppId, sync: &SyncId) -> Result<Progress, Error> {
+        let call = Call::new(Operation::Progress, app).about(sync);
+        let request = self.request(call, app, Method::GET, &["sync", sync.as_str()])?;
+        let fields = self.send(&request).await?.object()?;
+        Progress::from_json(&fields).map_err(|what| Error::malformed(&request.call, what))
+    }
+
+    async fn complete(&self, app: AppId, sync: &SyncId) -> Result<(), Error> {
+        self.end(Operation::Complete, app, sync, "complete").await
+    }
+
+    async fn abandon(&self, app: AppId, sync: &SyncId) -> Result<(), Error> {
+        self.end(Operation::Abandon, app, sync, "abandon").await
+    }
+
+    async fn tasks(&self, app: AppId, query: &TaskQuery) -> Result<TaskPage, Error> {
+        let call = Call::new(Operation::ListTasks, app).about(&query.status);
+        let mut request = self.request(call, app, Method::GET, &["tasks"])?;
+        request
+            .url
+            .query_pairs_mut()
+            .append_pair("status", query.status.as_str())
+            .append_pair("limit", &query.limit.to_string());
+        self.page(&request, Trail::from(&request.url), &query.status)
+            .await
+    }
+
+    async fn next_tasks(&self, app: AppId, next: &NextPage) -> Result<TaskPage, Error> {
+        let asked_for = next.url().query_pairs().find(|(name, _)| name == "status");
+        let asked_for = asked_for.map_or(TaskStatus::Pending, |(_, status)| TaskStatus::from_name(&status));
+        let call = Call::new(Operation::ListTasks, app).about(&asked_for);
+        let mut request = self.request(call, app, Method::GET, &["tasks"])?;
+        next.check(&request.call, &request.url)?;
+        request.url = next.url().clone();
+        self.page(&request, next.trail(), &asked_for).await
+    }
+
+    async fn task(&self, app: AppId, task: &TaskId) -> Result<Task, Error> {
+        let call = Call::new(Operation::ReadTask, app).about(task);
+        let request = self.request(call, app, Method::GET, &["tasks", task.as_str()])?;
+        let value = self.send(&request).await?.json()?;
+        Task::from_json(value, &TaskStatus::Pending).map_err(|what| Error::malformed(&request.call, what))
+    }
+
+    async fn report(&self, app: AppId, task: &TaskId, report: &Report) -> Result<(), Error> {
+        let call = Call::new(Operation::Report, app).about(task);
+        let request = self.request(call, app, Method::PATCH, &["tasks", task.as_str(), "status"])?;
+        // The documents promise the task. An answer without one may come from something in between, and the
+        // outcome would be lost; asking again is answered with 409 if Iden heard of it.
+        self.send(&request.json(&report.to_json()))
+            .await?
+            .object()
+            .map(|_| ())
+    }
+}

@@ -1,0 +1,254 @@
+//! What can go wrong with a call, each status of the Error Reference with a meaning of its own.
+
+use std::time::Duration;
+
+use bridgehead_sdk::Effect;
+
+use super::{Call, KeyError, advice};
+
+/// What went wrong with a call.
+///
+/// The text is one sentence that names the call and the app; [`Error::advice`] says what to do about it.
+/// Texts that come from the server are bounded, free of control characters and HTML, and never hold the key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The request cannot be put together, because of an identifier that fits no address for instance.
+    /// Nothing was sent. Whoever made the request must act.
+    #[error("cannot {call}: {what}; nothing was sent")]
+    Invalid {
+        /// What was asked.
+        call: Call,
+        /// What does not fit.
+        what: String,
+    },
+    /// `400`: the request does not fit the API, or the session it is about is over. Whoever made the request
+    /// must act.
+    #[error("cannot {call}: the request is not accepted (400): {detail}")]
+    BadRequest {
+        /// What was asked.
+        call: Call,
+        /// What the Bridge says.
+        detail: String,
+    },
+    /// `401`: the key is missing, wrong, revoked or expired, and reading it anew gave no other. The operator
+    /// must act.
+    #[error("cannot {call}: the Bridge refuses the API key (401)")]
+    Unauthorized {
+        /// What was asked.
+        call: Call,
+    },
+    /// `403`: the key is fine, but not for this app. The operator must act.
+    #[error("cannot {call}: the API key has no access to it (403)")]
+    Forbidden {
+        /// What was asked.
+        call: Call,
+    },
+    /// `404`: app, resource type, session or task is not there.
+    #[error("cannot {call}: not found (404{}): {what}", if *.from_bridge { "" } else { ", and not the Bridge's own answer" })]
+    NotFound {
+        /// What was asked.
+        call: Call,
+        /// What is not there.
+        what: String,
+        /// Whether the answer was JSON, as the Bridge's are. If not, a proxy or a load balancer may have
+        /// given it, or `base_url` may be wrong: then it says nothing about the task or the session.
+        from_bridge: bool,
+    },
+    /// `409`: the task is in a final state already, or the resource type exists as something else.
+    #[error("cannot {call}: it conflicts with what is there (409): {detail}")]
+    Conflict {
+        /// What was asked.
+        call: Call,
+        /// What the Bridge says.
+        detail: String,
+    },
+    /// `422`: a rule on records is broken. One bad record refuses the whole page. The connector must act, or
+    /// whoever keeps the record.
+    #[error("cannot {call}: a rule is broken (422): {detail}")]
+    Unprocessable {
+        /// What was asked.
+        call: Call,
+        /// What the Bridge says; it names the record.
+        detail: String,
+    },
+    /// `429`, or a call that was held back because of one. Nobody must act.
+    #[error("cannot {call} yet: the Bridge asks to slow down (429){}", wait(*.retry_after))]
+    RateLimited {
+        /// What was asked.
+        call: Call,
+        /// How long to wait, where it is known.
+        retry_after: Option<Duration>,
+    },
+    /// `5xx`: the Bridge, or something before it, failed. Nobody here must act.
+    #[error("cannot {call}: the Bridge failed ({status}){}", wait(*.retry_after))]
+    Server {
+        /// What was asked.
+        call: Call,
+        /// The status, 500 to 599.
+        status: u16,
+        /// How long the server asks to wait, if it does.
+        retry_after: Option<Duration>,
+    },
+    /// Any other status: a redirect, which is never followed because the key must not travel, or one that the
+    /// API does not document. The operator must act, if it stays.
+    #[error("cannot {call}: the answer has a status that the Bridge does not document ({status})")]
+    Unexpected {
+        /// What was asked.
+        call: Call,
+        /// The status.
+        status: u16,
+    },
+    /// No connection, or the Bridge is known to be down: no byte of the request was sent.
+    #[error("cannot {call}: the Bridge cannot be reached ({cause}); nothing was sent")]
+    NotSent {
+        /// What was asked.
+        call: Call,
+        /// What the connection failed with.
+        cause: String,
+    },
+    /// The request went out and no whole answer came back. Whether it took effect is unknown.
+    #[error("cannot tell whether it worked to {call}: no whole answer came ({cause})")]
+    NoAnswer {
+        /// What was asked.
+        call: Call,
+        /// A timeout, or what the connection broke with.
+        cause: String,
+    },
+    /// The answer is larger than it may be.
+    #[error("cannot {call}: the answer is larger than {limit} bytes")]
+    BodyTooLarge {
+        /// What was asked.
+        call: Call,
+        /// How large it may be.
+        limit: usize,
+    },
+    /// A success whose body is not what is documented: an HTML page, no body, another shape. It may not come
+    /// from the Bridge at all, so whether the call took effect is unknown.
+    #[error("cannot {call}: the answer is not what the Bridge documents: {what}")]
+    Malformed {
+        /// What was asked.
+        call: Call,
+        /// What is wrong with it. No values.
+        what: String,
+    },
+    /// A link to the next page leads somewhere else. It was not followed: the key must not go there.
+    #[error("cannot {call}: the link to the next page leads to {target}, and was not followed")]
+    ForeignLink {
+        /// What was asked.
+        call: Call,
+        /// Where it leads.
+        target: String,
+    },
+    /// Links to next pages lead in a circle, or never end.
+    #[error("cannot {call}: the links to next pages never come to an end")]
+    LinkLoop {
+        /// What was asked.
+        call: Call,
+    },
+    /// There is no key to send. The operator must act.
+    #[error("cannot {call}: {cause}")]
+    Key {
+        /// What was asked.
+        call: Call,
+        /// Why there is none.
+        #[source]
+        cause: KeyError,
+    },
+}
+
+fn wait(retry_after: Option<Duration>) -> String {
+    retry_after.map_or_else(String::new, |wait| {
+        format!(", for {} s", wait.as_secs_f64().ceil())
+    })
+}
+
+impl Error {
+    /// Whether the same call may succeed later without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::RateLimited { .. }
+            | Self::Server { .. }
+            | Self::NotSent { .. }
+            | Self::NoAnswer { .. }
+            // A maintenance page of something in between, as a rule.
+            | Self::Malformed { .. }
+            // A file that is being replaced, or is not mounted yet.
+            | Self::Key { .. } => true,
+            Self::NotFound { from_bridge, .. } => !from_bridge,
+            Self::Unexpected { status, .. } => matches!(status, 408 | 425),
+            Self::Invalid { .. }
+            | Self::BadRequest { .. }
+            | Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::Conflict { .. }
+            | Self::Unprocessable { .. }
+            | Self::BodyTooLarge { .. }
+            | Self::ForeignLink { .. }
+            | Self::LinkLoop { .. } => false,
+        }
+    }
+
+    /// How long the Bridge asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. } | Self::Server { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// What the call did at Iden's end: certainly nothing, or nobody knows.
+    pub fn effect(&self) -> Effect {
+        match self {
+            Self::Server { .. }
+            | Self::NoAnswer { .. }
+            | Self::BodyTooLarge { .. }
+            | Self::Malformed { .. } => Effect::Unknown,
+            // The other refusals of the 4xx class are refusals; a 408 may come from between here and there.
+            Self::Unexpected { status, .. } if !(400..500).contains(status) || *status == 408 => {
+                Effect::Unknown
+            }
+            _ => Effect::NotApplied,
+        }
+    }
+
+    /// Whether key or access was refused (401, 403): every call of the key, or of the app, meets the same
+    /// fate.
+    pub fn is_access(&self) -> bool {
+        matches!(self, Self::Unauthorized { .. } | Self::Forbidden { .. })
+    }
+
+    /// What to do about it, after the Error Reference and its troubleshooting section.
+    pub fn advice(&self) -> &'static str {
+        advice::of(self)
+    }
+
+    /// The call that went wrong.
+    pub fn call(&self) -> &Call {
+        match self {
+            Self::Invalid { call, .. }
+            | Self::BadRequest { call, .. }
+            | Self::Unauthorized { call }
+            | Self::Forbidden { call }
+            | Self::NotFound { call, .. }
+            | Self::Conflict { call, .. }
+            | Self::Unprocessable { call, .. }
+            | Self::RateLimited { call, .. }
+            | Self::Server { call, .. }
+            | Self::Unexpected { call, .. }
+            | Self::NotSent { call, .. }
+            | Self::NoAnswer { call, .. }
+            | Self::BodyTooLarge { call, .. }
+            | Self::Malformed { call, .. }
+            | Self::ForeignLink { call, .. }
+            | Self::LinkLoop { call }
+            | Self::Key { call, .. } => call,
+        }
+    }
+
+    pub(super) fn malformed(call: &Call, what: impl Into<String>) -> Self {
+        Self::Malformed {
+            call: call.clone(),
+            what: what.into(),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! One request and its answer, and what each status means.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::{Method, Response, StatusCode};
+use serde_json::{Map, Value};
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use super::{ApiKey, Call, Error, body, clock, detail, retry_after};
+
+/// How much of the body of an error is read.
+const ERROR_BYTES: usize = 64 * 1024;
+/// How long the body of an error may take: its status says the most.
+const ERROR_TIME: Duration = Duration::from_secs(5);
+
+/// A request, ready to be sent as often as it takes.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) call: Call,
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) body: Option<Bytes>,
+}
+
+impl Request {
+    pub(super) fn new(call: Call, method: Method, url: Url) -> Self {
+        Self {
+            call,
+            method,
+            url,
+            body: None,
+        }
+    }
+
+    pub(super) fn json(mut self, body: &Value) -> Self {
+        self.body = Some(body.to_string().into());
+        self
+    }
+}
+
+/// The bounds of an exchange.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) time: Duration,
+    pub(super) bytes: usize,
+}
+
+/// A success: 200, 201, 202 or 204, with its whole body.
+#[derive(Debug)]
+pub(super) struct Answer {
+    call: Call,
+    status: u16,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The body, which must be JSON. Nesting is bounded by the parser.
+    pub(super) fn json(self) -> Result<Value, Error> {
+        if self.body.trim_ascii().is_empty() {
+            return Err(Error::malformed(&self.call, "no body where one is documented"));
+        }
+        serde_json::from_slice(&self.body).map_err(|error| {
+            // The parser's own words may quote the text; its position does not.
+            let what = if error.is_eof() {
+                "JSON that breaks off"
+            } else {
+                "not JSON, or nested too deeply"
+            };
+            Error::malformed(
+                &self.call,
+                format!("{what} (line {}, column {})", error.line(), error.column()),
+            )
+        })
+    }
+
+    /// The body, which must be a JSON object.
+    pub(super) fn object(self) -> Result<Map<String, Value>, Error> {
+        let call = self.call.clone();
+        match self.json()? {
+            Value::Object(fields) => Ok(fields),
+            other => {
+                let found = match other {
+                    Value::Null => "null",
+                    Value::Array(_) => "a list",
+                    _ => "a plain value",
+                };
+                Err(Error::malformed(
+                    &call,
+                    format!("{found} where an object is documented"),
+                ))
+            }
+        }
+    }
+
+    /// The body of a call whose answer is not documented: nothing, or JSON. A page in HTML is not the
+    /// Bridge's.
+    pub(super) fn acknowledged(self) -> Result<(), Error> {
+        if self.body.trim_ascii().is_empty() {
+            Ok(())
+        } else {
+            self.json().map(|_| ())
+        }
+    }
+}
+
+/// Sends a request once.
+pub(super) async fn once(
+    http: &reqwest::Client,
+    request: &Request,
+    key: &ApiKey,
+    bounds: Bounds,
+) -> Result<Answer, Error> {
+    let call = &request.call;
+    let not_sent = |cause: String| Error::NotSent {
+        call: call.clone(),
+        cause,
+    };
+    let no_answer = |cause: String| Error::NoAnswer {
+        call: call.clone(),
+        cause,
+    };
+    let header = key
+        .header()
+        .map_err(|_| not_sent("the API key fits no header".to_owned()))?;
+    let mut sent = http
+        .request(request.method.clone(), request.url.clone())
+        .header(AUTHORIZATION, header);
+    if let Some(body) = &request.body {
+        sent = sent.header(CONTENT_TYPE, "application/json").body(body.clone());
+    }
+    let deadline = Instant::now() + bounds.time;
+    match timeout_at(deadline, sent.send()).await {
+        Err(_) => Err(no_answer(late(bounds.time))),
+        Ok(Err(error)) if error.is_connect() || error.is_builder() => Err(not_sent(cause(error))),
+        Ok(Err(error)) => Err(no_answer(cause(error))),
+        Ok(Ok(mut response)) if is_success(response.status()) => {
+            match body::read(&mut response, bounds.bytes, deadline).await {
+                Ok(body) => Ok(Answer {
+                    call: call.clone(),
+                    status: response.status().as_u16(),
+                    body,
+                }),
+                Err(body::Error::TooLarge(limit)) => Err(Error::BodyTooLarge {
+                    call: call.clone(),
+                    limit,
+                }),
+                Err(body::Error::Late) => Err(no_answer(late(bounds.time))),
+                Err(body::Error::Cut(error)) => Err(no_answer(cause(error))),
+            }
+        }
+        Ok(Ok(response)) => Err(refusal(call, response, key, deadline).await),
+    }
+}
+
+/// Any of the four successes is taken for every call: which one it is says nothing that the body does not.
+fn is_success(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 201 | 202 | 204)
+}
+
+/// What a status other than success means. A body that does not come, or not whole, changes nothing about
+/// that.
+async fn refusal(call: &Call, mut response: Response, key: &ApiKey, deadline: Instant) -> Error {
+    let status = response.status().as_u16();
+    let retry_after = retry_after::read(response.headers(), clock::system_now());
+    let deadline = deadline.min(Instant::now() + ERROR_TIME);
+    // Read even where it is not used: the connection can be used again only then.
+    let body = body::read_some(&mut response, ERROR_BYTES, deadline).await;
+    let told = detail::of_body(&body, key);
+    let from_bridge = told.is_some();
+    let detail = told.unwrap_or_else(|| detail::NONE.to_owned());
+    let call = call.clone();
+    match status {
+        400 => Error::BadRequest { call, detail },
+        401 => Error::Unauthorized { call },
+        403 => Error::Forbidden { call },
+        404 => {
+            let looked_for = call.operation().looks_for();
+            let says_more = from_bridge && detail != detail::NONE;
+            let what = if says_more {
+                format!("{looked_for}; the Bridge says: {detail}")
+            } else {
+                looked_for.to_owned()
+            };
+            Error::NotFound {
+                call,
+                what,
+                from_bridge,
+            }
+        }
+        409 => Error::Conflict { call, detail },
+        422 => Error::Unprocessable { call, detail },
+        429 => Error::RateLimited { call, retry_after },
+        500..=599 => Error::Server {
+            call,
+            status,
+            retry_after,
+        },
+        _ => Error::Unexpected { call, status },
+    }
+}
+
+fn late(time: Duration) -> String {
+    format!("not within {} s", time.as_secs_f64())
+}
+
+/// The chain of causes in one line. The error itself is not kept: it cannot be cloned or made by hand, and
+/// its address would repeat what the call says.
+fn cause(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let chain = std::iter::successors(std::error::Error::source(&error), |error| error.source());
+    let told = chain.map(ToString::to_string).reduce(|all, one| {
+        if all.contains(&one) {
+            all
+        } else {
+            format!("{all}: {one}")
+        }
+    });
+    detail::clean(&told.unwrap_or_else(|| error.to_string()))
+}

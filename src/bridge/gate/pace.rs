@@ -1,0 +1,49 @@
+//! How fast a gate closes, and how slowly it lets through.
+
+use std::time::Duration;
+
+use rand::Rng;
+
+use crate::bridge::backoff::Backoff;
+
+/// The figures of a gate.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::bridge) struct Pace {
+    /// So many failures in a row, and the Bridge counts as down.
+    pub(in crate::bridge) failures: u32,
+    /// The shortest distance between calls while it is down.
+    pub(in crate::bridge) shortest: Duration,
+    /// What the distance grows by and to.
+    pub(in crate::bridge) outage: Backoff,
+    /// How long a pause is that came without a time.
+    pub(in crate::bridge) pause: Backoff,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            failures: 3,
+            shortest: Duration::from_secs(1),
+            outage: Backoff {
+                base: Duration::from_secs(1),
+                cap: Duration::from_secs(15),
+            },
+            pause: Backoff {
+                base: Duration::from_secs(2),
+                cap: Duration::from_mins(1),
+            },
+        }
+    }
+}
+
+impl Pace {
+    /// The distance after so many probes. Full jitter would allow for no distance at all, hence the shortest.
+    pub(super) fn distance(&self, probes: u32, rng: &mut impl Rng) -> Duration {
+        self.outage.delay(probes, rng).max(self.shortest)
+    }
+
+    /// The pause after so many `429` in a row that did not say how long.
+    pub(super) fn pause(&self, throttles: u32, rng: &mut impl Rng) -> Duration {
+        self.pause.delay(throttles, rng).max(self.shortest)
+    }
+}

@@ -1,0 +1,233 @@
+//! The API key, and where it comes from.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bridgehead_sdk::REDACTED;
+use reqwest::header::{HeaderValue, InvalidHeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+
+/// The scheme of the `Authorization` header.
+const SCHEME: &str = "Api-Key ";
+
+/// The key of the Bridge API. `Debug` and `Display` redact it.
+///
+/// A key is a [`KeySource`] too: one that never changes.
+#[derive(Clone)]
+pub struct ApiKey(SecretString);
+
+/// Why there is no key. The operator must act.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// The key has no characters.
+    #[error("the API key is empty")]
+    Empty,
+    /// A character that no key has and no header may carry. Often the line break at the end of a file.
+    #[error(
+        "the API key has {what} at position {position}; it must be printable ASCII without spaces or line breaks"
+    )]
+    BadCharacter {
+        /// What kind of character: never the character itself.
+        what: &'static str,
+        /// Which character, the first being 1.
+        position: usize,
+    },
+    /// The scheme was given along with the key.
+    #[error("the API key starts with 'Api-Key '; give the key alone, the scheme is added")]
+    HasScheme,
+    /// The place where the key is kept cannot be read.
+    #[error("the API key cannot be read: {0}")]
+    Unreadable(String),
+}
+
+impl ApiKey {
+    /// Takes a key: printable ASCII, without spaces and line breaks.
+    pub fn new(key: impl Into<String>) -> Result<Self, KeyError> {
+        let key = SecretString::from(key.into());
+        let text = key.expose_secret();
+        if text.is_empty() {
+            return Err(KeyError::Empty);
+        }
+        if text
+            .get(..SCHEME.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(SCHEME))
+        {
+            return Err(KeyError::HasScheme);
+        }
+        if let Some((index, bad)) = text.chars().enumerate().find(|(_, c)| !c.is_ascii_graphic()) {
+            let what = match bad {
+                '\n' | '\r' => "a line break",
+                ' ' => "a space",
+                c if c.is_control() => "a control character",
+                _ => "a character beyond ASCII",
+            };
+            return Err(KeyError::BadCharacter {
+                what,
+                position: index + 1,
+            });
+        }
+        Ok(Self(key))
+    }
+
+    /// The key itself, for a redactor to look for. Put it nowhere else.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// The value of the `Authorization` header, marked as sensitive: it is neither shown nor compressed.
+    pub(super) fn header(&self) -> Result<HeaderValue, InvalidHeaderValue> {
+        let mut value = HeaderValue::try_from(format!("{SCHEME}{}", self.expose()))?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
+    /// The text without the key: a server may quote the key it refuses.
+    pub(super) fn redact(&self, text: &str) -> String {
+        text.replace(self.expose(), REDACTED)
+    }
+}
+
+impl PartialEq for ApiKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for ApiKey {}
+
+impl std::str::FromStr for ApiKey {
+    type Err = KeyError;
+
+    fn from_str(key: &str) -> Result<Self, KeyError> {
+        Self::new(key)
+    }
+}
+
+impl TryFrom<String> for ApiKey {
+    type Error = KeyError;
+
+    fn try_from(key: String) -> Result<Self, KeyError> {
+        Self::new(key)
+    }
+}
+
+impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ApiKey({REDACTED})")
+    }
+}
+
+impl std::fmt::Display for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+/// Where the key comes from.
+///
+/// `read` is called before the first call, and again after every `401`: a key file that was rotated is picked
+/// up without a restart. It may block, on a file for instance: it is called on a thread that may. `Debug`
+/// must not show the key.
+pub trait KeySource: Send + Sync + std::fmt::Debug {
+    /// The key as it is now.
+    fn read(&self) -> Result<ApiKey, KeyError>;
+}
+
+impl KeySource for ApiKey {
+    fn read(&self) -> Result<ApiKey, KeyError> {
+        Ok(self.clone())
+    }
+}
+
+/// The key in use, and the source it is read from anew.
+#[derive(Debug)]
+pub(super) struct KeyRing {
+    source: Arc<dyn KeySource>,
+    current: Mutex<Option<ApiKey>>,
+}
+
+impl KeyRing {
+    pub(super) fn new(source: Arc<dyn KeySource>) -> Self {
+        Self {
+            source,
+            current: Mutex::new(None),
+        }
+    }
+
+    /// The key in use; the first time, it is read.
+    pub(super) async fn current(&self) -> Result<ApiKey, KeyError> {
+        let known = self
+            .current
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        match known {
+            Some(key) => Ok(key),
+            None => self.read().await,
+        }
+    }
+
+    /// Reads the key anew after `refused` was refused. `None` if it is still the same.
+    pub(super) async fn renewed(&self, refused: &ApiKey) -> Result<Option<ApiKey>, KeyError> {
+        Ok(Some(self.read().await?).filter(|key| key != refused))
+    }
+
+    async fn read(&self) -> Result<ApiKey, KeyError> {
+        let source = Arc::clone(&self.source);
+        let key = tokio::task::spawn_blocking(move || source.read())
+            .await
+            .map_err(|_| KeyError::Unreadable("reading it was interrupted".to_owned()))??;
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.clone());
+        Ok(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_shows_itself_nowhere() {
+        let key = ApiKey::new("s3cret-key").unwrap();
+        let ring = KeyRing::new(Arc::new(key.clone()));
+        for shown in [
+            format!("{key:?}"),
+            key.to_string(),
+            format!("{:?}", key.header()),
+            format!("{ring:?}"),
+        ] {
+            assert!(!shown.contains("s3cret"), "{shown}");
+        }
+        assert_eq!(key.redact("bad key s3cret-key!"), "bad key [redacted]!");
+    }
+
+    #[test]
+    fn a_key_that_no_header_could_carry_is_refused_with_its_reason() {
+        let message = |key: &str| ApiKey::new(key).unwrap_err().to_string();
+        assert_eq!(message(""), "the API key is empty");
+        assert!(
+            message("abc\n").contains("a line break at position 4"),
+            "{}",
+            message("abc\n")
+        );
+        assert!(message("a b").contains("a space at position 2"));
+        assert!(message("a\u{7}").contains("a control character"));
+        assert!(message("é").contains("beyond ASCII"));
+        assert!(message("Api-Key abc").contains("give the key alone"));
+        assert!(!message("hunter2\n").contains("hunter2"));
+    }
+
+    #[derive(Debug)]
+    struct Panics;
+
+    impl KeySource for Panics {
+        fn read(&self) -> Result<ApiKey, KeyError> {
+            panic!("as a broken source may")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_source_that_panics_is_an_error_and_no_more() {
+        let ring = KeyRing::new(Arc::new(Panics));
+        assert!(matches!(ring.current().await, Err(KeyError::Unreadable(_))));
+    }
+}

@@ -1,0 +1,50 @@
+//! Resource types, as the Bridge lists them.
+
+use bridgehead_sdk::{ResourceKind, ResourceType};
+use serde_json::Value;
+
+/// What became of a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// It is new.
+    Created,
+    /// It was there already, of the same kind: from an earlier run, or through another app of the clone
+    /// group.
+    Existed,
+}
+
+/// A resource type whose kind may be one that this version does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub(super) slug: String,
+    pub(super) name: String,
+    pub(super) kind: String,
+}
+
+impl Listed {
+    pub(super) fn from_json(value: &Value) -> Option<Self> {
+        let text = |name| value.get(name).and_then(Value::as_str).map(str::to_owned);
+        Some(Self {
+            slug: text("slug")?,
+            name: text("name").unwrap_or_default(),
+            kind: text("type").unwrap_or_default(),
+        })
+    }
+
+    /// As this version knows it.
+    pub(super) fn known(self) -> Option<ResourceType> {
+        let kind = kind(&self.kind)?;
+        Some(ResourceType {
+            slug: self.slug.into(),
+            name: self.name,
+            kind,
+        })
+    }
+}
+
+/// Reads the name on the wire.
+pub(super) fn kind(name: &str) -> Option<ResourceKind> {
+    [ResourceKind::Account, ResourceKind::Group, ResourceKind::License]
+        .into_iter()
+        .find(|kind| kind.as_str() == name)
+}

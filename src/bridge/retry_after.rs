@@ -1,0 +1,73 @@
+//! The `Retry-After` header, in both its forms.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+
+/// The longest wait that is believed: a typing error at the other end must not stop a daemon for a year.
+const LONGEST: Duration = Duration::from_hours(1);
+
+/// How long the server asks to wait. A date is compared with the server's own `Date` where it gives one, so
+/// that clocks that differ do no harm. `None` for what is absent, unreadable, or not in the future.
+pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().map_or(LONGEST, Duration::from_secs)
+    } else {
+        let until = httpdate::parse_http_date(text).ok()?;
+        let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+        let now = date
+            .and_then(|date| httpdate::parse_http_date(date).ok())
+            .unwrap_or(now);
+        until.duration_since(now).ok()?
+    };
+    Some(wait.min(LONGEST)).filter(|wait| !wait.is_zero())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sun, 06 Nov 1994 08:49:37 GMT.
+    fn now() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777)
+    }
+
+    fn wait(retry_after: &str, date: Option<&str>) -> Option<u64> {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, retry_after.parse().unwrap());
+        if let Some(date) = date {
+            headers.insert(DATE, date.parse().unwrap());
+        }
+        read(&headers, now()).map(|wait| wait.as_secs())
+    }
+
+    #[test]
+    fn seconds_are_read_and_capped() {
+        assert_eq!(wait("7", None), Some(7));
+        assert_eq!(wait(" 7 ", None), Some(7));
+        assert_eq!(wait("86400", None), Some(3600));
+        assert_eq!(wait("99999999999999999999999", None), Some(3600));
+    }
+
+    #[test]
+    fn dates_are_read_and_capped() {
+        assert_eq!(wait("Sun, 06 Nov 1994 08:50:07 GMT", None), Some(30));
+        assert_eq!(wait("Mon, 06 Nov 2034 08:50:07 GMT", None), Some(3600));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:49:07 GMT", None), None);
+    }
+
+    #[test]
+    fn a_date_is_measured_by_the_clock_that_set_it() {
+        let (until, date) = ("Sun, 06 Nov 1994 10:00:20 GMT", "Sun, 06 Nov 1994 10:00:00 GMT");
+        assert_eq!(wait(until, Some(date)), Some(20));
+    }
+
+    #[test]
+    fn what_says_nothing_is_nothing() {
+        for text in ["", "0", "-5", "soon", "1.5"] {
+            assert_eq!(wait(text, None), None, "{text}");
+        }
+        assert_eq!(read(&HeaderMap::new(), now()), None);
+    }
+}

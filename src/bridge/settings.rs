@@ -1,0 +1,235 @@
+//! What a client is built from.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use url::{Host, Url};
+
+/// How references to groups and licences go on the wire. The Bridge documents leave it open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Refs {
+    /// `"g1"`.
+    #[default]
+    Id,
+    /// `{"id": "g1", "name": "Sales"}`; the name where it is known.
+    Object,
+}
+
+/// How many calls a client makes at most.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// Calls a second, in the long run; more than 0.
+    pub per_second: f64,
+    /// Calls that may be made at once after a quiet time; at least 1.
+    pub burst: u32,
+}
+
+/// How calls that are safe to repeat are repeated: exponential backoff with full jitter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// How often a call is made in all; 1 is never to repeat.
+    pub tries: u32,
+    /// The longest wait before the second try; it doubles with each further one.
+    pub base: Duration,
+    /// What the longest wait grows to.
+    pub cap: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            tries: 4,
+            base: Duration::from_millis(250),
+            cap: Duration::from_secs(8),
+        }
+    }
+}
+
+/// What a client is built from. [`Settings::new`] fills in the defaults.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// `https://developer.idenhq.com/org/{tenant_slug}`; the paths `/api/v1/bridge/…` are appended.
+    pub base_url: Url,
+    /// How long one request may take, from connecting to the last byte of the answer. Default: 30 seconds.
+    pub request_timeout: Duration,
+    /// A limit over all calls of this client. Default: none.
+    pub rate_limit: Option<RateLimit>,
+    /// How references go on the wire.
+    pub refs: Refs,
+    /// How large the body of an answer may be, after decompression. Default: 16 MiB.
+    pub max_body_bytes: usize,
+    /// How long a call waits to be sent, each time, when the Bridge has asked to slow down or is down. Then
+    /// it fails, and nothing was sent. Default: 30 seconds.
+    pub patience: Duration,
+    /// How calls that are safe to repeat are repeated.
+    pub retry: Retry,
+    /// Whether the key may travel over plain `http` to another machine. To this machine it always may.
+    /// Default: no.
+    pub allow_plain_http: bool,
+}
+
+impl Settings {
+    /// The defaults, for the Bridge at `base_url`.
+    pub fn new(base_url: Url) -> Self {
+        Self {
+            base_url,
+            request_timeout: Duration::from_secs(30),
+            rate_limit: None,
+            refs: Refs::default(),
+            max_body_bytes: 16 * 1024 * 1024,
+            patience: Duration::from_secs(30),
+            retry: Retry::default(),
+            allow_plain_http: false,
+        }
+    }
+
+    /// Whether the Bridge is on this machine, as the sandbox is.
+    pub(super) fn is_local(&self) -> bool {
+        match self.base_url.host() {
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        }
+    }
+
+    /// Looks for what cannot work, and for what would put the key at risk.
+    pub(super) fn check(&self) -> Result<(), BuildError> {
+        let url = &self.base_url;
+        let wrong = |reason| Err(BuildError::BaseUrl { reason });
+        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+            return wrong("it must start with https://");
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return wrong("it must not carry a user name or password; the API key is a setting of its own");
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return wrong("it must end with the path, without '?' or '#'");
+        }
+        if url.path().contains("/api/v1/") {
+            return wrong("it must end before /api/v1/…, which is appended");
+        }
+        if url.scheme() == "http" && !self.is_local() && !self.allow_plain_http {
+            return wrong("it must start with https://, or the API key would travel unencrypted");
+        }
+        if self.request_timeout.is_zero() {
+            return Err(BuildError::NoTime);
+        }
+        self.rate_limit.map_or(Ok(()), |limit| limit.quota().map(|_| ()))
+    }
+}
+
+impl RateLimit {
+    /// As the limiter wants it.
+    pub(super) fn quota(self) -> Result<governor::Quota, BuildError> {
+        let wrong = BuildError::RateLimit {
+            per_second: self.per_second,
+            burst: self.burst,
+        };
+        let burst = NonZeroU32::new(self.burst).ok_or_else(|| wrong.clone())?;
+        let period = Duration::try_from_secs_f64(1.0 / self.per_second).map_err(|_| wrong.clone())?;
+        governor::Quota::with_period(period)
+            .map(|quota| quota.allow_burst(burst))
+            .ok_or(wrong)
+    }
+}
+
+/// Why a client cannot be built. The operator must act: every one is a setting, or the machine's own TLS
+/// set-up.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum BuildError {
+    /// The base URL cannot be used.
+    #[error("base_url cannot be used: {reason}")]
+    BaseUrl {
+        /// What is wrong, and what would be right.
+        reason: &'static str,
+    },
+    /// A request would have no time at all.
+    #[error("request_timeout must be more than 0")]
+    NoTime,
+    /// The rate limit lets nothing through, or is none.
+    #[error(
+        "rate_limit cannot be used: per_second is {per_second} and burst is {burst}; both must be more than 0"
+    )]
+    RateLimit {
+        /// As given.
+        per_second: f64,
+        /// As given.
+        burst: u32,
+    },
+    /// The HTTP client cannot be set up, for want of certificates for instance.
+    #[error("the HTTP client cannot be set up: {0}")]
+    Http(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(base_url: &str) -> Result<(), String> {
+        Settings::new(base_url.parse().unwrap())
+            .check()
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_address_of_the_documents_is_fine() {
+        assert_eq!(check("https://developer.idenhq.com/org/acme"), Ok(()));
+        assert_eq!(check("http://127.0.0.1:8080/org/acme/"), Ok(()));
+        assert_eq!(check("http://[::1]:8080"), Ok(()));
+    }
+
+    #[test]
+    fn an_address_that_would_expose_the_key_is_refused() {
+        assert!(
+            check("http://developer.idenhq.com/org/acme")
+                .unwrap_err()
+                .contains("unencrypted")
+        );
+        assert!(
+            check("https://user:pw@idenhq.com/")
+                .unwrap_err()
+                .contains("user name or password")
+        );
+        let mut settings = Settings::new("http://gateway.internal/org/acme".parse().unwrap());
+        settings.allow_plain_http = true;
+        assert_eq!(settings.check(), Ok(()));
+    }
+
+    #[test]
+    fn an_address_that_cannot_work_is_refused() {
+        assert!(check("ftp://idenhq.com/").unwrap_err().contains("https://"));
+        assert!(check("mailto:a@b.c").unwrap_err().contains("https://"));
+        assert!(
+            check("https://idenhq.com/org/acme?x=1")
+                .unwrap_err()
+                .contains("without '?'")
+        );
+        assert!(
+            check("https://idenhq.com/org/acme/api/v1/bridge")
+                .unwrap_err()
+                .contains("appended")
+        );
+    }
+
+    #[test]
+    fn a_rate_of_nothing_is_refused() {
+        for (per_second, burst) in [(0.0, 1), (-1.0, 1), (f64::NAN, 1), (f64::INFINITY, 1), (1.0, 0)] {
+            assert!(
+                RateLimit { per_second, burst }.quota().is_err(),
+                "{per_second} {burst}"
+            );
+        }
+        assert!(
+            RateLimit {
+                per_second: 0.5,
+                burst: 3
+            }
+            .quota()
+            .is_ok()
+        );
+    }
+}

@@ -1,0 +1,11 @@
+//! The client against servers that are scripted, over real sockets on loopback.
+
+mod access;
+mod calls;
+mod lists;
+mod outages;
+mod raw;
+mod shapes;
+mod statuses;
+mod support;
+mod waits;

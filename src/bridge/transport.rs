@@ -1,0 +1,253 @@
+//! How calls travel: the key, the gate, the operator's limit, and which calls are made again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use super::backoff::Backoff;
+use super::call::Repeat;
+use super::exchange::{self, Answer, Bounds, Request};
+use super::gate::{Gate, Outcome, Pace, Pass, Refusal};
+use super::key::KeyRing;
+use super::limiter::Limiter;
+use super::{ApiKey, BuildError, Error, Health, KeyError, KeySource, Retry, Settings};
+
+/// How long a connection may take to come about. Past it, nothing was sent, which is worth knowing for
+/// certain.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Sends calls. One for each key, shared by all that use it.
+#[derive(Debug)]
+pub(super) struct Transport {
+    http: reqwest::Client,
+    keys: KeyRing,
+    gate: Gate,
+    limiter: Option<Limiter>,
+    bounds: Bounds,
+    patience: Duration,
+    retry: Retry,
+}
+
+/// A call that failed.
+struct Failure {
+    error: Error,
+    /// Whether it went out, or was held back until its patience ended: then there is no use in trying again.
+    tried: bool,
+}
+
+impl Transport {
+    pub(super) fn new(settings: &Settings, key: Arc<dyn KeySource>, pace: Pace) -> Result<Self, BuildError> {
+        settings.check()?;
+        Ok(Self {
+            http: client(settings)?,
+            keys: KeyRing::new(key),
+            gate: Gate::new(pace),
+            limiter: settings
+                .rate_limit
+                .map(|limit| limit.quota().map(Limiter::new))
+                .transpose()?,
+            bounds: Bounds {
+                time: settings.request_timeout,
+                bytes: settings.max_body_bytes,
+            },
+            patience: settings.patience,
+            retry: settings.retry,
+        })
+    }
+
+    pub(super) fn health(&self) -> watch::Receiver<Health> {
+        self.gate.health()
+    }
+
+    /// Makes a call, and makes it again where that is safe and may help.
+    pub(super) async fn send(&self, request: &Request) -> Result<Answer, Error> {
+        let backoff = Backoff {
+            base: self.retry.base,
+            cap: self.retry.cap,
+        };
+        let mut attempt = 1;
+        loop {
+            let failure = match self.attempt(request, attempt).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            let again = failure.tried && attempt < self.retry.tries && may_repeat(request, &failure.error);
+            let asked = match &failure.error {
+                // The gate does this waiting, for all calls.
+                Error::RateLimited { .. } => Duration::ZERO,
+                error => error.retry_after().unwrap_or_default(),
+            };
+            let delay = backoff.delay(attempt, &mut rand::rng()).max(asked);
+            if !again || delay > self.patience {
+                return Err(failure.error);
+            }
+            sleep(delay).await;
+            attempt += 1;
+        }
+    }
+
+    /// Makes a call once; twice if the key was refused and has been replaced meanwhile.
+    async fn attempt(&self, request: &Request, attempt: u32) -> Result<Answer, Failure> {
+        let mut key = self
+            .keys
+            .current()
+            .await
+            .map_err(|cause| self.no_key(request, cause))?;
+        let mut renewed = false;
+        loop {
+            let pass = self
+                .enter(request)
+                .await
+                .map_err(|error| Failure { error, tried: false })?;
+            let result = self.exchange(request, &key, attempt).await;
+            pass.record(outcome(&result));
+            if renewed || !matches!(result, Err(Error::Unauthorized { .. })) {
+                return result.map_err(|error| Failure { error, tried: true });
+            }
+            match self.keys.renewed(&key).await {
+                Ok(Some(other)) => {
+                    tracing::info!(
+                        "the Bridge API key was refused and has been replaced; the call is repeated"
+                    );
+                    (key, renewed) = (other, true);
+                }
+                Ok(None) => return result.map_err(|error| Failure { error, tried: true }),
+                Err(cause) => {
+                    tracing::warn!(%cause, "the Bridge API key was refused, and cannot be read anew");
+                    return result.map_err(|error| Failure { error, tried: true });
+                }
+            }
+        }
+    }
+
+    fn no_key(&self, request: &Request, cause: KeyError) -> Failure {
+        self.gate.without_key(cause.to_string());
+        Failure {
+            error: Error::Key {
+                call: request.call.clone(),
+                cause,
+            },
+            tried: false,
+        }
+    }
+
+    /// Waits for gate and limit. The gate is asked again if it closed while the limit was waited for.
+    async fn enter(&self, request: &Request) -> Result<Pass<'_>, Error> {
+        let patience = Instant::now() + self.patience;
+        loop {
+            let pass = self
+                .gate
+                .pass(patience)
+                .await
+                .map_err(|refusal| held_back(request, refusal))?;
+            if let Some(limiter) = &self.limiter {
+                limiter.ready().await;
+            }
+            if pass.is_valid() {
+                return Ok(pass);
+            }
+        }
+    }
+
+    async fn exchange(&self, request: &Request, key: &ApiKey, attempt: u32) -> Result<Answer, Error> {
+        let start = Instant::now();
+        let result = exchange::once(&self.http, request, key, self.bounds).await;
+        tracing::debug!(
+            method = %request.method,
+            path = request.url.path(),
+            attempt,
+            milliseconds = start.elapsed().as_millis(),
+            answer = answer(&result),
+            "called the Bridge"
+        );
+        result
+    }
+}
+
+/// Whether making a call again is safe, and may help.
+fn may_repeat(request: &Request, error: &Error) -> bool {
+    let nothing_happened = matches!(error, Error::NotSent { .. } | Error::RateLimited { .. });
+    match request.call.operation().repeat() {
+        Repeat::Freely => match error {
+            Error::NoAnswer { .. } | Error::Server { .. } => true,
+            Error::Unexpected { .. } => error.is_transient(),
+            _ => nothing_happened,
+        },
+        Repeat::IfNotApplied => nothing_happened,
+        Repeat::ByCaller => false,
+    }
+}
+
+fn held_back(request: &Request, refusal: Refusal) -> Error {
+    let call = request.call.clone();
+    match refusal {
+        Refusal::Paused(wait) => Error::RateLimited {
+            call,
+            retry_after: Some(wait),
+        },
+        Refusal::Down(cause) => Error::NotSent {
+            call,
+            cause: format!("it is down, as calls before found: {cause}"),
+        },
+    }
+}
+
+/// How a call went, as far as the gate is concerned. Any answer shows that the Bridge is up, but for a
+/// failure of its own.
+fn outcome(result: &Result<Answer, Error>) -> Outcome {
+    match result {
+        Err(Error::RateLimited { retry_after, .. }) => Outcome::Throttled(*retry_after),
+        Err(Error::Unauthorized { .. }) => {
+            Outcome::Refused("the Bridge refuses the API key (401)".to_owned())
+        }
+        Err(Error::Server { status, .. }) => Outcome::Failed(format!("it answers {status}")),
+        Err(Error::NotSent { cause, .. } | Error::NoAnswer { cause, .. }) => Outcome::Failed(cause.clone()),
+        Ok(_) | Err(_) => Outcome::Answered,
+    }
+}
+
+/// The answer in a word, for the log.
+fn answer(result: &Result<Answer, Error>) -> String {
+    match result {
+        Ok(answer) => answer.status().to_string(),
+        Err(Error::BadRequest { .. }) => "400".to_owned(),
+        Err(Error::Unauthorized { .. }) => "401".to_owned(),
+        Err(Error::Forbidden { .. }) => "403".to_owned(),
+        Err(Error::NotFound { .. }) => "404".to_owned(),
+        Err(Error::Conflict { .. }) => "409".to_owned(),
+        Err(Error::Unprocessable { .. }) => "422".to_owned(),
+        Err(Error::RateLimited { .. }) => "429".to_owned(),
+        Err(Error::Server { status, .. } | Error::Unexpected { status, .. }) => status.to_string(),
+        Err(Error::NotSent { cause, .. } | Error::NoAnswer { cause, .. }) => cause.clone(),
+        Err(_) => "an answer that cannot be used".to_owned(),
+    }
+}
+
+fn client(settings: &Settings) -> Result<reqwest::Client, BuildError> {
+    let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("bridgehead/", env!("CARGO_PKG_VERSION")))
+        .default_headers(headers)
+        // The key must not go where a redirect points to.
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .https_only(settings.base_url.scheme() == "https")
+        .connect_timeout(CONNECT.min(settings.request_timeout))
+        .pool_idle_timeout(Duration::from_mins(1))
+        // A connection that a firewall forgot is noticed, rather than shared by one call after another.
+        .http2_keep_alive_interval(Duration::from_secs(20))
+        .http2_keep_alive_timeout(Duration::from_secs(10));
+    // A proxy is for the way out; the sandbox is on this machine.
+    let builder = if settings.is_local() {
+        builder.no_proxy()
+    } else {
+        builder
+    };
+    builder.build().map_err(|error| {
+        let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        BuildError::Http(cause)
+    })
+}
