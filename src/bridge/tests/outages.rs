@@ -1,4 +1,5 @@
 use bridgehead_sdk::{Effect, ResourceType};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 use super::raw::{Act, Raw};
@@ -22,11 +23,17 @@ fn whole(body: &str) -> Act {
     ))
 }
 
-/// A client that waits half a second for an answer, and takes 64 KiB.
+/// A client that takes 64 KiB.
+fn small(url: &str) -> Client {
+    let mut settings = settings(url);
+    settings.max_body_bytes = 64 * 1024;
+    Client::with_pace(settings, key(), pace()).unwrap()
+}
+
+/// A client that waits two seconds for an answer.
 fn hasty(url: &str) -> Client {
     let mut settings = settings(url);
-    settings.request_timeout = Duration::from_millis(500);
-    settings.max_body_bytes = 64 * 1024;
+    settings.request_timeout = Duration::from_secs(2);
     Client::with_pace(settings, key(), pace()).unwrap()
 }
 
@@ -43,13 +50,35 @@ async fn where_nobody_listens_nothing_was_sent() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let client = hasty(&format!("http://{unused}"));
+    let client = small(&format!("http://{unused}"));
     let error = report(&client).await.unwrap_err();
     assert!(
         matches!(&error, Error::NotSent { cause, .. } if cause.contains("refused")),
         "{error}"
     );
     assert_eq!((error.effect(), error.is_transient()), (Effect::NotApplied, true));
+}
+
+#[tokio::test]
+async fn where_no_encryption_comes_about_nothing_was_sent() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let plain = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut hello = [0; 64];
+            if stream.read(&mut hello).await.is_ok() {
+                stream
+                    .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    .await
+                    .unwrap();
+            }
+            assert!(!hello.windows(7).any(|seen| seen == b"Api-Key"));
+        }
+    });
+    let error = report(&small(&format!("https://{address}"))).await.unwrap_err();
+    assert!(matches!(error, Error::NotSent { .. }), "{error}");
+    assert!(!plain.is_finished(), "the server failed");
+    plain.abort();
 }
 
 #[tokio::test]
@@ -60,7 +89,7 @@ async fn a_connection_cut_after_the_request_leaves_the_effect_unknown() {
         b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{\"id\"",
     ] {
         let raw = Raw::start(move |_| Act::Send(cut.to_vec())).await;
-        let client = hasty(&raw.url);
+        let client = small(&raw.url);
         let sync = SyncId::new("s1");
         let new = NewApp {
             name: "HR".into(),
@@ -91,7 +120,7 @@ async fn a_registration_whose_answer_was_lost_is_found_to_have_worked() {
     })
     .await;
     let team = ResourceType::group("team", "Team");
-    let registered = hasty(&raw.url).register_resource_type(app(), &team).await;
+    let registered = small(&raw.url).register_resource_type(app(), &team).await;
     assert_eq!((registered, raw.requests()), (Ok(Registration::Existed), 3));
 }
 
@@ -105,7 +134,7 @@ async fn a_page_whose_answer_was_lost_is_pushed_again() {
         }
     })
     .await;
-    let pushed = hasty(&raw.url)
+    let pushed = small(&raw.url)
         .push(app(), &SyncId::new("s1"), &"team".into(), &[])
         .await
         .unwrap();
@@ -123,7 +152,7 @@ async fn a_list_that_is_cut_short_is_never_a_short_list() {
     ];
     for act in acts {
         let raw = Raw::start(move |_| act.clone()).await;
-        let error = hasty(&raw.url).tasks(app(), &QUERY).await.unwrap_err();
+        let error = small(&raw.url).tasks(app(), &QUERY).await.unwrap_err();
         assert!(
             matches!(error, Error::NoAnswer { .. } | Error::Malformed { .. }),
             "{error}"
@@ -136,7 +165,7 @@ async fn a_server_that_says_nothing_is_given_up() {
     let raw = Raw::start(|_| Act::Hang).await;
     let error = report(&hasty(&raw.url)).await.unwrap_err();
     assert!(
-        matches!(&error, Error::NoAnswer { cause, .. } if cause == "not within 0.5 s"),
+        matches!(&error, Error::NoAnswer { cause, .. } if cause == "not within 2 s"),
         "{error}"
     );
 }
@@ -168,13 +197,7 @@ async fn a_body_without_end_is_not_read_to_its_end() {
     ];
     for act in acts {
         let raw = Raw::start(move |_| act.clone()).await;
-        let mut settings = settings(&raw.url);
-        settings.max_body_bytes = 64 * 1024;
-        let error = Client::with_pace(settings, key(), pace())
-            .unwrap()
-            .tasks(app(), &QUERY)
-            .await
-            .unwrap_err();
+        let error = small(&raw.url).tasks(app(), &QUERY).await.unwrap_err();
         assert!(
             matches!(error, Error::BodyTooLarge { limit: 65_536, .. }),
             "{error}"
@@ -210,7 +233,7 @@ async fn a_body_is_measured_after_decompression() {
     assert!(bomb.len() < 8 * 1024);
     let headers = format!("content-encoding: gzip\r\ncontent-length: {}\r\n", bomb.len());
     let raw = Raw::start(move |_| Act::Send(response(&headers, &bomb))).await;
-    let error = hasty(&raw.url).tasks(app(), &QUERY).await.unwrap_err();
+    let error = small(&raw.url).tasks(app(), &QUERY).await.unwrap_err();
     assert!(matches!(error, Error::BodyTooLarge { .. }), "{error}");
 }
 
@@ -231,7 +254,7 @@ async fn the_status_of_an_error_counts_even_if_its_body_never_ends() {
 #[tokio::test]
 async fn an_outage_is_seen_and_its_end_too() {
     let raw = Raw::start(|n| if n < 5 { Act::Send(Vec::new()) } else { whole("[]") }).await;
-    let client = hasty(&raw.url);
+    let client = small(&raw.url);
     let health = client.health();
     assert!(client.tasks(app(), &QUERY).await.is_err());
     assert!(
