@@ -2,16 +2,28 @@
 //!
 //! Every call of a client passes the same gate, and tells it how it went.
 //! - Open: everybody passes.
+<<<<<<< HEAD
 //! - After a `429`: nobody passes until the pause is over; then one at a time, until one is answered otherwise. Were
 //!   all let through at once, they would run into the limit together.
 //! - After several failures in a row with no answer between: one at a time, at a distance that grows, so that an outage
 //!   costs less than a call a second however many callers there are. The first answer opens the gate fully.
 
 mod pace;
+=======
+//! - After a `429`: nobody passes until the pause is over; then one at a time, until one is answered
+//!   otherwise. Were all let through at once, they would run into the limit together.
+//! - After several failures in a row with no answer between: one at a time, at a distance that grows, so that
+//!   an outage costs less than a call a second however many callers there are. The first answer opens the
+//!   gate fully.
+
+mod pace;
+mod pass;
+>>>>>>> w-bridge
 mod state;
 #[cfg(test)]
 mod tests;
 
+<<<<<<< HEAD
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
@@ -201,3 +213,7 @@ impl Pass<'_> {
         self.gate.record(outcome, self.probe.is_some(), self.pauses);
     }
 }
+=======
+pub(super) use pace::Pace;
+pub(super) use pass::{Gate, Outcome, Pass, Refusal};
+>>>>>>> w-bridge

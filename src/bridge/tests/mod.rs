@@ -7,6 +7,7 @@ mod outages;
 mod raw;
 mod shapes;
 mod statuses;
+<<<<<<< HEAD
 mod waits;
 
 use std::sync::Arc;
@@ -44,3 +45,7 @@ fn pace() -> Pace {
 fn client(base_url: &str) -> Client {
     Client::with_pace(settings(base_url), key(), pace()).unwrap()
 }
+=======
+mod support;
+mod waits;
+>>>>>>> w-bridge
