@@ -10,14 +10,6 @@ use super::{
 
 /// The calls of the Bridge API.
 ///
-<<<<<<< HEAD
-/// Every call may be made at any time, from anywhere, together with any other. Dropping a call that is under way leaves
-/// its effect unknown. [`Error::effect`] tells whether a call that failed may have done something all the same.
-///
-/// *Reads, and writes that may be repeated* (register, rename, push) are repeated a few times by the client when they
-/// fail with what passes by itself. *Others* are repeated only when it is certain that nothing happened; a report never
-/// is: its caller has a loop without a limit.
-=======
 /// Every call may be made at any time, from anywhere, together with any other. Dropping a call that is under
 /// way leaves its effect unknown. [`Error::effect`] tells whether a call that failed may have done something
 /// all the same.
@@ -25,7 +17,6 @@ use super::{
 /// *Reads, and writes that may be repeated* (register, rename, push) are repeated a few times by the client
 /// when they fail with what passes by itself. *Others* are repeated only when it is certain that nothing
 /// happened; a report never is: its caller has a loop without a limit.
->>>>>>> w-bridge
 #[async_trait]
 pub trait Api: Send + Sync + 'static {
     /// Makes an app.
@@ -37,14 +28,9 @@ pub trait Api: Send + Sync + 'static {
     /// All resource types of an app. One of a kind that this version does not know is left out, and logged.
     async fn list_resource_types(&self, app: AppId) -> Result<Vec<ResourceType>, Error>;
 
-<<<<<<< HEAD
-    /// Registers a resource type. That it exists already is fine if it is of the same kind, and [`Error::Conflict`] if
-    /// it is of another (Error Reference, "I'm getting 409 on resource type creation").
-=======
     /// Registers a resource type. That it exists already is fine if it is of the same kind, and
     /// [`Error::Conflict`] if it is of another (Error Reference, "I'm getting 409 on resource type
     /// creation").
->>>>>>> w-bridge
     async fn register_resource_type(
         &self,
         app: AppId,
@@ -70,12 +56,8 @@ pub trait Api: Send + Sync + 'static {
     /// Ends a session without removing anything.
     async fn abandon(&self, app: AppId, sync: &SyncId) -> Result<(), Error>;
 
-<<<<<<< HEAD
-    /// The first page of tasks. Pages shift while tasks complete: that a task is not listed does not say it is gone.
-=======
     /// The first page of tasks. Pages shift while tasks complete: that a task is not listed does not say it
     /// is gone.
->>>>>>> w-bridge
     async fn tasks(&self, app: AppId, query: &TaskQuery) -> Result<TaskPage, Error>;
 
     /// The page that a page before led to.
@@ -84,15 +66,9 @@ pub trait Api: Send + Sync + 'static {
     /// One task.
     async fn task(&self, app: AppId, task: &TaskId) -> Result<Task, Error>;
 
-<<<<<<< HEAD
-    /// Reports the outcome of a task. [`Error::Conflict`] means that it was resolved before: log it, and move on. An
-    /// answer that is not the Bridge's own is [`Error::Malformed`], or [`Error::NotFound`] with `from_bridge` unset:
-    /// then report again, for nothing shows that Iden heard of it.
-=======
     /// Reports the outcome of a task. [`Error::Conflict`] means that it was resolved before: log it, and move
     /// on. An answer that is not the Bridge's own is [`Error::Malformed`], or [`Error::NotFound`] with
     /// `from_bridge` unset: then report again, for nothing shows that Iden heard of it.
->>>>>>> w-bridge
     async fn report(&self, app: AppId, task: &TaskId, report: &Report) -> Result<(), Error>;
 }
 

@@ -18,13 +18,8 @@ impl Backoff {
         self.base.saturating_mul(1 << doublings).min(self.cap)
     }
 
-<<<<<<< HEAD
-    /// A wait after that many attempts, anywhere between nothing and the longest: callers that failed together do
-    /// not come back together.
-=======
     /// A wait after that many attempts, anywhere between nothing and the longest: callers that failed
     /// together do not come back together.
->>>>>>> w-bridge
     pub(super) fn delay(self, attempt: u32, rng: &mut impl Rng) -> Duration {
         rng.random_range(Duration::ZERO..=self.ceiling(attempt))
     }
@@ -38,13 +33,6 @@ mod tests {
 
     use super::*;
 
-<<<<<<< HEAD
-    const BACKOFF: Backoff = Backoff { base: Duration::from_millis(250), cap: Duration::from_secs(8) };
-
-    #[test]
-    fn the_longest_wait_doubles_up_to_its_cap() {
-        let ceilings: Vec<_> = (0..8).map(|attempt| BACKOFF.ceiling(attempt).as_millis()).collect();
-=======
     const BACKOFF: Backoff = Backoff {
         base: Duration::from_millis(250),
         cap: Duration::from_secs(8),
@@ -55,7 +43,6 @@ mod tests {
         let ceilings: Vec<_> = (0..8)
             .map(|attempt| BACKOFF.ceiling(attempt).as_millis())
             .collect();
->>>>>>> w-bridge
         assert_eq!(ceilings, [250, 250, 500, 1000, 2000, 4000, 8000, 8000]);
         assert_eq!(BACKOFF.ceiling(u32::MAX), Duration::from_secs(8));
     }

@@ -20,13 +20,9 @@ pub(crate) enum Error {
 /// Reads a body of at most `limit` bytes (after decompression), to its end, before `deadline`.
 pub(crate) async fn read(response: &mut Response, limit: usize, deadline: Instant) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
-<<<<<<< HEAD
-    read_into(&mut body, response, limit, deadline).await.map(|()| body)
-=======
     read_into(&mut body, response, limit, deadline)
         .await
         .map(|()| body)
->>>>>>> w-bridge
 }
 
 /// Reads what comes of a body within the bounds: all of it, or its beginning.
@@ -43,17 +39,12 @@ async fn read_into(
     limit: usize,
     deadline: Instant,
 ) -> Result<(), Error> {
-<<<<<<< HEAD
-    // Nothing is read of a body that announces itself as too large. The announcement is not trusted otherwise.
-    if response.content_length().is_some_and(|length| length > limit as u64) {
-=======
     // Nothing is read of a body that announces itself as too large. The announcement is not trusted
     // otherwise.
     if response
         .content_length()
         .is_some_and(|length| length > limit as u64)
     {
->>>>>>> w-bridge
         return Err(Error::TooLarge(limit));
     }
     loop {

@@ -89,9 +89,6 @@ impl Client {
     async fn listed_resource_types(&self, call: Call, app: AppId) -> Result<Vec<Listed>, Error> {
         let url = self.0.endpoints.app(&call, app, &["resource-types"])?;
         let items = self.list(call, url).await?;
-<<<<<<< HEAD
-        Ok(items.iter().filter_map(Listed::from_json).collect())
-=======
         let listed = items.iter().filter_map(|item| {
             let listed = Listed::from_json(item);
             if listed.is_none() {
@@ -100,7 +97,6 @@ impl Client {
             listed
         });
         Ok(listed.collect())
->>>>>>> w-bridge
     }
 
     /// After a 409: whether the resource type is there as it should be.
@@ -112,14 +108,10 @@ impl Client {
         told: String,
     ) -> Result<Registration, Error> {
         let listed = self.listed_resource_types(call.clone(), app).await?;
-<<<<<<< HEAD
-        let detail = match listed.into_iter().find(|listed| listed.slug == wanted.slug.as_str()) {
-=======
         let detail = match listed
             .into_iter()
             .find(|listed| listed.slug == wanted.slug.as_str())
         {
->>>>>>> w-bridge
             Some(listed) if listed.kind == wanted.kind.as_str() => return Ok(Registration::Existed),
             Some(listed) => format!(
                 "it is registered with type '{}', not '{}'",
@@ -137,16 +129,12 @@ impl Client {
             .next
             .map(|link| NextPage::from_link(&request.call, &request.url, trail, &link))
             .transpose()?;
-<<<<<<< HEAD
-        let mut page = TaskPage { tasks: Vec::new(), unreadable: Vec::new(), count: listing.count, next };
-=======
         let mut page = TaskPage {
             tasks: Vec::new(),
             unreadable: Vec::new(),
             count: listing.count,
             next,
         };
->>>>>>> w-bridge
         for item in listing.items {
             match Task::from_json(item, asked_for) {
                 Ok(task) => page.tasks.push(task),
@@ -185,13 +173,9 @@ impl Api for Client {
     }
 
     async fn list_resource_types(&self, app: AppId) -> Result<Vec<ResourceType>, Error> {
-<<<<<<< HEAD
-        let listed = self.listed_resource_types(Call::new(Operation::ListResourceTypes, app), app).await?;
-=======
         let listed = self
             .listed_resource_types(Call::new(Operation::ListResourceTypes, app), app)
             .await?;
->>>>>>> w-bridge
         let known = listed.into_iter().filter_map(|listed| {
             let slug = listed.slug.clone();
             let known = listed.known();
@@ -212,13 +196,9 @@ impl Api for Client {
         let body = json!({
             "slug": resource_type.slug, "name": resource_type.name, "type": resource_type.kind
         });
-<<<<<<< HEAD
-        let request = self.request(call, app, Method::POST, &["resource-types"])?.json(&body);
-=======
         let request = self
             .request(call, app, Method::POST, &["resource-types"])?
             .json(&body);
->>>>>>> w-bridge
         match self.send(&request).await {
             Ok(answer) => answer.acknowledged().map(|()| Registration::Created),
             Err(Error::Conflict { call, detail }) => self.confirm(call, app, resource_type, detail).await,
@@ -229,13 +209,9 @@ impl Api for Client {
     async fn rename_resource_type(&self, app: AppId, slug: &Slug, name: &str) -> Result<(), Error> {
         let call = Call::new(Operation::RenameResourceType, app).about(slug);
         let request = self.request(call, app, Method::PATCH, &["resource-types", slug.as_str()])?;
-<<<<<<< HEAD
-        self.send(&request.json(&json!({ "name": name }))).await?.acknowledged()
-=======
         self.send(&request.json(&json!({ "name": name })))
             .await?
             .acknowledged()
->>>>>>> w-bridge
     }
 
     async fn start_sync(&self, app: AppId) -> Result<SyncId, Error> {
@@ -246,14 +222,10 @@ impl Api for Client {
             Some(Value::String(id)) if endpoint::is_segment(id) => id.clone(),
             Some(Value::Number(id)) if !id.is_f64() => id.to_string(),
             _ => {
-<<<<<<< HEAD
-                return Err(Error::malformed(&request.call, "a sync session without a sync_id"));
-=======
                 return Err(Error::malformed(
                     &request.call,
                     "a sync session without a sync_id",
                 ));
->>>>>>> w-bridge
             }
         };
         Ok(SyncId::new(id))
@@ -299,12 +271,8 @@ impl Api for Client {
             .query_pairs_mut()
             .append_pair("status", query.status.as_str())
             .append_pair("limit", &query.limit.to_string());
-<<<<<<< HEAD
-        self.page(&request, Trail::from(&request.url), &query.status).await
-=======
         self.page(&request, Trail::from(&request.url), &query.status)
             .await
->>>>>>> w-bridge
     }
 
     async fn next_tasks(&self, app: AppId, next: &NextPage) -> Result<TaskPage, Error> {
@@ -327,17 +295,11 @@ impl Api for Client {
     async fn report(&self, app: AppId, task: &TaskId, report: &Report) -> Result<(), Error> {
         let call = Call::new(Operation::Report, app).about(task);
         let request = self.request(call, app, Method::PATCH, &["tasks", task.as_str(), "status"])?;
-<<<<<<< HEAD
-        // The documents promise the task. An answer without one may come from something in between, and the outcome
-        // would be lost; asking again is answered with 409 if Iden heard of it.
-        self.send(&request.json(&report.to_json())).await?.object().map(|_| ())
-=======
         // The documents promise the task. An answer without one may come from something in between, and the
         // outcome would be lost; asking again is answered with 409 if Iden heard of it.
         self.send(&request.json(&report.to_json()))
             .await?
             .object()
             .map(|_| ())
->>>>>>> w-bridge
     }
 }

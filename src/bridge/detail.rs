@@ -10,35 +10,20 @@ const LONGEST: usize = 500;
 /// Stands for an error answer that says nothing.
 pub(super) const NONE: &str = "(no detail was given)";
 
-<<<<<<< HEAD
-/// A text on one line, bounded, without control characters, without characters that reorder or hide what is read,
-/// and without HTML.
-=======
 /// A text on one line, bounded, without control characters, without characters that reorder or hide what is
 /// read, and without HTML.
->>>>>>> w-bridge
 pub(super) fn clean(text: &str) -> String {
     let start: String = text.trim_start().chars().take(2 * LONGEST).collect();
     let lower = start.to_ascii_lowercase();
     if start.starts_with('<')
-<<<<<<< HEAD
-        || ["<html", "<!doctype", "<body", "<script"].iter().any(|tag| lower.contains(tag))
-=======
         || ["<html", "<!doctype", "<body", "<script"]
             .iter()
             .any(|tag| lower.contains(tag))
->>>>>>> w-bridge
     {
         return "(an HTML page)".to_owned();
     }
     let visible: String = start
         .chars()
-<<<<<<< HEAD
-        .map(|c| if c.is_control() || c.is_whitespace() { ' ' } else { c })
-        .filter(|c| !is_deceptive(*c))
-        .collect();
-    let words = visible.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-=======
         .map(|c| {
             if c.is_control() || c.is_whitespace() {
                 ' '
@@ -53,7 +38,6 @@ pub(super) fn clean(text: &str) -> String {
         .filter(|word| !word.is_empty())
         .collect::<Vec<_>>()
         .join(" ");
->>>>>>> w-bridge
     match words.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &words[..end]),
         None => words,
@@ -79,31 +63,22 @@ pub(super) fn of_body(body: &[u8], key: &ApiKey) -> Option<String> {
             .reduce(|all, one| format!("{all}; {one}")),
     };
     let cleaned = clean(&key.redact(&told.unwrap_or_default()));
-<<<<<<< HEAD
-    Some(if cleaned.is_empty() { NONE.to_owned() } else { cleaned })
-=======
     Some(if cleaned.is_empty() {
         NONE.to_owned()
     } else {
         cleaned
     })
->>>>>>> w-bridge
 }
 
 fn told(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
-<<<<<<< HEAD
-        Value::Array(items) => items.iter().filter_map(told).reduce(|all, one| format!("{all}; {one}")),
-        // A finding of a schema check: where, and what. What was found there is left out: it is a person's data.
-=======
         Value::Array(items) => items
             .iter()
             .filter_map(told)
             .reduce(|all, one| format!("{all}; {one}")),
         // A finding of a schema check: where, and what. What was found there is left out: it is a person's
         // data.
->>>>>>> w-bridge
         Value::Object(finding) => {
             let message = finding.get("msg").and_then(Value::as_str)?;
             let place: Vec<String> = finding
@@ -140,10 +115,6 @@ mod tests {
     fn findings_name_place_and_rule_but_no_value() {
         let body = r#"{"detail": [{"loc": ["body", "records", 3, "email"], "msg": "Field required", "input": "ann"},
                                   {"msg": "too long"}]}"#;
-<<<<<<< HEAD
-        assert_eq!(of(body).unwrap(), "body.records.3.email: Field required; too long");
-        assert_eq!(of(r#"{"name": ["This field is required."]}"#).unwrap(), "name: This field is required.");
-=======
         assert_eq!(
             of(body).unwrap(),
             "body.records.3.email: Field required; too long"
@@ -152,7 +123,6 @@ mod tests {
             of(r#"{"name": ["This field is required."]}"#).unwrap(),
             "name: This field is required."
         );
->>>>>>> w-bridge
     }
 
     #[test]
@@ -162,10 +132,6 @@ mod tests {
         assert_eq!(of("[1]"), None);
         assert_eq!(of("{}").unwrap(), NONE);
         assert_eq!(of(r#"{"detail": null}"#).unwrap(), NONE);
-<<<<<<< HEAD
-        assert_eq!(of(r#"{"detail": " <!DOCTYPE html><p>x"}"#).unwrap(), "(an HTML page)");
-        assert_eq!(of(r#"{"detail": "oops <html>x</html>"}"#).unwrap(), "(an HTML page)");
-=======
         assert_eq!(
             of(r#"{"detail": " <!DOCTYPE html><p>x"}"#).unwrap(),
             "(an HTML page)"
@@ -174,32 +140,23 @@ mod tests {
             of(r#"{"detail": "oops <html>x</html>"}"#).unwrap(),
             "(an HTML page)"
         );
->>>>>>> w-bridge
     }
 
     #[test]
     fn a_detail_is_bounded_and_on_one_line() {
         let long = of(&format!(r#"{{"detail": "{}"}}"#, "ä".repeat(100_000))).unwrap();
         assert_eq!(long.chars().count(), LONGEST + 1);
-<<<<<<< HEAD
-        assert_eq!(of(r#"{"detail": "a\n\tb\u001b[31mc\u202ed\u0000 "}"#).unwrap(), "a b [31mcd");
-=======
         assert_eq!(
             of(r#"{"detail": "a\n\tb\u001b[31mc\u202ed\u0000 "}"#).unwrap(),
             "a b [31mcd"
         );
->>>>>>> w-bridge
     }
 
     #[test]
     fn a_detail_that_quotes_the_key_is_redacted() {
-<<<<<<< HEAD
-        assert_eq!(of(r#"{"detail": "Invalid key s3cret-key"}"#).unwrap(), "Invalid key [redacted]");
-=======
         assert_eq!(
             of(r#"{"detail": "Invalid key s3cret-key"}"#).unwrap(),
             "Invalid key [redacted]"
         );
->>>>>>> w-bridge
     }
 }

@@ -20,13 +20,8 @@ impl Endpoints {
         self.below(&[])
     }
 
-<<<<<<< HEAD
-    /// `/api/v1/bridge/apps/{app}/…/`, each further segment escaped. A segment that fits no address is refused:
-    /// `..` would lead to another endpoint.
-=======
     /// `/api/v1/bridge/apps/{app}/…/`, each further segment escaped. A segment that fits no address is
     /// refused: `..` would lead to another endpoint.
->>>>>>> w-bridge
     pub(super) fn app(&self, call: &Call, app: AppId, segments: &[&str]) -> Result<Url, Error> {
         if let Some(odd) = segments.iter().find(|segment| !is_segment(segment)) {
             return Err(Error::Invalid {
@@ -42,25 +37,17 @@ impl Endpoints {
         let mut url = self.base.clone();
         // Fails for addresses without a path alone, which the settings do not let through.
         if let Ok(mut path) = url.path_segments_mut() {
-<<<<<<< HEAD
-            path.pop_if_empty().extend(["api", "v1", "bridge", "apps"]).extend(segments).push("");
-=======
             path.pop_if_empty()
                 .extend(["api", "v1", "bridge", "apps"])
                 .extend(segments)
                 .push("");
->>>>>>> w-bridge
         }
         url
     }
 }
 
-<<<<<<< HEAD
-/// Whether a text can stand as one segment of an address: an identifier that is none of the texts with a meaning there.
-=======
 /// Whether a text can stand as one segment of an address: an identifier that is none of the texts with a
 /// meaning there.
->>>>>>> w-bridge
 pub(super) fn is_segment(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 255
@@ -87,14 +74,10 @@ mod tests {
     fn addresses_follow_the_base_with_or_without_a_slash() {
         for base in ["https://h.test/org/acme", "https://h.test/org/acme/"] {
             let url = app(base, &["sync", "s1", "team"]).unwrap();
-<<<<<<< HEAD
-            assert_eq!(url, format!("https://h.test/org/acme/api/v1/bridge/apps/{APP}/sync/s1/team/"));
-=======
             assert_eq!(
                 url,
                 format!("https://h.test/org/acme/api/v1/bridge/apps/{APP}/sync/s1/team/")
             );
->>>>>>> w-bridge
         }
         let apps = Endpoints::new("http://[::1]:80".parse().unwrap()).apps();
         assert_eq!(apps.as_str(), "http://[::1]/api/v1/bridge/apps/");
@@ -105,14 +88,10 @@ mod tests {
         let url = app("https://h.test", &["tasks", "a/../b?c#d%2e", "status"]).unwrap();
         assert!(url.ends_with("/tasks/a%2F..%2Fb%3Fc%23d%252e/status/"), "{url}");
         for odd in ["", ".", "..", "a\nb"] {
-<<<<<<< HEAD
-            assert!(matches!(app("https://h.test", &["tasks", odd]), Err(Error::Invalid { .. })), "{odd}");
-=======
             assert!(
                 matches!(app("https://h.test", &["tasks", odd]), Err(Error::Invalid { .. })),
                 "{odd}"
             );
->>>>>>> w-bridge
         }
     }
 }

@@ -8,21 +8,12 @@ use super::{Call, KeyError, advice};
 
 /// What went wrong with a call.
 ///
-<<<<<<< HEAD
-/// The text is one sentence that names the call and the app; [`Error::advice`] says what to do about it. Texts that
-/// come from the server are bounded, free of control characters and HTML, and never hold the key.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// The request cannot be put together, because of an identifier that fits no address for instance. Nothing was
-    /// sent. Whoever made the request must act.
-=======
 /// The text is one sentence that names the call and the app; [`Error::advice`] says what to do about it.
 /// Texts that come from the server are bounded, free of control characters and HTML, and never hold the key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The request cannot be put together, because of an identifier that fits no address for instance.
     /// Nothing was sent. Whoever made the request must act.
->>>>>>> w-bridge
     #[error("cannot {call}: {what}; nothing was sent")]
     Invalid {
         /// What was asked.
@@ -30,12 +21,8 @@ pub enum Error {
         /// What does not fit.
         what: String,
     },
-<<<<<<< HEAD
-    /// `400`: the request does not fit the API, or the session it is about is over. Whoever made the request must act.
-=======
     /// `400`: the request does not fit the API, or the session it is about is over. Whoever made the request
     /// must act.
->>>>>>> w-bridge
     #[error("cannot {call}: the request is not accepted (400): {detail}")]
     BadRequest {
         /// What was asked.
@@ -43,12 +30,8 @@ pub enum Error {
         /// What the Bridge says.
         detail: String,
     },
-<<<<<<< HEAD
-    /// `401`: the key is missing, wrong, revoked or expired, and reading it anew gave no other. The operator must act.
-=======
     /// `401`: the key is missing, wrong, revoked or expired, and reading it anew gave no other. The operator
     /// must act.
->>>>>>> w-bridge
     #[error("cannot {call}: the Bridge refuses the API key (401)")]
     Unauthorized {
         /// What was asked.
@@ -67,13 +50,8 @@ pub enum Error {
         call: Call,
         /// What is not there.
         what: String,
-<<<<<<< HEAD
-        /// Whether the answer was JSON, as the Bridge's are. If not, a proxy or a load balancer may have given it,
-        /// or `base_url` may be wrong: then it says nothing about the task or the session.
-=======
         /// Whether the answer was JSON, as the Bridge's are. If not, a proxy or a load balancer may have
         /// given it, or `base_url` may be wrong: then it says nothing about the task or the session.
->>>>>>> w-bridge
         from_bridge: bool,
     },
     /// `409`: the task is in a final state already, or the resource type exists as something else.
@@ -84,13 +62,8 @@ pub enum Error {
         /// What the Bridge says.
         detail: String,
     },
-<<<<<<< HEAD
-    /// `422`: a rule on records is broken. One bad record refuses the whole page. The connector must act, or whoever
-    /// keeps the record.
-=======
     /// `422`: a rule on records is broken. One bad record refuses the whole page. The connector must act, or
     /// whoever keeps the record.
->>>>>>> w-bridge
     #[error("cannot {call}: a rule is broken (422): {detail}")]
     Unprocessable {
         /// What was asked.
@@ -116,13 +89,8 @@ pub enum Error {
         /// How long the server asks to wait, if it does.
         retry_after: Option<Duration>,
     },
-<<<<<<< HEAD
-    /// Any other status: a redirect, which is never followed because the key must not travel, or one that the API
-    /// does not document. The operator must act, if it stays.
-=======
     /// Any other status: a redirect, which is never followed because the key must not travel, or one that the
     /// API does not document. The operator must act, if it stays.
->>>>>>> w-bridge
     #[error("cannot {call}: the answer has a status that the Bridge does not document ({status})")]
     Unexpected {
         /// What was asked.
@@ -154,13 +122,8 @@ pub enum Error {
         /// How large it may be.
         limit: usize,
     },
-<<<<<<< HEAD
-    /// A success whose body is not what is documented: an HTML page, no body, another shape. It may not come from the
-    /// Bridge at all, so whether the call took effect is unknown.
-=======
     /// A success whose body is not what is documented: an HTML page, no body, another shape. It may not come
     /// from the Bridge at all, so whether the call took effect is unknown.
->>>>>>> w-bridge
     #[error("cannot {call}: the answer is not what the Bridge documents: {what}")]
     Malformed {
         /// What was asked.
@@ -194,13 +157,9 @@ pub enum Error {
 }
 
 fn wait(retry_after: Option<Duration>) -> String {
-<<<<<<< HEAD
-    retry_after.map_or_else(String::new, |wait| format!(", for {} s", wait.as_secs_f64().ceil()))
-=======
     retry_after.map_or_else(String::new, |wait| {
         format!(", for {} s", wait.as_secs_f64().ceil())
     })
->>>>>>> w-bridge
 }
 
 impl Error {
@@ -252,12 +211,8 @@ impl Error {
         }
     }
 
-<<<<<<< HEAD
-    /// Whether key or access was refused (401, 403): every call of the key, or of the app, meets the same fate.
-=======
     /// Whether key or access was refused (401, 403): every call of the key, or of the app, meets the same
     /// fate.
->>>>>>> w-bridge
     pub fn is_access(&self) -> bool {
         matches!(self, Self::Unauthorized { .. } | Self::Forbidden { .. })
     }
@@ -291,13 +246,9 @@ impl Error {
     }
 
     pub(super) fn malformed(call: &Call, what: impl Into<String>) -> Self {
-<<<<<<< HEAD
-        Self::Malformed { call: call.clone(), what: what.into() }
-=======
         Self::Malformed {
             call: call.clone(),
             what: what.into(),
         }
->>>>>>> w-bridge
     }
 }

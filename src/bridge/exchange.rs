@@ -27,16 +27,12 @@ pub(super) struct Request {
 
 impl Request {
     pub(super) fn new(call: Call, method: Method, url: Url) -> Self {
-<<<<<<< HEAD
-        Self { call, method, url, body: None }
-=======
         Self {
             call,
             method,
             url,
             body: None,
         }
->>>>>>> w-bridge
     }
 
     pub(super) fn json(mut self, body: &Value) -> Self {
@@ -72,10 +68,6 @@ impl Answer {
         }
         serde_json::from_slice(&self.body).map_err(|error| {
             // The parser's own words may quote the text; its position does not.
-<<<<<<< HEAD
-            let what = if error.is_eof() { "JSON that breaks off" } else { "not JSON, or nested too deeply" };
-            Error::malformed(&self.call, format!("{what} (line {}, column {})", error.line(), error.column()))
-=======
             let what = if error.is_eof() {
                 "JSON that breaks off"
             } else {
@@ -85,7 +77,6 @@ impl Answer {
                 &self.call,
                 format!("{what} (line {}, column {})", error.line(), error.column()),
             )
->>>>>>> w-bridge
         })
     }
 
@@ -100,23 +91,14 @@ impl Answer {
                     Value::Array(_) => "a list",
                     _ => "a plain value",
                 };
-<<<<<<< HEAD
-                Err(Error::malformed(&call, format!("{found} where an object is documented")))
-=======
                 Err(Error::malformed(
                     &call,
                     format!("{found} where an object is documented"),
                 ))
->>>>>>> w-bridge
             }
         }
     }
 
-<<<<<<< HEAD
-    /// The body of a call whose answer is not documented: nothing, or JSON. A page in HTML is not the Bridge's.
-    pub(super) fn acknowledged(self) -> Result<(), Error> {
-        if self.body.trim_ascii().is_empty() { Ok(()) } else { self.json().map(|_| ()) }
-=======
     /// The body of a call whose answer is not documented: nothing, or JSON. A page in HTML is not the
     /// Bridge's.
     pub(super) fn acknowledged(self) -> Result<(), Error> {
@@ -125,7 +107,6 @@ impl Answer {
         } else {
             self.json().map(|_| ())
         }
->>>>>>> w-bridge
     }
 }
 
@@ -137,12 +118,6 @@ pub(super) async fn once(
     bounds: Bounds,
 ) -> Result<Answer, Error> {
     let call = &request.call;
-<<<<<<< HEAD
-    let not_sent = |cause: String| Error::NotSent { call: call.clone(), cause };
-    let no_answer = |cause: String| Error::NoAnswer { call: call.clone(), cause };
-    let header = key.header().map_err(|_| not_sent("the API key fits no header".to_owned()))?;
-    let mut sent = http.request(request.method.clone(), request.url.clone()).header(AUTHORIZATION, header);
-=======
     let not_sent = |cause: String| Error::NotSent {
         call: call.clone(),
         cause,
@@ -157,7 +132,6 @@ pub(super) async fn once(
     let mut sent = http
         .request(request.method.clone(), request.url.clone())
         .header(AUTHORIZATION, header);
->>>>>>> w-bridge
     if let Some(body) = &request.body {
         sent = sent.header(CONTENT_TYPE, "application/json").body(body.clone());
     }
@@ -168,10 +142,6 @@ pub(super) async fn once(
         Ok(Err(error)) => Err(no_answer(cause(error))),
         Ok(Ok(mut response)) if is_success(response.status()) => {
             match body::read(&mut response, bounds.bytes, deadline).await {
-<<<<<<< HEAD
-                Ok(body) => Ok(Answer { call: call.clone(), status: response.status().as_u16(), body }),
-                Err(body::Error::TooLarge(limit)) => Err(Error::BodyTooLarge { call: call.clone(), limit }),
-=======
                 Ok(body) => Ok(Answer {
                     call: call.clone(),
                     status: response.status().as_u16(),
@@ -181,7 +151,6 @@ pub(super) async fn once(
                     call: call.clone(),
                     limit,
                 }),
->>>>>>> w-bridge
                 Err(body::Error::Late) => Err(no_answer(late(bounds.time))),
                 Err(body::Error::Cut(error)) => Err(no_answer(cause(error))),
             }
@@ -195,12 +164,8 @@ fn is_success(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200 | 201 | 202 | 204)
 }
 
-<<<<<<< HEAD
-/// What a status other than success means. A body that does not come, or not whole, changes nothing about that.
-=======
 /// What a status other than success means. A body that does not come, or not whole, changes nothing about
 /// that.
->>>>>>> w-bridge
 async fn refusal(call: &Call, mut response: Response, key: &ApiKey, deadline: Instant) -> Error {
     let status = response.status().as_u16();
     let retry_after = retry_after::read(response.headers(), clock::system_now());
@@ -223,28 +188,20 @@ async fn refusal(call: &Call, mut response: Response, key: &ApiKey, deadline: In
             } else {
                 looked_for.to_owned()
             };
-<<<<<<< HEAD
-            Error::NotFound { call, what, from_bridge }
-=======
             Error::NotFound {
                 call,
                 what,
                 from_bridge,
             }
->>>>>>> w-bridge
         }
         409 => Error::Conflict { call, detail },
         422 => Error::Unprocessable { call, detail },
         429 => Error::RateLimited { call, retry_after },
-<<<<<<< HEAD
-        500..=599 => Error::Server { call, status, retry_after },
-=======
         500..=599 => Error::Server {
             call,
             status,
             retry_after,
         },
->>>>>>> w-bridge
         _ => Error::Unexpected { call, status },
     }
 }
@@ -253,16 +210,6 @@ fn late(time: Duration) -> String {
     format!("not within {} s", time.as_secs_f64())
 }
 
-<<<<<<< HEAD
-/// The chain of causes in one line. The error itself is not kept: it cannot be cloned or made by hand, and its address
-/// would repeat what the call says.
-fn cause(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let chain = std::iter::successors(std::error::Error::source(&error), |error| error.source());
-    let told = chain
-        .map(ToString::to_string)
-        .reduce(|all, one| if all.contains(&one) { all } else { format!("{all}: {one}") });
-=======
 /// The chain of causes in one line. The error itself is not kept: it cannot be cloned or made by hand, and
 /// its address would repeat what the call says.
 fn cause(error: reqwest::Error) -> String {
@@ -275,6 +222,5 @@ fn cause(error: reqwest::Error) -> String {
             format!("{all}: {one}")
         }
     });
->>>>>>> w-bridge
     detail::clean(&told.unwrap_or_else(|| error.to_string()))
 }

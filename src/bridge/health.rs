@@ -2,13 +2,8 @@
 
 use jiff::Timestamp;
 
-<<<<<<< HEAD
-/// How the Bridge is doing, as one client's calls have found it. It changes with the next call, never by itself: a
-/// pause that is over stays `Paused` until somebody calls.
-=======
 /// How the Bridge is doing, as one client's calls have found it. It changes with the next call, never by
 /// itself: a pause that is over stays `Paused` until somebody calls.
->>>>>>> w-bridge
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Health {
     /// No call has been answered yet.

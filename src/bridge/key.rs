@@ -47,14 +47,10 @@ impl ApiKey {
         if text.is_empty() {
             return Err(KeyError::Empty);
         }
-<<<<<<< HEAD
-        if text.get(..SCHEME.len()).is_some_and(|start| start.eq_ignore_ascii_case(SCHEME)) {
-=======
         if text
             .get(..SCHEME.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(SCHEME))
         {
->>>>>>> w-bridge
             return Err(KeyError::HasScheme);
         }
         if let Some((index, bad)) = text.chars().enumerate().find(|(_, c)| !c.is_ascii_graphic()) {
@@ -64,14 +60,10 @@ impl ApiKey {
                 c if c.is_control() => "a control character",
                 _ => "a character beyond ASCII",
             };
-<<<<<<< HEAD
-            return Err(KeyError::BadCharacter { what, position: index + 1 });
-=======
             return Err(KeyError::BadCharacter {
                 what,
                 position: index + 1,
             });
->>>>>>> w-bridge
         }
         Ok(Self(key))
     }
@@ -132,15 +124,9 @@ impl std::fmt::Display for ApiKey {
 
 /// Where the key comes from.
 ///
-<<<<<<< HEAD
-/// `read` is called before the first call, and again after every `401`: a key file that was rotated is picked up
-/// without a restart. It may block, on a file for instance: it is called on a thread that may. `Debug` must not show
-/// the key.
-=======
 /// `read` is called before the first call, and again after every `401`: a key file that was rotated is picked
 /// up without a restart. It may block, on a file for instance: it is called on a thread that may. `Debug`
 /// must not show the key.
->>>>>>> w-bridge
 pub trait KeySource: Send + Sync + std::fmt::Debug {
     /// The key as it is now.
     fn read(&self) -> Result<ApiKey, KeyError>;
@@ -161,27 +147,19 @@ pub(super) struct KeyRing {
 
 impl KeyRing {
     pub(super) fn new(source: Arc<dyn KeySource>) -> Self {
-<<<<<<< HEAD
-        Self { source, current: Mutex::new(None) }
-=======
         Self {
             source,
             current: Mutex::new(None),
         }
->>>>>>> w-bridge
     }
 
     /// The key in use; the first time, it is read.
     pub(super) async fn current(&self) -> Result<ApiKey, KeyError> {
-<<<<<<< HEAD
-        let known = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
-=======
         let known = self
             .current
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
->>>>>>> w-bridge
         match known {
             Some(key) => Ok(key),
             None => self.read().await,
@@ -211,17 +189,12 @@ mod tests {
     fn a_key_shows_itself_nowhere() {
         let key = ApiKey::new("s3cret-key").unwrap();
         let ring = KeyRing::new(Arc::new(key.clone()));
-<<<<<<< HEAD
-        for shown in [format!("{key:?}"), key.to_string(), format!("{:?}", key.header()), format!("{ring:?}")]
-        {
-=======
         for shown in [
             format!("{key:?}"),
             key.to_string(),
             format!("{:?}", key.header()),
             format!("{ring:?}"),
         ] {
->>>>>>> w-bridge
             assert!(!shown.contains("s3cret"), "{shown}");
         }
         assert_eq!(key.redact("bad key s3cret-key!"), "bad key [redacted]!");
@@ -231,15 +204,11 @@ mod tests {
     fn a_key_that_no_header_could_carry_is_refused_with_its_reason() {
         let message = |key: &str| ApiKey::new(key).unwrap_err().to_string();
         assert_eq!(message(""), "the API key is empty");
-<<<<<<< HEAD
-        assert!(message("abc\n").contains("a line break at position 4"), "{}", message("abc\n"));
-=======
         assert!(
             message("abc\n").contains("a line break at position 4"),
             "{}",
             message("abc\n")
         );
->>>>>>> w-bridge
         assert!(message("a b").contains("a space at position 2"));
         assert!(message("a\u{7}").contains("a control character"));
         assert!(message("é").contains("beyond ASCII"));

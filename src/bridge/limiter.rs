@@ -17,15 +17,11 @@ pub(super) struct Limiter {
 impl Limiter {
     pub(super) fn new(quota: Quota) -> Self {
         let clock = DefaultClock::default();
-<<<<<<< HEAD
-        Self { bucket: RateLimiter::direct_with_clock(quota, clock.clone()), clock, turn: Mutex::new(()) }
-=======
         Self {
             bucket: RateLimiter::direct_with_clock(quota, clock.clone()),
             clock,
             turn: Mutex::new(()),
         }
->>>>>>> w-bridge
     }
 
     /// Waits for a token. A wait that is cancelled takes none.
@@ -48,9 +44,6 @@ mod tests {
 
     #[tokio::test]
     async fn a_burst_passes_and_what_follows_waits() {
-<<<<<<< HEAD
-        let limiter = Limiter::new(RateLimit { per_second: 10.0, burst: 2 }.quota().unwrap());
-=======
         let limiter = Limiter::new(
             RateLimit {
                 per_second: 10.0,
@@ -59,15 +52,10 @@ mod tests {
             .quota()
             .unwrap(),
         );
->>>>>>> w-bridge
         let start = Instant::now();
         for _ in 0..5 {
             limiter.ready().await;
         }
-<<<<<<< HEAD
-        assert!(start.elapsed() >= Duration::from_millis(290), "{:?}", start.elapsed());
-        let hour = Limiter::new(RateLimit { per_second: 1.0 / 3600.0, burst: 1 }.quota().unwrap());
-=======
         assert!(
             start.elapsed() >= Duration::from_millis(290),
             "{:?}",
@@ -81,7 +69,6 @@ mod tests {
             .quota()
             .unwrap(),
         );
->>>>>>> w-bridge
         hour.ready().await;
         assert!(timeout(Duration::from_millis(50), hour.ready()).await.is_err());
     }

@@ -1,13 +1,5 @@
 //! The client of the Iden Bridge API.
 //!
-<<<<<<< HEAD
-//! [`Api`] is what the Bridge offers, as a trait, so that the runtime can be tested against a fake; [`Client`] is the
-//! one implementation that speaks HTTP. [`Error`] gives every status of the Error Reference a meaning of its own and
-//! says four things about it: whether it passes by itself, what it did, whether it is about access, and what to do.
-//!
-//! How calls travel is decided in one place, `transport`: bounds on time and size, the key, retries. `gate` decides
-//! when they may travel at all: a `429` stops every call of a client, an outage lets them through one at a time.
-=======
 //! [`Api`] is what the Bridge offers, as a trait, so that the runtime can be tested against a fake;
 //! [`Client`] is the one implementation that speaks HTTP. [`Error`] gives every status of the Error Reference
 //! a meaning of its own and says four things about it: whether it passes by itself, what it did, whether it
@@ -16,7 +8,6 @@
 //! How calls travel is decided in one place, `transport`: bounds on time and size, the key, retries. `gate`
 //! decides when they may travel at all: a `429` stops every call of a client, an outage lets them through one
 //! at a time.
->>>>>>> w-bridge
 
 mod advice;
 mod api;

@@ -17,12 +17,6 @@ impl NextPage {
     ///
     /// `page` is the address of the page itself, `trail` how it was reached.
     pub(super) fn from_link(call: &Call, page: &Url, trail: Trail, link: &str) -> Result<Self, Error> {
-<<<<<<< HEAD
-        let foreign = |target: String| Error::ForeignLink { call: call.clone(), target };
-        let url = page.join(link).map_err(|_| foreign("no address at all".to_owned()))?;
-        check(page, &url).map_err(foreign)?;
-        let trail = trail.then(&url).ok_or_else(|| Error::LinkLoop { call: call.clone() })?;
-=======
         let foreign = |target: String| Error::ForeignLink {
             call: call.clone(),
             target,
@@ -34,20 +28,15 @@ impl NextPage {
         let trail = trail
             .then(&url)
             .ok_or_else(|| Error::LinkLoop { call: call.clone() })?;
->>>>>>> w-bridge
         Ok(Self { url, trail })
     }
 
     /// Checks that it belongs to `endpoint`: a page may be handed to another app, or another client.
     pub(super) fn check(&self, call: &Call, endpoint: &Url) -> Result<(), Error> {
-<<<<<<< HEAD
-        check(endpoint, &self.url).map_err(|target| Error::ForeignLink { call: call.clone(), target })
-=======
         check(endpoint, &self.url).map_err(|target| Error::ForeignLink {
             call: call.clone(),
             target,
         })
->>>>>>> w-bridge
     }
 
     pub(super) fn url(&self) -> &Url {
@@ -64,27 +53,15 @@ impl NextPage {
         offset.parse().ok()
     }
 
-<<<<<<< HEAD
-    /// The same, so many tasks earlier. Pages are counted by offset and shift while tasks complete: whoever completed
-    /// some goes back by that many, or would skip as many that are still to be done. A link that does not count by
-    /// offset stays as it is.
-=======
     /// The same, so many tasks earlier. Pages are counted by offset and shift while tasks complete: whoever
     /// completed some goes back by that many, or would skip as many that are still to be done. A link that
     /// does not count by offset stays as it is.
->>>>>>> w-bridge
     pub fn rewind(&self, by: u64) -> Self {
         let Some(offset) = self.offset().filter(|_| by > 0) else {
             return self.clone();
         };
         let pairs: Vec<(String, String)> = self.url.query_pairs().into_owned().collect();
         let mut url = self.url.clone();
-<<<<<<< HEAD
-        url.query_pairs_mut().clear().extend_pairs(pairs.into_iter().map(|(name, value)| {
-            let value = if name == "offset" { offset.saturating_sub(by).to_string() } else { value };
-            (name, value)
-        }));
-=======
         url.query_pairs_mut()
             .clear()
             .extend_pairs(pairs.into_iter().map(|(name, value)| {
@@ -95,7 +72,6 @@ impl NextPage {
                 };
                 (name, value)
             }));
->>>>>>> w-bridge
         // Links that were seen may rightly come again.
         let trail = Trail::from(&url);
         Self { url, trail }
@@ -123,13 +99,8 @@ fn check(endpoint: &Url, link: &Url) -> Result<(), String> {
     Ok(())
 }
 
-<<<<<<< HEAD
-/// Finds circles among links, in constant space: it remembers one link, and moves on to a later one after 1, 2, 4, 8…
-/// steps (Brent's algorithm). A circle is found before it has been gone round three times.
-=======
 /// Finds circles among links, in constant space: it remembers one link, and moves on to a later one after 1,
 /// 2, 4, 8… steps (Brent's algorithm). A circle is found before it has been gone round three times.
->>>>>>> w-bridge
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Trail {
     known: u64,
@@ -140,15 +111,11 @@ pub(super) struct Trail {
 impl From<&Url> for Trail {
     /// The trail that begins at a page.
     fn from(url: &Url) -> Self {
-<<<<<<< HEAD
-        Self { known: xxh3_64(url.as_str().as_bytes()), steps: 0, reach: 1 }
-=======
         Self {
             known: xxh3_64(url.as_str().as_bytes()),
             steps: 0,
             reach: 1,
         }
->>>>>>> w-bridge
     }
 }
 
@@ -159,15 +126,11 @@ impl Trail {
         let steps = self.steps + 1;
         match (link == self.known, steps == self.reach) {
             (true, _) => None,
-<<<<<<< HEAD
-            (false, true) => Some(Self { known: link, steps: 0, reach: self.reach.saturating_mul(2) }),
-=======
             (false, true) => Some(Self {
                 known: link,
                 steps: 0,
                 reach: self.reach.saturating_mul(2),
             }),
->>>>>>> w-bridge
             (false, false) => Some(Self { steps, ..self }),
         }
     }
@@ -184,16 +147,12 @@ mod tests {
 
     fn follow(link: &str) -> Result<NextPage, Error> {
         let page: Url = PAGE.parse().unwrap();
-<<<<<<< HEAD
-        NextPage::from_link(&Call::new(Operation::ListTasks, None), &page, Trail::from(&page), link)
-=======
         NextPage::from_link(
             &Call::new(Operation::ListTasks, None),
             &page,
             Trail::from(&page),
             link,
         )
->>>>>>> w-bridge
     }
 
     #[test]
@@ -236,14 +195,10 @@ mod tests {
         let next = follow("?status=pending&limit=50&offset=100&x=a%26b").unwrap();
         let earlier = next.rewind(30);
         assert_eq!(earlier.offset(), Some(70));
-<<<<<<< HEAD
-        assert_eq!(earlier.url().query(), Some("status=pending&limit=50&offset=70&x=a%26b"));
-=======
         assert_eq!(
             earlier.url().query(),
             Some("status=pending&limit=50&offset=70&x=a%26b")
         );
->>>>>>> w-bridge
         assert_eq!(next.rewind(1000).offset(), Some(0));
         assert_eq!(next.rewind(0), next);
         let cursor = follow("?cursor=abc").unwrap();

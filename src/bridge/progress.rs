@@ -21,12 +21,8 @@ pub struct Progress {
 pub enum SyncStatus {
     /// Something is still to be done: pushing, or the clean-up.
     Running(String),
-<<<<<<< HEAD
-    /// The clean-up failed: what was pushed is kept, stale records were not removed. A new sync is the remedy.
-=======
     /// The clean-up failed: what was pushed is kept, stale records were not removed. A new sync is the
     /// remedy.
->>>>>>> w-bridge
     Error,
     /// It is over: completed, abandoned, cancelled…
     Other(String),
@@ -68,14 +64,9 @@ pub struct Pushed {
 impl SyncStatus {
     /// Reads the name on the wire.
     pub fn from_name(name: &str) -> Self {
-<<<<<<< HEAD
-        const STILL: [&str; 9] =
-            ["progress", "clean", "pending", "running", "process", "start", "queue", "active", "open"];
-=======
         const STILL: [&str; 9] = [
             "progress", "clean", "pending", "running", "process", "start", "queue", "active", "open",
         ];
->>>>>>> w-bridge
         let lower = name.to_lowercase();
         // Looked for first: `cleanup_failed` speaks of a clean-up too.
         if lower.contains("error") || lower.contains("fail") {
@@ -116,23 +107,15 @@ impl Progress {
     }
 
     pub(super) fn from_json(fields: &Map<String, Value>) -> Result<Self, &'static str> {
-<<<<<<< HEAD
-        let status = fields.get("status").and_then(Value::as_str).ok_or("a sync session without a status")?;
-=======
         let status = fields
             .get("status")
             .and_then(Value::as_str)
             .ok_or("a sync session without a status")?;
->>>>>>> w-bridge
         let counts = match fields.get("progress") {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::Array(items)) => items.iter().filter_map(TypeProgress::from_json).collect(),
             Some(_) => return Err("a sync session whose progress is no list"),
         };
-<<<<<<< HEAD
-        let error = fields.get("error").filter(|error| !error.is_null()).map(SyncError::from_json);
-        Ok(Self { status: SyncStatus::from_name(status), counts, error })
-=======
         let error = fields
             .get("error")
             .filter(|error| !error.is_null())
@@ -142,7 +125,6 @@ impl Progress {
             counts,
             error,
         })
->>>>>>> w-bridge
     }
 }
 
@@ -172,15 +154,11 @@ impl SyncError {
 impl Pushed {
     pub(super) fn from_json(fields: &Map<String, Value>) -> Self {
         let count = |name| fields.get(name).and_then(Value::as_u64);
-<<<<<<< HEAD
-        Self { total: count("total"), created: count("created"), updated: count("updated") }
-=======
         Self {
             total: count("total"),
             created: count("created"),
             updated: count("updated"),
         }
->>>>>>> w-bridge
     }
 }
 
@@ -191,13 +169,9 @@ mod tests {
     use super::*;
 
     fn read(value: Value) -> Result<Progress, &'static str> {
-<<<<<<< HEAD
-        let Value::Object(fields) = value else { panic!("not an object") };
-=======
         let Value::Object(fields) = value else {
             panic!("not an object")
         };
->>>>>>> w-bridge
         Progress::from_json(&fields)
     }
 
@@ -233,9 +207,6 @@ mod tests {
         ] {
             assert!(SyncStatus::from_name(name).is_running(), "{name}");
         }
-<<<<<<< HEAD
-        for name in ["completed", "abandoned", "cancelled", "done", "inactive", "something new"] {
-=======
         for name in [
             "completed",
             "abandoned",
@@ -244,7 +215,6 @@ mod tests {
             "inactive",
             "something new",
         ] {
->>>>>>> w-bridge
             assert_eq!(SyncStatus::from_name(name), SyncStatus::Other(name.to_owned()));
         }
         for name in ["error", "cleanup_failed", "failed", "ERROR"] {
@@ -256,16 +226,12 @@ mod tests {
     fn a_count_that_is_none_is_not_zero() {
         let progress = read(json!({"status": "in_progress", "progress": [
             {"slug": "a", "synced_count": "3"}, {"slug": "b"}, {"slug": "c", "synced_count": -1}, 7, {"name": "x"}]}));
-<<<<<<< HEAD
-        let counts: Vec<_> = progress.unwrap().counts.into_iter().map(|count| count.synced_count).collect();
-=======
         let counts: Vec<_> = progress
             .unwrap()
             .counts
             .into_iter()
             .map(|count| count.synced_count)
             .collect();
->>>>>>> w-bridge
         assert_eq!(counts, [None, None, None]);
         assert!(read(json!({"status": null})).is_err());
         assert!(read(json!({"status": "x", "progress": {}})).is_err());

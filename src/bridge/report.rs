@@ -40,17 +40,11 @@ impl std::fmt::Debug for Report {
                 let names = result.as_ref().map(|result| result.keys().collect::<Vec<_>>());
                 f.debug_struct("Completed").field("result", &names).finish()
             }
-<<<<<<< HEAD
-            Self::Failed { code, message } => {
-                f.debug_struct("Failed").field("code", code).field("message", message).finish()
-            }
-=======
             Self::Failed { code, message } => f
                 .debug_struct("Failed")
                 .field("code", code)
                 .field("message", message)
                 .finish(),
->>>>>>> w-bridge
         }
     }
 }
@@ -61,14 +55,10 @@ mod tests {
 
     #[test]
     fn bodies_are_those_of_the_documents() {
-<<<<<<< HEAD
-        let failed = Report::Failed { code: Code::AccountNotFound, message: "No account u1 in Jira.".into() };
-=======
         let failed = Report::Failed {
             code: Code::AccountNotFound,
             message: "No account u1 in Jira.".into(),
         };
->>>>>>> w-bridge
         let result = Map::from_iter([("account_id".to_owned(), Value::from("u1"))]);
         let done = Report::Completed { result: Some(result) };
         insta::assert_snapshot!(

@@ -8,12 +8,8 @@ use serde_json::Value;
 pub enum Registration {
     /// It is new.
     Created,
-<<<<<<< HEAD
-    /// It was there already, of the same kind: from an earlier run, or through another app of the clone group.
-=======
     /// It was there already, of the same kind: from an earlier run, or through another app of the clone
     /// group.
->>>>>>> w-bridge
     Existed,
 }
 
@@ -38,15 +34,11 @@ impl Listed {
     /// As this version knows it.
     pub(super) fn known(self) -> Option<ResourceType> {
         let kind = kind(&self.kind)?;
-<<<<<<< HEAD
-        Some(ResourceType { slug: self.slug.into(), name: self.name, kind })
-=======
         Some(ResourceType {
             slug: self.slug.into(),
             name: self.name,
             kind,
         })
->>>>>>> w-bridge
     }
 }
 

@@ -7,13 +7,8 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 /// The longest wait that is believed: a typing error at the other end must not stop a daemon for a year.
 const LONGEST: Duration = Duration::from_hours(1);
 
-<<<<<<< HEAD
-/// How long the server asks to wait. A date is compared with the server's own `Date` where it gives one, so that
-/// clocks that differ do no harm. `None` for what is absent, unreadable, or not in the future.
-=======
 /// How long the server asks to wait. A date is compared with the server's own `Date` where it gives one, so
 /// that clocks that differ do no harm. `None` for what is absent, unreadable, or not in the future.
->>>>>>> w-bridge
 pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -21,13 +16,9 @@ pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     } else {
         let until = httpdate::parse_http_date(text).ok()?;
         let date = headers.get(DATE).and_then(|date| date.to_str().ok());
-<<<<<<< HEAD
-        let now = date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
-=======
         let now = date
             .and_then(|date| httpdate::parse_http_date(date).ok())
             .unwrap_or(now);
->>>>>>> w-bridge
         until.duration_since(now).ok()?
     };
     Some(wait.min(LONGEST)).filter(|wait| !wait.is_zero())

@@ -40,15 +40,11 @@ pub struct Retry {
 
 impl Default for Retry {
     fn default() -> Self {
-<<<<<<< HEAD
-        Self { tries: 4, base: Duration::from_millis(250), cap: Duration::from_secs(8) }
-=======
         Self {
             tries: 4,
             base: Duration::from_millis(250),
             cap: Duration::from_secs(8),
         }
->>>>>>> w-bridge
     }
 }
 
@@ -65,14 +61,6 @@ pub struct Settings {
     pub refs: Refs,
     /// How large the body of an answer may be, after decompression. Default: 16 MiB.
     pub max_body_bytes: usize,
-<<<<<<< HEAD
-    /// How long a call waits to be sent, each time, when the Bridge has asked to slow down or is down. Then it fails,
-    /// and nothing was sent. Default: 30 seconds.
-    pub patience: Duration,
-    /// How calls that are safe to repeat are repeated.
-    pub retry: Retry,
-    /// Whether the key may travel over plain `http` to another machine. To this machine it always may. Default: no.
-=======
     /// How long a call waits to be sent, each time, when the Bridge has asked to slow down or is down. Then
     /// it fails, and nothing was sent. Default: 30 seconds.
     pub patience: Duration,
@@ -80,7 +68,6 @@ pub struct Settings {
     pub retry: Retry,
     /// Whether the key may travel over plain `http` to another machine. To this machine it always may.
     /// Default: no.
->>>>>>> w-bridge
     pub allow_plain_http: bool,
 }
 
@@ -138,16 +125,6 @@ impl Settings {
 impl RateLimit {
     /// As the limiter wants it.
     pub(super) fn quota(self) -> Result<governor::Quota, BuildError> {
-<<<<<<< HEAD
-        let wrong = BuildError::RateLimit { per_second: self.per_second, burst: self.burst };
-        let burst = NonZeroU32::new(self.burst).ok_or_else(|| wrong.clone())?;
-        let period = Duration::try_from_secs_f64(1.0 / self.per_second).map_err(|_| wrong.clone())?;
-        governor::Quota::with_period(period).map(|quota| quota.allow_burst(burst)).ok_or(wrong)
-    }
-}
-
-/// Why a client cannot be built. The operator must act: every one is a setting, or the machine's own TLS set-up.
-=======
         let wrong = BuildError::RateLimit {
             per_second: self.per_second,
             burst: self.burst,
@@ -162,7 +139,6 @@ impl RateLimit {
 
 /// Why a client cannot be built. The operator must act: every one is a setting, or the machine's own TLS
 /// set-up.
->>>>>>> w-bridge
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum BuildError {
     /// The base URL cannot be used.
@@ -194,13 +170,9 @@ mod tests {
     use super::*;
 
     fn check(base_url: &str) -> Result<(), String> {
-<<<<<<< HEAD
-        Settings::new(base_url.parse().unwrap()).check().map_err(|error| error.to_string())
-=======
         Settings::new(base_url.parse().unwrap())
             .check()
             .map_err(|error| error.to_string())
->>>>>>> w-bridge
     }
 
     #[test]
@@ -212,10 +184,6 @@ mod tests {
 
     #[test]
     fn an_address_that_would_expose_the_key_is_refused() {
-<<<<<<< HEAD
-        assert!(check("http://developer.idenhq.com/org/acme").unwrap_err().contains("unencrypted"));
-        assert!(check("https://user:pw@idenhq.com/").unwrap_err().contains("user name or password"));
-=======
         assert!(
             check("http://developer.idenhq.com/org/acme")
                 .unwrap_err()
@@ -226,7 +194,6 @@ mod tests {
                 .unwrap_err()
                 .contains("user name or password")
         );
->>>>>>> w-bridge
         let mut settings = Settings::new("http://gateway.internal/org/acme".parse().unwrap());
         settings.allow_plain_http = true;
         assert_eq!(settings.check(), Ok(()));
@@ -236,10 +203,6 @@ mod tests {
     fn an_address_that_cannot_work_is_refused() {
         assert!(check("ftp://idenhq.com/").unwrap_err().contains("https://"));
         assert!(check("mailto:a@b.c").unwrap_err().contains("https://"));
-<<<<<<< HEAD
-        assert!(check("https://idenhq.com/org/acme?x=1").unwrap_err().contains("without '?'"));
-        assert!(check("https://idenhq.com/org/acme/api/v1/bridge").unwrap_err().contains("appended"));
-=======
         assert!(
             check("https://idenhq.com/org/acme?x=1")
                 .unwrap_err()
@@ -250,17 +213,11 @@ mod tests {
                 .unwrap_err()
                 .contains("appended")
         );
->>>>>>> w-bridge
     }
 
     #[test]
     fn a_rate_of_nothing_is_refused() {
         for (per_second, burst) in [(0.0, 1), (-1.0, 1), (f64::NAN, 1), (f64::INFINITY, 1), (1.0, 0)] {
-<<<<<<< HEAD
-            assert!(RateLimit { per_second, burst }.quota().is_err(), "{per_second} {burst}");
-        }
-        assert!(RateLimit { per_second: 0.5, burst: 3 }.quota().is_ok());
-=======
             assert!(
                 RateLimit { per_second, burst }.quota().is_err(),
                 "{per_second} {burst}"
@@ -274,6 +231,5 @@ mod tests {
             .quota()
             .is_ok()
         );
->>>>>>> w-bridge
     }
 }

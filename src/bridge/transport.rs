@@ -15,12 +15,8 @@ use super::key::KeyRing;
 use super::limiter::Limiter;
 use super::{ApiKey, BuildError, Error, Health, KeyError, KeySource, Retry, Settings};
 
-<<<<<<< HEAD
-/// How long a connection may take to come about. Past it, nothing was sent, which is worth knowing for certain.
-=======
 /// How long a connection may take to come about. Past it, nothing was sent, which is worth knowing for
 /// certain.
->>>>>>> w-bridge
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Sends calls. One for each key, shared by all that use it.
@@ -49,10 +45,6 @@ impl Transport {
             http: client(settings)?,
             keys: KeyRing::new(key),
             gate: Gate::new(pace),
-<<<<<<< HEAD
-            limiter: settings.rate_limit.map(|limit| limit.quota().map(Limiter::new)).transpose()?,
-            bounds: Bounds { time: settings.request_timeout, bytes: settings.max_body_bytes },
-=======
             limiter: settings
                 .rate_limit
                 .map(|limit| limit.quota().map(Limiter::new))
@@ -61,7 +53,6 @@ impl Transport {
                 time: settings.request_timeout,
                 bytes: settings.max_body_bytes,
             },
->>>>>>> w-bridge
             patience: settings.patience,
             retry: settings.retry,
         })
@@ -73,14 +64,10 @@ impl Transport {
 
     /// Makes a call, and makes it again where that is safe and may help.
     pub(super) async fn send(&self, request: &Request) -> Result<Answer, Error> {
-<<<<<<< HEAD
-        let backoff = Backoff { base: self.retry.base, cap: self.retry.cap };
-=======
         let backoff = Backoff {
             base: self.retry.base,
             cap: self.retry.cap,
         };
->>>>>>> w-bridge
         let mut attempt = 1;
         loop {
             let failure = match self.attempt(request, attempt).await {
@@ -104,12 +91,6 @@ impl Transport {
 
     /// Makes a call once; twice if the key was refused and has been replaced meanwhile.
     async fn attempt(&self, request: &Request, attempt: u32) -> Result<Answer, Failure> {
-<<<<<<< HEAD
-        let mut key = self.keys.current().await.map_err(|cause| self.no_key(request, cause))?;
-        let mut renewed = false;
-        loop {
-            let pass = self.enter(request).await.map_err(|error| Failure { error, tried: false })?;
-=======
         let mut key = self
             .keys
             .current()
@@ -121,7 +102,6 @@ impl Transport {
                 .enter(request)
                 .await
                 .map_err(|error| Failure { error, tried: false })?;
->>>>>>> w-bridge
             let result = self.exchange(request, &key, attempt).await;
             pass.record(outcome(&result));
             if renewed || !matches!(result, Err(Error::Unauthorized { .. })) {
@@ -145,9 +125,6 @@ impl Transport {
 
     fn no_key(&self, request: &Request, cause: KeyError) -> Failure {
         self.gate.without_key(cause.to_string());
-<<<<<<< HEAD
-        Failure { error: Error::Key { call: request.call.clone(), cause }, tried: false }
-=======
         Failure {
             error: Error::Key {
                 call: request.call.clone(),
@@ -155,22 +132,17 @@ impl Transport {
             },
             tried: false,
         }
->>>>>>> w-bridge
     }
 
     /// Waits for gate and limit. The gate is asked again if it closed while the limit was waited for.
     async fn enter(&self, request: &Request) -> Result<Pass<'_>, Error> {
         let patience = Instant::now() + self.patience;
         loop {
-<<<<<<< HEAD
-            let pass = self.gate.pass(patience).await.map_err(|refusal| held_back(request, refusal))?;
-=======
             let pass = self
                 .gate
                 .pass(patience)
                 .await
                 .map_err(|refusal| held_back(request, refusal))?;
->>>>>>> w-bridge
             if let Some(limiter) = &self.limiter {
                 limiter.ready().await;
             }
@@ -199,15 +171,11 @@ impl Transport {
 fn may_repeat(request: &Request, error: &Error) -> bool {
     let nothing_happened = matches!(error, Error::NotSent { .. } | Error::RateLimited { .. });
     match request.call.operation().repeat() {
-<<<<<<< HEAD
-        Repeat::Freely => nothing_happened || matches!(error, Error::NoAnswer { .. } | Error::Server { .. }),
-=======
         Repeat::Freely => match error {
             Error::NoAnswer { .. } | Error::Server { .. } => true,
             Error::Unexpected { .. } => error.is_transient(),
             _ => nothing_happened,
         },
->>>>>>> w-bridge
         Repeat::IfNotApplied => nothing_happened,
         Repeat::ByCaller => false,
     }
@@ -216,16 +184,6 @@ fn may_repeat(request: &Request, error: &Error) -> bool {
 fn held_back(request: &Request, refusal: Refusal) -> Error {
     let call = request.call.clone();
     match refusal {
-<<<<<<< HEAD
-        Refusal::Paused(wait) => Error::RateLimited { call, retry_after: Some(wait) },
-        Refusal::Down(cause) => {
-            Error::NotSent { call, cause: format!("it is down, as calls before found: {cause}") }
-        }
-    }
-}
-
-/// How a call went, as far as the gate is concerned. Any answer shows that the Bridge is up, but for a failure of its own.
-=======
         Refusal::Paused(wait) => Error::RateLimited {
             call,
             retry_after: Some(wait),
@@ -239,7 +197,6 @@ fn held_back(request: &Request, refusal: Refusal) -> Error {
 
 /// How a call went, as far as the gate is concerned. Any answer shows that the Bridge is up, but for a
 /// failure of its own.
->>>>>>> w-bridge
 fn outcome(result: &Result<Answer, Error>) -> Outcome {
     match result {
         Err(Error::RateLimited { retry_after, .. }) => Outcome::Throttled(*retry_after),
@@ -284,15 +241,11 @@ fn client(settings: &Settings) -> Result<reqwest::Client, BuildError> {
         .http2_keep_alive_interval(Duration::from_secs(20))
         .http2_keep_alive_timeout(Duration::from_secs(10));
     // A proxy is for the way out; the sandbox is on this machine.
-<<<<<<< HEAD
-    let builder = if settings.is_local() { builder.no_proxy() } else { builder };
-=======
     let builder = if settings.is_local() {
         builder.no_proxy()
     } else {
         builder
     };
->>>>>>> w-bridge
     builder.build().map_err(|error| {
         let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
         BuildError::Http(cause)

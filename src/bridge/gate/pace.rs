@@ -24,10 +24,6 @@ impl Default for Pace {
         Self {
             failures: 3,
             shortest: Duration::from_secs(1),
-<<<<<<< HEAD
-            outage: Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(15) },
-            pause: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(1) },
-=======
             outage: Backoff {
                 base: Duration::from_secs(1),
                 cap: Duration::from_secs(15),
@@ -36,7 +32,6 @@ impl Default for Pace {
                 base: Duration::from_secs(2),
                 cap: Duration::from_mins(1),
             },
->>>>>>> w-bridge
         }
     }
 }

@@ -5,11 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use wiremock::matchers::{any, header};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-<<<<<<< HEAD
-use super::*;
-=======
 use super::support::*;
->>>>>>> w-bridge
 use crate::bridge::{Api, Error, Health, KeyError, Report, TaskQuery, TaskStatus};
 
 /// A key that is replaced: each reading gives the next, the last for ever.
@@ -22,14 +18,10 @@ struct Rotating {
 impl Rotating {
     fn new(keys: &[&'static str]) -> Arc<Self> {
         let keys = keys.iter().rev().copied().collect();
-<<<<<<< HEAD
-        Arc::new(Self { keys: Mutex::new(keys), readings: AtomicU32::new(0) })
-=======
         Arc::new(Self {
             keys: Mutex::new(keys),
             readings: AtomicU32::new(0),
         })
->>>>>>> w-bridge
     }
 }
 
@@ -37,15 +29,11 @@ impl KeySource for Rotating {
     fn read(&self) -> Result<ApiKey, KeyError> {
         self.readings.fetch_add(1, Ordering::SeqCst);
         let mut keys = self.keys.lock().unwrap();
-<<<<<<< HEAD
-        let key = if keys.len() > 1 { keys.pop().unwrap() } else { keys[0] };
-=======
         let key = if keys.len() > 1 {
             keys.pop().unwrap()
         } else {
             keys[0]
         };
->>>>>>> w-bridge
         if key == "gone" {
             Err(KeyError::Unreadable("/etc/key is not there".into()))
         } else {
@@ -61,14 +49,10 @@ async fn server() -> MockServer {
         .respond_with(ResponseTemplate::new(200).set_body_string(r#"{"results": [], "sync_id": "s1"}"#))
         .mount(&server)
         .await;
-<<<<<<< HEAD
-    Mock::given(any()).respond_with(ResponseTemplate::new(401)).mount(&server).await;
-=======
     Mock::given(any())
         .respond_with(ResponseTemplate::new(401))
         .mount(&server)
         .await;
->>>>>>> w-bridge
     server
 }
 
@@ -86,11 +70,6 @@ async fn a_key_that_was_replaced_is_picked_up_without_anybody_noticing() {
     let keys = Rotating::new(&["old", "new"]);
     let client = with(&server, Arc::clone(&keys));
     client.start_sync(app()).await.unwrap();
-<<<<<<< HEAD
-    assert_eq!((requests(&server).await, keys.readings.load(Ordering::SeqCst)), (2, 2));
-    client.list_apps().await.unwrap();
-    assert_eq!((requests(&server).await, keys.readings.load(Ordering::SeqCst)), (3, 2));
-=======
     assert_eq!(
         (requests(&server).await, keys.readings.load(Ordering::SeqCst)),
         (2, 2)
@@ -100,7 +79,6 @@ async fn a_key_that_was_replaced_is_picked_up_without_anybody_noticing() {
         (requests(&server).await, keys.readings.load(Ordering::SeqCst)),
         (3, 2)
     );
->>>>>>> w-bridge
     assert_eq!(*client.health().borrow(), Health::Up);
 }
 
@@ -108,10 +86,6 @@ async fn a_key_that_was_replaced_is_picked_up_without_anybody_noticing() {
 async fn a_key_that_is_still_the_same_is_not_tried_again() {
     let server = server().await;
     let client = with(&server, Rotating::new(&["old"]));
-<<<<<<< HEAD
-    let error = client.report(app(), &"t1".into(), &Report::Completed { result: None }).await.unwrap_err();
-    assert!(matches!(error, Error::Unauthorized { .. }) && error.is_access(), "{error}");
-=======
     let error = client
         .report(app(), &"t1".into(), &Report::Completed { result: None })
         .await
@@ -120,7 +94,6 @@ async fn a_key_that_is_still_the_same_is_not_tried_again() {
         matches!(error, Error::Unauthorized { .. }) && error.is_access(),
         "{error}"
     );
->>>>>>> w-bridge
     assert_eq!(requests(&server).await, 1);
     assert!(matches!(&*client.health().borrow(), Health::Refused { cause } if cause.contains("401")));
 }
@@ -129,14 +102,10 @@ async fn a_key_that_is_still_the_same_is_not_tried_again() {
 async fn another_key_is_tried_once_and_not_for_ever() {
     let server = server().await;
     let client = with(&server, Rotating::new(&["a", "b", "c", "d", "e"]));
-<<<<<<< HEAD
-    assert!(matches!(client.list_apps().await, Err(Error::Unauthorized { .. })));
-=======
     assert!(matches!(
         client.list_apps().await,
         Err(Error::Unauthorized { .. })
     ));
->>>>>>> w-bridge
     assert_eq!(requests(&server).await, 2);
 }
 
@@ -159,14 +128,10 @@ async fn a_key_that_cannot_be_read_stops_the_call_before_it_is_sent_and_is_read_
 async fn a_refused_key_whose_successor_cannot_be_read_is_a_refused_key() {
     let server = server().await;
     let client = with(&server, Rotating::new(&["old", "gone", "new"]));
-<<<<<<< HEAD
-    assert!(matches!(client.list_apps().await, Err(Error::Unauthorized { .. })));
-=======
     assert!(matches!(
         client.list_apps().await,
         Err(Error::Unauthorized { .. })
     ));
->>>>>>> w-bridge
     client.list_apps().await.unwrap();
 }
 
@@ -174,26 +139,18 @@ async fn a_refused_key_whose_successor_cannot_be_read_is_a_refused_key() {
 async fn nothing_about_a_client_shows_the_key() {
     let server = MockServer::start().await;
     let body = format!(r#"{{"detail": "key {KEY} is not for this app"}}"#);
-<<<<<<< HEAD
-    Mock::given(any()).respond_with(ResponseTemplate::new(400).set_body_string(body)).mount(&server).await;
-=======
     Mock::given(any())
         .respond_with(ResponseTemplate::new(400).set_body_string(body))
         .mount(&server)
         .await;
->>>>>>> w-bridge
     let client = client(&server.uri());
     let error = client.start_sync(app()).await.unwrap_err();
     let shown = format!("{client:?} {error} {error:?} {:?}", client.health().borrow());
     assert!(!shown.contains(KEY), "{shown}");
-<<<<<<< HEAD
-    assert!(error.to_string().ends_with("key [redacted] is not for this app"), "{error}");
-=======
     assert!(
         error.to_string().ends_with("key [redacted] is not for this app"),
         "{error}"
     );
->>>>>>> w-bridge
 }
 
 /// Where a test's log goes.
@@ -228,14 +185,10 @@ async fn the_log_has_neither_key_nor_bodies_however_much_is_logged() {
         .mount(&server)
         .await;
     let client = client(&server.uri());
-<<<<<<< HEAD
-    let query = TaskQuery { status: TaskStatus::Pending, limit: 50 };
-=======
     let query = TaskQuery {
         status: TaskStatus::Pending,
         limit: 50,
     };
->>>>>>> w-bridge
     let page = client.tasks(app(), &query).await.unwrap();
     let result = serde_json::Map::from_iter([("initial".to_owned(), "swordfish".into())]);
     let report = Report::Completed { result: Some(result) };
@@ -243,14 +196,10 @@ async fn the_log_has_neither_key_nor_bodies_however_much_is_logged() {
     tracing::info!(?page, ?report, ?client, "as a careless caller would");
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-<<<<<<< HEAD
-    assert!(log.contains("called the Bridge") && log.contains("careless"), "{log}");
-=======
     assert!(
         log.contains("called the Bridge") && log.contains("careless"),
         "{log}"
     );
->>>>>>> w-bridge
     for secret in [KEY, "hunter2", "swordfish"] {
         assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
     }

@@ -1,14 +1,4 @@
 use bridgehead_sdk::{Effect, ResourceType};
-<<<<<<< HEAD
-use tokio::time::Instant;
-
-use super::raw::{Act, Raw};
-use super::*;
-use crate::bridge::{Api, Error, Health, NewApp, Registration, Report, SyncId, TaskQuery, TaskStatus};
-
-const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
-const QUERY: TaskQuery = TaskQuery { status: TaskStatus::Pending, limit: 50 };
-=======
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
@@ -21,22 +11,12 @@ const QUERY: TaskQuery = TaskQuery {
     status: TaskStatus::Pending,
     limit: 50,
 };
->>>>>>> w-bridge
 
 fn response(headers: &str, body: &[u8]) -> Vec<u8> {
     [OK, headers.as_bytes(), b"connection: close\r\n\r\n", body].concat()
 }
 
 fn whole(body: &str) -> Act {
-<<<<<<< HEAD
-    Act::Send(response(&format!("content-length: {}\r\n", body.len()), body.as_bytes()))
-}
-
-/// A client that waits half a second for an answer, and takes 64 KiB.
-fn hasty(url: &str) -> Client {
-    let mut settings = settings(url);
-    settings.request_timeout = Duration::from_millis(500);
-=======
     Act::Send(response(
         &format!("content-length: {}\r\n", body.len()),
         body.as_bytes(),
@@ -46,15 +26,10 @@ fn hasty(url: &str) -> Client {
 /// A client that takes 64 KiB.
 fn small(url: &str) -> Client {
     let mut settings = settings(url);
->>>>>>> w-bridge
     settings.max_body_bytes = 64 * 1024;
     Client::with_pace(settings, key(), pace()).unwrap()
 }
 
-<<<<<<< HEAD
-async fn report(client: &Client) -> Result<(), Error> {
-    client.report(app(), &"t1".into(), &Report::Completed { result: None }).await
-=======
 /// A client that waits two seconds for an answer.
 fn hasty(url: &str) -> Client {
     let mut settings = settings(url);
@@ -66,17 +41,10 @@ async fn report(client: &Client) -> Result<(), Error> {
     client
         .report(app(), &"t1".into(), &Report::Completed { result: None })
         .await
->>>>>>> w-bridge
 }
 
 #[tokio::test]
 async fn where_nobody_listens_nothing_was_sent() {
-<<<<<<< HEAD
-    let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let client = hasty(&format!("http://{unused}"));
-    let error = report(&client).await.unwrap_err();
-    assert!(matches!(&error, Error::NotSent { cause, .. } if cause.contains("refused")), "{error}");
-=======
     let unused = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
         .unwrap()
@@ -88,13 +56,10 @@ async fn where_nobody_listens_nothing_was_sent() {
         matches!(&error, Error::NotSent { cause, .. } if cause.contains("refused")),
         "{error}"
     );
->>>>>>> w-bridge
     assert_eq!((error.effect(), error.is_transient()), (Effect::NotApplied, true));
 }
 
 #[tokio::test]
-<<<<<<< HEAD
-=======
 async fn where_no_encryption_comes_about_nothing_was_sent() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -117,7 +82,6 @@ async fn where_no_encryption_comes_about_nothing_was_sent() {
 }
 
 #[tokio::test]
->>>>>>> w-bridge
 async fn a_connection_cut_after_the_request_leaves_the_effect_unknown() {
     for cut in [
         b"".as_slice(),
@@ -125,18 +89,12 @@ async fn a_connection_cut_after_the_request_leaves_the_effect_unknown() {
         b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{\"id\"",
     ] {
         let raw = Raw::start(move |_| Act::Send(cut.to_vec())).await;
-<<<<<<< HEAD
-        let client = hasty(&raw.url);
-        let sync = SyncId::new("s1");
-        let new = NewApp { name: "HR".into(), clone_from: None };
-=======
         let client = small(&raw.url);
         let sync = SyncId::new("s1");
         let new = NewApp {
             name: "HR".into(),
             clone_from: None,
         };
->>>>>>> w-bridge
         let calls = [
             report(&client).await,
             client.start_sync(app()).await.map(drop),
@@ -162,20 +120,12 @@ async fn a_registration_whose_answer_was_lost_is_found_to_have_worked() {
     })
     .await;
     let team = ResourceType::group("team", "Team");
-<<<<<<< HEAD
-    let registered = hasty(&raw.url).register_resource_type(app(), &team).await;
-=======
     let registered = small(&raw.url).register_resource_type(app(), &team).await;
->>>>>>> w-bridge
     assert_eq!((registered, raw.requests()), (Ok(Registration::Existed), 3));
 }
 
 #[tokio::test]
 async fn a_page_whose_answer_was_lost_is_pushed_again() {
-<<<<<<< HEAD
-    let raw = Raw::start(|n| if n < 2 { Act::Send(Vec::new()) } else { whole(r#"{"total": 0}"#) }).await;
-    let pushed = hasty(&raw.url).push(app(), &SyncId::new("s1"), &"team".into(), &[]).await.unwrap();
-=======
     let raw = Raw::start(|n| {
         if n < 2 {
             Act::Send(Vec::new())
@@ -188,7 +138,6 @@ async fn a_page_whose_answer_was_lost_is_pushed_again() {
         .push(app(), &SyncId::new("s1"), &"team".into(), &[])
         .await
         .unwrap();
->>>>>>> w-bridge
     assert_eq!((pushed.total, raw.requests()), (Some(0), 3));
 }
 
@@ -203,16 +152,11 @@ async fn a_list_that_is_cut_short_is_never_a_short_list() {
     ];
     for act in acts {
         let raw = Raw::start(move |_| act.clone()).await;
-<<<<<<< HEAD
-        let error = hasty(&raw.url).tasks(app(), &QUERY).await.unwrap_err();
-        assert!(matches!(error, Error::NoAnswer { .. } | Error::Malformed { .. }), "{error}");
-=======
         let error = small(&raw.url).tasks(app(), &QUERY).await.unwrap_err();
         assert!(
             matches!(error, Error::NoAnswer { .. } | Error::Malformed { .. }),
             "{error}"
         );
->>>>>>> w-bridge
     }
 }
 
@@ -220,26 +164,18 @@ async fn a_list_that_is_cut_short_is_never_a_short_list() {
 async fn a_server_that_says_nothing_is_given_up() {
     let raw = Raw::start(|_| Act::Hang).await;
     let error = report(&hasty(&raw.url)).await.unwrap_err();
-<<<<<<< HEAD
-    assert!(matches!(&error, Error::NoAnswer { cause, .. } if cause == "not within 0.5 s"), "{error}");
-=======
     assert!(
         matches!(&error, Error::NoAnswer { cause, .. } if cause == "not within 2 s"),
         "{error}"
     );
->>>>>>> w-bridge
 }
 
 #[tokio::test]
 async fn a_body_that_trickles_is_given_up() {
-<<<<<<< HEAD
-    let acts = [Act::Trickle(response("content-length: 60000\r\n", b"{")), Act::Trickle(OK.to_vec())];
-=======
     let acts = [
         Act::Trickle(response("content-length: 60000\r\n", b"{")),
         Act::Trickle(OK.to_vec()),
     ];
->>>>>>> w-bridge
     for act in acts {
         let raw = Raw::start(move |_| act.clone()).await;
         let start = Instant::now();
@@ -253,51 +189,29 @@ async fn a_body_that_trickles_is_given_up() {
 async fn a_body_without_end_is_not_read_to_its_end() {
     let acts = [
         Act::Repeat(response("", b"["), b"0,".repeat(1000)),
-<<<<<<< HEAD
-        Act::Repeat(response("transfer-encoding: chunked\r\n", b"1\r\n[\r\n"), b"2\r\n0,\r\n".repeat(1000)),
-=======
         Act::Repeat(
             response("transfer-encoding: chunked\r\n", b"1\r\n[\r\n"),
             b"2\r\n0,\r\n".repeat(1000),
         ),
->>>>>>> w-bridge
         Act::Send(response("content-length: 99999999999\r\n", b"[")),
     ];
     for act in acts {
         let raw = Raw::start(move |_| act.clone()).await;
-<<<<<<< HEAD
-        let mut settings = settings(&raw.url);
-        settings.max_body_bytes = 64 * 1024;
-        let error =
-            Client::with_pace(settings, key(), pace()).unwrap().tasks(app(), &QUERY).await.unwrap_err();
-        assert!(matches!(error, Error::BodyTooLarge { limit: 65_536, .. }), "{error}");
-=======
         let error = small(&raw.url).tasks(app(), &QUERY).await.unwrap_err();
         assert!(
             matches!(error, Error::BodyTooLarge { limit: 65_536, .. }),
             "{error}"
         );
->>>>>>> w-bridge
         assert_eq!(raw.requests(), 1, "nor is it asked for again");
     }
 }
 
-<<<<<<< HEAD
-/// A mebibyte of zeros in some 6 KiB of gzip: a literal 0, then copies of 258 bytes from one byte before, in the fixed
-/// code of RFC 1951. Eight copies take 13 bytes.
-=======
 /// A mebibyte of zeros in some 6 KiB of gzip: a literal 0, then copies of 258 bytes from one byte before, in
 /// the fixed code of RFC 1951. Eight copies take 13 bytes.
->>>>>>> w-bridge
 fn gzip_bomb() -> Vec<u8> {
     let mut bits = vec![true, true, false];
     bits.extend([false, false, true, true, false, false, false, false]);
     for _ in 0..4100 {
-<<<<<<< HEAD
-        bits.extend([true, true, false, false, false, true, false, true].into_iter().chain([false; 5]));
-    }
-    let byte = |bits: &[bool]| bits.iter().rev().fold(0_u8, |all, bit| (all << 1) | u8::from(*bit));
-=======
         bits.extend(
             [true, true, false, false, false, true, false, true]
                 .into_iter()
@@ -309,7 +223,6 @@ fn gzip_bomb() -> Vec<u8> {
             .rev()
             .fold(0_u8, |all, bit| (all << 1) | u8::from(*bit))
     };
->>>>>>> w-bridge
     let packed: Vec<u8> = bits.chunks_exact(8).map(byte).collect();
     [b"\x1f\x8b\x08\0\0\0\0\0\0\xff".to_vec(), packed].concat()
 }
@@ -320,28 +233,18 @@ async fn a_body_is_measured_after_decompression() {
     assert!(bomb.len() < 8 * 1024);
     let headers = format!("content-encoding: gzip\r\ncontent-length: {}\r\n", bomb.len());
     let raw = Raw::start(move |_| Act::Send(response(&headers, &bomb))).await;
-<<<<<<< HEAD
-    let error = hasty(&raw.url).tasks(app(), &QUERY).await.unwrap_err();
-=======
     let error = small(&raw.url).tasks(app(), &QUERY).await.unwrap_err();
->>>>>>> w-bridge
     assert!(matches!(error, Error::BodyTooLarge { .. }), "{error}");
 }
 
 #[tokio::test]
 async fn the_status_of_an_error_counts_even_if_its_body_never_ends() {
     let head = b"HTTP/1.1 409 Conflict\r\n\r\n{\"detail\": \"Task is already".to_vec();
-<<<<<<< HEAD
-    for act in
-        [Act::Repeat(head.clone(), b" and again".repeat(1000)), Act::Trickle(head.clone()), Act::Send(head)]
-    {
-=======
     for act in [
         Act::Repeat(head.clone(), b" and again".repeat(1000)),
         Act::Trickle(head.clone()),
         Act::Send(head),
     ] {
->>>>>>> w-bridge
         let raw = Raw::start(move |_| act.clone()).await;
         let error = report(&hasty(&raw.url)).await.unwrap_err();
         assert!(matches!(error, Error::Conflict { .. }), "{error}");
@@ -351,12 +254,6 @@ async fn the_status_of_an_error_counts_even_if_its_body_never_ends() {
 #[tokio::test]
 async fn an_outage_is_seen_and_its_end_too() {
     let raw = Raw::start(|n| if n < 5 { Act::Send(Vec::new()) } else { whole("[]") }).await;
-<<<<<<< HEAD
-    let client = hasty(&raw.url);
-    let health = client.health();
-    assert!(client.tasks(app(), &QUERY).await.is_err());
-    assert!(matches!(&*health.borrow(), Health::Down { .. }), "{:?}", health.borrow());
-=======
     let client = small(&raw.url);
     let health = client.health();
     assert!(client.tasks(app(), &QUERY).await.is_err());
@@ -365,7 +262,6 @@ async fn an_outage_is_seen_and_its_end_too() {
         "{:?}",
         health.borrow()
     );
->>>>>>> w-bridge
     assert!(client.tasks(app(), &QUERY).await.is_ok());
     assert_eq!((raw.requests(), health.borrow().clone()), (6, Health::Up));
 }
@@ -375,13 +271,6 @@ async fn a_call_in_an_outage_ends_when_its_patience_does() {
     let raw = Raw::start(|_| Act::Send(Vec::new())).await;
     let mut settings = settings(&raw.url);
     settings.patience = Duration::from_millis(300);
-<<<<<<< HEAD
-    let slow = Pace { shortest: Duration::from_mins(10), ..pace() };
-    let client = Client::with_pace(settings, key(), slow).unwrap();
-    let error = client.tasks(app(), &QUERY).await.unwrap_err();
-    assert_eq!(raw.requests(), 3);
-    assert!(matches!(&error, Error::NotSent { cause, .. } if cause.contains("it is down")), "{error}");
-=======
     let slow = Pace {
         shortest: Duration::from_mins(10),
         ..pace()
@@ -393,7 +282,6 @@ async fn a_call_in_an_outage_ends_when_its_patience_does() {
         matches!(&error, Error::NotSent { cause, .. } if cause.contains("it is down")),
         "{error}"
     );
->>>>>>> w-bridge
     assert!(matches!(report(&client).await, Err(Error::NotSent { .. })));
     assert_eq!(raw.requests(), 3);
 }

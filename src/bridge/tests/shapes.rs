@@ -2,11 +2,7 @@ use bridgehead_sdk::Effect;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-<<<<<<< HEAD
-use super::*;
-=======
 use super::support::*;
->>>>>>> w-bridge
 use crate::bridge::{Api, Error, NewApp, Report, SyncId, TaskQuery, TaskStatus};
 
 const HTML: &str = "<!DOCTYPE html><html><body>Down for maintenance</body></html>";
@@ -14,13 +10,6 @@ const HTML: &str = "<!DOCTYPE html><html><body>Down for maintenance</body></html
 /// What every call that is documented to answer with a body makes of this one.
 async fn answers_to(body: &[u8]) -> Vec<(&'static str, Option<Error>)> {
     let server = MockServer::start().await;
-<<<<<<< HEAD
-    Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_bytes(body)).mount(&server).await;
-    let client = client(&server.uri());
-    let sync = SyncId::new("s1");
-    let new = NewApp { name: "HR".into(), clone_from: None };
-    let query = TaskQuery { status: TaskStatus::Pending, limit: 50 };
-=======
     Mock::given(any())
         .respond_with(ResponseTemplate::new(200).set_body_bytes(body))
         .mount(&server)
@@ -35,19 +24,14 @@ async fn answers_to(body: &[u8]) -> Vec<(&'static str, Option<Error>)> {
         status: TaskStatus::Pending,
         limit: 50,
     };
->>>>>>> w-bridge
     let report = Report::Completed { result: None };
     vec![
         ("create_app", client.create_app(&new).await.err()),
         ("list_apps", client.list_apps().await.err()),
-<<<<<<< HEAD
-        ("list_resource_types", client.list_resource_types(app()).await.err()),
-=======
         (
             "list_resource_types",
             client.list_resource_types(app()).await.err(),
         ),
->>>>>>> w-bridge
         ("start_sync", client.start_sync(app()).await.err()),
         ("push", client.push(app(), &sync, &"team".into(), &[]).await.err()),
         ("progress", client.progress(app(), &sync).await.err()),
@@ -91,15 +75,11 @@ async fn a_list_is_no_object_and_an_object_is_no_list() {
     }
     for (call, error) in answers_to(b"{}").await {
         // The figures of a push, and the task after a report, are welcome and not needed.
-<<<<<<< HEAD
-        assert_eq!(error.is_none(), matches!(call, "push" | "report"), "{call}: {error:?}");
-=======
         assert_eq!(
             error.is_none(),
             matches!(call, "push" | "report"),
             "{call}: {error:?}"
         );
->>>>>>> w-bridge
     }
 }
 
@@ -114,44 +94,31 @@ async fn a_call_without_a_documented_answer_takes_anything_but_a_page() {
         let client = client(&server.uri());
         let completed = client.complete(app(), &SyncId::new("s1")).await;
         assert_eq!(completed.is_ok(), fine, "{body}: {completed:?}");
-<<<<<<< HEAD
-        assert_eq!(client.rename_resource_type(app(), &"a".into(), "A").await.is_ok(), fine);
-=======
         assert_eq!(
             client.rename_resource_type(app(), &"a".into(), "A").await.is_ok(),
             fine
         );
->>>>>>> w-bridge
     }
 }
 
 #[tokio::test]
 async fn a_404_that_is_not_the_bridges_own_says_so() {
-<<<<<<< HEAD
-    for (body, own) in [("{\"detail\": \"Task not found.\"}", true), ("{}", true), (HTML, false), ("", false)]
-    {
-=======
     for (body, own) in [
         ("{\"detail\": \"Task not found.\"}", true),
         ("{}", true),
         (HTML, false),
         ("", false),
     ] {
->>>>>>> w-bridge
         let server = MockServer::start().await;
         Mock::given(any())
             .respond_with(ResponseTemplate::new(404).set_body_string(body))
             .mount(&server)
             .await;
         let report = Report::Completed { result: None };
-<<<<<<< HEAD
-        let error = client(&server.uri()).report(app(), &"t1".into(), &report).await.unwrap_err();
-=======
         let error = client(&server.uri())
             .report(app(), &"t1".into(), &report)
             .await
             .unwrap_err();
->>>>>>> w-bridge
         assert!(
             matches!(error, Error::NotFound { from_bridge, .. } if from_bridge == own),
             "{body}: {error:?}"
@@ -164,11 +131,6 @@ async fn a_404_that_is_not_the_bridges_own_says_so() {
 async fn an_error_tells_the_detail_and_neither_html_nor_the_key() {
     let server = MockServer::start().await;
     let body = r#"{"detail": "Record 'u1': unknown membership slug 's3cret-key'\u0007"}"#;
-<<<<<<< HEAD
-    Mock::given(any()).respond_with(ResponseTemplate::new(422).set_body_string(body)).mount(&server).await;
-    let error = client(&server.uri()).push(app(), &SyncId::new("s"), &"team".into(), &[]).await.unwrap_err();
-    insta::assert_snapshot!(error, @"cannot push records of 'team' of app 11111111-1111-4111-8111-111111111111: a record breaks a rule, and the whole page was refused (422): Record 'u1': unknown membership slug '[redacted]'");
-=======
     Mock::given(any())
         .respond_with(ResponseTemplate::new(422).set_body_string(body))
         .mount(&server)
@@ -178,5 +140,4 @@ async fn an_error_tells_the_detail_and_neither_html_nor_the_key() {
         .await
         .unwrap_err();
     insta::assert_snapshot!(error, @"cannot push records of 'team' of app 11111111-1111-4111-8111-111111111111: a rule is broken (422): Record 'u1': unknown membership slug '[redacted]'");
->>>>>>> w-bridge
 }

@@ -5,11 +5,7 @@ use serde_json::json;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
-<<<<<<< HEAD
-use super::*;
-=======
 use super::support::*;
->>>>>>> w-bridge
 use crate::bridge::{Api, Error, NewApp, Report, SyncId, TaskQuery, TaskStatus};
 
 const STATUSES: [u16; 26] = [
@@ -20,9 +16,6 @@ const CALLS: [&str; 5] = ["read", "push", "start", "report", "create_app"];
 
 /// Answers with the status that the address begins with, in the form the documents give it.
 fn answer(request: &Request) -> ResponseTemplate {
-<<<<<<< HEAD
-    let status: u16 = request.url.path_segments().unwrap().next().unwrap().parse().unwrap();
-=======
     let status: u16 = request
         .url
         .path_segments()
@@ -31,7 +24,6 @@ fn answer(request: &Request) -> ResponseTemplate {
         .unwrap()
         .parse()
         .unwrap();
->>>>>>> w-bridge
     let template = ResponseTemplate::new(status);
     match status {
         204 | 304 => template,
@@ -44,13 +36,6 @@ fn answer(request: &Request) -> ResponseTemplate {
 
 async fn make(client: &Client, call: &str) -> Result<(), Error> {
     match call {
-<<<<<<< HEAD
-        "read" => client.tasks(app(), &TaskQuery { status: TaskStatus::Pending, limit: 50 }).await.map(drop),
-        "push" => client.push(app(), &SyncId::new("s1"), &"team".into(), &[]).await.map(drop),
-        "start" => client.start_sync(app()).await.map(drop),
-        "report" => client.report(app(), &"t1".into(), &Report::Completed { result: None }).await,
-        _ => client.create_app(&NewApp { name: "HR".into(), clone_from: None }).await.map(drop),
-=======
         "read" => client
             .tasks(
                 app(),
@@ -78,21 +63,16 @@ async fn make(client: &Client, call: &str) -> Result<(), Error> {
             })
             .await
             .map(drop),
->>>>>>> w-bridge
     }
 }
 
 /// How many requests the server saw below an address.
 async fn count(server: &MockServer, below: &str) -> usize {
     let requests = server.received_requests().await.unwrap();
-<<<<<<< HEAD
-    requests.iter().filter(|request| request.url.path().starts_with(below)).count()
-=======
     requests
         .iter()
         .filter(|request| request.url.path().starts_with(below))
         .count()
->>>>>>> w-bridge
 }
 
 async fn outcome(server: &MockServer, status: u16, call: &str) -> (usize, Option<Error>) {
@@ -101,12 +81,8 @@ async fn outcome(server: &MockServer, status: u16, call: &str) -> (usize, Option
     (count(server, &below).await, result.err())
 }
 
-<<<<<<< HEAD
-/// What becomes of one status: a line for each call, an example of the sentence, and each piece of advice once.
-=======
 /// What becomes of one status: a line for each call, an example of the sentence, and each piece of advice
 /// once.
->>>>>>> w-bridge
 async fn table(server: &MockServer, status: u16) -> String {
     let outcomes = join_all(CALLS.map(|call| outcome(server, status, call))).await;
     let mut table = format!("{status}\n");
