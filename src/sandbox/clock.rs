@@ -55,7 +55,7 @@ mod tests {
     fn moving_the_clock_forward_adds_to_the_wall_clock() {
         let clock = Clock::new();
         let before = clock.now();
-        clock.advance(Duration::from_secs(3600));
+        clock.advance(Duration::from_hours(1));
         let moved = clock.now().duration_since(before);
         assert!(moved.as_secs() >= 3600 && moved.as_secs() < 3700, "{moved:?}");
     }

@@ -1,1 +1,15 @@
-//! To come.
+//! Every rule of the two Bridge documents, talked to over real loopback sockets.
+
+mod access;
+mod apps;
+mod client;
+mod control;
+mod faults;
+mod ledger;
+mod life;
+mod resource_types;
+mod sync_pages;
+mod sync_sessions;
+mod tasks;
+
+pub(crate) use client::{Answer, Client};
