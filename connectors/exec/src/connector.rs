@@ -204,7 +204,7 @@ mod tests {
         let context = Context {
             task_id: "task-1".into(),
             attempt: 2,
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
         };
         params(&context, &operation)
     }

@@ -206,7 +206,7 @@ mod tests {
             (error.effect_on_target(), error.about()),
             (Effect::NotApplied, Subject::Connection)
         );
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         let error = not_running(refused(Retry::After(minute)), Some(Duration::from_secs(1)));
         assert_eq!(error.retry_policy(), Retry::After(minute));
     }
