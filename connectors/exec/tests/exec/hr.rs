@@ -114,6 +114,7 @@ async fn all_six_actions_do_what_they_say() {
         .await
         .unwrap();
     assert_eq!(hr.find(&id).await, None);
+    assert!(!hr.file().contains(&id), "something of the account is left");
 }
 
 #[tokio::test]
