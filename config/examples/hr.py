@@ -55,8 +55,8 @@ def execute(action, task):
         digest = hashlib.scrypt(password.encode(), salt=record["id"].encode(), n=2**14, r=8, p=1)
         data.setdefault("password", {})[record["id"]] = digest.hex()  # apart from the record, which goes to Iden
     data["account"][record["id"]] = record
-    if action == "delete_account":
-        del data["account"][record["id"]]
+    for table in ("account", "password") if action == "delete_account" else ():
+        data.get(table, {}).pop(record["id"], None)
     hr["path"].with_suffix(".new").write_text(json.dumps(data, indent=2))
     hr["path"].with_suffix(".new").replace(hr["path"])  # whole or not at all
     return {"account_id": record["id"]}

@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
 
 use crate::failure::Death;
-use crate::lines::{LineReader, Overflow};
+use crate::lines::{LineError, LineReader, Overflow};
 use crate::pending::Delivery;
 use crate::process::{Outgoing, Phase, Process, Shared};
 use crate::protocol::{Outcome, VERSION, parse_answer, request_line};
@@ -135,8 +135,7 @@ impl Attendant {
     /// The output ended; the process most likely did so too, and how is the better reason.
     async fn output_ended(&mut self, ended: Option<(Death, Instant)>, otherwise: Death) -> Death {
         match (ended, otherwise) {
-            (_, death @ Death::Output(crate::lines::LineError::TooLong { .. })) => death,
-            (Some((death, _)), _) => death,
+            (_, death @ Death::Output(LineError::TooLong { .. })) | (Some((death, _)), _) => death,
             (None, otherwise) => self.ended_soon(otherwise).await,
         }
     }

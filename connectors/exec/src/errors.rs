@@ -14,7 +14,7 @@ const MESSAGE: usize = 500;
 pub(crate) const LABEL: usize = 100;
 
 /// The longest wait a connector can ask for.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// What a JSON-RPC error says, each part it leaves out as [`Error::new`] has it for the code. `method` and `app`
 /// name the call in the message where the error has none of its own.

@@ -127,7 +127,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_written_comes_out_line_by_line(lines in prop::collection::vec("[^\n]{0,40}", 0..20)) {
-            let input: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            let input: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let (read, error) = runtime.block_on(all(input.as_bytes(), 200, Overflow::Fail));
             prop_assert!(error.is_none());

@@ -282,7 +282,7 @@ impl Process {
                 debug!(target: "bridgehead::exec", %error, "the connector process could not be killed");
             }
             Err(_) => {
-                debug!(target: "bridgehead::exec", "the connector process was killed and is not gone yet")
+                debug!(target: "bridgehead::exec", "the connector process was killed and is not gone yet");
             }
         }
     }

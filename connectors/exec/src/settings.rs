@@ -248,7 +248,7 @@ fn positive(
     default: Duration,
 ) -> Result<Duration, SettingsError> {
     /// Longer than any deadline of the runtime; adding it to a moment cannot overflow.
-    const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+    const LONGEST: Duration = Duration::from_hours(24);
     let value = value.map_or(default, |duration| duration.0);
     if value.is_zero() || value > LONGEST {
         return Err(SettingsError::new(key, "must be more than \"0s\" and at most \"24h\""));

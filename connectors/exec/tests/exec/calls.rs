@@ -1,0 +1,247 @@
+//! What is asked, and what comes back: results, errors, order, secrets.
+
+use std::time::Duration;
+
+use bridgehead_sdk::{Action, Code, Cursor, Effect, Error, Retry, Subject};
+use serde_json::json;
+
+use crate::script::Script;
+
+/// Runs calls at the same time.
+async fn join_all<T: Send + 'static>(
+    calls: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    let handles: Vec<_> = calls.into_iter().map(tokio::spawn).collect();
+    let mut results = Vec::new();
+    for handle in handles {
+        results.push(handle.await.unwrap());
+    }
+    results
+}
+
+#[tokio::test]
+async fn a_process_describes_itself() {
+    let script = Script::new("for _ in requests(): pass");
+    let description = script.connector.describe().await.unwrap();
+    assert_eq!(
+        (description.name.as_str(), description.version.as_str()),
+        ("script", "1")
+    );
+    assert_eq!(description.actions.len(), 6);
+    let slugs: Vec<_> = description
+        .resource_types
+        .iter()
+        .map(|r| r.slug.as_str())
+        .collect();
+    assert_eq!(slugs, ["team", "account"]);
+}
+
+#[tokio::test]
+async fn calls_overlap_and_are_answered_in_any_order() {
+    // No call is answered before all eight have come, and then the last comes first.
+    let script = Script::new(
+        "waiting = []\n\
+         for id, method, params in requests():\n\
+         \x20   waiting.append((id, params))\n\
+         \x20   if len(waiting) == 8:\n\
+         \x20       for id, params in reversed(waiting): send(id=id, result={'account_id': 'id-of-' + who(params)})\n",
+    );
+    let script = std::sync::Arc::new(script);
+    let calls = (0..8).map(|number| {
+        let script = std::sync::Arc::clone(&script);
+        async move { script.create(&format!("u{number}")).await.unwrap() }
+    });
+    let completions = join_all(calls).await;
+    for (number, completion) in completions.iter().enumerate() {
+        assert_eq!(completion.result["account_id"], format!("id-of-u{number}"));
+    }
+    assert_eq!(script.starts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_process_is_never_given_more_than_it_takes() {
+    let script = Script::with(
+        "open_calls = most = 0\n\
+         def work(id):\n\
+         \x20   global open_calls\n\
+         \x20   time.sleep(0.02)\n\
+         \x20   with count: open_calls -= 1; seen = most\n\
+         \x20   send(id=id, result={'most': seen})\n\
+         count = threading.Lock()\n\
+         for id, method, params in requests():\n\
+         \x20   with count: open_calls += 1; most = max(most, open_calls)\n\
+         \x20   threading.Thread(target=work, args=(id,)).start()\n",
+        &json!({"max_in_flight": 3}),
+    );
+    let script = std::sync::Arc::new(script);
+    let calls = (0..30).map(|number| {
+        let script = std::sync::Arc::clone(&script);
+        async move { script.create(&format!("u{number}")).await.unwrap() }
+    });
+    let most = join_all(calls)
+        .await
+        .iter()
+        .filter_map(|completion| completion.result["most"].as_u64())
+        .max();
+    assert!(most.is_some_and(|most| most <= 3), "{most:?}");
+}
+
+#[tokio::test]
+async fn each_of_the_seven_codes_arrives_exactly() {
+    let script = Script::new(
+        "for id, method, params in requests():\n\
+         \x20   send(id=id, error={'code': -32000, 'message': 'User ext-1: ' + who(params), 'data': {'code': who(params)}})\n",
+    );
+    for code in Code::ALL {
+        let error = script.create(code.as_str()).await.unwrap_err();
+        assert_eq!(error.code(), code);
+        assert_eq!(error.message(), format!("User ext-1: {code}"));
+        let usual = Error::new(code, "");
+        assert_eq!(
+            (error.effect_on_target(), error.retry_policy(), error.about()),
+            (usual.effect_on_target(), usual.retry_policy(), usual.about()),
+            "{code}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn errors_of_reading_are_read_the_same_way() {
+    let script = Script::new(
+        "data = {'code': 'RATE_LIMITED', 'retry_after': 2, 'subject': 'connection'}\n\
+         for id, method, params in requests(): send(id=id, error={'code': 1, 'message': method, 'data': data})\n",
+    );
+    let errors = [
+        script.connector.check().await.unwrap_err(),
+        script.list_teams().await.unwrap_err(),
+        script.find("u1").await.unwrap_err(),
+    ];
+    for (error, method) in errors.iter().zip(["check", "list", "find_account"]) {
+        assert_eq!((error.code(), error.message()), (Code::RateLimited, method));
+        assert_eq!(error.retry_policy(), Retry::After(Duration::from_secs(2)));
+        assert_eq!(error.about(), Subject::Connection);
+    }
+}
+
+#[tokio::test]
+async fn a_listing_goes_on_where_the_process_says() {
+    let script = Script::new(
+        "pages = {None: (['t1', 't2'], 'two'), 'two': (['t3', None], None)}\n\
+         for id, method, params in requests():\n\
+         \x20   ids, next = pages[params['cursor']]\n\
+         \x20   send(id=id, result={'records': [{'id': i, 'name': params['resource_type']} for i in ids], 'next': next})\n",
+    );
+    let first = script.list_teams().await.unwrap();
+    assert_eq!(
+        first
+            .records
+            .iter()
+            .map(bridgehead_sdk::Record::id)
+            .collect::<Vec<_>>(),
+        ["t1", "t2"]
+    );
+    let team = bridgehead_sdk::ResourceType::group("team", "Team");
+    let second = script.connector.list(&team, first.next.as_ref()).await.unwrap();
+    assert_eq!((second.records.len(), second.rejected.len()), (1, 1));
+    assert_eq!(second.next, None);
+    assert_eq!(first.next, Some(Cursor::new("two")));
+}
+
+#[tokio::test]
+async fn a_listing_that_does_not_say_its_end_is_not_a_listing() {
+    for result in ["{'records': []}", "{'next': None}", "{}", "None", "[]"] {
+        let script = Script::new(&format!(
+            "for id, method, params in requests(): send(id=id, result={result})"
+        ));
+        let error = script.list_teams().await.unwrap_err();
+        assert_eq!(error.about(), Subject::Connection, "{result}");
+        assert!(
+            error
+                .message()
+                .starts_with("the connector process of acme-hr answered list of team wrongly"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_be_read_is_not_a_missing_account() {
+    let script = Script::new(
+        "results = {'gone': None, 'there': {'id': 'there', 'username': 'ann'}, 'wrapped': {'account': None}, 'bad': {'id': 'bad', 'status': 'on leave'}}\n\
+         for id, method, params in requests(): send(id=id, result=results[who(params)])\n",
+    );
+    assert_eq!(script.find("gone").await.unwrap(), None);
+    let found = script.find("there").await.unwrap().unwrap();
+    assert_eq!(found.username.as_deref(), Some("ann"));
+    for name in ["wrapped", "bad"] {
+        let error = script.find(name).await.unwrap_err();
+        assert_eq!(error.effect_on_target(), Effect::NotApplied, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_success_that_is_not_an_object_is_read_back() {
+    let script = Script::new("for id, method, params in requests(): send(id=id, result=True)");
+    let error = script.create("ann").await.unwrap_err();
+    assert_eq!(
+        (error.effect_on_target(), error.retry_policy()),
+        (Effect::Unknown, Retry::Never)
+    );
+}
+
+#[tokio::test]
+async fn any_text_survives_the_way_there_and_back() {
+    let script = Script::new(
+        "for id, method, params in requests(): send(id=id, result={'account_id': params['account']['username'], 'extra': params['note']})",
+    );
+    let long = "ø".repeat(255);
+    for text in [
+        "nul\u{0}nul",
+        "🦀👩‍👩‍👧 ﷽",
+        "line\nbreak\r\n",
+        "\u{2028}\u{feff}",
+        "\"\\/",
+        long.as_str(),
+    ] {
+        let payload = json!({"account": {"username": text}, "note": {"deep": [text, 1.5, -7, null, true]}});
+        let completion = script
+            .execute(Action::CreateAccount, payload.clone())
+            .await
+            .unwrap();
+        assert_eq!(completion.result["account_id"], text);
+        assert_eq!(completion.result["extra"], payload["note"]);
+    }
+}
+
+#[tokio::test]
+async fn secrets_of_a_task_do_not_come_back() {
+    let script = Script::new(
+        "for id, method, params in requests():\n\
+         \x20   password = params['account'].get('password', 'none')\n\
+         \x20   if method == 'find_account': send(id=id, result={'id': 'u1', 'note': password, 'username': 'ann'})\n\
+         \x20   elif method == 'create_account': send(id=id, result={'account_id': 'u1', 'echo': [password], password: 1})\n\
+         \x20   else: send(id=id, error={'code': 1, 'message': f'the password {password} is weak', 'data': {'code': password}})\n",
+    );
+    let payload = json!({"account": {"username": "ann", "password": "hunter2-and-more"}});
+    let completion = script
+        .execute(Action::CreateAccount, payload.clone())
+        .await
+        .unwrap();
+    assert_eq!(
+        serde_json::Value::from(completion.result),
+        json!({"account_id": "u1", "echo": ["[redacted]"], "[redacted]": 1})
+    );
+    let error = script
+        .execute(Action::ResetPassword, payload.clone())
+        .await
+        .unwrap_err();
+    assert!(
+        error.message().starts_with("the password [redacted] is weak"),
+        "{error}"
+    );
+    assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    let account =
+        bridgehead_sdk::Account::from_fields(payload["account"].as_object().unwrap().clone()).unwrap();
+    let found = script.connector.find_account(&account).await.unwrap().unwrap();
+    assert_eq!(found.extra["note"], "[redacted]");
+}

@@ -1,0 +1,395 @@
+//! The process: when it is started, what becomes of calls when it ends, and that it always ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bridgehead_sdk::{Account, Action, Code, Effect, Error, Redactor, Retry, Subject};
+use serde_json::json;
+use tokio::time::{Instant, timeout};
+
+use crate::script::{Script, build, eventually};
+
+/// Works, but for accounts whose name says what to do instead.
+const MOODY: &str = r#"
+for id, method, params in requests():
+    name = who(params) if "account" in params else ""
+    if name == "silence": continue
+    if name == "exit": sys.exit(3)
+    if name == "signal": os.kill(os.getpid(), signal.SIGKILL)
+    if name == "garbage": raw("s3cret debugging output\n"); continue
+    if name == "empty": raw(json.dumps({"jsonrpc": "2.0", "id": id}) + "\n"); continue
+    if name == "long": raw("x" * 5000 + "\n"); continue
+    if name == "endless": raw("x" * 5000); continue
+    if name == "partial": raw('{"jsonrpc":"2.0","id":%d,"result":{}}' % id); os._exit(4)
+    if name == "closed": os.close(1); continue
+    if name == "stranger": send(id=999999, result={})
+    send(id=id, result={"account_id": str(os.getpid())})
+"#;
+
+fn moody() -> Arc<Script> {
+    let target = json!({"max_line_bytes": 4096, "hang_timeout": "300ms"});
+    Arc::new(Script::with(MOODY, &target))
+}
+
+fn assert_lost(error: &Error) {
+    assert_eq!(error.code(), Code::InternalError, "{error}");
+    assert_eq!(error.effect_on_target(), Effect::Unknown, "{error}");
+    assert_eq!(error.retry_policy(), Retry::Backoff, "{error}");
+    assert_eq!(error.about(), Subject::Account, "{error}");
+}
+
+fn assert_not_sent(error: &Error) {
+    assert_eq!(error.effect_on_target(), Effect::NotApplied, "{error}");
+    assert_eq!(error.about(), Subject::Connection, "{error}");
+    assert_ne!(error.retry_policy(), Retry::Never, "{error}");
+}
+
+#[tokio::test]
+async fn building_starts_nothing_and_the_first_call_starts_one_process() {
+    let script = moody();
+    assert!(script.starts().is_empty());
+    script.create("ann").await.unwrap();
+    script.create("bob").await.unwrap();
+    assert_eq!(script.starts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_process_that_dies_or_babbles_is_named_and_replaced() {
+    for (name, what_happened) in [
+        ("exit", "ended with exit status 3"),
+        ("signal", "was ended by signal 9"),
+        (
+            "garbage",
+            "was ended, because line 2 of its output is not an answer: it is not JSON; print diagnostics to standard error",
+        ),
+        (
+            "empty",
+            "was ended, because line 2 of its output is not an answer: it has neither 'result' nor 'error'",
+        ),
+        (
+            "long",
+            "was ended: a line of its output is longer than 4096 bytes",
+        ),
+        (
+            "endless",
+            "was ended: a line of its output is longer than 4096 bytes",
+        ),
+        ("partial", "ended with exit status 4"),
+        ("closed", "closed its standard output and was ended"),
+    ] {
+        let script = moody();
+        let error = script.create(name).await.unwrap_err();
+        assert_lost(&error);
+        let expected = format!(
+            "the connector process of acme-hr {what_happened} while it worked on create_account for {name}"
+        );
+        assert_eq!(error.message(), expected);
+        let completion = script.create_when_restarted("ann").await.unwrap();
+        let starts = script.starts();
+        assert_eq!(starts.len(), 2, "{name}");
+        assert_eq!(completion.result["account_id"], starts[1].to_string());
+        assert_ne!(starts[0], starts[1]);
+    }
+}
+
+#[tokio::test]
+async fn neighbours_of_a_poisoned_call_are_lost_once_and_then_repeated() {
+    let script = moody();
+    script.create("ann").await.unwrap();
+    let neighbour = tokio::spawn({
+        let script = Arc::clone(&script);
+        async move { script.create("silence").await }
+    });
+    // The neighbour is with the process before the poison is: requests are written in the order they come.
+    tokio::task::yield_now().await;
+    assert_lost(&script.create("exit").await.unwrap_err());
+    let error = neighbour.await.unwrap().unwrap_err();
+    assert_lost(&error);
+    assert!(
+        error
+            .message()
+            .ends_with("while it worked on create_account for silence"),
+        "{error}"
+    );
+    script.create_when_restarted("ann").await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_to_nobody_is_passed_over() {
+    let script = moody();
+    script.create("stranger").await.unwrap();
+    script.create("ann").await.unwrap();
+    assert_eq!(script.starts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_call_given_up_and_never_answered_replaces_the_process() {
+    let script = moody();
+    script.create("ann").await.unwrap();
+    let neighbour = tokio::spawn({
+        let script = Arc::clone(&script);
+        async move { script.find("silence").await }
+    });
+    tokio::task::yield_now().await;
+    assert!(
+        timeout(Duration::from_millis(500), script.create("silence"))
+            .await
+            .is_err()
+    );
+    let error = neighbour.await.unwrap().unwrap_err();
+    assert_lost(&error);
+    assert_eq!(
+        error.message(),
+        "the connector process of acme-hr was ended, because it did not answer create_account for silence in time \
+         while it worked on find_account for silence"
+    );
+    script.create_when_restarted("ann").await.unwrap();
+    assert_eq!(script.starts().len(), 2);
+}
+
+#[tokio::test]
+async fn a_late_answer_frees_the_slot_and_harms_nobody() {
+    let script = Script::with(
+        "for id, method, params in requests():\n\
+         \x20   while who(params) == 'slow' and not os.path.exists('go'): time.sleep(0.01)\n\
+         \x20   send(id=id, result={'account_id': who(params)})\n",
+        &json!({"max_in_flight": 1, "hang_timeout": "1h"}),
+    );
+    script.connector.describe().await.unwrap();
+    assert!(
+        timeout(Duration::from_millis(500), script.create("slow"))
+            .await
+            .is_err()
+    );
+    // The only slot is taken: whoever waits for it is not sent, and may go away.
+    assert!(
+        timeout(Duration::from_millis(100), script.create("waiting"))
+            .await
+            .is_err()
+    );
+    std::fs::write(script.path("go"), "").unwrap();
+    let completion = script.create("ann").await.unwrap();
+    assert_eq!(completion.result["account_id"], "ann");
+    assert_eq!(script.starts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_process_that_does_not_read_blocks_nobody_for_ever() {
+    let script = Script::with(
+        "next(requests(), None)\ntime.sleep(1000)",
+        &json!({"hang_timeout": "200ms"}),
+    );
+    let script = Arc::new(script);
+    script.connector.describe().await.unwrap();
+    // The first call is read and never answered, the second fills the pipe, and the third waits behind it. Only
+    // the first has a deadline; it frees all three.
+    let call = |payload| {
+        let script = Arc::clone(&script);
+        tokio::spawn(async move { script.execute(Action::CreateAccount, payload).await })
+    };
+    let first = timeout(Duration::from_millis(500), script.create("first"));
+    let big = call(json!({"account": {"username": "big"}, "note": "x".repeat(4 << 20)}));
+    let third = call(json!({"account": {"username": "third"}}));
+    assert!(first.await.is_err());
+    big.await.unwrap().unwrap_err();
+    assert_not_sent(&third.await.unwrap().unwrap_err());
+    assert!(!running(script.starts()[0]));
+}
+
+/// Whether a process is still there; only Linux tells without asking it.
+fn running(pid: u32) -> bool {
+    #[cfg(target_os = "linux")]
+    return crate::script::is_running(pid);
+    #[cfg(not(target_os = "linux"))]
+    return pid == 0;
+}
+
+#[tokio::test]
+async fn a_process_that_never_starts_is_tried_again_later_and_later() {
+    let script = Script::new("sys.exit(1)");
+    let mut tries = 0;
+    let began = Instant::now();
+    while script.starts().len() < 4 {
+        tries += 1;
+        assert!(tries < 2000, "started {} times", script.starts().len());
+        let error = script.create("ann").await.unwrap_err();
+        assert_not_sent(&error);
+        assert!(
+            error
+                .message()
+                .starts_with("the connector process of acme-hr ended with exit status 1"),
+            "{error}"
+        );
+        if let Retry::After(wait) = error.retry_policy() {
+            assert!(wait <= Duration::from_millis(400), "{wait:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    // 100, 200 and 400 ms lie between four starts, however fast or slow the machine is.
+    assert!(
+        began.elapsed() >= Duration::from_millis(700),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for program in ["no-such-program-anywhere", "./not-here"] {
+        let connector = build(
+            folder.path(),
+            json!({"command": [program, "--token=hunter2"]}),
+            &Redactor::new(),
+        );
+        let error = connector.describe().await.unwrap_err();
+        assert_not_sent(&error);
+        assert!(
+            error.message().contains(program) && error.message().contains("'command'"),
+            "{error}"
+        );
+        assert!(!error.message().contains("hunter2"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_beside_the_configuration_is_found_there_and_runs_there() {
+    let script = Script::with(
+        "for id, method, params in requests(): send(id=id, result={'account_id': os.getcwd()})",
+        &json!({"command": ["./start"]}),
+    );
+    let start = script.path("start");
+    std::fs::write(&start, "#!/bin/sh\nexec python3 script.py\n").unwrap();
+    #[cfg(unix)]
+    std::fs::set_permissions(&start, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let completion = script.create("ann").await.unwrap();
+    let folder = script.folder.path().canonicalize().unwrap();
+    assert_eq!(completion.result["account_id"], folder.to_str().unwrap());
+}
+
+#[tokio::test]
+async fn a_start_that_goes_wrong_says_how() {
+    for (body, more, message) in [
+        (
+            "time.sleep(1000)",
+            json!({"start_timeout": "200ms"}),
+            "was ended, because it did not answer initialize within 0.2 s",
+        ),
+        (
+            "send(id=0, result={'name': 'x', 'version': '1', 'actions': []}); time.sleep(1000)",
+            json!({}),
+            "was ended, because it answered initialize wrongly: resource_types must be a list of objects such as",
+        ),
+        (
+            "send(id=0, error={'code': 1, 'message': 'HR refuses the token', 'data': {'code': 'PERMISSION_DENIED'}}); time.sleep(1000)",
+            json!({}),
+            "does not start: HR refuses the token",
+        ),
+        (
+            "print('starting'); sys.stdout.flush(); time.sleep(1000)",
+            json!({}),
+            "was ended, because line 1 of its output is not an answer",
+        ),
+    ] {
+        let script = Script::with(body, &more);
+        for error in [
+            script.connector.describe().await.unwrap_err(),
+            script.create("ann").await.unwrap_err(),
+        ] {
+            assert_not_sent(&error);
+            let expected = format!("the connector process of acme-hr {message}");
+            assert!(error.message().starts_with(&expected), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_does_not_stop_the_start() {
+    let script = Script::new(
+        "while not os.path.exists('go'): time.sleep(0.01)\n\
+         for id, method, params in requests(): send(id=id, result={})\n",
+    );
+    assert!(
+        timeout(Duration::from_millis(50), script.connector.describe())
+            .await
+            .is_err()
+    );
+    std::fs::write(script.path("go"), "").unwrap();
+    script.create("ann").await.unwrap();
+    assert_eq!(script.starts().len(), 1);
+}
+
+#[tokio::test]
+async fn shutting_down_asks_the_process_to_go_and_starts_no_other() {
+    let script = Script::new(
+        "for id, method, params in requests():\n\
+         \x20   send(id=id, result={})\n\
+         \x20   if method == 'shutdown': break\n\
+         open('orderly', 'w').close()\n",
+    );
+    script.create("ann").await.unwrap();
+    script.connector.shutdown().await;
+    assert!(script.path("orderly").exists());
+    let error = script.create("bob").await.unwrap_err();
+    assert_not_sent(&error);
+    assert_eq!(
+        error.message(),
+        "the connector process of acme-hr is being stopped"
+    );
+    script.connector.describe().await.unwrap_err();
+    assert_eq!(script.starts().len(), 1);
+}
+
+#[tokio::test]
+async fn shutting_down_before_the_first_call_starts_nothing() {
+    let script = moody();
+    script.connector.shutdown().await;
+    script.create("ann").await.unwrap_err();
+    assert!(script.starts().is_empty());
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_process_that_ignores_the_shutdown_is_killed_with_all_it_started() {
+    let script = Script::new(
+        "other = subprocess.Popen(['sleep', '1000'])\n\
+         for id, method, params in requests():\n\
+         \x20   if method != 'shutdown': send(id=id, result={'account_id': str(other.pid)})\n\
+         time.sleep(1000)\n",
+    );
+    let completion = script.create("ann").await.unwrap();
+    let other: u32 = completion.result["account_id"].as_str().unwrap().parse().unwrap();
+    let process = script.starts()[0];
+    assert!(running(process) && running(other));
+    script.connector.shutdown().await;
+    eventually("both are gone", || !running(process) && !running(other)).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_a_dead_process_started_does_not_outlive_it() {
+    let script = Script::new(
+        "other = subprocess.Popen(['sleep', '1000'])\n\
+         for id, method, params in requests():\n\
+         \x20   if method == 'find_account': os._exit(1)\n\
+         \x20   send(id=id, result={'account_id': str(other.pid)})\n",
+    );
+    let completion = script.create("ann").await.unwrap();
+    let other: u32 = completion.result["account_id"].as_str().unwrap().parse().unwrap();
+    assert_lost(&script.find("u1").await.unwrap_err());
+    eventually("the other is gone", || !running(other)).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_connector_that_is_dropped_leaves_no_process_behind() {
+    let Script {
+        connector, folder, ..
+    } = Script::new("for id, method, params in requests(): send(id=id, result=None)\ntime.sleep(1000)");
+    connector.find_account(&Account::by_id("u1")).await.unwrap();
+    let starts = std::fs::read_to_string(folder.path().join("starts")).unwrap();
+    let process: u32 = starts.trim().parse().unwrap();
+    assert!(running(process));
+    drop(connector);
+    eventually("it is gone", || !running(process)).await;
+}
