@@ -442,3 +442,14 @@ async fn a_check_leaves_no_trace() {
     place.connector.check().await.unwrap();
     assert_eq!(place.names(), before);
 }
+
+#[test]
+fn the_schema_describes_every_key() {
+    let schema = bridgehead_file::factory().schema();
+    for (key, property) in schema["properties"].as_object().unwrap() {
+        let described = property["description"].is_string()
+            || property["$ref"].is_string()
+            || property["anyOf"].is_array();
+        assert!(described, "{key}");
+    }
+}
