@@ -14,7 +14,7 @@ use crate::changes;
 use crate::layout::{Layout, TypeFile};
 use crate::records;
 use crate::rewrite;
-use crate::rows::Row;
+use crate::rows::{LONGEST_ROW, Row};
 use crate::schema::{Cells, Fault};
 use crate::settings::PASSWORD_CHANGED_AT;
 use crate::survey::{Found, Names, Question, Survey};
@@ -95,10 +95,10 @@ impl Folder<'_> {
         self.set_memberships(snapshot, label, &mut cells, &wanted, &survey)?;
         let mut row = Vec::new();
         if survey.last_line_break.is_empty() {
-            row.extend_from_slice(snapshot.line_break.as_bytes());
+            row.extend_from_slice(snapshot.line_break().as_bytes());
         }
-        row.extend(snapshot.schema.encode(&cells).map_err(fault)?);
-        row.extend_from_slice(snapshot.line_break.as_bytes());
+        row.extend(encode(snapshot, &cells).map_err(fault)?);
+        row.extend_from_slice(snapshot.line_break().as_bytes());
         let end = snapshot.identity.length;
         self.replace(snapshot, end..end, row)?;
         let completion = Completion::created(id);
@@ -213,10 +213,7 @@ impl Folder<'_> {
         if *cells == found.cells {
             return Ok(());
         }
-        let mut row = snapshot
-            .schema
-            .encode(cells)
-            .map_err(|fault| self.fault(label, &fault))?;
+        let mut row = encode(snapshot, cells).map_err(|fault| self.fault(label, &fault))?;
         row.extend_from_slice(found.line_break.as_bytes());
         self.replace(snapshot, found.start..found.end, row)
     }
@@ -377,6 +374,15 @@ impl Folder<'_> {
     fn fault(&self, label: &str, fault: &Fault) -> Error {
         Error::internal(format!("User {label} in {}: {fault}", self.system))
     }
+}
+
+/// The bytes of a row. One that is too long to be read again must not be written: nothing behind it would be read either.
+fn encode(snapshot: &Snapshot, cells: &Cells) -> Result<Vec<u8>, Fault> {
+    let row = snapshot.schema.encode(cells)?;
+    if row.len() >= LONGEST_ROW {
+        return Err(Fault::new("row", format!("shorter than {LONGEST_ROW} bytes")));
+    }
+    Ok(row)
 }
 
 fn subject_of(of: &TypeFile) -> Subject {

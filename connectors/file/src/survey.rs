@@ -93,7 +93,7 @@ impl Question<'_> {
         let schema = &snapshot.schema;
         let mut table = Table::start(snapshot.clone());
         let mut survey = Survey {
-            last_line_break: snapshot.line_break,
+            last_line_break: snapshot.first_line_break,
             ..Survey::default()
         };
         let mut row = Row::default();

@@ -205,6 +205,30 @@ async fn an_update_that_cannot_be_written_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_row_that_could_not_be_read_again_is_not_written() {
+    for (place, file) in [
+        (Place::usual(), "accounts.csv"),
+        (Place::usual_jsonl(), "accounts.jsonl"),
+    ] {
+        let before = place.read(file);
+        let long = "x".repeat(1024 * 1024);
+        let payload = json!({"account": {"id": "u1"}, "changes": {"first_name": long}});
+        let error = place.run(Action::UpdateAccount, payload).await.unwrap_err();
+        assert_refused(&error, Code::InternalError, Subject::Account);
+        let payload = json!({"account": {"username": "cleo", "first_name": long}});
+        place.run(Action::CreateAccount, payload).await.unwrap_err();
+        assert_eq!(place.read(file), before);
+        let almost = "x".repeat(1024 * 1024 - 400);
+        let payload = json!({"account": {"id": "u1"}, "changes": {"first_name": almost}});
+        place.run(Action::UpdateAccount, payload).await.unwrap();
+        assert_eq!(
+            place.find("u1").await.unwrap().first_name.map(|name| name.len()),
+            Some(almost.len())
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_account_is_suspended_and_unsuspended_and_asking_twice_is_fine() {
     for place in [Place::usual(), Place::usual_jsonl()] {
         for (action, status) in [
