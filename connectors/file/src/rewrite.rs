@@ -102,3 +102,85 @@ fn keep_access(snapshot: &Snapshot, new: &File) -> io::Result<()> {
     }
     new.set_permissions(fs::Permissions::from_mode(mode))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::chown;
+    use std::path::PathBuf;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::layout::Layout;
+    use crate::settings::Settings;
+
+    const CONTENT: &str = "id,username\nu1,ann\nu2,bob\n";
+
+    fn opened() -> (tempfile::TempDir, PathBuf, Snapshot) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("accounts.csv");
+        fs::write(&path, CONTENT).unwrap();
+        let snapshot = open(folder.path());
+        (folder, path, snapshot)
+    }
+
+    fn open(folder: &Path) -> Snapshot {
+        let settings: Settings = serde_json::from_value(json!({"path": "."})).unwrap();
+        let layout = Layout::discover(&settings, folder).unwrap();
+        Snapshot::open(&layout, &layout.accounts).unwrap()
+    }
+
+    fn names(folder: &Path) -> usize {
+        fs::read_dir(folder).unwrap().count()
+    }
+
+    #[test]
+    fn a_range_is_replaced_and_the_rest_stays() {
+        for (range, row, expected) in [
+            (12..19, "u1,eve\n", "id,username\nu1,eve\nu2,bob\n"),
+            (12..19, "", "id,username\nu2,bob\n"),
+            (26..26, "u3,cy\n", "id,username\nu1,ann\nu2,bob\nu3,cy\n"),
+        ] {
+            let (_folder, path, snapshot) = opened();
+            replace(&snapshot, range, row.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(path).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn what_another_program_put_there_meanwhile_is_not_lost() {
+        let other = "id,username\nu9,zoe\n";
+        let (folder, path, snapshot) = opened();
+        fs::write(folder.path().join("new"), other).unwrap();
+        fs::rename(folder.path().join("new"), &path).unwrap();
+        let error = replace(&snapshot, 12..19, b"").unwrap_err();
+        assert!(matches!(error, Error::Changed { .. }), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), other);
+
+        let snapshot = open(folder.path());
+        fs::write(&path, CONTENT).unwrap();
+        let error = replace(&snapshot, 12..19, b"").unwrap_err();
+        assert!(matches!(error, Error::Changed { .. }), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), CONTENT);
+        assert_eq!(names(folder.path()), 1, "nothing is left behind");
+    }
+
+    #[test]
+    fn owner_and_group_survive_where_they_may_be_set() {
+        let (folder, path, _) = opened();
+        if chown(&path, Some(12_345), Some(23_456)).is_err() {
+            return; // Only root may give files away.
+        }
+        replace(&open(folder.path()), 12..19, b"").unwrap();
+        let now = fs::metadata(&path).unwrap();
+        assert_eq!((now.uid(), now.gid()), (12_345, 23_456));
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_an_error_and_comes_not_back() {
+        let (folder, path, snapshot) = opened();
+        fs::remove_file(&path).unwrap();
+        replace(&snapshot, 12..19, b"").unwrap_err();
+        assert_eq!(names(folder.path()), 0);
+    }
+}

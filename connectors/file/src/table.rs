@@ -20,8 +20,8 @@ pub(crate) struct Snapshot {
     pub(crate) schema: Schema,
     /// Where the rows start: behind the header.
     pub(crate) body: u64,
-    /// How the file ends its lines.
-    pub(crate) line_break: &'static str,
+    /// How the file ends its first line; nothing, if it ends there itself.
+    pub(crate) first_line_break: &'static str,
     syntax: Syntax,
     body_line: u64,
     require_final_newline: bool,
@@ -75,7 +75,7 @@ impl Snapshot {
             path,
             schema,
             body,
-            line_break: if row.line_break.is_empty() { "\n" } else { row.line_break },
+            first_line_break: row.line_break,
             syntax: layout.syntax,
             body_line,
             require_final_newline: layout.require_final_newline,
@@ -84,13 +84,27 @@ impl Snapshot {
         Ok(snapshot)
     }
 
+    /// How the file ends its lines.
+    pub(crate) fn line_break(&self) -> &'static str {
+        if self.first_line_break.is_empty() {
+            "\n"
+        } else {
+            self.first_line_break
+        }
+    }
+
     /// That nobody has written to the open file since it was opened.
     pub(crate) fn verify(&self) -> Result<(), Error> {
-        let now = self.file.metadata().map_err(|error| Error::io("read", &self.path, error))?;
+        let now = self
+            .file
+            .metadata()
+            .map_err(|error| Error::io("read", &self.path, error))?;
         if Identity::of(&now) == self.identity {
             Ok(())
         } else {
-            Err(Error::Changed { file: self.name.to_string() })
+            Err(Error::Changed {
+                file: self.name.to_string(),
+            })
         }
     }
 

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod example;
 mod killed;
 mod listing;
 mod operations;

@@ -159,6 +159,30 @@ async fn an_update_that_cannot_be_written_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_row_that_could_not_be_read_again_is_not_written() {
+    for (place, file) in [
+        (Place::usual(), "accounts.csv"),
+        (Place::usual_jsonl(), "accounts.jsonl"),
+    ] {
+        let before = place.read(file);
+        let long = "x".repeat(1024 * 1024);
+        let payload = json!({"account": {"id": "u1"}, "changes": {"first_name": long}});
+        let error = place.run(Action::UpdateAccount, payload).await.unwrap_err();
+        assert_refused(&error, Code::InternalError, Subject::Account);
+        let payload = json!({"account": {"username": "cleo", "first_name": long}});
+        place.run(Action::CreateAccount, payload).await.unwrap_err();
+        assert_eq!(place.read(file), before);
+        let almost = "x".repeat(1024 * 1024 - 400);
+        let payload = json!({"account": {"id": "u1"}, "changes": {"first_name": almost}});
+        place.run(Action::UpdateAccount, payload).await.unwrap();
+        assert_eq!(
+            place.find("u1").await.unwrap().first_name.map(|name| name.len()),
+            Some(almost.len())
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_account_is_suspended_and_unsuspended_and_asking_twice_is_fine() {
     for place in [Place::usual(), Place::usual_jsonl()] {
         for (action, status) in [
@@ -314,4 +338,15 @@ async fn a_check_leaves_no_trace() {
     let before = place.names();
     place.connector.check().await.unwrap();
     assert_eq!(place.names(), before);
+}
+
+#[test]
+fn the_schema_describes_every_key() {
+    let schema = bridgehead_file::factory().schema();
+    for (key, property) in schema["properties"].as_object().unwrap() {
+        let described = property["description"].is_string()
+            || property["$ref"].is_string()
+            || property["anyOf"].is_array();
+        assert!(described, "{key}");
+    }
 }

@@ -1,0 +1,166 @@
+//! Errors by chance, and the same ones in every run: what is drawn depends on the seed, the task and the attempt.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bridgehead_sdk::{Context, Error, Retry};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// What goes wrong. Together they cover what the runtime has to tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// `RATE_LIMITED`: not applied, and when to come again.
+    RateLimited,
+    /// `TIMEOUT`, effect unknown: it was applied, and the answer got lost.
+    AnswerLost,
+    /// `TIMEOUT`, effect unknown: the question got lost, and nothing was applied.
+    QuestionLost,
+    /// `INTERNAL_ERROR`, not applied: a passing trouble of the target.
+    Trouble,
+    /// `PERMISSION_DENIED`, not applied, for good.
+    Refused,
+}
+
+/// In tenths.
+const SPREAD: [Fault; 10] = [
+    Fault::RateLimited,
+    Fault::RateLimited,
+    Fault::RateLimited,
+    Fault::AnswerLost,
+    Fault::AnswerLost,
+    Fault::QuestionLost,
+    Fault::QuestionLost,
+    Fault::Trouble,
+    Fault::Trouble,
+    Fault::Refused,
+];
+
+/// How long a rate-limited caller is asked to wait: short, so that a rehearsal does not become a night's work.
+const COME_AGAIN: Duration = Duration::from_millis(100);
+
+/// Draws faults.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    seed: u64,
+    rate: f64,
+    /// Counts the calls that have no task and no attempt, to tell a repeated one from the first.
+    reads: AtomicU64,
+}
+
+impl Faults {
+    pub(crate) fn new(seed: u64, rate: f64) -> Self {
+        Self {
+            seed,
+            rate,
+            reads: AtomicU64::new(0),
+        }
+    }
+
+    /// What goes wrong with an attempt at a task, if anything.
+    pub(crate) fn of_task(&self, context: &Context) -> Option<Fault> {
+        self.draw(context.task_id.as_str(), u64::from(context.attempt))
+    }
+
+    /// What goes wrong with a look-up or a page, if anything. It always passes: nobody's sync is refused by chance.
+    pub(crate) fn of_read(&self) -> Option<Error> {
+        if self.rate <= 0.0 {
+            return None;
+        }
+        let fault = self.draw("", self.reads.fetch_add(1, Ordering::Relaxed))?;
+        let fault = if fault == Fault::Refused {
+            Fault::Trouble
+        } else {
+            fault
+        };
+        Some(fault.error("the call"))
+    }
+
+    fn draw(&self, what: &str, attempt: u64) -> Option<Fault> {
+        let mut bytes = what.as_bytes().to_vec();
+        bytes.extend_from_slice(&attempt.to_le_bytes());
+        let drawn = xxh3_64_with_seed(&bytes, self.seed);
+        // The upper 53 bits are a fraction from 0 to 1, the lower ones choose among the faults.
+        let fraction = (drawn >> 11) as f64 / (1_u64 << 53) as f64;
+        let position = usize::try_from(drawn % (1 << 11)).unwrap_or(0) % SPREAD.len();
+        SPREAD.get(position).copied().filter(|_| fraction < self.rate)
+    }
+}
+
+impl Fault {
+    /// Whether the target did what it was asked to all the same.
+    pub(crate) fn applies(self) -> bool {
+        self == Self::AnswerLost
+    }
+
+    /// The error that the caller sees.
+    pub(crate) fn error(self, what: &str) -> Error {
+        match self {
+            Self::RateLimited => Error::rate_limited(format!("simulated: {what} came too soon"))
+                .retry(Retry::After(COME_AGAIN)),
+            Self::AnswerLost | Self::QuestionLost => {
+                Error::timeout(format!("simulated: {what} was not answered"))
+            }
+            Self::Trouble => {
+                Error::internal(format!("simulated: {what} met a passing trouble")).retry(Retry::Backoff)
+            }
+            Self::Refused => Error::permission_denied(format!("simulated: {what} was refused")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn drawn(seed: u64, rate: f64) -> Vec<Option<Fault>> {
+        let faults = Faults::new(seed, rate);
+        (0..20_000)
+            .map(|n| faults.draw(&format!("task-{n}"), 1))
+            .collect()
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same_faults() {
+        assert_eq!(drawn(1, 0.2), drawn(1, 0.2));
+        assert_ne!(drawn(1, 0.2), drawn(2, 0.2));
+    }
+
+    #[test]
+    fn the_share_and_the_spread_are_as_asked_for() {
+        assert!(drawn(0, 0.0).iter().all(Option::is_none));
+        assert!(drawn(0, 1.0).iter().all(Option::is_some));
+        let some: Vec<_> = drawn(0, 0.2).into_iter().flatten().collect();
+        assert!((3_600..4_400).contains(&some.len()), "{}", some.len());
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        for fault in &some {
+            *counts.entry(format!("{fault:?}")).or_default() += 1;
+        }
+        for fault in SPREAD {
+            let share = SPREAD.iter().filter(|other| **other == fault).count();
+            let count = counts[&format!("{fault:?}")];
+            assert!(
+                count.abs_diff(share * some.len() / 10) < some.len() / 20,
+                "{fault:?}: {count}"
+            );
+        }
+    }
+
+    #[test]
+    fn another_attempt_draws_again() {
+        let faults = Faults::new(0, 0.5);
+        let attempts: Vec<_> = (1..50)
+            .map(|attempt| faults.draw("task-1", attempt).is_some())
+            .collect();
+        assert!(attempts.contains(&true) && attempts.contains(&false));
+    }
+
+    #[test]
+    fn a_read_is_never_refused_for_good() {
+        let faults = Faults::new(0, 1.0);
+        for _ in 0..200 {
+            assert_ne!(faults.of_read().unwrap().retry_policy(), Retry::Never);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Errors by name: what an account is called brings about what happens to it.
+
+use std::time::Duration;
+
+use bridgehead_sdk::{Account, Code, Error, Retry};
+
+/// What a name brings about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trigger {
+    /// This code, always, and nothing is applied.
+    Fail(Code),
+    /// The call takes `slow_latency`.
+    Slow,
+    /// The connector panics.
+    Panic,
+    /// The first attempt is told to come again in a second.
+    RateLimitedOnce,
+    /// The first attempt is applied and its answer lost.
+    UnknownOnce,
+    /// The first attempt is lost before anything is applied.
+    LostOnce,
+    /// The first attempt does not reach the target: the app's tasks are held.
+    UnreachableOnce,
+}
+
+/// How a user name, e-mail address or identifier begins, and what that brings about.
+pub(crate) const TRIGGERS: [(&str, Trigger); 13] = [
+    ("fail-account-not-found", Trigger::Fail(Code::AccountNotFound)),
+    (
+        "fail-account-already-exists",
+        Trigger::Fail(Code::AccountAlreadyExists),
+    ),
+    ("fail-license-exhausted", Trigger::Fail(Code::LicenseExhausted)),
+    ("fail-permission-denied", Trigger::Fail(Code::PermissionDenied)),
+    ("fail-rate-limited", Trigger::Fail(Code::RateLimited)),
+    ("fail-timeout", Trigger::Fail(Code::Timeout)),
+    ("fail-internal-error", Trigger::Fail(Code::InternalError)),
+    ("slow-", Trigger::Slow),
+    ("panic-", Trigger::Panic),
+    ("rate-limited-once-", Trigger::RateLimitedOnce),
+    ("unknown-once-", Trigger::UnknownOnce),
+    ("lost-once-", Trigger::LostOnce),
+    ("unreachable-once-", Trigger::UnreachableOnce),
+];
+
+impl Trigger {
+    /// What the account's names bring about, if anything.
+    pub(crate) fn of(account: &Account) -> Option<Self> {
+        let id = account.id.as_ref().map(bridgehead_sdk::AccountId::as_str);
+        let names = [account.username.as_deref(), account.email.as_deref(), id];
+        names.into_iter().flatten().find_map(|name| {
+            let name = name.to_lowercase();
+            TRIGGERS
+                .iter()
+                .find(|(prefix, _)| name.starts_with(prefix))
+                .map(|(_, trigger)| *trigger)
+        })
+    }
+
+    /// The error of this attempt, if it has one, and whether the operation is carried out all the same.
+    pub(crate) fn error(self, label: &str, attempt: u32) -> Option<(Error, bool)> {
+        let once = |error: Error, applied: bool| (attempt <= 1).then_some((error, applied));
+        match self {
+            Self::Fail(code) => Some((
+                Error::new(code, format!("User {label}: simulated, as the name asks for")),
+                false,
+            )),
+            Self::Slow | Self::Panic => None,
+            Self::RateLimitedOnce => {
+                let error = Error::rate_limited(format!("simulated: User {label} came too soon"));
+                once(error.retry(Retry::After(Duration::from_secs(1))), false)
+            }
+            Self::UnknownOnce => once(
+                Error::timeout(format!("simulated: the answer about User {label} was lost")),
+                true,
+            ),
+            Self::LostOnce => once(
+                Error::timeout(format!("simulated: the question about User {label} was lost")),
+                false,
+            ),
+            Self::UnreachableOnce => {
+                let error =
+                    Error::unreachable(format!("simulated: the target was not reached for User {label}"));
+                once(error, false)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_looked_at_wherever_it_stands() {
+        let by_id = Account::by_id("SLOW-ann");
+        let by_email = Account {
+            email: Some("fail-timeout@example.org".into()),
+            ..Account::default()
+        };
+        assert_eq!(Trigger::of(&by_id), Some(Trigger::Slow));
+        assert_eq!(Trigger::of(&by_email), Some(Trigger::Fail(Code::Timeout)));
+        assert_eq!(Trigger::of(&Account::by_id("ann-slow-")), None);
+    }
+
+    #[test]
+    fn every_code_has_a_name_and_no_name_hides_another() {
+        for code in Code::ALL {
+            let prefix = format!("fail-{}", code.as_str().to_lowercase().replace('_', "-"));
+            assert!(
+                TRIGGERS.contains(&(prefix.as_str(), Trigger::Fail(code))),
+                "{prefix}"
+            );
+        }
+        for (prefix, trigger) in TRIGGERS {
+            assert_eq!(
+                Trigger::of(&Account::by_id(format!("{prefix}x"))),
+                Some(trigger),
+                "{prefix}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_operators_guide_names_every_trigger() {
+        let guide = include_str!("../../../docs/connectors/simulated.md");
+        for (prefix, _) in TRIGGERS {
+            assert!(guide.contains(&format!("`{prefix}")), "{prefix}");
+        }
+    }
+}
