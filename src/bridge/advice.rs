@@ -16,9 +16,7 @@ pub(super) fn of(error: &Error) -> &'static str {
             "The API key is valid, but not for this app. Use the key the app was created with, or have access granted; \
              `bridgehead apps list` shows the apps that this key can reach."
         }
-        Error::NotFound {
-            from_bridge: false, ..
-        } => {
+        Error::NotFound { from_bridge: false, .. } => {
             "Check bridge.base_url: something other than the Bridge may have answered, such as a proxy or a load \
              balancer."
         }
@@ -37,9 +35,7 @@ pub(super) fn of(error: &Error) -> &'static str {
         Error::Server { .. } => {
             "The fault is at Iden's end, or in something before it. If it lasts, tell Iden the time and the call."
         }
-        Error::Unexpected {
-            status: 300..=399, ..
-        } => {
+        Error::Unexpected { status: 300..=399, .. } => {
             "Check bridge.base_url: it must be the address of the API itself. Redirects are not followed, because the \
              API key must not go to another address."
         }

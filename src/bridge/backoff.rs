@@ -33,16 +33,11 @@ mod tests {
 
     use super::*;
 
-    const BACKOFF: Backoff = Backoff {
-        base: Duration::from_millis(250),
-        cap: Duration::from_secs(8),
-    };
+    const BACKOFF: Backoff = Backoff { base: Duration::from_millis(250), cap: Duration::from_secs(8) };
 
     #[test]
     fn the_longest_wait_doubles_up_to_its_cap() {
-        let ceilings: Vec<_> = (0..8)
-            .map(|attempt| BACKOFF.ceiling(attempt).as_millis())
-            .collect();
+        let ceilings: Vec<_> = (0..8).map(|attempt| BACKOFF.ceiling(attempt).as_millis()).collect();
         assert_eq!(ceilings, [250, 250, 500, 1000, 2000, 4000, 8000, 8000]);
         assert_eq!(BACKOFF.ceiling(u32::MAX), Duration::from_secs(8));
     }

@@ -20,9 +20,7 @@ pub(crate) enum Error {
 /// Reads a body of at most `limit` bytes (after decompression), to its end, before `deadline`.
 pub(crate) async fn read(response: &mut Response, limit: usize, deadline: Instant) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
-    read_into(&mut body, response, limit, deadline)
-        .await
-        .map(|()| body)
+    read_into(&mut body, response, limit, deadline).await.map(|()| body)
 }
 
 /// Reads what comes of a body within the bounds: all of it, or its beginning.
@@ -41,10 +39,7 @@ async fn read_into(
 ) -> Result<(), Error> {
     // Nothing is read of a body that announces itself as too large. The announcement is not trusted
     // otherwise.
-    if response
-        .content_length()
-        .is_some_and(|length| length > limit as u64)
-    {
+    if response.content_length().is_some_and(|length| length > limit as u64) {
         return Err(Error::TooLarge(limit));
     }
     loop {

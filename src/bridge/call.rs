@@ -88,11 +88,7 @@ pub struct Call {
 impl Call {
     /// A call that is about an app, or about none.
     pub fn new(operation: Operation, app: impl Into<Option<AppId>>) -> Self {
-        Self {
-            operation,
-            app: app.into(),
-            subject: None,
-        }
+        Self { operation, app: app.into(), subject: None }
     }
 
     /// Names the task, the resource type, the session or the new app that it is about.
@@ -151,10 +147,7 @@ mod tests {
             Call::new(Operation::Push, app).about("team").to_string(),
             "push records of 'team' of app 11111111-1111-4111-8111-111111111111"
         );
-        assert_eq!(
-            Call::new(Operation::ListApps, None).to_string(),
-            "list the apps of this key"
-        );
+        assert_eq!(Call::new(Operation::ListApps, None).to_string(), "list the apps of this key");
         assert_eq!(
             Call::new(Operation::ListTasks, app).about("pending").to_string(),
             "list the pending tasks of app 11111111-1111-4111-8111-111111111111"

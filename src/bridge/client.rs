@@ -108,10 +108,7 @@ impl Client {
         told: String,
     ) -> Result<Registration, Error> {
         let listed = self.listed_resource_types(call.clone(), app).await?;
-        let detail = match listed
-            .into_iter()
-            .find(|listed| listed.slug == wanted.slug.as_str())
-        {
+        let detail = match listed.into_iter().find(|listed| listed.slug == wanted.slug.as_str()) {
             Some(listed) if listed.kind == wanted.kind.as_str() => return Ok(Registration::Existed),
             Some(listed) => format!(
                 "it is registered with type '{}', not '{}'",
@@ -129,12 +126,7 @@ impl Client {
             .next
             .map(|link| NextPage::from_link(&request.call, &request.url, trail, &link))
             .transpose()?;
-        let mut page = TaskPage {
-            tasks: Vec::new(),
-            unreadable: Vec::new(),
-            count: listing.count,
-            next,
-        };
+        let mut page = TaskPage { tasks: Vec::new(), unreadable: Vec::new(), count: listing.count, next };
         for item in listing.items {
             match Task::from_json(item, asked_for) {
                 Ok(task) => page.tasks.push(task),
@@ -173,9 +165,7 @@ impl Api for Client {
     }
 
     async fn list_resource_types(&self, app: AppId) -> Result<Vec<ResourceType>, Error> {
-        let listed = self
-            .listed_resource_types(Call::new(Operation::ListResourceTypes, app), app)
-            .await?;
+        let listed = self.listed_resource_types(Call::new(Operation::ListResourceTypes, app), app).await?;
         let known = listed.into_iter().filter_map(|listed| {
             let slug = listed.slug.clone();
             let known = listed.known();
@@ -196,9 +186,7 @@ impl Api for Client {
         let body = json!({
             "slug": resource_type.slug, "name": resource_type.name, "type": resource_type.kind
         });
-        let request = self
-            .request(call, app, Method::POST, &["resource-types"])?
-            .json(&body);
+        let request = self.request(call, app, Method::POST, &["resource-types"])?.json(&body);
         match self.send(&request).await {
             Ok(answer) => answer.acknowledged().map(|()| Registration::Created),
             Err(Error::Conflict { call, detail }) => self.confirm(call, app, resource_type, detail).await,
@@ -209,9 +197,7 @@ impl Api for Client {
     async fn rename_resource_type(&self, app: AppId, slug: &Slug, name: &str) -> Result<(), Error> {
         let call = Call::new(Operation::RenameResourceType, app).about(slug);
         let request = self.request(call, app, Method::PATCH, &["resource-types", slug.as_str()])?;
-        self.send(&request.json(&json!({ "name": name })))
-            .await?
-            .acknowledged()
+        self.send(&request.json(&json!({ "name": name }))).await?.acknowledged()
     }
 
     async fn start_sync(&self, app: AppId) -> Result<SyncId, Error> {
@@ -222,10 +208,7 @@ impl Api for Client {
             Some(Value::String(id)) if endpoint::is_segment(id) => id.clone(),
             Some(Value::Number(id)) if !id.is_f64() => id.to_string(),
             _ => {
-                return Err(Error::malformed(
-                    &request.call,
-                    "a sync session without a sync_id",
-                ));
+                return Err(Error::malformed(&request.call, "a sync session without a sync_id"));
             }
         };
         Ok(SyncId::new(id))
@@ -271,8 +254,7 @@ impl Api for Client {
             .query_pairs_mut()
             .append_pair("status", query.status.as_str())
             .append_pair("limit", &query.limit.to_string());
-        self.page(&request, Trail::from(&request.url), &query.status)
-            .await
+        self.page(&request, Trail::from(&request.url), &query.status).await
     }
 
     async fn next_tasks(&self, app: AppId, next: &NextPage) -> Result<TaskPage, Error> {
@@ -297,9 +279,6 @@ impl Api for Client {
         let request = self.request(call, app, Method::PATCH, &["tasks", task.as_str(), "status"])?;
         // The documents promise the task. An answer without one may come from something in between, and the
         // outcome would be lost; asking again is answered with 409 if Iden heard of it.
-        self.send(&request.json(&report.to_json()))
-            .await?
-            .object()
-            .map(|_| ())
+        self.send(&request.json(&report.to_json())).await?.object().map(|_| ())
     }
 }

@@ -16,28 +16,16 @@ pub(super) fn clean(text: &str) -> String {
     let start: String = text.trim_start().chars().take(2 * LONGEST).collect();
     let lower = start.to_ascii_lowercase();
     if start.starts_with('<')
-        || ["<html", "<!doctype", "<body", "<script"]
-            .iter()
-            .any(|tag| lower.contains(tag))
+        || ["<html", "<!doctype", "<body", "<script"].iter().any(|tag| lower.contains(tag))
     {
         return "(an HTML page)".to_owned();
     }
     let visible: String = start
         .chars()
-        .map(|c| {
-            if c.is_control() || c.is_whitespace() {
-                ' '
-            } else {
-                c
-            }
-        })
+        .map(|c| if c.is_control() || c.is_whitespace() { ' ' } else { c })
         .filter(|c| !is_deceptive(*c))
         .collect();
-    let words = visible
-        .split(' ')
-        .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ");
+    let words = visible.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     match words.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &words[..end]),
         None => words,
@@ -63,20 +51,13 @@ pub(super) fn of_body(body: &[u8], key: &ApiKey) -> Option<String> {
             .reduce(|all, one| format!("{all}; {one}")),
     };
     let cleaned = clean(&key.redact(&told.unwrap_or_default()));
-    Some(if cleaned.is_empty() {
-        NONE.to_owned()
-    } else {
-        cleaned
-    })
+    Some(if cleaned.is_empty() { NONE.to_owned() } else { cleaned })
 }
 
 fn told(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
-        Value::Array(items) => items
-            .iter()
-            .filter_map(told)
-            .reduce(|all, one| format!("{all}; {one}")),
+        Value::Array(items) => items.iter().filter_map(told).reduce(|all, one| format!("{all}; {one}")),
         // A finding of a schema check: where, and what. What was found there is left out: it is a person's
         // data.
         Value::Object(finding) => {
@@ -115,14 +96,8 @@ mod tests {
     fn findings_name_place_and_rule_but_no_value() {
         let body = r#"{"detail": [{"loc": ["body", "records", 3, "email"], "msg": "Field required", "input": "ann"},
                                   {"msg": "too long"}]}"#;
-        assert_eq!(
-            of(body).unwrap(),
-            "body.records.3.email: Field required; too long"
-        );
-        assert_eq!(
-            of(r#"{"name": ["This field is required."]}"#).unwrap(),
-            "name: This field is required."
-        );
+        assert_eq!(of(body).unwrap(), "body.records.3.email: Field required; too long");
+        assert_eq!(of(r#"{"name": ["This field is required."]}"#).unwrap(), "name: This field is required.");
     }
 
     #[test]
@@ -132,31 +107,19 @@ mod tests {
         assert_eq!(of("[1]"), None);
         assert_eq!(of("{}").unwrap(), NONE);
         assert_eq!(of(r#"{"detail": null}"#).unwrap(), NONE);
-        assert_eq!(
-            of(r#"{"detail": " <!DOCTYPE html><p>x"}"#).unwrap(),
-            "(an HTML page)"
-        );
-        assert_eq!(
-            of(r#"{"detail": "oops <html>x</html>"}"#).unwrap(),
-            "(an HTML page)"
-        );
+        assert_eq!(of(r#"{"detail": " <!DOCTYPE html><p>x"}"#).unwrap(), "(an HTML page)");
+        assert_eq!(of(r#"{"detail": "oops <html>x</html>"}"#).unwrap(), "(an HTML page)");
     }
 
     #[test]
     fn a_detail_is_bounded_and_on_one_line() {
         let long = of(&format!(r#"{{"detail": "{}"}}"#, "ä".repeat(100_000))).unwrap();
         assert_eq!(long.chars().count(), LONGEST + 1);
-        assert_eq!(
-            of(r#"{"detail": "a\n\tb\u001b[31mc\u202ed\u0000 "}"#).unwrap(),
-            "a b [31mcd"
-        );
+        assert_eq!(of(r#"{"detail": "a\n\tb\u001b[31mc\u202ed\u0000 "}"#).unwrap(), "a b [31mcd");
     }
 
     #[test]
     fn a_detail_that_quotes_the_key_is_redacted() {
-        assert_eq!(
-            of(r#"{"detail": "Invalid key s3cret-key"}"#).unwrap(),
-            "Invalid key [redacted]"
-        );
+        assert_eq!(of(r#"{"detail": "Invalid key s3cret-key"}"#).unwrap(), "Invalid key [redacted]");
     }
 }

@@ -37,10 +37,7 @@ impl Endpoints {
         let mut url = self.base.clone();
         // Fails for addresses without a path alone, which the settings do not let through.
         if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty()
-                .extend(["api", "v1", "bridge", "apps"])
-                .extend(segments)
-                .push("");
+            path.pop_if_empty().extend(["api", "v1", "bridge", "apps"]).extend(segments).push("");
         }
         url
     }
@@ -74,10 +71,7 @@ mod tests {
     fn addresses_follow_the_base_with_or_without_a_slash() {
         for base in ["https://h.test/org/acme", "https://h.test/org/acme/"] {
             let url = app(base, &["sync", "s1", "team"]).unwrap();
-            assert_eq!(
-                url,
-                format!("https://h.test/org/acme/api/v1/bridge/apps/{APP}/sync/s1/team/")
-            );
+            assert_eq!(url, format!("https://h.test/org/acme/api/v1/bridge/apps/{APP}/sync/s1/team/"));
         }
         let apps = Endpoints::new("http://[::1]:80".parse().unwrap()).apps();
         assert_eq!(apps.as_str(), "http://[::1]/api/v1/bridge/apps/");
@@ -88,10 +82,7 @@ mod tests {
         let url = app("https://h.test", &["tasks", "a/../b?c#d%2e", "status"]).unwrap();
         assert!(url.ends_with("/tasks/a%2F..%2Fb%3Fc%23d%252e/status/"), "{url}");
         for odd in ["", ".", "..", "a\nb"] {
-            assert!(
-                matches!(app("https://h.test", &["tasks", odd]), Err(Error::Invalid { .. })),
-                "{odd}"
-            );
+            assert!(matches!(app("https://h.test", &["tasks", odd]), Err(Error::Invalid { .. })), "{odd}");
         }
     }
 }

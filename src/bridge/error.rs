@@ -157,9 +157,7 @@ pub enum Error {
 }
 
 fn wait(retry_after: Option<Duration>) -> String {
-    retry_after.map_or_else(String::new, |wait| {
-        format!(", for {} s", wait.as_secs_f64().ceil())
-    })
+    retry_after.map_or_else(String::new, |wait| format!(", for {} s", wait.as_secs_f64().ceil()))
 }
 
 impl Error {
@@ -246,9 +244,6 @@ impl Error {
     }
 
     pub(super) fn malformed(call: &Call, what: impl Into<String>) -> Self {
-        Self::Malformed {
-            call: call.clone(),
-            what: what.into(),
-        }
+        Self::Malformed { call: call.clone(), what: what.into() }
     }
 }

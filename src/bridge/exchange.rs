@@ -27,12 +27,7 @@ pub(super) struct Request {
 
 impl Request {
     pub(super) fn new(call: Call, method: Method, url: Url) -> Self {
-        Self {
-            call,
-            method,
-            url,
-            body: None,
-        }
+        Self { call, method, url, body: None }
     }
 
     pub(super) fn json(mut self, body: &Value) -> Self {
@@ -68,15 +63,8 @@ impl Answer {
         }
         serde_json::from_slice(&self.body).map_err(|error| {
             // The parser's own words may quote the text; its position does not.
-            let what = if error.is_eof() {
-                "JSON that breaks off"
-            } else {
-                "not JSON, or nested too deeply"
-            };
-            Error::malformed(
-                &self.call,
-                format!("{what} (line {}, column {})", error.line(), error.column()),
-            )
+            let what = if error.is_eof() { "JSON that breaks off" } else { "not JSON, or nested too deeply" };
+            Error::malformed(&self.call, format!("{what} (line {}, column {})", error.line(), error.column()))
         })
     }
 
@@ -91,10 +79,7 @@ impl Answer {
                     Value::Array(_) => "a list",
                     _ => "a plain value",
                 };
-                Err(Error::malformed(
-                    &call,
-                    format!("{found} where an object is documented"),
-                ))
+                Err(Error::malformed(&call, format!("{found} where an object is documented")))
             }
         }
     }
@@ -102,11 +87,7 @@ impl Answer {
     /// The body of a call whose answer is not documented: nothing, or JSON. A page in HTML is not the
     /// Bridge's.
     pub(super) fn acknowledged(self) -> Result<(), Error> {
-        if self.body.trim_ascii().is_empty() {
-            Ok(())
-        } else {
-            self.json().map(|_| ())
-        }
+        if self.body.trim_ascii().is_empty() { Ok(()) } else { self.json().map(|_| ()) }
     }
 }
 
@@ -118,20 +99,10 @@ pub(super) async fn once(
     bounds: Bounds,
 ) -> Result<Answer, Error> {
     let call = &request.call;
-    let not_sent = |cause: String| Error::NotSent {
-        call: call.clone(),
-        cause,
-    };
-    let no_answer = |cause: String| Error::NoAnswer {
-        call: call.clone(),
-        cause,
-    };
-    let header = key
-        .header()
-        .map_err(|_| not_sent("the API key fits no header".to_owned()))?;
-    let mut sent = http
-        .request(request.method.clone(), request.url.clone())
-        .header(AUTHORIZATION, header);
+    let not_sent = |cause: String| Error::NotSent { call: call.clone(), cause };
+    let no_answer = |cause: String| Error::NoAnswer { call: call.clone(), cause };
+    let header = key.header().map_err(|_| not_sent("the API key fits no header".to_owned()))?;
+    let mut sent = http.request(request.method.clone(), request.url.clone()).header(AUTHORIZATION, header);
     if let Some(body) = &request.body {
         sent = sent.header(CONTENT_TYPE, "application/json").body(body.clone());
     }
@@ -142,15 +113,8 @@ pub(super) async fn once(
         Ok(Err(error)) => Err(no_answer(cause(error))),
         Ok(Ok(mut response)) if is_success(response.status()) => {
             match body::read(&mut response, bounds.bytes, deadline).await {
-                Ok(body) => Ok(Answer {
-                    call: call.clone(),
-                    status: response.status().as_u16(),
-                    body,
-                }),
-                Err(body::Error::TooLarge(limit)) => Err(Error::BodyTooLarge {
-                    call: call.clone(),
-                    limit,
-                }),
+                Ok(body) => Ok(Answer { call: call.clone(), status: response.status().as_u16(), body }),
+                Err(body::Error::TooLarge(limit)) => Err(Error::BodyTooLarge { call: call.clone(), limit }),
                 Err(body::Error::Late) => Err(no_answer(late(bounds.time))),
                 Err(body::Error::Cut(error)) => Err(no_answer(cause(error))),
             }
@@ -188,20 +152,12 @@ async fn refusal(call: &Call, mut response: Response, key: &ApiKey, deadline: In
             } else {
                 looked_for.to_owned()
             };
-            Error::NotFound {
-                call,
-                what,
-                from_bridge,
-            }
+            Error::NotFound { call, what, from_bridge }
         }
         409 => Error::Conflict { call, detail },
         422 => Error::Unprocessable { call, detail },
         429 => Error::RateLimited { call, retry_after },
-        500..=599 => Error::Server {
-            call,
-            status,
-            retry_after,
-        },
+        500..=599 => Error::Server { call, status, retry_after },
         _ => Error::Unexpected { call, status },
     }
 }
@@ -215,12 +171,8 @@ fn late(time: Duration) -> String {
 fn cause(error: reqwest::Error) -> String {
     let error = error.without_url();
     let chain = std::iter::successors(std::error::Error::source(&error), |error| error.source());
-    let told = chain.map(ToString::to_string).reduce(|all, one| {
-        if all.contains(&one) {
-            all
-        } else {
-            format!("{all}: {one}")
-        }
-    });
+    let told = chain
+        .map(ToString::to_string)
+        .reduce(|all, one| if all.contains(&one) { all } else { format!("{all}: {one}") });
     detail::clean(&told.unwrap_or_else(|| error.to_string()))
 }

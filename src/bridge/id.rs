@@ -91,18 +91,12 @@ mod tests {
     #[test]
     fn what_is_no_uuid_is_refused_by_name() {
         let error = "acme-hr".parse::<AppId>().unwrap_err();
-        assert!(
-            error.to_string().contains("'acme-hr' is not an app id"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("'acme-hr' is not an app id"), "{error}");
     }
 
     #[test]
     fn the_schema_says_uuid() {
         let schema = schemars::schema_for!(AppId).to_value();
-        assert_eq!(
-            (&schema["type"], &schema["format"]),
-            (&"string".into(), &"uuid".into())
-        );
+        assert_eq!((&schema["type"], &schema["format"]), (&"string".into(), &"uuid".into()));
     }
 }

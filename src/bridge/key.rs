@@ -47,10 +47,7 @@ impl ApiKey {
         if text.is_empty() {
             return Err(KeyError::Empty);
         }
-        if text
-            .get(..SCHEME.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(SCHEME))
-        {
+        if text.get(..SCHEME.len()).is_some_and(|start| start.eq_ignore_ascii_case(SCHEME)) {
             return Err(KeyError::HasScheme);
         }
         if let Some((index, bad)) = text.chars().enumerate().find(|(_, c)| !c.is_ascii_graphic()) {
@@ -60,10 +57,7 @@ impl ApiKey {
                 c if c.is_control() => "a control character",
                 _ => "a character beyond ASCII",
             };
-            return Err(KeyError::BadCharacter {
-                what,
-                position: index + 1,
-            });
+            return Err(KeyError::BadCharacter { what, position: index + 1 });
         }
         Ok(Self(key))
     }
@@ -147,19 +141,12 @@ pub(super) struct KeyRing {
 
 impl KeyRing {
     pub(super) fn new(source: Arc<dyn KeySource>) -> Self {
-        Self {
-            source,
-            current: Mutex::new(None),
-        }
+        Self { source, current: Mutex::new(None) }
     }
 
     /// The key in use; the first time, it is read.
     pub(super) async fn current(&self) -> Result<ApiKey, KeyError> {
-        let known = self
-            .current
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let known = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match known {
             Some(key) => Ok(key),
             None => self.read().await,
@@ -189,12 +176,8 @@ mod tests {
     fn a_key_shows_itself_nowhere() {
         let key = ApiKey::new("s3cret-key").unwrap();
         let ring = KeyRing::new(Arc::new(key.clone()));
-        for shown in [
-            format!("{key:?}"),
-            key.to_string(),
-            format!("{:?}", key.header()),
-            format!("{ring:?}"),
-        ] {
+        for shown in [format!("{key:?}"), key.to_string(), format!("{:?}", key.header()), format!("{ring:?}")]
+        {
             assert!(!shown.contains("s3cret"), "{shown}");
         }
         assert_eq!(key.redact("bad key s3cret-key!"), "bad key [redacted]!");
@@ -204,11 +187,7 @@ mod tests {
     fn a_key_that_no_header_could_carry_is_refused_with_its_reason() {
         let message = |key: &str| ApiKey::new(key).unwrap_err().to_string();
         assert_eq!(message(""), "the API key is empty");
-        assert!(
-            message("abc\n").contains("a line break at position 4"),
-            "{}",
-            message("abc\n")
-        );
+        assert!(message("abc\n").contains("a line break at position 4"), "{}", message("abc\n"));
         assert!(message("a b").contains("a space at position 2"));
         assert!(message("a\u{7}").contains("a control character"));
         assert!(message("é").contains("beyond ASCII"));

@@ -17,11 +17,7 @@ pub(super) struct Limiter {
 impl Limiter {
     pub(super) fn new(quota: Quota) -> Self {
         let clock = DefaultClock::default();
-        Self {
-            bucket: RateLimiter::direct_with_clock(quota, clock.clone()),
-            clock,
-            turn: Mutex::new(()),
-        }
+        Self { bucket: RateLimiter::direct_with_clock(quota, clock.clone()), clock, turn: Mutex::new(()) }
     }
 
     /// Waits for a token. A wait that is cancelled takes none.
@@ -44,31 +40,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_burst_passes_and_what_follows_waits() {
-        let limiter = Limiter::new(
-            RateLimit {
-                per_second: 10.0,
-                burst: 2,
-            }
-            .quota()
-            .unwrap(),
-        );
+        let limiter = Limiter::new(RateLimit { per_second: 10.0, burst: 2 }.quota().unwrap());
         let start = Instant::now();
         for _ in 0..5 {
             limiter.ready().await;
         }
-        assert!(
-            start.elapsed() >= Duration::from_millis(290),
-            "{:?}",
-            start.elapsed()
-        );
-        let hour = Limiter::new(
-            RateLimit {
-                per_second: 1.0 / 3600.0,
-                burst: 1,
-            }
-            .quota()
-            .unwrap(),
-        );
+        assert!(start.elapsed() >= Duration::from_millis(290), "{:?}", start.elapsed());
+        let hour = Limiter::new(RateLimit { per_second: 1.0 / 3600.0, burst: 1 }.quota().unwrap());
         hour.ready().await;
         assert!(timeout(Duration::from_millis(50), hour.ready()).await.is_err());
     }

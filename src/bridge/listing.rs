@@ -17,11 +17,7 @@ impl Listing {
         let wrong = |what: &str| Err(Error::malformed(call, what));
         let mut fields = match value {
             Value::Array(items) => {
-                return Ok(Self {
-                    items,
-                    count: None,
-                    next: None,
-                });
+                return Ok(Self { items, count: None, next: None });
             }
             Value::Object(fields) => fields,
             _ => return wrong("neither a page nor a list"),
@@ -38,11 +34,7 @@ impl Listing {
         };
         // Nothing stands on a page after an empty one; a chain of empty pages would never end.
         let next = next.filter(|_| !items.is_empty());
-        Ok(Self {
-            items,
-            count: fields.get("count").and_then(Value::as_u64),
-            next,
-        })
+        Ok(Self { items, count: fields.get("count").and_then(Value::as_u64), next })
     }
 }
 
@@ -60,20 +52,14 @@ mod tests {
     #[test]
     fn both_documented_and_bare_lists_are_read() {
         let page = read(json!({"count": 3, "next": "?offset=1", "previous": null, "results": [1]})).unwrap();
-        assert_eq!(
-            (page.items.len(), page.count, page.next.as_deref()),
-            (1, Some(3), Some("?offset=1"))
-        );
+        assert_eq!((page.items.len(), page.count, page.next.as_deref()), (1, Some(3), Some("?offset=1")));
         let bare = read(json!([1, 2])).unwrap();
         assert_eq!((bare.items.len(), bare.count, bare.next), (2, None, None));
     }
 
     #[test]
     fn an_empty_page_is_the_last() {
-        assert_eq!(
-            read(json!({"next": "?offset=50", "results": []})).unwrap().next,
-            None
-        );
+        assert_eq!(read(json!({"next": "?offset=50", "results": []})).unwrap().next, None);
     }
 
     #[test]

@@ -17,26 +17,16 @@ impl NextPage {
     ///
     /// `page` is the address of the page itself, `trail` how it was reached.
     pub(super) fn from_link(call: &Call, page: &Url, trail: Trail, link: &str) -> Result<Self, Error> {
-        let foreign = |target: String| Error::ForeignLink {
-            call: call.clone(),
-            target,
-        };
-        let url = page
-            .join(link)
-            .map_err(|_| foreign("no address at all".to_owned()))?;
+        let foreign = |target: String| Error::ForeignLink { call: call.clone(), target };
+        let url = page.join(link).map_err(|_| foreign("no address at all".to_owned()))?;
         check(page, &url).map_err(foreign)?;
-        let trail = trail
-            .then(&url)
-            .ok_or_else(|| Error::LinkLoop { call: call.clone() })?;
+        let trail = trail.then(&url).ok_or_else(|| Error::LinkLoop { call: call.clone() })?;
         Ok(Self { url, trail })
     }
 
     /// Checks that it belongs to `endpoint`: a page may be handed to another app, or another client.
     pub(super) fn check(&self, call: &Call, endpoint: &Url) -> Result<(), Error> {
-        check(endpoint, &self.url).map_err(|target| Error::ForeignLink {
-            call: call.clone(),
-            target,
-        })
+        check(endpoint, &self.url).map_err(|target| Error::ForeignLink { call: call.clone(), target })
     }
 
     pub(super) fn url(&self) -> &Url {
@@ -62,16 +52,10 @@ impl NextPage {
         };
         let pairs: Vec<(String, String)> = self.url.query_pairs().into_owned().collect();
         let mut url = self.url.clone();
-        url.query_pairs_mut()
-            .clear()
-            .extend_pairs(pairs.into_iter().map(|(name, value)| {
-                let value = if name == "offset" {
-                    offset.saturating_sub(by).to_string()
-                } else {
-                    value
-                };
-                (name, value)
-            }));
+        url.query_pairs_mut().clear().extend_pairs(pairs.into_iter().map(|(name, value)| {
+            let value = if name == "offset" { offset.saturating_sub(by).to_string() } else { value };
+            (name, value)
+        }));
         // Links that were seen may rightly come again.
         let trail = Trail::from(&url);
         Self { url, trail }
@@ -111,11 +95,7 @@ pub(super) struct Trail {
 impl From<&Url> for Trail {
     /// The trail that begins at a page.
     fn from(url: &Url) -> Self {
-        Self {
-            known: xxh3_64(url.as_str().as_bytes()),
-            steps: 0,
-            reach: 1,
-        }
+        Self { known: xxh3_64(url.as_str().as_bytes()), steps: 0, reach: 1 }
     }
 }
 
@@ -126,11 +106,7 @@ impl Trail {
         let steps = self.steps + 1;
         match (link == self.known, steps == self.reach) {
             (true, _) => None,
-            (false, true) => Some(Self {
-                known: link,
-                steps: 0,
-                reach: self.reach.saturating_mul(2),
-            }),
+            (false, true) => Some(Self { known: link, steps: 0, reach: self.reach.saturating_mul(2) }),
             (false, false) => Some(Self { steps, ..self }),
         }
     }
@@ -147,12 +123,7 @@ mod tests {
 
     fn follow(link: &str) -> Result<NextPage, Error> {
         let page: Url = PAGE.parse().unwrap();
-        NextPage::from_link(
-            &Call::new(Operation::ListTasks, None),
-            &page,
-            Trail::from(&page),
-            link,
-        )
+        NextPage::from_link(&Call::new(Operation::ListTasks, None), &page, Trail::from(&page), link)
     }
 
     #[test]
@@ -195,10 +166,7 @@ mod tests {
         let next = follow("?status=pending&limit=50&offset=100&x=a%26b").unwrap();
         let earlier = next.rewind(30);
         assert_eq!(earlier.offset(), Some(70));
-        assert_eq!(
-            earlier.url().query(),
-            Some("status=pending&limit=50&offset=70&x=a%26b")
-        );
+        assert_eq!(earlier.url().query(), Some("status=pending&limit=50&offset=70&x=a%26b"));
         assert_eq!(next.rewind(1000).offset(), Some(0));
         assert_eq!(next.rewind(0), next);
         let cursor = follow("?cursor=abc").unwrap();

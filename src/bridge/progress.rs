@@ -64,9 +64,8 @@ pub struct Pushed {
 impl SyncStatus {
     /// Reads the name on the wire.
     pub fn from_name(name: &str) -> Self {
-        const STILL: [&str; 9] = [
-            "progress", "clean", "pending", "running", "process", "start", "queue", "active", "open",
-        ];
+        const STILL: [&str; 9] =
+            ["progress", "clean", "pending", "running", "process", "start", "queue", "active", "open"];
         let lower = name.to_lowercase();
         // Looked for first: `cleanup_failed` speaks of a clean-up too.
         if lower.contains("error") || lower.contains("fail") {
@@ -107,24 +106,14 @@ impl Progress {
     }
 
     pub(super) fn from_json(fields: &Map<String, Value>) -> Result<Self, &'static str> {
-        let status = fields
-            .get("status")
-            .and_then(Value::as_str)
-            .ok_or("a sync session without a status")?;
+        let status = fields.get("status").and_then(Value::as_str).ok_or("a sync session without a status")?;
         let counts = match fields.get("progress") {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::Array(items)) => items.iter().filter_map(TypeProgress::from_json).collect(),
             Some(_) => return Err("a sync session whose progress is no list"),
         };
-        let error = fields
-            .get("error")
-            .filter(|error| !error.is_null())
-            .map(SyncError::from_json);
-        Ok(Self {
-            status: SyncStatus::from_name(status),
-            counts,
-            error,
-        })
+        let error = fields.get("error").filter(|error| !error.is_null()).map(SyncError::from_json);
+        Ok(Self { status: SyncStatus::from_name(status), counts, error })
     }
 }
 
@@ -154,11 +143,7 @@ impl SyncError {
 impl Pushed {
     pub(super) fn from_json(fields: &Map<String, Value>) -> Self {
         let count = |name| fields.get(name).and_then(Value::as_u64);
-        Self {
-            total: count("total"),
-            created: count("created"),
-            updated: count("updated"),
-        }
+        Self { total: count("total"), created: count("created"), updated: count("updated") }
     }
 }
 
@@ -169,9 +154,7 @@ mod tests {
     use super::*;
 
     fn read(value: Value) -> Result<Progress, &'static str> {
-        let Value::Object(fields) = value else {
-            panic!("not an object")
-        };
+        let Value::Object(fields) = value else { panic!("not an object") };
         Progress::from_json(&fields)
     }
 
@@ -207,14 +190,7 @@ mod tests {
         ] {
             assert!(SyncStatus::from_name(name).is_running(), "{name}");
         }
-        for name in [
-            "completed",
-            "abandoned",
-            "cancelled",
-            "done",
-            "inactive",
-            "something new",
-        ] {
+        for name in ["completed", "abandoned", "cancelled", "done", "inactive", "something new"] {
             assert_eq!(SyncStatus::from_name(name), SyncStatus::Other(name.to_owned()));
         }
         for name in ["error", "cleanup_failed", "failed", "ERROR"] {
@@ -226,12 +202,7 @@ mod tests {
     fn a_count_that_is_none_is_not_zero() {
         let progress = read(json!({"status": "in_progress", "progress": [
             {"slug": "a", "synced_count": "3"}, {"slug": "b"}, {"slug": "c", "synced_count": -1}, 7, {"name": "x"}]}));
-        let counts: Vec<_> = progress
-            .unwrap()
-            .counts
-            .into_iter()
-            .map(|count| count.synced_count)
-            .collect();
+        let counts: Vec<_> = progress.unwrap().counts.into_iter().map(|count| count.synced_count).collect();
         assert_eq!(counts, [None, None, None]);
         assert!(read(json!({"status": null})).is_err());
         assert!(read(json!({"status": "x", "progress": {}})).is_err());

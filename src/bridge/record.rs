@@ -7,10 +7,7 @@ use super::Refs;
 
 /// The body of a page of records.
 pub(super) fn page(records: &[Record], refs: Refs) -> Result<Vec<u8>, serde_json::Error> {
-    let records = records
-        .iter()
-        .map(|record| one(record, refs))
-        .collect::<Result<Vec<_>, _>>()?;
+    let records = records.iter().map(|record| one(record, refs)).collect::<Result<Vec<_>, _>>()?;
     serde_json::to_vec(&serde_json::json!({ "records": records }))
 }
 
@@ -21,10 +18,7 @@ fn one(record: &Record, refs: Refs) -> Result<Value, serde_json::Error> {
     };
     let mut value = serde_json::to_value(account)?;
     if refs == Refs::Object {
-        for (field, map) in [
-            ("memberships", &account.memberships),
-            ("assignments", &account.assignments),
-        ] {
+        for (field, map) in [("memberships", &account.memberships), ("assignments", &account.assignments)] {
             if let Some(refs) = value.get_mut(field) {
                 *refs = map.to_json(true);
             }
@@ -42,26 +36,15 @@ mod tests {
     fn records() -> [Record; 3] {
         let mut account = AccountRecord::new("u1");
         account.email = Some("ann@example.org".into());
-        let named = Ref {
-            id: "g2".into(),
-            name: Some("Sales".into()),
-        };
+        let named = Ref { id: "g2".into(), name: Some("Sales".into()) };
         account.memberships = Memberships([("team".into(), vec!["g1".into(), named])].into());
         account.extra.insert("cost_centre".into(), 42.into());
-        [
-            account.into(),
-            AccountRecord::new("u2").into(),
-            EntityRecord::new("g1", "Support").into(),
-        ]
+        [account.into(), AccountRecord::new("u2").into(), EntityRecord::new("g1", "Support").into()]
     }
 
     #[test]
     fn references_take_the_form_that_is_set() {
-        let body = |refs| {
-            String::from_utf8(page(&records(), refs).unwrap())
-                .unwrap()
-                .replace("},{", "},\n{")
-        };
+        let body = |refs| String::from_utf8(page(&records(), refs).unwrap()).unwrap().replace("},{", "},\n{");
         insta::assert_snapshot!(body(Refs::Id), @r#"
         {"records":[{"id":"u1","email":"ann@example.org","status":"active","memberships":{"team":["g1","g2"]},"cost_centre":42},
         {"id":"u2","status":"active"},

@@ -40,11 +40,9 @@ impl std::fmt::Debug for Report {
                 let names = result.as_ref().map(|result| result.keys().collect::<Vec<_>>());
                 f.debug_struct("Completed").field("result", &names).finish()
             }
-            Self::Failed { code, message } => f
-                .debug_struct("Failed")
-                .field("code", code)
-                .field("message", message)
-                .finish(),
+            Self::Failed { code, message } => {
+                f.debug_struct("Failed").field("code", code).field("message", message).finish()
+            }
         }
     }
 }
@@ -55,10 +53,7 @@ mod tests {
 
     #[test]
     fn bodies_are_those_of_the_documents() {
-        let failed = Report::Failed {
-            code: Code::AccountNotFound,
-            message: "No account u1 in Jira.".into(),
-        };
+        let failed = Report::Failed { code: Code::AccountNotFound, message: "No account u1 in Jira.".into() };
         let result = Map::from_iter([("account_id".to_owned(), Value::from("u1"))]);
         let done = Report::Completed { result: Some(result) };
         insta::assert_snapshot!(

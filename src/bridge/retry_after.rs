@@ -16,9 +16,7 @@ pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     } else {
         let until = httpdate::parse_http_date(text).ok()?;
         let date = headers.get(DATE).and_then(|date| date.to_str().ok());
-        let now = date
-            .and_then(|date| httpdate::parse_http_date(date).ok())
-            .unwrap_or(now);
+        let now = date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
         until.duration_since(now).ok()?
     };
     Some(wait.min(LONGEST)).filter(|wait| !wait.is_zero())

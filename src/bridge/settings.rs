@@ -40,11 +40,7 @@ pub struct Retry {
 
 impl Default for Retry {
     fn default() -> Self {
-        Self {
-            tries: 4,
-            base: Duration::from_millis(250),
-            cap: Duration::from_secs(8),
-        }
+        Self { tries: 4, base: Duration::from_millis(250), cap: Duration::from_secs(8) }
     }
 }
 
@@ -125,15 +121,10 @@ impl Settings {
 impl RateLimit {
     /// As the limiter wants it.
     pub(super) fn quota(self) -> Result<governor::Quota, BuildError> {
-        let wrong = BuildError::RateLimit {
-            per_second: self.per_second,
-            burst: self.burst,
-        };
+        let wrong = BuildError::RateLimit { per_second: self.per_second, burst: self.burst };
         let burst = NonZeroU32::new(self.burst).ok_or_else(|| wrong.clone())?;
         let period = Duration::try_from_secs_f64(1.0 / self.per_second).map_err(|_| wrong.clone())?;
-        governor::Quota::with_period(period)
-            .map(|quota| quota.allow_burst(burst))
-            .ok_or(wrong)
+        governor::Quota::with_period(period).map(|quota| quota.allow_burst(burst)).ok_or(wrong)
     }
 }
 
@@ -170,9 +161,7 @@ mod tests {
     use super::*;
 
     fn check(base_url: &str) -> Result<(), String> {
-        Settings::new(base_url.parse().unwrap())
-            .check()
-            .map_err(|error| error.to_string())
+        Settings::new(base_url.parse().unwrap()).check().map_err(|error| error.to_string())
     }
 
     #[test]
@@ -184,16 +173,8 @@ mod tests {
 
     #[test]
     fn an_address_that_would_expose_the_key_is_refused() {
-        assert!(
-            check("http://developer.idenhq.com/org/acme")
-                .unwrap_err()
-                .contains("unencrypted")
-        );
-        assert!(
-            check("https://user:pw@idenhq.com/")
-                .unwrap_err()
-                .contains("user name or password")
-        );
+        assert!(check("http://developer.idenhq.com/org/acme").unwrap_err().contains("unencrypted"));
+        assert!(check("https://user:pw@idenhq.com/").unwrap_err().contains("user name or password"));
         let mut settings = Settings::new("http://gateway.internal/org/acme".parse().unwrap());
         settings.allow_plain_http = true;
         assert_eq!(settings.check(), Ok(()));
@@ -203,33 +184,15 @@ mod tests {
     fn an_address_that_cannot_work_is_refused() {
         assert!(check("ftp://idenhq.com/").unwrap_err().contains("https://"));
         assert!(check("mailto:a@b.c").unwrap_err().contains("https://"));
-        assert!(
-            check("https://idenhq.com/org/acme?x=1")
-                .unwrap_err()
-                .contains("without '?'")
-        );
-        assert!(
-            check("https://idenhq.com/org/acme/api/v1/bridge")
-                .unwrap_err()
-                .contains("appended")
-        );
+        assert!(check("https://idenhq.com/org/acme?x=1").unwrap_err().contains("without '?'"));
+        assert!(check("https://idenhq.com/org/acme/api/v1/bridge").unwrap_err().contains("appended"));
     }
 
     #[test]
     fn a_rate_of_nothing_is_refused() {
         for (per_second, burst) in [(0.0, 1), (-1.0, 1), (f64::NAN, 1), (f64::INFINITY, 1), (1.0, 0)] {
-            assert!(
-                RateLimit { per_second, burst }.quota().is_err(),
-                "{per_second} {burst}"
-            );
+            assert!(RateLimit { per_second, burst }.quota().is_err(), "{per_second} {burst}");
         }
-        assert!(
-            RateLimit {
-                per_second: 0.5,
-                burst: 3
-            }
-            .quota()
-            .is_ok()
-        );
+        assert!(RateLimit { per_second: 0.5, burst: 3 }.quota().is_ok());
     }
 }

@@ -66,15 +66,11 @@ impl Task {
             Some(_) => return Err("a task has an id that is no identifier".to_owned()),
         };
         let action = take(&mut fields, "action", |value| value.as_str().map(str::to_owned));
-        let status = take(&mut fields, "status", |value| {
-            value.as_str().map(TaskStatus::from_name)
-        });
+        let status = take(&mut fields, "status", |value| value.as_str().map(TaskStatus::from_name));
         Ok(Self {
             id: TaskId::new(id),
             action: action.unwrap_or_default(),
-            resource_type: take(&mut fields, "resource_type", |value| {
-                value.as_str().map(str::to_owned)
-            }),
+            resource_type: take(&mut fields, "resource_type", |value| value.as_str().map(str::to_owned)),
             status: status.unwrap_or_else(|| asked_for.clone()),
             execute_after: take(&mut fields, "execute_after", time),
             created_at: take(&mut fields, "created_at", time),
@@ -99,10 +95,7 @@ pub(super) fn time(value: &Value) -> Option<Timestamp> {
     let text = value.as_str()?;
     text.parse().ok().or_else(|| {
         let civil: jiff::civil::DateTime = text.parse().ok()?;
-        civil
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .ok()
-            .map(|zoned| zoned.timestamp())
+        civil.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
     })
 }
 
@@ -113,14 +106,8 @@ impl Serialize for Task {
         fields.insert("action".to_owned(), self.action.as_str().into());
         fields.insert("resource_type".to_owned(), self.resource_type.clone().into());
         fields.insert("status".to_owned(), self.status.as_str().into());
-        fields.insert(
-            "execute_after".to_owned(),
-            self.execute_after.map(|time| time.to_string()).into(),
-        );
-        fields.insert(
-            "created_at".to_owned(),
-            self.created_at.map(|time| time.to_string()).into(),
-        );
+        fields.insert("execute_after".to_owned(), self.execute_after.map(|time| time.to_string()).into());
+        fields.insert("created_at".to_owned(), self.created_at.map(|time| time.to_string()).into());
         fields.insert("payload".to_owned(), self.payload.clone());
         fields.extend(self.extra.clone());
         fields.serialize(serializer)
@@ -179,15 +166,9 @@ mod tests {
             json!({"id": 7, "action": 1, "status": [], "created_at": "yesterday", "resource_type": {}});
         let task = read(value).unwrap();
         assert_eq!((task.id.as_str(), task.action.as_str()), ("7", ""));
-        assert_eq!(
-            (task.status.clone(), task.created_at),
-            (TaskStatus::Scheduled, None)
-        );
+        assert_eq!((task.status.clone(), task.created_at), (TaskStatus::Scheduled, None));
         let written = serde_json::to_value(task).unwrap();
-        assert_eq!(
-            (&written["action"], &written["created_at"]),
-            (&json!(1), &json!("yesterday"))
-        );
+        assert_eq!((&written["action"], &written["created_at"]), (&json!(1), &json!("yesterday")));
     }
 
     #[test]
@@ -212,10 +193,7 @@ mod tests {
             json!({"id": ["secret"]}),
         ] {
             let told = read(odd.clone()).unwrap_err();
-            assert!(
-                told.starts_with("a task") && !told.contains("secret"),
-                "{odd}: {told}"
-            );
+            assert!(told.starts_with("a task") && !told.contains("secret"), "{odd}: {told}");
         }
     }
 

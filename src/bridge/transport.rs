@@ -45,14 +45,8 @@ impl Transport {
             http: client(settings)?,
             keys: KeyRing::new(key),
             gate: Gate::new(pace),
-            limiter: settings
-                .rate_limit
-                .map(|limit| limit.quota().map(Limiter::new))
-                .transpose()?,
-            bounds: Bounds {
-                time: settings.request_timeout,
-                bytes: settings.max_body_bytes,
-            },
+            limiter: settings.rate_limit.map(|limit| limit.quota().map(Limiter::new)).transpose()?,
+            bounds: Bounds { time: settings.request_timeout, bytes: settings.max_body_bytes },
             patience: settings.patience,
             retry: settings.retry,
         })
@@ -64,10 +58,7 @@ impl Transport {
 
     /// Makes a call, and makes it again where that is safe and may help.
     pub(super) async fn send(&self, request: &Request) -> Result<Answer, Error> {
-        let backoff = Backoff {
-            base: self.retry.base,
-            cap: self.retry.cap,
-        };
+        let backoff = Backoff { base: self.retry.base, cap: self.retry.cap };
         let mut attempt = 1;
         loop {
             let failure = match self.attempt(request, attempt).await {
@@ -91,17 +82,10 @@ impl Transport {
 
     /// Makes a call once; twice if the key was refused and has been replaced meanwhile.
     async fn attempt(&self, request: &Request, attempt: u32) -> Result<Answer, Failure> {
-        let mut key = self
-            .keys
-            .current()
-            .await
-            .map_err(|cause| self.no_key(request, cause))?;
+        let mut key = self.keys.current().await.map_err(|cause| self.no_key(request, cause))?;
         let mut renewed = false;
         loop {
-            let pass = self
-                .enter(request)
-                .await
-                .map_err(|error| Failure { error, tried: false })?;
+            let pass = self.enter(request).await.map_err(|error| Failure { error, tried: false })?;
             let result = self.exchange(request, &key, attempt).await;
             pass.record(outcome(&result));
             if renewed || !matches!(result, Err(Error::Unauthorized { .. })) {
@@ -125,24 +109,14 @@ impl Transport {
 
     fn no_key(&self, request: &Request, cause: KeyError) -> Failure {
         self.gate.without_key(cause.to_string());
-        Failure {
-            error: Error::Key {
-                call: request.call.clone(),
-                cause,
-            },
-            tried: false,
-        }
+        Failure { error: Error::Key { call: request.call.clone(), cause }, tried: false }
     }
 
     /// Waits for gate and limit. The gate is asked again if it closed while the limit was waited for.
     async fn enter(&self, request: &Request) -> Result<Pass<'_>, Error> {
         let patience = Instant::now() + self.patience;
         loop {
-            let pass = self
-                .gate
-                .pass(patience)
-                .await
-                .map_err(|refusal| held_back(request, refusal))?;
+            let pass = self.gate.pass(patience).await.map_err(|refusal| held_back(request, refusal))?;
             if let Some(limiter) = &self.limiter {
                 limiter.ready().await;
             }
@@ -184,14 +158,10 @@ fn may_repeat(request: &Request, error: &Error) -> bool {
 fn held_back(request: &Request, refusal: Refusal) -> Error {
     let call = request.call.clone();
     match refusal {
-        Refusal::Paused(wait) => Error::RateLimited {
-            call,
-            retry_after: Some(wait),
-        },
-        Refusal::Down(cause) => Error::NotSent {
-            call,
-            cause: format!("it is down, as calls before found: {cause}"),
-        },
+        Refusal::Paused(wait) => Error::RateLimited { call, retry_after: Some(wait) },
+        Refusal::Down(cause) => {
+            Error::NotSent { call, cause: format!("it is down, as calls before found: {cause}") }
+        }
     }
 }
 
@@ -241,11 +211,7 @@ fn client(settings: &Settings) -> Result<reqwest::Client, BuildError> {
         .http2_keep_alive_interval(Duration::from_secs(20))
         .http2_keep_alive_timeout(Duration::from_secs(10));
     // A proxy is for the way out; the sandbox is on this machine.
-    let builder = if settings.is_local() {
-        builder.no_proxy()
-    } else {
-        builder
-    };
+    let builder = if settings.is_local() { builder.no_proxy() } else { builder };
     builder.build().map_err(|error| {
         let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
         BuildError::Http(cause)

@@ -33,10 +33,7 @@ impl Folder<'_> {
     /// The account as the file has it; `None` only if every row that could be it was read.
     pub(crate) fn find(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
         let snapshot = self.accounts()?;
-        let question = Question {
-            account: Some(account),
-            ..Question::default()
-        };
+        let question = Question { account: Some(account), ..Question::default() };
         let survey = self.ask(&question, &snapshot)?;
         let Some(found) = survey.found else {
             return Ok(None);
@@ -143,9 +140,7 @@ impl Folder<'_> {
         let (found, _) = self.look(snapshot, &reset.account, Names::default(), Vec::new())?;
         let mut cells = found.cells.clone();
         let now = self.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let set = snapshot
-            .schema
-            .set(&mut cells, PASSWORD_CHANGED_AT, Value::from(now.as_str()));
+        let set = snapshot.schema.set(&mut cells, PASSWORD_CHANGED_AT, Value::from(now.as_str()));
         set.map_err(|fault| self.fault(label, &fault))?;
         self.write(snapshot, label, &found, &cells)?;
         Ok(Completion::done().with(PASSWORD_CHANGED_AT, now))
@@ -157,9 +152,7 @@ impl Folder<'_> {
     }
 
     fn ask(&self, question: &Question<'_>, snapshot: &Arc<Snapshot>) -> Result<Survey, Error> {
-        let survey = question
-            .ask(snapshot)
-            .map_err(|error| error.for_task(self.system))?;
+        let survey = question.ask(snapshot).map_err(|error| error.for_task(self.system))?;
         let (file, system) = (&snapshot.name, self.system);
         let label = question.account.map_or("the account", Account::label);
         if let (Some(found), Some(again)) = (&survey.found, survey.again) {
@@ -184,11 +177,7 @@ impl Folder<'_> {
         names: Names,
         licenses: Vec<&TypeFile>,
     ) -> Result<(Found, Survey), Error> {
-        let question = Question {
-            account: Some(account),
-            names,
-            licenses,
-        };
+        let question = Question { account: Some(account), names, licenses };
         let mut survey = self.ask(&question, snapshot)?;
         match survey.found.take() {
             Some(found) => Ok((found, survey)),
@@ -249,12 +238,7 @@ impl Folder<'_> {
         survey: &Survey,
     ) -> Result<(), Error> {
         for (slug, refs) in &wanted.0 {
-            let Some(of) = self
-                .layout
-                .others
-                .iter()
-                .find(|other| other.resource_type.slug == *slug)
-            else {
+            let Some(of) = self.layout.others.iter().find(|other| other.resource_type.slug == *slug) else {
                 let known: Vec<_> = self.layout.others.iter().map(TypeFile::slug).collect();
                 let message = format!(
                     "{}: no file stands for the type '{slug}'; known are {}",
@@ -280,10 +264,7 @@ impl Folder<'_> {
                 let held: BTreeSet<&str> = held.iter().map(|one| one.id.as_str()).collect();
                 self.seats_left(of, label, &ids, &held, &seats, survey)?;
             }
-            snapshot
-                .schema
-                .set_refs(cells, of.slug(), refs)
-                .map_err(|fault| self.fault(label, &fault))?;
+            snapshot.schema.set_refs(cells, of.slug(), refs).map_err(|fault| self.fault(label, &fault))?;
         }
         Ok(())
     }
@@ -313,10 +294,7 @@ impl Folder<'_> {
             let count = match count.map(|text| text.trim().parse::<u64>()) {
                 Some(Err(_)) if of.kind() == ResourceKind::License => {
                     let place = format!("{} line {}", of.file, row.line);
-                    return Err(about(format!(
-                        "{}: {place}: seats must be a whole number",
-                        self.system
-                    )));
+                    return Err(about(format!("{}: {place}: seats must be a whole number", self.system)));
                 }
                 Some(Ok(count)) => Some(count),
                 _ => None,
@@ -353,9 +331,7 @@ impl Folder<'_> {
         let holders = survey.holders.get(of.slug());
         for id in wanted.difference(held) {
             let taken = holders.and_then(|holders| holders.get(*id)).copied().unwrap_or(0);
-            if let Some(Some(seats)) = seats
-                .get(id)
-                .filter(|seats| seats.is_some_and(|seats| taken >= seats))
+            if let Some(Some(seats)) = seats.get(id).filter(|seats| seats.is_some_and(|seats| taken >= seats))
             {
                 return Err(none_left(format!("{} {id}", of.resource_type.name), *seats));
             }

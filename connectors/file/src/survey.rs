@@ -92,10 +92,7 @@ impl Question<'_> {
         let texts = self.texts();
         let schema = &snapshot.schema;
         let mut table = Table::start(snapshot.clone());
-        let mut survey = Survey {
-            last_line_break: snapshot.first_line_break,
-            ..Survey::default()
-        };
+        let mut survey = Survey { last_line_break: snapshot.first_line_break, ..Survey::default() };
         let mut row = Row::default();
         while let Some(cells) = table.next(&mut row)? {
             survey.last_line_break = row.line_break;
@@ -127,10 +124,7 @@ impl Question<'_> {
             } else if survey.taken.is_none()
                 && let Some(field) = self.names.taken_by(&identity)
             {
-                survey.taken = Some(Taken {
-                    field,
-                    by: identity.id.into_string(),
-                });
+                survey.taken = Some(Taken { field, by: identity.id.into_string() });
             }
         }
         // What was seen is of one state only if nobody has written to the file meanwhile.

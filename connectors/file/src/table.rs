@@ -86,25 +86,16 @@ impl Snapshot {
 
     /// How the file ends its lines.
     pub(crate) fn line_break(&self) -> &'static str {
-        if self.first_line_break.is_empty() {
-            "\n"
-        } else {
-            self.first_line_break
-        }
+        if self.first_line_break.is_empty() { "\n" } else { self.first_line_break }
     }
 
     /// That nobody has written to the open file since it was opened.
     pub(crate) fn verify(&self) -> Result<(), Error> {
-        let now = self
-            .file
-            .metadata()
-            .map_err(|error| Error::io("read", &self.path, error))?;
+        let now = self.file.metadata().map_err(|error| Error::io("read", &self.path, error))?;
         if Identity::of(&now) == self.identity {
             Ok(())
         } else {
-            Err(Error::Changed {
-                file: self.name.to_string(),
-            })
+            Err(Error::Changed { file: self.name.to_string() })
         }
     }
 

@@ -105,10 +105,7 @@ impl SimulatedConnector {
     }
 
     fn no_cursor(&self, cursor: &str) -> Error {
-        Error::incomplete_listing(format!(
-            "{}: '{cursor}' is no cursor of this connector",
-            self.system
-        ))
+        Error::incomplete_listing(format!("{}: '{cursor}' is no cursor of this connector", self.system))
     }
 }
 
@@ -148,13 +145,8 @@ impl Connector for SimulatedConnector {
         match resource_type.slug.as_str() {
             ACCOUNT => self.page_of_accounts(cursor),
             TEAM => self.page_of(self.people.groups, cursor, |number| People::group(number).into()),
-            SEAT => self.page_of(self.people.licenses, cursor, |number| {
-                People::license(number).into()
-            }),
-            other => Err(Error::incomplete_listing(format!(
-                "{} has no type '{other}'",
-                self.system
-            ))),
+            SEAT => self.page_of(self.people.licenses, cursor, |number| People::license(number).into()),
+            other => Err(Error::incomplete_listing(format!("{} has no type '{other}'", self.system))),
         }
     }
 
@@ -166,35 +158,21 @@ impl Connector for SimulatedConnector {
     async fn execute(&self, context: &Context, operation: &Operation) -> Result<Completion, Error> {
         let account = operation.account();
         let trigger = Trigger::of(account);
-        self.take_time(if trigger == Some(Trigger::Slow) {
-            self.slow_latency
-        } else {
-            self.latency
-        })
-        .await;
+        self.take_time(if trigger == Some(Trigger::Slow) { self.slow_latency } else { self.latency }).await;
         #[expect(clippy::manual_assert, reason = "it is asked for, and asserts nothing")]
         if trigger == Some(Trigger::Panic) {
             panic!("simulated: a panic, as the name of the account asks for");
         }
         let error = match trigger {
             Some(trigger) => trigger.error(account.label(), context.attempt),
-            None => self
-                .faults
-                .of_task(context)
-                .map(|fault| (fault.error(account.label()), fault.applies())),
+            None => self.faults.of_task(context).map(|fault| (fault.error(account.label()), fault.applies())),
         };
         if let Some((error, false)) = error {
             return Err(error);
         }
         let done = {
             let mut accounts = self.accounts();
-            operations::apply(
-                &self.system,
-                &self.people,
-                &mut accounts,
-                operation,
-                Timestamp::now(),
-            )
+            operations::apply(&self.system, &self.people, &mut accounts, operation, Timestamp::now())
         };
         match error {
             Some((lost, _)) => Err(lost),

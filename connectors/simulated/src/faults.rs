@@ -49,11 +49,7 @@ pub(crate) struct Faults {
 
 impl Faults {
     pub(crate) fn new(seed: u64, rate: f64) -> Self {
-        Self {
-            seed,
-            rate,
-            reads: AtomicU64::new(0),
-        }
+        Self { seed, rate, reads: AtomicU64::new(0) }
     }
 
     /// What goes wrong with an attempt at a task, if anything.
@@ -67,11 +63,7 @@ impl Faults {
             return None;
         }
         let fault = self.draw("", self.reads.fetch_add(1, Ordering::Relaxed))?;
-        let fault = if fault == Fault::Refused {
-            Fault::Trouble
-        } else {
-            fault
-        };
+        let fault = if fault == Fault::Refused { Fault::Trouble } else { fault };
         Some(fault.error("the call"))
     }
 
@@ -116,9 +108,7 @@ mod tests {
 
     fn drawn(seed: u64, rate: f64) -> Vec<Option<Fault>> {
         let faults = Faults::new(seed, rate);
-        (0..20_000)
-            .map(|n| faults.draw(&format!("task-{n}"), 1))
-            .collect()
+        (0..20_000).map(|n| faults.draw(&format!("task-{n}"), 1)).collect()
     }
 
     #[test]
@@ -140,19 +130,14 @@ mod tests {
         for fault in SPREAD {
             let share = SPREAD.iter().filter(|other| **other == fault).count();
             let count = counts[&format!("{fault:?}")];
-            assert!(
-                count.abs_diff(share * some.len() / 10) < some.len() / 20,
-                "{fault:?}: {count}"
-            );
+            assert!(count.abs_diff(share * some.len() / 10) < some.len() / 20, "{fault:?}: {count}");
         }
     }
 
     #[test]
     fn another_attempt_draws_again() {
         let faults = Faults::new(0, 0.5);
-        let attempts: Vec<_> = (1..50)
-            .map(|attempt| faults.draw("task-1", attempt).is_some())
-            .collect();
+        let attempts: Vec<_> = (1..50).map(|attempt| faults.draw("task-1", attempt).is_some()).collect();
         assert!(attempts.contains(&true) && attempts.contains(&false));
     }
 

@@ -35,9 +35,7 @@ pub(crate) fn apply(
         Operation::SuspendAccount(_) => record.status = AccountStatus::Suspended,
         Operation::UnsuspendAccount(_) => record.status = AccountStatus::Active,
         Operation::ResetPassword(_) => {
-            record
-                .extra
-                .insert("password_changed_at".into(), Value::from(now.to_string()));
+            record.extra.insert("password_changed_at".into(), Value::from(now.to_string()));
         }
         other => return Err(Error::unsupported(other.action())),
     }
@@ -55,11 +53,7 @@ impl Target<'_> {
         let account = &create.account;
         let label = account.label();
         let id = account.id.clone().unwrap_or_else(|| label.into());
-        let names = [
-            Some(id.as_str()),
-            account.username.as_deref(),
-            account.email.as_deref(),
-        ];
+        let names = [Some(id.as_str()), account.username.as_deref(), account.email.as_deref()];
         for name in names.into_iter().flatten() {
             self.free(overlay, label, name, None)?;
         }
@@ -77,13 +71,9 @@ impl Target<'_> {
             self.set_memberships(label, &mut record, wanted)?;
         }
         let ours = ["memberships", "assignments", "account_id", "status"];
-        let kept = account
-            .extra
-            .iter()
-            .filter(|(name, _)| !is_secret_name(name) && !ours.contains(&name.as_str()));
-        record.extra = kept
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect::<Map<_, _>>();
+        let kept =
+            account.extra.iter().filter(|(name, _)| !is_secret_name(name) && !ours.contains(&name.as_str()));
+        record.extra = kept.map(|(name, value)| (name.clone(), value.clone())).collect::<Map<_, _>>();
         overlay.add(record);
         Ok(Completion::created(id))
     }
@@ -136,11 +126,7 @@ impl Target<'_> {
                 if let Some(text) = &text {
                     self.free(overlay, label, text, Some(key))?;
                 }
-                let field = if name == "email" {
-                    &mut record.email
-                } else {
-                    &mut record.username
-                };
+                let field = if name == "email" { &mut record.email } else { &mut record.username };
                 *field = text;
             }
             "status" => {

@@ -29,13 +29,7 @@ pub(crate) struct Overlay {
 
 impl Overlay {
     pub(crate) fn new(people: People) -> Self {
-        Self {
-            people,
-            changed: BTreeMap::new(),
-            by_id: HashMap::new(),
-            by_name: HashMap::new(),
-            created: 0,
-        }
+        Self { people, changed: BTreeMap::new(), by_id: HashMap::new(), by_name: HashMap::new(), created: 0 }
     }
 
     /// The account as it is now.
@@ -58,9 +52,7 @@ impl Overlay {
                 self.called(name, &mut candidates);
             }
         }
-        let mut now = candidates
-            .into_iter()
-            .filter_map(|key| Some((key, self.get(key)?)));
+        let mut now = candidates.into_iter().filter_map(|key| Some((key, self.get(key)?)));
         now.find(|(_, record)| account.is_same_as(record))
     }
 
@@ -72,10 +64,8 @@ impl Overlay {
         candidates.extend(self.by_id.get(&name).copied());
         candidates.extend(self.people.number_of_id(&name).map(Key::First));
         let same = |text: Option<&str>| text.is_some_and(|text| text.to_lowercase() == name);
-        let mut others = candidates
-            .into_iter()
-            .filter(|key| Some(*key) != but)
-            .filter_map(|key| self.get(key));
+        let mut others =
+            candidates.into_iter().filter(|key| Some(*key) != but).filter_map(|key| self.get(key));
         others.find(|record| {
             same(Some(record.id.as_str()))
                 || same(record.username.as_deref())
@@ -149,17 +139,11 @@ mod tests {
     use crate::settings::Settings;
 
     fn overlay(accounts: u64) -> Overlay {
-        Overlay::new(People::new(&Settings {
-            accounts,
-            ..Settings::default()
-        }))
+        Overlay::new(People::new(&Settings { accounts, ..Settings::default() }))
     }
 
     fn named(username: &str) -> Account {
-        Account {
-            username: Some(username.into()),
-            ..Account::default()
-        }
+        Account { username: Some(username.into()), ..Account::default() }
     }
 
     #[test]
@@ -190,10 +174,7 @@ mod tests {
             }
             next = behind;
         }
-        assert_eq!(
-            seen,
-            ["u0", "u1", "u2", "u3", "u4", "u5", "u6", "u7", "u8", "new"]
-        );
+        assert_eq!(seen, ["u0", "u1", "u2", "u3", "u4", "u5", "u6", "u7", "u8", "new"]);
     }
 
     #[test]

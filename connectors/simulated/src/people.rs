@@ -106,9 +106,7 @@ impl People {
             let refs = vec![Ref::new(license_id(draw("seat", self.licenses)))];
             record.assignments.0.insert(SEAT.into(), refs);
         }
-        record
-            .extra
-            .insert("employee_number".into(), Value::from(100_000 + number));
+        record.extra.insert("employee_number".into(), Value::from(100_000 + number));
         record
     }
 
@@ -169,20 +167,12 @@ mod tests {
     use super::*;
 
     fn people(seed: u64) -> People {
-        People::new(&Settings {
-            seed,
-            accounts: 1_000_000,
-            ..Settings::default()
-        })
+        People::new(&Settings { seed, accounts: 1_000_000, ..Settings::default() })
     }
 
     #[test]
     fn the_same_seed_makes_the_same_people_and_another_others() {
-        let names = |seed| -> Vec<_> {
-            (0..50)
-                .map(|n| people(seed).account(n).username.unwrap())
-                .collect()
-        };
+        let names = |seed| -> Vec<_> { (0..50).map(|n| people(seed).account(n).username.unwrap()).collect() };
         assert_eq!(names(1), names(1));
         assert_ne!(names(1), names(2));
     }
@@ -200,11 +190,7 @@ mod tests {
 
     #[test]
     fn a_target_without_groups_and_licences_has_people_without() {
-        let people = People::new(&Settings {
-            groups: 0,
-            licenses: 0,
-            ..Settings::default()
-        });
+        let people = People::new(&Settings { groups: 0, licenses: 0, ..Settings::default() });
         let record = people.account(1);
         assert!(record.memberships.is_empty() && record.assignments.is_empty());
     }

@@ -52,11 +52,9 @@ impl Settings {
     /// Checks what a type cannot say.
     pub(crate) fn validate(&self) -> Result<(), SettingsError> {
         let error = |key: &str, message: &str| Err(SettingsError::new(key, message));
-        for (key, count) in [
-            ("accounts", self.accounts),
-            ("groups", self.groups),
-            ("licenses", self.licenses),
-        ] {
+        for (key, count) in
+            [("accounts", self.accounts), ("groups", self.groups), ("licenses", self.licenses)]
+        {
             if count > MOST {
                 return error(key, "must be at most 1000000000");
             }

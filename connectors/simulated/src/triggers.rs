@@ -26,10 +26,7 @@ pub(crate) enum Trigger {
 /// How a user name, e-mail address or identifier begins, and what that brings about.
 pub(crate) const TRIGGERS: [(&str, Trigger); 13] = [
     ("fail-account-not-found", Trigger::Fail(Code::AccountNotFound)),
-    (
-        "fail-account-already-exists",
-        Trigger::Fail(Code::AccountAlreadyExists),
-    ),
+    ("fail-account-already-exists", Trigger::Fail(Code::AccountAlreadyExists)),
     ("fail-license-exhausted", Trigger::Fail(Code::LicenseExhausted)),
     ("fail-permission-denied", Trigger::Fail(Code::PermissionDenied)),
     ("fail-rate-limited", Trigger::Fail(Code::RateLimited)),
@@ -50,10 +47,7 @@ impl Trigger {
         let names = [account.username.as_deref(), account.email.as_deref(), id];
         names.into_iter().flatten().find_map(|name| {
             let name = name.to_lowercase();
-            TRIGGERS
-                .iter()
-                .find(|(prefix, _)| name.starts_with(prefix))
-                .map(|(_, trigger)| *trigger)
+            TRIGGERS.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, trigger)| *trigger)
         })
     }
 
@@ -61,23 +55,20 @@ impl Trigger {
     pub(crate) fn error(self, label: &str, attempt: u32) -> Option<(Error, bool)> {
         let once = |error: Error, applied: bool| (attempt <= 1).then_some((error, applied));
         match self {
-            Self::Fail(code) => Some((
-                Error::new(code, format!("User {label}: simulated, as the name asks for")),
-                false,
-            )),
+            Self::Fail(code) => {
+                Some((Error::new(code, format!("User {label}: simulated, as the name asks for")), false))
+            }
             Self::Slow | Self::Panic => None,
             Self::RateLimitedOnce => {
                 let error = Error::rate_limited(format!("simulated: User {label} came too soon"));
                 once(error.retry(Retry::After(Duration::from_secs(1))), false)
             }
-            Self::UnknownOnce => once(
-                Error::timeout(format!("simulated: the answer about User {label} was lost")),
-                true,
-            ),
-            Self::LostOnce => once(
-                Error::timeout(format!("simulated: the question about User {label} was lost")),
-                false,
-            ),
+            Self::UnknownOnce => {
+                once(Error::timeout(format!("simulated: the answer about User {label} was lost")), true)
+            }
+            Self::LostOnce => {
+                once(Error::timeout(format!("simulated: the question about User {label} was lost")), false)
+            }
             Self::UnreachableOnce => {
                 let error =
                     Error::unreachable(format!("simulated: the target was not reached for User {label}"));
@@ -94,10 +85,7 @@ mod tests {
     #[test]
     fn a_name_is_looked_at_wherever_it_stands() {
         let by_id = Account::by_id("SLOW-ann");
-        let by_email = Account {
-            email: Some("fail-timeout@example.org".into()),
-            ..Account::default()
-        };
+        let by_email = Account { email: Some("fail-timeout@example.org".into()), ..Account::default() };
         assert_eq!(Trigger::of(&by_id), Some(Trigger::Slow));
         assert_eq!(Trigger::of(&by_email), Some(Trigger::Fail(Code::Timeout)));
         assert_eq!(Trigger::of(&Account::by_id("ann-slow-")), None);
@@ -107,17 +95,10 @@ mod tests {
     fn every_code_has_a_name_and_no_name_hides_another() {
         for code in Code::ALL {
             let prefix = format!("fail-{}", code.as_str().to_lowercase().replace('_', "-"));
-            assert!(
-                TRIGGERS.contains(&(prefix.as_str(), Trigger::Fail(code))),
-                "{prefix}"
-            );
+            assert!(TRIGGERS.contains(&(prefix.as_str(), Trigger::Fail(code))), "{prefix}");
         }
         for (prefix, trigger) in TRIGGERS {
-            assert_eq!(
-                Trigger::of(&Account::by_id(format!("{prefix}x"))),
-                Some(trigger),
-                "{prefix}"
-            );
+            assert_eq!(Trigger::of(&Account::by_id(format!("{prefix}x"))), Some(trigger), "{prefix}");
         }
     }
 

@@ -30,11 +30,7 @@ async fn attempt(
     action: Action,
     payload: Value,
 ) -> Result<Completion, Error> {
-    let context = Context {
-        task_id: task.into(),
-        attempt,
-        timeout: Duration::from_mins(1),
-    };
+    let context = Context { task_id: task.into(), attempt, timeout: Duration::from_mins(1) };
     let operation = Operation::parse(action, serde_json::from_value(payload).unwrap()).unwrap();
     target.execute(&context, &operation).await
 }
@@ -67,35 +63,17 @@ async fn find(target: &Arc<dyn Connector>, id: &str) -> Option<AccountRecord> {
 #[tokio::test]
 async fn everybody_is_listed_once_and_refers_to_what_is_listed() {
     let target = target(&json!({"accounts": 1_234, "groups": 7, "licenses": 3, "page_size": 100, "seed": 5}));
-    let ids = |records: &[Record]| {
-        records
-            .iter()
-            .map(|record| record.id().to_owned())
-            .collect::<BTreeSet<_>>()
-    };
+    let ids =
+        |records: &[Record]| records.iter().map(|record| record.id().to_owned()).collect::<BTreeSet<_>>();
     let (teams, seats) = (list(&target, "team").await, list(&target, "seat").await);
     assert_eq!((teams.len(), seats.len()), (7, 3));
     let (teams, seats) = (ids(&teams), ids(&seats));
     let accounts = list(&target, "account").await;
     assert_eq!((accounts.len(), ids(&accounts).len()), (1_234, 1_234));
     for record in &accounts {
-        let Record::Account(account) = record else {
-            panic!("not an account")
-        };
-        assert!(
-            account
-                .memberships
-                .of("team")
-                .iter()
-                .all(|one| teams.contains(&one.id))
-        );
-        assert!(
-            account
-                .assignments
-                .of("seat")
-                .iter()
-                .all(|one| seats.contains(&one.id))
-        );
+        let Record::Account(account) = record else { panic!("not an account") };
+        assert!(account.memberships.of("team").iter().all(|one| teams.contains(&one.id)));
+        assert!(account.assignments.of("seat").iter().all(|one| seats.contains(&one.id)));
     }
 }
 
@@ -103,10 +81,8 @@ async fn everybody_is_listed_once_and_refers_to_what_is_listed() {
 async fn a_million_accounts_are_at_hand_without_being_held() {
     let target = target(&json!({"accounts": 1_000_000}));
     let last = find(&target, "u999999").await.unwrap();
-    let by_email = Account {
-        email: last.email.as_ref().map(|email| email.to_uppercase()),
-        ..Account::default()
-    };
+    let by_email =
+        Account { email: last.email.as_ref().map(|email| email.to_uppercase()), ..Account::default() };
     assert_eq!(target.find_account(&by_email).await.unwrap(), Some(last));
     assert_eq!(find(&target, "u1000000").await, None);
     let cursor = Cursor::new("first-999900");
@@ -120,13 +96,7 @@ async fn a_target_without_anybody_lists_nobody() {
     for slug in ["account", "team", "seat"] {
         assert!(list(&target, slug).await.is_empty());
     }
-    run(
-        &target,
-        Action::CreateAccount,
-        json!({"account": {"username": "ann"}}),
-    )
-    .await
-    .unwrap();
+    run(&target, Action::CreateAccount, json!({"account": {"username": "ann"}})).await.unwrap();
     assert_eq!(list(&target, "account").await.len(), 1);
 }
 
@@ -142,19 +112,13 @@ async fn what_tasks_do_is_seen_by_look_ups_and_listings() {
     let cleo = find(&target, "cleo").await.unwrap();
     assert_eq!(cleo.memberships.of("team"), [Ref::new("team-1")]);
     assert_eq!(cleo.assignments.of("seat"), [Ref::new("seat-0")]);
-    assert_eq!(
-        (&cleo.extra["shoe_size"], cleo.extra.get("password")),
-        (&json!(38), None)
-    );
+    assert_eq!((&cleo.extra["shoe_size"], cleo.extra.get("password")), (&json!(38), None));
 
     let changes = json!({"first_name": "Cleo", "shoe_size": null, "username": "cleo2"});
     let payload = json!({"account": {"username": "CLEO"}, "changes": changes, "memberships": {"team": []}});
     run(&target, Action::UpdateAccount, payload).await.unwrap();
     let cleo = find(&target, "cleo").await.unwrap();
-    assert_eq!(
-        (cleo.first_name.as_deref(), cleo.username.as_deref()),
-        (Some("Cleo"), Some("cleo2"))
-    );
+    assert_eq!((cleo.first_name.as_deref(), cleo.username.as_deref()), (Some("Cleo"), Some("cleo2")));
     assert!(cleo.memberships.of("team").is_empty() && !cleo.extra.contains_key("shoe_size"));
     assert_eq!(cleo.assignments.of("seat").len(), 1);
 
@@ -163,47 +127,23 @@ async fn what_tasks_do_is_seen_by_look_ups_and_listings() {
         (Action::UnsuspendAccount, AccountStatus::Active),
     ] {
         for _ in 0..2 {
-            run(&target, action, json!({"account": {"id": "u7"}}))
-                .await
-                .unwrap();
+            run(&target, action, json!({"account": {"id": "u7"}})).await.unwrap();
             assert_eq!(find(&target, "u7").await.unwrap().status, status);
         }
     }
-    run(
-        &target,
-        Action::ResetPassword,
-        json!({"account": {"id": "u7"}, "password": "hunter2"}),
-    )
-    .await
-    .unwrap();
+    run(&target, Action::ResetPassword, json!({"account": {"id": "u7"}, "password": "hunter2"}))
+        .await
+        .unwrap();
     let reset = find(&target, "u7").await.unwrap();
     assert!(reset.extra.contains_key("password_changed_at") && !format!("{reset:?}").contains("hunter2"));
 
-    run(&target, Action::DeleteAccount, json!({"account": {"id": "u0"}}))
-        .await
-        .unwrap();
+    run(&target, Action::DeleteAccount, json!({"account": {"id": "u0"}})).await.unwrap();
     assert_eq!(find(&target, "u0").await, None);
-    let ids: Vec<_> = list(&target, "account")
-        .await
-        .iter()
-        .map(|record| record.id().to_owned())
-        .collect();
-    let expected: Vec<_> = (1..20)
-        .map(|n| format!("u{n}"))
-        .chain(["cleo".to_owned()])
-        .collect();
+    let ids: Vec<_> = list(&target, "account").await.iter().map(|record| record.id().to_owned()).collect();
+    let expected: Vec<_> = (1..20).map(|n| format!("u{n}")).chain(["cleo".to_owned()]).collect();
     assert_eq!(ids, expected);
-    run(
-        &target,
-        Action::CreateAccount,
-        json!({"account": {"id": "u0", "username": "back"}}),
-    )
-    .await
-    .unwrap();
-    assert_eq!(
-        find(&target, "u0").await.unwrap().username.as_deref(),
-        Some("back")
-    );
+    run(&target, Action::CreateAccount, json!({"account": {"id": "u0", "username": "back"}})).await.unwrap();
+    assert_eq!(find(&target, "u0").await.unwrap().username.as_deref(), Some("back"));
 }
 
 /// That each task is refused with this code and subject, and that nothing has come of it.
@@ -212,11 +152,7 @@ async fn assert_refused(cases: Vec<(Action, Value, Code, Subject)>) {
     let before = list(&target, "account").await;
     for (action, payload, code, subject) in cases {
         let error = run(&target, action, payload.clone()).await.unwrap_err();
-        assert_eq!(
-            (error.code(), error.about()),
-            (code, subject),
-            "{payload}: {error}"
-        );
+        assert_eq!((error.code(), error.about()), (code, subject), "{payload}: {error}");
         assert_eq!(error.effect_on_target(), Effect::NotApplied);
         assert!(!error.message().contains("hunter2"));
     }
@@ -225,9 +161,7 @@ async fn assert_refused(cases: Vec<(Action, Value, Code, Subject)>) {
 
 #[tokio::test]
 async fn an_account_that_is_not_there_is_not_found_by_any_action() {
-    let others = Action::ALL
-        .into_iter()
-        .filter(|action| *action != Action::CreateAccount);
+    let others = Action::ALL.into_iter().filter(|action| *action != Action::CreateAccount);
     let nobody = |action| {
         let payload = json!({"account": {"id": "ext-123"}});
         (action, payload, Code::AccountNotFound, Subject::Account)
@@ -239,24 +173,12 @@ async fn an_account_that_is_not_there_is_not_found_by_any_action() {
 async fn a_taken_identifier_username_or_email_is_refused_in_any_case() {
     let target = target(&json!({"accounts": 10}));
     let there = find(&target, "u1").await.unwrap();
-    let (email, username) = (
-        there.email.unwrap().to_uppercase(),
-        there.username.unwrap().to_uppercase(),
-    );
+    let (email, username) = (there.email.unwrap().to_uppercase(), there.username.unwrap().to_uppercase());
     let cases = [
-        (
-            Action::CreateAccount,
-            json!({"account": {"id": "U1", "username": "x"}}),
-        ),
-        (
-            Action::CreateAccount,
-            json!({"account": {"username": "x", "email": email}}),
-        ),
+        (Action::CreateAccount, json!({"account": {"id": "U1", "username": "x"}})),
+        (Action::CreateAccount, json!({"account": {"username": "x", "email": email}})),
         (Action::CreateAccount, json!({"account": {"username": username}})),
-        (
-            Action::UpdateAccount,
-            json!({"account": {"id": "u2"}, "changes": {"email": email}}),
-        ),
+        (Action::UpdateAccount, json!({"account": {"id": "u2"}, "changes": {"email": email}})),
     ];
     let taken = |(action, payload)| (action, payload, Code::AccountAlreadyExists, Subject::Account);
     assert_refused(cases.map(taken).into()).await;
@@ -273,12 +195,7 @@ async fn an_update_that_cannot_be_carried_out_changes_nothing() {
     ];
     let change = |changes| {
         let payload = json!({"account": {"id": "u2"}, "changes": changes});
-        (
-            Action::UpdateAccount,
-            payload,
-            Code::InternalError,
-            Subject::Account,
-        )
+        (Action::UpdateAccount, payload, Code::InternalError, Subject::Account)
     };
     assert_refused(changes.map(change).into()).await;
 }
@@ -321,9 +238,7 @@ async fn a_name_can_ask_for_each_of_the_seven_codes_at_every_attempt() {
         let name = format!("fail-{}-ann", code.as_str().to_lowercase().replace('_', "-"));
         for number in 1..3 {
             let payload = json!({"account": {"username": name}});
-            let error = attempt(&target, "t", number, Action::CreateAccount, payload)
-                .await
-                .unwrap_err();
+            let error = attempt(&target, "t", number, Action::CreateAccount, payload).await.unwrap_err();
             assert_eq!(error.code(), code);
         }
         assert_eq!(find(&target, &name).await, None);
@@ -343,35 +258,17 @@ async fn what_happens_once_happens_at_the_first_attempt_only() {
     create("rate-limited-once-ann", 2).await.unwrap();
 
     let error = create("unknown-once-ann", 1).await.unwrap_err();
-    assert_eq!(
-        (error.code(), error.effect_on_target()),
-        (Code::Timeout, Effect::Unknown)
-    );
-    assert!(
-        find(&target, "unknown-once-ann").await.is_some(),
-        "it was applied"
-    );
-    assert_eq!(
-        create("unknown-once-ann", 2).await.unwrap_err().code(),
-        Code::AccountAlreadyExists
-    );
+    assert_eq!((error.code(), error.effect_on_target()), (Code::Timeout, Effect::Unknown));
+    assert!(find(&target, "unknown-once-ann").await.is_some(), "it was applied");
+    assert_eq!(create("unknown-once-ann", 2).await.unwrap_err().code(), Code::AccountAlreadyExists);
 
     let error = create("lost-once-ann", 1).await.unwrap_err();
-    assert_eq!(
-        (error.code(), error.effect_on_target()),
-        (Code::Timeout, Effect::Unknown)
-    );
-    assert!(
-        find(&target, "lost-once-ann").await.is_none(),
-        "it was not applied"
-    );
+    assert_eq!((error.code(), error.effect_on_target()), (Code::Timeout, Effect::Unknown));
+    assert!(find(&target, "lost-once-ann").await.is_none(), "it was not applied");
     create("lost-once-ann", 2).await.unwrap();
 
     let error = create("unreachable-once-ann", 1).await.unwrap_err();
-    assert_eq!(
-        (error.about(), error.effect_on_target()),
-        (Subject::Connection, Effect::NotApplied)
-    );
+    assert_eq!((error.about(), error.effect_on_target()), (Subject::Connection, Effect::NotApplied));
     create("unreachable-once-ann", 2).await.unwrap();
 }
 
@@ -380,22 +277,10 @@ async fn a_panic_costs_the_one_call_and_the_target_works_on() {
     let target = target(&json!({}));
     let inner = target.clone();
     let call = tokio::spawn(async move {
-        run(
-            &inner,
-            Action::CreateAccount,
-            json!({"account": {"username": "panic-ann"}}),
-        )
-        .await
-        .map(|_| ())
+        run(&inner, Action::CreateAccount, json!({"account": {"username": "panic-ann"}})).await.map(|_| ())
     });
     assert!(call.await.unwrap_err().is_panic());
-    run(
-        &target,
-        Action::CreateAccount,
-        json!({"account": {"username": "ann"}}),
-    )
-    .await
-    .unwrap();
+    run(&target, Action::CreateAccount, json!({"account": {"username": "ann"}})).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -405,27 +290,15 @@ async fn calls_take_as_long_as_the_settings_say() {
     target.check().await.unwrap();
     assert_eq!(start.elapsed(), Duration::from_millis(5));
     let start = tokio::time::Instant::now();
-    run(
-        &target,
-        Action::CreateAccount,
-        json!({"account": {"username": "slow-ann"}}),
-    )
-    .await
-    .unwrap();
+    run(&target, Action::CreateAccount, json!({"account": {"username": "slow-ann"}})).await.unwrap();
     assert_eq!(start.elapsed(), Duration::from_secs(3));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_dropped_while_it_waits_has_done_nothing() {
     let target = target(&json!({}));
-    let create = run(
-        &target,
-        Action::CreateAccount,
-        json!({"account": {"username": "slow-ann"}}),
-    );
-    tokio::time::timeout(Duration::from_secs(1), create)
-        .await
-        .unwrap_err();
+    let create = run(&target, Action::CreateAccount, json!({"account": {"username": "slow-ann"}}));
+    tokio::time::timeout(Duration::from_secs(1), create).await.unwrap_err();
     assert_eq!(find(&target, "slow-ann").await, None);
 }
 
@@ -452,11 +325,7 @@ async fn errors_by_chance_are_the_same_in_every_run_and_say_what_was_applied() {
                 }
             }
         }
-        assert_eq!(
-            lost.len(),
-            2,
-            "of what is not known, some was applied and some was not"
-        );
+        assert_eq!(lost.len(), 2, "of what is not known, some was applied and some was not");
         let failed = outcomes.iter().filter(|outcome| outcome.is_err()).count();
         assert!((80..160).contains(&failed), "{failed}");
         runs.push(outcomes);
@@ -487,22 +356,10 @@ async fn a_cursor_of_another_connector_is_an_incomplete_listing() {
     let target = target(&json!({}));
     for slug in ["account", "team", "seat", "squad"] {
         let cursor = Cursor::new("x-1");
-        assert_eq!(
-            page(&target, slug, Some(&cursor))
-                .await
-                .unwrap_err()
-                .retry_policy(),
-            Retry::Never
-        );
+        assert_eq!(page(&target, slug, Some(&cursor)).await.unwrap_err().retry_policy(), Retry::Never);
     }
     let beyond = Cursor::new(u64::MAX.to_string());
-    assert!(
-        page(&target, "team", Some(&beyond))
-            .await
-            .unwrap()
-            .records
-            .is_empty()
-    );
+    assert!(page(&target, "team", Some(&beyond)).await.unwrap().records.is_empty());
 }
 
 #[test]
@@ -510,10 +367,7 @@ fn the_example_that_is_shipped_is_accepted() {
     let text = include_str!("../../../config/examples/simulated.toml");
     let configuration: Value = toml::from_str(text).unwrap();
     let mut settings = configuration["apps"]["rehearsal"]["target"].clone();
-    assert!(
-        settings.as_object_mut().unwrap().remove("rate_limit").is_some(),
-        "the runtime's own"
-    );
+    assert!(settings.as_object_mut().unwrap().remove("rate_limit").is_some(), "the runtime's own");
     target(&settings);
 }
 
@@ -521,12 +375,7 @@ fn the_example_that_is_shipped_is_accepted() {
 fn the_schema_describes_every_key() {
     let schema = bridgehead_simulated::factory().schema();
     for (key, property) in schema["properties"].as_object().unwrap() {
-        assert!(
-            property["description"]
-                .as_str()
-                .is_some_and(|text| text.len() > 10),
-            "{key}"
-        );
+        assert!(property["description"].as_str().is_some_and(|text| text.len() > 10), "{key}");
     }
 }
 

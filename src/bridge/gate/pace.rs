@@ -24,14 +24,8 @@ impl Default for Pace {
         Self {
             failures: 3,
             shortest: Duration::from_secs(1),
-            outage: Backoff {
-                base: Duration::from_secs(1),
-                cap: Duration::from_secs(15),
-            },
-            pause: Backoff {
-                base: Duration::from_secs(2),
-                cap: Duration::from_mins(1),
-            },
+            outage: Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(15) },
+            pause: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(1) },
         }
     }
 }

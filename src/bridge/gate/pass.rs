@@ -69,12 +69,7 @@ impl Gate {
     /// Waits for leave to make a call, until `deadline`. Waiting may be cancelled at any time.
     pub(in crate::bridge) async fn pass(&self, deadline: Instant) -> Result<Pass<'_>, Refusal> {
         // Nothing ends a pause early, so there is no use in waiting for one that outlasts the deadline.
-        if let Some(until) = self
-            .state
-            .borrow()
-            .paused_until()
-            .filter(|until| *until > deadline)
-        {
+        if let Some(until) = self.state.borrow().paused_until().filter(|until| *until > deadline) {
             return Err(Refusal::Paused(until - Instant::now()));
         }
         if let Ok(pass) = timeout_at(deadline, self.wait()).await {
@@ -123,11 +118,7 @@ impl Gate {
     }
 
     fn leave<'a>(&'a self, probe: Option<SemaphorePermit<'a>>, pauses: u64) -> Pass<'a> {
-        Pass {
-            gate: self,
-            probe,
-            pauses,
-        }
+        Pass { gate: self, probe, pauses }
     }
 
     fn record(&self, outcome: Outcome, is_probe: bool, pauses: u64) {

@@ -66,18 +66,13 @@ impl State {
 
     /// When the next call may be let through; long ago if it may be now.
     pub(super) fn not_before(&self) -> Instant {
-        self.paused_until()
-            .max(self.next_probe)
-            .unwrap_or_else(Instant::now)
+        self.paused_until().max(self.next_probe).unwrap_or_else(Instant::now)
     }
 
     /// What there is to tell; `None` while the gate is open.
     pub(super) fn health(&self) -> Option<Health> {
         match (&self.paused, &self.down) {
-            (_, Some(Down { since, cause })) => Some(Health::Down {
-                since: *since,
-                cause: cause.clone(),
-            }),
+            (_, Some(Down { since, cause })) => Some(Health::Down { since: *since, cause: cause.clone() }),
             (Some((_, until)), None) => Some(Health::Paused { until: *until }),
             (None, None) => None,
         }
@@ -126,9 +121,7 @@ impl State {
         };
         let until = now + wait;
         if self.paused_until().is_none_or(|known| known < until) {
-            let shown = SignedDuration::try_from(wait)
-                .ok()
-                .and_then(|wait| time.checked_add(wait).ok());
+            let shown = SignedDuration::try_from(wait).ok().and_then(|wait| time.checked_add(wait).ok());
             self.paused = Some((until, shown.unwrap_or(time)));
         }
         self.pauses += 1;
@@ -147,19 +140,14 @@ impl State {
         match &mut self.down {
             Some(down) => cause.clone_into(&mut down.cause),
             None if self.failures >= self.pace.failures => {
-                self.down = Some(Down {
-                    since: time,
-                    cause: cause.to_owned(),
-                });
+                self.down = Some(Down { since: time, cause: cause.to_owned() });
                 self.next_probe = Some(now + self.pace.distance(self.probes, rng));
             }
             None => {}
         }
         if is_probe {
             // A timeout took its own time; the distance counts from its end.
-            self.next_probe = self
-                .next_probe
-                .max(Some(now + self.pace.distance(self.probes, rng)));
+            self.next_probe = self.next_probe.max(Some(now + self.pace.distance(self.probes, rng)));
         }
     }
 }

@@ -67,18 +67,12 @@ async fn fifty_callers_in_an_outage_send_less_than_two_calls_a_second() {
     }
     sleep(SECOND / 2).await;
     let burst = sent.swap(0, Ordering::Relaxed);
-    assert!(
-        burst <= 50,
-        "{burst}: what was under way when the outage began, and no more"
-    );
+    assert!(burst <= 50, "{burst}: what was under way when the outage began, and no more");
     for minute in 0..10 {
         sleep(60 * SECOND).await;
         let sent = sent.swap(0, Ordering::Relaxed);
         assert!((1..=60).contains(&sent), "{sent} calls in minute {minute}");
-        assert!(
-            minute < 2 || sent <= 30,
-            "the distance grows: {sent} calls in minute {minute}"
-        );
+        assert!(minute < 2 || sent <= 30, "the distance grows: {sent} calls in minute {minute}");
     }
 }
 
@@ -141,12 +135,7 @@ async fn a_pause_holds_every_call_until_its_time() {
         });
     }
     let passed = callers.join_all().await;
-    assert!(
-        passed
-            .iter()
-            .all(|at| *at - start >= 30 * SECOND && *at - start < 31 * SECOND),
-        "{passed:?}"
-    );
+    assert!(passed.iter().all(|at| *at - start >= 30 * SECOND && *at - start < 31 * SECOND), "{passed:?}");
     assert_eq!(*gate.health().borrow(), Health::Up);
 }
 
@@ -184,11 +173,7 @@ async fn a_pause_without_a_time_grows_with_each_in_a_row_but_not_with_each_calle
     }
     let start = Instant::now();
     call(&gate, Outcome::Throttled(None)).await;
-    assert!(
-        start.elapsed() <= 2 * SECOND,
-        "fifty refusals at once are one: {:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() <= 2 * SECOND, "fifty refusals at once are one: {:?}", start.elapsed());
     let mut longest = Duration::ZERO;
     for _ in 0..30 {
         let start = Instant::now();
@@ -204,10 +189,7 @@ async fn a_call_that_would_wait_past_its_deadline_is_refused_with_the_reason() {
     call(&gate, Outcome::Throttled(Some(60 * SECOND))).await;
     let start = Instant::now();
     let refused = gate.pass(start + 10 * SECOND).await.unwrap_err();
-    assert_eq!(
-        (refused, start.elapsed()),
-        (Refusal::Paused(60 * SECOND), Duration::ZERO)
-    );
+    assert_eq!((refused, start.elapsed()), (Refusal::Paused(60 * SECOND), Duration::ZERO));
 
     advance(61 * SECOND).await;
     call(&gate, Outcome::Answered).await;
@@ -215,10 +197,7 @@ async fn a_call_that_would_wait_past_its_deadline_is_refused_with_the_reason() {
     let _probe = gate.pass(far()).await.unwrap();
     let start = Instant::now();
     let refused = gate.pass(start + 10 * SECOND).await.unwrap_err();
-    assert_eq!(
-        (refused, start.elapsed()),
-        (Refusal::Down("connection refused".to_owned()), 10 * SECOND)
-    );
+    assert_eq!((refused, start.elapsed()), (Refusal::Down("connection refused".to_owned()), 10 * SECOND));
 }
 
 #[tokio::test(start_paused = true)]
@@ -258,12 +237,7 @@ async fn health_tells_what_was_found() {
     call(&gate, Outcome::Answered).await;
     assert_eq!(*health.borrow(), Health::Up);
     call(&gate, Outcome::Refused("401".to_owned())).await;
-    assert_eq!(
-        *health.borrow(),
-        Health::Refused {
-            cause: "401".to_owned()
-        }
-    );
+    assert_eq!(*health.borrow(), Health::Refused { cause: "401".to_owned() });
     take_down(&gate).await;
     assert!(matches!(&*health.borrow(), Health::Down { cause, .. } if cause == "connection refused"));
     call(&gate, Outcome::Answered).await;

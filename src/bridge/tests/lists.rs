@@ -5,20 +5,14 @@ use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 use super::support::*;
 use crate::bridge::{Api, Error, TaskPage, TaskQuery, TaskStatus};
 
-const QUERY: TaskQuery = TaskQuery {
-    status: TaskStatus::Pending,
-    limit: 2,
-};
+const QUERY: TaskQuery = TaskQuery { status: TaskStatus::Pending, limit: 2 };
 
 fn tasks_url(server: &MockServer, query: &str) -> String {
     format!("{}/api/v1/bridge/apps/{APP}/tasks/?{query}", server.uri())
 }
 
 async fn first_page(server: &MockServer, answer: Value) -> Result<TaskPage, Error> {
-    Mock::given(any())
-        .respond_with(ResponseTemplate::new(200).set_body_json(answer))
-        .mount(server)
-        .await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_json(answer)).mount(server).await;
     client(&server.uri()).tasks(app(), &QUERY).await
 }
 
@@ -26,25 +20,15 @@ async fn first_page(server: &MockServer, answer: Value) -> Result<TaskPage, Erro
 async fn pages_of_tasks(server: &MockServer, total: u64) {
     let base = tasks_url(server, "");
     let respond = move |request: &Request| {
-        let number = |name| {
-            request
-                .url
-                .query_pairs()
-                .find(|(n, _)| n == name)
-                .and_then(|(_, v)| v.parse().ok())
-        };
+        let number =
+            |name| request.url.query_pairs().find(|(n, _)| n == name).and_then(|(_, v)| v.parse().ok());
         let (limit, offset) = (number("limit").unwrap_or(50), number("offset").unwrap_or(0));
         let end = (offset + limit).min(total);
         let next = (end < total).then(|| format!("{base}status=pending&limit={limit}&offset={end}"));
-        let items: Vec<_> = (offset..end)
-            .map(|n: u64| json!({"id": format!("t{n}")}))
-            .collect();
+        let items: Vec<_> = (offset..end).map(|n: u64| json!({"id": format!("t{n}")})).collect();
         ResponseTemplate::new(200).set_body_json(json!({"count": total, "next": next, "results": items}))
     };
-    Mock::given(path(format!("/api/v1/bridge/apps/{APP}/tasks/")))
-        .respond_with(respond)
-        .mount(server)
-        .await;
+    Mock::given(path(format!("/api/v1/bridge/apps/{APP}/tasks/"))).respond_with(respond).mount(server).await;
 }
 
 #[tokio::test]
@@ -67,12 +51,7 @@ async fn a_page_can_be_asked_for_again_and_from_further_back() {
     pages_of_tasks(&server, 6).await;
     let client = client(&server.uri());
     let next = client.tasks(app(), &QUERY).await.unwrap().next.unwrap();
-    let ids = |page: &TaskPage| {
-        page.tasks
-            .iter()
-            .map(|task| task.id.to_string())
-            .collect::<Vec<_>>()
-    };
+    let ids = |page: &TaskPage| page.tasks.iter().map(|task| task.id.to_string()).collect::<Vec<_>>();
     for _ in 0..3 {
         assert_eq!(ids(&client.next_tasks(app(), &next).await.unwrap()), ["t2", "t3"]);
     }
@@ -89,13 +68,8 @@ async fn a_link_to_another_origin_is_not_followed() {
     let elsewhere = MockServer::start().await;
     let server = MockServer::start().await;
     let link = tasks_url(&elsewhere, "offset=2");
-    let error = first_page(&server, json!({"next": link, "results": [{"id": "t"}]}))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(&error, Error::ForeignLink { target, .. } if *target == elsewhere.uri()),
-        "{error}"
-    );
+    let error = first_page(&server, json!({"next": link, "results": [{"id": "t"}]})).await.unwrap_err();
+    assert!(matches!(&error, Error::ForeignLink { target, .. } if *target == elsewhere.uri()), "{error}");
     assert!(elsewhere.received_requests().await.unwrap().is_empty());
 
     let apps = client(&server.uri()).list_apps().await.unwrap_err();
@@ -110,10 +84,7 @@ async fn a_page_of_one_app_is_not_asked_for_with_another() {
     let client = client(&server.uri());
     let next = client.tasks(app(), &QUERY).await.unwrap().next.unwrap();
     let other = "33333333-3333-4333-8333-333333333333".parse().unwrap();
-    assert!(matches!(
-        client.next_tasks(other, &next).await,
-        Err(Error::ForeignLink { .. })
-    ));
+    assert!(matches!(client.next_tasks(other, &next).await, Err(Error::ForeignLink { .. })));
 }
 
 #[tokio::test]
@@ -125,9 +96,7 @@ async fn links_in_a_circle_come_to_an_end() {
             None => Mock::given(query_param_is_missing("offset")),
             Some(offset) => Mock::given(query_param("offset", offset)),
         };
-        mock.respond_with(ResponseTemplate::new(200).set_body_json(answer))
-            .mount(&server)
-            .await;
+        mock.respond_with(ResponseTemplate::new(200).set_body_json(answer)).mount(&server).await;
     }
     let client = client(&server.uri());
     let mut page = client.tasks(app(), &QUERY).await;
@@ -149,10 +118,7 @@ async fn a_list_whose_links_lead_in_a_circle_fails() {
     let server = MockServer::start().await;
     let link = format!("{}/api/v1/bridge/apps/?offset=1", server.uri());
     let answer = json!({"next": link, "results": [{"id": APP}]});
-    Mock::given(any())
-        .respond_with(ResponseTemplate::new(200).set_body_json(answer))
-        .mount(&server)
-        .await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_json(answer)).mount(&server).await;
     let error = client(&server.uri()).list_apps().await.unwrap_err();
     assert!(matches!(error, Error::LinkLoop { .. }), "{error}");
 }
@@ -161,26 +127,16 @@ async fn a_list_whose_links_lead_in_a_circle_fails() {
 async fn a_list_comes_together_from_all_its_pages() {
     let server = MockServer::start().await;
     let kind = |slug: &str| json!({"slug": slug, "name": slug, "type": "group"});
-    let link = format!(
-        "{}/api/v1/bridge/apps/{APP}/resource-types/?offset=1",
-        server.uri()
-    );
-    let pages = [
-        (None, json!({"next": link, "results": [kind("a")]})),
-        (Some("1"), json!({"results": [kind("b")]})),
-    ];
+    let link = format!("{}/api/v1/bridge/apps/{APP}/resource-types/?offset=1", server.uri());
+    let pages =
+        [(None, json!({"next": link, "results": [kind("a")]})), (Some("1"), json!({"results": [kind("b")]}))];
     for (offset, answer) in pages {
         let mock = match offset {
             None => Mock::given(query_param_is_missing("offset")),
             Some(offset) => Mock::given(query_param("offset", offset)),
         };
-        mock.respond_with(ResponseTemplate::new(200).set_body_json(answer))
-            .mount(&server)
-            .await;
+        mock.respond_with(ResponseTemplate::new(200).set_body_json(answer)).mount(&server).await;
     }
     let listed = client(&server.uri()).list_resource_types(app()).await.unwrap();
-    assert_eq!(
-        listed.iter().map(|one| one.slug.as_str()).collect::<Vec<_>>(),
-        ["a", "b"]
-    );
+    assert_eq!(listed.iter().map(|one| one.slug.as_str()).collect::<Vec<_>>(), ["a", "b"]);
 }

@@ -87,9 +87,7 @@ async fn read_request(stream: &mut TcpStream) {
         }
     };
     let text = String::from_utf8_lossy(&read[..head]).to_lowercase();
-    let length = text
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
     while read.len() < head + length.unwrap_or(0) {
         if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
             return;

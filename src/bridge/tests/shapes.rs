@@ -10,28 +10,16 @@ const HTML: &str = "<!DOCTYPE html><html><body>Down for maintenance</body></html
 /// What every call that is documented to answer with a body makes of this one.
 async fn answers_to(body: &[u8]) -> Vec<(&'static str, Option<Error>)> {
     let server = MockServer::start().await;
-    Mock::given(any())
-        .respond_with(ResponseTemplate::new(200).set_body_bytes(body))
-        .mount(&server)
-        .await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_bytes(body)).mount(&server).await;
     let client = client(&server.uri());
     let sync = SyncId::new("s1");
-    let new = NewApp {
-        name: "HR".into(),
-        clone_from: None,
-    };
-    let query = TaskQuery {
-        status: TaskStatus::Pending,
-        limit: 50,
-    };
+    let new = NewApp { name: "HR".into(), clone_from: None };
+    let query = TaskQuery { status: TaskStatus::Pending, limit: 50 };
     let report = Report::Completed { result: None };
     vec![
         ("create_app", client.create_app(&new).await.err()),
         ("list_apps", client.list_apps().await.err()),
-        (
-            "list_resource_types",
-            client.list_resource_types(app()).await.err(),
-        ),
+        ("list_resource_types", client.list_resource_types(app()).await.err()),
         ("start_sync", client.start_sync(app()).await.err()),
         ("push", client.push(app(), &sync, &"team".into(), &[]).await.err()),
         ("progress", client.progress(app(), &sync).await.err()),
@@ -75,11 +63,7 @@ async fn a_list_is_no_object_and_an_object_is_no_list() {
     }
     for (call, error) in answers_to(b"{}").await {
         // The figures of a push, and the task after a report, are welcome and not needed.
-        assert_eq!(
-            error.is_none(),
-            matches!(call, "push" | "report"),
-            "{call}: {error:?}"
-        );
+        assert_eq!(error.is_none(), matches!(call, "push" | "report"), "{call}: {error:?}");
     }
 }
 
@@ -94,31 +78,21 @@ async fn a_call_without_a_documented_answer_takes_anything_but_a_page() {
         let client = client(&server.uri());
         let completed = client.complete(app(), &SyncId::new("s1")).await;
         assert_eq!(completed.is_ok(), fine, "{body}: {completed:?}");
-        assert_eq!(
-            client.rename_resource_type(app(), &"a".into(), "A").await.is_ok(),
-            fine
-        );
+        assert_eq!(client.rename_resource_type(app(), &"a".into(), "A").await.is_ok(), fine);
     }
 }
 
 #[tokio::test]
 async fn a_404_that_is_not_the_bridges_own_says_so() {
-    for (body, own) in [
-        ("{\"detail\": \"Task not found.\"}", true),
-        ("{}", true),
-        (HTML, false),
-        ("", false),
-    ] {
+    for (body, own) in [("{\"detail\": \"Task not found.\"}", true), ("{}", true), (HTML, false), ("", false)]
+    {
         let server = MockServer::start().await;
         Mock::given(any())
             .respond_with(ResponseTemplate::new(404).set_body_string(body))
             .mount(&server)
             .await;
         let report = Report::Completed { result: None };
-        let error = client(&server.uri())
-            .report(app(), &"t1".into(), &report)
-            .await
-            .unwrap_err();
+        let error = client(&server.uri()).report(app(), &"t1".into(), &report).await.unwrap_err();
         assert!(
             matches!(error, Error::NotFound { from_bridge, .. } if from_bridge == own),
             "{body}: {error:?}"
@@ -131,13 +105,7 @@ async fn a_404_that_is_not_the_bridges_own_says_so() {
 async fn an_error_tells_the_detail_and_neither_html_nor_the_key() {
     let server = MockServer::start().await;
     let body = r#"{"detail": "Record 'u1': unknown membership slug 's3cret-key'\u0007"}"#;
-    Mock::given(any())
-        .respond_with(ResponseTemplate::new(422).set_body_string(body))
-        .mount(&server)
-        .await;
-    let error = client(&server.uri())
-        .push(app(), &SyncId::new("s"), &"team".into(), &[])
-        .await
-        .unwrap_err();
+    Mock::given(any()).respond_with(ResponseTemplate::new(422).set_body_string(body)).mount(&server).await;
+    let error = client(&server.uri()).push(app(), &SyncId::new("s"), &"team".into(), &[]).await.unwrap_err();
     insta::assert_snapshot!(error, @"cannot push records of 'team' of app 11111111-1111-4111-8111-111111111111: a rule is broken (422): Record 'u1': unknown membership slug '[redacted]'");
 }

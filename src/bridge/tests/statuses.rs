@@ -16,14 +16,7 @@ const CALLS: [&str; 5] = ["read", "push", "start", "report", "create_app"];
 
 /// Answers with the status that the address begins with, in the form the documents give it.
 fn answer(request: &Request) -> ResponseTemplate {
-    let status: u16 = request
-        .url
-        .path_segments()
-        .unwrap()
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap();
+    let status: u16 = request.url.path_segments().unwrap().next().unwrap().parse().unwrap();
     let template = ResponseTemplate::new(status);
     match status {
         204 | 304 => template,
@@ -36,43 +29,18 @@ fn answer(request: &Request) -> ResponseTemplate {
 
 async fn make(client: &Client, call: &str) -> Result<(), Error> {
     match call {
-        "read" => client
-            .tasks(
-                app(),
-                &TaskQuery {
-                    status: TaskStatus::Pending,
-                    limit: 50,
-                },
-            )
-            .await
-            .map(drop),
-        "push" => client
-            .push(app(), &SyncId::new("s1"), &"team".into(), &[])
-            .await
-            .map(drop),
+        "read" => client.tasks(app(), &TaskQuery { status: TaskStatus::Pending, limit: 50 }).await.map(drop),
+        "push" => client.push(app(), &SyncId::new("s1"), &"team".into(), &[]).await.map(drop),
         "start" => client.start_sync(app()).await.map(drop),
-        "report" => {
-            client
-                .report(app(), &"t1".into(), &Report::Completed { result: None })
-                .await
-        }
-        _ => client
-            .create_app(&NewApp {
-                name: "HR".into(),
-                clone_from: None,
-            })
-            .await
-            .map(drop),
+        "report" => client.report(app(), &"t1".into(), &Report::Completed { result: None }).await,
+        _ => client.create_app(&NewApp { name: "HR".into(), clone_from: None }).await.map(drop),
     }
 }
 
 /// How many requests the server saw below an address.
 async fn count(server: &MockServer, below: &str) -> usize {
     let requests = server.received_requests().await.unwrap();
-    requests
-        .iter()
-        .filter(|request| request.url.path().starts_with(below))
-        .count()
+    requests.iter().filter(|request| request.url.path().starts_with(below)).count()
 }
 
 async fn outcome(server: &MockServer, status: u16, call: &str) -> (usize, Option<Error>) {

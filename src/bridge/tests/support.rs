@@ -22,26 +22,14 @@ pub(super) fn key() -> Arc<dyn KeySource> {
 /// Settings that wait for moments where the defaults wait for seconds.
 pub(super) fn settings(base_url: &str) -> Settings {
     let mut settings = Settings::new(base_url.parse().unwrap());
-    settings.retry = Retry {
-        tries: 4,
-        base: MOMENT,
-        cap: MOMENT,
-    };
+    settings.retry = Retry { tries: 4, base: MOMENT, cap: MOMENT };
     settings
 }
 
 /// A gate that closes as usual, and lets through every moment.
 pub(super) fn pace() -> Pace {
-    let backoff = Backoff {
-        base: MOMENT,
-        cap: MOMENT,
-    };
-    Pace {
-        failures: 3,
-        shortest: MOMENT,
-        outage: backoff,
-        pause: backoff,
-    }
+    let backoff = Backoff { base: MOMENT, cap: MOMENT };
+    Pace { failures: 3, shortest: MOMENT, outage: backoff, pause: backoff }
 }
 
 pub(super) fn client(base_url: &str) -> Client {

@@ -35,9 +35,8 @@ pub(super) fn open(sealed: &[u8]) -> Result<Outcome, String> {
 
 /// Copies the write-ahead log into the database and cuts it to nothing. False if a reader is in the way.
 pub(super) async fn empty_log(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    let (busy, _pages, _copied): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
-        .fetch_one(connection)
-        .await?;
+    let (busy, _pages, _copied): (i64, i64, i64) =
+        sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await?;
     Ok(busy == 0)
 }
 

@@ -10,16 +10,8 @@ fn example() -> std::sync::Arc<dyn Connector> {
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/examples");
     let text = std::fs::read_to_string(base.join("file.toml")).unwrap();
     let configuration: serde_json::Value = toml::from_str(&text).unwrap();
-    let target = configuration["apps"]["acme-hr"]["target"]
-        .as_object()
-        .unwrap()
-        .clone();
-    let setup = Setup {
-        app: "acme-hr".into(),
-        target,
-        base,
-        redactor: Redactor::new(),
-    };
+    let target = configuration["apps"]["acme-hr"]["target"].as_object().unwrap().clone();
+    let setup = Setup { app: "acme-hr".into(), target, base, redactor: Redactor::new() };
     bridgehead_file::factory().build(setup).unwrap()
 }
 
@@ -33,11 +25,7 @@ async fn everybody_in_the_example_can_be_synced() {
     for resource_type in &description.resource_types {
         let page = connector.list(resource_type, None).await.unwrap();
         assert!(page.rejected.is_empty() && page.next.is_none());
-        let ids = page
-            .records
-            .iter()
-            .map(|record| record.id().to_owned())
-            .collect::<BTreeSet<_>>();
+        let ids = page.records.iter().map(|record| record.id().to_owned()).collect::<BTreeSet<_>>();
         assert_eq!(ids.len(), page.records.len());
         for record in &page.records {
             let Record::Account(account) = record else {
@@ -46,19 +34,12 @@ async fn everybody_in_the_example_can_be_synced() {
             let text = account.username.clone().unwrap() + account.email.as_deref().unwrap();
             assert!(text.is_ascii() && text.ends_with("@example.org"), "{text}");
             for (slug, refs) in account.memberships.0.iter().chain(&account.assignments.0) {
-                assert!(
-                    refs.iter().all(|one| known[slug.as_str()].contains(&one.id)),
-                    "{}",
-                    account.id
-                );
+                assert!(refs.iter().all(|one| known[slug.as_str()].contains(&one.id)), "{}", account.id);
             }
         }
         known.insert(resource_type.slug.to_string(), ids);
     }
     assert_eq!((known["account"].len(), known["team"].len()), (500, 12));
-    let licences = description
-        .resource_types
-        .iter()
-        .filter(|one| one.kind == ResourceKind::License);
+    let licences = description.resource_types.iter().filter(|one| one.kind == ResourceKind::License);
     assert_eq!(licences.count(), 3);
 }

@@ -160,10 +160,7 @@ async fn a_last_line_without_a_line_break_must_be_whole_all_the_same() {
     place.run(Action::CreateAccount, json!({"account": {"username": "bob"}})).await.unwrap();
     assert_eq!(place.read("accounts.csv"), "id,username\nu1,ann\nbob,bob\n");
     place.write("accounts.csv", "id,username");
-    place
-        .run(Action::CreateAccount, json!({"account": {"username": "bob"}}))
-        .await
-        .unwrap();
+    place.run(Action::CreateAccount, json!({"account": {"username": "bob"}})).await.unwrap();
     assert_eq!(place.read("accounts.csv"), "id,username\nbob,bob\n");
     place.write("accounts.csv", "id,username\nu1,ann\nu2");
     assert_incomplete(&place.list("account").await.unwrap_err(), "the last line is not whole");

@@ -160,10 +160,7 @@ async fn an_update_that_cannot_be_written_changes_nothing() {
 
 #[tokio::test]
 async fn a_row_that_could_not_be_read_again_is_not_written() {
-    for (place, file) in [
-        (Place::usual(), "accounts.csv"),
-        (Place::usual_jsonl(), "accounts.jsonl"),
-    ] {
+    for (place, file) in [(Place::usual(), "accounts.csv"), (Place::usual_jsonl(), "accounts.jsonl")] {
         let before = place.read(file);
         let long = "x".repeat(1024 * 1024);
         let payload = json!({"account": {"id": "u1"}, "changes": {"first_name": long}});
@@ -175,10 +172,7 @@ async fn a_row_that_could_not_be_read_again_is_not_written() {
         let almost = "x".repeat(1024 * 1024 - 400);
         let payload = json!({"account": {"id": "u1"}, "changes": {"first_name": almost}});
         place.run(Action::UpdateAccount, payload).await.unwrap();
-        assert_eq!(
-            place.find("u1").await.unwrap().first_name.map(|name| name.len()),
-            Some(almost.len())
-        );
+        assert_eq!(place.find("u1").await.unwrap().first_name.map(|name| name.len()), Some(almost.len()));
     }
 }
 
