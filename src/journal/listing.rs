@@ -70,6 +70,28 @@ pub struct LastSync {
     pub counts: BTreeMap<String, u64>,
 }
 
+/// What Iden may hold of an app of which no completed sync is known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Past {
+    /// Nothing but what syncs that are recorded here have pushed.
+    Ours,
+    /// What syncs of another state have left there: this state was lost, or the app was synced from elsewhere.
+    Lost,
+}
+
+impl Past {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Ours, Self::Lost];
+
+    /// The name, such as `ours`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 /// How a sync ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -170,10 +192,22 @@ pub trait Listings: Send + Sync + fmt::Debug + 'static {
     /// remembered for 400 days.
     async fn removals_since(&self, app: &AppKey, slug: &str, since: Timestamp) -> Result<u64, Error>;
 
+    /// Removals up to now no longer count: the operator has allowed them.
+    async fn forgive_removals(&self, app: &AppKey) -> Result<(), Error>;
+
     /// The last completed sync; `None` if there was none, or the state was lost.
     async fn last(&self, app: &AppKey) -> Result<Option<LastSync>, Error>;
 
-    /// Records a sync for the operator. The last 1,000 of an app are kept.
+    /// What was found out about the time before the first completed sync; `None` if nobody has looked.
+    async fn past(&self, app: &AppKey) -> Result<Option<Past>, Error>;
+
+    /// Keeps what was found out about the time before the first completed sync.
+    async fn set_past(&self, app: &AppKey, past: Past) -> Result<(), Error>;
+
+    /// Whether a sync has begun of which no run was recorded: the process died in the middle of it.
+    async fn was_interrupted(&self, app: &AppKey) -> Result<bool, Error>;
+
+    /// Records a sync for the operator, which ends it. The last 1,000 of an app are kept.
     async fn record_run(&self, app: &AppKey, run: &Run) -> Result<(), Error>;
 
     /// The last syncs, newest first.

@@ -37,7 +37,8 @@ impl Write for Begin {
             .execute(&mut *connection)
             .await?;
         sqlx::query(
-            "INSERT INTO syncs (app, under_way) VALUES (?1, 1) ON CONFLICT DO UPDATE SET under_way = 1",
+            "INSERT INTO syncs (app, under_way, unrecorded) VALUES (?1, 1, 1) \
+             ON CONFLICT DO UPDATE SET under_way = 1, unrecorded = 1",
         )
         .bind(self.app.as_str())
         .execute(connection)
