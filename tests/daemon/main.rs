@@ -2,3 +2,6 @@
 
 mod smoke;
 mod support;
+mod sync_reading;
+mod sync_whole;
+mod sync_world;
