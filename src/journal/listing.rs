@@ -142,13 +142,14 @@ pub struct Run {
 ///
 /// # Flow
 /// [`begin`](Self::begin), [`add`](Self::add) page by page, [`difference`](Self::difference) for the guard,
-/// [`promote`](Self::promote) when the Bridge has taken `complete`. A sync that is abandoned needs no call: the
-/// next `begin`, or the next start of the process, drops what it had.
+/// [`completing`](Self::completing) before `complete` is sent, [`promote`](Self::promote) when the Bridge has taken it. A
+/// sync that is abandoned needs no call: the next `begin`, or the next start of the process, drops what it had.
 ///
 /// # Contract
 /// One listing of an app is under way at a time; different apps do not disturb one another. Memory does not
 /// grow with the number of records. All that speaks of the present listing is [`Error::NoListing`] unless
-/// `begin` was called and neither a `promote` nor a restart came after it: half a listing is never promoted.
+/// `begin` was called and neither a `promote` nor a restart came after it: half a listing is never promoted. A restart
+/// after `completing` promotes it.
 /// Ids are compared byte by byte; ordered by id means that order.
 #[async_trait]
 pub trait Listings: Send + Sync + fmt::Debug + 'static {
@@ -182,6 +183,10 @@ pub trait Listings: Send + Sync + fmt::Debug + 'static {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<String>, Error>;
+
+    /// `complete` is about to be sent. If the process dies before it knows what became of that, the next start promotes
+    /// the listing, as of this time: what `complete` removes has been judged, and what it left must be known.
+    async fn completing(&self, app: &AppKey, at: Timestamp) -> Result<(), Error>;
 
     /// Makes the present listing the last completed one and records how many of each type were removed. A
     /// type that the present listing does not have is dropped, and counts as removed whole: `complete` has PUT

@@ -2,6 +2,8 @@
 
 mod smoke;
 mod support;
+mod sync_guard;
+mod sync_lost_state;
 mod sync_reading;
 mod sync_whole;
 mod sync_world;

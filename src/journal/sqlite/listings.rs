@@ -12,7 +12,7 @@ use super::super::{
 };
 use super::chunks::{Statements, parameters};
 use super::open::Sqlite;
-use super::promotion::{self, Begin, Promote};
+use super::promotion::{self, Begin, Completing, Promote};
 use super::time;
 use super::writer::{Problem, Write};
 
@@ -121,6 +121,10 @@ impl Listings for Sqlite {
             .fetch_all(store.readers())
             .await
             .map_err(|error| store.fault(error))
+    }
+
+    async fn completing(&self, app: &AppKey, at: Timestamp) -> Result<(), Error> {
+        self.listings().write(Completing { app: app.clone(), at }).await
     }
 
     async fn promote(&self, app: &AppKey, at: Timestamp) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use tokio::sync::RwLockWriteGuard;
 use tokio_util::sync::CancellationToken;
 
 use super::past::Baseline;
-use super::push::Tally;
+use super::push::Tallies;
 use super::summary::Invalid;
 use super::{Error, Options, Summary, TypeSummary, conclude, finish};
 use crate::bridge::{Registration, SyncId};
@@ -50,11 +50,13 @@ pub(super) struct Sync<'a> {
     /// What each slug stands for.
     pub(super) kinds: BTreeMap<String, ResourceKind>,
     pub(super) session: Option<SyncId>,
+    /// Whether there ever was one: then Iden may hold something of it.
+    pub(super) has_begun: bool,
     pub(super) baseline: Baseline,
     pub(super) stage: Stage,
     pub(super) invalid: Invalid,
-    /// What became of the pages, by slug.
-    pub(super) tallies: BTreeMap<String, Tally>,
+    /// What became of the pages.
+    pub(super) tallies: Tallies,
     /// References that were in no listing even at the second look: they are not looked for a third time.
     pub(super) dangling: BTreeMap<String, BTreeSet<String>>,
     /// Groups and licences that Iden refused, as hashes: it is not asked again when their type is listed once more.
@@ -85,10 +87,11 @@ impl<'a> Sync<'a> {
             types: Vec::new(),
             kinds: BTreeMap::new(),
             session: None,
+            has_begun: false,
             baseline: Baseline::First,
             stage: Stage::Before,
             invalid: Invalid::default(),
-            tallies: BTreeMap::new(),
+            tallies: Tallies::default(),
             dangling: BTreeMap::new(),
             refused: HashSet::new(),
             figures: BTreeMap::new(),
@@ -106,7 +109,12 @@ impl<'a> Sync<'a> {
         }
         let session = self.session().await?;
         self.phase("completing");
-        finish::complete(self.app, &session, stop).await?;
+        // What completing leaves must be known after a crash too, or the next sync would be guarded by what was before.
+        self.app.listings.completing(&self.app.key, self.app.clock.now()).await?;
+        let completed = finish::complete(self.app, &session, stop).await;
+        if !matches!(completed, Ok(()) | Err(Error::Unheard(_))) {
+            return completed;
+        }
         // From here on the session is Iden's: it cannot be abandoned any more.
         self.session = None;
         self.stage = Stage::Completed;
@@ -115,6 +123,7 @@ impl<'a> Sync<'a> {
             // The operator has judged them; a leaver of tomorrow shall not be held because of them.
             self.app.listings.forgive_removals(&self.app.key).await?;
         }
+        completed?;
         drop(quiet);
         self.phase("waiting for the clean-up");
         tokio::select! {
@@ -195,6 +204,7 @@ impl<'a> Sync<'a> {
         if let Some(session) = &self.session {
             return Ok(session.clone());
         }
+        self.has_begun = true;
         let session = finish::start(self.app).await?;
         Ok(self.session.insert(session).clone())
     }

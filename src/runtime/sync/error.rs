@@ -4,7 +4,8 @@ use super::summary::FollowUp;
 use crate::journal::RunResult;
 use crate::{bridge, journal};
 
-/// Why a sync did not go through. Nobody was removed in any of these cases but [`Unwatched`](Self::Unwatched).
+/// Why a sync did not go through. Nobody was removed in any of these cases but
+/// [`Unwatched`](Self::Unwatched), and perhaps [`Unheard`](Self::Unheard).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -91,6 +92,9 @@ pub enum Error {
     /// An account was deleted after it had been pushed, and its record is not known: the sync begins anew.
     #[error("{0} was deleted by a task after it had been pushed; the sync begins anew")]
     Overtaken(String),
+    /// Nobody knows whether Iden has heard that the sync is complete. The next sync tells.
+    #[error("complete was sent, and whether Iden heard of it is not known: {0}")]
+    Unheard(String),
     /// Iden could not remove stale records. A new sync is the remedy.
     #[error("Iden reports {code}: {message} A new sync is the remedy")]
     CleanupFailed {
@@ -130,6 +134,7 @@ impl Error {
             | Self::Bridge { .. }
             | Self::SessionLost { .. }
             | Self::Uncounted(_)
+            | Self::Unheard(_)
             | Self::CleanupFailed { .. }
             | Self::Journal(_) => RunResult::Failed,
         }

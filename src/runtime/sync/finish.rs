@@ -86,7 +86,7 @@ pub(super) async fn verify(sync: &Sync<'_>) -> Result<(), Error> {
         }
         // Whether a record that is sent twice counts twice is not documented, and a page whose answer was lost is sent
         // twice without anybody noticing. More than was pushed shows no other session: fewer does.
-        let most = sync.tallies.get(slug).map_or(pushed, |tally| tally.accepted.max(pushed));
+        let most = sync.tallies.of(slug).accepted.max(pushed);
         if counted > most {
             tracing::warn!(app = %app.name, resource_type = slug, pushed, counted, "Iden counts more records than were pushed");
         }
@@ -120,9 +120,10 @@ pub(super) async fn complete(app: &App, session: &SyncId, stop: &CancellationTok
             }
         };
         let progress = tokio::select! {
-            () = stop.cancelled() => return Err(Error::Stopped),
-            progress = patiently(app, "asking how the sync stands", || app.bridge.progress(app.id, session)) => progress?,
+            () = stop.cancelled() => return Err(Error::Unheard(error.to_string())),
+            progress = patiently(app, "asking how the sync stands", || app.bridge.progress(app.id, session)) => progress,
         };
+        let progress = progress.map_err(|unasked| Error::Unheard(unasked.to_string()))?;
         if is_completing(&progress.status) {
             return Ok(());
         }

@@ -40,9 +40,7 @@ impl Sync<'_> {
     /// Sends what is left of a type. What Iden refuses is no part of the listing any more.
     pub(super) async fn flush(&mut self, of: &ResourceType, pusher: Option<Pusher>) -> Result<(), Error> {
         let Some(mut pusher) = pusher else { return Ok(()) };
-        let flushed = pusher.flush().await;
-        self.tallies.entry(of.slug.to_string()).or_default().add(pusher.tally());
-        for refused in flushed? {
+        for refused in pusher.flush().await? {
             self.app.listings.unset(&self.app.key, of.slug.as_str(), &refused.id).await?;
             if of.kind != ResourceKind::Account {
                 self.refused.insert(name_of(of, &refused.id));
@@ -170,7 +168,8 @@ impl Sync<'_> {
         pusher: &mut Option<Pusher>,
     ) -> Result<(), Error> {
         if pusher.is_none() {
-            *pusher = Some(Pusher::new(self.app, self.session().await?, of.slug.clone()));
+            let session = self.session().await?;
+            *pusher = Some(Pusher::new(self.app, session, of.slug.clone(), self.tallies.clone()));
         }
         match pusher {
             Some(pusher) => pusher.push(records).await,

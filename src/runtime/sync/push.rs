@@ -1,8 +1,8 @@
 //! Pushing records in pages of at most 100, several pages at once, and finding the bad records of a page that is
 //! refused.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bridgehead_sdk::{Record, Slug};
@@ -46,8 +46,35 @@ pub(super) struct Tally {
     pub(super) updated: u64,
 }
 
+/// The tallies of all types, by slug, shared so that they outlive a sync that is cut off.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tallies(Arc<Mutex<BTreeMap<String, Tally>>>);
+
+impl Tallies {
+    fn add(&self, slug: &str, tally: Tally) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(slug.to_owned()).or_default().add(tally);
+    }
+
+    pub(super) fn of(&self, slug: &str) -> Tally {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(slug).copied().unwrap_or_default()
+    }
+
+    pub(super) fn sum(&self) -> Tally {
+        let mut sum = Tally::default();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().for_each(|tally| sum.add(*tally));
+        sum
+    }
+}
+
 impl Tally {
-    pub(super) fn add(&mut self, other: Self) {
+    /// A page that was sent again says nothing of what Iden knew before it: its first arrival may have been heard.
+    fn of(records: usize, pushed: Pushed) -> Self {
+        let told = |figure: Option<u64>| if pushed.repeated { 0 } else { figure.unwrap_or(0) };
+        Self { accepted: records as u64, created: told(pushed.created), updated: told(pushed.updated) }
+    }
+
+    fn add(&mut self, other: Self) {
         self.accepted += other.accepted;
         self.created += other.created;
         self.updated += other.updated;
@@ -63,11 +90,11 @@ pub(super) struct Pusher {
     under_way: JoinSet<Result<Sent, Error>>,
     refused: Vec<Refused>,
     again: Vec<Vec<Record>>,
-    tally: Tally,
+    tallies: Tallies,
 }
 
 impl Pusher {
-    pub(super) fn new(app: &Arc<App>, session: SyncId, slug: Slug) -> Self {
+    pub(super) fn new(app: &Arc<App>, session: SyncId, slug: Slug, tallies: Tallies) -> Self {
         Self {
             app: Arc::clone(app),
             session,
@@ -76,13 +103,8 @@ impl Pusher {
             under_way: JoinSet::new(),
             refused: Vec::new(),
             again: Vec::new(),
-            tally: Tally::default(),
+            tallies,
         }
-    }
-
-    /// What Iden has answered so far.
-    pub(super) fn tally(&self) -> Tally {
-        self.tally
     }
 
     /// Takes records; whole pages are sent in the background, `push_concurrency` of them at once.
@@ -135,7 +157,7 @@ impl Pusher {
 
     fn account(&mut self, sent: Sent) {
         let slug = self.slug.as_str();
-        self.tally.add(sent.tally);
+        self.tallies.add(slug, sent.tally);
         self.app.status.sync_progress(|progress| {
             *progress.pushed.entry(slug.to_owned()).or_default() += sent.tally.accepted;
         });
@@ -156,11 +178,7 @@ async fn send(
     let mut pages = VecDeque::from([page]);
     while let Some(mut page) = pages.pop_front() {
         match send_once(app, session, slug, &page).await? {
-            Answer::Accepted(pushed) => sent.tally.add(Tally {
-                accepted: page.len() as u64,
-                created: pushed.created.unwrap_or(0),
-                updated: pushed.updated.unwrap_or(0),
-            }),
+            Answer::Accepted(pushed) => sent.tally.add(Tally::of(page.len(), pushed)),
             Answer::Refused(detail) if detail.contains("already exists") && !alone => sent.again.push(page),
             Answer::Refused(detail) if page.len() == 1 => {
                 sent.refused.extend(page.pop().map(|record| Refused { id: record.id().to_owned(), detail }));
@@ -200,7 +218,10 @@ async fn send_once(app: &App, session: &SyncId, slug: &Slug, page: &[Record]) ->
             answer => {
                 app.access.granted(leave);
                 match answer {
-                    Ok(pushed) => return Ok(Answer::Accepted(pushed)),
+                    Ok(pushed) => {
+                        let repeated = pushed.repeated || tries > 0;
+                        return Ok(Answer::Accepted(Pushed { repeated, ..pushed }));
+                    }
                     Err(error) => error,
                 }
             }
