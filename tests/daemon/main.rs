@@ -3,6 +3,7 @@
 mod smoke;
 mod support;
 mod sync_guard;
+mod sync_invalid;
 mod sync_lost_state;
 mod sync_reading;
 mod sync_whole;

@@ -57,14 +57,14 @@ impl World {
     /// stands behind `[apps.hr]`.
     pub(crate) fn target_settings(&self, sync: &str, tasks: &str, app: &str) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/daemon/connectors/sync_target.py");
-        let (sync, tasks) = (members(sync), members(tasks));
+        let tasks = members(tasks);
         let tasks = if tasks.contains("timeout") {
             tasks
         } else {
             format!(", timeout = \"5s\", give_up_after = \"10s\"{tasks}")
         };
         self.configure(&format!(
-            "connector = \"exec\"\ntasks = {{ poll_interval = \"100ms\"{tasks} }}\nsync = {{ on_invalid = \"abandon\"{sync} }}\n{app}\n\
+            "connector = \"exec\"\ntasks = {{ poll_interval = \"100ms\"{tasks} }}\nsync = {{ {sync} }}\n{app}\n\
              [apps.hr.target]\ncommand = [\"python3\", \"-S\", {script:?}]\nsettings = {{ path = \".\" }}\nmax_in_flight = 64\n"
         ));
     }

@@ -3,6 +3,7 @@
 The file (setting `path`) is read again whenever it changes:
   {"types": [{"slug", "name", "type"}…],              default: team, account
    "records": {slug: {"count": n, "prefix": "u", "each": {…}} or [record…]},
+   "raw": {slug: [anything…]},                        stands on the last page as it is
    "page_size": 100, "order": "id" or "status",       by status: a record that changes may come twice
    "appears": {slug: [record…]},                      from the second listing of a type on
    "faults": [{"type": slug, "page": n, "do": …, "times": n}…],
@@ -118,6 +119,8 @@ def list_page(params):
             records = sorted(records_of(slug).values(), key=lambda one: one["id"])
             rest = [record for record in records if after is None or record["id"] > after]
         result = {"records": rest[:size], "next": json.dumps([page + 1, rest[size - 1]["id"]]) if len(rest) > size else None}
+        if result["next"] is None:
+            result["records"] = result["records"] + said().get("raw", {}).get(slug, [])
     if wrong["do"] == "error":
         raise Failure(wrong.get("message", "HR does not answer"), **wrong["data"])
     if wrong["do"] == "repeat":
