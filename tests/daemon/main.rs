@@ -6,5 +6,7 @@ mod sync_guard;
 mod sync_invalid;
 mod sync_lost_state;
 mod sync_reading;
+mod sync_sessions;
+mod sync_tasks;
 mod sync_whole;
 mod sync_world;

@@ -11,7 +11,8 @@ The file (setting `path`) is read again whenever it changes:
 `do` is one of: error (with "data" and "message"), repeat (the cursor), die, hang, delay (with "seconds"), short (no `next`),
 find (every find_account fails; "page" and "type" do not matter).
 With `gate`, every listing waits before each page, and after its last, for the file gate/POINT.go or gate/open.go to be
-there; POINT is SLUG-PAGE or SLUG-end, and gate/POINT.here says that it waits.
+there; POINT is SLUG-PAGE or SLUG-end, and gate/POINT.here says that it waits. So do tasks for accounts named slow…, at
+task-NAME. Creating an account named full… fails for good.
 What tasks change is kept in state.json beside the file, so that it outlives the process.
 """
 import json, os, pathlib, sys, threading, time
@@ -180,6 +181,9 @@ def answer(request):
         elif method in ("check", "shutdown"):
             result = {}
         else:
+            label = str(params["account"].get("id") or params["account"].get("username"))
+            if method in ACTIONS and label.startswith("slow"):
+                wait_at(f"task-{label}")
             with lock:
                 result = find(params["account"]) if method == "find_account" else execute(method, params)
         reply = {"result": result}
