@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -49,9 +50,8 @@ pub(crate) async fn run(
     let _interrupt = AbortOnDropHandle::new(tokio::spawn({
         let stop = stop.clone();
         async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                stop.cancel();
-            }
+            told_to_stop().await;
+            stop.cancel();
         }
     }));
     let options = Options { dry_run, allow_removals };
@@ -83,6 +83,17 @@ pub(crate) async fn run(
         journal.close().await;
     }
     if is_fine { Ok(()) } else { Err(Failure::silent(Exit::Failed)) }
+}
+
+/// Until SIGINT or SIGTERM: a sync that is told to stop still abandons its session.
+async fn told_to_stop() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        Ok(()) = tokio::signal::ctrl_c() => {}
+    }
 }
 
 /// Prints what a sync did.

@@ -36,24 +36,26 @@ fn account(id: &str) -> Value {
 /// Every kind of task at one point, for accounts of every page.
 async fn everything_at(point: &str) {
     let (world, daemon) = daemon_at(point, crowd(true)).await;
+    let mut tasks = Vec::new();
     for page in ["u0000", "u0001", "u0002"] {
         let id = |last: &str| format!("{page}{last}");
-        world.done("delete_account", account(&id("05"))).await;
-        world.done("delete_account", json!({"account": {"username": id("06").to_uppercase()}})).await;
-        world.done("suspend_account", account(&id("07"))).await;
-        let changes = json!({"account": {"id": id("08")}, "changes": {"display_name": "Anew"}});
-        world.done("update_account", changes).await;
-        world.done("suspend_account", account(&id("09"))).await;
-        world.done("unsuspend_account", account(&id("09"))).await;
-        world.done("delete_account", account(&id("10"))).await;
-        world.done("create_account", json!({"account": {"username": id("10"), "email": "again@example.org"}})).await;
+        tasks.extend([
+            ("delete_account", account(&id("05"))),
+            ("delete_account", json!({"account": {"username": id("06").to_uppercase()}})),
+            ("suspend_account", account(&id("07"))),
+            ("update_account", json!({"account": {"id": id("08")}, "changes": {"display_name": "Anew"}})),
+            ("suspend_account", account(&id("09"))),
+            ("unsuspend_account", account(&id("09"))),
+            ("delete_account", json!({"account": {"id": id("10"), "username": id("10")}})),
+            ("create_account", json!({"account": {"username": id("10"), "email": "again@example.org"}})),
+        ]);
     }
-    // Before all others, among them, and behind them.
-    for name in ["anew", "u000100a", "znew"] {
-        world.done("create_account", json!({"account": {"username": name, "email": "new@example.org"}})).await;
+    // Before all others, among them, and behind them; and one who does not stay.
+    for name in ["anew", "u000100a", "znew", "brief"] {
+        tasks.push(("create_account", json!({"account": {"username": name, "email": "new@example.org"}})));
     }
-    world.done("create_account", json!({"account": {"username": "brief", "email": "brief@example.org"}})).await;
-    world.done("delete_account", json!({"account": {"username": "brief"}})).await;
+    tasks.push(("delete_account", json!({"account": {"username": "brief"}})));
+    world.all_done(tasks).await;
     finish(&world, daemon).await;
 
     let mut expected = ids((0..250).filter(|number| ![5, 6].contains(&(number % 100))));

@@ -156,9 +156,17 @@ impl World {
 
     /// Gives a task to the daemon and waits until it is completed.
     pub(crate) async fn done(&self, action: &str, payload: Value) {
-        let task = self.sandbox.add_task(self.app, json!({"action": action, "payload": payload}));
-        eventually(&format!("{action} has ended"), || self.task(&task)["status"] != "pending").await;
-        assert_eq!(self.task(&task)["status"], "completed", "{}", self.task(&task));
+        self.all_done(vec![(action, payload)]).await;
+    }
+
+    /// Gives tasks to the daemon and waits until all are completed.
+    pub(crate) async fn all_done(&self, tasks: Vec<(&str, Value)>) {
+        let tasks = tasks.into_iter().map(|(action, payload)| json!({"action": action, "payload": payload}));
+        let tasks = self.sandbox.add_tasks(self.app, tasks);
+        self.drained().await;
+        for task in tasks {
+            assert_eq!(self.task(&task)["status"], "completed", "{}", self.task(&task));
+        }
     }
 }
 
