@@ -51,7 +51,11 @@ pub(crate) async fn progress(
     Extension(caller): Extension<Caller>,
     Path((_, app_id, sync_id)): SessionPath,
 ) -> Result<Json<Value>, Refusal> {
-    state.with_app(&caller.key, &app_id, |app, _| app.sync.progress(&sync_id, &app.types())).map(Json)
+    state
+        .with_app(&caller.key, &app_id, |app, _| {
+            app.sync.progress(&sync_id, &app.types())
+        })
+        .map(Json)
 }
 
 pub(crate) async fn complete(
@@ -59,7 +63,9 @@ pub(crate) async fn complete(
     Extension(caller): Extension<Caller>,
     Path((_, app_id, sync_id)): SessionPath,
 ) -> Result<StatusCode, Refusal> {
-    state.with_app(&caller.key, &app_id, |app, now| state.complete(app, &sync_id, now))?;
+    state.with_app(&caller.key, &app_id, |app, now| {
+        state.complete(app, &sync_id, now)
+    })?;
     Ok(StatusCode::ACCEPTED)
 }
 
