@@ -116,6 +116,8 @@ impl Supervisor {
     }
 
     fn stopped(&self) -> CallError {
-        CallError::Stopped { app: self.launch.app.clone() }
+        CallError::Stopped {
+            app: self.launch.app.clone(),
+        }
     }
 }
