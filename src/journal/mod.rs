@@ -1,1 +1,29 @@
-//! To come.
+//! Durable state: what the daemon must still know after a crash.
+//!
+//! Two narrow traits stand between the runtime and a database, so that another one can take its place:
+//! - [`Journal`] holds the life of each task: the *intent* to call the connector, written before the first
+//!   call; the *outcome*, written before the first report; and what the Bridge said to the report.
+//! - [`Listings`] holds what each sync saw in the target: the listing that is being read, the one of the last
+//!   completed sync, and what was removed when, which is what the removal guard decides from.
+//!
+//! [`Sqlite`] is both, in one folder that one process at a time may use.
+//!
+//! # Guarantees
+//! - An answer to a write comes after the write is on the disk. A write that was answered with an error may
+//!   be repeated; each is safe to repeat.
+//! - An outcome is never overwritten, and no intent is written over one: a task is not executed twice because
+//!   of a mistake elsewhere.
+//! - Once a report has ended, nothing of the outcome's result is left in any file of the folder.
+//! - A caller that goes away while it waits takes nobody else's write with it.
+
+mod app;
+mod error;
+mod listing;
+mod sqlite;
+mod task;
+
+pub use app::AppKey;
+pub use error::Error;
+pub use listing::{Added, Difference, Duplicate, LastSync, Listings, Run, RunResult, Seen, Which};
+pub use sqlite::{Moment, Observer, Sqlite, Stats, Step};
+pub use task::{Counts, Ended, Entry, Intent, Journal, Kept, Known, Outcome, State};

@@ -1,0 +1,211 @@
+//! What can go wrong with durable state.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bridgehead_sdk::TaskId;
+
+use super::AppKey;
+
+/// Why the state could not be read or written.
+///
+/// It can be cloned because the writes that share a commit share its failure.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process uses this folder. The operator stops it, or gives this one a folder of its own.
+    #[error(
+        "the state folder {} is in use by another bridgehead{}; stop that one, or set state.path to a folder of its own",
+        folder.display(), process(*pid)
+    )]
+    Locked {
+        /// The process that holds the lock, if it could be read.
+        pid: Option<u32>,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The folder cannot be created or used. The operator repairs it, or sets another `state.path`.
+    #[error("cannot use the state folder {}: {source}; check state.path and the rights on it", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: Arc<std::io::Error>,
+    },
+    /// Others can read the state, and it could not be closed to them. The operator changes the rights.
+    #[error(
+        "the state folder {} is open to others (mode {mode:04o}) and {why}; give bridgehead a folder of its own, with mode 0700",
+        path.display()
+    )]
+    Permissions {
+        /// The folder.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+        /// Why they were not repaired.
+        why: String,
+    },
+    /// A newer bridgehead has written this state. The operator starts that version again; going back is not
+    /// possible without losing what it wrote.
+    #[error(
+        "{} was written by a newer bridgehead (version {found} of the format; this one knows {known}); install the newer version again",
+        path.display()
+    )]
+    TooNew {
+        /// The database file.
+        path: PathBuf,
+        /// The version found.
+        found: i64,
+        /// The newest version this program knows.
+        known: i64,
+    },
+    /// The database is damaged. The operator restores it from a backup, or moves the file away and checks the
+    /// pending tasks in Iden by hand.
+    #[error(
+        "the database {} is damaged ({detail}); restore it from a backup, or move it away after checking in Iden which tasks were under way",
+        path.display()
+    )]
+    Corrupt {
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite found.
+        detail: String,
+    },
+    /// The disk is full. The operator makes room; the runtime tries again.
+    #[error("no space is left for {}; make room on that disk", path.display())]
+    Full {
+        /// The database file or folder.
+        path: PathBuf,
+    },
+    /// The disk cannot be written. The operator mounts it for writing or gives the daemon the right to.
+    #[error("{} cannot be written: the file system or the file is read-only; make it writable", path.display())]
+    ReadOnly {
+        /// The database file or folder.
+        path: PathBuf,
+    },
+    /// The task has an outcome, so it is not executed again. The runtime lets go of the task.
+    #[error("task {task} has an outcome already; it is not executed or decided again")]
+    AlreadyDecided {
+        /// The task.
+        task: TaskId,
+    },
+    /// A report ended that has no outcome in the journal: a mistake in the runtime, which logs it.
+    #[error("task {task} has no outcome in the journal, so no report of it can have ended")]
+    NotDecided {
+        /// The task.
+        task: TaskId,
+    },
+    /// No listing of this app is under way, so nothing can be added to it, compared or promoted. The runtime
+    /// begins the sync anew.
+    #[error("no listing of app {app} is under way; begin one first")]
+    NoListing {
+        /// The app.
+        app: AppKey,
+    },
+    /// A row that this version cannot read. Nothing is executed on the strength of it; the operator installs
+    /// the version that wrote it, or restores a backup.
+    #[error(
+        "{what} cannot be read: {detail}; install the version of bridgehead that wrote it, or restore a backup"
+    )]
+    Unreadable {
+        /// Which task, listing or run.
+        what: String,
+        /// What is wrong with it. Never holds the value itself.
+        detail: String,
+    },
+    /// The state is closed, or its writer has died. If a write was under way, it may or may not be on the
+    /// disk. The runtime opens the state again.
+    #[error("the state is closed; it must be opened again")]
+    Closed,
+    /// Anything else that SQLite says. The operator reads the cause; the runtime tries again.
+    #[error("the database {} failed: {source}", path.display())]
+    Database {
+        /// The database file.
+        path: PathBuf,
+        /// What the database said. It never names a value.
+        #[source]
+        source: Arc<sqlx::Error>,
+    },
+}
+
+/// The primary result codes of SQLite that have a variant of their own.
+mod code {
+    pub(super) const READ_ONLY: u32 = 8;
+    pub(super) const CORRUPT: u32 = 11;
+    pub(super) const FULL: u32 = 13;
+    pub(super) const NOT_A_DATABASE: u32 = 26;
+}
+
+impl Error {
+    /// Says what an error of the database means for the file at `path`.
+    pub(super) fn from_database(path: &Path, error: sqlx::Error) -> Self {
+        let path = path.to_owned();
+        match (&error, primary_code(&error)) {
+            (_, Some(code::FULL)) => Self::Full { path },
+            (_, Some(code::READ_ONLY)) => Self::ReadOnly { path },
+            (_, Some(code::CORRUPT | code::NOT_A_DATABASE)) => Self::Corrupt {
+                path,
+                detail: error.to_string(),
+            },
+            (sqlx::Error::PoolClosed, _) => Self::Closed,
+            _ => Self::Database {
+                path,
+                source: Arc::new(error),
+            },
+        }
+    }
+
+    /// Says what an error of the operating system means for the folder at `path`.
+    pub(super) fn from_io(path: &Path, error: std::io::Error) -> Self {
+        let path = path.to_owned();
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::Full { path },
+            std::io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
+            _ => Self::Folder {
+                folder: path,
+                source: Arc::new(error),
+            },
+        }
+    }
+}
+
+fn process(pid: Option<u32>) -> String {
+    pid.map_or_else(String::new, |pid| format!(" (process {pid})"))
+}
+
+/// The primary result code: the lowest byte of the extended one that sqlx hands on.
+fn primary_code(error: &sqlx::Error) -> Option<u32> {
+    let extended: u32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(extended & 0xff)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_and_a_read_only_one_have_errors_of_their_own() {
+        let folder = Path::new("/state");
+        let full = Error::from_io(folder, ErrorKind::StorageFull.into());
+        assert!(matches!(full, Error::Full { .. }), "{full:?}");
+        let read_only = Error::from_io(folder, ErrorKind::ReadOnlyFilesystem.into());
+        assert!(matches!(read_only, Error::ReadOnly { .. }), "{read_only:?}");
+        let other = Error::from_io(folder, ErrorKind::PermissionDenied.into());
+        assert!(matches!(other, Error::Folder { .. }), "{other:?}");
+    }
+
+    #[test]
+    fn the_lock_error_names_the_process_and_the_folder() {
+        let error = Error::Locked {
+            pid: Some(4711),
+            folder: "/var/lib/bridgehead".into(),
+        };
+        let text = error.to_string();
+        assert!(
+            text.contains("(process 4711)") && text.contains("/var/lib/bridgehead"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,181 @@
+//! What syncs saw in the target, as it is kept.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{AppKey, Error};
+
+/// A record that a listing holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its id in the target.
+    pub id: String,
+    /// A hash of the whole record, stable across versions.
+    pub hash: u64,
+}
+
+/// What came of adding records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Added {
+    /// The records whose id the listing held already, in the order in which they were given. The first one
+    /// stays in the listing.
+    pub duplicates: Vec<Duplicate>,
+}
+
+/// A record whose id the listing held already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    /// Its id.
+    pub id: String,
+    /// Whether the two have the same hash: the same record read twice, as offset paging does it.
+    pub same: bool,
+}
+
+/// How the listing that is under way differs from that of the last completed sync, for one resource type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Records in the last completed listing.
+    pub known: u64,
+    /// Records in the present one.
+    pub seen: u64,
+    /// In the present one only.
+    pub created: u64,
+    /// In both, with different hashes.
+    pub changed: u64,
+    /// In the last completed one only: completing the sync would remove these.
+    pub removed: u64,
+}
+
+/// A part of a [`Difference`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// In the present listing only.
+    Created,
+    /// In both, with different hashes.
+    Changed,
+    /// In the last completed listing only.
+    Removed,
+}
+
+/// The last completed sync.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastSync {
+    /// When it completed.
+    pub at: Timestamp,
+    /// How many records of each resource type it held, by slug.
+    pub counts: BTreeMap<String, u64>,
+}
+
+/// How a sync ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunResult {
+    /// Completed: what it did not see was removed.
+    Completed,
+    /// Abandoned: nothing was removed.
+    Abandoned,
+    /// Failed before it could be completed or abandoned.
+    Failed,
+    /// Read to its end, and held back by the removal guard.
+    Held,
+}
+
+impl RunResult {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Completed, Self::Abandoned, Self::Failed, Self::Held];
+
+    /// The name, such as `completed`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Abandoned => "abandoned",
+            Self::Failed => "failed",
+            Self::Held => "held",
+        }
+    }
+}
+
+/// One sync, for the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// How it ended.
+    pub result: RunResult,
+    /// One sentence for the operator.
+    pub detail: String,
+    /// How many records were pushed, by slug.
+    pub pushed: BTreeMap<String, u64>,
+    /// How many were removed, or would have been, by slug.
+    pub removed: BTreeMap<String, u64>,
+}
+
+/// The durable record of what syncs saw.
+///
+/// # Flow
+/// [`begin`](Self::begin), [`add`](Self::add) page by page, [`difference`](Self::difference) for the guard,
+/// [`promote`](Self::promote) when the Bridge has taken `complete`. A sync that is abandoned needs no call: the
+/// next `begin`, or the next start of the process, drops what it had.
+///
+/// # Contract
+/// One listing of an app is under way at a time; different apps do not disturb one another. Memory does not
+/// grow with the number of records. All that speaks of the present listing is [`Error::NoListing`] unless
+/// `begin` was called and neither a `promote` nor a restart came after it: half a listing is never promoted.
+/// Ids are compared byte by byte; ordered by id means that order.
+#[async_trait]
+pub trait Listings: Send + Sync + fmt::Debug + 'static {
+    /// Begins a listing, and drops an unfinished one of the same app.
+    async fn begin(&self, app: &AppKey) -> Result<(), Error>;
+
+    /// Adds records of one resource type. An empty slice notes that the type was listed.
+    async fn add(&self, app: &AppKey, slug: &str, records: &[Seen]) -> Result<Added, Error>;
+
+    /// Puts a record into the present listing, in place of one with the same id: a task changed it.
+    async fn set(&self, app: &AppKey, slug: &str, seen: &Seen) -> Result<(), Error>;
+
+    /// Takes a record out of the present listing: a task deleted it. One that is not in it is no error.
+    async fn unset(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error>;
+
+    /// Which of these ids the present listing does not hold, in the order in which they were given.
+    async fn missing(&self, app: &AppKey, slug: &str, ids: &[&str]) -> Result<Vec<String>, Error>;
+
+    /// How many records the present listing holds.
+    async fn seen_count(&self, app: &AppKey, slug: &str) -> Result<u64, Error>;
+
+    /// How the present listing differs from the last completed one.
+    async fn difference(&self, app: &AppKey, slug: &str) -> Result<Difference, Error>;
+
+    /// The ids of a part of the difference, ordered by id, from the one after `after`, at most `limit`.
+    async fn ids(
+        &self,
+        app: &AppKey,
+        slug: &str,
+        which: Which,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<String>, Error>;
+
+    /// Makes the present listing the last completed one and records how many of each type were removed. A
+    /// type that the present listing does not have is dropped, and counts as removed whole: `complete` has PUT
+    /// semantics. All of it happens, or nothing.
+    async fn promote(&self, app: &AppKey, at: Timestamp) -> Result<(), Error>;
+
+    /// How many records of a type completed syncs have removed since this instant, it included. Removals are
+    /// remembered for 400 days.
+    async fn removals_since(&self, app: &AppKey, slug: &str, since: Timestamp) -> Result<u64, Error>;
+
+    /// The last completed sync; `None` if there was none, or the state was lost.
+    async fn last(&self, app: &AppKey) -> Result<Option<LastSync>, Error>;
+
+    /// Records a sync for the operator. The last 1,000 of an app are kept.
+    async fn record_run(&self, app: &AppKey, run: &Run) -> Result<(), Error>;
+
+    /// The last syncs, newest first.
+    async fn runs(&self, app: &AppKey, limit: u32) -> Result<Vec<Run>, Error>;
+}

@@ -1,0 +1,141 @@
+//! From rows to entries. A row that this version does not understand is an error, never a guess: a task whose
+//! state is not known must not be executed.
+
+use bridgehead_sdk::{Code, TaskId};
+use sqlx::FromRow;
+
+use super::super::{Ended, Entry, Error, Kept, Known, Outcome, State};
+use super::{erasure, time};
+
+/// The names of states and ends, as they are kept.
+pub(super) mod name {
+    pub(in super::super) const INTENDED: &str = "intended";
+    pub(in super::super) const DECIDED: &str = "decided";
+    pub(in super::super) const ENDED: &str = "ended";
+
+    pub(in super::super) const COMPLETED: &str = "completed";
+    pub(in super::super) const FAILED: &str = "failed";
+
+    pub(in super::super) const ACCEPTED: &str = "accepted";
+    pub(in super::super) const CONFLICT: &str = "conflict";
+    pub(in super::super) const MISSING: &str = "missing";
+    pub(in super::super) const REJECTED: &str = "rejected";
+}
+
+/// A row of `tasks`, without `app` and `ended_at`.
+#[derive(FromRow)]
+pub(super) struct Row {
+    pub(super) task: String,
+    action: String,
+    created_at: Option<i64>,
+    keys: Vec<u8>,
+    attempt: i64,
+    first_intent_at: i64,
+    last_intent_at: i64,
+    state: String,
+    status: Option<String>,
+    code: Option<String>,
+    message: Option<String>,
+    ended: Option<String>,
+    detail: Option<String>,
+    outcome: Option<Vec<u8>>,
+}
+
+impl Row {
+    /// Oldest first; the id of the task makes the order the same every time.
+    pub(super) fn age(&self) -> (i64, &str) {
+        (self.created_at.unwrap_or(self.first_intent_at), &self.task)
+    }
+
+    /// Understands the row.
+    pub(super) fn into_entry(self) -> Result<Entry, Error> {
+        let unreadable = |detail: String| unreadable(&self.task, detail);
+        let instant = |microseconds| time::from_column(microseconds, &|| what(&self.task));
+        let state = match known(&self.task, &self.state)? {
+            Known::Intended => State::Intended,
+            Known::Decided => State::Decided(outcome(&self.task, self.outcome.as_deref())?),
+            Known::Ended => State::Ended(self.end()?),
+        };
+        let kept = match &state {
+            State::Ended(_) => Some(self.kept()?),
+            State::Intended | State::Decided(_) => None,
+        };
+        Ok(Entry {
+            created_at: self.created_at.map(instant).transpose()?,
+            keys: keys_from_column(&self.keys)
+                .ok_or_else(|| unreadable("its keys are damaged".to_owned()))?,
+            attempt: u32::try_from(self.attempt)
+                .map_err(|_| unreadable("its attempt is out of range".to_owned()))?,
+            first_intent_at: instant(self.first_intent_at)?,
+            last_intent_at: instant(self.last_intent_at)?,
+            state,
+            kept,
+            action: self.action,
+            task: TaskId::new(self.task),
+        })
+    }
+
+    fn end(&self) -> Result<Ended, Error> {
+        match self.ended.as_deref() {
+            Some(name::ACCEPTED) => Ok(Ended::Accepted),
+            Some(name::CONFLICT) => Ok(Ended::Conflict),
+            Some(name::MISSING) => Ok(Ended::Missing),
+            Some(name::REJECTED) => Ok(Ended::Rejected {
+                detail: self.detail.clone().unwrap_or_default(),
+            }),
+            other => Err(unreadable(&self.task, format!("its end is {other:?}"))),
+        }
+    }
+
+    fn kept(&self) -> Result<Kept, Error> {
+        let code = self.code.as_deref().map(str::parse::<Code>);
+        match (self.status.as_deref(), code) {
+            (Some(name::COMPLETED), _) => Ok(Kept::Completed),
+            (Some(name::FAILED), Some(Ok(code))) => Ok(Kept::Failed {
+                code,
+                message: self.message.clone(),
+            }),
+            (status, _) => {
+                let detail = format!("its status is {status:?} with the code {:?}", self.code);
+                Err(unreadable(&self.task, detail))
+            }
+        }
+    }
+}
+
+/// Understands the name of a state.
+pub(super) fn known(task: &str, state: &str) -> Result<Known, Error> {
+    match state {
+        name::INTENDED => Ok(Known::Intended),
+        name::DECIDED => Ok(Known::Decided),
+        name::ENDED => Ok(Known::Ended),
+        other => Err(unreadable(task, format!("its state is {other:?}"))),
+    }
+}
+
+/// Understands the outcome of a decided task.
+pub(super) fn outcome(task: &str, sealed: Option<&[u8]>) -> Result<Outcome, Error> {
+    let sealed = sealed.ok_or_else(|| unreadable(task, "its outcome is gone".to_owned()))?;
+    erasure::open(sealed).map_err(|detail| unreadable(task, detail))
+}
+
+pub(super) fn unreadable(task: &str, detail: String) -> Error {
+    Error::Unreadable {
+        what: what(task),
+        detail,
+    }
+}
+
+fn what(task: &str) -> String {
+    format!("task {task} in the journal")
+}
+
+pub(super) fn keys_to_column(keys: &[u64]) -> Vec<u8> {
+    keys.iter().flat_map(|key| key.to_le_bytes()).collect()
+}
+
+fn keys_from_column(column: &[u8]) -> Option<Vec<u64>> {
+    let (keys, rest) = column.as_chunks::<8>();
+    rest.is_empty()
+        .then(|| keys.iter().copied().map(u64::from_le_bytes).collect())
+}

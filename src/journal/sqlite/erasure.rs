@@ -1,0 +1,55 @@
+//! Outcomes, kept so that they can be erased.
+//!
+//! An outcome may hold a secret, and `secure_delete` alone does not erase it: it zeroes freed cells and pages,
+//! but a page that is rebuilt when rows move between pages keeps copies in its unused part. So an outcome is
+//! padded at its front by more than a b-tree page holds of a row. What matters then stands in overflow pages,
+//! which never move and are zeroed as a whole when they are freed. The write-ahead log keeps older versions
+//! of pages; it is emptied soon after.
+
+use sqlx::SqliteConnection;
+
+use super::super::Outcome;
+
+/// With pages of 4,096 bytes, a page of a table without rowid holds at most 1,002 bytes of a row
+/// (<https://sqlite.org/fileformat2.html>, "cell payload overflow pages").
+const PADDING: usize = 1024;
+
+/// An outcome as it is kept while it waits to be reported.
+pub(super) fn seal(outcome: &Outcome) -> Result<Vec<u8>, serde_json::Error> {
+    let mut sealed = vec![0; PADDING];
+    serde_json::to_writer(&mut sealed, outcome)?;
+    Ok(sealed)
+}
+
+/// The reverse. The error says where, never what: serde's own texts quote the value.
+pub(super) fn open(sealed: &[u8]) -> Result<Outcome, String> {
+    let json = sealed.get(PADDING..).ok_or("its outcome is too short")?;
+    serde_json::from_slice(json).map_err(|error| {
+        format!(
+            "its outcome is not one this version knows (line {}, column {})",
+            error.line(),
+            error.column()
+        )
+    })
+}
+
+/// Copies the write-ahead log into the database and cuts it to nothing. False if a reader is in the way.
+pub(super) async fn empty_log(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    let (busy, _pages, _copied): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
+        .fetch_one(connection)
+        .await?;
+    Ok(busy == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_that_cannot_be_read_is_not_quoted() {
+        let mut sealed = vec![0; PADDING];
+        sealed.extend_from_slice(br#"{"status":"completed","result":"hunter2"}"#);
+        let error = open(&sealed).unwrap_err();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}

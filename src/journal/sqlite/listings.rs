@@ -1,0 +1,450 @@
+//! What syncs saw: reads, and the writes that are handed to the writer.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::LazyLock;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::{AssertSqlSafe, SqliteConnection};
+
+use super::super::{
+    Added, AppKey, Difference, Duplicate, Error, LastSync, Listings, Run, RunResult, Seen, Which,
+};
+use super::chunks::{Statements, parameters};
+use super::open::Sqlite;
+use super::promotion::{self, Begin, Promote};
+use super::time;
+use super::writer::{Problem, Write};
+
+/// How many runs of an app are kept.
+const RUNS: i64 = 1000;
+
+static INSERT: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::new(|size| {
+        let rows: Vec<String> = (0..size)
+            .map(|row| format!("(?1, ?{}, ?{})", 2 * row + 2, 2 * row + 3))
+            .collect();
+        format!(
+            "INSERT INTO records (listing, id, hash) VALUES {}",
+            rows.join(", ")
+        )
+    })
+});
+
+static HELD: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::new(|size| {
+        format!(
+            "SELECT id FROM records WHERE listing = ?1 AND id IN ({})",
+            parameters(2, size)
+        )
+    })
+});
+
+#[async_trait]
+impl Listings for Sqlite {
+    async fn begin(&self, app: &AppKey) -> Result<(), Error> {
+        self.listings().write(Begin { app: app.clone() }).await
+    }
+
+    async fn add(&self, app: &AppKey, slug: &str, records: &[Seen]) -> Result<Added, Error> {
+        let (app, slug, records) = (app.clone(), slug.to_owned(), records.to_vec());
+        self.listings().write(Add { app, slug, records }).await
+    }
+
+    async fn set(&self, app: &AppKey, slug: &str, seen: &Seen) -> Result<(), Error> {
+        let (app, slug, seen) = (app.clone(), slug.to_owned(), seen.clone());
+        self.listings().write(Set { app, slug, seen }).await
+    }
+
+    async fn unset(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {
+        let (app, slug, id) = (app.clone(), slug.to_owned(), id.to_owned());
+        self.listings().write(Unset { app, slug, id }).await
+    }
+
+    async fn missing(&self, app: &AppKey, slug: &str, ids: &[&str]) -> Result<Vec<String>, Error> {
+        let listing = self.compared(app, slug).await?.present;
+        let store = self.listings();
+        let mut held = HashSet::new();
+        for (statement, piece) in HELD.cut(ids) {
+            let mut query = sqlx::query_scalar(AssertSqlSafe(statement)).bind(listing);
+            for id in piece {
+                query = query.bind(*id);
+            }
+            let rows: Vec<String> = query
+                .fetch_all(store.readers())
+                .await
+                .map_err(|error| store.fault(error))?;
+            held.extend(rows);
+        }
+        Ok(ids
+            .iter()
+            .filter(|id| !held.contains(**id))
+            .map(|id| (*id).to_owned())
+            .collect())
+    }
+
+    async fn seen_count(&self, app: &AppKey, slug: &str) -> Result<u64, Error> {
+        let listing = self.compared(app, slug).await?.present;
+        self.count("SELECT count(*) FROM records WHERE listing = ?1", listing, None)
+            .await
+    }
+
+    async fn difference(&self, app: &AppKey, slug: &str) -> Result<Difference, Error> {
+        let compared = self.compared(app, slug).await?;
+        let (present, last) = (compared.present, compared.last);
+        let seen = self
+            .count("SELECT count(*) FROM records WHERE listing = ?1", present, None)
+            .await?;
+        let (both, changed) = if last == NONE {
+            (0, 0)
+        } else {
+            let both = self.count(promotion::IN_BOTH, present, Some(last)).await?;
+            (both, self.count(CHANGED, present, Some(last)).await?)
+        };
+        Ok(Difference {
+            known: compared.known,
+            seen,
+            created: seen.saturating_sub(both),
+            changed,
+            removed: compared.known.saturating_sub(both),
+        })
+    }
+
+    async fn ids(
+        &self,
+        app: &AppKey,
+        slug: &str,
+        which: Which,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<String>, Error> {
+        let compared = self.compared(app, slug).await?;
+        let (one, other) = match which {
+            Which::Created | Which::Changed => (compared.present, compared.last),
+            Which::Removed => (compared.last, compared.present),
+        };
+        let statement = match which {
+            Which::Created | Which::Removed => IDS_IN_ONE,
+            Which::Changed => IDS_CHANGED,
+        };
+        let store = self.listings();
+        sqlx::query_scalar(statement)
+            .bind(one)
+            .bind(other)
+            .bind(after.unwrap_or_default())
+            .bind(after)
+            .bind(limit)
+            .fetch_all(store.readers())
+            .await
+            .map_err(|error| store.fault(error))
+    }
+
+    async fn promote(&self, app: &AppKey, at: Timestamp) -> Result<(), Error> {
+        self.listings().write(Promote { app: app.clone(), at }).await
+    }
+
+    async fn removals_since(&self, app: &AppKey, slug: &str, since: Timestamp) -> Result<u64, Error> {
+        let store = self.listings();
+        let removed: i64 = sqlx::query_scalar(
+            "SELECT coalesce(sum(records), 0) FROM removals WHERE app = ?1 AND slug = ?2 AND at >= ?3",
+        )
+        .bind(app.as_str())
+        .bind(slug)
+        .bind(time::to_column(since))
+        .fetch_one(store.readers())
+        .await
+        .map_err(|error| store.fault(error))?;
+        Ok(removed.unsigned_abs())
+    }
+
+    async fn last(&self, app: &AppKey) -> Result<Option<LastSync>, Error> {
+        let store = self.listings();
+        // One statement, so that a promotion between two cannot give the time of one sync and the counts of
+        // another.
+        let rows: Vec<(i64, Option<String>, i64)> = sqlx::query_as(
+            "SELECT syncs.completed_at, listings.slug, coalesce(listings.records, 0) FROM syncs \
+             LEFT JOIN listings ON listings.app = syncs.app AND listings.state = 'last' \
+             WHERE syncs.app = ?1 AND syncs.completed_at IS NOT NULL",
+        )
+        .bind(app.as_str())
+        .fetch_all(store.readers())
+        .await
+        .map_err(|error| store.fault(error))?;
+        let Some((completed_at, _, _)) = rows.first() else {
+            return Ok(None);
+        };
+        let at = time::from_column(*completed_at, &|| format!("the last sync of app {app}"))?;
+        let counts = rows
+            .into_iter()
+            .filter_map(|(_, slug, records)| Some((slug?, records.unsigned_abs())))
+            .collect();
+        Ok(Some(LastSync { at, counts }))
+    }
+
+    async fn record_run(&self, app: &AppKey, run: &Run) -> Result<(), Error> {
+        let (app, run) = (app.clone(), run.clone());
+        self.listings().write(RecordRun { app, run }).await
+    }
+
+    async fn runs(&self, app: &AppKey, limit: u32) -> Result<Vec<Run>, Error> {
+        let store = self.listings();
+        let rows: Vec<(i64, i64, String, String, String, String)> = sqlx::query_as(
+            "SELECT started_at, ended_at, result, detail, pushed, removed FROM runs \
+             WHERE app = ?1 ORDER BY run DESC LIMIT ?2",
+        )
+        .bind(app.as_str())
+        .bind(limit)
+        .fetch_all(store.readers())
+        .await
+        .map_err(|error| store.fault(error))?;
+        let what = || format!("a sync of app {app}");
+        rows.into_iter()
+            .map(|(started_at, ended_at, result, detail, pushed, removed)| {
+                let result = RunResult::ALL
+                    .into_iter()
+                    .find(|known| known.as_str() == result)
+                    .ok_or_else(|| Error::Unreadable {
+                        what: what(),
+                        detail: format!("its result is {result:?}"),
+                    })?;
+                Ok(Run {
+                    started_at: time::from_column(started_at, &what)?,
+                    ended_at: time::from_column(ended_at, &what)?,
+                    result,
+                    detail,
+                    pushed: counts_from_column(&pushed, &what)?,
+                    removed: counts_from_column(&removed, &what)?,
+                })
+            })
+            .collect()
+    }
+}
+
+/// In the first listing and not in the second, from the id after ?4 on.
+const IDS_IN_ONE: &str = "SELECT one.id FROM records AS one WHERE one.listing = ?1 AND one.id >= ?3 \
+     AND one.id IS NOT ?4 AND NOT EXISTS \
+     (SELECT 1 FROM records AS other WHERE other.listing = ?2 AND other.id = one.id) ORDER BY one.id LIMIT ?5";
+
+/// In both, with different hashes, from the id after ?4 on. The CROSS JOIN fixes the order of reading.
+const IDS_CHANGED: &str = "SELECT one.id FROM records AS one CROSS JOIN records AS other \
+     ON other.listing = ?2 AND other.id = one.id AND other.hash <> one.hash \
+     WHERE one.listing = ?1 AND one.id >= ?3 AND one.id IS NOT ?4 ORDER BY one.id LIMIT ?5";
+
+const CHANGED: &str = "SELECT count(*) FROM records AS one CROSS JOIN records AS other \
+     ON other.listing = ?2 AND other.id = one.id AND other.hash <> one.hash WHERE one.listing = ?1";
+
+/// No listing has this number.
+const NONE: i64 = -1;
+
+/// The two listings of a resource type.
+struct Compared {
+    present: i64,
+    last: i64,
+    /// How many records the last one holds.
+    known: u64,
+}
+
+impl Sqlite {
+    /// The listings of a type, if a listing of the app is under way.
+    async fn compared(&self, app: &AppKey, slug: &str) -> Result<Compared, Error> {
+        let store = self.listings();
+        let row: Option<(Option<i64>, Option<i64>, Option<i64>)> = sqlx::query_as(
+            "SELECT present.listing, last.listing, last.records FROM syncs \
+             LEFT JOIN listings AS present \
+             ON present.app = syncs.app AND present.state = 'present' AND present.slug = ?2 \
+             LEFT JOIN listings AS last \
+             ON last.app = syncs.app AND last.state = 'last' AND last.slug = ?2 \
+             WHERE syncs.app = ?1 AND syncs.under_way = 1",
+        )
+        .bind(app.as_str())
+        .bind(slug)
+        .fetch_optional(store.readers())
+        .await
+        .map_err(|error| store.fault(error))?;
+        let (present, last, known) = row.ok_or_else(|| Error::NoListing { app: app.clone() })?;
+        Ok(Compared {
+            present: present.unwrap_or(NONE),
+            last: last.unwrap_or(NONE),
+            known: known.unwrap_or_default().unsigned_abs(),
+        })
+    }
+
+    async fn count(&self, statement: &'static str, one: i64, other: Option<i64>) -> Result<u64, Error> {
+        let store = self.listings();
+        let mut query = sqlx::query_scalar(statement).bind(one);
+        if let Some(other) = other {
+            query = query.bind(other);
+        }
+        let count: i64 = query
+            .fetch_one(store.readers())
+            .await
+            .map_err(|error| store.fault(error))?;
+        Ok(count.unsigned_abs())
+    }
+}
+
+struct Add {
+    app: AppKey,
+    slug: String,
+    records: Vec<Seen>,
+}
+
+#[async_trait]
+impl Write for Add {
+    type Answer = Added;
+    const NAME: &'static str = "add";
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Added, Problem> {
+        let listing = promotion::present(connection, &self.app, &self.slug).await?;
+        let mut added = Added::default();
+        for (statement, piece) in INSERT.cut(&self.records) {
+            let mut query = sqlx::query(AssertSqlSafe(statement)).bind(listing);
+            for seen in piece {
+                query = query.bind(&seen.id).bind(seen.hash.cast_signed());
+            }
+            match query.execute(&mut *connection).await {
+                Ok(_) => {}
+                // SQLite has undone the whole statement, so its rows are added one by one.
+                Err(error) if is_duplicate(&error) => {
+                    for seen in piece {
+                        added.duplicates.extend(add_one(connection, listing, seen).await?);
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(added)
+    }
+}
+
+fn is_duplicate(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
+
+async fn add_one(
+    connection: &mut SqliteConnection,
+    listing: i64,
+    seen: &Seen,
+) -> Result<Option<Duplicate>, Problem> {
+    let done =
+        sqlx::query("INSERT INTO records (listing, id, hash) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
+            .bind(listing)
+            .bind(&seen.id)
+            .bind(seen.hash.cast_signed())
+            .execute(&mut *connection)
+            .await?;
+    if done.rows_affected() == 1 {
+        return Ok(None);
+    }
+    let first: i64 = sqlx::query_scalar("SELECT hash FROM records WHERE listing = ?1 AND id = ?2")
+        .bind(listing)
+        .bind(&seen.id)
+        .fetch_one(connection)
+        .await?;
+    Ok(Some(Duplicate {
+        id: seen.id.clone(),
+        same: first.cast_unsigned() == seen.hash,
+    }))
+}
+
+struct Set {
+    app: AppKey,
+    slug: String,
+    seen: Seen,
+}
+
+#[async_trait]
+impl Write for Set {
+    type Answer = ();
+    const NAME: &'static str = "set";
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        let listing = promotion::present(connection, &self.app, &self.slug).await?;
+        sqlx::query(
+            "INSERT INTO records (listing, id, hash) VALUES (?1, ?2, ?3) \
+             ON CONFLICT DO UPDATE SET hash = excluded.hash",
+        )
+        .bind(listing)
+        .bind(&self.seen.id)
+        .bind(self.seen.hash.cast_signed())
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+struct Unset {
+    app: AppKey,
+    slug: String,
+    id: String,
+}
+
+#[async_trait]
+impl Write for Unset {
+    type Answer = ();
+    const NAME: &'static str = "unset";
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        let listing = promotion::present(connection, &self.app, &self.slug).await?;
+        sqlx::query("DELETE FROM records WHERE listing = ?1 AND id = ?2")
+            .bind(listing)
+            .bind(&self.id)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+struct RecordRun {
+    app: AppKey,
+    run: Run,
+}
+
+#[async_trait]
+impl Write for RecordRun {
+    type Answer = ();
+    const NAME: &'static str = "record_run";
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        let run = &self.run;
+        sqlx::query(
+            "INSERT INTO runs (app, started_at, ended_at, result, detail, pushed, removed) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )
+        .bind(self.app.as_str())
+        .bind(time::to_column(run.started_at))
+        .bind(time::to_column(run.ended_at))
+        .bind(run.result.as_str())
+        .bind(&run.detail)
+        .bind(counts_to_column(&run.pushed))
+        .bind(counts_to_column(&run.removed))
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query(
+            "DELETE FROM runs WHERE app = ?1 AND run <= \
+             (SELECT run FROM runs WHERE app = ?1 ORDER BY run DESC LIMIT 1 OFFSET ?2)",
+        )
+        .bind(self.app.as_str())
+        .bind(RUNS)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+fn counts_to_column(counts: &BTreeMap<String, u64>) -> String {
+    let fields: serde_json::Map<String, serde_json::Value> = counts
+        .iter()
+        .map(|(slug, count)| (slug.clone(), (*count).into()))
+        .collect();
+    serde_json::Value::Object(fields).to_string()
+}
+
+fn counts_from_column(column: &str, what: &dyn Fn() -> String) -> Result<BTreeMap<String, u64>, Error> {
+    serde_json::from_str(column).map_err(|error| Error::Unreadable {
+        what: what(),
+        detail: format!("its counts are damaged: {error}"),
+    })
+}

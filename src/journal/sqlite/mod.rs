@@ -1,0 +1,28 @@
+//! State in SQLite, in one folder.
+//!
+//! The folder holds two databases, `tasks.db` for the [`Journal`](super::Journal) and `listings.db` for the
+//! [`Listings`](super::Listings), and the file `lock`. There are two because a sync of a million records must
+//! not make a task wait for its turn to write, and because losing what syncs saw is bearable, while losing the
+//! journal is not.
+//!
+//! Each database has one writer ([`writer`]), which runs the writes that are waiting in one transaction and
+//! answers them after the commit, and a few read-only connections.
+
+mod chunks;
+mod entry;
+mod erasure;
+mod files;
+mod listings;
+mod lock;
+mod open;
+mod promotion;
+mod rehearsal;
+mod store;
+mod tasks;
+#[cfg(test)]
+mod tests;
+mod time;
+mod writer;
+
+pub use open::{Sqlite, Stats};
+pub use writer::{Moment, Observer, Step};

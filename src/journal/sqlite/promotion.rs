@@ -1,0 +1,208 @@
+//! Listings as a whole: beginning, promoting, discarding.
+//!
+//! Promoting a listing changes two rows, however many records it has. The records of a listing that is not
+//! needed any more are removed later, a piece at a time, when nothing waits.
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use sqlx::SqliteConnection;
+
+use super::super::{AppKey, Error};
+use super::time;
+use super::writer::{Chore, Problem, Write};
+
+/// How long removals are remembered: longer than any window of the removal guard.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(400 * 24);
+
+/// How many records are removed at a time.
+const REMOVED_AT_ONCE: i64 = 5000;
+
+/// How many records two listings share. The CROSS JOIN fixes the order of reading.
+pub(super) const IN_BOTH: &str = "SELECT count(*) FROM records AS one CROSS JOIN records AS other \
+     ON other.listing = ?2 AND other.id = one.id WHERE one.listing = ?1";
+
+pub(super) struct Begin {
+    pub(super) app: AppKey,
+}
+
+#[async_trait]
+impl Write for Begin {
+    type Answer = ();
+    const NAME: &'static str = "begin";
+    const CHORE: Option<Chore> = Some(Chore::Discard);
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        sqlx::query("UPDATE listings SET state = 'discarded' WHERE app = ?1 AND state = 'present'")
+            .bind(self.app.as_str())
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query(
+            "INSERT INTO syncs (app, under_way) VALUES (?1, 1) ON CONFLICT DO UPDATE SET under_way = 1",
+        )
+        .bind(self.app.as_str())
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Drops what an earlier process left unfinished, so that it is never completed by mistake.
+pub(super) struct DropUnfinished;
+
+#[async_trait]
+impl Write for DropUnfinished {
+    type Answer = ();
+    const NAME: &'static str = "drop_unfinished";
+    const CHORE: Option<Chore> = Some(Chore::Discard);
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        sqlx::query("UPDATE listings SET state = 'discarded' WHERE state = 'present'")
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query("UPDATE syncs SET under_way = 0 WHERE under_way = 1")
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+pub(super) struct Promote {
+    pub(super) app: AppKey,
+    pub(super) at: Timestamp,
+}
+
+#[async_trait]
+impl Write for Promote {
+    type Answer = ();
+    const NAME: &'static str = "promote";
+    const CHORE: Option<Chore> = Some(Chore::Discard);
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        let app = self.app.as_str();
+        require_under_way(connection, &self.app).await?;
+        self.record_removals(connection).await?;
+        let statements = [
+            "UPDATE listings SET state = 'discarded' WHERE app = ?1 AND state = 'last'",
+            "UPDATE listings SET state = 'last', \
+             records = (SELECT count(*) FROM records WHERE records.listing = listings.listing) \
+             WHERE app = ?1 AND state = 'present'",
+        ];
+        for statement in statements {
+            sqlx::query(statement).bind(app).execute(&mut *connection).await?;
+        }
+        sqlx::query("UPDATE syncs SET under_way = 0, completed_at = ?2 WHERE app = ?1")
+            .bind(app)
+            .bind(time::to_column(self.at))
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+impl Promote {
+    async fn record_removals(&self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        let app = self.app.as_str();
+        let last: Vec<(i64, String, i64)> =
+            sqlx::query_as("SELECT listing, slug, records FROM listings WHERE app = ?1 AND state = 'last'")
+                .bind(app)
+                .fetch_all(&mut *connection)
+                .await?;
+        for (listing, slug, known) in last {
+            let present = find_present(connection, app, &slug).await?;
+            let both: i64 = match present {
+                None => 0,
+                Some(present) => {
+                    sqlx::query_scalar(IN_BOTH)
+                        .bind(present)
+                        .bind(listing)
+                        .fetch_one(&mut *connection)
+                        .await?
+                }
+            };
+            if known > both {
+                sqlx::query("INSERT INTO removals (app, slug, at, records) VALUES (?1, ?2, ?3, ?4)")
+                    .bind(app)
+                    .bind(slug)
+                    .bind(time::to_column(self.at))
+                    .bind(known - both)
+                    .execute(&mut *connection)
+                    .await?;
+            }
+        }
+        let forgotten = self.at.saturating_sub(REMEMBERED).unwrap_or(Timestamp::MIN);
+        sqlx::query("DELETE FROM removals WHERE app = ?1 AND at < ?2")
+            .bind(app)
+            .bind(time::to_column(forgotten))
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+/// The present listing of a type, which is made if the type was not seen before.
+pub(super) async fn present(
+    connection: &mut SqliteConnection,
+    app: &AppKey,
+    slug: &str,
+) -> Result<i64, Problem> {
+    if let Some(listing) = find_present(connection, app.as_str(), slug).await? {
+        return Ok(listing);
+    }
+    require_under_way(connection, app).await?;
+    let done = sqlx::query("INSERT INTO listings (app, slug, state) VALUES (?1, ?2, 'present')")
+        .bind(app.as_str())
+        .bind(slug)
+        .execute(connection)
+        .await?;
+    Ok(done.last_insert_rowid())
+}
+
+async fn find_present(
+    connection: &mut SqliteConnection,
+    app: &str,
+    slug: &str,
+) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar("SELECT listing FROM listings WHERE app = ?1 AND slug = ?2 AND state = 'present'")
+        .bind(app)
+        .bind(slug)
+        .fetch_optional(connection)
+        .await
+}
+
+async fn require_under_way(connection: &mut SqliteConnection, app: &AppKey) -> Result<(), Problem> {
+    let under_way: Option<bool> = sqlx::query_scalar("SELECT under_way = 1 FROM syncs WHERE app = ?1")
+        .bind(app.as_str())
+        .fetch_optional(connection)
+        .await?;
+    if under_way == Some(true) {
+        Ok(())
+    } else {
+        Err(Error::NoListing { app: app.clone() }.into())
+    }
+}
+
+/// Removes some records of a discarded listing. False if nothing is left to remove.
+pub(super) async fn remove_discarded(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    let listing: Option<i64> =
+        sqlx::query_scalar("SELECT listing FROM listings WHERE state = 'discarded' LIMIT 1")
+            .fetch_optional(&mut *connection)
+            .await?;
+    let Some(listing) = listing else {
+        return Ok(false);
+    };
+    let done = sqlx::query(
+        "DELETE FROM records WHERE listing = ?1 AND id IN \
+         (SELECT id FROM records WHERE listing = ?1 ORDER BY id LIMIT ?2)",
+    )
+    .bind(listing)
+    .bind(REMOVED_AT_ONCE)
+    .execute(&mut *connection)
+    .await?;
+    if done.rows_affected() == 0 {
+        sqlx::query("DELETE FROM listings WHERE listing = ?1 AND state = 'discarded'")
+            .bind(listing)
+            .execute(connection)
+            .await?;
+    }
+    Ok(true)
+}

@@ -1,0 +1,379 @@
+//! The journal's reads, and its writes as they are handed to the writer.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use async_trait::async_trait;
+use bridgehead_sdk::TaskId;
+use jiff::Timestamp;
+use sqlx::{AssertSqlSafe, SqliteConnection};
+
+use super::super::{AppKey, Counts, Ended, Entry, Error, Intent, Journal, Known, Outcome};
+use super::chunks::{Statements, parameters};
+use super::entry::{self, Row, name};
+use super::open::Sqlite;
+use super::writer::{Chore, Problem, Write};
+use super::{erasure, time};
+
+/// How many ended tasks one write removes, so that others do not wait for long.
+const PRUNED_AT_ONCE: i64 = 1000;
+
+static KNOWN: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::new(|size| {
+        format!(
+            "SELECT task, state FROM tasks WHERE app = ?1 AND task IN ({})",
+            parameters(2, size)
+        )
+    })
+});
+
+#[async_trait]
+impl Journal for Sqlite {
+    async fn intent(&self, app: &AppKey, intent: &Intent) -> Result<(), Error> {
+        let (app, intent) = (app.clone(), intent.clone());
+        self.tasks().write(WriteIntent { app, intent }).await
+    }
+
+    async fn decide(&self, app: &AppKey, identity: &Intent, outcome: &Outcome) -> Result<(), Error> {
+        let (app, identity, outcome) = (app.clone(), identity.clone(), outcome.clone());
+        self.tasks()
+            .write(Decide {
+                app,
+                identity,
+                outcome,
+            })
+            .await
+    }
+
+    async fn ended(&self, app: &AppKey, task: &TaskId, ended: &Ended, at: Timestamp) -> Result<(), Error> {
+        let (app, task, ended) = (app.clone(), task.clone(), ended.clone());
+        self.tasks().write(End { app, task, ended, at }).await
+    }
+
+    async fn forget(&self, app: &AppKey, task: &TaskId) -> Result<(), Error> {
+        let (app, task) = (app.clone(), task.clone());
+        self.tasks().write(Forget { app, task }).await
+    }
+
+    async fn open(&self, app: &AppKey) -> Result<Vec<Entry>, Error> {
+        // All but the ended, so that a state this version does not know is an error and not a lost task.
+        // Written with two ranges, because an index is not used for "not equal".
+        let statement = "SELECT * FROM tasks WHERE app = ?1 AND (state < 'ended' OR state > 'ended')";
+        self.entries(sqlx::query_as(statement).bind(app.as_str())).await
+    }
+
+    async fn entry(&self, app: &AppKey, task: &TaskId) -> Result<Option<Entry>, Error> {
+        let statement = "SELECT * FROM tasks WHERE app = ?1 AND task = ?2";
+        let query = sqlx::query_as(statement).bind(app.as_str()).bind(task.as_str());
+        Ok(self.entries(query).await?.pop())
+    }
+
+    async fn known(&self, app: &AppKey, tasks: &[TaskId]) -> Result<HashMap<TaskId, Known>, Error> {
+        let mut known = HashMap::new();
+        for (statement, piece) in KNOWN.cut(tasks) {
+            let mut query = sqlx::query_as(AssertSqlSafe(statement)).bind(app.as_str());
+            for task in piece {
+                query = query.bind(task.as_str());
+            }
+            let rows: Vec<(String, String)> = query
+                .fetch_all(self.tasks().readers())
+                .await
+                .map_err(|error| self.tasks().fault(error))?;
+            for (task, state) in rows {
+                let state = entry::known(&task, &state)?;
+                known.insert(TaskId::new(task), state);
+            }
+        }
+        Ok(known)
+    }
+
+    async fn rejected(&self, app: &AppKey) -> Result<Vec<Entry>, Error> {
+        let statement = "SELECT * FROM tasks WHERE app = ?1 AND state = 'ended' AND ended = 'rejected'";
+        self.entries(sqlx::query_as(statement).bind(app.as_str())).await
+    }
+
+    async fn counts(&self, app: &AppKey) -> Result<Counts, Error> {
+        let statement = "SELECT state, ended, count(*) FROM tasks WHERE app = ?1 GROUP BY state, ended";
+        let rows: Vec<(String, Option<String>, i64)> = sqlx::query_as(statement)
+            .bind(app.as_str())
+            .fetch_all(self.tasks().readers())
+            .await
+            .map_err(|error| self.tasks().fault(error))?;
+        let mut counts = Counts::default();
+        for (state, ended, count) in rows {
+            let counter = match (state.as_str(), ended.as_deref()) {
+                (name::INTENDED, _) => &mut counts.intended,
+                (name::DECIDED, _) => &mut counts.decided,
+                (name::ENDED, Some(name::ACCEPTED)) => &mut counts.ended_accepted,
+                (name::ENDED, Some(name::CONFLICT)) => &mut counts.ended_conflict,
+                (name::ENDED, Some(name::MISSING)) => &mut counts.ended_missing,
+                (name::ENDED, Some(name::REJECTED)) => &mut counts.rejected,
+                _ => {
+                    return Err(Error::Unreadable {
+                        what: format!("the journal of app {app}"),
+                        detail: format!("{count} tasks are {state:?} with the end {ended:?}"),
+                    });
+                }
+            };
+            *counter += count.unsigned_abs();
+        }
+        Ok(counts)
+    }
+
+    async fn prune(&self, before: Timestamp) -> Result<u64, Error> {
+        let mut pruned = 0;
+        loop {
+            let removed = self.tasks().write(Prune { before }).await?;
+            pruned += removed;
+            if removed < PRUNED_AT_ONCE.unsigned_abs() {
+                return Ok(pruned);
+            }
+        }
+    }
+}
+
+type Query<'q> = sqlx::query::QueryAs<'q, sqlx::Sqlite, Row, sqlx::sqlite::SqliteArguments>;
+
+impl Sqlite {
+    async fn entries(&self, query: Query<'_>) -> Result<Vec<Entry>, Error> {
+        let store = self.tasks();
+        let mut rows = query
+            .fetch_all(store.readers())
+            .await
+            .map_err(|error| store.fault(error))?;
+        rows.sort_by(|one, other| one.age().cmp(&other.age()));
+        rows.into_iter().map(Row::into_entry).collect()
+    }
+}
+
+struct WriteIntent {
+    app: AppKey,
+    intent: Intent,
+}
+
+#[async_trait]
+impl Write for WriteIntent {
+    type Answer = ();
+    const NAME: &'static str = "intent";
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        let intent = &self.intent;
+        match standing(connection, &self.app, &intent.task).await? {
+            None => insert(connection, &self.app, intent).await?,
+            Some((Known::Intended, _)) => {
+                sqlx::query(
+                    "UPDATE tasks SET action = ?3, created_at = ?4, keys = ?5, attempt = max(attempt, ?6), \
+                     last_intent_at = ?7 WHERE app = ?1 AND task = ?2",
+                )
+                .bind(self.app.as_str())
+                .bind(intent.task.as_str())
+                .bind(&intent.action)
+                .bind(intent.created_at.map(time::to_column))
+                .bind(entry::keys_to_column(&intent.keys))
+                .bind(intent.attempt)
+                .bind(time::to_column(intent.at))
+                .execute(connection)
+                .await?;
+            }
+            Some((Known::Decided | Known::Ended, _)) => {
+                return Err(decided(&intent.task));
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Decide {
+    app: AppKey,
+    identity: Intent,
+    outcome: Outcome,
+}
+
+#[async_trait]
+impl Write for Decide {
+    type Answer = ();
+    const NAME: &'static str = "decide";
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        let task = &self.identity.task;
+        match standing(connection, &self.app, task).await? {
+            None => insert(connection, &self.app, &self.identity).await?,
+            Some((Known::Intended, _)) => {}
+            Some((Known::Decided, sealed)) => {
+                let first = entry::outcome(task.as_str(), sealed.as_deref())?;
+                return if first == self.outcome {
+                    Ok(())
+                } else {
+                    Err(decided(task))
+                };
+            }
+            Some((Known::Ended, _)) => return Err(decided(task)),
+        }
+        let (status, code) = match &self.outcome {
+            Outcome::Completed { .. } => (name::COMPLETED, None),
+            Outcome::Failed { code, .. } => (name::FAILED, Some(code.as_str())),
+        };
+        let sealed = erasure::seal(&self.outcome).map_err(|_| {
+            entry::unreadable(task.as_str(), "its outcome cannot be written as JSON".to_owned())
+        })?;
+        sqlx::query(
+            "UPDATE tasks SET state = 'decided', status = ?3, code = ?4, outcome = ?5 \
+             WHERE app = ?1 AND task = ?2",
+        )
+        .bind(self.app.as_str())
+        .bind(task.as_str())
+        .bind(status)
+        .bind(code)
+        .bind(sealed)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+struct End {
+    app: AppKey,
+    task: TaskId,
+    ended: Ended,
+    at: Timestamp,
+}
+
+#[async_trait]
+impl Write for End {
+    type Answer = ();
+    const NAME: &'static str = "ended";
+    const CHORE: Option<Chore> = Some(Chore::Erase);
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        let message = match standing(connection, &self.app, &self.task).await? {
+            None | Some((Known::Intended, _)) => {
+                let task = self.task.clone();
+                return Err(Error::NotDecided { task }.into());
+            }
+            Some((Known::Decided, sealed)) => match entry::outcome(self.task.as_str(), sealed.as_deref())? {
+                Outcome::Completed { .. } => None,
+                Outcome::Failed { message, .. } => Some(message),
+            },
+            Some((Known::Ended, _)) => {
+                let (ended, message): (Option<String>, Option<String>) =
+                    sqlx::query_as("SELECT ended, message FROM tasks WHERE app = ?1 AND task = ?2")
+                        .bind(self.app.as_str())
+                        .bind(self.task.as_str())
+                        .fetch_one(&mut *connection)
+                        .await?;
+                if ended.as_deref() != Some(name::REJECTED) {
+                    return Ok(());
+                }
+                message
+            }
+        };
+        let (ended, detail, message) = match &self.ended {
+            Ended::Accepted => (name::ACCEPTED, None, None),
+            Ended::Conflict => (name::CONFLICT, None, None),
+            Ended::Missing => (name::MISSING, None, None),
+            Ended::Rejected { detail } => (name::REJECTED, Some(detail), message),
+        };
+        sqlx::query(
+            "UPDATE tasks SET state = 'ended', ended = ?3, detail = ?4, message = ?5, ended_at = ?6, \
+             outcome = NULL WHERE app = ?1 AND task = ?2",
+        )
+        .bind(self.app.as_str())
+        .bind(self.task.as_str())
+        .bind(ended)
+        .bind(detail)
+        .bind(message)
+        .bind(time::to_column(self.at))
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+struct Forget {
+    app: AppKey,
+    task: TaskId,
+}
+
+#[async_trait]
+impl Write for Forget {
+    type Answer = ();
+    const NAME: &'static str = "forget";
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        match standing(connection, &self.app, &self.task).await? {
+            None => Ok(()),
+            Some((Known::Intended, _)) => {
+                sqlx::query("DELETE FROM tasks WHERE app = ?1 AND task = ?2 AND state = 'intended'")
+                    .bind(self.app.as_str())
+                    .bind(self.task.as_str())
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            }
+            Some((Known::Decided | Known::Ended, _)) => Err(decided(&self.task)),
+        }
+    }
+}
+
+struct Prune {
+    before: Timestamp,
+}
+
+#[async_trait]
+impl Write for Prune {
+    type Answer = u64;
+    const NAME: &'static str = "prune";
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<u64, Problem> {
+        let done = sqlx::query(
+            "DELETE FROM tasks WHERE (app, task) IN (SELECT app, task FROM tasks \
+             WHERE state = 'ended' AND ended <> 'rejected' AND ended_at < ?1 LIMIT ?2)",
+        )
+        .bind(time::to_column(self.before))
+        .bind(PRUNED_AT_ONCE)
+        .execute(connection)
+        .await?;
+        Ok(done.rows_affected())
+    }
+}
+
+/// Where a task stands, and its sealed outcome.
+type Standing = Option<(Known, Option<Vec<u8>>)>;
+
+async fn standing(
+    connection: &mut SqliteConnection,
+    app: &AppKey,
+    task: &TaskId,
+) -> Result<Standing, Problem> {
+    let row: Option<(String, Option<Vec<u8>>)> =
+        sqlx::query_as("SELECT state, outcome FROM tasks WHERE app = ?1 AND task = ?2")
+            .bind(app.as_str())
+            .bind(task.as_str())
+            .fetch_optional(connection)
+            .await?;
+    match row {
+        None => Ok(None),
+        Some((state, outcome)) => Ok(Some((entry::known(task.as_str(), &state)?, outcome))),
+    }
+}
+
+async fn insert(connection: &mut SqliteConnection, app: &AppKey, intent: &Intent) -> Result<(), Problem> {
+    sqlx::query(
+        "INSERT INTO tasks (app, task, action, created_at, keys, attempt, first_intent_at, last_intent_at, \
+         state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, 'intended')",
+    )
+    .bind(app.as_str())
+    .bind(intent.task.as_str())
+    .bind(&intent.action)
+    .bind(intent.created_at.map(time::to_column))
+    .bind(entry::keys_to_column(&intent.keys))
+    .bind(intent.attempt)
+    .bind(time::to_column(intent.at))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn decided(task: &TaskId) -> Problem {
+    Error::AlreadyDecided { task: task.clone() }.into()
+}

@@ -1,0 +1,355 @@
+use std::collections::BTreeMap;
+
+use super::super::super::{Difference, Duplicate, Error, Listings, Run, RunResult, Which};
+use super::*;
+
+async fn listed(state: &Sqlite, app: &AppKey, slug: &str, records: &[(&str, u64)]) {
+    let records: Vec<Seen> = records.iter().map(|(id, hash)| seen(id, *hash)).collect();
+    let added = state.add(app, slug, &records).await.unwrap();
+    assert_eq!(added.duplicates, []);
+}
+
+fn counts(counts: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    counts
+        .iter()
+        .map(|(slug, count)| ((*slug).to_owned(), *count))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_difference_is_what_completing_would_do() {
+    let state = fleeting().await;
+    let app = app(1);
+    state.begin(&app).await.unwrap();
+    listed(&state, &app, "account", &[("a", 1), ("b", 2), ("c", 3), ("d", 4)]).await;
+    let first = state.difference(&app, "account").await.unwrap();
+    assert_eq!(
+        (first.known, first.seen, first.created, first.removed),
+        (0, 4, 4, 0)
+    );
+    assert_eq!(state.last(&app).await.unwrap(), None);
+    state.promote(&app, at(100)).await.unwrap();
+
+    state.begin(&app).await.unwrap();
+    listed(
+        &state,
+        &app,
+        "account",
+        &[("b", 2), ("c", 33), ("d", u64::MAX), ("e", 5), ("f", 6)],
+    )
+    .await;
+    let difference = Difference {
+        known: 4,
+        seen: 5,
+        created: 2,
+        changed: 2,
+        removed: 1,
+    };
+    assert_eq!(state.difference(&app, "account").await.unwrap(), difference);
+    assert_eq!(state.seen_count(&app, "account").await.unwrap(), 5);
+    for (which, ids) in [
+        (Which::Created, vec!["e", "f"]),
+        (Which::Changed, vec!["c", "d"]),
+        (Which::Removed, vec!["a"]),
+    ] {
+        assert_eq!(state.ids(&app, "account", which, None, 10).await.unwrap(), ids);
+        assert_eq!(
+            state.ids(&app, "account", which, Some(ids[0]), 10).await.unwrap(),
+            ids[1..]
+        );
+    }
+    assert_eq!(
+        state.ids(&app, "account", Which::Created, None, 1).await.unwrap(),
+        ["e"]
+    );
+
+    state.promote(&app, at(200)).await.unwrap();
+    let last = state.last(&app).await.unwrap().unwrap();
+    assert_eq!((last.at, last.counts), (at(200), counts(&[("account", 5)])));
+    assert_eq!(state.removals_since(&app, "account", at(200)).await.unwrap(), 1);
+    assert_eq!(state.removals_since(&app, "account", at(201)).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn duplicates_are_found_within_a_page_and_across_pages() {
+    let state = fleeting().await;
+    let app = app(1);
+    state.begin(&app).await.unwrap();
+    // More than one statement's worth, with duplicates far apart.
+    let mut page: Vec<Seen> = (0..300)
+        .map(|number| seen(&format!("{number:04}"), number))
+        .collect();
+    page[299] = seen("0000", 0);
+    page[150] = seen("0149", 7);
+    let duplicate = |id: &str, same| Duplicate {
+        id: id.to_owned(),
+        same,
+    };
+    let added = state.add(&app, "account", &page).await.unwrap();
+    assert_eq!(
+        added.duplicates,
+        [duplicate("0149", false), duplicate("0000", true)]
+    );
+    assert_eq!(state.seen_count(&app, "account").await.unwrap(), 298);
+
+    let added = state
+        .add(&app, "account", &[seen("0001", 1), seen("x", 1), seen("0002", 9)])
+        .await
+        .unwrap();
+    assert_eq!(
+        added.duplicates,
+        [duplicate("0001", true), duplicate("0002", false)]
+    );
+    // The first stays: with it, nothing has changed against itself.
+    let added = state.add(&app, "account", &[seen("0149", 149)]).await.unwrap();
+    assert_eq!(added.duplicates, [duplicate("0149", true)]);
+    let other_type = state.add(&app, "team", &[seen("0001", 1)]).await.unwrap();
+    assert_eq!(other_type.duplicates, []);
+}
+
+#[tokio::test]
+async fn ids_are_kept_byte_by_byte() {
+    let state = fleeting().await;
+    let app = app(1);
+    let ids = [
+        "",
+        "A",
+        "a",
+        "a\0",
+        "a\0b",
+        "ä",
+        "'; DROP TABLE records; --",
+        "%",
+        "😀",
+    ];
+    state.begin(&app).await.unwrap();
+    listed(&state, &app, "account", &ids.map(|id| (id, 1))).await;
+    assert_eq!(
+        state.missing(&app, "account", &ids).await.unwrap(),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        state.missing(&app, "account", &["a\0c", "a", "b"]).await.unwrap(),
+        ["a\0c", "b"]
+    );
+    let mut sorted = ids;
+    sorted.sort_unstable();
+    assert_eq!(
+        state
+            .ids(&app, "account", Which::Created, None, 99)
+            .await
+            .unwrap(),
+        sorted
+    );
+}
+
+#[tokio::test]
+async fn missing_takes_any_number_of_ids() {
+    let state = fleeting().await;
+    let app = app(1);
+    let ids: Vec<String> = (0..40_000).map(|number| format!("id-{number}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    state.begin(&app).await.unwrap();
+    assert_eq!(state.missing(&app, "account", &ids).await.unwrap().len(), 40_000);
+    listed(&state, &app, "account", &[("id-0", 1), ("id-39999", 1)]).await;
+    let missing = state.missing(&app, "account", &ids).await.unwrap();
+    assert_eq!((missing.len(), missing[0].as_str()), (39_998, "id-1"));
+}
+
+#[tokio::test]
+async fn what_a_task_did_during_the_sync_is_put_into_the_listing() {
+    let state = fleeting().await;
+    let app = app(1);
+    state.begin(&app).await.unwrap();
+    listed(&state, &app, "account", &[("a", 1), ("b", 2)]).await;
+    state.set(&app, "account", &seen("a", 11)).await.unwrap();
+    state.set(&app, "account", &seen("new", 1)).await.unwrap();
+    state.unset(&app, "account", "b").await.unwrap();
+    state.unset(&app, "account", "never there").await.unwrap();
+    assert_eq!(
+        state.ids(&app, "account", Which::Created, None, 9).await.unwrap(),
+        ["a", "new"]
+    );
+    state.promote(&app, at(1)).await.unwrap();
+
+    state.begin(&app).await.unwrap();
+    listed(&state, &app, "account", &[("a", 11), ("new", 1)]).await;
+    let difference = state.difference(&app, "account").await.unwrap();
+    assert_eq!((difference.changed, difference.removed), (0, 0));
+}
+
+#[tokio::test]
+async fn a_type_that_was_not_listed_is_dropped_and_counted_as_removed() {
+    let state = fleeting().await;
+    let app = app(1);
+    state.begin(&app).await.unwrap();
+    listed(&state, &app, "account", &[("a", 1)]).await;
+    listed(&state, &app, "team", &[("t1", 1), ("t2", 1)]).await;
+    listed(&state, &app, "empty", &[]).await;
+    state.promote(&app, at(100)).await.unwrap();
+    let last = state.last(&app).await.unwrap().unwrap();
+    assert_eq!(last.counts, counts(&[("account", 1), ("empty", 0), ("team", 2)]));
+
+    state.begin(&app).await.unwrap();
+    listed(&state, &app, "account", &[("a", 1)]).await;
+    assert_eq!(state.difference(&app, "team").await.unwrap().removed, 2);
+    state.promote(&app, at(200)).await.unwrap();
+    assert_eq!(
+        state.last(&app).await.unwrap().unwrap().counts,
+        counts(&[("account", 1)])
+    );
+    assert_eq!(state.removals_since(&app, "team", at(0)).await.unwrap(), 2);
+    assert_eq!(state.removals_since(&app, "account", at(0)).await.unwrap(), 0);
+    state.begin(&app).await.unwrap();
+    assert_eq!(state.difference(&app, "team").await.unwrap().known, 0);
+}
+
+#[tokio::test]
+async fn removals_add_up_over_the_window() {
+    let state = fleeting().await;
+    let app = app(1);
+    let all: Vec<String> = (0..10).map(|number| number.to_string()).collect();
+    for (sync, left) in [10_usize, 8, 5, 1].into_iter().enumerate() {
+        state.begin(&app).await.unwrap();
+        let records: Vec<(&str, u64)> = all[..left].iter().map(|id| (id.as_str(), 1)).collect();
+        listed(&state, &app, "account", &records).await;
+        state
+            .promote(&app, at(100 * i64::try_from(sync).unwrap()))
+            .await
+            .unwrap();
+    }
+    for (since, removed) in [(0, 9), (100, 9), (101, 7), (200, 7), (201, 4), (301, 0)] {
+        let counted = state.removals_since(&app, "account", at(since)).await.unwrap();
+        assert_eq!(counted, removed, "since {since}");
+    }
+    // A removal that is older than any window is not remembered.
+    state.begin(&app).await.unwrap();
+    state.promote(&app, at(401 * 86_400)).await.unwrap();
+    assert_eq!(state.removals_since(&app, "account", at(0)).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn beginning_again_drops_the_unfinished_listing_and_keeps_the_completed_one() {
+    let state = fleeting().await;
+    let app = app(1);
+    state.begin(&app).await.unwrap();
+    listed(&state, &app, "account", &[("a", 1)]).await;
+    state.promote(&app, at(1)).await.unwrap();
+    state.begin(&app).await.unwrap();
+    listed(&state, &app, "account", &[("x", 1), ("y", 1)]).await;
+    state.begin(&app).await.unwrap();
+    assert_eq!(state.seen_count(&app, "account").await.unwrap(), 0);
+    listed(&state, &app, "account", &[("x", 1)]).await;
+    assert_eq!(state.difference(&app, "account").await.unwrap().known, 1);
+}
+
+#[tokio::test]
+async fn nothing_is_promoted_without_a_listing_under_way() {
+    let folder = temporary();
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    let app = app(1);
+    let refused = state.promote(&app, at(1)).await;
+    assert!(matches!(refused, Err(Error::NoListing { .. })), "{refused:?}");
+    state.begin(&app).await.unwrap();
+    listed(&state, &app, "account", &[("a", 1), ("b", 1)]).await;
+    state.promote(&app, at(1)).await.unwrap();
+    let refused = state.promote(&app, at(2)).await;
+    assert!(
+        matches!(refused, Err(Error::NoListing { .. })),
+        "promoted twice: {refused:?}"
+    );
+
+    // A restart in the middle of a listing.
+    state.begin(&app).await.unwrap();
+    listed(&state, &app, "account", &[("a", 1)]).await;
+    state.close().await;
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    let results = [
+        state.promote(&app, at(3)).await,
+        state.add(&app, "account", &[seen("b", 1)]).await.map(drop),
+        state.set(&app, "account", &seen("b", 1)).await,
+        state.unset(&app, "account", "b").await,
+        state.missing(&app, "account", &["b"]).await.map(drop),
+        state.seen_count(&app, "account").await.map(drop),
+        state.difference(&app, "account").await.map(drop),
+        state
+            .ids(&app, "account", Which::Removed, None, 1)
+            .await
+            .map(drop),
+    ];
+    for (number, result) in results.into_iter().enumerate() {
+        assert!(
+            matches!(result, Err(Error::NoListing { .. })),
+            "{number}: {result:?}"
+        );
+    }
+    let last = state.last(&app).await.unwrap().unwrap();
+    assert_eq!(
+        (last.at, last.counts),
+        (at(1), counts(&[("account", 2)])),
+        "the completed one is kept"
+    );
+}
+
+#[tokio::test]
+async fn apps_do_not_see_each_other() {
+    let state = fleeting().await;
+    for number in [1, 2] {
+        state.begin(&app(number)).await.unwrap();
+    }
+    listed(&state, &app(1), "account", &[("a", 1)]).await;
+    listed(&state, &app(2), "account", &[("a", 1), ("b", 1)]).await;
+    state.begin(&app(1)).await.unwrap();
+    assert_eq!(state.seen_count(&app(2), "account").await.unwrap(), 2);
+    state.promote(&app(2), at(1)).await.unwrap();
+    assert_eq!(state.last(&app(1)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn discarded_records_are_removed_when_it_is_quiet() {
+    let state = fleeting().await;
+    let app = app(1);
+    for second in 0..3 {
+        state.begin(&app).await.unwrap();
+        let records: Vec<Seen> = (0..12_000).map(|number| seen(&format!("{number}"), 1)).collect();
+        state.add(&app, "account", &records).await.unwrap();
+        state.promote(&app, at(second)).await.unwrap();
+    }
+    eventually("removing what was discarded", async || {
+        let left: (i64, i64) =
+            sqlx::query_as("SELECT (SELECT count(*) FROM records), (SELECT count(*) FROM listings)")
+                .fetch_one(state.listings().readers())
+                .await
+                .unwrap();
+        (left == (12_000, 1)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn runs_come_newest_first_and_old_ones_go() {
+    let state = fleeting().await;
+    let app = app(1);
+    let run = |number: i64, result| Run {
+        started_at: at(number),
+        ended_at: at(number + 1),
+        result,
+        detail: format!("run {number}"),
+        pushed: counts(&[("account", 3), ("team", u64::from(u32::MAX))]),
+        removed: counts(&[]),
+    };
+    for (number, result) in (0..).zip(RunResult::ALL) {
+        state.record_run(&app, &run(number, result)).await.unwrap();
+    }
+    let runs = state.runs(&app, 2).await.unwrap();
+    assert_eq!(runs, [run(3, RunResult::Held), run(2, RunResult::Failed)]);
+    for number in 4..1_010 {
+        state
+            .record_run(&app, &run(number, RunResult::Completed))
+            .await
+            .unwrap();
+    }
+    let runs = state.runs(&app, u32::MAX).await.unwrap();
+    assert_eq!((runs.len(), runs[999].started_at), (1_000, at(10)));
+    assert_eq!(state.runs(&super::app(2), 10).await.unwrap(), []);
+}

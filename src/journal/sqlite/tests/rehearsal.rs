@@ -1,0 +1,144 @@
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use super::super::super::{Journal, Listings};
+use super::*;
+
+const CHILD: &str = "BRIDGEHEAD_TEST_REHEARSAL_FOLDER";
+
+/// Every file of a folder, with what is in it.
+fn snapshot(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    std::fs::read_dir(folder)
+        .unwrap()
+        .map(|file| {
+            let path = file.unwrap().path();
+            (
+                path.file_name().unwrap().to_string_lossy().into_owned(),
+                std::fs::read(&path).unwrap(),
+            )
+        })
+        .collect()
+}
+
+/// State with a completed sync of two records and an unfinished one.
+async fn synced(folder: &Path) -> Sqlite {
+    let state = Sqlite::open(folder).await.unwrap();
+    let app = app(1);
+    state.begin(&app).await.unwrap();
+    state
+        .add(&app, "account", &[seen("a", 1), seen("b", 2)])
+        .await
+        .unwrap();
+    state.promote(&app, at(5)).await.unwrap();
+    state.begin(&app).await.unwrap();
+    state.add(&app, "account", &[seen("z", 1)]).await.unwrap();
+    state.intent(&app, &intent("t1", 1, 1)).await.unwrap();
+    state
+}
+
+async fn rehearse(folder: &Path) {
+    let app = app(1);
+    let state = Sqlite::rehearsal(folder).await.unwrap();
+    let last = state.last(&app).await.unwrap().unwrap();
+    assert_eq!((last.at, last.counts["account"]), (at(5), 2));
+    state.begin(&app).await.unwrap();
+    state
+        .add(&app, "account", &[seen("b", 3), seen("c", 1)])
+        .await
+        .unwrap();
+    let difference = state.difference(&app, "account").await.unwrap();
+    assert_eq!(
+        (difference.created, difference.changed, difference.removed),
+        (1, 1, 1)
+    );
+    state.promote(&app, at(6)).await.unwrap();
+    assert_eq!(state.open(&app).await.unwrap(), [], "the journal is not copied");
+    state.close().await;
+}
+
+#[tokio::test]
+async fn beside_a_running_daemon_it_sees_the_last_sync_and_changes_no_file() {
+    if let Some(folder) = std::env::var_os(CHILD) {
+        rehearse(Path::new(&folder)).await;
+        return;
+    }
+    let folder = temporary();
+    let state = synced(folder.path()).await;
+    let before = snapshot(folder.path());
+    assert!(before.contains_key("listings.db-shm"));
+    // Within one process SQLite shares what it knows of a file, so this must be another one.
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture"])
+        .arg("journal::sqlite::tests::rehearsal::beside_a_running_daemon_it_sees_the_last_sync_and_changes_no_file")
+        .env(CHILD, folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && said.contains("1 passed"),
+        "{said}{child:?}"
+    );
+    assert_eq!(snapshot(folder.path()), before);
+    let app = app(1);
+    assert_eq!(
+        state.seen_count(&app, "account").await.unwrap(),
+        1,
+        "the daemon's own sync goes on"
+    );
+    state.promote(&app, at(7)).await.unwrap();
+}
+
+#[tokio::test]
+async fn after_a_clean_stop_it_sees_the_last_sync_and_changes_no_file() {
+    let folder = temporary();
+    synced(folder.path()).await.close().await;
+    let before = snapshot(folder.path());
+    assert_eq!(
+        before.keys().collect::<Vec<_>>(),
+        ["listings.db", "lock", "tasks.db"]
+    );
+    rehearse(folder.path()).await;
+    assert_eq!(snapshot(folder.path()), before);
+}
+
+#[tokio::test]
+async fn after_a_crash_it_sees_the_last_sync_and_changes_no_file() {
+    let folder = temporary();
+    let _state = synced(folder.path()).await;
+    for lost in [None, Some("listings.db-shm")] {
+        let crashed = temporary();
+        copy_folder(folder.path(), crashed.path());
+        if let Some(lost) = lost {
+            std::fs::remove_file(crashed.path().join(lost)).unwrap();
+        }
+        let before = snapshot(crashed.path());
+        rehearse(crashed.path()).await;
+        assert_eq!(snapshot(crashed.path()), before, "without {lost:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_state_nothing_is_known_and_nothing_is_made() {
+    let parent = temporary();
+    let folder = parent.path().join("none");
+    let state = Sqlite::rehearsal(&folder).await.unwrap();
+    assert_eq!(state.last(&app(1)).await.unwrap(), None);
+    assert!(!folder.exists());
+}
+
+#[tokio::test]
+async fn the_copy_is_private_and_goes_with_the_rehearsal() {
+    let state = fleeting().await;
+    let file: String = sqlx::query_scalar("SELECT file FROM pragma_database_list WHERE name = 'main'")
+        .fetch_one(state.listings().readers())
+        .await
+        .unwrap();
+    let copy = Path::new(&file).parent().unwrap();
+    assert_eq!(
+        std::fs::metadata(copy).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
+    state.close().await;
+    assert!(!copy.exists());
+}

@@ -1,0 +1,416 @@
+//! The one writer of a database.
+//!
+//! Writes wait in a queue. The writer takes what is there, runs it in one transaction, each write in a
+//! savepoint of its own so that one that fails fails alone, commits, and only then answers. While it commits,
+//! the next ones gather: the busier the daemon, the more writes share a commit, and nothing waits for company.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::super::Error;
+use super::erasure;
+use super::lock::Lock;
+use super::promotion;
+
+/// How many writes share a commit at most.
+const BATCH: usize = 256;
+/// How many writes wait at most, before callers wait to get in.
+pub(super) const QUEUE: usize = 1024;
+/// How long nothing must have been written for the write-ahead log to be emptied after an erasure.
+const QUIET: Duration = Duration::from_millis(100);
+/// When an erasure is this old, the log is emptied even if it is not quiet.
+const OVERDUE: Duration = Duration::from_secs(10);
+
+/// How long to wait after tidying up has failed.
+const FAILED: Duration = Duration::from_secs(5);
+
+/// Watches the durable steps of a writer. For tests that cut the process off at each of them; it is called
+/// from the writer, which waits for it.
+pub type Observer = Arc<dyn Fn(&Step<'_>) + Send + Sync>;
+
+/// A durable step.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// Where in the step the writer is.
+    pub moment: Moment,
+    /// The writes that share the commit, by name: `intent`, `decide`, `ended`, `promote`…
+    pub writes: &'a [&'static str],
+}
+
+/// Where in a durable step a writer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// The writes are in the transaction, and nothing of them is durable.
+    BeforeCommit,
+    /// The writes are durable, and nobody has been told.
+    AfterCommit,
+}
+
+/// A write, as a piece of work on the writer's connection.
+#[async_trait]
+pub(super) trait Write: Send + 'static {
+    /// What the caller gets after the commit.
+    type Answer: Send + 'static;
+
+    /// The name that an [`Observer`] sees.
+    const NAME: &'static str;
+
+    /// What is to be done when it is quiet, after this.
+    const CHORE: Option<Chore> = None;
+
+    /// Runs inside the transaction. What it did is undone if it fails.
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Answer, Problem>;
+}
+
+/// What a writer does when nothing waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chore {
+    /// Empty the write-ahead log: it still holds what was erased.
+    Erase,
+    /// Remove the records of discarded listings.
+    Discard,
+}
+
+/// Why a write failed, before the path of the database is added.
+#[derive(Debug)]
+pub(super) enum Problem {
+    /// The state does not allow it.
+    Refused(Error),
+    /// The database failed.
+    Database(sqlx::Error),
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// What a writer receives.
+pub(super) enum Message {
+    Write(Box<dyn Command>),
+    /// Run what waits, then close, then answer.
+    Close(oneshot::Sender<()>),
+}
+
+/// A [`Write`] whose answer is hidden, so that different ones can wait in one queue.
+#[async_trait]
+pub(super) trait Command: Send {
+    fn name(&self) -> &'static str;
+    fn chore(&self) -> Option<Chore>;
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem>;
+    /// Tells the caller, if it still waits.
+    fn answer(self: Box<Self>, committed: Result<(), Error>);
+}
+
+/// A write and the one who waits for it.
+pub(super) struct Queued<W: Write> {
+    write: W,
+    answer: Option<W::Answer>,
+    caller: oneshot::Sender<Result<W::Answer, Error>>,
+}
+
+impl<W: Write> Queued<W> {
+    pub(super) fn new(write: W, caller: oneshot::Sender<Result<W::Answer, Error>>) -> Self {
+        Self {
+            write,
+            answer: None,
+            caller,
+        }
+    }
+}
+
+#[async_trait]
+impl<W: Write> Command for Queued<W> {
+    fn name(&self) -> &'static str {
+        W::NAME
+    }
+
+    fn chore(&self) -> Option<Chore> {
+        W::CHORE
+    }
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        self.answer = Some(self.write.run(connection).await?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), Error>) {
+        let Self { answer, caller, .. } = *self;
+        // A caller that went away does not mind.
+        drop(caller.send(committed.and_then(|()| answer.ok_or(Error::Closed))));
+    }
+}
+
+/// How much was written.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) commits: AtomicU64,
+    pub(super) writes: AtomicU64,
+}
+
+/// See the module.
+pub(super) struct Writer {
+    pub(super) options: SqliteConnectOptions,
+    /// None after a failure that left the connection in doubt; the next batch opens another.
+    pub(super) connection: Option<SqliteConnection>,
+    pub(super) queue: mpsc::Receiver<Message>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) observer: Option<Observer>,
+    /// Held until the database is closed.
+    pub(super) lock: Option<Arc<Lock>>,
+    pub(super) chores: Chores,
+}
+
+/// What is to be done when it is quiet.
+#[derive(Debug, Default)]
+pub(super) struct Chores {
+    /// Since when the log holds something that was erased.
+    erased_at: Option<Instant>,
+    /// Whether discarded listings may still have records.
+    discarded: bool,
+    /// When the next one is due.
+    due: Option<Instant>,
+}
+
+impl Chores {
+    /// What a database that was just opened may need.
+    pub(super) fn at_start(chore: Option<Chore>) -> Self {
+        let mut chores = Self::default();
+        if let Some(chore) = chore {
+            chores.add(chore);
+        }
+        chores
+    }
+
+    fn add(&mut self, chore: Chore) {
+        match chore {
+            Chore::Erase => self.erased_at = self.erased_at.or_else(|| Some(Instant::now())),
+            Chore::Discard => self.discarded = true,
+        }
+    }
+
+    fn schedule(&mut self) {
+        let wait = if self.discarded {
+            // It is done in small pieces, and the queue goes first.
+            Duration::ZERO
+        } else if self.erased_at.is_some() {
+            QUIET
+        } else {
+            self.due = None;
+            return;
+        };
+        self.due = Some(Instant::now() + wait);
+    }
+
+    fn overdue(&self) -> bool {
+        self.erased_at.is_some_and(|since| since.elapsed() > OVERDUE)
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("database", &self.options.get_filename())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Writer {
+    /// Runs until it is told to close, or until nobody is left who could write.
+    pub(super) async fn run(mut self) {
+        let mut messages = Vec::with_capacity(BATCH);
+        let mut closing = Vec::new();
+        self.chores.schedule();
+        loop {
+            let received = self.queue.recv_many(&mut messages, BATCH);
+            let count = match self.chores.due {
+                None => Some(received.await),
+                Some(due) => tokio::time::timeout_at(due, received).await.ok(),
+            };
+            let Some(count) = count else {
+                self.work().await;
+                continue;
+            };
+            if count == 0 {
+                break;
+            }
+            let mut commands = Vec::with_capacity(count);
+            for message in messages.drain(..) {
+                match message {
+                    Message::Write(command) => commands.push(command),
+                    Message::Close(caller) => {
+                        closing.push(caller);
+                        self.queue.close();
+                    }
+                }
+            }
+            if !commands.is_empty() {
+                self.batch(commands).await;
+            }
+            if self.chores.overdue() {
+                self.work().await;
+            } else {
+                self.chores.schedule();
+            }
+        }
+        self.finish().await;
+        for caller in closing {
+            caller.send(()).ok();
+        }
+    }
+
+    async fn batch(&mut self, mut commands: Vec<Box<dyn Command>>) {
+        let results = self.commit(&mut commands).await;
+        match results {
+            Ok(results) => {
+                self.counters.commits.fetch_add(1, Ordering::Relaxed);
+                self.counters
+                    .writes
+                    .fetch_add(commands.len() as u64, Ordering::Relaxed);
+                for (command, result) in commands.into_iter().zip(results) {
+                    if let (Ok(()), Some(chore)) = (&result, command.chore()) {
+                        self.chores.add(chore);
+                    }
+                    command.answer(result);
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = %error, writes = commands.len(), "the state could not be written");
+                let error = self.fault(error);
+                self.abandon().await;
+                for command in commands {
+                    command.answer(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// One result for each command, or the error that all of them share.
+    async fn commit(
+        &mut self,
+        commands: &mut [Box<dyn Command>],
+    ) -> Result<Vec<Result<(), Error>>, sqlx::Error> {
+        self.connect().await?;
+        let Some(connection) = &mut self.connection else {
+            return Err(sqlx::Error::WorkerCrashed);
+        };
+        let path = self.options.get_filename();
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut results = Vec::with_capacity(commands.len());
+        for command in commands.iter_mut() {
+            let mut savepoint = transaction.begin().await?;
+            let result = match command.run(&mut savepoint).await {
+                Ok(()) => {
+                    savepoint.commit().await?;
+                    Ok(())
+                }
+                Err(problem) => {
+                    if let Err(error) = savepoint.rollback().await {
+                        // On some failures, such as a full disk, SQLite undoes the whole transaction: then
+                        // the savepoint is gone, and the batch fails for the reason of this write.
+                        return Err(match problem {
+                            Problem::Database(reason) => reason,
+                            Problem::Refused(_) => error,
+                        });
+                    }
+                    Err(match problem {
+                        Problem::Refused(error) => error,
+                        Problem::Database(error) => Error::from_database(path, error),
+                    })
+                }
+            };
+            results.push(result);
+        }
+        let names: Vec<&'static str> = commands.iter().map(|command| command.name()).collect();
+        self.observer.observe(Moment::BeforeCommit, &names);
+        transaction.commit().await?;
+        self.observer.observe(Moment::AfterCommit, &names);
+        Ok(results)
+    }
+
+    /// Opens a connection if the last one was given up.
+    async fn connect(&mut self) -> Result<(), sqlx::Error> {
+        if self.connection.is_none() {
+            self.connection = Some(self.options.connect().await?);
+        }
+        Ok(())
+    }
+
+    /// Gives up a connection whose transaction is in doubt: closing it undoes what was not committed.
+    async fn abandon(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && let Err(error) = connection.close().await
+        {
+            tracing::debug!(error = %error, "a failed connection to the state did not close");
+        }
+    }
+
+    fn fault(&self, error: sqlx::Error) -> Error {
+        Error::from_database(self.options.get_filename(), error)
+    }
+
+    /// Does one piece of what is to be done when it is quiet.
+    async fn work(&mut self) {
+        if let Err(error) = self.try_work().await {
+            let file = self.options.get_filename().display();
+            tracing::warn!(error = %error, file = %file, "tidying up the state failed; it is tried again");
+            self.abandon().await;
+            self.chores.due = Some(Instant::now() + FAILED);
+        } else {
+            self.chores.schedule();
+        }
+    }
+
+    async fn try_work(&mut self) -> Result<(), sqlx::Error> {
+        self.connect().await?;
+        let Some(connection) = &mut self.connection else {
+            return Err(sqlx::Error::WorkerCrashed);
+        };
+        if self.chores.erased_at.is_some() {
+            if erasure::empty_log(connection).await? {
+                self.chores.erased_at = None;
+            }
+        } else if self.chores.discarded {
+            self.chores.discarded = promotion::remove_discarded(connection).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self) {
+        if let Some(connection) = &mut self.connection
+            && let Err(error) = erasure::empty_log(connection).await
+        {
+            tracing::warn!(error = %error, "the write-ahead log was not emptied");
+        }
+        self.abandon().await;
+        self.lock = None;
+    }
+}
+
+/// Calls an observer, if there is one.
+trait Observe {
+    fn observe(&self, moment: Moment, writes: &[&'static str]);
+}
+
+impl Observe for Option<Observer> {
+    fn observe(&self, moment: Moment, writes: &[&'static str]) {
+        if let Some(observer) = self {
+            observer(&Step { moment, writes });
+        }
+    }
+}

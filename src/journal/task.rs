@@ -1,0 +1,238 @@
+//! The life of a task, as it is kept: intent, outcome, end.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use async_trait::async_trait;
+use bridgehead_sdk::{Code, TaskId};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{AppKey, Error};
+
+/// That the connector is about to be called for a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    /// The task.
+    pub task: TaskId,
+    /// The action, as the task names it; one that is unknown is kept as well.
+    pub action: String,
+    /// When Iden made the task.
+    pub created_at: Option<Timestamp>,
+    /// The hashed keys of the task's lane. No part of the payload can be read from them.
+    pub keys: Vec<u64>,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// Now.
+    pub at: Timestamp,
+}
+
+/// What is to be reported of a task.
+///
+/// A result may hold a secret, such as a first password: `Debug` shows the names of its fields only.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The task is done.
+    Completed {
+        /// What is sent as the task's `result`.
+        result: Option<Map<String, Value>>,
+    },
+    /// The task has failed for good.
+    Failed {
+        /// The standard code.
+        code: Code,
+        /// What an administrator is shown.
+        message: String,
+    },
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Completed { result } => {
+                let fields: Option<Vec<&String>> = result.as_ref().map(|result| result.keys().collect());
+                f.debug_struct("Completed")
+                    .field("result_fields", &fields)
+                    .finish()
+            }
+            Self::Failed { code, message } => f
+                .debug_struct("Failed")
+                .field("code", code)
+                .field("message", message)
+                .finish(),
+        }
+    }
+}
+
+/// What the Bridge said to the report of an outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// 200: the report was taken.
+    Accepted,
+    /// 409: the task had been resolved already.
+    Conflict,
+    /// 404: Iden does not know the task any more.
+    Missing,
+    /// 400: the report was refused. It is put aside for the operator.
+    Rejected {
+        /// What the Bridge gave as the reason.
+        detail: String,
+    },
+}
+
+/// Where a task stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The connector was, or was about to be, called; what came of it is not known.
+    Intended,
+    /// The outcome is known and not yet reported.
+    Decided(Outcome),
+    /// The report has ended.
+    Ended(Ended),
+}
+
+/// What is left of an outcome once its report has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// The task was completed. Its result is erased.
+    Completed,
+    /// The task had failed.
+    Failed {
+        /// The standard code.
+        code: Code,
+        /// The message, kept for a rejected report only.
+        message: Option<String>,
+    },
+}
+
+/// A task in the journal. Instants are kept to the microsecond.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The task.
+    pub task: TaskId,
+    /// The action, as the task names it.
+    pub action: String,
+    /// When Iden made the task.
+    pub created_at: Option<Timestamp>,
+    /// The hashed keys of the task's lane.
+    pub keys: Vec<u64>,
+    /// The highest attempt an intent was written for, from 1.
+    pub attempt: u32,
+    /// When the first intent was written.
+    pub first_intent_at: Timestamp,
+    /// When the last intent was written.
+    pub last_intent_at: Timestamp,
+    /// Where the task stands.
+    pub state: State,
+    /// What is left of the outcome, if the task has ended.
+    pub kept: Option<Kept>,
+}
+
+/// What the journal knows of a task, without the details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Known {
+    /// [`State::Intended`]
+    Intended,
+    /// [`State::Decided`]
+    Decided,
+    /// [`State::Ended`]
+    Ended,
+}
+
+/// How many tasks of an app stand where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// With an intent and no outcome.
+    pub intended: u64,
+    /// With an outcome that is not yet reported.
+    pub decided: u64,
+    /// Reported and accepted.
+    pub ended_accepted: u64,
+    /// Reported, and resolved already.
+    pub ended_conflict: u64,
+    /// Reported, and unknown to Iden.
+    pub ended_missing: u64,
+    /// Reported and refused: these wait for the operator.
+    pub rejected: u64,
+}
+
+/// The durable record of tasks.
+///
+/// # Flow
+/// [`intent`](Self::intent) before each call of the connector, [`decide`](Self::decide) before the first
+/// report, [`ended`](Self::ended) when the Bridge has answered it. After a restart,
+/// [`open`](Self::open) gives what was left: an intent is recovered, an outcome is reported.
+///
+/// # Contract
+/// Every method may be called at any time, from any number of tasks. A write is durable when it returns; if
+/// its future is dropped, it may or may not happen. Every write may be repeated. Errors change nothing, except
+/// that after [`Error::Closed`] and [`Error::Database`] a write may have happened all the same.
+///
+/// No secret is kept once an outcome's report has ended.
+#[async_trait]
+pub trait Journal: Send + Sync + fmt::Debug + 'static {
+    /// Records that the connector is about to be called. A repeated attempt replaces what the first said,
+    /// except the time of the first; the attempt never goes down.
+    ///
+    /// [`Error::AlreadyDecided`] if the task has an outcome: it must not be executed again.
+    async fn intent(&self, app: &AppKey, intent: &Intent) -> Result<(), Error>;
+
+    /// Records the outcome. A task that was refused before the connector was called has no intent; it is
+    /// recorded with what `identity` says.
+    ///
+    /// The first outcome wins. The same one again is no error; a different one, or one for a task whose report
+    /// has ended, is [`Error::AlreadyDecided`].
+    async fn decide(&self, app: &AppKey, identity: &Intent, outcome: &Outcome) -> Result<(), Error>;
+
+    /// Records what the Bridge said, and erases the outcome's result and message. What is kept is said by
+    /// [`Kept`]. A rejected report may end again, in another way or the same; any other end is final, and a
+    /// second one is ignored.
+    ///
+    /// [`Error::NotDecided`] if there is no outcome.
+    async fn ended(&self, app: &AppKey, task: &TaskId, ended: &Ended, at: Timestamp) -> Result<(), Error>;
+
+    /// Removes an intent whose task Iden has resolved or removed meanwhile. A task that is not in the journal
+    /// is no error; one with an outcome is [`Error::AlreadyDecided`], and stays.
+    async fn forget(&self, app: &AppKey, task: &TaskId) -> Result<(), Error>;
+
+    /// The tasks that are intended or decided, oldest first by `created_at`. A task without one is placed by
+    /// its first intent.
+    async fn open(&self, app: &AppKey) -> Result<Vec<Entry>, Error>;
+
+    /// One task.
+    async fn entry(&self, app: &AppKey, task: &TaskId) -> Result<Option<Entry>, Error>;
+
+    /// Which of these tasks, of which there may be any number, the journal knows. Those it does not know are
+    /// left out.
+    async fn known(&self, app: &AppKey, tasks: &[TaskId]) -> Result<HashMap<TaskId, Known>, Error>;
+
+    /// The tasks whose report was refused, oldest first by `created_at`.
+    async fn rejected(&self, app: &AppKey) -> Result<Vec<Entry>, Error>;
+
+    /// How many tasks stand where.
+    async fn counts(&self, app: &AppKey) -> Result<Counts, Error>;
+
+    /// Removes tasks of any app that ended before this instant, and says how many. Open and rejected ones stay.
+    async fn prune(&self, before: Timestamp) -> Result<u64, Error>;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn debug_of_an_outcome_shows_no_result() {
+        let result = json!({"account_id": "a1", "password": "hunter2"})
+            .as_object()
+            .cloned();
+        let text = format!("{:?}", State::Decided(Outcome::Completed { result }));
+        assert!(
+            text.contains("password") && !text.contains("hunter2") && !text.contains("a1"),
+            "{text}"
+        );
+    }
+}
