@@ -218,6 +218,9 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
     async fn prune(&self, before: Timestamp) -> Result<u64, Error>;
 }
 
+/// The trait must stay usable as an object.
+const _: Option<&dyn Journal> = None;
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -23,7 +23,7 @@ pub(super) static TASKS_FORMAT: Format = Format {
     cache: [8 * 1024, 2 * 1024],
     erase: true,
     check: true,
-    chore: None,
+    chore: Some(Chore::Erase),
 };
 
 /// What syncs saw. It is large; the ids in it are no secret, and lists of them are read in order.
@@ -114,8 +114,14 @@ impl Sqlite {
         temporary: Option<TempDir>,
     ) -> Result<Self, Error> {
         let tasks = Store::open(&folder.join(TASKS), &TASKS_FORMAT, surroundings.clone()).await?;
-        let listings = Store::open(&folder.join(LISTINGS), &LISTINGS_FORMAT, surroundings).await?;
-        listings.write(promotion::DropUnfinished).await?;
+        let listings = match open_listings(folder, surroundings).await {
+            Ok(listings) => listings,
+            Err(error) => {
+                // Otherwise the lock would be held until the writer notices, and trying again would say so.
+                tasks.close().await;
+                return Err(error);
+            }
+        };
         Ok(Self(Arc::new(Inner {
             tasks,
             listings,
@@ -145,6 +151,17 @@ impl Sqlite {
 
     pub(super) fn listings(&self) -> &Store {
         &self.0.listings
+    }
+}
+
+async fn open_listings(folder: &Path, surroundings: Surroundings) -> Result<Store, Error> {
+    let listings = Store::open(&folder.join(LISTINGS), &LISTINGS_FORMAT, surroundings).await?;
+    match listings.write(promotion::DropUnfinished).await {
+        Ok(()) => Ok(listings),
+        Err(error) => {
+            listings.close().await;
+            Err(error)
+        }
     }
 }
 

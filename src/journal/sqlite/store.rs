@@ -69,7 +69,7 @@ impl Store {
             check(path, &mut connection).await?;
         }
         migrate(path, format.migrator, &mut connection).await?;
-        // A crash may have left what had been erased.
+        // A crash may have left what had been erased. If a reader is in the way, it is done later.
         erasure::empty_log(&mut connection).await.map_err(fault)?;
 
         let reading = private(path, format.cache[1]).read_only(true);
