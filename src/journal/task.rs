@@ -53,11 +53,15 @@ impl fmt::Debug for Outcome {
         match self {
             Self::Completed { result } => {
                 let fields: Option<Vec<&String>> = result.as_ref().map(|result| result.keys().collect());
-                f.debug_struct("Completed").field("result_fields", &fields).finish()
+                f.debug_struct("Completed")
+                    .field("result_fields", &fields)
+                    .finish()
             }
-            Self::Failed { code, message } => {
-                f.debug_struct("Failed").field("code", code).field("message", message).finish()
-            }
+            Self::Failed { code, message } => f
+                .debug_struct("Failed")
+                .field("code", code)
+                .field("message", message)
+                .finish(),
         }
     }
 }
@@ -214,6 +218,9 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
     async fn prune(&self, before: Timestamp) -> Result<u64, Error>;
 }
 
+/// The trait must stay usable as an object.
+const _: Option<&dyn Journal> = None;
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -222,8 +229,13 @@ mod tests {
 
     #[test]
     fn debug_of_an_outcome_shows_no_result() {
-        let result = json!({"account_id": "a1", "password": "hunter2"}).as_object().cloned();
+        let result = json!({"account_id": "a1", "password": "hunter2"})
+            .as_object()
+            .cloned();
         let text = format!("{:?}", State::Decided(Outcome::Completed { result }));
-        assert!(text.contains("password") && !text.contains("hunter2") && !text.contains("a1"), "{text}");
+        assert!(
+            text.contains("password") && !text.contains("hunter2") && !text.contains("a1"),
+            "{text}"
+        );
     }
 }

@@ -28,7 +28,10 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(Error::Locked { pid: holder(&mut file), folder: folder.to_owned() });
+                return Err(Error::Locked {
+                    pid: holder(&mut file),
+                    folder: folder.to_owned(),
+                });
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }

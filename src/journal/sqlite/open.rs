@@ -23,7 +23,7 @@ pub(super) static TASKS_FORMAT: Format = Format {
     cache: [8 * 1024, 2 * 1024],
     erase: true,
     check: true,
-    chore: None,
+    chore: Some(Chore::Erase),
 };
 
 /// What syncs saw. It is large; the ids in it are no secret, and lists of them are read in order.
@@ -83,7 +83,11 @@ impl Sqlite {
             Ok(lock)
         })
         .await?;
-        let surroundings = Surroundings { lock: Some(Arc::new(lock)), observer, durable: true };
+        let surroundings = Surroundings {
+            lock: Some(Arc::new(lock)),
+            observer,
+            durable: true,
+        };
         Self::assemble(folder, surroundings, None).await
     }
 
@@ -96,7 +100,11 @@ impl Sqlite {
         let prepared = copy.clone();
         blocking(move || files::create_databases(&prepared)).await?;
         rehearsal::copy(&folder.join(LISTINGS), &copy.join(LISTINGS)).await?;
-        let surroundings = Surroundings { lock: None, observer: None, durable: false };
+        let surroundings = Surroundings {
+            lock: None,
+            observer: None,
+            durable: false,
+        };
         Self::assemble(&copy, surroundings, Some(temporary)).await
     }
 
@@ -106,9 +114,19 @@ impl Sqlite {
         temporary: Option<TempDir>,
     ) -> Result<Self, Error> {
         let tasks = Store::open(&folder.join(TASKS), &TASKS_FORMAT, surroundings.clone()).await?;
-        let listings = Store::open(&folder.join(LISTINGS), &LISTINGS_FORMAT, surroundings).await?;
-        listings.write(promotion::DropUnfinished).await?;
-        Ok(Self(Arc::new(Inner { tasks, listings, _temporary: temporary })))
+        let listings = match open_listings(folder, surroundings).await {
+            Ok(listings) => listings,
+            Err(error) => {
+                // Otherwise the lock would be held until the writer notices, and trying again would say so.
+                tasks.close().await;
+                return Err(error);
+            }
+        };
+        Ok(Self(Arc::new(Inner {
+            tasks,
+            listings,
+            _temporary: temporary,
+        })))
     }
 
     /// Runs what waits, empties the write-ahead logs, closes the files and releases the lock. Other clones get
@@ -136,6 +154,17 @@ impl Sqlite {
     }
 }
 
+async fn open_listings(folder: &Path, surroundings: Surroundings) -> Result<Store, Error> {
+    let listings = Store::open(&folder.join(LISTINGS), &LISTINGS_FORMAT, surroundings).await?;
+    match listings.write(promotion::DropUnfinished).await {
+        Ok(()) => Ok(listings),
+        Err(error) => {
+            listings.close().await;
+            Err(error)
+        }
+    }
+}
+
 fn temporary_folder() -> Result<TempDir, Error> {
     tempfile::Builder::new()
         .prefix("bridgehead-rehearsal-")
@@ -149,5 +178,7 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     // It is neither cancelled nor does it panic; if it did, nothing was opened.
-    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Closed)?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| Error::Closed)?
 }

@@ -30,14 +30,20 @@ pub(super) async fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     let from = std::path::absolute(from).map_err(|error| Error::from_io(from, error))?;
     let mut tries = 1;
     loop {
-        let access = access(&from);
+        let access = access_to(&from)?;
         let copied = copy_as(&from, to, access).await;
-        if access == self::access(&from) || tries == TRIES {
+        if access == access_to(&from)? || tries == TRIES {
             return copied;
         }
         tries += 1;
-        tokio::fs::write(to, []).await.map_err(|error| Error::from_io(to, error))?;
+        tokio::fs::write(to, [])
+            .await
+            .map_err(|error| Error::from_io(to, error))?;
     }
+}
+
+fn access_to(path: &Path) -> Result<Access, Error> {
+    access(path).map_err(|error| Error::from_io(path, error))
 }
 
 async fn copy_as(from: &Path, to: &Path, access: Access) -> Result<(), Error> {
@@ -46,7 +52,9 @@ async fn copy_as(from: &Path, to: &Path, access: Access) -> Result<(), Error> {
         Access::Still => "immutable=1",
         Access::Live => "mode=ro&readonly_shm=1",
         Access::Orphaned => {
-            return copy_files(from, to).await.map_err(|error| Error::from_io(from, error));
+            return copy_files(from, to)
+                .await
+                .map_err(|error| Error::from_io(from, error));
         }
     };
     let fault = |error| Error::from_database(from, error);
@@ -74,16 +82,25 @@ async fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn access(path: &Path) -> Access {
-    let is_empty = |path: &Path| std::fs::metadata(path).map_or(true, |metadata| metadata.len() == 0);
-    if is_empty(path) {
-        Access::Nothing
-    } else if beside(path, "-shm").exists() {
-        Access::Live
-    } else if is_empty(&beside(path, "-wal")) {
-        Access::Still
+fn access(path: &Path) -> std::io::Result<Access> {
+    if length(path)? == 0 {
+        Ok(Access::Nothing)
+    } else if beside(path, "-shm").try_exists()? {
+        Ok(Access::Live)
+    } else if length(&beside(path, "-wal"))? == 0 {
+        Ok(Access::Still)
     } else {
-        Access::Orphaned
+        Ok(Access::Orphaned)
+    }
+}
+
+/// Nothing for a file that is not there. Any other error must not pass for it: "nothing is known" would let a
+/// rehearsal say that nothing is removed.
+fn length(path: &Path) -> std::io::Result<u64> {
+    match std::fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
     }
 }
 
