@@ -143,15 +143,11 @@ impl Error {
         match (&error, primary_code(&error)) {
             (_, Some(code::FULL)) => Self::Full { path },
             (_, Some(code::READ_ONLY)) => Self::ReadOnly { path },
-            (_, Some(code::CORRUPT | code::NOT_A_DATABASE)) => Self::Corrupt {
-                path,
-                detail: error.to_string(),
-            },
+            (_, Some(code::CORRUPT | code::NOT_A_DATABASE)) => {
+                Self::Corrupt { path, detail: error.to_string() }
+            }
             (sqlx::Error::PoolClosed, _) => Self::Closed,
-            _ => Self::Database {
-                path,
-                source: Arc::new(error),
-            },
+            _ => Self::Database { path, source: Arc::new(error) },
         }
     }
 
@@ -161,10 +157,7 @@ impl Error {
         match error.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::Full { path },
             std::io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
-            _ => Self::Folder {
-                folder: path,
-                source: Arc::new(error),
-            },
+            _ => Self::Folder { folder: path, source: Arc::new(error) },
         }
     }
 }
@@ -198,14 +191,8 @@ mod tests {
 
     #[test]
     fn the_lock_error_names_the_process_and_the_folder() {
-        let error = Error::Locked {
-            pid: Some(4711),
-            folder: "/var/lib/bridgehead".into(),
-        };
+        let error = Error::Locked { pid: Some(4711), folder: "/var/lib/bridgehead".into() };
         let text = error.to_string();
-        assert!(
-            text.contains("(process 4711)") && text.contains("/var/lib/bridgehead"),
-            "{text}"
-        );
+        assert!(text.contains("(process 4711)") && text.contains("/var/lib/bridgehead"), "{text}");
     }
 }

@@ -53,15 +53,11 @@ impl fmt::Debug for Outcome {
         match self {
             Self::Completed { result } => {
                 let fields: Option<Vec<&String>> = result.as_ref().map(|result| result.keys().collect());
-                f.debug_struct("Completed")
-                    .field("result_fields", &fields)
-                    .finish()
+                f.debug_struct("Completed").field("result_fields", &fields).finish()
             }
-            Self::Failed { code, message } => f
-                .debug_struct("Failed")
-                .field("code", code)
-                .field("message", message)
-                .finish(),
+            Self::Failed { code, message } => {
+                f.debug_struct("Failed").field("code", code).field("message", message).finish()
+            }
         }
     }
 }
@@ -229,13 +225,8 @@ mod tests {
 
     #[test]
     fn debug_of_an_outcome_shows_no_result() {
-        let result = json!({"account_id": "a1", "password": "hunter2"})
-            .as_object()
-            .cloned();
+        let result = json!({"account_id": "a1", "password": "hunter2"}).as_object().cloned();
         let text = format!("{:?}", State::Decided(Outcome::Completed { result }));
-        assert!(
-            text.contains("password") && !text.contains("hunter2") && !text.contains("a1"),
-            "{text}"
-        );
+        assert!(text.contains("password") && !text.contains("hunter2") && !text.contains("a1"), "{text}");
     }
 }

@@ -27,10 +27,8 @@ impl Clock {
     /// The time, to the microsecond, as the Bridge API writes it.
     pub(crate) fn now(&self) -> Timestamp {
         let elapsed = microseconds(self.started.elapsed());
-        let microsecond = self
-            .origin
-            .saturating_add(elapsed)
-            .saturating_add(self.advanced.load(Ordering::SeqCst));
+        let microsecond =
+            self.origin.saturating_add(elapsed).saturating_add(self.advanced.load(Ordering::SeqCst));
         Timestamp::from_microsecond(microsecond).unwrap_or(Timestamp::MAX)
     }
 

@@ -76,10 +76,7 @@ impl Front {
     async fn bridge_api(&self, request: Request<Body>) -> Result<Response, Cut> {
         let (parts, body) = request.into_parts();
         let target = Target::of(parts.uri.path());
-        let plan = self
-            .state
-            .faults
-            .plan(parts.method.as_str(), parts.uri.path(), target.app);
+        let plan = self.state.faults.plan(parts.method.as_str(), parts.uri.path(), target.app);
         let ledger = &self.state.ledger;
         let sequence = ledger.arrived(Arrival {
             time: self.state.clock.now(),
@@ -147,10 +144,7 @@ impl Front {
 
     fn authenticate(&self, parts: &Parts) -> Result<String, Refusal> {
         let header = parts.headers.get(header::AUTHORIZATION);
-        let key = self
-            .state
-            .keys
-            .authenticate(header.map(HeaderValue::as_bytes), self.state.clock.now())?;
+        let key = self.state.keys.authenticate(header.map(HeaderValue::as_bytes), self.state.clock.now())?;
         let mut segments = parts.uri.path().split('/').skip(1);
         if segments.next() == Some("org") && segments.next() != Some(self.state.tenant.as_str()) {
             return Err(Refusal::unauthorised(
@@ -216,10 +210,7 @@ pub(crate) fn no_such_path(path: &str) -> Refusal {
     } else {
         "Not found. The Bridge API is under /org/{tenant}/api/v1/bridge/, the sandbox's control plane under /sandbox/v1/."
     };
-    Refusal {
-        status: StatusCode::NOT_FOUND,
-        detail: detail.to_owned(),
-    }
+    Refusal { status: StatusCode::NOT_FOUND, detail: detail.to_owned() }
 }
 
 #[cfg(test)]

@@ -20,10 +20,7 @@ use super::store::{App, AppStats, Draft, NewApp, draft};
 impl Sandbox {
     /// Makes an app of that id; one that is there already stays as it is.
     pub fn add_app(&self, app_id: Uuid, name: &str) {
-        let new = NewApp {
-            name: name.to_owned(),
-            clone_from: None,
-        };
+        let new = NewApp { name: name.to_owned(), clone_from: None };
         // Only cloning can be refused.
         if let Err(refusal) = self.state.apps.make(app_id, new, self.state.clock.now()) {
             tracing::error!(detail = refusal.detail, "the sandbox could not make an app");
@@ -49,25 +46,18 @@ impl Sandbox {
 
     /// Puts tasks in, and gives their ids in the same order; see [`Self::add_task`].
     pub fn add_tasks(&self, app_id: Uuid, tasks: impl IntoIterator<Item = Value>) -> Vec<String> {
-        tasks
-            .into_iter()
-            .map(|task| self.add_task(app_id, task))
-            .collect()
+        tasks.into_iter().map(|task| self.add_task(app_id, task)).collect()
     }
 
     /// The tasks of an app by `created_at`, each with the `result` and `error` it was reported with.
     pub fn tasks(&self, app_id: Uuid) -> Vec<Value> {
-        self.state
-            .inspect(app_id, |app, _| app.tasks.with_outcomes(None).collect())
-            .unwrap_or_default()
+        self.state.inspect(app_id, |app, _| app.tasks.with_outcomes(None).collect()).unwrap_or_default()
     }
 
     /// The records of a type in the order of their ids, each with `"active": bool`. What an unfinished session
     /// has pushed is not among them.
     pub fn records(&self, app_id: Uuid, slug: &str) -> Vec<Value> {
-        self.state
-            .inspect(app_id, |app, _| app.sync.records.of_type(slug))
-            .unwrap_or_default()
+        self.state.inspect(app_id, |app, _| app.sync.records.of_type(slug)).unwrap_or_default()
     }
 
     /// How much an app holds, if there is such an app.

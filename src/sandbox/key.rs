@@ -117,9 +117,7 @@ impl Keys {
     /// The name of the key that an `Authorization` header holds.
     pub(crate) fn authenticate(&self, header: Option<&[u8]>, now: Timestamp) -> Result<String, Refusal> {
         let Some(header) = header else {
-            return Err(Refusal::unauthorised(
-                "Authentication credentials were not provided.",
-            ));
+            return Err(Refusal::unauthorised("Authentication credentials were not provided."));
         };
         let Some(secret) = header.strip_prefix(b"Api-Key ") else {
             return Err(Refusal::unauthorised(
@@ -141,18 +139,13 @@ impl Keys {
 
     /// Whether a key has access to an app.
     pub(crate) fn permits(&self, name: &str, app: Uuid) -> bool {
-        lock(&self.0)
-            .iter()
-            .any(|key| key.name == name && key.permits(app))
+        lock(&self.0).iter().any(|key| key.name == name && key.permits(app))
     }
 
     pub(crate) fn add(&self, new: NewKey, now: Timestamp) -> Result<(), Error> {
         check_secret(&new.key)?;
         let mut keys = lock(&self.0);
-        if keys
-            .iter()
-            .any(|key| key.name == new.name || key.secret == new.key)
-        {
+        if keys.iter().any(|key| key.name == new.name || key.secret == new.key) {
             return Err(Error::KeyExists(new.name));
         }
         keys.push(Key {
@@ -196,10 +189,8 @@ impl Keys {
 
     fn change(&self, name: &str, change: impl FnOnce(&mut Key)) -> Result<(), Error> {
         let mut keys = lock(&self.0);
-        let key = keys
-            .iter_mut()
-            .find(|key| key.name == name)
-            .ok_or_else(|| Error::UnknownKey(name.to_owned()))?;
+        let key =
+            keys.iter_mut().find(|key| key.name == name).ok_or_else(|| Error::UnknownKey(name.to_owned()))?;
         change(key);
         Ok(())
     }

@@ -96,14 +96,8 @@ impl Filter {
             wanted.is_none_or(|wanted| found == Some(wanted))
         }
         self.after.is_none_or(|after| line.sequence > after)
-            && self
-                .method
-                .as_ref()
-                .is_none_or(|method| line.what.method.eq_ignore_ascii_case(method))
-            && self
-                .path
-                .as_ref()
-                .is_none_or(|part| line.what.path.contains(part.as_str()))
+            && self.method.as_ref().is_none_or(|method| line.what.method.eq_ignore_ascii_case(method))
+            && self.path.as_ref().is_none_or(|part| line.what.path.contains(part.as_str()))
             && fits(self.app.as_ref(), line.what.app_id.as_ref())
             && fits(self.task.as_ref(), line.what.task_id.as_ref())
             && fits(self.status.as_ref(), line.status.as_ref())
@@ -187,13 +181,7 @@ impl Ledger {
     pub(crate) fn arrived(&self, what: Arrival) -> u64 {
         let mut book = lock(&self.0);
         let sequence = book.first + book.lines.len() as u64;
-        book.lines.push_back(Line {
-            sequence,
-            what,
-            status: None,
-            handled: None,
-            body: None,
-        });
+        book.lines.push_back(Line { sequence, what, status: None, handled: None, body: None });
         while book.lines.len() > book.most_entries {
             if let Some(line) = book.lines.pop_front() {
                 book.body_bytes -= line.body.map_or(0, |body| body.len());
@@ -245,10 +233,7 @@ impl Ledger {
         let task = line.what.task_id.clone().filter(|_| line.what.is_report);
         if let Some(task) = task
             && let Some(reports) = book.reports.get_mut(&task)
-            && let Some(report) = reports
-                .iter_mut()
-                .rev()
-                .find(|report| report.sequence == sequence)
+            && let Some(report) = reports.iter_mut().rev().find(|report| report.sequence == sequence)
         {
             report.status = Some(status);
         }
@@ -276,11 +261,7 @@ impl Ledger {
 
     /// The reports on a task, in the order they were handled.
     pub(crate) fn reports(&self, task: &str) -> Vec<Report> {
-        lock(&self.0)
-            .reports
-            .get(task)
-            .map(|reports| reports.iter().cloned().collect())
-            .unwrap_or_default()
+        lock(&self.0).reports.get(task).map(|reports| reports.iter().cloned().collect()).unwrap_or_default()
     }
 
     /// How many entries no longer found room.
@@ -315,10 +296,7 @@ impl Book {
         self.body_bytes += body.len();
         while self.body_bytes > self.most_body_bytes && self.first_body <= sequence {
             let oldest = self.first_body;
-            let freed = self
-                .line(oldest)
-                .and_then(|line| line.body.take())
-                .map_or(0, |body| body.len());
+            let freed = self.line(oldest).and_then(|line| line.body.take()).map_or(0, |body| body.len());
             self.body_bytes -= freed;
             self.first_body += 1;
         }
@@ -352,10 +330,7 @@ mod tests {
         ledger.answered(3, 201);
         let entries = ledger.entries(&Filter::default());
         assert_eq!(
-            entries
-                .iter()
-                .map(|e| (e.sequence, e.path.as_str(), e.status))
-                .collect::<Vec<_>>(),
+            entries.iter().map(|e| (e.sequence, e.path.as_str(), e.status)).collect::<Vec<_>>(),
             [(2, "/2", None), (3, "/3", Some(201))]
         );
         assert_eq!(ledger.dropped(), 1);
@@ -369,11 +344,7 @@ mod tests {
             assert_eq!(sequence, n);
             ledger.handled(sequence, Some(200), Some(&Bytes::from_static(b"[1,2]")));
         }
-        let kept: Vec<bool> = ledger
-            .entries(&Filter::default())
-            .iter()
-            .map(|e| e.body.is_some())
-            .collect();
+        let kept: Vec<bool> = ledger.entries(&Filter::default()).iter().map(|e| e.body.is_some()).collect();
         assert_eq!(kept, [false, true, true]);
     }
 

@@ -55,10 +55,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_key() {
-        let options = Options {
-            api_key: "hunter2".into(),
-            ..Options::default()
-        };
+        let options = Options { api_key: "hunter2".into(), ..Options::default() };
         assert!(!format!("{options:?}").contains("hunter2"));
     }
 }

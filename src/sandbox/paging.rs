@@ -23,14 +23,9 @@ impl Window {
     pub(crate) fn of(uri: &Uri) -> Result<Self, Refusal> {
         let limit = number(uri, "limit")?.unwrap_or(DEFAULT_LIMIT);
         if limit == 0 {
-            return Err(Refusal::bad_request(
-                "limit: Input should be greater than or equal to 1",
-            ));
+            return Err(Refusal::bad_request("limit: Input should be greater than or equal to 1"));
         }
-        Ok(Self {
-            limit: limit.min(MAX_LIMIT),
-            offset: number(uri, "offset")?.unwrap_or(0),
-        })
+        Ok(Self { limit: limit.min(MAX_LIMIT), offset: number(uri, "offset")?.unwrap_or(0) })
     }
 
     /// The items of the window.
@@ -63,10 +58,7 @@ impl Window {
 
 /// The value of a query parameter; the last one where it is repeated.
 pub(crate) fn parameter(uri: &Uri, name: &str) -> Option<String> {
-    pairs(uri)
-        .filter(|(key, _)| key == name)
-        .last()
-        .map(|(_, value)| value)
+    pairs(uri).filter(|(key, _)| key == name).last().map(|(_, value)| value)
 }
 
 fn pairs(uri: &Uri) -> impl Iterator<Item = (String, String)> {
@@ -90,25 +82,15 @@ mod tests {
     #[test]
     fn links_keep_the_other_parameters() {
         let uri: Uri = "/tasks/?status=pending&offset=100&limit=50".parse().unwrap();
-        let list = Window::of(&uri)
-            .unwrap()
-            .envelope("http://h:1", &uri, 151, Vec::new());
-        assert_eq!(
-            list["next"],
-            "http://h:1/tasks/?status=pending&limit=50&offset=150"
-        );
-        assert_eq!(
-            list["previous"],
-            "http://h:1/tasks/?status=pending&limit=50&offset=50"
-        );
+        let list = Window::of(&uri).unwrap().envelope("http://h:1", &uri, 151, Vec::new());
+        assert_eq!(list["next"], "http://h:1/tasks/?status=pending&limit=50&offset=150");
+        assert_eq!(list["previous"], "http://h:1/tasks/?status=pending&limit=50&offset=50");
     }
 
     #[test]
     fn a_page_that_ends_the_list_has_no_next() {
         let uri: Uri = "/tasks/?limit=50&offset=50".parse().unwrap();
-        let list = Window::of(&uri)
-            .unwrap()
-            .envelope("http://h:1", &uri, 100, Vec::new());
+        let list = Window::of(&uri).unwrap().envelope("http://h:1", &uri, 100, Vec::new());
         assert_eq!(list["next"], Value::Null);
     }
 }

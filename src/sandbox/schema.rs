@@ -17,9 +17,7 @@ pub(crate) fn object(body: &[u8]) -> Result<Fields, Refusal> {
 
 /// A field that must be there.
 pub(crate) fn required<'a>(fields: &'a Fields, name: &str) -> Result<&'a Value, Refusal> {
-    fields
-        .get(name)
-        .ok_or_else(|| Refusal::bad_request("Field required"))
+    fields.get(name).ok_or_else(|| Refusal::bad_request("Field required"))
 }
 
 /// A value that must be text of at least one character.
@@ -35,9 +33,7 @@ pub(crate) fn text(value: &Value) -> Result<&str, Refusal> {
 pub(crate) fn text_up_to(value: &Value, most: usize) -> Result<&str, Refusal> {
     let text = text(value)?;
     if text.chars().count() > most {
-        return Err(Refusal::bad_request(format!(
-            "String should have at most {most} characters"
-        )));
+        return Err(Refusal::bad_request(format!("String should have at most {most} characters")));
     }
     Ok(text)
 }

@@ -32,21 +32,13 @@ impl Sandbox {
     /// Binds, and serves in the background. Once this returns, connections are accepted.
     pub async fn start(options: Options) -> Result<Self, Error> {
         State::check(&options)?;
-        let listener = TcpListener::bind(options.listen)
-            .await
-            .map_err(|source| listen_error(options.listen, source))?;
-        let address = listener
-            .local_addr()
-            .map_err(|source| listen_error(options.listen, source))?;
+        let listener =
+            TcpListener::bind(options.listen).await.map_err(|source| listen_error(options.listen, source))?;
+        let address = listener.local_addr().map_err(|source| listen_error(options.listen, source))?;
         let state = Arc::new(State::new(&options, address));
         let stopping = CancellationToken::new();
         let serving = tokio::spawn(accept(listener, Front::new(state.clone()), stopping.clone()));
-        Ok(Self {
-            state,
-            api_key: options.api_key,
-            stopping,
-            serving: Some(serving),
-        })
+        Ok(Self { state, api_key: options.api_key, stopping, serving: Some(serving) })
     }
 
     /// Where it listens.
@@ -83,9 +75,7 @@ impl Drop for Sandbox {
 
 impl std::fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sandbox")
-            .field("base_url", &self.base_url())
-            .finish_non_exhaustive()
+        f.debug_struct("Sandbox").field("base_url", &self.base_url()).finish_non_exhaustive()
     }
 }
 
@@ -130,9 +120,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, front: Arc<Front>) {
         tracing::debug!(%error, "the sandbox cannot set TCP_NODELAY");
     }
     let service = service_fn(|request| front.serve(peer, request));
-    let served = http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
     if let Err(error) = served {
         // Cut on purpose, or left by the client.
         tracing::debug!(%error, "a connection to the sandbox ended");

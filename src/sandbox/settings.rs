@@ -34,29 +34,19 @@ pub struct Cleanup {
 
 impl Default for Cleanup {
     fn default() -> Self {
-        Self {
-            delay: Duration::from_millis(200),
-            failures: 0,
-            app: None,
-        }
+        Self { delay: Duration::from_millis(200), failures: 0, app: None }
     }
 }
 
 impl Cleanup {
     /// Clean-ups that run after `delay`, and succeed.
     pub fn after(delay: Duration) -> Self {
-        Self {
-            delay,
-            ..Self::default()
-        }
+        Self { delay, ..Self::default() }
     }
 
     /// The same, but the next `times` of them fail.
     pub fn failing(self, times: u32) -> Self {
-        Self {
-            failures: times,
-            ..self
-        }
+        Self { failures: times, ..self }
     }
 }
 

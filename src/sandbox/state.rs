@@ -50,10 +50,7 @@ impl State {
     /// Whether a sandbox can be started with these options.
     pub(crate) fn check(options: &Options) -> Result<(), Error> {
         let is_slug = |text: &str| {
-            !text.is_empty()
-                && text
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
         };
         if !is_slug(&options.tenant) {
             return Err(Error::Tenant(options.tenant.clone()));
@@ -81,9 +78,7 @@ impl State {
             None => return Err(no_app(app_id)),
         };
         if !self.keys.permits(key, id) {
-            return Err(Refusal::forbidden(
-                "The API key does not have access to the requested app.",
-            ));
+            return Err(Refusal::forbidden("The API key does not have access to the requested app."));
         }
         let now = self.clock.now();
         let mut app = lock(&app);

@@ -31,10 +31,7 @@ pub(crate) enum Unexpected {
 
 impl Unexpected {
     fn part(part: impl Into<String>, expected: &'static str) -> Self {
-        Self::Part {
-            part: part.into(),
-            expected,
-        }
+        Self::Part { part: part.into(), expected }
     }
 }
 
@@ -53,14 +50,8 @@ pub(crate) fn description(result: Value) -> Result<Initialized, Unexpected> {
     let version = required_text(&fields, "version", "version")?;
     let mut actions = BTreeSet::new();
     let mut unknown_actions = Vec::new();
-    for value in list(
-        fields.shift_remove("actions"),
-        "actions",
-        "a list of actions; [] for none",
-    )? {
-        let name = value
-            .as_str()
-            .ok_or_else(|| Unexpected::part("actions", "a list of texts"))?;
+    for value in list(fields.shift_remove("actions"), "actions", "a list of actions; [] for none")? {
+        let name = value.as_str().ok_or_else(|| Unexpected::part("actions", "a list of texts"))?;
         match name.parse::<Action>() {
             Ok(action) => drop(actions.insert(action)),
             Err(_) => unknown_actions.push(name.to_owned()),
@@ -69,9 +60,8 @@ pub(crate) fn description(result: Value) -> Result<Initialized, Unexpected> {
     let expected = r#"a list of objects such as {"slug": "account", "name": "Account", "type": "account"}"#;
     let mut slugs = HashSet::new();
     let mut resource_types = Vec::new();
-    for (index, value) in list(fields.shift_remove("resource_types"), "resource_types", expected)?
-        .into_iter()
-        .enumerate()
+    for (index, value) in
+        list(fields.shift_remove("resource_types"), "resource_types", expected)?.into_iter().enumerate()
     {
         let read = resource_type(index, &value)?;
         if !slugs.insert(read.slug.clone()) {
@@ -79,29 +69,17 @@ pub(crate) fn description(result: Value) -> Result<Initialized, Unexpected> {
         }
         resource_types.push(read);
     }
-    Ok(Initialized {
-        description: Description {
-            name,
-            version,
-            actions,
-            resource_types,
-        },
-        unknown_actions,
-    })
+    Ok(Initialized { description: Description { name, version, actions, resource_types }, unknown_actions })
 }
 
 fn resource_type(index: usize, value: &Value) -> Result<ResourceType, Unexpected> {
     let part = |name: &str| format!("resource_types[{index}].{name}");
-    let fields = value
-        .as_object()
-        .ok_or_else(|| Unexpected::part(format!("resource_types[{index}]"), "an object"))?;
+    let fields =
+        value.as_object().ok_or_else(|| Unexpected::part(format!("resource_types[{index}]"), "an object"))?;
     let slug = required_text(fields, "slug", &part("slug"))?;
     // It becomes part of a URL and a key of `memberships`.
     let fits = |slug: &str| {
-        slug.len() <= SLUG
-            && slug
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+        slug.len() <= SLUG && slug.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
     };
     if !fits(&slug) {
         let expected = "at most 255 letters, digits, hyphens and underscores";
@@ -113,11 +91,7 @@ fn resource_type(index: usize, value: &Value) -> Result<ResourceType, Unexpected
         Some("license") => ResourceKind::License,
         _ => return Err(Unexpected::part(part("type"), "one of account, group, license")),
     };
-    Ok(ResourceType {
-        slug: slug.into(),
-        name: required_text(fields, "name", &part("name"))?,
-        kind,
-    })
+    Ok(ResourceType { slug: slug.into(), name: required_text(fields, "name", &part("name"))?, kind })
 }
 
 /// Reads the result of `list`. Both members must be there: an end that is not said is not an end.
@@ -131,10 +105,7 @@ pub(crate) fn page(kind: ResourceKind, result: Value) -> Result<Page, Unexpected
             return Err(Unexpected::part("next", expected));
         }
     };
-    let mut page = Page {
-        next,
-        ..Page::default()
-    };
+    let mut page = Page { next, ..Page::default() };
     for value in list(fields.shift_remove("records"), "records", "a list of records")? {
         match Record::from_json(kind, value) {
             Ok(record) => page.records.push(record),
@@ -231,31 +202,11 @@ mod tests {
             ("/version", json!(1), "version must be text"),
             ("/actions", json!(null), "actions must be a list of actions"),
             ("/actions", json!([7]), "actions must be a list of texts"),
-            (
-                "/resource_types",
-                json!({}),
-                r#"resource_types must be a list of objects such as {"slug""#,
-            ),
-            (
-                "/resource_types/0",
-                json!("team"),
-                "resource_types[0] must be an object",
-            ),
-            (
-                "/resource_types/1/slug",
-                json!("a/b"),
-                "resource_types[1].slug must be at most 255",
-            ),
-            (
-                "/resource_types/1/slug",
-                json!("team"),
-                "resource_types names the slug 'team' twice",
-            ),
-            (
-                "/resource_types/1/name",
-                json!(" "),
-                "resource_types[1].name must be text",
-            ),
+            ("/resource_types", json!({}), r#"resource_types must be a list of objects such as {"slug""#),
+            ("/resource_types/0", json!("team"), "resource_types[0] must be an object"),
+            ("/resource_types/1/slug", json!("a/b"), "resource_types[1].slug must be at most 255"),
+            ("/resource_types/1/slug", json!("team"), "resource_types names the slug 'team' twice"),
+            ("/resource_types/1/name", json!(" "), "resource_types[1].name must be text"),
             (
                 "/resource_types/2/type",
                 json!("user"),
@@ -268,10 +219,7 @@ mod tests {
             assert!(error.starts_with(message), "{pointer}: {error}");
         }
         let error = description(json!({"name": "hr", "version": "1", "actions": []})).unwrap_err();
-        assert!(
-            error.to_string().starts_with("resource_types must be a list"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("resource_types must be a list"), "{error}");
     }
 
     #[test]
@@ -307,14 +255,9 @@ mod tests {
     fn only_null_says_that_nobody_is_there() {
         assert_eq!(account(json!(null)), Ok(None));
         assert_eq!(account(json!({"id": "u1"})), Ok(Some(AccountRecord::new("u1"))));
-        for result in [
-            json!({}),
-            json!({"account": null}),
-            json!([]),
-            json!(false),
-            json!(""),
-            json!({"id": ["u1"]}),
-        ] {
+        for result in
+            [json!({}), json!({"account": null}), json!([]), json!(false), json!(""), json!({"id": ["u1"]})]
+        {
             assert!(account(result.clone()).is_err(), "{result}");
         }
     }

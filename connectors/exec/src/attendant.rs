@@ -149,10 +149,7 @@ impl Attendant {
 
     fn take(&mut self, line: &[u8]) -> Result<(), Death> {
         self.lines += 1;
-        let answer = parse_answer(line).map_err(|reason| Death::NotAnAnswer {
-            line: self.lines,
-            reason,
-        })?;
+        let answer = parse_answer(line).map_err(|reason| Death::NotAnAnswer { line: self.lines, reason })?;
         if answer.id == INITIALIZE && self.start_deadline.is_some() {
             return self.initialized(answer.outcome);
         }
@@ -184,18 +181,14 @@ impl Attendant {
                 retry: error.retry_policy(),
             }
         })?;
-        let answers::Initialized {
-            description,
-            unknown_actions,
-        } = answers::description(result).map_err(Death::Description)?;
+        let answers::Initialized { description, unknown_actions } =
+            answers::description(result).map_err(Death::Description)?;
         for action in unknown_actions {
             let action = errors::text(&action, errors::LABEL, redactor);
             warn!(target: "bridgehead::exec", %app, %action, "the connector process names an action that bridgehead does not know");
         }
         self.start_deadline = None;
-        self.shared
-            .phase
-            .send_replace(Phase::Ready(Arc::new(description)));
+        self.shared.phase.send_replace(Phase::Ready(Arc::new(description)));
         Ok(())
     }
 }

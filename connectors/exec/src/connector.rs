@@ -22,9 +22,7 @@ pub struct ExecConnector {
 /// What the daemon's registry is given: `.connector("exec", bridgehead_exec::factory())`.
 pub fn factory() -> Arc<dyn Factory> {
     bridgehead_sdk::factory(|settings: Settings, setup| {
-        Ok(ExecConnector {
-            supervisor: Supervisor::new(Launch::new(settings, setup)?),
-        })
+        Ok(ExecConnector { supervisor: Supervisor::new(Launch::new(settings, setup)?) })
     })
 }
 
@@ -74,10 +72,8 @@ impl ExecConnector {
     }
 
     fn wrong(&self, what: &str, error: &Unexpected) -> String {
-        let message = format!(
-            "the connector process of {} answered {what} wrongly: {error}",
-            self.launch().app
-        );
+        let message =
+            format!("the connector process of {} answered {what} wrongly: {error}", self.launch().app);
         errors::text(&message, 500, &self.launch().redactor)
     }
 }
@@ -89,12 +85,8 @@ impl Connector for ExecConnector {
     }
 
     async fn check(&self) -> Result<(), Error> {
-        let request = Request {
-            method: "check",
-            params: json!({}),
-            what: "check".to_owned(),
-            protection: None,
-        };
+        let request =
+            Request { method: "check", params: json!({}), what: "check".to_owned(), protection: None };
         let result = self.call(request).await?;
         match answers::fields(result) {
             Ok(_) => Ok(()),
@@ -124,10 +116,7 @@ impl Connector for ExecConnector {
     }
 
     async fn find_account(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
-        let payload = Payload {
-            account: json!(account),
-            ..Payload::default()
-        };
+        let payload = Payload { account: json!(account), ..Payload::default() };
         let what = self.what("find_account", "for", account.label());
         let protection = self.protect(&payload);
         let request = Request {
@@ -201,11 +190,7 @@ mod tests {
     fn sent(payload: Value) -> Value {
         let payload = serde_json::from_value(payload).unwrap();
         let operation = Operation::parse(Action::UpdateAccount, payload).unwrap();
-        let context = Context {
-            task_id: "task-1".into(),
-            attempt: 2,
-            timeout: Duration::from_mins(1),
-        };
+        let context = Context { task_id: "task-1".into(), attempt: 2, timeout: Duration::from_mins(1) };
         params(&context, &operation)
     }
 
@@ -239,10 +224,6 @@ mod tests {
             assert_eq!(params["memberships"], Value::Null);
             assert_eq!(params["changes"], Value::Null);
         }
-        assert!(
-            sent(json!({"account": {"username": "ann"}}))["account"]
-                .get("id")
-                .is_none()
-        );
+        assert!(sent(json!({"account": {"username": "ann"}}))["account"].get("id").is_none());
     }
 }

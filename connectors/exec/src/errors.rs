@@ -90,16 +90,11 @@ fn retry(data: &Map<String, Value>) -> Option<Retry> {
     if said == Some("never") {
         return Some(Retry::Never);
     }
-    let seconds = data
-        .get("retry_after")
-        .and_then(Value::as_f64)
-        .filter(|seconds| *seconds >= 0.0);
+    let seconds = data.get("retry_after").and_then(Value::as_f64).filter(|seconds| *seconds >= 0.0);
     match seconds {
         Some(seconds) => {
             let capped = seconds.min(LONGEST_WAIT.as_secs_f64());
-            Some(Retry::After(
-                Duration::try_from_secs_f64(capped).unwrap_or(LONGEST_WAIT),
-            ))
+            Some(Retry::After(Duration::try_from_secs_f64(capped).unwrap_or(LONGEST_WAIT)))
         }
         None if said == Some("backoff") => Some(Retry::Backoff),
         None => None,
@@ -128,20 +123,11 @@ mod tests {
             Value::Object(data) => data,
             _ => Map::new(),
         };
-        ErrorObject {
-            code,
-            message: message.to_owned(),
-            data,
-        }
+        ErrorObject { code, message: message.to_owned(), data }
     }
 
     fn convert(data: Value) -> Error {
-        from_object(
-            &object(-32000, "it went wrong", data),
-            "acme-hr",
-            "create_account",
-            &Redactor::new(),
-        )
+        from_object(&object(-32000, "it went wrong", data), "acme-hr", "create_account", &Redactor::new())
     }
 
     #[test]
@@ -165,21 +151,13 @@ mod tests {
         assert_eq!(error.effect_on_target(), Effect::Unknown);
         assert_eq!(error.retry_policy(), Retry::Backoff);
         assert_eq!(error.about(), Subject::Connection);
-        for (name, subject) in [
-            ("account", Subject::Account),
-            ("group", Subject::Group),
-            ("license", Subject::License),
-        ] {
-            assert_eq!(
-                convert(json!({"code": "INTERNAL_ERROR", "subject": name})).about(),
-                subject
-            );
+        for (name, subject) in
+            [("account", Subject::Account), ("group", Subject::Group), ("license", Subject::License)]
+        {
+            assert_eq!(convert(json!({"code": "INTERNAL_ERROR", "subject": name})).about(), subject);
         }
         let error = convert(json!({"code": "TIMEOUT", "effect": "not_applied", "retry": "never"}));
-        assert_eq!(
-            (error.effect_on_target(), error.retry_policy()),
-            (Effect::NotApplied, Retry::Never)
-        );
+        assert_eq!((error.effect_on_target(), error.retry_policy()), (Effect::NotApplied, Retry::Never));
     }
 
     #[test]
@@ -197,33 +175,18 @@ mod tests {
             retry(json!({"code": "RATE_LIMITED", "retry_after": 1.5})),
             Retry::After(Duration::from_millis(1500))
         );
-        assert_eq!(
-            retry(json!({"code": "RATE_LIMITED", "retry_after": 0})),
-            Retry::After(Duration::ZERO)
-        );
-        assert_eq!(
-            retry(json!({"code": "RATE_LIMITED", "retry_after": 1e300})),
-            Retry::After(LONGEST_WAIT)
-        );
+        assert_eq!(retry(json!({"code": "RATE_LIMITED", "retry_after": 0})), Retry::After(Duration::ZERO));
+        assert_eq!(retry(json!({"code": "RATE_LIMITED", "retry_after": 1e300})), Retry::After(LONGEST_WAIT));
         for wrong in [json!(-1), json!("10"), json!(null)] {
-            assert_eq!(
-                retry(json!({"code": "RATE_LIMITED", "retry_after": wrong})),
-                Retry::Backoff
-            );
+            assert_eq!(retry(json!({"code": "RATE_LIMITED", "retry_after": wrong})), Retry::Backoff);
         }
-        assert_eq!(
-            retry(json!({"code": "RATE_LIMITED", "retry_after": 3, "retry": "never"})),
-            Retry::Never
-        );
+        assert_eq!(retry(json!({"code": "RATE_LIMITED", "retry_after": 3, "retry": "never"})), Retry::Never);
     }
 
     #[test]
     fn an_unknown_code_is_an_internal_error_that_names_it() {
         let error = convert(json!({"code": "QUOTA_EXCEEDED"}));
-        assert_eq!(
-            (error.code(), error.effect_on_target()),
-            (Code::InternalError, Effect::Unknown)
-        );
+        assert_eq!((error.code(), error.effect_on_target()), (Code::InternalError, Effect::Unknown));
         assert!(
             error.message().contains("it went wrong") && error.message().contains("'QUOTA_EXCEEDED'"),
             "{error}"
@@ -233,10 +196,7 @@ mod tests {
     #[test]
     fn an_error_without_data_has_an_unknown_effect() {
         let error = convert(Value::Null);
-        assert_eq!(
-            (error.code(), error.effect_on_target()),
-            (Code::InternalError, Effect::Unknown)
-        );
+        assert_eq!((error.code(), error.effect_on_target()), (Code::InternalError, Effect::Unknown));
     }
 
     #[test]
@@ -247,30 +207,14 @@ mod tests {
             "find_account",
             &Redactor::new(),
         );
-        assert_eq!(
-            error.message(),
-            "the connector process of acme-hr does not offer find_account"
-        );
-        assert_eq!(
-            (error.effect_on_target(), error.retry_policy()),
-            (Effect::NotApplied, Retry::Never)
-        );
+        assert_eq!(error.message(), "the connector process of acme-hr does not offer find_account");
+        assert_eq!((error.effect_on_target(), error.retry_policy()), (Effect::NotApplied, Retry::Never));
     }
 
     #[test]
     fn an_empty_message_is_replaced_by_one_that_says_where() {
-        let error = from_object(
-            &object(1, " \u{0}", Value::Null),
-            "acme-hr",
-            "check",
-            &Redactor::new(),
-        );
-        assert!(
-            error
-                .message()
-                .starts_with("check failed in the connector process of acme-hr"),
-            "{error}"
-        );
+        let error = from_object(&object(1, " \u{0}", Value::Null), "acme-hr", "check", &Redactor::new());
+        assert!(error.message().starts_with("check failed in the connector process of acme-hr"), "{error}");
     }
 
     #[test]
@@ -279,23 +223,15 @@ mod tests {
         redactor.protect_for_good(["hunter2"]);
         let long = format!("{}hunter2", "x".repeat(MESSAGE - 3));
         for message in ["the password hunter2 is weak", long.as_str()] {
-            let error = from_object(
-                &object(1, message, json!({"code": "hunter2"})),
-                "hr",
-                "check",
-                &redactor,
-            );
+            let error =
+                from_object(&object(1, message, json!({"code": "hunter2"})), "hr", "check", &redactor);
             assert!(!error.message().contains("hun"), "{error}");
         }
     }
 
     #[test]
     fn a_message_is_one_bounded_line() {
-        let clean = text(
-            &format!("a\nb\u{1b}[31m\u{202e}{}", "é".repeat(1000)),
-            MESSAGE,
-            &Redactor::new(),
-        );
+        let clean = text(&format!("a\nb\u{1b}[31m\u{202e}{}", "é".repeat(1000)), MESSAGE, &Redactor::new());
         assert!(clean.starts_with("a b [31m é"), "{clean}");
         assert_eq!(clean.chars().count(), MESSAGE + 1);
     }

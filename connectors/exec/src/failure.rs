@@ -118,9 +118,7 @@ pub(crate) enum CallError {
 }
 
 fn again(again_in: Option<Duration>) -> String {
-    again_in.map_or_else(String::new, |delay| {
-        format!("; it can be started again in {}", seconds(delay))
-    })
+    again_in.map_or_else(String::new, |delay| format!("; it can be started again in {}", seconds(delay)))
 }
 
 impl From<CallError> for Error {
@@ -140,10 +138,7 @@ impl From<CallError> for Error {
                     (None, Retry::Never) => Retry::Backoff,
                     (None, said) => said,
                 };
-                Self::new(code, message)
-                    .effect(Effect::NotApplied)
-                    .retry(retry)
-                    .subject(Subject::Connection)
+                Self::new(code, message).effect(Effect::NotApplied).retry(retry).subject(Subject::Connection)
             }
             CallError::Lost { .. } => Self::new(Code::InternalError, message)
                 .effect(Effect::Unknown)
@@ -159,20 +154,11 @@ mod tests {
     use super::*;
 
     fn not_running(death: Death, again_in: Option<Duration>) -> Error {
-        CallError::NotRunning {
-            app: "acme-hr".into(),
-            death: Arc::new(death),
-            again_in,
-        }
-        .into()
+        CallError::NotRunning { app: "acme-hr".into(), death: Arc::new(death), again_in }.into()
     }
 
     fn refused(retry: Retry) -> Death {
-        Death::Refused {
-            code: Code::PermissionDenied,
-            message: "HR refuses the token".into(),
-            retry,
-        }
+        Death::Refused { code: Code::PermissionDenied, message: "HR refuses the token".into(), retry }
     }
 
     #[test]
@@ -198,14 +184,8 @@ mod tests {
     #[test]
     fn a_process_that_refuses_to_start_holds_tasks_and_fails_none() {
         let error = not_running(refused(Retry::Never), None);
-        assert_eq!(
-            (error.code(), error.retry_policy()),
-            (Code::PermissionDenied, Retry::Backoff)
-        );
-        assert_eq!(
-            (error.effect_on_target(), error.about()),
-            (Effect::NotApplied, Subject::Connection)
-        );
+        assert_eq!((error.code(), error.retry_policy()), (Code::PermissionDenied, Retry::Backoff));
+        assert_eq!((error.effect_on_target(), error.about()), (Effect::NotApplied, Subject::Connection));
         let minute = Duration::from_mins(1);
         let error = not_running(refused(Retry::After(minute)), Some(Duration::from_secs(1)));
         assert_eq!(error.retry_policy(), Retry::After(minute));
@@ -218,18 +198,8 @@ mod tests {
             death: Arc::new(Death::OutputClosed),
             what: "create_account for ext-1".into(),
         });
-        assert_eq!(
-            (error.code(), error.effect_on_target()),
-            (Code::InternalError, Effect::Unknown)
-        );
-        assert_eq!(
-            (error.retry_policy(), error.about()),
-            (Retry::Backoff, Subject::Account)
-        );
-        assert!(
-            error
-                .message()
-                .ends_with("while it worked on create_account for ext-1")
-        );
+        assert_eq!((error.code(), error.effect_on_target()), (Code::InternalError, Effect::Unknown));
+        assert_eq!((error.retry_policy(), error.about()), (Retry::Backoff, Subject::Account));
+        assert!(error.message().ends_with("while it worked on create_account for ext-1"));
     }
 }

@@ -42,12 +42,7 @@ pub(crate) struct LineReader<R> {
 impl<R: AsyncRead + Unpin> LineReader<R> {
     /// Lines of at most `limit` bytes, their end not counted.
     pub(crate) fn new(inner: R, limit: usize, overflow: Overflow) -> Self {
-        Self {
-            inner: BufReader::with_capacity(CHUNK, inner),
-            line: Vec::new(),
-            limit,
-            overflow,
-        }
+        Self { inner: BufReader::with_capacity(CHUNK, inner), line: Vec::new(), limit, overflow }
     }
 
     /// The next line without its end; `None` when the output has ended after a whole line.

@@ -71,11 +71,7 @@ impl Pending {
         Self {
             app,
             hang_timeout,
-            calls: Mutex::new(Calls {
-                next: FIRST,
-                open: HashMap::new(),
-                death: None,
-            }),
+            calls: Mutex::new(Calls { next: FIRST, open: HashMap::new(), death: None }),
             given_up: Notify::new(),
         }
     }
@@ -93,18 +89,9 @@ impl Pending {
         let id = calls.next;
         calls.next += 1;
         let (reply, receiver) = oneshot::channel();
-        let call = Call {
-            held,
-            reply,
-            sent: false,
-            hangs_at: None,
-        };
+        let call = Call { held, reply, sent: false, hangs_at: None };
         calls.open.insert(id, call);
-        Ok(Waiter {
-            pending: Arc::clone(self),
-            id,
-            receiver,
-        })
+        Ok(Waiter { pending: Arc::clone(self), id, receiver })
     }
 
     /// A request is about to be written. `false` if its caller is gone: then it is not to be written at all.
@@ -174,16 +161,9 @@ impl Pending {
             calls.death.get_or_insert_with(|| Arc::clone(death));
             std::mem::take(&mut calls.open)
         };
-        for Call {
-            held, reply, sent, ..
-        } in open.into_values()
-        {
+        for Call { held, reply, sent, .. } in open.into_values() {
             let error = if sent {
-                CallError::Lost {
-                    app: self.app.clone(),
-                    death: Arc::clone(death),
-                    what: held.what,
-                }
+                CallError::Lost { app: self.app.clone(), death: Arc::clone(death), what: held.what }
             } else {
                 self.not_sent(death)
             };
@@ -193,11 +173,7 @@ impl Pending {
     }
 
     fn not_sent(&self, death: &Arc<Death>) -> CallError {
-        CallError::NotRunning {
-            app: self.app.clone(),
-            death: Arc::clone(death),
-            again_in: None,
-        }
+        CallError::NotRunning { app: self.app.clone(), death: Arc::clone(death), again_in: None }
     }
 }
 
@@ -248,11 +224,7 @@ mod tests {
     }
 
     fn held(what: &str) -> Held {
-        Held {
-            what: what.to_owned(),
-            permit: None,
-            protection: None,
-        }
+        Held { what: what.to_owned(), permit: None, protection: None }
     }
 
     fn add(pending: &Arc<Pending>, what: &str) -> Waiter {
@@ -265,10 +237,7 @@ mod tests {
         let (first, second) = (add(&pending, "a"), add(&pending, "b"));
         for (waiter, number) in [(&second, 2), (&first, 1)] {
             assert!(pending.sending(waiter.id()));
-            assert_eq!(
-                pending.answer(waiter.id(), Ok(Value::from(number))),
-                Delivery::Delivered
-            );
+            assert_eq!(pending.answer(waiter.id(), Ok(Value::from(number))), Delivery::Delivered);
         }
         assert_eq!(first.reply().await.ok().unwrap().ok(), Some(Value::from(1)));
         assert_eq!(second.reply().await.ok().unwrap().ok(), Some(Value::from(2)));
@@ -303,13 +272,8 @@ mod tests {
         pending.sending(id);
         drop(waiter);
         pending.given_up().await;
-        assert_eq!(
-            pending.next_hang(),
-            Some((Instant::now() + HANG, "create_account for ext-1".to_owned()))
-        );
-        let late = Delivery::Late {
-            what: "create_account for ext-1".to_owned(),
-        };
+        assert_eq!(pending.next_hang(), Some((Instant::now() + HANG, "create_account for ext-1".to_owned())));
+        let late = Delivery::Late { what: "create_account for ext-1".to_owned() };
         assert_eq!(pending.answer(id, Ok(Value::Null)), late);
         assert_eq!(pending.next_hang(), None);
     }
@@ -342,9 +306,6 @@ mod tests {
             matches!(sent.reply().await, Err(CallError::Lost { what, .. }) if what == "create_account for ext-1")
         );
         assert!(matches!(queued.reply().await, Err(CallError::NotRunning { .. })));
-        assert!(matches!(
-            pending.add(held("check")),
-            Err(CallError::NotRunning { .. })
-        ));
+        assert!(matches!(pending.add(held("check")), Err(CallError::NotRunning { .. })));
     }
 }

@@ -101,10 +101,7 @@ pub(crate) struct Session {
 impl Session {
     /// Starts a process. It is ready when [`ready`](Self::ready) says so.
     pub(crate) fn start(launch: &Arc<Launch>) -> Result<Self, Death> {
-        let not_started = |source| Death::NotStarted {
-            program: launch.program.clone(),
-            source,
-        };
+        let not_started = |source| Death::NotStarted { program: launch.program.clone(), source };
         let (mut command, protection) = command(launch).map_err(not_started)?;
         let mut child = command.spawn().map_err(not_started)?;
         info!(target: "bridgehead::exec", app = %launch.app, pid = child.id(), "the connector process was started");
@@ -133,11 +130,7 @@ impl Session {
             attendant.run().await;
             drop(protection);
         });
-        Ok(Self {
-            shared,
-            outgoing,
-            _attendant: AbortOnDropHandle::new(attendant),
-        })
+        Ok(Self { shared, outgoing, _attendant: AbortOnDropHandle::new(attendant) })
     }
 
     /// Waits until the process has described itself.
@@ -164,27 +157,19 @@ impl Session {
             };
             return Err(self.not_running(death));
         };
-        let waiter = self.shared.pending.add(Held {
-            what: request.what,
-            permit,
-            protection: request.protection,
-        })?;
+        let waiter =
+            self.shared.pending.add(Held { what: request.what, permit, protection: request.protection })?;
         let line = request_line(waiter.id(), request.method, &request.params);
-        slot.send(Outgoing {
-            id: waiter.id(),
-            line,
-        });
+        slot.send(Outgoing { id: waiter.id(), line });
         waiter.reply().await
     }
 
     /// Why and since when the process is gone, and whether it had been healthy; `None` while it lives.
     pub(crate) fn death(&self) -> Option<(Arc<Death>, Instant, bool)> {
         match &*self.shared.phase.borrow() {
-            Phase::Dead(death, at) => Some((
-                Arc::clone(death),
-                *at,
-                self.shared.healthy.load(Ordering::Relaxed),
-            )),
+            Phase::Dead(death, at) => {
+                Some((Arc::clone(death), *at, self.shared.healthy.load(Ordering::Relaxed)))
+            }
             _ => None,
         }
     }
@@ -221,11 +206,7 @@ impl Session {
     }
 
     fn not_running(&self, death: Arc<Death>) -> CallError {
-        CallError::NotRunning {
-            app: self.shared.app.clone(),
-            death,
-            again_in: None,
-        }
+        CallError::NotRunning { app: self.shared.app.clone(), death, again_in: None }
     }
 }
 
@@ -252,9 +233,7 @@ fn command(launch: &Launch) -> std::io::Result<(Command, Protection)> {
         .map(|(_, value)| value.to_string_lossy().into_owned())
         .collect();
     let lines: Vec<&str> = secrets.iter().flat_map(|secret| secret_lines(secret)).collect();
-    let protection = launch
-        .redactor
-        .protect(secrets.iter().map(String::as_str).chain(lines));
+    let protection = launch.redactor.protect(secrets.iter().map(String::as_str).chain(lines));
     command.envs(variables);
     Ok((command, protection))
 }
@@ -264,11 +243,9 @@ fn environment(settings: &Environment, daemon: impl Fn(&str) -> Option<OsString>
     let mut variables: Vec<_> = INHERITED.into_iter().filter_map(inherit).collect();
     match settings {
         Environment::Inherit(names) => variables.extend(names.iter().filter_map(|name| inherit(name))),
-        Environment::Set(values) => variables.extend(
-            values
-                .iter()
-                .map(|(name, value)| (name.clone(), OsString::from(value))),
-        ),
+        Environment::Set(values) => {
+            variables.extend(values.iter().map(|(name, value)| (name.clone(), OsString::from(value))))
+        }
     }
     variables
 }
@@ -282,10 +259,7 @@ pub(crate) struct Process {
 
 impl Process {
     fn new(child: Child) -> Self {
-        Self {
-            group: child.id(),
-            child,
-        }
+        Self { group: child.id(), child }
     }
 
     /// Waits until it ends by itself. Cancel safe.

@@ -100,11 +100,7 @@ impl ErrorObject {
             Some(Value::Object(data)) => data,
             _ => Map::new(),
         };
-        Self {
-            code: members.get("code").and_then(Value::as_i64).unwrap_or_default(),
-            message,
-            data,
-        }
+        Self { code: members.get("code").and_then(Value::as_i64).unwrap_or_default(), message, data }
     }
 }
 
@@ -123,18 +119,14 @@ mod tests {
 
     #[test]
     fn a_result_is_read_with_its_id() {
-        let answer = parse_answer(br#" {"jsonrpc":"2.0","id":7,"result":null} "#)
-            .ok()
-            .unwrap();
+        let answer = parse_answer(br#" {"jsonrpc":"2.0","id":7,"result":null} "#).ok().unwrap();
         assert_eq!(answer.id, 7);
         assert_eq!(answer.outcome.ok(), Some(Value::Null));
     }
 
     #[test]
     fn an_error_is_read_whatever_is_missing() {
-        let answer = parse_answer(br#"{"jsonrpc":"2.0","id":0,"error":{}}"#)
-            .ok()
-            .unwrap();
+        let answer = parse_answer(br#"{"jsonrpc":"2.0","id":0,"error":{}}"#).ok().unwrap();
         let error = answer.outcome.err().unwrap();
         assert_eq!((error.code, error.message.as_str(), error.data.len()), (0, "", 0));
         let line =
@@ -152,10 +144,7 @@ mod tests {
             (r#"{"jsonrpc":"2.0","id":1,"result":{}"#, NotAnAnswer::NotJson),
             (r#"{"jsonrpc":"2.0","id":1,"result":{}} x"#, NotAnAnswer::NotJson),
             ("17", NotAnAnswer::NotAnObject),
-            (
-                r#"[{"jsonrpc":"2.0","id":1,"result":{}}]"#,
-                NotAnAnswer::NotAnObject,
-            ),
+            (r#"[{"jsonrpc":"2.0","id":1,"result":{}}]"#, NotAnAnswer::NotAnObject),
             (r#"{"id":1,"result":{}}"#, NotAnAnswer::Version),
             (r#"{"jsonrpc":2.0,"id":1,"result":{}}"#, NotAnAnswer::Version),
             (r#"{"jsonrpc":"2.0","method":"log"}"#, NotAnAnswer::Request),
@@ -165,10 +154,7 @@ mod tests {
             (r#"{"jsonrpc":"2.0","id":1.5,"result":{}}"#, NotAnAnswer::Id),
             (r#"{"jsonrpc":"2.0","result":{}}"#, NotAnAnswer::Id),
             (r#"{"jsonrpc":"2.0","id":1}"#, NotAnAnswer::Neither),
-            (
-                r#"{"jsonrpc":"2.0","id":1,"result":null,"error":null}"#,
-                NotAnAnswer::Both,
-            ),
+            (r#"{"jsonrpc":"2.0","id":1,"result":null,"error":null}"#, NotAnAnswer::Both),
             (r#"{"jsonrpc":"2.0","id":1,"error":"no"}"#, NotAnAnswer::Error),
             (r#"{"jsonrpc":"2.0","id":1,"error":null}"#, NotAnAnswer::Error),
         ] {

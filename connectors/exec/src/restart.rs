@@ -14,9 +14,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// The delay after a number of deaths in a row, the last one not counted: 100 ms, doubling up to 30 s.
 fn delay(deaths_before: u32) -> Duration {
-    FIRST
-        .saturating_mul(2_u32.saturating_pow(deaths_before))
-        .min(LONGEST)
+    FIRST.saturating_mul(2_u32.saturating_pow(deaths_before)).min(LONGEST)
 }
 
 /// Counts deaths, and says when the next process may be started.
@@ -59,10 +57,7 @@ mod tests {
             restart.died(Instant::now(), false);
             delays.push(restart.remaining(Instant::now()).unwrap().as_millis());
         }
-        assert_eq!(
-            delays,
-            [100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000]
-        );
+        assert_eq!(delays, [100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000]);
     }
 
     #[tokio::test(start_paused = true)]

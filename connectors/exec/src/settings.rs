@@ -121,10 +121,7 @@ impl std::fmt::Debug for Environment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Inherit(names) => f.debug_tuple("Inherit").field(names).finish(),
-            Self::Set(values) => f
-                .debug_tuple("Set")
-                .field(&values.keys().collect::<Vec<_>>())
-                .finish(),
+            Self::Set(values) => f.debug_tuple("Set").field(&values.keys().collect::<Vec<_>>()).finish(),
         }
     }
 }
@@ -156,12 +153,9 @@ impl Launch {
         let max_line_bytes = between("max_line_bytes", settings.max_line_bytes, 1 << 24, 1024..=1 << 30)?;
         check_environment(&settings.env)?;
         let mut command = settings.command.into_iter();
-        let program = command
-            .next()
-            .filter(|program| !program.is_empty())
-            .ok_or_else(|| {
-                SettingsError::new("command", "must name a program, as in [\"python3\", \"hr.py\"]")
-            })?;
+        let program = command.next().filter(|program| !program.is_empty()).ok_or_else(|| {
+            SettingsError::new("command", "must name a program, as in [\"python3\", \"hr.py\"]")
+        })?;
         let arguments: Vec<String> = command.collect();
         if program.contains('\0') || arguments.iter().any(|argument| argument.contains('\0')) {
             return Err(SettingsError::new("command", "must not contain a NUL character"));
@@ -197,21 +191,14 @@ impl Launch {
 
     /// The program as it is started: a path if it has a `/`, else a name to look for in `PATH`.
     pub(crate) fn executable(&self, directory: &Path) -> PathBuf {
-        if self.program.contains('/') {
-            directory.join(&self.program)
-        } else {
-            PathBuf::from(&self.program)
-        }
+        if self.program.contains('/') { directory.join(&self.program) } else { PathBuf::from(&self.program) }
     }
 }
 
 /// The lines of a text of several, as far as they are long enough to be told from ordinary words.
 pub(crate) fn secret_lines(secret: &str) -> impl Iterator<Item = &str> {
     let several = secret.contains('\n');
-    secret
-        .lines()
-        .map(str::trim)
-        .filter(move |line| several && line.len() >= SHORTEST_LINE)
+    secret.lines().map(str::trim).filter(move |line| several && line.len() >= SHORTEST_LINE)
 }
 
 /// Which texts of `target` are secrets, the redactor knows.
@@ -220,12 +207,8 @@ fn collect_secret_lines(value: &Value, redactor: &Redactor, lines: &mut Vec<Stri
         Value::String(text) if matches!(redactor.redact(text), Cow::Owned(_)) => {
             lines.extend(secret_lines(text).map(str::to_owned));
         }
-        Value::Array(items) => items
-            .iter()
-            .for_each(|item| collect_secret_lines(item, redactor, lines)),
-        Value::Object(fields) => fields
-            .values()
-            .for_each(|item| collect_secret_lines(item, redactor, lines)),
+        Value::Array(items) => items.iter().for_each(|item| collect_secret_lines(item, redactor, lines)),
+        Value::Object(fields) => fields.values().for_each(|item| collect_secret_lines(item, redactor, lines)),
         _ => {}
     }
 }
@@ -235,22 +218,13 @@ fn check_environment(environment: &Environment) -> Result<(), SettingsError> {
         Environment::Inherit(names) => names.iter().collect(),
         Environment::Set(values) => values.keys().collect(),
     };
-    if names
-        .iter()
-        .any(|name| name.is_empty() || name.contains(['=', '\0']))
-    {
-        return Err(SettingsError::new(
-            "env",
-            "must hold names of environment variables, such as \"TZ\"",
-        ));
+    if names.iter().any(|name| name.is_empty() || name.contains(['=', '\0'])) {
+        return Err(SettingsError::new("env", "must hold names of environment variables, such as \"TZ\""));
     }
     if let Environment::Set(values) = environment
         && let Some((name, _)) = values.iter().find(|(_, value)| value.contains('\0'))
     {
-        return Err(SettingsError::new(
-            format!("env.{name}"),
-            "must not contain a NUL character",
-        ));
+        return Err(SettingsError::new(format!("env.{name}"), "must not contain a NUL character"));
     }
     Ok(())
 }
@@ -262,13 +236,10 @@ fn between(
     range: std::ops::RangeInclusive<u32>,
 ) -> Result<usize, SettingsError> {
     let value = value.unwrap_or(default);
-    usize::try_from(value)
-        .ok()
-        .filter(|_| range.contains(&value))
-        .ok_or_else(|| {
-            let (first, last) = range.into_inner();
-            SettingsError::new(key, format!("must be between {first} and {last}"))
-        })
+    usize::try_from(value).ok().filter(|_| range.contains(&value)).ok_or_else(|| {
+        let (first, last) = range.into_inner();
+        SettingsError::new(key, format!("must be between {first} and {last}"))
+    })
 }
 
 fn positive(
@@ -280,10 +251,7 @@ fn positive(
     const LONGEST: Duration = Duration::from_hours(24);
     let value = value.map_or(default, |duration| duration.0);
     if value.is_zero() || value > LONGEST {
-        return Err(SettingsError::new(
-            key,
-            "must be more than \"0s\" and at most \"24h\"",
-        ));
+        return Err(SettingsError::new(key, "must be more than \"0s\" and at most \"24h\""));
     }
     Ok(value)
 }
@@ -295,17 +263,10 @@ mod tests {
     use super::*;
 
     fn launch(target: Value) -> Result<Launch, SettingsError> {
-        let Value::Object(target) = target else {
-            panic!("not a table")
-        };
+        let Value::Object(target) = target else { panic!("not a table") };
         let redactor = Redactor::new();
         redactor.protect_for_good(["-----BEGIN KEY-----\nfirst-line-of-it\nsecond-line-of-it\n"]);
-        let setup = Setup {
-            app: "acme-hr".into(),
-            target,
-            base: "/etc/bridgehead".into(),
-            redactor,
-        };
+        let setup = Setup { app: "acme-hr".into(), target, base: "/etc/bridgehead".into(), redactor };
         Launch::new(setup.settings()?, setup)
     }
 
@@ -320,10 +281,7 @@ mod tests {
     fn defaults_are_those_of_the_documentation() {
         let launch = launch(json!({"command": ["python3", "hr.py"]})).ok().unwrap();
         assert_eq!((launch.program.as_str(), launch.arguments.len()), ("python3", 1));
-        assert_eq!(
-            (launch.max_in_flight, launch.max_line_bytes),
-            (8, 16 * 1024 * 1024)
-        );
+        assert_eq!((launch.max_in_flight, launch.max_line_bytes), (8, 16 * 1024 * 1024));
         assert_eq!(
             (launch.start_timeout, launch.hang_timeout),
             (Duration::from_secs(30), Duration::from_secs(5))
@@ -338,54 +296,18 @@ mod tests {
             (json!({"command": [""]}), "command: must name a program"),
             (json!({"command": "hunter2"}), "command: must be a sequence"),
             (json!({"command": ["a\u{0}"]}), "command: must not contain a NUL"),
-            (
-                json!({"comand": ["x"]}),
-                "comand: unknown key; did you mean 'command'?",
-            ),
-            (
-                json!({"command": ["x"], "max_in_flight": 0}),
-                "max_in_flight: must be between 1 and 1024",
-            ),
-            (
-                json!({"command": ["x"], "max_in_flight": 1025}),
-                "max_in_flight: must be between",
-            ),
-            (
-                json!({"command": ["x"], "max_line_bytes": 1}),
-                "max_line_bytes: must be between 1024 and",
-            ),
-            (
-                json!({"command": ["x"], "env": "hunter2"}),
-                "env: must be a list of names",
-            ),
-            (
-                json!({"command": ["x"], "env": {"A": {"b": "hunter2"}}}),
-                "env: must be a list of names",
-            ),
-            (
-                json!({"command": ["x"], "env": ["A=hunter2"]}),
-                "env: must hold names",
-            ),
-            (
-                json!({"command": ["x"], "env": {"A": "\u{0}"}}),
-                "env.A: must not contain a NUL",
-            ),
-            (
-                json!({"command": ["x"], "start_timeout": "hunter2"}),
-                "start_timeout: must be a duration",
-            ),
-            (
-                json!({"command": ["x"], "start_timeout": "-1s"}),
-                "start_timeout: must be a duration",
-            ),
-            (
-                json!({"command": ["x"], "hang_timeout": "0s"}),
-                "hang_timeout: must be more than",
-            ),
-            (
-                json!({"command": ["x"], "hang_timeout": "9999h"}),
-                "hang_timeout: must be more than",
-            ),
+            (json!({"comand": ["x"]}), "comand: unknown key; did you mean 'command'?"),
+            (json!({"command": ["x"], "max_in_flight": 0}), "max_in_flight: must be between 1 and 1024"),
+            (json!({"command": ["x"], "max_in_flight": 1025}), "max_in_flight: must be between"),
+            (json!({"command": ["x"], "max_line_bytes": 1}), "max_line_bytes: must be between 1024 and"),
+            (json!({"command": ["x"], "env": "hunter2"}), "env: must be a list of names"),
+            (json!({"command": ["x"], "env": {"A": {"b": "hunter2"}}}), "env: must be a list of names"),
+            (json!({"command": ["x"], "env": ["A=hunter2"]}), "env: must hold names"),
+            (json!({"command": ["x"], "env": {"A": "\u{0}"}}), "env.A: must not contain a NUL"),
+            (json!({"command": ["x"], "start_timeout": "hunter2"}), "start_timeout: must be a duration"),
+            (json!({"command": ["x"], "start_timeout": "-1s"}), "start_timeout: must be a duration"),
+            (json!({"command": ["x"], "hang_timeout": "0s"}), "hang_timeout: must be more than"),
+            (json!({"command": ["x"], "hang_timeout": "9999h"}), "hang_timeout: must be more than"),
         ] {
             let error = refused(target.clone());
             assert!(error.starts_with(message), "{target}: {error}");
@@ -397,10 +319,7 @@ mod tests {
     fn a_program_with_a_slash_starts_at_the_configuration() {
         let relative = launch(json!({"command": ["bin/hr"]})).ok().unwrap();
         let directory = relative.directory().unwrap();
-        assert_eq!(
-            relative.executable(&directory),
-            Path::new("/etc/bridgehead/bin/hr")
-        );
+        assert_eq!(relative.executable(&directory), Path::new("/etc/bridgehead/bin/hr"));
         let absolute = launch(json!({"command": ["/opt/hr"]})).ok().unwrap();
         assert_eq!(absolute.executable(&directory), Path::new("/opt/hr"));
         let named = launch(json!({"command": ["hr"]})).ok().unwrap();
@@ -416,9 +335,7 @@ mod tests {
         .ok()
         .unwrap();
         assert_eq!(
-            launch
-                .redactor
-                .redact("second-line-of-it, select everything, from somewhere"),
+            launch.redactor.redact("second-line-of-it, select everything, from somewhere"),
             "[redacted], select everything, from somewhere"
         );
     }
@@ -430,10 +347,7 @@ mod tests {
         }))
         .unwrap();
         let shown = format!("{settings:?} {:?}", settings.env);
-        assert!(
-            !shown.contains("hunter2") && shown.contains("TOKEN") && shown.contains("hr"),
-            "{shown}"
-        );
+        assert!(!shown.contains("hunter2") && shown.contains("TOKEN") && shown.contains("hr"), "{shown}");
     }
 
     #[test]

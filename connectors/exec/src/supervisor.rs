@@ -116,8 +116,6 @@ impl Supervisor {
     }
 
     fn stopped(&self) -> CallError {
-        CallError::Stopped {
-            app: self.launch.app.clone(),
-        }
+        CallError::Stopped { app: self.launch.app.clone() }
     }
 }

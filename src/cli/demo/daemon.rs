@@ -25,8 +25,14 @@ pub(super) fn command(place: &Place, key: &str) -> Result<Command, Failure> {
 
 impl Daemon {
     pub(super) fn start(place: &Place, key: &str) -> Result<Self, Failure> {
-        let failed = |error: std::io::Error| Failure::new(Exit::Failed, format!("the daemon cannot be started: {error}"));
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(place.path("daemon.log")).map_err(failed)?;
+        let failed = |error: std::io::Error| {
+            Failure::new(Exit::Failed, format!("the daemon cannot be started: {error}"))
+        };
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(place.path("daemon.log"))
+            .map_err(failed)?;
         let child = command(place, key)?
             .arg("run")
             .stdout(Stdio::null())
@@ -55,7 +61,9 @@ impl Daemon {
         let ended = tokio::time::timeout(Duration::from_secs(40), self.child.wait()).await;
         match ended {
             Ok(Ok(status)) if status.success() => Ok(()),
-            _ => Err(Failure::new(Exit::Failed, format!("the daemon did not stop in order:\n{}", tail(place)))),
+            _ => {
+                Err(Failure::new(Exit::Failed, format!("the daemon did not stop in order:\n{}", tail(place))))
+            }
         }
     }
 }

@@ -75,7 +75,8 @@ fn people() -> Vec<Planned> {
         tasks.push(planned(Action::ResetPassword, &by_id(n), payload));
     }
     for n in 1..=6 {
-        let mut task = planned(Action::DeleteAccount, &joiner(n), json!({ "account": { "username": joiner(n) } }));
+        let mut task =
+            planned(Action::DeleteAccount, &joiner(n), json!({ "account": { "username": joiner(n) } }));
         task.note = Some("waits for the creation of the same account");
         tasks.push(task);
     }
@@ -97,7 +98,12 @@ fn odd_ones() -> [Planned; 6] {
         note: None,
     };
     [
-        odd("suspend_account", "nobody", json!({ "account": { "username": "nobody" } }), Code::AccountNotFound),
+        odd(
+            "suspend_account",
+            "nobody",
+            json!({ "account": { "username": "nobody" } }),
+            Code::AccountNotFound,
+        ),
         odd(
             "create_account",
             "amberly.lanternby",
@@ -111,7 +117,12 @@ fn odd_ones() -> [Planned; 6] {
                     "memberships": { "design": ["design-suite"] } }),
             Code::LicenseExhausted,
         ),
-        odd("delete_account", "svc-backup", json!({ "account": { "username": "svc-backup" } }), Code::PermissionDenied),
+        odd(
+            "delete_account",
+            "svc-backup",
+            json!({ "account": { "username": "svc-backup" } }),
+            Code::PermissionDenied,
+        ),
         odd("merge_accounts", "p0100", json!({ "account": { "id": "p0100" } }), Code::InternalError),
         odd("update_account", "?", json!({ "account": ["p0101"] }), Code::InternalError),
     ]
@@ -127,11 +138,16 @@ fn crm() -> Vec<Planned> {
         note,
     };
     let create = |name: &str, end, note| make(Action::CreateAccount, name, end, note);
-    let mut tasks: Vec<Planned> = (1..=4).map(|n| create(&format!("seller{n}"), End::Completed, None)).collect();
+    let mut tasks: Vec<Planned> =
+        (1..=4).map(|n| create(&format!("seller{n}"), End::Completed, None)).collect();
     tasks.extend([
         make(Action::DeleteAccount, "seller4", End::Completed, None),
         create("rate-limited-once-ann", End::Completed, Some("told to slow down, tried again, done")),
-        create("unknown-once-bob", End::Completed, Some("the answer was lost; read back instead of repeated")),
+        create(
+            "unknown-once-bob",
+            End::Completed,
+            Some("the answer was lost; read back instead of repeated"),
+        ),
         create("slow-carol", End::Conflict, Some("somebody else resolved it meanwhile (409)")),
         create("fail-rate-limited-dan", End::Failed(Code::RateLimited), Some("tried until give_up_after")),
         create("fail-timeout-eve", End::Failed(Code::Timeout), Some("read back, asked again, then given up")),
@@ -148,7 +164,10 @@ mod tests {
         let tasks = tasks();
         assert_eq!(tasks.len(), 60);
         for action in Action::ALL {
-            assert!(tasks.iter().any(|task| task.action == action.as_str() && task.end == End::Completed), "{action}");
+            assert!(
+                tasks.iter().any(|task| task.action == action.as_str() && task.end == End::Completed),
+                "{action}"
+            );
         }
         for code in Code::ALL {
             assert!(tasks.iter().any(|task| task.end == End::Failed(code)), "{code}");

@@ -26,13 +26,17 @@ const LEAVER: &str = "p0200";
 pub(crate) async fn run(global: &Global, connectors: &Connectors, stay: bool) -> Outcome {
     for needed in ["file", "simulated"] {
         if !connectors.contains_key(needed) {
-            let message = format!("the demo needs the connector '{needed}', which this program was built without");
+            let message =
+                format!("the demo needs the connector '{needed}', which this program was built without");
             return Err(Failure::new(Exit::Failed, message));
         }
     }
-    let sandbox = Sandbox::start(Options::default()).await.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    let place = Place::prepare(&sandbox.base_url())
-        .map_err(|error| Failure::new(Exit::Failed, format!("the demo's folder cannot be written: {error}")))?;
+    let sandbox = Sandbox::start(Options::default())
+        .await
+        .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    let place = Place::prepare(&sandbox.base_url()).map_err(|error| {
+        Failure::new(Exit::Failed, format!("the demo's folder cannot be written: {error}"))
+    })?;
     sandbox.add_app(place.people, "People");
     sandbox.add_app(place.crm, "CRM");
     let mut demo = Demo { sandbox, place, quiet: global.json, began: Instant::now() };
@@ -92,15 +96,20 @@ impl Demo {
         daemon.stop(&self.place).await?;
         self.say("\nThe daemon was stopped with SIGTERM, in order.");
         let before = self.inactive(self.place.people);
-        self.place
-            .remove(LEAVER)
-            .map_err(|error| Failure::new(Exit::Failed, format!("accounts.csv cannot be written: {error}")))?;
-        self.say(format!("{LEAVER} leaves: their line is gone from accounts.csv. `bridgehead sync people` says:\n"));
+        self.place.remove(LEAVER).map_err(|error| {
+            Failure::new(Exit::Failed, format!("accounts.csv cannot be written: {error}"))
+        })?;
+        self.say(format!(
+            "{LEAVER} leaves: their line is gone from accounts.csv. `bridgehead sync people` says:\n"
+        ));
         self.sync().await?;
         let removed = self.inactive(self.place.people);
         let gone: Vec<&String> = removed.iter().filter(|id| !before.contains(id)).collect();
         let exactly = gone == [LEAVER];
-        self.say(format!("\nInactive in Iden since: {}", gone.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", ")));
+        self.say(format!(
+            "\nInactive in Iden since: {}",
+            gone.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", ")
+        ));
 
         let fine = ends.iter().filter(|end| end["as_expected"] == true).count();
         let as_expected = fine == ends.len() && exactly && first == expected;
@@ -111,7 +120,10 @@ impl Demo {
             took.max(self.began.elapsed()).as_secs_f64()
         ));
         if !as_expected {
-            self.say(format!("Something did not go as it should. The daemon's last words:\n{}", daemon::tail(&self.place)));
+            self.say(format!(
+                "Something did not go as it should. The daemon's last words:\n{}",
+                daemon::tail(&self.place)
+            ));
         }
         Ok(json!({ "as_expected": as_expected, "records": first, "tasks": ends, "removed": gone,
                    "seconds": self.began.elapsed().as_secs_f64() }))
@@ -143,7 +155,10 @@ impl Demo {
             daemon.check(&self.place)?;
             if Instant::now() > deadline {
                 let log = daemon::tail(&self.place);
-                return Err(Failure::new(Exit::Failed, format!("the demo waited in vain until {what}:\n{log}")));
+                return Err(Failure::new(
+                    Exit::Failed,
+                    format!("the demo waited in vain until {what}:\n{log}"),
+                ));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -158,7 +173,10 @@ impl Demo {
     fn ids_that(&self, app: Uuid, active: bool) -> Vec<String> {
         let slugs = self.slugs(app);
         let records = slugs.iter().flat_map(|slug| self.sandbox.records(app, slug));
-        records.filter(|record| record["active"] == active).filter_map(|record| Some(record["id"].as_str()?.to_owned())).collect()
+        records
+            .filter(|record| record["active"] == active)
+            .filter_map(|record| Some(record["id"].as_str()?.to_owned()))
+            .collect()
     }
 
     fn active(&self, app: Uuid) -> u64 {
@@ -204,20 +222,33 @@ impl Demo {
     }
 
     /// While the connector works on the slow one, somebody else resolves it.
-    async fn resolve_one_elsewhere(&self, planned: &[Planned], ids: &[String], daemon: &mut Daemon) -> Outcome {
+    async fn resolve_one_elsewhere(
+        &self,
+        planned: &[Planned],
+        ids: &[String],
+        daemon: &mut Daemon,
+    ) -> Outcome {
         let Some(index) = planned.iter().position(|task| task.end == End::Conflict) else { return Ok(()) };
         let app = self.app(planned[index].app);
         let list = format!("/apps/{app}/tasks/");
         let asked = |demo: &Self| {
-            demo.sandbox.ledger().iter().filter(|entry| entry.method == "GET" && entry.path.ends_with(&list)).count()
+            demo.sandbox
+                .ledger()
+                .iter()
+                .filter(|entry| entry.method == "GET" && entry.path.ends_with(&list))
+                .count()
         };
         let before = asked(self);
         // One poll may have been under way when the task was added; the one after it has seen it.
         self.until(daemon, "the task is polled", |demo| asked(demo) >= before + 2).await?;
-        let failed = |what: String| Failure::new(Exit::Failed, format!("the other one cannot speak to the sandbox: {what}"));
-        let url = self.sandbox.base_url().parse().map_err(|error: url::ParseError| failed(error.to_string()))?;
+        let failed = |what: String| {
+            Failure::new(Exit::Failed, format!("the other one cannot speak to the sandbox: {what}"))
+        };
+        let url =
+            self.sandbox.base_url().parse().map_err(|error: url::ParseError| failed(error.to_string()))?;
         let key = ApiKey::new(self.sandbox.api_key()).map_err(|error| failed(error.to_string()))?;
-        let other = Client::new(Settings::new(url), Arc::new(key)).map_err(|error| failed(error.to_string()))?;
+        let other =
+            Client::new(Settings::new(url), Arc::new(key)).map_err(|error| failed(error.to_string()))?;
         let result = json!({ "resolved_by": ELSEWHERE }).as_object().cloned();
         other.report(AppId::from(app), &ids[index].clone().into(), &Report::Completed { result }).await?;
         Ok(())
@@ -228,7 +259,9 @@ impl Demo {
         let last = reports.last();
         let (outcome, as_expected) = match last {
             Some(report) if report.status == 409 => ("conflict".to_owned(), task.end == End::Conflict),
-            Some(report) if report.body["status"] == "completed" => ("completed".to_owned(), task.end == End::Completed),
+            Some(report) if report.body["status"] == "completed" => {
+                ("completed".to_owned(), task.end == End::Completed)
+            }
             Some(report) => {
                 let code = report.body["error"]["code"].as_str().unwrap_or("?").to_owned();
                 let as_expected = matches!(task.end, End::Failed(wanted) if wanted.as_str() == code);
@@ -287,7 +320,10 @@ impl Demo {
         if output.status.success() {
             return Ok(());
         }
-        Err(Failure::new(Exit::Failed, format!("the sync failed: {}", String::from_utf8_lossy(&output.stderr))))
+        Err(Failure::new(
+            Exit::Failed,
+            format!("the sync failed: {}", String::from_utf8_lossy(&output.stderr)),
+        ))
     }
 
     async fn stay(&mut self) -> Outcome {

@@ -32,10 +32,7 @@ impl Statements {
 
 /// `?first, ?first+1, …`, as many as said.
 pub(super) fn parameters(first: usize, count: usize) -> String {
-    (first..first + count)
-        .map(|number| format!("?{number}"))
-        .collect::<Vec<_>>()
-        .join(", ")
+    (first..first + count).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

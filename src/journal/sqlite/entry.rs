@@ -80,9 +80,7 @@ impl Row {
             Some(name::ACCEPTED) => Ok(Ended::Accepted),
             Some(name::CONFLICT) => Ok(Ended::Conflict),
             Some(name::MISSING) => Ok(Ended::Missing),
-            Some(name::REJECTED) => Ok(Ended::Rejected {
-                detail: self.detail.clone().unwrap_or_default(),
-            }),
+            Some(name::REJECTED) => Ok(Ended::Rejected { detail: self.detail.clone().unwrap_or_default() }),
             other => Err(unreadable(&self.task, format!("its end is {other:?}"))),
         }
     }
@@ -91,10 +89,7 @@ impl Row {
         let code = self.code.as_deref().map(str::parse::<Code>);
         match (self.status.as_deref(), code) {
             (Some(name::COMPLETED), _) => Ok(Kept::Completed),
-            (Some(name::FAILED), Some(Ok(code))) => Ok(Kept::Failed {
-                code,
-                message: self.message.clone(),
-            }),
+            (Some(name::FAILED), Some(Ok(code))) => Ok(Kept::Failed { code, message: self.message.clone() }),
             (status, _) => {
                 let detail = format!("its status is {status:?} with the code {:?}", self.code);
                 Err(unreadable(&self.task, detail))
@@ -120,10 +115,7 @@ pub(super) fn outcome(task: &str, sealed: Option<&[u8]>) -> Result<Outcome, Erro
 }
 
 pub(super) fn unreadable(task: &str, detail: String) -> Error {
-    Error::Unreadable {
-        what: what(task),
-        detail,
-    }
+    Error::Unreadable { what: what(task), detail }
 }
 
 fn what(task: &str) -> String {
@@ -136,6 +128,5 @@ pub(super) fn keys_to_column(keys: &[u64]) -> Vec<u8> {
 
 fn keys_from_column(column: &[u8]) -> Option<Vec<u64>> {
     let (keys, rest) = column.as_chunks::<8>();
-    rest.is_empty()
-        .then(|| keys.iter().copied().map(u64::from_le_bytes).collect())
+    rest.is_empty().then(|| keys.iter().copied().map(u64::from_le_bytes).collect())
 }

@@ -36,11 +36,7 @@ pub(super) fn prepare(folder: &Path) -> Result<(), Error> {
     if mode & OTHERS == 0 {
         return Ok(());
     }
-    let refuse = |why: String| Error::Permissions {
-        path: folder.to_owned(),
-        mode,
-        why,
-    };
+    let refuse = |why: String| Error::Permissions { path: folder.to_owned(), mode, why };
     // A path such as /tmp or /var/lib, set by mistake, must not be closed to everybody else.
     if mode & STICKY != 0 || !is_ours(folder).map_err(|error| Error::from_io(folder, error))? {
         return Err(refuse("holds other files than bridgehead's".to_owned()));
@@ -62,17 +58,10 @@ pub(super) fn folder_permissions() -> Permissions {
 
 fn create(folder: &Path) -> Result<(), Error> {
     let create = || -> io::Result<()> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(FOLDER_MODE)
-            .create(folder)?;
+        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
         // The entry in the parent must survive a power failure as the files in the folder do.
         if let Some(parent) = folder.parent() {
-            let parent = if parent.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                parent
-            };
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
             File::open(parent)?.sync_all()?;
         }
         Ok(())
@@ -82,9 +71,7 @@ fn create(folder: &Path) -> Result<(), Error> {
 
 /// Whether the folder is empty or has been used before.
 fn is_ours(folder: &Path) -> io::Result<bool> {
-    Ok([TASKS, LISTINGS, lock::FILE]
-        .iter()
-        .any(|name| folder.join(name).exists())
+    Ok([TASKS, LISTINGS, lock::FILE].iter().any(|name| folder.join(name).exists())
         || std::fs::read_dir(folder)?.next().is_none())
 }
 
@@ -105,13 +92,8 @@ pub(super) fn create_databases(folder: &Path) -> Result<(), Error> {
 
 /// Opens a file for reading and writing, makes it if there is none, and closes it to others.
 pub(super) fn open_private(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(FILE_MODE)
-        .open(path)?;
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)?;
     close_to_others(path)?;
     Ok(file)
 }

@@ -21,22 +21,15 @@ const RUNS: i64 = 1000;
 
 static INSERT: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
-        let rows: Vec<String> = (0..size)
-            .map(|row| format!("(?1, ?{}, ?{})", 2 * row + 2, 2 * row + 3))
-            .collect();
-        format!(
-            "INSERT INTO records (listing, id, hash) VALUES {}",
-            rows.join(", ")
-        )
+        let rows: Vec<String> =
+            (0..size).map(|row| format!("(?1, ?{}, ?{})", 2 * row + 2, 2 * row + 3)).collect();
+        format!("INSERT INTO records (listing, id, hash) VALUES {}", rows.join(", "))
     })
 });
 
 static HELD: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
-        format!(
-            "SELECT id FROM records WHERE listing = ?1 AND id IN ({})",
-            parameters(2, size)
-        )
+        format!("SELECT id FROM records WHERE listing = ?1 AND id IN ({})", parameters(2, size))
     })
 });
 
@@ -70,31 +63,22 @@ impl Listings for Sqlite {
             for id in piece {
                 query = query.bind(*id);
             }
-            let rows: Vec<String> = query
-                .fetch_all(store.readers())
-                .await
-                .map_err(|error| store.fault(error))?;
+            let rows: Vec<String> =
+                query.fetch_all(store.readers()).await.map_err(|error| store.fault(error))?;
             held.extend(rows);
         }
-        Ok(ids
-            .iter()
-            .filter(|id| !held.contains(**id))
-            .map(|id| (*id).to_owned())
-            .collect())
+        Ok(ids.iter().filter(|id| !held.contains(**id)).map(|id| (*id).to_owned()).collect())
     }
 
     async fn seen_count(&self, app: &AppKey, slug: &str) -> Result<u64, Error> {
         let listing = self.compared(app, slug).await?.present;
-        self.count("SELECT count(*) FROM records WHERE listing = ?1", listing, None)
-            .await
+        self.count("SELECT count(*) FROM records WHERE listing = ?1", listing, None).await
     }
 
     async fn difference(&self, app: &AppKey, slug: &str) -> Result<Difference, Error> {
         let compared = self.compared(app, slug).await?;
         let (present, last) = (compared.present, compared.last);
-        let seen = self
-            .count("SELECT count(*) FROM records WHERE listing = ?1", present, None)
-            .await?;
+        let seen = self.count("SELECT count(*) FROM records WHERE listing = ?1", present, None).await?;
         let (both, changed) = if last == NONE {
             (0, 0)
         } else {
@@ -174,10 +158,8 @@ impl Listings for Sqlite {
             return Ok(None);
         };
         let at = time::from_column(*completed_at, &|| format!("the last sync of app {app}"))?;
-        let counts = rows
-            .into_iter()
-            .filter_map(|(_, slug, records)| Some((slug?, records.unsigned_abs())))
-            .collect();
+        let counts =
+            rows.into_iter().filter_map(|(_, slug, records)| Some((slug?, records.unsigned_abs()))).collect();
         Ok(Some(LastSync { at, counts }))
     }
 
@@ -200,12 +182,9 @@ impl Listings for Sqlite {
         let what = || format!("a sync of app {app}");
         rows.into_iter()
             .map(|(started_at, ended_at, result, detail, pushed, removed)| {
-                let result = RunResult::ALL
-                    .into_iter()
-                    .find(|known| known.as_str() == result)
-                    .ok_or_else(|| Error::Unreadable {
-                        what: what(),
-                        detail: format!("its result is {result:?}"),
+                let result =
+                    RunResult::ALL.into_iter().find(|known| known.as_str() == result).ok_or_else(|| {
+                        Error::Unreadable { what: what(), detail: format!("its result is {result:?}") }
                     })?;
                 Ok(Run {
                     started_at: time::from_column(started_at, &what)?,
@@ -275,10 +254,7 @@ impl Sqlite {
         if let Some(other) = other {
             query = query.bind(other);
         }
-        let count: i64 = query
-            .fetch_one(store.readers())
-            .await
-            .map_err(|error| store.fault(error))?;
+        let count: i64 = query.fetch_one(store.readers()).await.map_err(|error| store.fault(error))?;
         Ok(count.unsigned_abs())
     }
 }
@@ -318,9 +294,7 @@ impl Write for Add {
 }
 
 fn is_duplicate(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
 
 async fn add_one(
@@ -343,10 +317,7 @@ async fn add_one(
         .bind(&seen.id)
         .fetch_one(connection)
         .await?;
-    Ok(Some(Duplicate {
-        id: seen.id.clone(),
-        same: first.cast_unsigned() == seen.hash,
-    }))
+    Ok(Some(Duplicate { id: seen.id.clone(), same: first.cast_unsigned() == seen.hash }))
 }
 
 struct Set {
@@ -435,10 +406,8 @@ impl Write for RecordRun {
 }
 
 fn counts_to_column(counts: &BTreeMap<String, u64>) -> String {
-    let fields: serde_json::Map<String, serde_json::Value> = counts
-        .iter()
-        .map(|(slug, count)| (slug.clone(), (*count).into()))
-        .collect();
+    let fields: serde_json::Map<String, serde_json::Value> =
+        counts.iter().map(|(slug, count)| (slug.clone(), (*count).into())).collect();
     serde_json::Value::Object(fields).to_string()
 }
 

@@ -28,10 +28,7 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(Error::Locked {
-                    pid: holder(&mut file),
-                    folder: folder.to_owned(),
-                });
+                return Err(Error::Locked { pid: holder(&mut file), folder: folder.to_owned() });
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }

@@ -83,11 +83,7 @@ impl Sqlite {
             Ok(lock)
         })
         .await?;
-        let surroundings = Surroundings {
-            lock: Some(Arc::new(lock)),
-            observer,
-            durable: true,
-        };
+        let surroundings = Surroundings { lock: Some(Arc::new(lock)), observer, durable: true };
         Self::assemble(folder, surroundings, None).await
     }
 
@@ -100,11 +96,7 @@ impl Sqlite {
         let prepared = copy.clone();
         blocking(move || files::create_databases(&prepared)).await?;
         rehearsal::copy(&folder.join(LISTINGS), &copy.join(LISTINGS)).await?;
-        let surroundings = Surroundings {
-            lock: None,
-            observer: None,
-            durable: false,
-        };
+        let surroundings = Surroundings { lock: None, observer: None, durable: false };
         Self::assemble(&copy, surroundings, Some(temporary)).await
     }
 
@@ -122,11 +114,7 @@ impl Sqlite {
                 return Err(error);
             }
         };
-        Ok(Self(Arc::new(Inner {
-            tasks,
-            listings,
-            _temporary: temporary,
-        })))
+        Ok(Self(Arc::new(Inner { tasks, listings, _temporary: temporary })))
     }
 
     /// Runs what waits, empties the write-ahead logs, closes the files and releases the lock. Other clones get
@@ -178,7 +166,5 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     // It is neither cancelled nor does it panic; if it did, nothing was opened.
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| Error::Closed)?
+    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Closed)?
 }

@@ -59,9 +59,7 @@ impl Write for DropUnfinished {
         sqlx::query("UPDATE listings SET state = 'discarded' WHERE state = 'present'")
             .execute(&mut *connection)
             .await?;
-        sqlx::query("UPDATE syncs SET under_way = 0 WHERE under_way = 1")
-            .execute(connection)
-            .await?;
+        sqlx::query("UPDATE syncs SET under_way = 0 WHERE under_way = 1").execute(connection).await?;
         Ok(())
     }
 }
@@ -174,11 +172,7 @@ async fn require_under_way(connection: &mut SqliteConnection, app: &AppKey) -> R
         .bind(app.as_str())
         .fetch_optional(connection)
         .await?;
-    if under_way == Some(true) {
-        Ok(())
-    } else {
-        Err(Error::NoListing { app: app.clone() }.into())
-    }
+    if under_way == Some(true) { Ok(()) } else { Err(Error::NoListing { app: app.clone() }.into()) }
 }
 
 /// Removes some records of a discarded listing. False if nothing is left to remove.

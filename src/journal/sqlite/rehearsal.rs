@@ -36,9 +36,7 @@ pub(super) async fn copy(from: &Path, to: &Path) -> Result<(), Error> {
             return copied;
         }
         tries += 1;
-        tokio::fs::write(to, [])
-            .await
-            .map_err(|error| Error::from_io(to, error))?;
+        tokio::fs::write(to, []).await.map_err(|error| Error::from_io(to, error))?;
     }
 }
 
@@ -52,9 +50,7 @@ async fn copy_as(from: &Path, to: &Path, access: Access) -> Result<(), Error> {
         Access::Still => "immutable=1",
         Access::Live => "mode=ro&readonly_shm=1",
         Access::Orphaned => {
-            return copy_files(from, to)
-                .await
-                .map_err(|error| Error::from_io(from, error));
+            return copy_files(from, to).await.map_err(|error| Error::from_io(from, error));
         }
     };
     let fault = |error| Error::from_database(from, error);

@@ -89,12 +89,7 @@ impl Store {
             chores: Chores::at_start(format.chore),
         };
         tokio::spawn(writer.run());
-        Ok(Self {
-            path: path.to_owned(),
-            queue: sender,
-            readers,
-            counters,
-        })
+        Ok(Self { path: path.to_owned(), queue: sender, readers, counters })
     }
 
     /// Hands a write to the writer and waits until it is on the disk.
@@ -142,11 +137,7 @@ fn private(path: &Path, cache: u32) -> SqliteConnectOptions {
 }
 
 fn options(path: &Path, format: &Format, durable: bool) -> SqliteConnectOptions {
-    let synchronous = if durable {
-        SqliteSynchronous::Full
-    } else {
-        SqliteSynchronous::Off
-    };
+    let synchronous = if durable { SqliteSynchronous::Full } else { SqliteSynchronous::Off };
     private(path, format.cache[0])
         .page_size(4096)
         .journal_mode(SqliteJournalMode::Wal)
@@ -175,17 +166,9 @@ async fn refuse_newer(
         .fetch_one(connection)
         .await
         .map_err(fault)?;
-    let known = migrator
-        .iter()
-        .map(|migration| migration.version)
-        .max()
-        .unwrap_or(0);
+    let known = migrator.iter().map(|migration| migration.version).max().unwrap_or(0);
     match found {
-        Some(found) if found > known => Err(Error::TooNew {
-            path: path.to_owned(),
-            found,
-            known,
-        }),
+        Some(found) if found > known => Err(Error::TooNew { path: path.to_owned(), found, known }),
         _ => Ok(()),
     }
 }
@@ -195,28 +178,15 @@ async fn check(path: &Path, connection: &mut SqliteConnection) -> Result<(), Err
         .fetch_one(connection)
         .await
         .map_err(|error| Error::from_database(path, error))?;
-    if found == "ok" {
-        Ok(())
-    } else {
-        Err(Error::Corrupt {
-            path: path.to_owned(),
-            detail: found,
-        })
-    }
+    if found == "ok" { Ok(()) } else { Err(Error::Corrupt { path: path.to_owned(), detail: found }) }
 }
 
 async fn migrate(path: &Path, migrator: &Migrator, connection: &mut SqliteConnection) -> Result<(), Error> {
-    migrator
-        .run_direct(None, connection, false)
-        .await
-        .map_err(|error| match error {
-            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-                Error::from_database(path, error)
-            }
-            // A format that no version of this program has made.
-            other => Error::Corrupt {
-                path: path.to_owned(),
-                detail: other.to_string(),
-            },
-        })
+    migrator.run_direct(None, connection, false).await.map_err(|error| match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            Error::from_database(path, error)
+        }
+        // A format that no version of this program has made.
+        other => Error::Corrupt { path: path.to_owned(), detail: other.to_string() },
+    })
 }

@@ -20,10 +20,7 @@ const PRUNED_AT_ONCE: i64 = 1000;
 
 static KNOWN: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
-        format!(
-            "SELECT task, state FROM tasks WHERE app = ?1 AND task IN ({})",
-            parameters(2, size)
-        )
+        format!("SELECT task, state FROM tasks WHERE app = ?1 AND task IN ({})", parameters(2, size))
     })
 });
 
@@ -36,13 +33,7 @@ impl Journal for Sqlite {
 
     async fn decide(&self, app: &AppKey, identity: &Intent, outcome: &Outcome) -> Result<(), Error> {
         let (app, identity, outcome) = (app.clone(), identity.clone(), outcome.clone());
-        self.tasks()
-            .write(Decide {
-                app,
-                identity,
-                outcome,
-            })
-            .await
+        self.tasks().write(Decide { app, identity, outcome }).await
     }
 
     async fn ended(&self, app: &AppKey, task: &TaskId, ended: &Ended, at: Timestamp) -> Result<(), Error> {
@@ -77,10 +68,8 @@ impl Journal for Sqlite {
             for task in piece {
                 query = query.bind(task.as_str());
             }
-            let rows: Vec<(String, String)> = query
-                .fetch_all(self.tasks().readers())
-                .await
-                .map_err(|error| self.tasks().fault(error))?;
+            let rows: Vec<(String, String)> =
+                query.fetch_all(self.tasks().readers()).await.map_err(|error| self.tasks().fault(error))?;
             for (task, state) in rows {
                 let state = entry::known(&task, &state)?;
                 known.insert(TaskId::new(task), state);
@@ -140,10 +129,7 @@ type Query<'q> = sqlx::query::QueryAs<'q, sqlx::Sqlite, Row, sqlx::sqlite::Sqlit
 impl Sqlite {
     async fn entries(&self, query: Query<'_>) -> Result<Vec<Entry>, Error> {
         let store = self.tasks();
-        let mut rows = query
-            .fetch_all(store.readers())
-            .await
-            .map_err(|error| store.fault(error))?;
+        let mut rows = query.fetch_all(store.readers()).await.map_err(|error| store.fault(error))?;
         rows.sort_by(|one, other| one.age().cmp(&other.age()));
         rows.into_iter().map(Row::into_entry).collect()
     }
@@ -204,11 +190,7 @@ impl Write for Decide {
             Some((Known::Intended, _)) => {}
             Some((Known::Decided, sealed)) => {
                 let first = entry::outcome(task.as_str(), sealed.as_deref())?;
-                return if first == self.outcome {
-                    Ok(())
-                } else {
-                    Err(decided(task))
-                };
+                return if first == self.outcome { Ok(()) } else { Err(decided(task)) };
             }
             Some((Known::Ended, _)) => return Err(decided(task)),
         }

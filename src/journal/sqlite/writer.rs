@@ -126,11 +126,7 @@ pub(super) struct Queued<W: Write> {
 
 impl<W: Write> Queued<W> {
     pub(super) fn new(write: W, caller: oneshot::Sender<Result<W::Answer, Error>>) -> Self {
-        Self {
-            write,
-            answer: None,
-            caller,
-        }
+        Self { write, answer: None, caller }
     }
 }
 
@@ -224,9 +220,7 @@ impl Chores {
 
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writer")
-            .field("database", &self.options.get_filename())
-            .finish_non_exhaustive()
+        f.debug_struct("Writer").field("database", &self.options.get_filename()).finish_non_exhaustive()
     }
 }
 
@@ -279,9 +273,7 @@ impl Writer {
         match results {
             Ok(results) => {
                 self.counters.commits.fetch_add(1, Ordering::Relaxed);
-                self.counters
-                    .writes
-                    .fetch_add(commands.len() as u64, Ordering::Relaxed);
+                self.counters.writes.fetch_add(commands.len() as u64, Ordering::Relaxed);
                 for (command, result) in commands.into_iter().zip(results) {
                     if let (Ok(()), Some(chore)) = (&result, command.chore()) {
                         self.chores.add(chore);

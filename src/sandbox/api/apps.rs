@@ -30,9 +30,7 @@ pub(crate) async fn create(
     state.apps.make(id, new, state.clock.now())?;
     // The key was authenticated a moment ago; if it is gone since, there is nobody to give access to.
     state.keys.grant(&caller.key, id).ok();
-    let shown = state
-        .inspect(id, |app, _| app.shown())
-        .ok_or_else(|| no_app(&id.to_string()))?;
+    let shown = state.inspect(id, |app, _| app.shown()).ok_or_else(|| no_app(&id.to_string()))?;
     Ok((StatusCode::CREATED, Json(shown)))
 }
 

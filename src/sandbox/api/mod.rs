@@ -19,14 +19,8 @@ pub(crate) fn router(state: Arc<State>) -> Router {
     let at = |path: &str| format!("/org/{{tenant}}/api/v1/bridge/apps{path}");
     Router::new()
         .route(&at("/"), get(apps::list).post(apps::create))
-        .route(
-            &at("/{app_id}/resource-types/"),
-            get(resource_types::list).post(resource_types::register),
-        )
-        .route(
-            &at("/{app_id}/resource-types/{slug}/"),
-            patch(resource_types::rename),
-        )
+        .route(&at("/{app_id}/resource-types/"), get(resource_types::list).post(resource_types::register))
+        .route(&at("/{app_id}/resource-types/{slug}/"), patch(resource_types::rename))
         .route(&at("/{app_id}/sync/"), post(sync::start))
         .route(&at("/{app_id}/sync/{sync_id}/"), get(sync::progress))
         .route(&at("/{app_id}/sync/{sync_id}/complete/"), post(sync::complete))

@@ -51,11 +51,7 @@ pub(crate) async fn progress(
     Extension(caller): Extension<Caller>,
     Path((_, app_id, sync_id)): SessionPath,
 ) -> Result<Json<Value>, Refusal> {
-    state
-        .with_app(&caller.key, &app_id, |app, _| {
-            app.sync.progress(&sync_id, &app.types())
-        })
-        .map(Json)
+    state.with_app(&caller.key, &app_id, |app, _| app.sync.progress(&sync_id, &app.types())).map(Json)
 }
 
 pub(crate) async fn complete(
@@ -63,9 +59,7 @@ pub(crate) async fn complete(
     Extension(caller): Extension<Caller>,
     Path((_, app_id, sync_id)): SessionPath,
 ) -> Result<StatusCode, Refusal> {
-    state.with_app(&caller.key, &app_id, |app, now| {
-        state.complete(app, &sync_id, now)
-    })?;
+    state.with_app(&caller.key, &app_id, |app, now| state.complete(app, &sync_id, now))?;
     Ok(StatusCode::ACCEPTED)
 }
 

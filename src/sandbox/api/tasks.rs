@@ -47,9 +47,7 @@ pub(crate) async fn detail(
     Extension(caller): Extension<Caller>,
     Path((_, app_id, task_id)): Path<(String, String, String)>,
 ) -> Result<Json<Value>, Refusal> {
-    state
-        .with_app(&caller.key, &app_id, |app, _| app.tasks.get(&task_id))
-        .map(Json)
+    state.with_app(&caller.key, &app_id, |app, _| app.tasks.get(&task_id)).map(Json)
 }
 
 pub(crate) async fn report(
@@ -58,7 +56,5 @@ pub(crate) async fn report(
     Path((_, app_id, task_id)): Path<(String, String, String)>,
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
-    state
-        .with_app(&caller.key, &app_id, |app, _| app.tasks.report(&task_id, &body))
-        .map(Json)
+    state.with_app(&caller.key, &app_id, |app, _| app.tasks.report(&task_id, &body)).map(Json)
 }

@@ -40,11 +40,7 @@ struct TaskFilter {
 }
 
 fn inspect<T>(state: &State, app_id: &str, act: impl FnOnce(&mut App) -> T) -> Result<T, Refusal> {
-    app_id
-        .parse()
-        .ok()
-        .and_then(|id| state.inspect(id, |app, _| act(app)))
-        .ok_or_else(|| no_app(app_id))
+    app_id.parse().ok().and_then(|id| state.inspect(id, |app, _| act(app))).ok_or_else(|| no_app(app_id))
 }
 
 /// Makes an app of a given id: 201, or 200 where there is one already, which stays as it is but for resource types.
@@ -54,10 +50,7 @@ pub(crate) async fn create(
 ) -> Result<impl IntoResponse, Refusal> {
     let wanted: Wanted = read(&body)?;
     let id = wanted.app_id.unwrap_or_else(Uuid::new_v4);
-    let new = NewApp {
-        name: wanted.name.unwrap_or_else(|| id.to_string()),
-        clone_from: wanted.clone_from,
-    };
+    let new = NewApp { name: wanted.name.unwrap_or_else(|| id.to_string()), clone_from: wanted.clone_from };
     let is_new = state.apps.make(id, new, state.clock.now())?;
     let shown = inspect(&state, &id.to_string(), |app| {
         for one in wanted.resource_types {
@@ -65,21 +58,13 @@ pub(crate) async fn create(
         }
         app.shown()
     })?;
-    let status = if is_new {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    };
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(shown)))
 }
 
 pub(crate) async fn list(Shared(state): Shared<Arc<State>>) -> Json<Vec<AppStats>> {
     let apps = state.apps.all();
-    Json(
-        apps.into_iter()
-            .filter_map(|(id, _)| state.inspect(id, |app, _| app.stats()))
-            .collect(),
-    )
+    Json(apps.into_iter().filter_map(|(id, _)| state.inspect(id, |app, _| app.stats())).collect())
 }
 
 pub(crate) async fn stats(
@@ -110,10 +95,7 @@ pub(crate) async fn add_tasks(
         task => vec![task],
     };
     let id = app_id.parse().map_err(|_| no_app(&app_id))?;
-    let ids = state
-        .add_tasks(id, tasks)
-        .ok_or_else(|| no_app(&app_id))?
-        .map_err(Refusal::bad_request)?;
+    let ids = state.add_tasks(id, tasks).ok_or_else(|| no_app(&app_id))?.map_err(Refusal::bad_request)?;
     Ok((StatusCode::CREATED, Json(json!({"ids": ids}))))
 }
 

@@ -20,15 +20,10 @@ pub(crate) async fn add(
     body: Bytes,
 ) -> Result<impl IntoResponse, Refusal> {
     // What stands first tells one from many; reading both ways at once would lose the message of the error.
-    let faults: Vec<Fault> = if matches!(read::<Value>(&body)?, Value::Array(_)) {
-        read(&body)?
-    } else {
-        vec![read(&body)?]
-    };
+    let faults: Vec<Fault> =
+        if matches!(read::<Value>(&body)?, Value::Array(_)) { read(&body)? } else { vec![read(&body)?] };
     for fault in &faults {
-        fault
-            .check()
-            .map_err(|error| Refusal::bad_request(error.to_string()))?;
+        fault.check().map_err(|error| Refusal::bad_request(error.to_string()))?;
     }
     let ids: Vec<FaultId> = faults.into_iter().map(|fault| state.faults.add(fault)).collect();
     Ok((StatusCode::CREATED, Json(json!({"ids": ids}))))

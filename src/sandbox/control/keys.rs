@@ -25,20 +25,14 @@ struct Wanted {
     name: String,
     key: Option<String>,
     apps: Option<Vec<Uuid>>,
-    #[serde(
-        default,
-        with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional"
-    )]
+    #[serde(default, with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
     expires_in: Option<Duration>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Expiry {
-    #[serde(
-        rename = "in",
-        with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional"
-    )]
+    #[serde(rename = "in", with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
     after: Option<Duration>,
 }
 
@@ -62,20 +56,10 @@ pub(crate) async fn add(
     body: Bytes,
 ) -> Result<impl IntoResponse, Refusal> {
     let wanted: Wanted = read(&body)?;
-    let key = wanted
-        .key
-        .unwrap_or_else(|| format!("sandbox-{}", Uuid::new_v4().simple()));
+    let key = wanted.key.unwrap_or_else(|| format!("sandbox-{}", Uuid::new_v4().simple()));
     let answer = json!({"name": wanted.name, "key": key});
-    let new = NewKey {
-        name: wanted.name,
-        key,
-        apps: wanted.apps,
-        expires_in: wanted.expires_in,
-    };
-    state
-        .keys
-        .add(new, state.clock.now())
-        .map_err(|error| refused(&error))?;
+    let new = NewKey { name: wanted.name, key, apps: wanted.apps, expires_in: wanted.expires_in };
+    state.keys.add(new, state.clock.now()).map_err(|error| refused(&error))?;
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
@@ -97,11 +81,7 @@ pub(crate) async fn expire(
     Path(name): Path<String>,
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
-    let expiry = if body.is_empty() {
-        Expiry::default()
-    } else {
-        read(&body)?
-    };
+    let expiry = if body.is_empty() { Expiry::default() } else { read(&body)? };
     let at = later(state.clock.now(), expiry.after.unwrap_or_default());
     state.keys.expire(&name, at).map_err(|error| refused(&error))?;
     Ok(StatusCode::NO_CONTENT)
@@ -113,10 +93,7 @@ pub(crate) async fn grant(
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
     let access: Access = read(&body)?;
-    state
-        .keys
-        .grant(&name, access.app_id)
-        .map_err(|error| refused(&error))?;
+    state.keys.grant(&name, access.app_id).map_err(|error| refused(&error))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -126,9 +103,6 @@ pub(crate) async fn deny(
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
     let access: Access = read(&body)?;
-    state
-        .keys
-        .deny(&name, access.app_id)
-        .map_err(|error| refused(&error))?;
+    state.keys.deny(&name, access.app_id).map_err(|error| refused(&error))?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -18,9 +18,7 @@ const ENTRIES_PER_PAGE: usize = 100;
 pub(crate) async fn list(Shared(state): Shared<Arc<State>>, uri: Uri) -> Result<Json<Value>, Refusal> {
     let filter: Filter = query(&uri)?;
     let (count, page) = state.ledger.page(&filter, ENTRIES_PER_PAGE);
-    Ok(Json(
-        json!({"count": count, "dropped": state.ledger.dropped(), "results": page}),
-    ))
+    Ok(Json(json!({"count": count, "dropped": state.ledger.dropped(), "results": page})))
 }
 
 pub(crate) async fn clear(Shared(state): Shared<Arc<State>>) -> StatusCode {

@@ -21,25 +21,16 @@ pub(crate) fn router(state: Arc<State>) -> Router {
     let at = |path: &str| format!("/sandbox/v1{path}");
     Router::new()
         .route(&at("/health"), get(system::health))
-        .route(
-            &at("/settings"),
-            get(system::settings).patch(system::change_settings),
-        )
+        .route(&at("/settings"), get(system::settings).patch(system::change_settings))
         .route(&at("/clock"), get(system::clock).post(system::advance_clock))
         .route(&at("/apps"), get(apps::list).post(apps::create))
         .route(&at("/apps/{app_id}"), get(apps::stats))
         .route(&at("/apps/{app_id}/stats"), get(apps::stats))
         .route(&at("/apps/{app_id}/records"), get(apps::records))
-        .route(
-            &at("/apps/{app_id}/tasks"),
-            get(apps::tasks).post(apps::add_tasks),
-        )
+        .route(&at("/apps/{app_id}/tasks"), get(apps::tasks).post(apps::add_tasks))
         .route(&at("/tasks/{task_id}/reports"), get(ledger::reports))
         .route(&at("/ledger"), get(ledger::list).delete(ledger::clear))
-        .route(
-            &at("/faults"),
-            get(faults::list).post(faults::add).delete(faults::clear),
-        )
+        .route(&at("/faults"), get(faults::list).post(faults::add).delete(faults::clear))
         .route(&at("/faults/{id}"), delete(faults::remove))
         .route(&at("/keys"), get(keys::list).post(keys::add))
         .route(&at("/keys/{name}/revoke"), post(keys::revoke))
@@ -63,8 +54,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json)
         .map_err(|error| Refusal::bad_request(error.to_string()))?;
-    json.end()
-        .map_err(|error| Refusal::bad_request(error.to_string()))?;
+    json.end().map_err(|error| Refusal::bad_request(error.to_string()))?;
     Ok(value)
 }
 

@@ -66,8 +66,7 @@ pub(crate) async fn spoil(effect: Option<&Effect>, origin: &str, uri: &Uri, resp
             let (parts, body) = response.into_parts();
             let body = read(body).await;
             let mut slow = Response::from_parts(parts, slow(body.clone(), *every));
-            slow.headers_mut()
-                .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            slow.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
             slow
         }
         Some(Effect::ForeignNext { to }) => {
@@ -103,9 +102,7 @@ async fn truncated(response: Response) -> Outcome {
     if body.is_empty() {
         return Outcome::Cut;
     }
-    parts
-        .headers
-        .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     let half = body.slice(..body.len() / 2);
     let chunks = stream::unfold(Some(half), |half| async move {
         match half {
@@ -124,11 +121,8 @@ async fn truncated(response: Response) -> Outcome {
 fn endless() -> Body {
     const SPACES: &[u8] = &[b' '; 16 * 1024];
     let chunks = stream::unfold(false, |has_begun| async move {
-        let chunk = if has_begun {
-            SPACES
-        } else {
-            br#"{"count": 1, "next": null, "previous": null, "results": ["#
-        };
+        let chunk =
+            if has_begun { SPACES } else { br#"{"count": 1, "next": null, "previous": null, "results": ["# };
         // The stream never waits for anything; without this, one endless answer would keep a thread to itself.
         tokio::task::yield_now().await;
         Some((Ok::<_, io::Error>(Bytes::from_static(chunk)), true))

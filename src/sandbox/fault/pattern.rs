@@ -19,20 +19,10 @@ pub struct PathPattern {
 impl PathPattern {
     /// Reads a pattern. A glob always is one; a regular expression may not be.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let regex = if text.starts_with('^') {
-            Regex::new(text)
-        } else {
-            Regex::new(&expression_of(text))
-        };
+        let regex = if text.starts_with('^') { Regex::new(text) } else { Regex::new(&expression_of(text)) };
         match regex {
-            Ok(regex) => Ok(Self {
-                text: text.to_owned(),
-                regex,
-            }),
-            Err(source) => Err(Error::Pattern {
-                pattern: text.to_owned(),
-                source,
-            }),
+            Ok(regex) => Ok(Self { text: text.to_owned(), regex }),
+            Err(source) => Err(Error::Pattern { pattern: text.to_owned(), source }),
         }
     }
 

@@ -37,16 +37,8 @@ struct Rule {
 impl Rule {
     /// Whether the fault fires on a request.
     fn fires(&mut self, method: &str, path: &str, app: Option<Uuid>) -> bool {
-        let FaultStatus {
-            matched,
-            fired,
-            fault,
-            ..
-        } = &mut self.status;
-        let is_about = fault
-            .method
-            .as_ref()
-            .is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
+        let FaultStatus { matched, fired, fault, .. } = &mut self.status;
+        let is_about = fault.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
             && fault.path.as_ref().is_none_or(|pattern| pattern.admits(path))
             && fault.app.is_none_or(|wanted| app == Some(wanted));
         if !is_about {
@@ -91,24 +83,12 @@ impl Faults {
         rules.added += 1;
         let id = FaultId(rules.added);
         let dice = StdRng::seed_from_u64(fault.seed);
-        rules.rules.push(Rule {
-            status: FaultStatus {
-                id,
-                matched: 0,
-                fired: 0,
-                fault,
-            },
-            dice,
-        });
+        rules.rules.push(Rule { status: FaultStatus { id, matched: 0, fired: 0, fault }, dice });
         id
     }
 
     pub(crate) fn list(&self) -> Vec<FaultStatus> {
-        lock(&self.0)
-            .rules
-            .iter()
-            .map(|rule| rule.status.clone())
-            .collect()
+        lock(&self.0).rules.iter().map(|rule| rule.status.clone()).collect()
     }
 
     pub(crate) fn clear(&self) {
@@ -149,9 +129,7 @@ mod tests {
     use super::*;
 
     fn effects(faults: &Faults, requests: usize) -> Vec<bool> {
-        (0..requests)
-            .map(|_| faults.plan("GET", "/x/", None).effect.is_some())
-            .collect()
+        (0..requests).map(|_| faults.plan("GET", "/x/", None).effect.is_some()).collect()
     }
 
     #[test]
@@ -192,12 +170,7 @@ mod tests {
     fn method_path_and_app_must_all_fit() {
         let app = Uuid::from_u128(1);
         let faults = Faults::default();
-        faults.add(
-            Fault::new(Effect::Cut)
-                .method("patch")
-                .path("**/status/")
-                .app(app),
-        );
+        faults.add(Fault::new(Effect::Cut).method("patch").path("**/status/").app(app));
         let fires = |method, path, app| faults.plan(method, path, app).effect.is_some();
         assert!(fires("PATCH", "/a/status/", Some(app)));
         assert!(!fires("PUT", "/a/status/", Some(app)));
@@ -207,18 +180,11 @@ mod tests {
 
     #[test]
     fn a_fault_is_the_same_after_a_round_trip_through_json() {
-        let fault = Fault::new(Effect::SlowLoris {
-            every: Duration::from_millis(10),
-        })
-        .path("^/x$")
-        .times(3);
+        let fault = Fault::new(Effect::SlowLoris { every: Duration::from_millis(10) }).path("^/x$").times(3);
         let text = serde_json::to_string(&fault).unwrap();
         assert_eq!(serde_json::from_str::<Fault>(&text).unwrap(), fault, "{text}");
         let forever: Fault =
             serde_json::from_str(r#"{"effect": {"lose": {"status": 500}}, "times": "forever"}"#).unwrap();
-        assert_eq!(
-            forever,
-            Fault::new(Effect::Lose(crate::sandbox::Loss::Status(500)))
-        );
+        assert_eq!(forever, Fault::new(Effect::Lose(crate::sandbox::Loss::Status(500))));
     }
 }

@@ -146,12 +146,7 @@ pub enum Loss {
 impl Effect {
     /// Answers with a status, and does nothing.
     pub fn answer(status: u16) -> Self {
-        Self::Answer(Canned {
-            status,
-            body: None,
-            text: None,
-            headers: BTreeMap::new(),
-        })
+        Self::Answer(Canned { status, body: None, text: None, headers: BTreeMap::new() })
     }
 
     /// Answers with a status and a `Retry-After` of so many seconds, and does nothing.
@@ -166,12 +161,7 @@ impl Effect {
 
     /// Answers with a status and a JSON body, and does nothing.
     pub fn answer_json(status: u16, body: Value) -> Self {
-        Self::Answer(Canned {
-            status,
-            body: Some(body),
-            text: None,
-            headers: BTreeMap::new(),
-        })
+        Self::Answer(Canned { status, body: Some(body), text: None, headers: BTreeMap::new() })
     }
 }
 
@@ -192,10 +182,7 @@ impl Fault {
 
     /// Only of requests with this method.
     pub fn method(self, method: impl Into<String>) -> Self {
-        Self {
-            method: Some(method.into()),
-            ..self
-        }
+        Self { method: Some(method.into()), ..self }
     }
 
     /// Only of requests whose path fits the pattern, see [`PathPattern`]. What begins with `^` and is no regular
@@ -205,18 +192,12 @@ impl Fault {
             tracing::error!(%error, "a fault of the sandbox will never fire");
             PathPattern::parse("")
         });
-        Self {
-            path: path.ok(),
-            ..self
-        }
+        Self { path: path.ok(), ..self }
     }
 
     /// Only of requests about this app.
     pub fn app(self, app: Uuid) -> Self {
-        Self {
-            app: Some(app),
-            ..self
-        }
+        Self { app: Some(app), ..self }
     }
 
     /// Lets so many matching requests pass first.
@@ -226,28 +207,18 @@ impl Fault {
 
     /// Fires so often, and then no more.
     pub fn times(self, times: u64) -> Self {
-        Self {
-            times: Times::Count(times),
-            ..self
-        }
+        Self { times: Times::Count(times), ..self }
     }
 
     /// Fires with this probability, from 0 to 1; the dice start from `seed`.
     pub fn probability(self, probability: f64, seed: u64) -> Self {
-        Self {
-            probability,
-            seed,
-            ..self
-        }
+        Self { probability, seed, ..self }
     }
 
     /// Whether everything it asks for can be done.
     pub(crate) fn check(&self) -> Result<(), Error> {
         if !(0.0..=1.0).contains(&self.probability) {
-            return Err(Error::Fault(format!(
-                "probability {} is not between 0 and 1",
-                self.probability
-            )));
+            return Err(Error::Fault(format!("probability {} is not between 0 and 1", self.probability)));
         }
         let status = match &self.effect {
             Effect::Answer(canned) => {
@@ -263,9 +234,9 @@ impl Fault {
             _ => None,
         };
         match status {
-            Some(status) if !(200..=599).contains(&status) => Err(Error::Fault(format!(
-                "status {status} is not between 200 and 599"
-            ))),
+            Some(status) if !(200..=599).contains(&status) => {
+                Err(Error::Fault(format!("status {status} is not between 200 and 599")))
+            }
             _ => Ok(()),
         }
     }

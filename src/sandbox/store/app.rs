@@ -59,14 +59,7 @@ pub(crate) struct App {
 
 impl App {
     fn new(id: Uuid, name: String, group: CloneGroup, now: Timestamp) -> Self {
-        Self {
-            id,
-            name,
-            created_at: now,
-            group,
-            sync: SyncBook::default(),
-            tasks: TaskBoard::default(),
-        }
+        Self { id, name, created_at: now, group, sync: SyncBook::default(), tasks: TaskBoard::default() }
     }
 
     pub(crate) fn id(&self) -> Uuid {
@@ -81,11 +74,7 @@ impl App {
 
     /// The app as the API shows it.
     pub(crate) fn shown(&self) -> Value {
-        let status = if self.sync.was_used() {
-            "CHECKING_CONFIGURATION"
-        } else {
-            "NEW"
-        };
+        let status = if self.sync.was_used() { "CHECKING_CONFIGURATION" } else { "NEW" };
         json!({
             "id": self.id,
             "name": self.name,
@@ -113,33 +102,20 @@ impl App {
     pub(crate) fn register(&self, body: &[u8]) -> Result<ResourceType, Refusal> {
         let fields = schema::object(body)?;
         let slug = schema::text_up_to(schema::required(&fields, "slug")?, MAX_NAME)?;
-        if !slug
-            .chars()
-            .all(|one| one.is_ascii_alphanumeric() || one == '-' || one == '_')
-        {
-            return Err(Refusal::bad_request(
-                "String should match pattern '^[-a-zA-Z0-9_]+$'",
-            ));
+        if !slug.chars().all(|one| one.is_ascii_alphanumeric() || one == '-' || one == '_') {
+            return Err(Refusal::bad_request("String should match pattern '^[-a-zA-Z0-9_]+$'"));
         }
         let name = schema::text_up_to(schema::required(&fields, "name")?, MAX_NAME)?;
-        let kind = match schema::one_of(
-            schema::required(&fields, "type")?,
-            &["account", "group", "license"],
-        )? {
+        let kind = match schema::one_of(schema::required(&fields, "type")?, &["account", "group", "license"])?
+        {
             "account" => ResourceKind::Account,
             "group" => ResourceKind::Group,
             _ => ResourceKind::License,
         };
-        let added = ResourceType {
-            slug: Slug::new(slug),
-            name: name.to_owned(),
-            kind,
-        };
+        let added = ResourceType { slug: Slug::new(slug), name: name.to_owned(), kind };
         let mut types = lock(&self.group);
         if types.iter().any(|one| one.slug == added.slug) {
-            return Err(Refusal::conflict(format!(
-                "Resource type with slug '{slug}' already exists."
-            )));
+            return Err(Refusal::conflict(format!("Resource type with slug '{slug}' already exists.")));
         }
         types.push(added.clone());
         Ok(added)
@@ -159,10 +135,7 @@ impl App {
         let fields = schema::object(body)?;
         let name = schema::text_up_to(schema::required(&fields, "name")?, MAX_NAME)?;
         let mut types = lock(&self.group);
-        let renamed = types
-            .iter_mut()
-            .find(|one| one.slug.as_str() == slug)
-            .ok_or_else(|| no_type(slug))?;
+        let renamed = types.iter_mut().find(|one| one.slug.as_str() == slug).ok_or_else(|| no_type(slug))?;
         name.clone_into(&mut renamed.name);
         Ok(renamed.clone())
     }
@@ -174,11 +147,7 @@ impl App {
             .into_iter()
             .map(|one| {
                 let (active, inactive) = self.sync.records.count(one.slug.as_str());
-                TypeStats {
-                    slug: one.slug.into_string(),
-                    active,
-                    inactive,
-                }
+                TypeStats { slug: one.slug.into_string(), active, inactive }
             })
             .collect();
         AppStats {
@@ -252,10 +221,7 @@ impl Apps {
         let group = match new.clone_from {
             None => CloneGroup::default(),
             Some(original) => {
-                let original = list
-                    .by_id
-                    .get(&original)
-                    .ok_or_else(|| no_app(&original.to_string()))?;
+                let original = list.by_id.get(&original).ok_or_else(|| no_app(&original.to_string()))?;
                 lock(original).group.clone()
             }
         };

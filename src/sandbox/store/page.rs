@@ -50,20 +50,12 @@ fn parse_record(kind: ResourceKind, record: &Value) -> Result<Incoming, Refusal>
     let id = schema::text(schema::required(fields, "id")?)?;
     let (memberships, assignments) = if kind == ResourceKind::Account {
         check_account(fields)?;
-        (
-            parse_refs(fields, "memberships")?,
-            parse_refs(fields, "assignments")?,
-        )
+        (parse_refs(fields, "memberships")?, parse_refs(fields, "assignments")?)
     } else {
         schema::text(schema::required(fields, "name")?)?;
         (Vec::new(), Vec::new())
     };
-    Ok(Incoming {
-        id: id.into(),
-        body: record.to_string().into_boxed_str(),
-        memberships,
-        assignments,
-    })
+    Ok(Incoming { id: id.into(), body: record.to_string().into_boxed_str(), memberships, assignments })
 }
 
 fn check_account(fields: &Fields) -> Result<(), Refusal> {
@@ -79,9 +71,7 @@ fn check_account(fields: &Fields) -> Result<(), Refusal> {
     if email || username {
         Ok(())
     } else {
-        Err(Refusal::bad_request(
-            "Value error, at least one of 'email' or 'username' is required",
-        ))
+        Err(Refusal::bad_request("Value error, at least one of 'email' or 'username' is required"))
     }
 }
 
@@ -117,11 +107,7 @@ fn parse_refs(fields: &Fields, field: &str) -> Result<Vec<Refs>, Refusal> {
                 one => ids.push(schema::text(one)?.to_owned()),
             }
         }
-        all.push(Refs {
-            slug: slug.clone(),
-            ids,
-            nameless,
-        });
+        all.push(Refs { slug: slug.clone(), ids, nameless });
     }
     Ok(all)
 }

@@ -62,12 +62,7 @@ impl Records {
 
     /// The records of a type in the order of their ids, each with `active`.
     pub(crate) fn of_type(&self, slug: &str) -> Vec<Value> {
-        self.0
-            .get(slug)
-            .into_iter()
-            .flatten()
-            .map(|(id, stored)| shown(id, stored))
-            .collect()
+        self.0.get(slug).into_iter().flatten().map(|(id, stored)| shown(id, stored)).collect()
     }
 
     /// The records that a filter admits, each with `resource_type` and `active`, and how many there are in all.

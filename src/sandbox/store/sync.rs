@@ -160,11 +160,7 @@ impl SyncBook {
         let mut created = 0;
         for record in page {
             let is_known = known.is_some_and(|known| known.contains_key(&record.id));
-            let stored = Stored {
-                body: record.body,
-                session: number,
-                active: true,
-            };
+            let stored = Stored { body: record.body, session: number, active: true };
             if table.insert(record.id, stored).is_none() && !is_known {
                 created += 1;
             }
@@ -196,10 +192,7 @@ impl SyncBook {
 
     /// Takes over what was pushed, and sets the clean-up to run later.
     pub(crate) fn complete(&mut self, id: &str, now: Timestamp, cleanup: &Cleanup) -> Result<(), Refusal> {
-        let phase = Phase::Cleaning {
-            at: later(now, cleanup.delay),
-            fails: cleanup.failures > 0,
-        };
+        let phase = Phase::Cleaning { at: later(now, cleanup.delay), fails: cleanup.failures > 0 };
         let id = self.end(id, phase)?;
         self.cleaning.push(id);
         Ok(())
@@ -220,10 +213,7 @@ impl SyncBook {
         }
         session.phase = phase;
         let staged = std::mem::take(&mut session.staged);
-        session.counts = staged
-            .iter()
-            .map(|(slug, table)| (slug.clone(), table.len()))
-            .collect();
+        session.counts = staged.iter().map(|(slug, table)| (slug.clone(), table.len())).collect();
         self.records.absorb(staged);
         self.current = None;
         Ok(id)
@@ -231,10 +221,7 @@ impl SyncBook {
 
     fn find(&self, id: &str) -> Result<(Uuid, &Session), Refusal> {
         let id: Uuid = id.parse().map_err(|_| no_session())?;
-        self.sessions
-            .get(&id)
-            .map(|session| (id, session))
-            .ok_or_else(no_session)
+        self.sessions.get(&id).map(|session| (id, session)).ok_or_else(no_session)
     }
 }
 
@@ -243,17 +230,12 @@ fn no_session() -> Refusal {
 }
 
 fn ended_already(phase: Phase) -> Refusal {
-    Refusal::bad_request(format!(
-        "Sync session is in '{}' state; start a new one.",
-        phase.as_str()
-    ))
+    Refusal::bad_request(format!("Sync session is in '{}' state; start a new one.", phase.as_str()))
 }
 
 fn check_slugs(page: &[Incoming], types: &[ResourceType]) -> Result<(), Refusal> {
     let is_registered = |refs: &Refs, kind: ResourceKind| {
-        types
-            .iter()
-            .any(|one| one.kind == kind && one.slug.as_str() == refs.slug)
+        types.iter().any(|one| one.kind == kind && one.slug.as_str() == refs.slug)
     };
     for record in page {
         let kinds = [
@@ -285,9 +267,7 @@ fn check_integrity(
         }
         for refs in record.memberships.iter().chain(&record.assignments) {
             if refs.nameless {
-                return Err(failed(
-                    "a required field is missing. Ensure all records have complete data.",
-                ));
+                return Err(failed("a required field is missing. Ensure all records have complete data."));
             }
             if !refs.ids.iter().all(|id| is_known(&refs.slug, id)) {
                 return Err(failed("a referenced record does not exist."));

@@ -77,9 +77,10 @@ pub(crate) fn draft(given: Value, now: Timestamp) -> Result<Draft, String> {
             fields.shift_remove("raw");
             Draft::complete(fields, now)
         }
-        _ => Err(
-            "a task is a JSON object; to put in something else, send {\"raw\": true, \"task\": …}".to_owned(),
-        ),
+        _ => {
+            Err("a task is a JSON object; to put in something else, send {\"raw\": true, \"task\": …}"
+                .to_owned())
+        }
     }
 }
 
@@ -91,9 +92,7 @@ impl Draft {
         Self {
             id: text("id").map_or_else(|| Uuid::new_v4().to_string(), str::to_owned),
             created_at: time("created_at").unwrap_or(now),
-            status: text("status")
-                .and_then(Status::from_name)
-                .unwrap_or(Status::Pending),
+            status: text("status").and_then(Status::from_name).unwrap_or(Status::Pending),
             execute_after: time("execute_after"),
             is_raw: true,
             wire,
@@ -138,7 +137,7 @@ impl Draft {
             }
             Some(_) => {
                 return Err(
-                    "payload: must be an object; to put in something else, add \"raw\": true".to_owned(),
+                    "payload: must be an object; to put in something else, add \"raw\": true".to_owned()
                 );
             }
         }
@@ -149,21 +148,11 @@ impl Draft {
             wire.insert(name.to_owned(), value);
         }
         wire.insert("status".to_owned(), status.as_str().into());
-        wire.insert(
-            "execute_after".to_owned(),
-            execute_after.map(|at| at.to_string()).into(),
-        );
+        wire.insert("execute_after".to_owned(), execute_after.map(|at| at.to_string()).into());
         wire.insert("created_at".to_owned(), created_at.to_string().into());
         wire.insert("payload".to_owned(), payload);
         wire.extend(given);
-        Ok(Self {
-            wire: Value::Object(wire),
-            id,
-            created_at,
-            status,
-            execute_after,
-            is_raw: false,
-        })
+        Ok(Self { wire: Value::Object(wire), id, created_at, status, execute_after, is_raw: false })
     }
 }
 
@@ -315,9 +304,7 @@ impl TaskBoard {
 
     /// How many there are of a status, or in all.
     pub(crate) fn count(&self, status: Option<Status>) -> usize {
-        status
-            .map_or(&self.all, |status| &self.by_status[status as usize])
-            .len()
+        status.map_or(&self.all, |status| &self.by_status[status as usize]).len()
     }
 
     /// How many there are of each status, in the order of [`STATUSES`].
@@ -384,9 +371,7 @@ impl Outcome {
         let error = fields.get("error").cloned().unwrap_or_default();
         match (&error, status) {
             (Value::Null, Status::Failed) => {
-                return Err(Refusal::bad_request(
-                    "Value error, 'error' is required when status is 'failed'",
-                ));
+                return Err(Refusal::bad_request("Value error, 'error' is required when status is 'failed'"));
             }
             (Value::Null, _) => {}
             (Value::Object(_), Status::Completed) => {
@@ -400,10 +385,6 @@ impl Outcome {
             }
             _ => return Err(Refusal::bad_request("Input should be a valid dictionary")),
         }
-        Ok(Self {
-            status,
-            result,
-            error,
-        })
+        Ok(Self { status, result, error })
     }
 }

@@ -49,9 +49,7 @@ async fn prepared() -> (Client, Vec<(Method, String)>, Vec<(Method, String)>) {
 async fn every_call_without_a_key_is_refused_with_401() {
     let (client, all, _) = prepared().await;
     for (method, path) in all {
-        let answer = send(client.bare(method, &client.url(&path)).json(&json!({})))
-            .await
-            .unwrap();
+        let answer = send(client.bare(method, &client.url(&path)).json(&json!({}))).await.unwrap();
         answer.refuses(401, "Authentication credentials were not provided.");
     }
 }
@@ -61,9 +59,7 @@ async fn every_call_with_a_wrong_key_is_refused_with_401() {
     let (mut client, all, _) = prepared().await;
     client.use_key("sandbox-key-of-another");
     for (method, path) in all {
-        let answer = send(client.request(method, &path).json(&json!({})))
-            .await
-            .unwrap();
+        let answer = send(client.request(method, &path).json(&json!({}))).await.unwrap();
         answer.refuses(401, "Invalid API key.");
     }
 }
@@ -82,10 +78,7 @@ async fn the_scheme_must_be_api_key_and_one_space() {
         let request = client.bare(Method::GET, &client.url("/apps/"));
         let answer = send(request.header("Authorization", &header)).await.unwrap();
         assert_eq!(answer.headers["www-authenticate"], "Api-Key");
-        answer.refuses(
-            401,
-            "The Authorization header must have the form 'Api-Key <key>'.",
-        );
+        answer.refuses(401, "The Authorization header must have the form 'Api-Key <key>'.");
     }
     let request = client.bare(Method::GET, &client.url("/apps/"));
     send(request.header("Authorization", format!("Api-Key  {key}")))
@@ -109,17 +102,11 @@ async fn a_key_that_expired_or_was_revoked_is_refused_with_401() {
     client.use_key("key-of-short");
     client.get("/apps/").await.is(200);
     client.sandbox.advance_clock(month);
-    client
-        .get("/apps/")
-        .await
-        .refuses(401, "This API key has expired.");
+    client.get("/apps/").await.refuses(401, "This API key has expired.");
     client.use_key("key-of-long");
     client.get("/apps/").await.is(200);
     client.sandbox.revoke_key("long").unwrap();
-    client
-        .get("/apps/")
-        .await
-        .refuses(401, "This API key has been revoked.");
+    client.get("/apps/").await.refuses(401, "This API key has been revoked.");
 }
 
 #[tokio::test]
@@ -134,9 +121,7 @@ async fn every_call_about_an_app_the_key_has_no_access_to_is_refused_with_403() 
     let (client, _, of_app) = prepared().await;
     client.sandbox.deny("default", client.app).unwrap();
     for (method, path) in of_app {
-        let answer = send(client.request(method, &path).json(&json!({})))
-            .await
-            .unwrap();
+        let answer = send(client.request(method, &path).json(&json!({}))).await.unwrap();
         answer.refuses(403, "The API key does not have access to the requested app.");
     }
     assert_eq!(client.get("/apps/").await.is(200)["count"], 0);
@@ -149,12 +134,8 @@ async fn a_key_for_some_apps_has_access_to_those_and_to_the_apps_it_creates() {
     let mut client = Client::start().await;
     let other = Uuid::new_v4();
     client.sandbox.add_app(other, "other");
-    let key = NewKey {
-        name: "narrow".into(),
-        key: "narrow-key".into(),
-        apps: Some(vec![other]),
-        expires_in: None,
-    };
+    let key =
+        NewKey { name: "narrow".into(), key: "narrow-key".into(), apps: Some(vec![other]), expires_in: None };
     client.sandbox.add_key(key).unwrap();
     client.use_key("narrow-key");
     client.get("tasks/").await.refuses_somehow(403);
@@ -163,12 +144,8 @@ async fn a_key_for_some_apps_has_access_to_those_and_to_the_apps_it_creates() {
     let mine = made["id"].as_str().unwrap();
     client.get(&format!("/apps/{mine}/tasks/")).await.is(200);
     let listed = client.get("/apps/").await.is(200);
-    let names: Vec<_> = listed["results"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|app| app["name"].as_str().unwrap())
-        .collect();
+    let names: Vec<_> =
+        listed["results"].as_array().unwrap().iter().map(|app| app["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["other", "mine"]);
 }
 
@@ -177,9 +154,7 @@ async fn every_call_about_an_unknown_app_is_refused_with_404() {
     let (mut client, _, of_app) = prepared().await;
     client.app = Uuid::new_v4();
     for (method, path) in of_app {
-        let answer = send(client.request(method, &path).json(&json!({})))
-            .await
-            .unwrap();
+        let answer = send(client.request(method, &path).json(&json!({}))).await.unwrap();
         answer.refuses(404, &format!("App '{}' not found.", client.app));
     }
     client.get("/apps/not-a-uuid/tasks/").await.refuses_somehow(404);
@@ -187,11 +162,8 @@ async fn every_call_about_an_unknown_app_is_refused_with_404() {
 
 #[tokio::test]
 async fn apps_are_made_on_demand_where_the_sandbox_is_told_so() {
-    let mut client = Client::with(crate::sandbox::Options {
-        auto_create_apps: true,
-        ..Default::default()
-    })
-    .await;
+    let mut client =
+        Client::with(crate::sandbox::Options { auto_create_apps: true, ..Default::default() }).await;
     client.app = Uuid::new_v4();
     assert_eq!(client.get("tasks/").await.is(200)["count"], 0);
     client.get("/apps/not-a-uuid/tasks/").await.refuses_somehow(404);
@@ -226,14 +198,10 @@ async fn a_body_that_is_no_json_object_is_refused_with_400() {
     };
     let mut checked = 0;
     for (method, path) in all.iter().filter(|call| with_body(call)) {
-        for (body, words) in [
-            ("{", "Invalid JSON"),
-            ("", "Invalid JSON"),
-            ("[]", "Input should be a valid dictionary"),
-        ] {
-            let answer = send(client.request(method.clone(), path).body(body))
-                .await
-                .unwrap();
+        for (body, words) in
+            [("{", "Invalid JSON"), ("", "Invalid JSON"), ("[]", "Input should be a valid dictionary")]
+        {
+            let answer = send(client.request(method.clone(), path).body(body)).await.unwrap();
             answer.refuses_somehow(400);
             assert!(answer.text.contains(words), "{}", answer.text);
             checked += 1;

@@ -8,30 +8,12 @@ use super::Client;
 #[tokio::test]
 async fn creating_an_app_answers_201_and_the_app() {
     let client = Client::start().await;
-    let app = client
-        .post("/apps/", json!({"name": "Jira", "clone_from": null}))
-        .await
-        .is(201);
+    let app = client.post("/apps/", json!({"name": "Jira", "clone_from": null})).await.is(201);
     let mut names: Vec<&String> = app.as_object().unwrap().keys().collect();
     names.sort();
-    assert_eq!(
-        names,
-        [
-            "configuration_status",
-            "created_at",
-            "id",
-            "last_synced_at",
-            "name"
-        ]
-    );
+    assert_eq!(names, ["configuration_status", "created_at", "id", "last_synced_at", "name"]);
     assert!(app["id"].as_str().unwrap().parse::<Uuid>().is_ok());
-    assert!(
-        app["created_at"]
-            .as_str()
-            .unwrap()
-            .parse::<jiff::Timestamp>()
-            .is_ok()
-    );
+    assert!(app["created_at"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok());
     assert_eq!(
         (&app["name"], &app["configuration_status"], &app["last_synced_at"]),
         (&json!("Jira"), &json!("NEW"), &Value::Null)
@@ -41,17 +23,11 @@ async fn creating_an_app_answers_201_and_the_app() {
 #[tokio::test]
 async fn the_name_of_an_app_has_1_to_255_characters() {
     let client = Client::start().await;
-    client
-        .post("/apps/", json!({"name": "é".repeat(255)}))
-        .await
-        .is(201);
+    client.post("/apps/", json!({"name": "é".repeat(255)})).await.is(201);
     for (body, detail) in [
         (json!({}), "Field required"),
         (json!({"name": ""}), "String should have at least 1 character"),
-        (
-            json!({"name": "x".repeat(256)}),
-            "String should have at most 255 characters",
-        ),
+        (json!({"name": "x".repeat(256)}), "String should have at most 255 characters"),
         (json!({"name": 7}), "Input should be a valid string"),
         (json!({"name": null}), "Input should be a valid string"),
     ] {
@@ -78,10 +54,7 @@ async fn clone_from_must_name_an_app() {
 async fn an_app_the_key_has_no_access_to_cannot_be_cloned() {
     let client = Client::start().await;
     client.sandbox.deny("default", client.app).unwrap();
-    client
-        .post("/apps/", json!({"name": "x", "clone_from": client.app}))
-        .await
-        .refuses_somehow(403);
+    client.post("/apps/", json!({"name": "x", "clone_from": client.app})).await.refuses_somehow(403);
 }
 
 #[tokio::test]
@@ -91,10 +64,7 @@ async fn apps_are_listed_by_page_in_the_order_they_were_made() {
         client.sandbox.add_app(Uuid::new_v4(), &format!("app {n}"));
     }
     let first = client.get("/apps/").await.is(200);
-    assert_eq!(
-        (&first["count"], first["results"].as_array().unwrap().len()),
-        (&json!(61), 50)
-    );
+    assert_eq!((&first["count"], first["results"].as_array().unwrap().len()), (&json!(61), 50));
     assert_eq!(first["results"][1]["name"], "app 0");
     let second = client.get(first["next"].as_str().unwrap()).await.is(200);
     assert_eq!(second["results"].as_array().unwrap().len(), 11);

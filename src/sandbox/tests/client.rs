@@ -65,12 +65,7 @@ impl Client {
         sandbox.add_app(app, "HR");
         let key = sandbox.api_key().to_owned();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self {
-            sandbox,
-            app,
-            http,
-            key,
-        }
+        Self { sandbox, app, http, key }
     }
 
     /// With the types `account`, `team` (group) and `seat` (license) registered.
@@ -104,9 +99,7 @@ impl Client {
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.http
-            .request(method, self.url(path))
-            .header("Authorization", format!("Api-Key {}", self.key))
+        self.http.request(method, self.url(path)).header("Authorization", format!("Api-Key {}", self.key))
     }
 
     /// Without a key.
@@ -133,11 +126,7 @@ impl Client {
     /// A call of the control plane.
     pub(crate) async fn control(&self, method: Method, path: &str, body: Value) -> Answer {
         let request = self.bare(method, &self.control_url(path));
-        let request = if body.is_null() {
-            request
-        } else {
-            request.json(&body)
-        };
+        let request = if body.is_null() { request } else { request.json(&body) };
         send(request).await.unwrap()
     }
 
@@ -148,31 +137,25 @@ impl Client {
     }
 
     pub(crate) async fn push(&self, sync: &str, slug: &str, records: Value) -> Answer {
-        self.put(&format!("sync/{sync}/{slug}/"), json!({"records": records}))
-            .await
+        self.put(&format!("sync/{sync}/{slug}/"), json!({"records": records})).await
     }
 
     pub(crate) async fn complete(&self, sync: &str) -> Answer {
-        send(self.request(Method::POST, &format!("sync/{sync}/complete/")))
-            .await
-            .unwrap()
+        send(self.request(Method::POST, &format!("sync/{sync}/complete/"))).await.unwrap()
     }
 
     pub(crate) async fn abandon(&self, sync: &str) -> Answer {
-        send(self.request(Method::POST, &format!("sync/{sync}/abandon/")))
-            .await
-            .unwrap()
+        send(self.request(Method::POST, &format!("sync/{sync}/abandon/"))).await.unwrap()
     }
 
     /// The status of a session and the count of each type.
     pub(crate) async fn progress(&self, sync: &str) -> (String, Vec<(String, u64)>) {
         let body = self.get(&format!("sync/{sync}/")).await.is(200);
-        let counts = body["progress"].as_array().unwrap().iter().map(|one| {
-            (
-                one["slug"].as_str().unwrap().to_owned(),
-                one["synced_count"].as_u64().unwrap(),
-            )
-        });
+        let counts = body["progress"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| (one["slug"].as_str().unwrap().to_owned(), one["synced_count"].as_u64().unwrap()));
         (body["status"].as_str().unwrap().to_owned(), counts.collect())
     }
 
@@ -181,19 +164,13 @@ impl Client {
         let records = self.sandbox.records(self.app, slug);
         records
             .iter()
-            .map(|one| {
-                (
-                    one["id"].as_str().unwrap().to_owned(),
-                    one["active"].as_bool().unwrap(),
-                )
-            })
+            .map(|one| (one["id"].as_str().unwrap().to_owned(), one["active"].as_bool().unwrap()))
             .collect()
     }
 
     /// Reports a task as completed.
     pub(crate) async fn report(&self, task: &str) -> Answer {
-        self.patch(&format!("tasks/{task}/status/"), json!({"status": "completed"}))
-            .await
+        self.patch(&format!("tasks/{task}/status/"), json!({"status": "completed"})).await
     }
 }
 

@@ -35,19 +35,12 @@ async fn an_app_of_a_given_id_can_be_made_with_its_types() {
     });
     let app = post(&client, "apps", body.clone()).await.is(201);
     assert_eq!(app["id"], json!(client.app));
-    assert_eq!(
-        client.get("resource-types/").await.is(200)["results"][0]["slug"],
-        "team"
-    );
+    assert_eq!(client.get("resource-types/").await.is(200)["results"][0]["slug"], "team");
     // Again is no error, so that a script can be run twice.
     post(&client, "apps", body).await.is(200);
     assert_eq!(client.get("resource-types/").await.is(200)["count"], 1);
-    post(&client, "apps", json!({"clone_from": Uuid::new_v4()}))
-        .await
-        .refuses_somehow(404);
-    let clone = post(&client, "apps", json!({"clone_from": client.app}))
-        .await
-        .is(201);
+    post(&client, "apps", json!({"clone_from": Uuid::new_v4()})).await.refuses_somehow(404);
+    let clone = post(&client, "apps", json!({"clone_from": client.app})).await.is(201);
     client.app = clone["id"].as_str().unwrap().parse().unwrap();
     assert_eq!(client.get("resource-types/").await.is(200)["count"], 1);
 }
@@ -56,34 +49,21 @@ async fn an_app_of_a_given_id_can_be_made_with_its_types() {
 async fn tasks_are_put_in_one_or_many_all_or_none() {
     let client = Client::start().await;
     let path = format!("apps/{}/tasks", client.app);
-    let one = post(
-        &client,
-        &path,
-        json!({"action": "delete_account", "payload": {"account": {"id": "u1"}}}),
-    )
-    .await
-    .is(201);
+    let one = post(&client, &path, json!({"action": "delete_account", "payload": {"account": {"id": "u1"}}}))
+        .await
+        .is(201);
     let id = one["ids"][0].as_str().unwrap();
     let task = client.get(&format!("tasks/{id}/")).await.is(200);
-    assert_eq!(
-        task["payload"],
-        json!({"account": {"id": "u1"}, "memberships": null, "changes": null})
-    );
+    assert_eq!(task["payload"], json!({"account": {"id": "u1"}, "memberships": null, "changes": null}));
     let many = json!([{"id": "a"}, {"raw": true, "task": null}, {"id": "b", "execute_after_seconds": 60}]);
     let ids = post(&client, &path, many).await.is(201)["ids"].clone();
     assert_eq!((&ids[0], &ids[2]), (&json!("a"), &json!("b")));
     let list = get(&client, &format!("{path}?status=scheduled")).await;
-    assert_eq!(
-        (&list["count"], &list["results"][0]["id"]),
-        (&json!(1), &json!("b"))
-    );
+    assert_eq!((&list["count"], &list["results"][0]["id"]), (&json!(1), &json!("b")));
     for (bad, why) in [
         (json!({"status": "running"}), "status: Input should be"),
         (json!({"created_at": "yesterday"}), "created_at: must be a time"),
-        (
-            json!({"execute_after_seconds": -1}),
-            "execute_after_seconds: must be",
-        ),
+        (json!({"execute_after_seconds": -1}), "execute_after_seconds: must be"),
         (json!({"payload": 1}), "payload: must be an object"),
         (json!({"id": 1}), "id: must be text"),
         (json!(42), "a task is a JSON object"),
@@ -93,9 +73,7 @@ async fn tasks_are_put_in_one_or_many_all_or_none() {
         assert!(answer.text.contains(&format!("task 1: {why}")), "{}", answer.text);
     }
     assert_eq!(get(&client, &path).await["count"], 4);
-    post(&client, &format!("apps/{}/tasks", Uuid::new_v4()), json!({}))
-        .await
-        .refuses_somehow(404);
+    post(&client, &format!("apps/{}/tasks", Uuid::new_v4()), json!({})).await.refuses_somehow(404);
 }
 
 #[tokio::test]
@@ -103,24 +81,15 @@ async fn outcomes_records_and_stats_can_be_read() {
     let client = Client::with_types().await;
     let task = client.sandbox.add_task(client.app, json!({}));
     let body = json!({"status": "completed", "result": {"account_id": "u9"}});
-    client
-        .patch(&format!("tasks/{task}/status/"), body.clone())
-        .await
-        .is(200);
+    client.patch(&format!("tasks/{task}/status/"), body.clone()).await.is(200);
     let sync = client.start_sync().await;
     let page = json!([{"id": "g1", "name": "One"}, {"id": "g2", "name": "Two"}]);
     client.push(&sync, "team", page).await.is(200);
-    client
-        .push(&sync, "seat", json!([{"id": "l1", "name": "L"}]))
-        .await
-        .is(200);
+    client.push(&sync, "seat", json!([{"id": "l1", "name": "L"}])).await.is(200);
     client.complete(&sync).await.is(202);
     post(&client, "clock", json!({"advance": "1h"})).await.is(200);
     let sync = client.start_sync().await;
-    client
-        .push(&sync, "team", json!([{"id": "g2", "name": "Two"}]))
-        .await
-        .is(200);
+    client.push(&sync, "team", json!([{"id": "g2", "name": "Two"}])).await.is(200);
     client.complete(&sync).await.is(202);
     post(&client, "clock", json!({"advance": "1h"})).await.is(200);
 
@@ -138,10 +107,7 @@ async fn outcomes_records_and_stats_can_be_read() {
         ]})
     );
     let inactive = get(&client, &format!("{app}/records?active=false&limit=1&offset=1")).await;
-    assert_eq!(
-        (&inactive["count"], inactive["results"].as_array().unwrap().len()),
-        (&json!(2), 1)
-    );
+    assert_eq!((&inactive["count"], inactive["results"].as_array().unwrap().len()), (&json!(2), 1));
     let stats = get(&client, &format!("{app}/stats")).await;
     assert_eq!(stats["tasks"]["completed"], 1);
     assert_eq!(
@@ -162,21 +128,10 @@ async fn the_ledger_can_be_read_filtered_and_cleared() {
     client.get("nothing/").await.refuses_somehow(404);
     let list = get(&client, "ledger?status=404&method=GET").await;
     assert_eq!((&list["count"], &list["dropped"]), (&json!(1), &json!(0)));
-    assert!(
-        list["results"][0]["path"]
-            .as_str()
-            .unwrap()
-            .ends_with("/nothing/")
-    );
+    assert!(list["results"][0]["path"].as_str().unwrap().ends_with("/nothing/"));
     assert_eq!(get(&client, "ledger?limit=1&offset=1").await["count"], 2);
-    client
-        .control(Method::GET, "ledger?state=404", Value::Null)
-        .await
-        .refuses_somehow(400);
-    client
-        .control(Method::DELETE, "ledger", Value::Null)
-        .await
-        .is(204);
+    client.control(Method::GET, "ledger?state=404", Value::Null).await.refuses_somehow(400);
+    client.control(Method::DELETE, "ledger", Value::Null).await.is(204);
     assert_eq!(get(&client, "ledger").await["count"], 0);
 }
 
@@ -187,10 +142,8 @@ async fn faults_can_be_added_listed_and_removed() {
         "method": "GET", "path": "**/tasks/", "times": 1,
         "effect": {"answer": {"status": 429, "headers": {"Retry-After": "3"}}}
     });
-    let ids = post(&client, "faults", json!([fault, {"effect": "cut", "times": 0}]))
-        .await
-        .is(201)["ids"]
-        .clone();
+    let ids =
+        post(&client, "faults", json!([fault, {"effect": "cut", "times": 0}])).await.is(201)["ids"].clone();
     let answer = client.get("tasks/").await;
     assert_eq!(answer.headers["retry-after"], "3");
     answer.is(429);
@@ -200,15 +153,9 @@ async fn faults_can_be_added_listed_and_removed() {
     assert_eq!(listed[0]["fault"]["path"], "**/tasks/");
     let path = format!("faults/{}", ids[0]);
     client.control(Method::DELETE, &path, Value::Null).await.is(204);
-    client
-        .control(Method::DELETE, &path, Value::Null)
-        .await
-        .refuses_somehow(404);
+    client.control(Method::DELETE, &path, Value::Null).await.refuses_somehow(404);
     assert_eq!(get(&client, "faults").await.as_array().unwrap().len(), 1);
-    client
-        .control(Method::DELETE, "faults", Value::Null)
-        .await
-        .is(204);
+    client.control(Method::DELETE, "faults", Value::Null).await.is(204);
     assert_eq!(get(&client, "faults").await, json!([]));
 }
 
@@ -229,9 +176,7 @@ async fn every_effect_can_be_written_as_json() {
         json!({"foreign_next": {}}),
         json!("looping_next"),
     ] {
-        post(&client, "faults", json!({"effect": effect, "times": 0}))
-            .await
-            .is(201);
+        post(&client, "faults", json!({"effect": effect, "times": 0})).await.is(201);
     }
 }
 
@@ -245,10 +190,7 @@ async fn a_fault_that_cannot_be_is_refused_with_the_reason() {
         (json!({"effect": "cut", "path": "^("}), "regular expression"),
         (json!({"effect": "cut", "probability": 2}), "probability 2"),
         (json!({"effect": {"answer": {"status": 99}}}), "status 99"),
-        (
-            json!({"effect": {"answer": {"status": 500, "headers": {"a b": "c"}}}}),
-            "'a b: c'",
-        ),
+        (json!({"effect": {"answer": {"status": 500, "headers": {"a b": "c"}}}}), "'a b: c'"),
         (json!({"effect": {"delay": 5}}), "delay"),
     ] {
         let answer = post(&client, "faults", fault).await;
@@ -262,9 +204,7 @@ async fn a_fault_that_cannot_be_is_refused_with_the_reason() {
 async fn settings_are_changed_field_by_field() {
     let client = Client::with_types().await;
     let patch = async |body| client.control(Method::PATCH, "settings", body).await;
-    let settings = patch(json!({"cleanup": {"failures": 2}, "resource_type_list": "array"}))
-        .await
-        .is(200);
+    let settings = patch(json!({"cleanup": {"failures": 2}, "resource_type_list": "array"})).await.is(200);
     assert_eq!(
         settings,
         json!({
@@ -274,9 +214,7 @@ async fn settings_are_changed_field_by_field() {
     );
     assert_eq!(get(&client, "settings").await, settings);
     assert!(client.get("resource-types/").await.is(200).is_array());
-    patch(json!({"cleanup": {"dely": "1s"}}))
-        .await
-        .refuses_somehow(400);
+    patch(json!({"cleanup": {"dely": "1s"}})).await.refuses_somehow(400);
     patch(json!({"task_order": "random"})).await.refuses_somehow(400);
     assert_eq!(get(&client, "settings").await, settings);
 }
@@ -284,18 +222,12 @@ async fn settings_are_changed_field_by_field() {
 #[tokio::test]
 async fn keys_can_be_added_narrowed_expired_and_revoked() {
     let mut client = Client::start().await;
-    let added = post(&client, "keys", json!({"name": "ci", "apps": []}))
-        .await
-        .is(201);
+    let added = post(&client, "keys", json!({"name": "ci", "apps": []})).await.is(201);
     client.use_key(added["key"].as_str().unwrap());
     client.get("tasks/").await.refuses_somehow(403);
-    post(&client, "keys/ci/grant", json!({"app_id": client.app}))
-        .await
-        .is(204);
+    post(&client, "keys/ci/grant", json!({"app_id": client.app})).await.is(204);
     client.get("tasks/").await.is(200);
-    post(&client, "keys/ci/deny", json!({"app_id": client.app}))
-        .await
-        .is(204);
+    post(&client, "keys/ci/deny", json!({"app_id": client.app})).await.is(204);
     client.get("tasks/").await.refuses_somehow(403);
     post(&client, "keys/ci/expire", json!({"in": "1h"})).await.is(204);
     client.get("/apps/").await.is(200);
@@ -303,36 +235,19 @@ async fn keys_can_be_added_narrowed_expired_and_revoked() {
     client.get("/apps/").await.refuses_somehow(401);
     post(&client, "keys/ci/revoke", Value::Null).await.is(204);
     let listed = get(&client, "keys").await;
-    assert_eq!(
-        (&listed[0]["name"], &listed[1]["state"]),
-        (&json!("default"), &json!("revoked"))
-    );
+    assert_eq!((&listed[0]["name"], &listed[1]["state"]), (&json!("default"), &json!("revoked")));
     assert!(!listed.to_string().contains(added["key"].as_str().unwrap()));
-    post(&client, "keys", json!({"name": "ci"}))
-        .await
-        .refuses_somehow(409);
-    post(&client, "keys", json!({"name": "odd", "key": "with space"}))
-        .await
-        .refuses_somehow(400);
-    post(&client, "keys/nobody/revoke", Value::Null)
-        .await
-        .refuses_somehow(404);
+    post(&client, "keys", json!({"name": "ci"})).await.refuses_somehow(409);
+    post(&client, "keys", json!({"name": "odd", "key": "with space"})).await.refuses_somehow(400);
+    post(&client, "keys/nobody/revoke", Value::Null).await.refuses_somehow(404);
 }
 
 #[tokio::test]
 async fn the_control_plane_says_what_it_does_not_have() {
     let client = Client::start().await;
-    client
-        .control(Method::GET, "nothing", Value::Null)
-        .await
-        .refuses_somehow(404);
-    client
-        .control(Method::PUT, "health", Value::Null)
-        .await
-        .refuses_somehow(405);
+    client.control(Method::GET, "nothing", Value::Null).await.refuses_somehow(404);
+    client.control(Method::PUT, "health", Value::Null).await.refuses_somehow(405);
     let request = client.bare(Method::POST, &client.control_url("apps")).body("{");
     send(request).await.unwrap().refuses_somehow(400);
-    post(&client, "apps", json!({"nme": "x"}))
-        .await
-        .refuses_somehow(400);
+    post(&client, "apps", json!({"nme": "x"})).await.refuses_somehow(400);
 }

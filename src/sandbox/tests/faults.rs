@@ -13,19 +13,11 @@ use crate::sandbox::{Canned, Effect, Fault, Loss};
 
 async fn report(client: &Client, task: &str) -> Result<Answer, reqwest::Error> {
     let path = format!("tasks/{task}/status/");
-    send(
-        client
-            .request(Method::PATCH, &path)
-            .json(&json!({"status": "completed"})),
-    )
-    .await
+    send(client.request(Method::PATCH, &path).json(&json!({"status": "completed"}))).await
 }
 
 fn status_of(client: &Client) -> String {
-    client.sandbox.tasks(client.app)[0]["status"]
-        .as_str()
-        .unwrap()
-        .to_owned()
+    client.sandbox.tasks(client.app)[0]["status"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -34,11 +26,7 @@ async fn a_canned_answer_comes_with_its_headers_and_nothing_is_done() {
     let task = client.sandbox.add_task(client.app, json!({}));
     let answers = [
         (Effect::retry_after(429, 7), 429, "told to answer 429"),
-        (
-            Effect::answer_json(422, json!({"detail": "no"})),
-            422,
-            r#"{"detail":"no"}"#,
-        ),
+        (Effect::answer_json(422, json!({"detail": "no"})), 422, r#"{"detail":"no"}"#),
         (
             Effect::Answer(Canned {
                 status: 500,
@@ -77,9 +65,7 @@ async fn a_lost_answer_leaves_the_task_completed() {
     for loss in [Loss::Cut, Loss::Truncate, Loss::Status(500)] {
         let client = Client::start().await;
         let task = client.sandbox.add_task(client.app, json!({}));
-        client
-            .sandbox
-            .add_fault(Fault::new(Effect::Lose(loss)).method("PATCH").times(1));
+        client.sandbox.add_fault(Fault::new(Effect::Lose(loss)).method("PATCH").times(1));
         match (loss, report(&client, &task).await) {
             (Loss::Status(500), Ok(answer)) => {
                 assert_eq!((answer.status, answer.body.is_null()), (500, true));
@@ -95,9 +81,7 @@ async fn a_lost_answer_leaves_the_task_completed() {
 #[tokio::test]
 async fn a_truncated_answer_has_a_head_and_half_a_body() {
     let client = Client::start().await;
-    client
-        .sandbox
-        .add_fault(Fault::new(Effect::Lose(Loss::Truncate)).times(1));
+    client.sandbox.add_fault(Fault::new(Effect::Lose(Loss::Truncate)).times(1));
     let mut response = client.request(Method::GET, "tasks/").send().await.unwrap();
     assert_eq!(response.status(), 200);
     let whole = response.content_length().unwrap();
@@ -116,9 +100,7 @@ async fn a_truncated_answer_has_a_head_and_half_a_body() {
 async fn an_answer_without_a_body_is_truncated_to_nothing() {
     let client = Client::start().await;
     let sync = client.start_sync().await;
-    client
-        .sandbox
-        .add_fault(Fault::new(Effect::Lose(Loss::Truncate)).path("**/complete/"));
+    client.sandbox.add_fault(Fault::new(Effect::Lose(Loss::Truncate)).path("**/complete/"));
     let request = client.request(Method::POST, &format!("sync/{sync}/complete/"));
     assert!(send(request).await.is_err());
     assert_eq!(client.progress(&sync).await.0, "cleaning");
@@ -128,9 +110,7 @@ async fn an_answer_without_a_body_is_truncated_to_nothing() {
 async fn a_delayed_report_takes_effect_before_its_answer_comes() {
     let client = Client::start().await;
     let task = client.sandbox.add_task(client.app, json!({}));
-    client
-        .sandbox
-        .add_fault(Fault::new(Effect::Delay(Duration::from_hours(1))).method("PATCH"));
+    client.sandbox.add_fault(Fault::new(Effect::Delay(Duration::from_hours(1))).method("PATCH"));
     let reporting = report(&client, &task);
     let watching = async {
         while status_of(&client) == "pending" {
@@ -152,9 +132,7 @@ async fn a_stalled_report_of_a_client_that_leaves_never_takes_effect() {
     let client = Client::start().await;
     let task = client.sandbox.add_task(client.app, json!({}));
     let stall = Duration::from_secs(1);
-    client
-        .sandbox
-        .add_fault(Fault::new(Effect::Stall(stall)).method("PATCH").times(1));
+    client.sandbox.add_fault(Fault::new(Effect::Stall(stall)).method("PATCH").times(1));
     let arriving = async {
         while client.sandbox.ledger().is_empty() {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -184,17 +162,10 @@ async fn a_delay_keeps_the_answer_back() {
 async fn garbage_is_html_with_a_status_of_ones_choice() {
     let client = Client::start().await;
     let task = client.sandbox.add_task(client.app, json!({}));
-    client
-        .sandbox
-        .add_fault(Fault::new(Effect::Garbage { status: 200 }).times(1));
+    client.sandbox.add_fault(Fault::new(Effect::Garbage { status: 200 }).times(1));
     let answer = report(&client, &task).await.unwrap();
     assert_eq!(answer.status, 200);
-    assert!(
-        answer.headers["content-type"]
-            .to_str()
-            .unwrap()
-            .starts_with("text/html")
-    );
+    assert!(answer.headers["content-type"].to_str().unwrap().starts_with("text/html"));
     assert!(answer.text.starts_with("<!DOCTYPE html>"));
     assert_eq!(status_of(&client), "completed");
 }
@@ -216,9 +187,7 @@ async fn an_endless_answer_goes_on_past_any_bound_and_ends_with_the_client() {
 async fn a_slow_loris_sends_byte_by_byte() {
     let client = Client::start().await;
     let every = Duration::from_millis(1);
-    client
-        .sandbox
-        .add_fault(Fault::new(Effect::SlowLoris { every }).times(1));
+    client.sandbox.add_fault(Fault::new(Effect::SlowLoris { every }).times(1));
     let started = Instant::now();
     let answer = client.get("tasks/").await;
     assert!(started.elapsed() >= every * u32::try_from(answer.text.len()).unwrap());
@@ -228,22 +197,11 @@ async fn a_slow_loris_sends_byte_by_byte() {
 #[tokio::test]
 async fn a_foreign_next_leads_elsewhere_and_a_looping_one_to_the_same_page() {
     let client = Client::start().await;
-    client.sandbox.add_fault(
-        Fault::new(Effect::ForeignNext { to: None })
-            .path("**/tasks/")
-            .times(1),
-    );
+    client.sandbox.add_fault(Fault::new(Effect::ForeignNext { to: None }).path("**/tasks/").times(1));
     let next = client.get("tasks/?limit=5").await.is(200)["next"].clone();
-    assert!(
-        next.as_str()
-            .unwrap()
-            .starts_with("https://elsewhere.invalid/org/"),
-        "{next}"
-    );
+    assert!(next.as_str().unwrap().starts_with("https://elsewhere.invalid/org/"), "{next}");
     let to = Some("http://127.0.0.2:9/steal".to_owned());
-    client
-        .sandbox
-        .add_fault(Fault::new(Effect::ForeignNext { to: to.clone() }).times(1));
+    client.sandbox.add_fault(Fault::new(Effect::ForeignNext { to: to.clone() }).times(1));
     assert_eq!(client.get("tasks/").await.is(200)["next"], json!(to));
     client.sandbox.add_fault(Fault::new(Effect::LoopingNext).times(2));
     let path = "tasks/?status=pending&limit=5";
@@ -256,12 +214,8 @@ async fn a_foreign_next_leads_elsewhere_and_a_looping_one_to_the_same_page() {
 #[tokio::test]
 async fn faults_choose_by_method_path_app_skip_and_times() {
     let client = Client::start().await;
-    let fault = Fault::new(Effect::answer(503))
-        .method("get")
-        .path("^.*/tasks/$")
-        .app(client.app)
-        .skip(1)
-        .times(1);
+    let fault =
+        Fault::new(Effect::answer(503)).method("get").path("^.*/tasks/$").app(client.app).skip(1).times(1);
     let id = client.sandbox.add_fault(fault);
     client.get("resource-types/").await.is(200);
     client.get("tasks/").await.is(200);
@@ -287,8 +241,6 @@ async fn faults_can_be_removed_one_by_one_or_all() {
 #[tokio::test]
 async fn a_pattern_that_is_no_regular_expression_never_fires() {
     let client = Client::start().await;
-    client
-        .sandbox
-        .add_fault(Fault::new(Effect::answer(503)).path("^("));
+    client.sandbox.add_fault(Fault::new(Effect::answer(503)).path("^("));
     client.get("tasks/").await.is(200);
 }

@@ -12,10 +12,7 @@ async fn every_bridge_request_stands_in_the_ledger_in_order_with_what_it_said() 
     client.sandbox.clear_ledger();
     let task = client.sandbox.add_task(client.app, json!({}));
     client.get("tasks/?status=pending").await.is(200);
-    client
-        .push(&sync, "team", json!([{"id": "g1", "name": "G"}]))
-        .await
-        .is(200);
+    client.push(&sync, "team", json!([{"id": "g1", "name": "G"}])).await.is(200);
     client.report(&task).await.is(200);
     client.report(&task).await.refuses_somehow(409);
     let entries = client.sandbox.ledger();
@@ -49,9 +46,7 @@ async fn every_bridge_request_stands_in_the_ledger_in_order_with_what_it_said() 
         ]
     );
     assert!(
-        entries
-            .windows(2)
-            .all(|two| two[0].sequence + 1 == two[1].sequence && two[0].time <= two[1].time)
+        entries.windows(2).all(|two| two[0].sequence + 1 == two[1].sequence && two[0].time <= two[1].time)
     );
     assert!(entries.iter().all(|one| one.app_id == Some(client.app)));
     assert_eq!(entries[3].task_id.as_deref(), Some(task.as_str()));
@@ -69,10 +64,7 @@ async fn requests_that_are_refused_stand_in_the_ledger_too() {
 #[tokio::test]
 async fn the_control_plane_stands_not_in_the_ledger() {
     let client = Client::start().await;
-    client
-        .control(reqwest::Method::GET, "health", Value::Null)
-        .await
-        .is(200);
+    client.control(reqwest::Method::GET, "health", Value::Null).await.is(200);
     assert_eq!(client.sandbox.ledger(), []);
 }
 
@@ -95,63 +87,14 @@ async fn filters_narrow_the_ledger() {
     let count = |filter: Filter| client.sandbox.ledger_matching(&filter).len();
     let any = Filter::default;
     assert_eq!(count(any()), 3);
-    assert_eq!(
-        count(Filter {
-            method: Some("patch".into()),
-            ..any()
-        }),
-        2
-    );
-    assert_eq!(
-        count(Filter {
-            path: Some("/status/".into()),
-            ..any()
-        }),
-        2
-    );
-    assert_eq!(
-        count(Filter {
-            status: Some(409),
-            ..any()
-        }),
-        1
-    );
-    assert_eq!(
-        count(Filter {
-            handled: Some(200),
-            ..any()
-        }),
-        2
-    );
-    assert_eq!(
-        count(Filter {
-            task: Some(task),
-            ..any()
-        }),
-        2
-    );
-    assert_eq!(
-        count(Filter {
-            app: Some(uuid::Uuid::nil()),
-            ..any()
-        }),
-        0
-    );
-    assert_eq!(
-        count(Filter {
-            after: Some(1),
-            limit: Some(1),
-            ..any()
-        }),
-        1
-    );
-    assert_eq!(
-        count(Filter {
-            offset: Some(2),
-            ..any()
-        }),
-        1
-    );
+    assert_eq!(count(Filter { method: Some("patch".into()), ..any() }), 2);
+    assert_eq!(count(Filter { path: Some("/status/".into()), ..any() }), 2);
+    assert_eq!(count(Filter { status: Some(409), ..any() }), 1);
+    assert_eq!(count(Filter { handled: Some(200), ..any() }), 2);
+    assert_eq!(count(Filter { task: Some(task), ..any() }), 2);
+    assert_eq!(count(Filter { app: Some(uuid::Uuid::nil()), ..any() }), 0);
+    assert_eq!(count(Filter { after: Some(1), limit: Some(1), ..any() }), 1);
+    assert_eq!(count(Filter { offset: Some(2), ..any() }), 1);
 }
 
 #[tokio::test]
@@ -161,22 +104,16 @@ async fn reports_say_what_was_answered_and_whether_they_took_effect() {
     let on_status = |effect| Fault::new(effect).method("PATCH").path("**/status/").times(1);
     client.sandbox.add_fault(on_status(Effect::answer(503)));
     client.sandbox.add_fault(on_status(Effect::Cut));
-    client
-        .sandbox
-        .add_fault(on_status(Effect::Lose(Loss::Status(502))));
+    client.sandbox.add_fault(on_status(Effect::Lose(Loss::Status(502))));
     client.report(&task).await.is(503);
     let path = format!("tasks/{task}/status/");
     let request = client.request(reqwest::Method::PATCH, &path);
-    super::client::send(request.json(&json!({"status": "completed"})))
-        .await
-        .unwrap_err();
+    super::client::send(request.json(&json!({"status": "completed"}))).await.unwrap_err();
     client.report(&task).await.is(502);
     client.report(&task).await.is(409);
     let reports = client.sandbox.reports(&task);
-    let seen: Vec<_> = reports
-        .iter()
-        .map(|one| (one.status, one.handled, one.took_effect(), one.body.is_null()))
-        .collect();
+    let seen: Vec<_> =
+        reports.iter().map(|one| (one.status, one.handled, one.took_effect(), one.body.is_null())).collect();
     assert_eq!(
         seen,
         [
@@ -191,20 +128,13 @@ async fn reports_say_what_was_answered_and_whether_they_took_effect() {
 
 #[tokio::test]
 async fn a_full_ledger_says_how_much_it_dropped() {
-    let client = Client::with(Options {
-        ledger_entries: 3,
-        ..Options::default()
-    })
-    .await;
+    let client = Client::with(Options { ledger_entries: 3, ..Options::default() }).await;
     for _ in 0..5 {
         client.get("tasks/").await.is(200);
     }
     assert_eq!(client.sandbox.ledger().len(), 3);
     assert_eq!(client.sandbox.ledger()[0].sequence, 3);
     assert_eq!(client.sandbox.ledger_dropped(), 2);
-    let list = client
-        .control(reqwest::Method::GET, "ledger", Value::Null)
-        .await
-        .is(200);
+    let list = client.control(reqwest::Method::GET, "ledger", Value::Null).await.is(200);
     assert_eq!((&list["count"], &list["dropped"]), (&json!(3), &json!(2)));
 }

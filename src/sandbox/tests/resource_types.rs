@@ -34,22 +34,13 @@ async fn a_type_needs_slug_name_and_one_of_three_kinds() {
             json!({"slug": "s", "name": "n", "type": "role"}),
             "Input should be 'account', 'group' or 'license'",
         ),
-        (
-            json!({"slug": 1, "name": "n", "type": "group"}),
-            "Input should be a valid string",
-        ),
-        (
-            json!({"slug": "", "name": "n", "type": "group"}),
-            "String should have at least 1 character",
-        ),
+        (json!({"slug": 1, "name": "n", "type": "group"}), "Input should be a valid string"),
+        (json!({"slug": "", "name": "n", "type": "group"}), "String should have at least 1 character"),
         (
             json!({"slug": "a/b", "name": "n", "type": "group"}),
             "String should match pattern '^[-a-zA-Z0-9_]+$'",
         ),
-        (
-            json!({"slug": "s", "name": "", "type": "group"}),
-            "String should have at least 1 character",
-        ),
+        (json!({"slug": "s", "name": "", "type": "group"}), "String should have at least 1 character"),
     ] {
         client.post("resource-types/", body).await.refuses(400, detail);
     }
@@ -60,10 +51,7 @@ async fn a_type_needs_slug_name_and_one_of_three_kinds() {
 async fn a_slug_that_exists_is_refused_with_409() {
     let client = Client::with_types().await;
     client
-        .post(
-            "resource-types/",
-            json!({"slug": "team", "name": "Other", "type": "license"}),
-        )
+        .post("resource-types/", json!({"slug": "team", "name": "Other", "type": "license"}))
         .await
         .refuses(409, "Resource type with slug 'team' already exists.");
     assert_eq!(client.get("resource-types/").await.is(200)["count"], 3);
@@ -97,19 +85,10 @@ async fn apps_that_were_not_cloned_share_nothing() {
 #[tokio::test]
 async fn a_type_can_be_renamed() {
     let client = Client::with_types().await;
-    let renamed = client
-        .patch("resource-types/team/", json!({"name": "Squad"}))
-        .await
-        .is(200);
+    let renamed = client.patch("resource-types/team/", json!({"name": "Squad"})).await.is(200);
     assert_eq!(renamed, json!({"slug": "team", "name": "Squad", "type": "group"}));
-    assert_eq!(
-        client.get("resource-types/").await.is(200)["results"][0]["name"],
-        "Squad"
-    );
-    client
-        .patch("resource-types/team/", json!({}))
-        .await
-        .refuses(400, "Field required");
+    assert_eq!(client.get("resource-types/").await.is(200)["results"][0]["name"], "Squad");
+    client.patch("resource-types/team/", json!({})).await.refuses(400, "Field required");
     client
         .patch("resource-types/nothing/", json!({"name": "x"}))
         .await
@@ -119,10 +98,9 @@ async fn a_type_can_be_renamed() {
 #[tokio::test]
 async fn the_list_can_be_a_bare_array() {
     let client = Client::with_types().await;
-    client.sandbox.set_settings(Settings {
-        resource_type_list: ListShape::Array,
-        ..client.sandbox.settings()
-    });
+    client
+        .sandbox
+        .set_settings(Settings { resource_type_list: ListShape::Array, ..client.sandbox.settings() });
     let listed = client.get("resource-types/").await.is(200);
     assert_eq!(listed.as_array().unwrap().len(), 3);
     assert_eq!(listed[0]["slug"], "team");

@@ -15,10 +15,7 @@ async fn with_groups() -> (Client, String) {
     let sync = client.start_sync().await;
     let groups = json!([{"id": "g1", "name": "G1"}, {"id": "g2", "name": "G2"}]);
     client.push(&sync, "team", groups).await.is(200);
-    client
-        .push(&sync, "seat", json!([{"id": "l1", "name": "L1"}]))
-        .await
-        .is(200);
+    client.push(&sync, "seat", json!([{"id": "l1", "name": "L1"}])).await.is(200);
     (client, sync)
 }
 
@@ -84,34 +81,16 @@ async fn the_schema_of_an_account_is_checked_with_400() {
     let many: Vec<String> = (0..150).map(|n| format!("g{n}")).collect();
     for (record, detail) in [
         (json!({"email": "a@b.c"}), "Field required"),
-        (
-            json!({"id": 1, "email": "a@b.c"}),
-            "Input should be a valid string",
-        ),
-        (
-            json!({"id": null, "email": "a@b.c"}),
-            "Input should be a valid string",
-        ),
-        (
-            json!({"id": "", "email": "a@b.c"}),
-            "String should have at least 1 character",
-        ),
+        (json!({"id": 1, "email": "a@b.c"}), "Input should be a valid string"),
+        (json!({"id": null, "email": "a@b.c"}), "Input should be a valid string"),
+        (json!({"id": "", "email": "a@b.c"}), "String should have at least 1 character"),
         (json!({"id": "u1"}), no_name),
         (json!({"id": "u1", "email": null, "username": null}), no_name),
         (json!({"id": "u1", "email": "", "username": ""}), no_name),
         (json!({"id": "u1", "email": 1}), "Input should be a valid string"),
-        (
-            json!({"id": "u1", "username": "a", "first_name": 1}),
-            "Input should be a valid string",
-        ),
-        (
-            json!({"id": "u1", "username": "a", "last_name": []}),
-            "Input should be a valid string",
-        ),
-        (
-            json!({"id": "u1", "username": "a", "display_name": true}),
-            "Input should be a valid string",
-        ),
+        (json!({"id": "u1", "username": "a", "first_name": 1}), "Input should be a valid string"),
+        (json!({"id": "u1", "username": "a", "last_name": []}), "Input should be a valid string"),
+        (json!({"id": "u1", "username": "a", "display_name": true}), "Input should be a valid string"),
         (
             json!({"id": "u1", "username": "a", "status": "disabled"}),
             "Input should be 'active', 'inactive' or 'suspended'",
@@ -120,22 +99,13 @@ async fn the_schema_of_an_account_is_checked_with_400() {
             json!({"id": "u1", "username": "a", "status": null}),
             "Input should be 'active', 'inactive' or 'suspended'",
         ),
-        (
-            json!({"id": "u1", "username": "a", "memberships": ["g1"]}),
-            "Input should be a valid dictionary",
-        ),
-        (
-            json!({"id": "u1", "username": "a", "memberships": {"team": "g1"}}),
-            "Input should be a valid list",
-        ),
+        (json!({"id": "u1", "username": "a", "memberships": ["g1"]}), "Input should be a valid dictionary"),
+        (json!({"id": "u1", "username": "a", "memberships": {"team": "g1"}}), "Input should be a valid list"),
         (
             json!({"id": "u1", "username": "a", "memberships": {"team": [1]}}),
             "Input should be a valid string",
         ),
-        (
-            json!({"id": "u1", "username": "a", "memberships": {"team": [{"name": "x"}]}}),
-            "Field required",
-        ),
+        (json!({"id": "u1", "username": "a", "memberships": {"team": [{"name": "x"}]}}), "Field required"),
         (
             json!({"id": "u1", "username": "a", "assignments": {"seat": [{"id": "l1", "name": 4}]}}),
             "Input should be a valid string",
@@ -201,21 +171,12 @@ async fn groups_and_licences_need_id_and_name() {
             (json!({"name": "n"}), "Field required"),
             (json!({"id": "1"}), "Field required"),
             (json!({"id": "1", "name": null}), "Input should be a valid string"),
-            (
-                json!({"id": "1", "name": ""}),
-                "String should have at least 1 character",
-            ),
+            (json!({"id": "1", "name": ""}), "String should have at least 1 character"),
             (json!({"id": 1, "name": "n"}), "Input should be a valid string"),
         ] {
-            client
-                .push(&sync, slug, json!([record]))
-                .await
-                .refuses(400, detail);
+            client.push(&sync, slug, json!([record])).await.refuses(400, detail);
         }
-        client
-            .push(&sync, slug, json!([{"id": "1", "name": "n"}]))
-            .await
-            .is(200);
+        client.push(&sync, slug, json!([{"id": "1", "name": "n"}])).await.is(200);
     }
 }
 
@@ -259,19 +220,13 @@ async fn a_ref_must_name_a_record_known_in_the_current_session() {
         for (name, value) in refs.as_object().unwrap() {
             record[name] = value.clone();
         }
-        client
-            .push(&sync, "account", json!([account(0), record]))
-            .await
-            .refuses(422, wanted);
+        client.push(&sync, "account", json!([account(0), record])).await.refuses(422, wanted);
     }
     // What an earlier session knew is not enough.
     client.complete(&sync).await.is(202);
     let next = client.start_sync().await;
     let record = json!({"id": "u1", "username": "a", "memberships": {"team": ["g1"]}});
-    client
-        .push(&next, "account", json!([record]))
-        .await
-        .refuses(422, wanted);
+    client.push(&next, "account", json!([record])).await.refuses(422, wanted);
     assert_eq!(client.progress(&next).await.1[2], ("account".into(), 0));
 }
 
@@ -291,40 +246,19 @@ async fn an_id_that_stands_twice_in_a_page_is_refused_with_422() {
     client
         .push(&sync, "account", json!([account(1), account(2), account(1)]))
         .await
-        .refuses(
-            422,
-            "Sync failed for 'account': a record with the same identifier already exists.",
-        );
+        .refuses(422, "Sync failed for 'account': a record with the same identifier already exists.");
     // The same id in another type is another record.
-    client
-        .push(&sync, "seat", json!([{"id": "g1", "name": "x"}]))
-        .await
-        .is(200);
+    client.push(&sync, "seat", json!([{"id": "g1", "name": "x"}])).await.is(200);
 }
 
 #[tokio::test]
 async fn the_session_and_the_type_must_exist() {
     let (client, sync) = with_groups().await;
-    client
-        .push(&sync, "nothing", json!([]))
-        .await
-        .refuses(404, "Resource type 'nothing' not found.");
+    client.push(&sync, "nothing", json!([])).await.refuses(404, "Resource type 'nothing' not found.");
     for unknown in [Uuid::new_v4().to_string(), "not-a-uuid".into()] {
-        client
-            .push(&unknown, "team", json!([]))
-            .await
-            .refuses(404, "Sync session not found.");
-        client
-            .get(&format!("sync/{unknown}/"))
-            .await
-            .refuses(404, "Sync session not found.");
-        client
-            .complete(&unknown)
-            .await
-            .refuses(404, "Sync session not found.");
-        client
-            .abandon(&unknown)
-            .await
-            .refuses(404, "Sync session not found.");
+        client.push(&unknown, "team", json!([])).await.refuses(404, "Sync session not found.");
+        client.get(&format!("sync/{unknown}/")).await.refuses(404, "Sync session not found.");
+        client.complete(&unknown).await.refuses(404, "Sync session not found.");
+        client.abandon(&unknown).await.refuses(404, "Sync session not found.");
     }
 }

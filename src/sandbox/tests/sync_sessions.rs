@@ -23,9 +23,7 @@ async fn sync_groups(client: &Client, ids: &[&str]) {
 }
 
 fn states(of: &[(&str, bool)]) -> Vec<(String, bool)> {
-    of.iter()
-        .map(|(id, active)| ((*id).to_owned(), *active))
-        .collect()
+    of.iter().map(|(id, active)| ((*id).to_owned(), *active)).collect()
 }
 
 #[tokio::test]
@@ -63,22 +61,13 @@ async fn completing_answers_202_and_the_cleanup_removes_what_was_not_pushed() {
     let answer = client.complete(&sync).await;
     assert_eq!((answer.status, answer.text.as_str()), (202, ""));
     assert_eq!(client.progress(&sync).await.0, "cleaning");
-    assert_eq!(
-        client.records("team"),
-        states(&[("a", true), ("b", true), ("c", true), ("d", true)])
-    );
+    assert_eq!(client.records("team"), states(&[("a", true), ("b", true), ("c", true), ("d", true)]));
     client.sandbox.advance_clock(CLEANUP);
     assert_eq!(
         client.progress(&sync).await,
-        (
-            "completed".into(),
-            vec![("team".into(), 2), ("seat".into(), 0), ("account".into(), 0)]
-        )
+        ("completed".into(), vec![("team".into(), 2), ("seat".into(), 0), ("account".into(), 0)])
     );
-    assert_eq!(
-        client.records("team"),
-        states(&[("a", false), ("b", true), ("c", false), ("d", true)])
-    );
+    assert_eq!(client.records("team"), states(&[("a", false), ("b", true), ("c", false), ("d", true)]));
 }
 
 #[tokio::test]
@@ -112,10 +101,7 @@ async fn abandoning_answers_204_keeps_what_was_pushed_and_removes_nothing() {
     client.sandbox.advance_clock(CLEANUP);
     assert_eq!(client.progress(&sync).await.0, "abandoned");
     assert_eq!(client.progress(&sync).await.1[0], ("team".into(), 1));
-    assert_eq!(
-        client.records("team"),
-        states(&[("a", true), ("b", true), ("c", true)])
-    );
+    assert_eq!(client.records("team"), states(&[("a", true), ("b", true), ("c", true)]));
 }
 
 #[tokio::test]
@@ -145,10 +131,7 @@ async fn a_cancelled_session_takes_accounts_whose_groups_were_discarded() {
     client.start_sync().await;
     let record = json!({"id": "u1", "username": "a", "memberships": {"team": ["g1"]}});
     client.push(&first, "account", json!([record])).await.is(200);
-    client
-        .push(&first, "account", json!([{"id": "u1"}]))
-        .await
-        .refuses_somehow(400);
+    client.push(&first, "account", json!([{"id": "u1"}])).await.refuses_somehow(400);
 }
 
 #[tokio::test]
@@ -170,10 +153,7 @@ async fn sessions_of_another_app_are_neither_cancelled_nor_found() {
     let app = std::mem::replace(&mut client.app, Uuid::new_v4());
     client.sandbox.add_app(client.app, "other");
     client.start_sync().await;
-    client
-        .get(&format!("sync/{first}/"))
-        .await
-        .refuses(404, "Sync session not found.");
+    client.get(&format!("sync/{first}/")).await.refuses(404, "Sync session not found.");
     client.app = app;
     assert_eq!(client.progress(&first).await.0, "in_progress");
 }
@@ -198,10 +178,7 @@ async fn an_ended_session_takes_nothing_more() {
             client.sandbox.advance_clock(CLEANUP);
         }
         for sync in [&completed, &abandoned] {
-            client
-                .push(sync, "team", groups(&["a"]))
-                .await
-                .refuses_somehow(400);
+            client.push(sync, "team", groups(&["a"])).await.refuses_somehow(400);
             client.complete(sync).await.refuses_somehow(400);
             client.abandon(sync).await.refuses_somehow(400);
         }
@@ -233,14 +210,8 @@ async fn a_cleanup_that_fails_keeps_what_was_pushed_and_removes_nothing() {
     );
     assert_eq!(answer["progress"][0]["synced_count"], 1);
     assert_eq!(client.records("team"), states(&[("a", true), ("b", true)]));
-    assert_eq!(
-        client.get("/apps/").await.is(200)["results"][0]["last_synced_at"],
-        before
-    );
-    client
-        .push(&sync, "team", groups(&["c"]))
-        .await
-        .refuses_somehow(400);
+    assert_eq!(client.get("/apps/").await.is(200)["results"][0]["last_synced_at"], before);
+    client.push(&sync, "team", groups(&["c"])).await.refuses_somehow(400);
     // A new session is the remedy.
     sync_groups(&client, &["b"]).await;
     assert_eq!(client.records("team"), states(&[("a", false), ("b", true)]));
@@ -249,10 +220,7 @@ async fn a_cleanup_that_fails_keeps_what_was_pushed_and_removes_nothing() {
 #[tokio::test]
 async fn failures_of_the_cleanup_can_be_for_one_app() {
     let client = Client::with_types().await;
-    client.sandbox.set_cleanup(Cleanup {
-        app: Some(Uuid::new_v4()),
-        ..Cleanup::after(CLEANUP).failing(1)
-    });
+    client.sandbox.set_cleanup(Cleanup { app: Some(Uuid::new_v4()), ..Cleanup::after(CLEANUP).failing(1) });
     sync_groups(&client, &["a"]).await;
     sync_groups(&client, &["b"]).await;
     assert_eq!(client.records("team"), states(&[("a", false), ("b", true)]));
@@ -263,10 +231,7 @@ async fn failures_of_the_cleanup_can_be_for_one_app() {
 async fn a_refused_completion_uses_up_no_failure() {
     let client = Client::with_types().await;
     client.sandbox.set_cleanup(Cleanup::after(CLEANUP).failing(1));
-    client
-        .complete(&Uuid::new_v4().to_string())
-        .await
-        .refuses_somehow(404);
+    client.complete(&Uuid::new_v4().to_string()).await.refuses_somehow(404);
     assert_eq!(client.sandbox.settings().cleanup.failures, 1);
 }
 
@@ -282,10 +247,7 @@ async fn a_late_cleanup_leaves_alone_what_a_newer_session_pushed() {
     client.abandon(&newer).await.is(204);
     assert_eq!(client.progress(&slow).await.0, "cleaning");
     client.sandbox.advance_clock(CLEANUP);
-    assert_eq!(
-        client.records("team"),
-        states(&[("a", false), ("b", true), ("c", true)])
-    );
+    assert_eq!(client.records("team"), states(&[("a", false), ("b", true), ("c", true)]));
 }
 
 #[tokio::test]
@@ -307,9 +269,7 @@ async fn last_synced_at_is_when_the_cleanup_succeeded() {
 #[tokio::test]
 async fn a_cleanup_runs_without_the_clock_being_moved() {
     let client = Client::with_types().await;
-    client
-        .sandbox
-        .set_cleanup(Cleanup::after(Duration::from_millis(5)));
+    client.sandbox.set_cleanup(Cleanup::after(Duration::from_millis(5)));
     let sync = client.start_sync().await;
     client.complete(&sync).await.is(202);
     while client.progress(&sync).await.0 == "cleaning" {

@@ -13,10 +13,7 @@ const FOUR: &str = "status: Input should be 'pending', 'scheduled', 'completed' 
 async fn ids(client: &Client, path: &str) -> Vec<String> {
     let list = client.get(path).await.is(200);
     let tasks = list["results"].as_array().unwrap();
-    tasks
-        .iter()
-        .map(|task| task["id"].as_str().unwrap().to_owned())
-        .collect()
+    tasks.iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
@@ -26,37 +23,13 @@ async fn a_task_has_the_documented_fields() {
     let task = client.get(&format!("tasks/{id}/")).await.is(200);
     let mut names: Vec<&String> = task.as_object().unwrap().keys().collect();
     names.sort();
-    assert_eq!(
-        names,
-        [
-            "action",
-            "created_at",
-            "execute_after",
-            "id",
-            "payload",
-            "resource_type",
-            "status"
-        ]
-    );
+    assert_eq!(names, ["action", "created_at", "execute_after", "id", "payload", "resource_type", "status"]);
     assert!(id.parse::<Uuid>().is_ok());
     assert_eq!(
-        (
-            &task["action"],
-            &task["resource_type"],
-            &task["status"],
-            &task["execute_after"]
-        ),
-        (
-            &json!("create_account"),
-            &json!("account"),
-            &json!("pending"),
-            &Value::Null
-        )
+        (&task["action"], &task["resource_type"], &task["status"], &task["execute_after"]),
+        (&json!("create_account"), &json!("account"), &json!("pending"), &Value::Null)
     );
-    assert_eq!(
-        task["payload"],
-        json!({"account": null, "memberships": null, "changes": null})
-    );
+    assert_eq!(task["payload"], json!({"account": null, "memberships": null, "changes": null}));
     assert_eq!(client.get("tasks/").await.is(200)["results"][0], task);
 }
 
@@ -81,10 +54,7 @@ async fn tasks_are_listed_by_page_of_50_the_oldest_first() {
         seen.extend(results.iter().map(|task| task["id"].clone()));
         next = page["next"].as_str().map(str::to_owned);
         if let Some(next) = &next {
-            assert!(
-                next.starts_with(&client.url("tasks/?")) && next.contains("status=pending"),
-                "{next}"
-            );
+            assert!(next.starts_with(&client.url("tasks/?")) && next.contains("status=pending"), "{next}");
         }
         assert_eq!(page["previous"].is_null(), sizes.len() == 1);
     }
@@ -96,13 +66,8 @@ async fn tasks_are_listed_by_page_of_50_the_oldest_first() {
 #[tokio::test]
 async fn limit_and_offset_choose_the_page_up_to_100() {
     let client = Client::start().await;
-    client
-        .sandbox
-        .add_tasks(client.app, (0..130).map(|n| json!({"id": format!("t{n}")})));
-    assert_eq!(
-        ids(&client, "tasks/?limit=3&offset=127").await,
-        ["t127", "t128", "t129"]
-    );
+    client.sandbox.add_tasks(client.app, (0..130).map(|n| json!({"id": format!("t{n}")})));
+    assert_eq!(ids(&client, "tasks/?limit=3&offset=127").await, ["t127", "t128", "t129"]);
     assert_eq!(ids(&client, "tasks/?limit=1000").await.len(), 100);
     assert_eq!(ids(&client, "tasks/?offset=500").await.len(), 0);
     let page = client.get("tasks/?limit=10&offset=5").await.is(200);
@@ -115,9 +80,7 @@ async fn limit_and_offset_choose_the_page_up_to_100() {
 #[tokio::test]
 async fn the_pages_shift_while_tasks_complete() {
     let client = Client::start().await;
-    client
-        .sandbox
-        .add_tasks(client.app, (0..4).map(|n| json!({"id": format!("t{n}")})));
+    client.sandbox.add_tasks(client.app, (0..4).map(|n| json!({"id": format!("t{n}")})));
     let first = client.get("tasks/?status=pending&limit=2").await.is(200);
     client.report("t0").await.is(200);
     assert_eq!(ids(&client, first["next"].as_str().unwrap()).await, ["t3"]);
@@ -133,38 +96,28 @@ async fn the_filter_takes_four_states_and_no_other() {
     }
     assert_eq!(ids(&client, "tasks/").await.len(), 4);
     for status in ["running", "PENDING", ""] {
-        client
-            .get(&format!("tasks/?status={status}"))
-            .await
-            .refuses(400, FOUR);
+        client.get(&format!("tasks/?status={status}")).await.refuses(400, FOUR);
     }
 }
 
 #[tokio::test]
 async fn the_order_can_be_turned_round() {
     let client = Client::start().await;
-    client
-        .sandbox
-        .add_tasks(client.app, [json!({"id": "a"}), json!({"id": "b"})]);
-    client.sandbox.set_settings(Settings {
-        task_order: TaskOrder::NewestFirst,
-        ..client.sandbox.settings()
-    });
+    client.sandbox.add_tasks(client.app, [json!({"id": "a"}), json!({"id": "b"})]);
+    client.sandbox.set_settings(Settings { task_order: TaskOrder::NewestFirst, ..client.sandbox.settings() });
     assert_eq!(ids(&client, "tasks/").await, ["b", "a"]);
 }
 
 #[tokio::test]
 async fn a_scheduled_task_is_pending_once_its_time_has_come() {
     let client = Client::start().await;
-    let id = client
-        .sandbox
-        .add_task(client.app, json!({"execute_after_seconds": 3600}));
+    let id = client.sandbox.add_task(client.app, json!({"execute_after_seconds": 3600}));
     assert_eq!(ids(&client, "tasks/?status=scheduled").await, [id.as_str()]);
     assert_eq!(ids(&client, "tasks/?status=pending").await.len(), 0);
-    client.report(&id).await.refuses(
-        400,
-        "Task is in 'scheduled' state and cannot be updated before it is pending.",
-    );
+    client
+        .report(&id)
+        .await
+        .refuses(400, "Task is in 'scheduled' state and cannot be updated before it is pending.");
     client.sandbox.advance_clock(Duration::from_hours(1));
     assert_eq!(ids(&client, "tasks/?status=pending").await, [id.as_str()]);
     let task = client.get(&format!("tasks/{id}/")).await.is(200);
@@ -178,22 +131,10 @@ async fn a_report_is_answered_with_the_task() {
     let client = Client::start().await;
     for (body, status) in [
         (json!({"status": "completed"}), "completed"),
-        (
-            json!({"status": "completed", "result": null, "error": null}),
-            "completed",
-        ),
-        (
-            json!({"status": "completed", "result": {"account_id": "u1"}}),
-            "completed",
-        ),
-        (
-            json!({"status": "failed", "error": {"code": "TIMEOUT", "message": "No answer."}}),
-            "failed",
-        ),
-        (
-            json!({"status": "failed", "result": {}, "error": {"code": "TIMEOUT", "message": "No."}}),
-            "failed",
-        ),
+        (json!({"status": "completed", "result": null, "error": null}), "completed"),
+        (json!({"status": "completed", "result": {"account_id": "u1"}}), "completed"),
+        (json!({"status": "failed", "error": {"code": "TIMEOUT", "message": "No answer."}}), "failed"),
+        (json!({"status": "failed", "result": {}, "error": {"code": "TIMEOUT", "message": "No."}}), "failed"),
     ] {
         let id = client.sandbox.add_task(client.app, json!({}));
         let before = client.get(&format!("tasks/{id}/")).await.is(200);
@@ -220,10 +161,7 @@ async fn each_of_the_seven_codes_is_taken() {
         let id = client.sandbox.add_task(client.app, json!({}));
         let error = json!({"code": code, "message": "User ext-123 not found in Jira"});
         client
-            .patch(
-                &format!("tasks/{id}/status/"),
-                json!({"status": "failed", "error": error}),
-            )
+            .patch(&format!("tasks/{id}/status/"), json!({"status": "failed", "error": error}))
             .await
             .is(200);
         let kept = client.sandbox.tasks(client.app);
@@ -251,30 +189,15 @@ async fn the_schema_of_a_report_is_checked_with_400() {
             json!({"status": "completed", "error": {"code": "TIMEOUT", "message": "m"}}),
             "Value error, 'error' must be null when status is 'completed'",
         ),
-        (
-            json!({"status": "failed"}),
-            "Value error, 'error' is required when status is 'failed'",
-        ),
+        (json!({"status": "failed"}), "Value error, 'error' is required when status is 'failed'"),
         (
             json!({"status": "failed", "error": null}),
             "Value error, 'error' is required when status is 'failed'",
         ),
-        (
-            json!({"status": "failed", "error": {"message": "m"}}),
-            "Field required",
-        ),
-        (
-            json!({"status": "failed", "error": {"code": "TIMEOUT"}}),
-            "Field required",
-        ),
-        (
-            json!({"status": "failed", "error": {"code": "GROUP_NOT_FOUND", "message": "m"}}),
-            codes,
-        ),
-        (
-            json!({"status": "failed", "error": {"code": "timeout", "message": "m"}}),
-            codes,
-        ),
+        (json!({"status": "failed", "error": {"message": "m"}}), "Field required"),
+        (json!({"status": "failed", "error": {"code": "TIMEOUT"}}), "Field required"),
+        (json!({"status": "failed", "error": {"code": "GROUP_NOT_FOUND", "message": "m"}}), codes),
+        (json!({"status": "failed", "error": {"code": "timeout", "message": "m"}}), codes),
         (
             json!({"status": "failed", "error": {"code": "TIMEOUT", "message": 1}}),
             "Input should be a valid string",
@@ -284,15 +207,9 @@ async fn the_schema_of_a_report_is_checked_with_400() {
             "String should have at least 1 character",
         ),
     ] {
-        client
-            .patch(&format!("tasks/{id}/status/"), body)
-            .await
-            .refuses(400, detail);
+        client.patch(&format!("tasks/{id}/status/"), body).await.refuses(400, detail);
     }
-    assert_eq!(
-        client.get(&format!("tasks/{id}/")).await.is(200)["status"],
-        "pending"
-    );
+    assert_eq!(client.get(&format!("tasks/{id}/")).await.is(200)["status"], "pending");
 }
 
 #[tokio::test]
@@ -300,15 +217,9 @@ async fn a_task_that_has_ended_is_refused_with_409_in_the_documented_words() {
     let client = Client::start().await;
     let id = client.sandbox.add_task(client.app, json!({}));
     client.report(&id).await.is(200);
-    client
-        .report(&id)
-        .await
-        .refuses(409, "Task is already in 'completed' state and cannot be updated.");
+    client.report(&id).await.refuses(409, "Task is already in 'completed' state and cannot be updated.");
     let id = client.sandbox.add_task(client.app, json!({"status": "failed"}));
-    client
-        .report(&id)
-        .await
-        .refuses(409, "Task is already in 'failed' state and cannot be updated.");
+    client.report(&id).await.refuses(409, "Task is already in 'failed' state and cannot be updated.");
 }
 
 #[tokio::test]
@@ -317,10 +228,7 @@ async fn an_unknown_task_and_one_of_another_app_are_refused_with_404() {
     let other = Uuid::new_v4();
     let theirs = client.sandbox.add_task(other, json!({}));
     for id in [theirs, Uuid::new_v4().to_string(), "not-a-uuid".into()] {
-        client
-            .get(&format!("tasks/{id}/"))
-            .await
-            .refuses(404, "Task not found.");
+        client.get(&format!("tasks/{id}/")).await.refuses(404, "Task not found.");
         client.report(&id).await.refuses(404, "Task not found.");
     }
 }
@@ -329,10 +237,7 @@ async fn an_unknown_task_and_one_of_another_app_are_refused_with_404() {
 async fn a_completed_task_takes_effect_nowhere_else() {
     let client = Client::with_types().await;
     let payload = json!({"account": {"id": "u1", "email": "a@b.c"}});
-    let id = client.sandbox.add_task(
-        client.app,
-        json!({"action": "create_account", "payload": payload}),
-    );
+    let id = client.sandbox.add_task(client.app, json!({"action": "create_account", "payload": payload}));
     client.report(&id).await.is(200);
     assert_eq!(client.records("account"), []);
 }

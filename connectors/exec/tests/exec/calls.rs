@@ -23,16 +23,9 @@ async fn join_all<T: Send + 'static>(
 async fn a_process_describes_itself() {
     let script = Script::new("for _ in requests(): pass");
     let description = script.connector.describe().await.unwrap();
-    assert_eq!(
-        (description.name.as_str(), description.version.as_str()),
-        ("script", "1")
-    );
+    assert_eq!((description.name.as_str(), description.version.as_str()), ("script", "1"));
     assert_eq!(description.actions.len(), 6);
-    let slugs: Vec<_> = description
-        .resource_types
-        .iter()
-        .map(|r| r.slug.as_str())
-        .collect();
+    let slugs: Vec<_> = description.resource_types.iter().map(|r| r.slug.as_str()).collect();
     assert_eq!(slugs, ["team", "account"]);
 }
 
@@ -78,11 +71,7 @@ async fn a_process_is_never_given_more_than_it_takes() {
         let script = std::sync::Arc::clone(&script);
         async move { script.create(&format!("u{number}")).await.unwrap() }
     });
-    let most = join_all(calls)
-        .await
-        .iter()
-        .filter_map(|completion| completion.result["most"].as_u64())
-        .max();
+    let most = join_all(calls).await.iter().filter_map(|completion| completion.result["most"].as_u64()).max();
     assert!(most.is_some_and(|most| most <= 3), "{most:?}");
 }
 
@@ -132,14 +121,7 @@ async fn a_listing_goes_on_where_the_process_says() {
          \x20   send(id=id, result={'records': [{'id': i, 'name': params['resource_type']} for i in ids], 'next': next})\n",
     );
     let first = script.list_teams().await.unwrap();
-    assert_eq!(
-        first
-            .records
-            .iter()
-            .map(bridgehead_sdk::Record::id)
-            .collect::<Vec<_>>(),
-        ["t1", "t2"]
-    );
+    assert_eq!(first.records.iter().map(bridgehead_sdk::Record::id).collect::<Vec<_>>(), ["t1", "t2"]);
     let team = bridgehead_sdk::ResourceType::group("team", "Team");
     let second = script.connector.list(&team, first.next.as_ref()).await.unwrap();
     assert_eq!((second.records.len(), second.rejected.len()), (1, 1));
@@ -150,15 +132,12 @@ async fn a_listing_goes_on_where_the_process_says() {
 #[tokio::test]
 async fn a_listing_that_does_not_say_its_end_is_not_a_listing() {
     for result in ["{'records': []}", "{'next': None}", "{}", "None", "[]"] {
-        let script = Script::new(&format!(
-            "for id, method, params in requests(): send(id=id, result={result})"
-        ));
+        let script =
+            Script::new(&format!("for id, method, params in requests(): send(id=id, result={result})"));
         let error = script.list_teams().await.unwrap_err();
         assert_eq!(error.about(), Subject::Connection, "{result}");
         assert!(
-            error
-                .message()
-                .starts_with("the connector process of acme-hr answered list of team wrongly"),
+            error.message().starts_with("the connector process of acme-hr answered list of team wrongly"),
             "{error}"
         );
     }
@@ -183,10 +162,7 @@ async fn an_account_that_cannot_be_read_is_not_a_missing_account() {
 async fn a_success_that_is_not_an_object_is_read_back() {
     let script = Script::new("for id, method, params in requests(): send(id=id, result=True)");
     let error = script.create("ann").await.unwrap_err();
-    assert_eq!(
-        (error.effect_on_target(), error.retry_policy()),
-        (Effect::Unknown, Retry::Never)
-    );
+    assert_eq!((error.effect_on_target(), error.retry_policy()), (Effect::Unknown, Retry::Never));
 }
 
 #[tokio::test]
@@ -195,19 +171,10 @@ async fn any_text_survives_the_way_there_and_back() {
         "for id, method, params in requests(): send(id=id, result={'account_id': params['account']['username'], 'extra': params['note']})",
     );
     let long = "ø".repeat(255);
-    for text in [
-        "nul\u{0}nul",
-        "🦀👩‍👩‍👧 ﷽",
-        "line\nbreak\r\n",
-        "\u{2028}\u{feff}",
-        "\"\\/",
-        long.as_str(),
-    ] {
+    for text in ["nul\u{0}nul", "🦀👩‍👩‍👧 ﷽", "line\nbreak\r\n", "\u{2028}\u{feff}", "\"\\/", long.as_str()]
+    {
         let payload = json!({"account": {"username": text}, "note": {"deep": [text, 1.5, -7, null, true]}});
-        let completion = script
-            .execute(Action::CreateAccount, payload.clone())
-            .await
-            .unwrap();
+        let completion = script.execute(Action::CreateAccount, payload.clone()).await.unwrap();
         assert_eq!(completion.result["account_id"], text);
         assert_eq!(completion.result["extra"], payload["note"]);
     }
@@ -223,22 +190,13 @@ async fn secrets_of_a_task_do_not_come_back() {
          \x20   else: send(id=id, error={'code': 1, 'message': f'the password {password} is weak', 'data': {'code': password}})\n",
     );
     let payload = json!({"account": {"username": "ann", "password": "hunter2-and-more"}});
-    let completion = script
-        .execute(Action::CreateAccount, payload.clone())
-        .await
-        .unwrap();
+    let completion = script.execute(Action::CreateAccount, payload.clone()).await.unwrap();
     assert_eq!(
         serde_json::Value::from(completion.result),
         json!({"account_id": "u1", "echo": ["[redacted]"], "[redacted]": 1})
     );
-    let error = script
-        .execute(Action::ResetPassword, payload.clone())
-        .await
-        .unwrap_err();
-    assert!(
-        error.message().starts_with("the password [redacted] is weak"),
-        "{error}"
-    );
+    let error = script.execute(Action::ResetPassword, payload.clone()).await.unwrap_err();
+    assert!(error.message().starts_with("the password [redacted] is weak"), "{error}");
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     let account =
         bridgehead_sdk::Account::from_fields(payload["account"].as_object().unwrap().clone()).unwrap();

@@ -43,10 +43,7 @@ impl Hr {
     }
 
     async fn execute(&self, action: Action, payload: Value) -> Result<Value, Error> {
-        let completion = self
-            .connector
-            .execute(&context(), &operation(action, payload))
-            .await;
+        let completion = self.connector.execute(&context(), &operation(action, payload)).await;
         completion.map(|completion| Value::Object(completion.result))
     }
 
@@ -85,10 +82,7 @@ async fn all_six_actions_do_what_they_say() {
     let changes = json!({"account": {"id": id}, "changes": {"last_name": "Example", "first_name": null}, "memberships": {"team": []}});
     hr.execute(Action::UpdateAccount, changes).await.unwrap();
     let found = hr.find(&id).await.unwrap();
-    assert_eq!(
-        (found.first_name, found.last_name.as_deref()),
-        (None, Some("Example"))
-    );
+    assert_eq!((found.first_name, found.last_name.as_deref()), (None, Some("Example")));
     assert!(found.memberships.is_empty());
     assert_eq!(found.assignments.of("seat"), [Ref::new("s1")]);
 
@@ -98,9 +92,7 @@ async fn all_six_actions_do_what_they_say() {
         (Action::UnsuspendAccount, AccountStatus::Active),
     ] {
         // By e-mail, in another case.
-        hr.execute(action, json!({"account": {"email": "GRACE@example.org"}}))
-            .await
-            .unwrap();
+        hr.execute(action, json!({"account": {"email": "GRACE@example.org"}})).await.unwrap();
         assert_eq!(hr.find(&id).await.unwrap().status, status);
     }
 
@@ -110,9 +102,7 @@ async fn all_six_actions_do_what_they_say() {
     assert_ne!(hr.file(), before);
     assert!(!hr.file().contains("first-password") && !hr.file().contains("second-password"));
 
-    hr.execute(Action::DeleteAccount, json!({"account": {"id": id}}))
-        .await
-        .unwrap();
+    hr.execute(Action::DeleteAccount, json!({"account": {"id": id}})).await.unwrap();
     assert_eq!(hr.find(&id).await, None);
     assert!(!hr.file().contains(&id), "something of the account is left");
 }
@@ -127,41 +117,25 @@ async fn what_goes_wrong_has_its_exact_code() {
         Action::UnsuspendAccount,
         Action::ResetPassword,
     ] {
-        let error = hr
-            .execute(action, json!({"account": {"id": "ext-123"}}))
-            .await
-            .unwrap_err();
+        let error = hr.execute(action, json!({"account": {"id": "ext-123"}})).await.unwrap_err();
         assert_eq!(error.code(), Code::AccountNotFound, "{action}");
         assert_eq!(error.message(), "User ext-123 not found in acme-hr");
     }
-    for account in [
-        json!({"username": "ADA"}),
-        json!({"username": "new", "email": "Ada@Example.org"}),
-    ] {
-        let error = hr
-            .execute(Action::CreateAccount, json!({ "account": account }))
-            .await
-            .unwrap_err();
+    for account in [json!({"username": "ADA"}), json!({"username": "new", "email": "Ada@Example.org"})] {
+        let error = hr.execute(Action::CreateAccount, json!({ "account": account })).await.unwrap_err();
         assert_eq!(error.code(), Code::AccountAlreadyExists);
     }
     let payload = json!({"account": {"username": "new"}, "memberships": {"team": ["t9"]}});
     let error = hr.execute(Action::CreateAccount, payload).await.unwrap_err();
-    assert_eq!(
-        (error.code(), error.about()),
-        (Code::InternalError, Subject::Group)
-    );
+    assert_eq!((error.code(), error.about()), (Code::InternalError, Subject::Group));
     assert_eq!(error.effect_on_target(), Effect::NotApplied);
     // Three seats, one of them taken.
     for name in ["a", "b"] {
-        hr.create(json!({"account": {"username": name}, "memberships": {"seat": ["s1"]}}))
-            .await;
+        hr.create(json!({"account": {"username": name}, "memberships": {"seat": ["s1"]}})).await;
     }
     let payload = json!({"account": {"username": "c"}, "memberships": {"seat": ["s1"]}});
     let error = hr.execute(Action::CreateAccount, payload).await.unwrap_err();
-    assert_eq!(
-        (error.code(), error.about()),
-        (Code::LicenseExhausted, Subject::License)
-    );
+    assert_eq!((error.code(), error.about()), (Code::LicenseExhausted, Subject::License));
     let unchanged = json!({"account": {"username": "b"}, "memberships": {"seat": ["s1"]}});
     hr.execute(Action::UpdateAccount, unchanged).await.unwrap();
 }
@@ -174,20 +148,11 @@ async fn a_file_that_is_gone_is_an_unreachable_target_and_not_an_empty_one() {
     let errors = [
         hr.connector.check().await.unwrap_err(),
         hr.connector.list(&account, None).await.unwrap_err(),
-        hr.connector
-            .find_account(&Account::by_id("e-1"))
-            .await
-            .unwrap_err(),
-        hr.execute(Action::DeleteAccount, json!({"account": {"id": "e-1"}}))
-            .await
-            .unwrap_err(),
+        hr.connector.find_account(&Account::by_id("e-1")).await.unwrap_err(),
+        hr.execute(Action::DeleteAccount, json!({"account": {"id": "e-1"}})).await.unwrap_err(),
     ];
     for error in errors {
-        assert_eq!(
-            (error.about(), error.retry_policy()),
-            (Subject::Connection, Retry::Backoff),
-            "{error}"
-        );
+        assert_eq!((error.about(), error.retry_policy()), (Subject::Connection, Retry::Backoff), "{error}");
         assert_eq!(error.effect_on_target(), Effect::NotApplied);
     }
 }
@@ -198,14 +163,8 @@ async fn a_broken_file_is_an_error_and_the_process_lives_on() {
     let good = hr.file();
     let path = hr.folder.path().join("hr.json");
     std::fs::write(&path, "{").unwrap();
-    let error = hr
-        .execute(Action::DeleteAccount, json!({"account": {"id": "e-1"}}))
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (error.code(), error.effect_on_target()),
-        (Code::InternalError, Effect::Unknown)
-    );
+    let error = hr.execute(Action::DeleteAccount, json!({"account": {"id": "e-1"}})).await.unwrap_err();
+    assert_eq!((error.code(), error.effect_on_target()), (Code::InternalError, Effect::Unknown));
     std::fs::write(&path, good).unwrap();
     assert!(hr.find("e-1").await.is_some());
 }
@@ -241,11 +200,7 @@ async fn every_record_is_listed_once_page_by_page() {
     }
     assert_eq!(
         counts,
-        [
-            (ResourceKind::Group, 2, 1),
-            (ResourceKind::License, 1, 1),
-            (ResourceKind::Account, 250, 3)
-        ]
+        [(ResourceKind::Group, 2, 1), (ResourceKind::License, 1, 1), (ResourceKind::Account, 250, 3)]
     );
 }
 
@@ -281,9 +236,6 @@ fn it_can_be_tried_by_hand_and_ends_with_its_input() {
 
 #[test]
 fn the_example_is_short_enough_to_read() {
-    let lines = std::fs::read_to_string(examples().join("hr.py"))
-        .unwrap()
-        .lines()
-        .count();
+    let lines = std::fs::read_to_string(examples().join("hr.py")).unwrap().lines().count();
     assert!(lines < 80, "{lines}");
 }

@@ -66,14 +66,8 @@ async fn a_process_that_dies_or_babbles_is_named_and_replaced() {
             "empty",
             "was ended, because line 2 of its output is not an answer: it has neither 'result' nor 'error'",
         ),
-        (
-            "long",
-            "was ended: a line of its output is longer than 4096 bytes",
-        ),
-        (
-            "endless",
-            "was ended: a line of its output is longer than 4096 bytes",
-        ),
+        ("long", "was ended: a line of its output is longer than 4096 bytes"),
+        ("endless", "was ended: a line of its output is longer than 4096 bytes"),
         ("partial", "ended with exit status 4"),
         ("closed", "closed its standard output and was ended"),
     ] {
@@ -105,12 +99,7 @@ async fn neighbours_of_a_poisoned_call_are_lost_once_and_then_repeated() {
     assert_lost(&script.create("exit").await.unwrap_err());
     let error = neighbour.await.unwrap().unwrap_err();
     assert_lost(&error);
-    assert!(
-        error
-            .message()
-            .ends_with("while it worked on create_account for silence"),
-        "{error}"
-    );
+    assert!(error.message().ends_with("while it worked on create_account for silence"), "{error}");
     script.create_when_restarted("ann").await.unwrap();
 }
 
@@ -131,11 +120,7 @@ async fn a_call_given_up_and_never_answered_replaces_the_process() {
         async move { script.find("silence").await }
     });
     tokio::task::yield_now().await;
-    assert!(
-        timeout(Duration::from_millis(500), script.create("silence"))
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_millis(500), script.create("silence")).await.is_err());
     let error = neighbour.await.unwrap().unwrap_err();
     assert_lost(&error);
     assert_eq!(
@@ -156,17 +141,9 @@ async fn a_late_answer_frees_the_slot_and_harms_nobody() {
         &json!({"max_in_flight": 1, "hang_timeout": "1h"}),
     );
     script.connector.describe().await.unwrap();
-    assert!(
-        timeout(Duration::from_millis(500), script.create("slow"))
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_millis(500), script.create("slow")).await.is_err());
     // The only slot is taken: whoever waits for it is not sent, and may go away.
-    assert!(
-        timeout(Duration::from_millis(100), script.create("waiting"))
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_millis(100), script.create("waiting")).await.is_err());
     std::fs::write(script.path("go"), "").unwrap();
     let completion = script.create("ann").await.unwrap();
     assert_eq!(completion.result["account_id"], "ann");
@@ -175,10 +152,7 @@ async fn a_late_answer_frees_the_slot_and_harms_nobody() {
 
 #[tokio::test]
 async fn a_process_that_does_not_read_blocks_nobody_for_ever() {
-    let script = Script::with(
-        "next(requests(), None)\ntime.sleep(1000)",
-        &json!({"hang_timeout": "200ms"}),
-    );
+    let script = Script::with("next(requests(), None)\ntime.sleep(1000)", &json!({"hang_timeout": "200ms"}));
     let script = Arc::new(script);
     script.connector.describe().await.unwrap();
     // The first call is read and never answered, the second fills the pipe, and the third waits behind it. Only
@@ -215,9 +189,7 @@ async fn a_process_that_never_starts_is_tried_again_later_and_later() {
         let error = script.create("ann").await.unwrap_err();
         assert_not_sent(&error);
         assert!(
-            error
-                .message()
-                .starts_with("the connector process of acme-hr ended with exit status 1"),
+            error.message().starts_with("the connector process of acme-hr ended with exit status 1"),
             "{error}"
         );
         if let Retry::After(wait) = error.retry_policy() {
@@ -227,11 +199,7 @@ async fn a_process_that_never_starts_is_tried_again_later_and_later() {
         }
     }
     // 100, 200, 400 and 800 ms lie between five starts, however fast or slow the machine is.
-    assert!(
-        began.elapsed() >= Duration::from_millis(1500),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() >= Duration::from_millis(1500), "{:?}", began.elapsed());
     assert!(told_to_wait > 0, "nobody was told to wait");
 }
 
@@ -239,17 +207,11 @@ async fn a_process_that_never_starts_is_tried_again_later_and_later() {
 async fn a_program_that_is_not_there_is_named() {
     let folder = tempfile::tempdir().unwrap();
     for program in ["no-such-program-anywhere", "./not-here"] {
-        let connector = build(
-            folder.path(),
-            json!({"command": [program, "--token=hunter2"]}),
-            &Redactor::new(),
-        );
+        let connector =
+            build(folder.path(), json!({"command": [program, "--token=hunter2"]}), &Redactor::new());
         let error = connector.describe().await.unwrap_err();
         assert_not_sent(&error);
-        assert!(
-            error.message().contains(program) && error.message().contains("'command'"),
-            "{error}"
-        );
+        assert!(error.message().contains(program) && error.message().contains("'command'"), "{error}");
         assert!(!error.message().contains("hunter2"), "{error}");
     }
 }
@@ -294,10 +256,8 @@ async fn a_start_that_goes_wrong_says_how() {
         ),
     ] {
         let script = Script::with(body, &more);
-        for error in [
-            script.connector.describe().await.unwrap_err(),
-            script.create("ann").await.unwrap_err(),
-        ] {
+        for error in [script.connector.describe().await.unwrap_err(), script.create("ann").await.unwrap_err()]
+        {
             assert_not_sent(&error);
             let expected = format!("the connector process of acme-hr {message}");
             assert!(error.message().starts_with(&expected), "{error}");
@@ -311,11 +271,7 @@ async fn a_caller_that_goes_away_does_not_stop_the_start() {
         "while not os.path.exists('go'): time.sleep(0.01)\n\
          for id, method, params in requests(): send(id=id, result={})\n",
     );
-    assert!(
-        timeout(Duration::from_millis(50), script.connector.describe())
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_millis(50), script.connector.describe()).await.is_err());
     std::fs::write(script.path("go"), "").unwrap();
     script.create("ann").await.unwrap();
     assert_eq!(script.starts().len(), 1);
@@ -334,10 +290,7 @@ async fn shutting_down_asks_the_process_to_go_and_starts_no_other() {
     assert!(script.path("orderly").exists());
     let error = script.create("bob").await.unwrap_err();
     assert_not_sent(&error);
-    assert_eq!(
-        error.message(),
-        "the connector process of acme-hr is being stopped"
-    );
+    assert_eq!(error.message(), "the connector process of acme-hr is being stopped");
     script.connector.describe().await.unwrap_err();
     assert_eq!(script.starts().len(), 1);
 }
@@ -385,9 +338,8 @@ async fn what_a_dead_process_started_does_not_outlive_it() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_connector_that_is_dropped_leaves_no_process_behind() {
-    let Script {
-        connector, folder, ..
-    } = Script::new("for id, method, params in requests(): send(id=id, result=None)\ntime.sleep(1000)");
+    let Script { connector, folder, .. } =
+        Script::new("for id, method, params in requests(): send(id=id, result=None)\ntime.sleep(1000)");
     connector.find_account(&Account::by_id("u1")).await.unwrap();
     let starts = std::fs::read_to_string(folder.path().join("starts")).unwrap();
     let process: u32 = starts.trim().parse().unwrap();

@@ -57,11 +57,7 @@ impl Script {
             target[name] = value.clone();
         }
         let connector = build(folder.path(), target, &redactor);
-        Self {
-            connector,
-            redactor,
-            folder,
-        }
+        Self { connector, redactor, folder }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -75,9 +71,7 @@ impl Script {
     }
 
     pub(crate) async fn execute(&self, action: Action, payload: Value) -> Result<Completion, Error> {
-        self.connector
-            .execute(&context(), &operation(action, payload))
-            .await
+        self.connector.execute(&context(), &operation(action, payload)).await
     }
 
     pub(crate) async fn create(&self, name: &str) -> Result<Completion, Error> {
@@ -90,9 +84,7 @@ impl Script {
     }
 
     pub(crate) async fn list_teams(&self) -> Result<bridgehead_sdk::Page, Error> {
-        self.connector
-            .list(&ResourceType::group("team", "Team"), None)
-            .await
+        self.connector.list(&ResourceType::group("team", "Team"), None).await
     }
 
     /// Tries until the process may be started again. The waits are those the errors name.
@@ -110,24 +102,13 @@ impl Script {
 }
 
 pub(crate) fn build(base: &Path, target: Value, redactor: &Redactor) -> Arc<dyn Connector> {
-    let Value::Object(target) = target else {
-        panic!("not a table")
-    };
-    let setup = Setup {
-        app: "acme-hr".into(),
-        target,
-        base: base.to_owned(),
-        redactor: redactor.clone(),
-    };
+    let Value::Object(target) = target else { panic!("not a table") };
+    let setup = Setup { app: "acme-hr".into(), target, base: base.to_owned(), redactor: redactor.clone() };
     bridgehead_exec::factory().build(setup).unwrap()
 }
 
 pub(crate) fn context() -> Context {
-    Context {
-        task_id: "task-1".into(),
-        attempt: 1,
-        timeout: Duration::from_mins(1),
-    }
+    Context { task_id: "task-1".into(), attempt: 1, timeout: Duration::from_mins(1) }
 }
 
 pub(crate) fn operation(action: Action, payload: Value) -> Operation {

@@ -60,34 +60,20 @@ async fn diagnostics_are_logged_without_the_secrets_of_target_and_tasks() {
     let _guard = log.start();
     let payload = json!({"account": {"username": "ann", "password": "task-password"}});
     let operation = crate::script::operation(Action::CreateAccount, payload);
-    connector
-        .execute(&crate::script::context(), &operation)
-        .await
-        .unwrap();
+    connector.execute(&crate::script::context(), &operation).await.unwrap();
     connector.shutdown().await;
     let text = log.text();
-    let line = text
-        .lines()
-        .find(|line| line.contains("token [redacted] password [redacted]"));
+    let line = text.lines().find(|line| line.contains("token [redacted] password [redacted]"));
     let line = line.unwrap_or_else(|| panic!("{text}"));
     assert!(
         line.contains("bridgehead::exec") && line.contains("app=acme-hr") && line.contains("INFO"),
         "{line}"
     );
-    for secret in [
-        "target-token",
-        "task-password",
-        "line-one",
-        "line-two",
-        "\u{1b}[31m",
-    ] {
+    for secret in ["target-token", "task-password", "line-one", "line-two", "\u{1b}[31m"] {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
     assert!(text.contains("[31mforged"), "{text}");
-    assert!(
-        text.lines().all(|line| line.len() < 5000),
-        "a line is not bounded"
-    );
+    assert!(text.lines().all(|line| line.len() < 5000), "a line is not bounded");
 }
 
 #[tokio::test]
@@ -102,10 +88,7 @@ async fn what_a_dying_process_printed_is_logged_and_not_reported() {
     let log = Log::default();
     let _guard = log.start();
     let error = script.create("ann").await.unwrap_err();
-    assert!(
-        !error.message().contains("hunter2") && !error.message().contains("the reason"),
-        "{error}"
-    );
+    assert!(!error.message().contains("hunter2") && !error.message().contains("the reason"), "{error}");
     eventually("the end is logged", || log.text().contains("is not an answer")).await;
     assert!(!log.text().contains("hunter2"), "{}", log.text());
 }
@@ -135,12 +118,7 @@ async fn the_process_sees_only_what_it_should_of_the_daemons_environment() {
             "for id, method, params in requests(): send(id=id, result={'id': 'u1', 'environment': dict(os.environ)})",
             &json!({ "command": [python(), "script.py"], "env": env }),
         );
-        let found = script
-            .connector
-            .find_account(&Account::by_id("u1"))
-            .await
-            .unwrap()
-            .unwrap();
+        let found = script.connector.find_account(&Account::by_id("u1")).await.unwrap().unwrap();
         let Some(Value::Object(mut variables)) = found.extra.get("environment").cloned() else {
             panic!("no environment")
         };

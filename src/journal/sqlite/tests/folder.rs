@@ -61,19 +61,13 @@ async fn an_open_folder_of_others_is_refused_and_left_as_it_is() {
     std::fs::write(folder.path().join("somebody-elses"), "").unwrap();
     set_mode(folder.path(), 0o755);
     let refused = Sqlite::open(folder.path()).await.unwrap_err();
-    assert!(
-        matches!(refused, Error::Permissions { mode: 0o755, .. }),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Error::Permissions { mode: 0o755, .. }), "{refused:?}");
     assert_eq!(mode(folder.path()), 0o755);
 
     let shared = temporary();
     set_mode(shared.path(), 0o1777);
     let refused = Sqlite::open(shared.path()).await.unwrap_err();
-    assert!(
-        matches!(refused, Error::Permissions { mode: 0o1777, .. }),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Error::Permissions { mode: 0o1777, .. }), "{refused:?}");
     assert_eq!(mode(shared.path()), 0o1777);
 }
 
@@ -120,20 +114,15 @@ async fn state_that_was_dropped_without_closing_can_be_opened_again() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     state.intent(&app(1), &intent("t1", 1, 1)).await.unwrap();
-    state
-        .decide(&app(1), &intent("t1", 1, 1), &completed("a1"))
-        .await
-        .unwrap();
+    state.decide(&app(1), &intent("t1", 1, 1), &completed("a1")).await.unwrap();
     let clone = state.clone();
     drop(state);
     clone.intent(&app(1), &intent("t2", 1, 1)).await.unwrap();
     drop(clone);
-    let state = eventually("releasing the lock", async || {
-        match Sqlite::open(folder.path()).await {
-            Ok(state) => Some(state),
-            Err(Error::Locked { .. }) => None,
-            Err(other) => panic!("{other}"),
-        }
+    let state = eventually("releasing the lock", async || match Sqlite::open(folder.path()).await {
+        Ok(state) => Some(state),
+        Err(Error::Locked { .. }) => None,
+        Err(other) => panic!("{other}"),
     })
     .await;
     assert_eq!(state.open(&app(1)).await.unwrap().len(), 2);

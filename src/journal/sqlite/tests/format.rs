@@ -9,30 +9,16 @@ use super::super::open::{LISTINGS_FORMAT, TASKS_FORMAT};
 use super::super::store::{Format, Store, Surroundings};
 use super::*;
 
-const SURROUNDINGS: Surroundings = Surroundings {
-    lock: None,
-    observer: None,
-    durable: true,
-};
+const SURROUNDINGS: Surroundings = Surroundings { lock: None, observer: None, durable: true };
 
 async fn connect(path: &Path) -> SqliteConnection {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .connect()
-        .await
-        .unwrap()
+    SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
 }
 
 /// The migrations of the journal up to a version, with others after them.
 fn migrator(up_to: i64, others: &[Migration]) -> &'static Migrator {
-    let own = TASKS_FORMAT
-        .migrator
-        .iter()
-        .filter(|migration| migration.version <= up_to);
-    Box::leak(Box::new(Migrator::with_migrations(
-        own.chain(others).cloned().collect(),
-    )))
+    let own = TASKS_FORMAT.migrator.iter().filter(|migration| migration.version <= up_to);
+    Box::leak(Box::new(Migrator::with_migrations(own.chain(others).cloned().collect())))
 }
 
 fn to_come() -> Migration {
@@ -45,10 +31,8 @@ async fn the_sqlite_that_is_built_in_has_no_known_corruption() {
     // Before 3.51.3, resetting the write-ahead log could damage the database.
     let folder = temporary();
     let mut connection = connect(&folder.path().join("any.db")).await;
-    let version: String = sqlx::query_scalar("SELECT sqlite_version()")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
+    let version: String =
+        sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut connection).await.unwrap();
     let version: Vec<u32> = version.split('.').map(|part| part.parse().unwrap()).collect();
     assert!(version >= vec![3, 51, 3], "{version:?}");
 }
@@ -58,10 +42,7 @@ async fn a_journal_of_the_first_version_is_brought_up_to_this_one() {
     let folder = temporary();
     let path = folder.path().join("tasks.db");
     let mut connection = connect(&path).await;
-    migrator(1, &[])
-        .run_direct(None, &mut connection, false)
-        .await
-        .unwrap();
+    migrator(1, &[]).run_direct(None, &mut connection, false).await.unwrap();
     sqlx::raw_sql(
         "INSERT INTO tasks (app, task, action, keys, attempt, first_intent_at, last_intent_at, state)
          VALUES ('00000000-0000-0000-0000-000000000001', 't1', 'create_account', x'', 3, 1000000, 2000000, 'intended')",
@@ -73,10 +54,7 @@ async fn a_journal_of_the_first_version_is_brought_up_to_this_one() {
 
     let state = Sqlite::open(folder.path()).await.unwrap();
     let entry = state.entry(&app(1), &"t1".into()).await.unwrap().unwrap();
-    assert_eq!(
-        (entry.attempt, entry.first_intent_at, entry.last_intent_at),
-        (3, at(1), at(2))
-    );
+    assert_eq!((entry.attempt, entry.first_intent_at, entry.last_intent_at), (3, at(1), at(2)));
 }
 
 #[tokio::test]
@@ -87,10 +65,7 @@ async fn a_later_version_keeps_what_is_there_and_cannot_be_gone_back_from() {
     state.close().await;
 
     let path = folder.path().join("tasks.db");
-    let later = Format {
-        migrator: migrator(i64::MAX, &[to_come()]),
-        ..TASKS_FORMAT
-    };
+    let later = Format { migrator: migrator(i64::MAX, &[to_come()]), ..TASKS_FORMAT };
     let store = Store::open(&path, &later, SURROUNDINGS).await.unwrap();
     let note: String = sqlx::query_scalar("SELECT note FROM tasks WHERE task = 't1'")
         .fetch_one(store.readers())
@@ -100,21 +75,9 @@ async fn a_later_version_keeps_what_is_there_and_cannot_be_gone_back_from() {
     store.close().await;
 
     match Sqlite::open(folder.path()).await.unwrap_err() {
-        Error::TooNew {
-            path: named,
-            found,
-            known,
-        } => {
+        Error::TooNew { path: named, found, known } => {
             assert_eq!((named, found), (path, 1_000));
-            assert_eq!(
-                known,
-                TASKS_FORMAT
-                    .migrator
-                    .iter()
-                    .map(|migration| migration.version)
-                    .max()
-                    .unwrap()
-            );
+            assert_eq!(known, TASKS_FORMAT.migrator.iter().map(|migration| migration.version).max().unwrap());
         }
         other => panic!("{other:?}"),
     }
@@ -125,10 +88,7 @@ async fn a_format_that_was_altered_is_refused() {
     let folder = temporary();
     Sqlite::open(folder.path()).await.unwrap().close().await;
     let mut connection = connect(&folder.path().join("tasks.db")).await;
-    sqlx::raw_sql("UPDATE _sqlx_migrations SET checksum = x'00'")
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    sqlx::raw_sql("UPDATE _sqlx_migrations SET checksum = x'00'").execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
     let refused = Sqlite::open(folder.path()).await.unwrap_err();
     assert!(matches!(refused, Error::Corrupt { .. }), "{refused:?}");
@@ -144,11 +104,7 @@ async fn what_is_no_database_is_refused_and_left_as_it_is() {
             Error::Corrupt { path: named, .. } => assert_eq!(named, path),
             other => panic!("{other:?}"),
         }
-        assert!(
-            std::fs::read_to_string(&path)
-                .unwrap()
-                .starts_with("not a database")
-        );
+        assert!(std::fs::read_to_string(&path).unwrap().starts_with("not a database"));
         // Trying again at once finds the folder free.
         std::fs::remove_file(&path).unwrap();
         Sqlite::open(folder.path()).await.unwrap();
@@ -160,10 +116,7 @@ async fn damage_in_the_middle_of_the_journal_is_found_when_it_is_opened() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     for number in 0..200 {
-        state
-            .intent(&app(1), &intent(&format!("t{number}"), 1, 1))
-            .await
-            .unwrap();
+        state.intent(&app(1), &intent(&format!("t{number}"), 1, 1)).await.unwrap();
     }
     state.close().await;
     let path = folder.path().join("tasks.db");
@@ -182,16 +135,8 @@ async fn a_database_that_cannot_be_written_is_said_to_be_read_only() {
     let folder = temporary();
     Sqlite::open(folder.path()).await.unwrap().close().await;
     let path = folder.path().join("tasks.db");
-    let mut connection = SqliteConnectOptions::new()
-        .filename(&path)
-        .read_only(true)
-        .connect()
-        .await
-        .unwrap();
-    let error = sqlx::raw_sql("DELETE FROM tasks")
-        .execute(&mut connection)
-        .await
-        .unwrap_err();
+    let mut connection = SqliteConnectOptions::new().filename(&path).read_only(true).connect().await.unwrap();
+    let error = sqlx::raw_sql("DELETE FROM tasks").execute(&mut connection).await.unwrap_err();
     let error = Error::from_database(&path, error);
     assert!(matches!(error, Error::ReadOnly { .. }), "{error:?}");
 }
@@ -201,20 +146,12 @@ async fn connections_are_as_safe_as_they_are_meant_to_be() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     state.intent(&app(1), &intent("t1", 1, 1)).await.unwrap();
-    let journal: String = sqlx::query_scalar("PRAGMA journal_mode")
-        .fetch_one(state.tasks().readers())
-        .await
-        .unwrap();
+    let journal: String =
+        sqlx::query_scalar("PRAGMA journal_mode").fetch_one(state.tasks().readers()).await.unwrap();
     assert_eq!(journal, "wal");
     let pragmas: Vec<i64> = state.tasks().write(Pragmas).await.unwrap();
-    assert_eq!(
-        pragmas,
-        [2, 1, 1, 2, 5000],
-        "FULL, secure, foreign keys, temporary in memory, patient"
-    );
-    let written = sqlx::raw_sql("DELETE FROM tasks")
-        .execute(state.tasks().readers())
-        .await;
+    assert_eq!(pragmas, [2, 1, 1, 2, 5000], "FULL, secure, foreign keys, temporary in memory, patient");
+    let written = sqlx::raw_sql("DELETE FROM tasks").execute(state.tasks().readers()).await;
     assert!(written.is_err(), "readers cannot write");
     let known = state.known(&app(1), &["t1".into()]).await.unwrap();
     assert_eq!(known[&TaskId::from("t1")], Known::Intended);

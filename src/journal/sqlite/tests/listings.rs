@@ -10,10 +10,7 @@ async fn listed(state: &Sqlite, app: &AppKey, slug: &str, records: &[(&str, u64)
 }
 
 fn counts(counts: &[(&str, u64)]) -> BTreeMap<String, u64> {
-    counts
-        .iter()
-        .map(|(slug, count)| ((*slug).to_owned(), *count))
-        .collect()
+    counts.iter().map(|(slug, count)| ((*slug).to_owned(), *count)).collect()
 }
 
 #[tokio::test]
@@ -23,45 +20,22 @@ async fn the_difference_is_what_completing_would_do() {
     state.begin(&app).await.unwrap();
     listed(&state, &app, "account", &[("a", 1), ("b", 2), ("c", 3), ("d", 4)]).await;
     let first = state.difference(&app, "account").await.unwrap();
-    assert_eq!(
-        (first.known, first.seen, first.created, first.removed),
-        (0, 4, 4, 0)
-    );
+    assert_eq!((first.known, first.seen, first.created, first.removed), (0, 4, 4, 0));
     assert_eq!(state.last(&app).await.unwrap(), None);
     state.promote(&app, at(100)).await.unwrap();
 
     state.begin(&app).await.unwrap();
-    listed(
-        &state,
-        &app,
-        "account",
-        &[("b", 2), ("c", 33), ("d", u64::MAX), ("e", 5), ("f", 6)],
-    )
-    .await;
-    let difference = Difference {
-        known: 4,
-        seen: 5,
-        created: 2,
-        changed: 2,
-        removed: 1,
-    };
+    listed(&state, &app, "account", &[("b", 2), ("c", 33), ("d", u64::MAX), ("e", 5), ("f", 6)]).await;
+    let difference = Difference { known: 4, seen: 5, created: 2, changed: 2, removed: 1 };
     assert_eq!(state.difference(&app, "account").await.unwrap(), difference);
     assert_eq!(state.seen_count(&app, "account").await.unwrap(), 5);
-    for (which, ids) in [
-        (Which::Created, vec!["e", "f"]),
-        (Which::Changed, vec!["c", "d"]),
-        (Which::Removed, vec!["a"]),
-    ] {
+    for (which, ids) in
+        [(Which::Created, vec!["e", "f"]), (Which::Changed, vec!["c", "d"]), (Which::Removed, vec!["a"])]
+    {
         assert_eq!(state.ids(&app, "account", which, None, 10).await.unwrap(), ids);
-        assert_eq!(
-            state.ids(&app, "account", which, Some(ids[0]), 10).await.unwrap(),
-            ids[1..]
-        );
+        assert_eq!(state.ids(&app, "account", which, Some(ids[0]), 10).await.unwrap(), ids[1..]);
     }
-    assert_eq!(
-        state.ids(&app, "account", Which::Created, None, 1).await.unwrap(),
-        ["e"]
-    );
+    assert_eq!(state.ids(&app, "account", Which::Created, None, 1).await.unwrap(), ["e"]);
 
     state.promote(&app, at(200)).await.unwrap();
     let last = state.last(&app).await.unwrap().unwrap();
@@ -76,30 +50,16 @@ async fn duplicates_are_found_within_a_page_and_across_pages() {
     let app = app(1);
     state.begin(&app).await.unwrap();
     // More than one statement's worth, with duplicates far apart.
-    let mut page: Vec<Seen> = (0..300)
-        .map(|number| seen(&format!("{number:04}"), number))
-        .collect();
+    let mut page: Vec<Seen> = (0..300).map(|number| seen(&format!("{number:04}"), number)).collect();
     page[299] = seen("0000", 0);
     page[150] = seen("0149", 7);
-    let duplicate = |id: &str, same| Duplicate {
-        id: id.to_owned(),
-        same,
-    };
+    let duplicate = |id: &str, same| Duplicate { id: id.to_owned(), same };
     let added = state.add(&app, "account", &page).await.unwrap();
-    assert_eq!(
-        added.duplicates,
-        [duplicate("0149", false), duplicate("0000", true)]
-    );
+    assert_eq!(added.duplicates, [duplicate("0149", false), duplicate("0000", true)]);
     assert_eq!(state.seen_count(&app, "account").await.unwrap(), 298);
 
-    let added = state
-        .add(&app, "account", &[seen("0001", 1), seen("x", 1), seen("0002", 9)])
-        .await
-        .unwrap();
-    assert_eq!(
-        added.duplicates,
-        [duplicate("0001", true), duplicate("0002", false)]
-    );
+    let added = state.add(&app, "account", &[seen("0001", 1), seen("x", 1), seen("0002", 9)]).await.unwrap();
+    assert_eq!(added.duplicates, [duplicate("0001", true), duplicate("0002", false)]);
     // The first stays: with it, nothing has changed against itself.
     let added = state.add(&app, "account", &[seen("0149", 149)]).await.unwrap();
     assert_eq!(added.duplicates, [duplicate("0149", true)]);
@@ -111,36 +71,14 @@ async fn duplicates_are_found_within_a_page_and_across_pages() {
 async fn ids_are_kept_byte_by_byte() {
     let state = fleeting().await;
     let app = app(1);
-    let ids = [
-        "",
-        "A",
-        "a",
-        "a\0",
-        "a\0b",
-        "ä",
-        "'; DROP TABLE records; --",
-        "%",
-        "😀",
-    ];
+    let ids = ["", "A", "a", "a\0", "a\0b", "ä", "'; DROP TABLE records; --", "%", "😀"];
     state.begin(&app).await.unwrap();
     listed(&state, &app, "account", &ids.map(|id| (id, 1))).await;
-    assert_eq!(
-        state.missing(&app, "account", &ids).await.unwrap(),
-        Vec::<String>::new()
-    );
-    assert_eq!(
-        state.missing(&app, "account", &["a\0c", "a", "b"]).await.unwrap(),
-        ["a\0c", "b"]
-    );
+    assert_eq!(state.missing(&app, "account", &ids).await.unwrap(), Vec::<String>::new());
+    assert_eq!(state.missing(&app, "account", &["a\0c", "a", "b"]).await.unwrap(), ["a\0c", "b"]);
     let mut sorted = ids;
     sorted.sort_unstable();
-    assert_eq!(
-        state
-            .ids(&app, "account", Which::Created, None, 99)
-            .await
-            .unwrap(),
-        sorted
-    );
+    assert_eq!(state.ids(&app, "account", Which::Created, None, 99).await.unwrap(), sorted);
 }
 
 #[tokio::test]
@@ -166,10 +104,7 @@ async fn what_a_task_did_during_the_sync_is_put_into_the_listing() {
     state.set(&app, "account", &seen("new", 1)).await.unwrap();
     state.unset(&app, "account", "b").await.unwrap();
     state.unset(&app, "account", "never there").await.unwrap();
-    assert_eq!(
-        state.ids(&app, "account", Which::Created, None, 9).await.unwrap(),
-        ["a", "new"]
-    );
+    assert_eq!(state.ids(&app, "account", Which::Created, None, 9).await.unwrap(), ["a", "new"]);
     state.promote(&app, at(1)).await.unwrap();
 
     state.begin(&app).await.unwrap();
@@ -194,10 +129,7 @@ async fn a_type_that_was_not_listed_is_dropped_and_counted_as_removed() {
     listed(&state, &app, "account", &[("a", 1)]).await;
     assert_eq!(state.difference(&app, "team").await.unwrap().removed, 2);
     state.promote(&app, at(200)).await.unwrap();
-    assert_eq!(
-        state.last(&app).await.unwrap().unwrap().counts,
-        counts(&[("account", 1)])
-    );
+    assert_eq!(state.last(&app).await.unwrap().unwrap().counts, counts(&[("account", 1)]));
     assert_eq!(state.removals_since(&app, "team", at(0)).await.unwrap(), 2);
     assert_eq!(state.removals_since(&app, "account", at(0)).await.unwrap(), 0);
     state.begin(&app).await.unwrap();
@@ -213,10 +145,7 @@ async fn removals_add_up_over_the_window() {
         state.begin(&app).await.unwrap();
         let records: Vec<(&str, u64)> = all[..left].iter().map(|id| (id.as_str(), 1)).collect();
         listed(&state, &app, "account", &records).await;
-        state
-            .promote(&app, at(100 * i64::try_from(sync).unwrap()))
-            .await
-            .unwrap();
+        state.promote(&app, at(100 * i64::try_from(sync).unwrap())).await.unwrap();
     }
     for (since, removed) in [(0, 9), (100, 9), (101, 7), (200, 7), (201, 4), (301, 0)] {
         let counted = state.removals_since(&app, "account", at(since)).await.unwrap();
@@ -254,10 +183,7 @@ async fn nothing_is_promoted_without_a_listing_under_way() {
     listed(&state, &app, "account", &[("a", 1), ("b", 1)]).await;
     state.promote(&app, at(1)).await.unwrap();
     let refused = state.promote(&app, at(2)).await;
-    assert!(
-        matches!(refused, Err(Error::NoListing { .. })),
-        "promoted twice: {refused:?}"
-    );
+    assert!(matches!(refused, Err(Error::NoListing { .. })), "promoted twice: {refused:?}");
 
     // A restart in the middle of a listing.
     state.begin(&app).await.unwrap();
@@ -272,23 +198,13 @@ async fn nothing_is_promoted_without_a_listing_under_way() {
         state.missing(&app, "account", &["b"]).await.map(drop),
         state.seen_count(&app, "account").await.map(drop),
         state.difference(&app, "account").await.map(drop),
-        state
-            .ids(&app, "account", Which::Removed, None, 1)
-            .await
-            .map(drop),
+        state.ids(&app, "account", Which::Removed, None, 1).await.map(drop),
     ];
     for (number, result) in results.into_iter().enumerate() {
-        assert!(
-            matches!(result, Err(Error::NoListing { .. })),
-            "{number}: {result:?}"
-        );
+        assert!(matches!(result, Err(Error::NoListing { .. })), "{number}: {result:?}");
     }
     let last = state.last(&app).await.unwrap().unwrap();
-    assert_eq!(
-        (last.at, last.counts),
-        (at(1), counts(&[("account", 2)])),
-        "the completed one is kept"
-    );
+    assert_eq!((last.at, last.counts), (at(1), counts(&[("account", 2)])), "the completed one is kept");
 }
 
 #[tokio::test]
@@ -344,10 +260,7 @@ async fn runs_come_newest_first_and_old_ones_go() {
     let runs = state.runs(&app, 2).await.unwrap();
     assert_eq!(runs, [run(3, RunResult::Held), run(2, RunResult::Failed)]);
     for number in 4..1_010 {
-        state
-            .record_run(&app, &run(number, RunResult::Completed))
-            .await
-            .unwrap();
+        state.record_run(&app, &run(number, RunResult::Completed)).await.unwrap();
     }
     let runs = state.runs(&app, u32::MAX).await.unwrap();
     assert_eq!((runs.len(), runs[999].started_at), (1_000, at(10)));

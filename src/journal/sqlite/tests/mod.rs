@@ -46,17 +46,11 @@ fn completed(account: &str) -> Outcome {
 }
 
 fn failed(message: &str) -> Outcome {
-    Outcome::Failed {
-        code: Code::AccountNotFound,
-        message: message.to_owned(),
-    }
+    Outcome::Failed { code: Code::AccountNotFound, message: message.to_owned() }
 }
 
 fn seen(id: &str, hash: u64) -> Seen {
-    Seen {
-        id: id.to_owned(),
-        hash,
-    }
+    Seen { id: id.to_owned(), hash }
 }
 
 fn temporary() -> TempDir {

@@ -44,12 +44,7 @@ fn outcomes() -> [Outcome; 3] {
 
 fn ends() -> [Ended; 4] {
     let detail = "refused".to_owned();
-    [
-        Ended::Accepted,
-        Ended::Conflict,
-        Ended::Missing,
-        Ended::Rejected { detail },
-    ]
+    [Ended::Accepted, Ended::Conflict, Ended::Missing, Ended::Rejected { detail }]
 }
 
 #[derive(Clone, Debug)]
@@ -63,13 +58,7 @@ struct Modelled {
 
 impl Modelled {
     fn new(attempt: u32, second: i64) -> Self {
-        Self {
-            attempt,
-            first: second,
-            last: second,
-            outcome: None,
-            ended: None,
-        }
+        Self { attempt, first: second, last: second, outcome: None, ended: None }
     }
 
     fn known(&self) -> Known {
@@ -96,10 +85,9 @@ impl Modelled {
         self.ended.as_ref()?;
         Some(match self.outcome.as_ref()? {
             Outcome::Completed { .. } => Kept::Completed,
-            Outcome::Failed { code, message } => Kept::Failed {
-                code: *code,
-                message: self.is_rejected().then(|| message.clone()),
-            },
+            Outcome::Failed { code, message } => {
+                Kept::Failed { code: *code, message: self.is_rejected().then(|| message.clone()) }
+            }
         })
     }
 }
@@ -123,11 +111,7 @@ fn answer(result: Result<(), Error>) -> Answer {
 
 fn expect(model: &mut HashMap<&'static str, Modelled>, step: &Step) -> Answer {
     match *step {
-        Step::Intent {
-            task,
-            attempt,
-            second,
-        } => match model.get_mut(TASKS[task]) {
+        Step::Intent { task, attempt, second } => match model.get_mut(TASKS[task]) {
             None => {
                 model.insert(TASKS[task], Modelled::new(attempt, second));
                 Answer::Fine
@@ -176,21 +160,15 @@ fn expect(model: &mut HashMap<&'static str, Modelled>, step: &Step) -> Answer {
 
 async fn run(state: &Sqlite, app: &AppKey, step: &Step) -> Answer {
     match *step {
-        Step::Intent {
-            task,
-            attempt,
-            second,
-        } => answer(state.intent(app, &intent(TASKS[task], attempt, second)).await),
-        Step::Decide { task, outcome } => answer(
-            state
-                .decide(app, &intent(TASKS[task], 9, 500), &outcomes()[outcome])
-                .await,
-        ),
-        Step::End { task, ended, second } => answer(
-            state
-                .ended(app, &TASKS[task].into(), &ends()[ended], at(second))
-                .await,
-        ),
+        Step::Intent { task, attempt, second } => {
+            answer(state.intent(app, &intent(TASKS[task], attempt, second)).await)
+        }
+        Step::Decide { task, outcome } => {
+            answer(state.decide(app, &intent(TASKS[task], 9, 500), &outcomes()[outcome]).await)
+        }
+        Step::End { task, ended, second } => {
+            answer(state.ended(app, &TASKS[task].into(), &ends()[ended], at(second)).await)
+        }
         Step::Forget { task } => answer(state.forget(app, &TASKS[task].into()).await),
         Step::Prune { before } => Answer::Pruned(state.prune(at(before)).await.unwrap()),
     }
@@ -211,10 +189,7 @@ async fn compare(state: &Sqlite, app: &AppKey, model: &HashMap<&'static str, Mod
         assert_eq!(entry.state, expected.state());
         assert_eq!(entry.kept, expected.kept());
         assert_eq!(entry.attempt, expected.attempt);
-        assert_eq!(
-            (entry.first_intent_at, entry.last_intent_at),
-            (at(expected.first), at(expected.last))
-        );
+        assert_eq!((entry.first_intent_at, entry.last_intent_at), (at(expected.first), at(expected.last)));
         *match (&expected.outcome, &expected.ended) {
             (None, _) => &mut counts.intended,
             (_, None) => &mut counts.decided,
@@ -232,10 +207,7 @@ async fn compare(state: &Sqlite, app: &AppKey, model: &HashMap<&'static str, Mod
 
 #[test]
 fn any_order_of_writes_does_what_the_model_does() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let state = runtime.block_on(fleeting());
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
         cases: 128,

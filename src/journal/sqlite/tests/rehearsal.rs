@@ -25,10 +25,7 @@ async fn synced(folder: &Path) -> Sqlite {
     let state = Sqlite::open(folder).await.unwrap();
     let app = app(1);
     state.begin(&app).await.unwrap();
-    state
-        .add(&app, "account", &[seen("a", 1), seen("b", 2)])
-        .await
-        .unwrap();
+    state.add(&app, "account", &[seen("a", 1), seen("b", 2)]).await.unwrap();
     state.promote(&app, at(5)).await.unwrap();
     state.begin(&app).await.unwrap();
     state.add(&app, "account", &[seen("z", 1)]).await.unwrap();
@@ -42,15 +39,9 @@ async fn rehearse(folder: &Path) {
     let last = state.last(&app).await.unwrap().unwrap();
     assert_eq!((last.at, last.counts["account"]), (at(5), 2));
     state.begin(&app).await.unwrap();
-    state
-        .add(&app, "account", &[seen("b", 3), seen("c", 1)])
-        .await
-        .unwrap();
+    state.add(&app, "account", &[seen("b", 3), seen("c", 1)]).await.unwrap();
     let difference = state.difference(&app, "account").await.unwrap();
-    assert_eq!(
-        (difference.created, difference.changed, difference.removed),
-        (1, 1, 1)
-    );
+    assert_eq!((difference.created, difference.changed, difference.removed), (1, 1, 1));
     state.promote(&app, at(6)).await.unwrap();
     assert_eq!(state.open(&app).await.unwrap(), [], "the journal is not copied");
     state.close().await;
@@ -80,11 +71,7 @@ async fn beside_a_running_daemon_it_sees_the_last_sync_and_changes_no_file() {
     let said = String::from_utf8_lossy(&child.stdout);
     assert!(child.status.success() && said.contains("1 passed"), "{child:?}");
     let app = app(1);
-    assert_eq!(
-        state.seen_count(&app, "account").await.unwrap(),
-        1,
-        "the daemon's own sync goes on"
-    );
+    assert_eq!(state.seen_count(&app, "account").await.unwrap(), 1, "the daemon's own sync goes on");
     state.promote(&app, at(7)).await.unwrap();
 }
 
@@ -93,10 +80,7 @@ async fn after_a_clean_stop_it_sees_the_last_sync_and_changes_no_file() {
     let folder = temporary();
     synced(folder.path()).await.close().await;
     let before = snapshot(folder.path());
-    assert_eq!(
-        before.keys().collect::<Vec<_>>(),
-        ["listings.db", "lock", "tasks.db"]
-    );
+    assert_eq!(before.keys().collect::<Vec<_>>(), ["listings.db", "lock", "tasks.db"]);
     rehearse(folder.path()).await;
     assert_eq!(snapshot(folder.path()), before);
 }
@@ -143,10 +127,7 @@ async fn the_copy_is_private_and_goes_with_the_rehearsal() {
         .await
         .unwrap();
     let copy = Path::new(&file).parent().unwrap();
-    assert_eq!(
-        std::fs::metadata(copy).unwrap().permissions().mode() & 0o777,
-        0o700
-    );
+    assert_eq!(std::fs::metadata(copy).unwrap().permissions().mode() & 0o777, 0o700);
     state.close().await;
     assert!(!copy.exists());
 }

@@ -13,11 +13,7 @@ async fn two_syncs(records: u64, page: usize) {
             clock = tokio::time::Instant::now();
         };
         let id = |number: u64| {
-            let number = if number.is_multiple_of(10) {
-                number + sync * records
-            } else {
-                number
-            };
+            let number = if number.is_multiple_of(10) { number + sync * records } else { number };
             uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, &number.to_le_bytes()).to_string()
         };
         state.begin(&app).await.unwrap();
@@ -35,19 +31,13 @@ async fn two_syncs(records: u64, page: usize) {
         let difference = state.difference(&app, "account").await.unwrap();
         lap("compared");
         if sync == 1 {
-            assert_eq!(
-                (difference.created, difference.removed),
-                (records / 10, records / 10)
-            );
+            assert_eq!((difference.created, difference.removed), (records / 10, records / 10));
             // Half of those in both are of an odd number.
             assert_eq!(difference.changed, records / 2);
             let mut removed = 0;
             let mut after: Option<String> = None;
             loop {
-                let ids = state
-                    .ids(&app, "account", Which::Removed, after.as_deref(), 1000)
-                    .await
-                    .unwrap();
+                let ids = state.ids(&app, "account", Which::Removed, after.as_deref(), 1000).await.unwrap();
                 removed += ids.len() as u64;
                 let Some(last) = ids.into_iter().next_back() else {
                     break;
@@ -58,21 +48,13 @@ async fn two_syncs(records: u64, page: usize) {
             assert_eq!(removed, records / 10);
             lap("paged through the removed");
         }
-        state
-            .promote(&app, at(i64::try_from(sync).unwrap()))
-            .await
-            .unwrap();
+        state.promote(&app, at(i64::try_from(sync).unwrap())).await.unwrap();
         lap("promoted");
     }
-    let size: u64 = std::fs::read_dir(folder.path())
-        .unwrap()
-        .map(|file| file.unwrap().metadata().unwrap().len())
-        .sum();
+    let size: u64 =
+        std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum();
     println!("{} MiB in the folder", size / 1024 / 1024);
-    assert_eq!(
-        state.removals_since(&app, "account", at(1)).await.unwrap(),
-        records / 10
-    );
+    assert_eq!(state.removals_since(&app, "account", at(1)).await.unwrap(), records / 10);
 }
 
 #[tokio::test]

@@ -10,20 +10,11 @@ async fn a_task_lives_from_intent_to_end() {
     state.intent(&app, &intent("t1", 2, 20)).await.unwrap();
 
     let entry = state.entry(&app, &task).await.unwrap().unwrap();
-    assert_eq!(
-        (entry.attempt, entry.first_intent_at, entry.last_intent_at),
-        (2, at(10), at(20))
-    );
-    assert_eq!(
-        (entry.keys, entry.created_at),
-        (vec![7, u64::MAX], Some(at(1_000)))
-    );
+    assert_eq!((entry.attempt, entry.first_intent_at, entry.last_intent_at), (2, at(10), at(20)));
+    assert_eq!((entry.keys, entry.created_at), (vec![7, u64::MAX], Some(at(1_000))));
     assert_eq!((entry.state, entry.kept), (State::Intended, None));
 
-    state
-        .decide(&app, &intent("t1", 2, 20), &completed("a1"))
-        .await
-        .unwrap();
+    state.decide(&app, &intent("t1", 2, 20), &completed("a1")).await.unwrap();
     let open = state.open(&app).await.unwrap();
     assert_eq!(open.len(), 1);
     assert_eq!(open[0].state, State::Decided(completed("a1")));
@@ -31,10 +22,7 @@ async fn a_task_lives_from_intent_to_end() {
     state.ended(&app, &task, &Ended::Accepted, at(30)).await.unwrap();
     assert_eq!(state.open(&app).await.unwrap(), []);
     let entry = state.entry(&app, &task).await.unwrap().unwrap();
-    assert_eq!(
-        (entry.state, entry.kept),
-        (State::Ended(Ended::Accepted), Some(Kept::Completed))
-    );
+    assert_eq!((entry.state, entry.kept), (State::Ended(Ended::Accepted), Some(Kept::Completed)));
 }
 
 #[tokio::test]
@@ -42,24 +30,12 @@ async fn a_task_with_an_outcome_is_not_intended_again() {
     let state = fleeting().await;
     let app = app(1);
     state.intent(&app, &intent("t1", 1, 10)).await.unwrap();
-    state
-        .decide(&app, &intent("t1", 1, 10), &completed("a1"))
-        .await
-        .unwrap();
+    state.decide(&app, &intent("t1", 1, 10), &completed("a1")).await.unwrap();
     let refused = state.intent(&app, &intent("t1", 2, 20)).await;
-    assert!(
-        matches!(refused, Err(Error::AlreadyDecided { .. })),
-        "{refused:?}"
-    );
-    state
-        .ended(&app, &"t1".into(), &Ended::Conflict, at(30))
-        .await
-        .unwrap();
+    assert!(matches!(refused, Err(Error::AlreadyDecided { .. })), "{refused:?}");
+    state.ended(&app, &"t1".into(), &Ended::Conflict, at(30)).await.unwrap();
     let refused = state.intent(&app, &intent("t1", 2, 20)).await;
-    assert!(
-        matches!(refused, Err(Error::AlreadyDecided { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(Error::AlreadyDecided { .. })), "{refused:?}");
     assert_eq!(state.entry(&app, &"t1".into()).await.unwrap().unwrap().attempt, 1);
 }
 
@@ -71,10 +47,7 @@ async fn the_first_outcome_wins() {
     state.decide(&app, &identity, &failed("first")).await.unwrap();
     state.decide(&app, &identity, &failed("first")).await.unwrap();
     let refused = state.decide(&app, &identity, &failed("second")).await;
-    assert!(
-        matches!(refused, Err(Error::AlreadyDecided { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(Error::AlreadyDecided { .. })), "{refused:?}");
     let entry = state.entry(&app, &"t1".into()).await.unwrap().unwrap();
     assert_eq!(entry.state, State::Decided(failed("first")));
     assert_eq!((entry.first_intent_at, entry.attempt), (at(10), 1));
@@ -85,23 +58,15 @@ async fn only_a_rejected_report_keeps_the_message_and_can_end_again() {
     let state = fleeting().await;
     let app = app(1);
     let task = TaskId::from("t1");
-    let rejected = Ended::Rejected {
-        detail: "unknown field".to_owned(),
-    };
-    state
-        .decide(&app, &intent("t1", 1, 10), &failed("no such account"))
-        .await
-        .unwrap();
+    let rejected = Ended::Rejected { detail: "unknown field".to_owned() };
+    state.decide(&app, &intent("t1", 1, 10), &failed("no such account")).await.unwrap();
     state.ended(&app, &task, &rejected, at(20)).await.unwrap();
 
     let listed = state.rejected(&app).await.unwrap();
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].state, State::Ended(rejected));
     let kept = |message: Option<&str>| {
-        Some(Kept::Failed {
-            code: Code::AccountNotFound,
-            message: message.map(str::to_owned),
-        })
+        Some(Kept::Failed { code: Code::AccountNotFound, message: message.map(str::to_owned) })
     };
     assert_eq!(listed[0].kept, kept(Some("no such account")));
 
@@ -134,15 +99,9 @@ async fn an_intent_can_be_forgotten_and_an_outcome_cannot() {
     assert_eq!(state.entry(&app, &"t1".into()).await.unwrap(), None);
     state.forget(&app, &"t1".into()).await.unwrap();
 
-    state
-        .decide(&app, &intent("t2", 1, 10), &completed("a2"))
-        .await
-        .unwrap();
+    state.decide(&app, &intent("t2", 1, 10), &completed("a2")).await.unwrap();
     let refused = state.forget(&app, &"t2".into()).await;
-    assert!(
-        matches!(refused, Err(Error::AlreadyDecided { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(Error::AlreadyDecided { .. })), "{refused:?}");
     assert_eq!(state.open(&app).await.unwrap().len(), 1);
 }
 
@@ -154,26 +113,12 @@ async fn open_tasks_come_oldest_first_and_apps_are_apart() {
         ..intent(task, 1, second)
     };
     for (task, created_at) in [("c", Some(300)), ("a", Some(200)), ("b", Some(200)), ("d", None)] {
-        state
-            .intent(&app(1), &created(task, created_at, 250))
-            .await
-            .unwrap();
+        state.intent(&app(1), &created(task, created_at, 250)).await.unwrap();
     }
-    state
-        .intent(&app(2), &created("elsewhere", Some(1), 1))
-        .await
-        .unwrap();
-    state
-        .decide(&app(1), &created("a", Some(200), 250), &completed("a"))
-        .await
-        .unwrap();
-    let order: Vec<String> = state
-        .open(&app(1))
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|entry| entry.task.into_string())
-        .collect();
+    state.intent(&app(2), &created("elsewhere", Some(1), 1)).await.unwrap();
+    state.decide(&app(1), &created("a", Some(200), 250), &completed("a")).await.unwrap();
+    let order: Vec<String> =
+        state.open(&app(1)).await.unwrap().into_iter().map(|entry| entry.task.into_string()).collect();
     assert_eq!(order, ["a", "b", "d", "c"]);
 }
 
@@ -182,18 +127,9 @@ async fn known_takes_any_number_of_tasks() {
     let state = fleeting().await;
     let app = app(1);
     state.intent(&app, &intent("t-5", 1, 1)).await.unwrap();
-    state
-        .decide(&app, &intent("t-39999", 1, 1), &completed("a"))
-        .await
-        .unwrap();
-    state
-        .decide(&app, &intent("t-700", 1, 1), &completed("a"))
-        .await
-        .unwrap();
-    state
-        .ended(&app, &"t-700".into(), &Ended::Accepted, at(2))
-        .await
-        .unwrap();
+    state.decide(&app, &intent("t-39999", 1, 1), &completed("a")).await.unwrap();
+    state.decide(&app, &intent("t-700", 1, 1), &completed("a")).await.unwrap();
+    state.ended(&app, &"t-700".into(), &Ended::Accepted, at(2)).await.unwrap();
     let tasks: Vec<TaskId> = (0..40_000).map(|n| TaskId::from(format!("t-{n}"))).collect();
     let known = state.known(&app, &tasks).await.unwrap();
     assert_eq!(known.len(), 3);
@@ -207,22 +143,11 @@ async fn known_takes_any_number_of_tasks() {
 async fn counts_say_how_many_stand_where() {
     let state = fleeting().await;
     let app = app(1);
-    let rejected = Ended::Rejected {
-        detail: String::new(),
-    };
-    let ends = [
-        Ended::Accepted,
-        Ended::Conflict,
-        Ended::Missing,
-        rejected.clone(),
-        rejected,
-    ];
+    let rejected = Ended::Rejected { detail: String::new() };
+    let ends = [Ended::Accepted, Ended::Conflict, Ended::Missing, rejected.clone(), rejected];
     for (number, end) in ends.iter().enumerate() {
         let task = format!("ended-{number}");
-        state
-            .decide(&app, &intent(&task, 1, 1), &completed("a"))
-            .await
-            .unwrap();
+        state.decide(&app, &intent(&task, 1, 1), &completed("a")).await.unwrap();
         state.ended(&app, &task.into(), end, at(2)).await.unwrap();
     }
     state.intent(&app, &intent("intended", 1, 1)).await.unwrap();
@@ -241,14 +166,9 @@ async fn counts_say_how_many_stand_where() {
 async fn pruning_leaves_open_and_rejected_tasks() {
     let state = fleeting().await;
     let app = app(1);
-    let rejected = Ended::Rejected {
-        detail: "no".to_owned(),
-    };
+    let rejected = Ended::Rejected { detail: "no".to_owned() };
     let end = async |task: &str, ended: &Ended, second: i64| {
-        state
-            .decide(&app, &intent(task, 1, 1), &completed("a"))
-            .await
-            .unwrap();
+        state.decide(&app, &intent(task, 1, 1), &completed("a")).await.unwrap();
         state.ended(&app, &task.into(), ended, at(second)).await.unwrap();
     };
     for number in 0..2_100 {
@@ -257,18 +177,12 @@ async fn pruning_leaves_open_and_rejected_tasks() {
     end("young", &Ended::Accepted, 100).await;
     end("rejected", &rejected, 50).await;
     state.intent(&app, &intent("intended", 1, 1)).await.unwrap();
-    state
-        .decide(&app, &intent("decided", 1, 1), &completed("a"))
-        .await
-        .unwrap();
+    state.decide(&app, &intent("decided", 1, 1), &completed("a")).await.unwrap();
 
     assert_eq!(state.prune(at(100)).await.unwrap(), 2_100);
     assert_eq!(state.prune(at(100)).await.unwrap(), 0);
     for task in ["young", "rejected", "intended", "decided"] {
-        assert!(
-            state.entry(&app, &task.into()).await.unwrap().is_some(),
-            "{task} is gone"
-        );
+        assert!(state.entry(&app, &task.into()).await.unwrap().is_some(), "{task} is gone");
     }
 }
 
@@ -298,10 +212,7 @@ async fn a_state_that_is_not_known_is_an_error_and_not_a_lost_task() {
         state.forget(&app, &task).await,
     ];
     for (number, result) in results.into_iter().enumerate() {
-        assert!(
-            matches!(result, Err(Error::Unreadable { .. })),
-            "{number}: {result:?}"
-        );
+        assert!(matches!(result, Err(Error::Unreadable { .. })), "{number}: {result:?}");
     }
     assert_eq!(state.prune(at(i64::from(i32::MAX))).await.unwrap(), 0);
 }
@@ -313,10 +224,7 @@ async fn values_that_are_not_known_are_named_in_the_error() {
     let task = TaskId::from("t1");
     let reset = async || {
         overwrite(&state, "DELETE FROM tasks").await;
-        state
-            .decide(&app, &intent("t1", 1, 1), &failed("x"))
-            .await
-            .unwrap();
+        state.decide(&app, &intent("t1", 1, 1), &failed("x")).await.unwrap();
         state.ended(&app, &task, &Ended::Accepted, at(2)).await.unwrap();
     };
     for (statement, named) in [
@@ -325,21 +233,12 @@ async fn values_that_are_not_known_are_named_in_the_error() {
         ("UPDATE tasks SET status = 'partial'", "partial"),
         ("UPDATE tasks SET keys = x'00'", "keys"),
         ("UPDATE tasks SET attempt = -1", "attempt"),
-        (
-            "UPDATE tasks SET first_intent_at = 9223372036854775807",
-            "instant",
-        ),
+        ("UPDATE tasks SET first_intent_at = 9223372036854775807", "instant"),
     ] {
         reset().await;
         overwrite(&state, statement).await;
         let error = state.entry(&app, &task).await.unwrap_err();
-        assert!(
-            matches!(error, Error::Unreadable { .. }),
-            "{statement}: {error:?}"
-        );
-        assert!(
-            error.to_string().contains(named) && error.to_string().contains("t1"),
-            "{error}"
-        );
+        assert!(matches!(error, Error::Unreadable { .. }), "{statement}: {error:?}");
+        assert!(error.to_string().contains(named) && error.to_string().contains("t1"), "{error}");
     }
 }

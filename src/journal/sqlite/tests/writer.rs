@@ -52,9 +52,7 @@ async fn concurrent_writes_share_commits() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     let app = app(1);
-    let intents: Vec<_> = (0..200)
-        .map(|number| intent(&format!("t{number}"), 1, 1))
-        .collect();
+    let intents: Vec<_> = (0..200).map(|number| intent(&format!("t{number}"), 1, 1)).collect();
     for result in join_all(intents.iter().map(|intent| state.intent(&app, intent))).await {
         result.unwrap();
     }
@@ -77,11 +75,7 @@ async fn an_answer_comes_after_the_commit() {
             if step.writes != ["intent"] {
                 return;
             }
-            assert!(
-                !answered.load(Ordering::SeqCst),
-                "answered before {:?}",
-                step.moment
-            );
+            assert!(!answered.load(Ordering::SeqCst), "answered before {:?}", step.moment);
             commits.fetch_add(1, Ordering::SeqCst);
             if step.moment == Moment::BeforeCommit {
                 copy_folder(&from, to.path());
@@ -98,13 +92,7 @@ async fn an_answer_comes_after_the_commit() {
     let crashed_before = Sqlite::open(before.path()).await.unwrap();
     assert_eq!(crashed_before.entry(&app(1), &"t1".into()).await.unwrap(), None);
     let crashed_after = Sqlite::open(after.path()).await.unwrap();
-    assert!(
-        crashed_after
-            .entry(&app(1), &"t1".into())
-            .await
-            .unwrap()
-            .is_some()
-    );
+    assert!(crashed_after.entry(&app(1), &"t1".into()).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -113,10 +101,7 @@ async fn a_write_that_fails_fails_alone() {
     let (observer, commits) = recorder();
     let state = Sqlite::open_observed(folder.path(), observer).await.unwrap();
     let app = app(1);
-    state
-        .decide(&app, &intent("decided", 1, 1), &completed("a"))
-        .await
-        .unwrap();
+    state.decide(&app, &intent("decided", 1, 1), &completed("a")).await.unwrap();
     commits.lock().unwrap().clear();
 
     let good = intent("good", 1, 1);
@@ -133,18 +118,8 @@ async fn a_write_that_fails_fails_alone() {
     assert!(matches!(third, Err(Error::Database { .. })), "{third:?}");
     first.unwrap();
     fourth.unwrap();
-    assert_eq!(
-        *commits.lock().unwrap(),
-        [["intent", "intent", "raw", "intent"]],
-        "one commit"
-    );
-    let tasks: Vec<_> = state
-        .open(&app)
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|entry| entry.task)
-        .collect();
+    assert_eq!(*commits.lock().unwrap(), [["intent", "intent", "raw", "intent"]], "one commit");
+    let tasks: Vec<_> = state.open(&app).await.unwrap().into_iter().map(|entry| entry.task).collect();
     assert_eq!(tasks, ["decided".into(), "good".into(), "later".into()]);
 }
 
@@ -155,20 +130,13 @@ async fn a_full_disk_is_said_and_survived() {
     let app = app(1);
     state.intent(&app, &intent("before", 1, 1)).await.unwrap();
     // SQLite does not go below the present size.
-    state
-        .tasks()
-        .write(Raw("PRAGMA max_page_count = 1"))
-        .await
-        .unwrap();
+    state.tasks().write(Raw("PRAGMA max_page_count = 1")).await.unwrap();
     let large = failed(&"x".repeat(100_000));
     let (identity, other) = (intent("before", 1, 1), intent("other", 1, 1));
     let (shared, full) = tokio::join!(state.intent(&app, &other), state.decide(&app, &identity, &large));
     assert!(matches!(full, Err(Error::Full { .. })), "{full:?}");
     assert!(full.unwrap_err().to_string().contains("tasks.db"));
-    assert!(
-        matches!(shared, Err(Error::Full { .. })),
-        "SQLite undoes the whole transaction: {shared:?}"
-    );
+    assert!(matches!(shared, Err(Error::Full { .. })), "SQLite undoes the whole transaction: {shared:?}");
 
     // The limit went with the connection: there is room again.
     state.decide(&app, &identity, &large).await.unwrap();
@@ -233,11 +201,7 @@ async fn a_dead_writer_is_an_error_and_no_hang() {
     assert!(matches!(after, Err(Error::Closed)), "{after:?}");
     state.close().await;
     let state = Sqlite::open(folder.path()).await.unwrap();
-    assert_eq!(
-        state.open(&app).await.unwrap(),
-        [],
-        "what was not answered is not there"
-    );
+    assert_eq!(state.open(&app).await.unwrap(), [], "what was not answered is not there");
 }
 
 #[tokio::test]
@@ -246,11 +210,8 @@ async fn closing_runs_what_waits_and_then_refuses() {
     let state = Sqlite::open(folder.path()).await.unwrap();
     let app = app(1);
     let (one, two) = (intent("one", 1, 1), intent("two", 1, 1));
-    let (first, second, ()) = tokio::join!(
-        state.intent(&app, &one),
-        state.intent(&app, &two),
-        state.clone().close()
-    );
+    let (first, second, ()) =
+        tokio::join!(state.intent(&app, &one), state.intent(&app, &two), state.clone().close());
     first.unwrap();
     second.unwrap();
     let late = state.intent(&app, &one).await;
