@@ -258,7 +258,7 @@ impl Demo {
         let reports = self.sandbox.reports(id);
         let last = reports.last();
         let (outcome, as_expected) = match last {
-            Some(report) if report.status == 409 => ("conflict".to_owned(), task.end == End::Conflict),
+            Some(report) if report.status == Some(409) => ("conflict".to_owned(), task.end == End::Conflict),
             Some(report) if report.body["status"] == "completed" => {
                 ("completed".to_owned(), task.end == End::Completed)
             }
