@@ -27,7 +27,10 @@ pub(crate) struct Access {
 
 /// Leave to make one call; the outcome is to be told to the [`Access`] it came from.
 #[derive(Debug)]
-pub(crate) struct Leave(Option<OwnedSemaphorePermit>);
+pub(crate) struct Leave {
+    /// Held while one call finds out whether the key works again.
+    _probe: Option<OwnedSemaphorePermit>,
+}
 
 impl Access {
     pub(crate) fn new(dice: Arc<Dice>) -> Self {
@@ -42,16 +45,16 @@ impl Access {
     /// Waits until a call may be made.
     pub(crate) async fn enter(&self) -> Leave {
         if self.paused_until().is_none() {
-            return Leave(None);
+            return Leave { _probe: None };
         }
         let permit = Arc::clone(&self.probe).acquire_owned().await.ok();
         while let Some(until) = self.paused_until() {
             if until <= Instant::now() {
-                return Leave(permit);
+                return Leave { _probe: permit };
             }
             tokio::time::sleep_until(until).await;
         }
-        Leave(None)
+        Leave { _probe: None }
     }
 
     /// The Bridge let the call through, whatever else it said.

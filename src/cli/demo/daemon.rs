@@ -56,7 +56,8 @@ impl Daemon {
     pub(super) async fn stop(mut self, place: &Place) -> Result<(), Failure> {
         let pid = self.child.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
         if let Some(pid) = pid {
-            drop(rustix::process::kill_process(pid, rustix::process::Signal::TERM));
+            // One that has ended by itself is found out below.
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
         }
         let ended = tokio::time::timeout(Duration::from_secs(40), self.child.wait()).await;
         match ended {

@@ -99,6 +99,7 @@ impl Lanes {
     }
 
     /// Whether any waiting task may run now.
+    #[cfg(test)]
     pub(crate) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }

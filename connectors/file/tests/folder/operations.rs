@@ -66,10 +66,7 @@ async fn a_name_is_taken_also_if_the_file_has_it_in_capitals() {
         json!({"username": "ann"}),
         json!({"username": "new", "email": "ann@example.org"}),
     ] {
-        let error = place
-            .run(Action::CreateAccount, json!({"account": account}))
-            .await
-            .unwrap_err();
+        let error = place.run(Action::CreateAccount, json!({"account": account})).await.unwrap_err();
         assert_refused(&error, Code::AccountAlreadyExists, Subject::Account);
     }
 }
@@ -140,10 +137,7 @@ async fn a_licence_can_be_given_back_where_more_are_assigned_than_there_are() {
     let seats = json!([{"slug": "seat", "file": "license-seat.csv", "seats": 1}]);
     let place = Place::with(&files, &json!({"licenses": seats}));
     let assign = |seats: serde_json::Value| {
-        place.run(
-            Action::UpdateAccount,
-            json!({"account": {"id": "u1"}, "memberships": {"seat": seats}}),
-        )
+        place.run(Action::UpdateAccount, json!({"account": {"id": "u1"}, "memberships": {"seat": seats}}))
     };
     assign(json!(["s2"])).await.unwrap();
     let error = assign(json!(["s1", "s2"])).await.unwrap_err();

@@ -136,10 +136,7 @@ async fn a_folder_that_may_not_be_written_to_is_said_to_be_so() {
     let folder = place.path("accounts.csv").parent().unwrap().to_owned();
     let allow = |mode| std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode)).unwrap();
     // The lock is there already, so that the write itself is what is refused.
-    place
-        .run(Action::SuspendAccount, json!({"account": {"id": "u1"}}))
-        .await
-        .unwrap();
+    place.run(Action::SuspendAccount, json!({"account": {"id": "u1"}})).await.unwrap();
     let before = place.read("accounts.csv");
     allow(0o555);
     if std::fs::File::create(place.path("probe")).is_ok() {
@@ -147,20 +144,10 @@ async fn a_folder_that_may_not_be_written_to_is_said_to_be_so() {
     }
     for error in [
         place.connector.check().await.unwrap_err(),
-        place
-            .run(Action::DeleteAccount, json!({"account": {"id": "u1"}}))
-            .await
-            .unwrap_err(),
+        place.run(Action::DeleteAccount, json!({"account": {"id": "u1"}})).await.unwrap_err(),
     ] {
-        assert_eq!(
-            (error.code(), error.about()),
-            (Code::PermissionDenied, Subject::Connection),
-            "{error}"
-        );
-        assert_eq!(
-            (error.effect_on_target(), error.retry_policy()),
-            (Effect::NotApplied, Retry::Backoff)
-        );
+        assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection), "{error}");
+        assert_eq!((error.effect_on_target(), error.retry_policy()), (Effect::NotApplied, Retry::Backoff));
     }
     assert_eq!(place.list("account").await.unwrap().0.len(), 2, "reading goes on");
     assert_eq!(place.read("accounts.csv"), before);
@@ -170,19 +157,9 @@ async fn a_folder_that_may_not_be_written_to_is_said_to_be_so() {
 #[tokio::test]
 async fn a_look_up_after_a_call_that_was_dropped_sees_what_came_of_it() {
     let place = Place::usual();
-    let rest: String = ACCOUNTS
-        .lines()
-        .skip(1)
-        .map(|line| line.to_owned() + "\n")
-        .collect();
-    let many = (0..5_000)
-        .map(|n| format!("x{n},,extra{n},,,,,,,,\n"))
-        .collect::<Vec<_>>()
-        .concat();
-    place.write(
-        "accounts.csv",
-        format!("{}\n{rest}{many}", ACCOUNTS.lines().next().unwrap()),
-    );
+    let rest: String = ACCOUNTS.lines().skip(1).map(|line| line.to_owned() + "\n").collect();
+    let many = (0..5_000).map(|n| format!("x{n},,extra{n},,,,,,,,\n")).collect::<Vec<_>>().concat();
+    place.write("accounts.csv", format!("{}\n{rest}{many}", ACCOUNTS.lines().next().unwrap()));
     let mut outcomes = std::collections::BTreeSet::new();
     for n in 0..20 {
         let name = format!("user{n}");
@@ -201,19 +178,12 @@ async fn a_look_up_after_a_call_that_was_dropped_sees_what_came_of_it() {
         drop(create);
         let found = place.find(&name).await.is_some();
         // Another operation has its turn when the one that was dropped has had its own.
-        place
-            .run(Action::SuspendAccount, json!({"account": {"id": "u2"}}))
-            .await
-            .unwrap();
+        place.run(Action::SuspendAccount, json!({"account": {"id": "u2"}})).await.unwrap();
         let written = place.find(&name).await.is_some();
         assert_eq!(found, written, "what the look-up saw is what came of the call");
         outcomes.insert(written);
     }
-    assert_eq!(
-        outcomes.len(),
-        2,
-        "some were dropped before they began to write, and some behind"
-    );
+    assert_eq!(outcomes.len(), 2, "some were dropped before they began to write, and some behind");
 }
 
 /// Run by hand, with `--run-ignored only --no-capture`: what a task costs among a million accounts.
@@ -223,18 +193,12 @@ async fn a_change_among_a_million_accounts() {
     let place = Place::usual();
     let many =
         (0..1_000_000).map(|n| format!("x{n},x{n}@example.org,extra{n},Ex,Tra {n},,active,t1;t2,,,\n"));
-    place.write(
-        "accounts.csv",
-        ACCOUNTS.to_owned() + &many.collect::<Vec<_>>().concat(),
-    );
+    place.write("accounts.csv", ACCOUNTS.to_owned() + &many.collect::<Vec<_>>().concat());
     let started = tokio::time::Instant::now();
     place.find("x999999").await.unwrap();
     let found = started.elapsed();
     let started = tokio::time::Instant::now();
-    place
-        .run(Action::SuspendAccount, json!({"account": {"id": "x500000"}}))
-        .await
-        .unwrap();
+    place.run(Action::SuspendAccount, json!({"account": {"id": "x500000"}})).await.unwrap();
     println!("looked up in {found:?}, changed in {:?}", started.elapsed());
 }
 
