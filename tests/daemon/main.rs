@@ -3,3 +3,5 @@
 mod examples;
 mod smoke;
 mod support;
+mod target;
+mod tasks_actions;

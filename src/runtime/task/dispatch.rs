@@ -192,6 +192,7 @@ impl Dispatch {
             self.broken_walks = 0;
         }
         let mut fresh = walked.tasks;
+        walk::oldest_first(&mut fresh);
         fresh.retain(|listed| !self.lanes.contains(&listed.id));
         let ids: Vec<TaskId> = fresh.iter().map(|listed| listed.id.clone()).collect();
         let known = match self.app.journal.known(&self.app.key, &ids).await {
