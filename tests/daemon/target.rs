@@ -78,7 +78,13 @@ impl World {
         let line = |line: Value| {
             let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
             let attempt = line["attempt"].as_u64().unwrap_or_default();
-            Line { event: text("event"), method: text("method"), task: text("task"), attempt, account: text("account") }
+            Line {
+                event: text("event"),
+                method: text("method"),
+                task: text("task"),
+                attempt,
+                account: text("account"),
+            }
         };
         whole_lines(&text).map(line).collect()
     }

@@ -16,7 +16,9 @@ async fn the_six_actions_reach_one_account_in_the_order_they_were_created() {
             "account": {"username": "ann", "email": "ann@example.org", "first_name": "Ann", "cost_centre": 42},
             "memberships": {"team": ["t1"], "seat": ["s1"]}
         }),
-        "update_account" => json!({"account": {"email": "ANN@example.org"}, "changes": {"last_name": "Other"}}),
+        "update_account" => {
+            json!({"account": {"email": "ANN@example.org"}, "changes": {"last_name": "Other"}})
+        }
         "reset_password" => json!({"account": {"username": "Ann", "new_password": "correct-horse"}}),
         _ => json!({"account": {"id": "ann"}}),
     };
@@ -69,14 +71,24 @@ async fn tasks_of_one_instant_are_executed_in_the_order_of_the_list() {
             let created_at = format!("2026-01-01T00:00:{second:02}Z");
             json!({"action": action, "created_at": created_at, "payload": {"account": {"id": "ann"}}})
         };
-        let wanted = ["suspend_account", "unsuspend_account", "suspend_account", "reset_password", "unsuspend_account"];
+        let wanted = [
+            "suspend_account",
+            "unsuspend_account",
+            "suspend_account",
+            "reset_password",
+            "unsuspend_account",
+        ];
         world.sandbox.add_tasks(world.app, wanted.iter().take(4).map(|action| task(action, 1)));
         world.sandbox.add_task(world.app, task(wanted[4], 2));
         let daemon = world.start();
         world.drained().await;
         daemon.stop().await;
-        let applied: Vec<String> =
-            world.calls().into_iter().filter(|line| line.event == "applied").map(|line| line.method).collect();
+        let applied: Vec<String> = world
+            .calls()
+            .into_iter()
+            .filter(|line| line.event == "applied")
+            .map(|line| line.method)
+            .collect();
         assert_eq!(applied, wanted, "{order:?}");
     }
 }
@@ -95,7 +107,8 @@ async fn each_of_the_seven_codes_is_reported_with_its_message_to_the_letter() {
         ("TIMEOUT", json!({"effect": "not_applied", "retry": "never"})),
         ("INTERNAL_ERROR", json!({"effect": "not_applied"})),
     ];
-    let message = |code: &str| format!("{code}: User \"{code}\" – Zoë's – was refused by HR\\2; ask <hr@example.org>.");
+    let message =
+        |code: &str| format!("{code}: User \"{code}\" – Zoë's – was refused by HR\\2; ask <hr@example.org>.");
     let mut rules = Vec::new();
     let mut tasks = Vec::new();
     for (code, more) in &codes {

@@ -228,7 +228,10 @@ mod tests {
             &keys(json!({"account": null, "account_id": "7"}))
         ));
         assert!(meets(&keys(json!({"account": "7"})), &keys(json!({"account": {"account_id": "7"}}))));
-        assert!(meets(&create, &keys(json!({"account": {"id": "ann"}}))), "a user name may be the identifier");
+        assert!(
+            meets(&create, &keys(json!({"account": {"id": "ann"}}))),
+            "a user name may be the identifier"
+        );
         assert!(!meets(&create, &keys(json!({"account": {"username": "bob"}}))));
         assert!(!meets(&keys_of(&"t1".into(), &json!(null)), &keys_of(&"t2".into(), &json!([1]))));
     }
