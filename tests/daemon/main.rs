@@ -5,3 +5,4 @@ mod smoke;
 mod support;
 mod target;
 mod tasks_actions;
+mod tasks_hostile;
