@@ -6,3 +6,4 @@ mod support;
 mod target;
 mod tasks_actions;
 mod tasks_hostile;
+mod tasks_many;

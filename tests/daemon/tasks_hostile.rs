@@ -16,7 +16,11 @@ impl Neighbours {
 
     fn are_done(&self, world: &World) {
         for task in &self.0 {
-            assert_eq!((&world.task(task)["status"], world.applied(task)), (&json!("completed"), 1), "{task}");
+            assert_eq!(
+                (&world.task(task)["status"], world.applied(task)),
+                (&json!("completed"), 1),
+                "{task}"
+            );
         }
     }
 }
@@ -29,14 +33,42 @@ async fn a_malformed_payload_costs_that_task_alone_and_never_reaches_the_connect
     let cases = [
         ("create_account", json!(["secret-list"]), "payload must be an object, not a list"),
         ("create_account", json!("secret-text"), "payload must be an object"),
-        ("create_account", Value::Null, "account must be an account that is named by at least one of id, username and email"),
-        ("create_account", json!({}), "account must be an account that is named by at least one of id, username and email"),
-        ("delete_account", json!({"account": {"first_name": "Nobody"}}), "account must be an account that is named by at least one of id, username and email"),
+        (
+            "create_account",
+            Value::Null,
+            "account must be an account that is named by at least one of id, username and email",
+        ),
+        (
+            "create_account",
+            json!({}),
+            "account must be an account that is named by at least one of id, username and email",
+        ),
+        (
+            "delete_account",
+            json!({"account": {"first_name": "Nobody"}}),
+            "account must be an account that is named by at least one of id, username and email",
+        ),
         ("create_account", json!({"account": ["secret-name"]}), "account must be an object, not a list"),
-        ("create_account", json!({"account": {"username": {"secret": 1}}}), "account.username must be text, not an object"),
-        ("suspend_account", json!({"account": {"id": 1.5}}), "account.id must be text or a whole number, not a number"),
-        ("update_account", json!({"account": {"id": "x"}, "changes": ["secret-change"]}), "changes must be an object, not a list"),
-        ("create_account", json!({"account": {"id": "x"}, "memberships": "secret-member"}), "memberships must be"),
+        (
+            "create_account",
+            json!({"account": {"username": {"secret": 1}}}),
+            "account.username must be text, not an object",
+        ),
+        (
+            "suspend_account",
+            json!({"account": {"id": 1.5}}),
+            "account.id must be text or a whole number, not a number",
+        ),
+        (
+            "update_account",
+            json!({"account": {"id": "x"}, "changes": ["secret-change"]}),
+            "changes must be an object, not a list",
+        ),
+        (
+            "create_account",
+            json!({"account": {"id": "x"}, "memberships": "secret-member"}),
+            "memberships must be",
+        ),
     ];
     let tasks: Vec<String> = cases
         .iter()
@@ -53,7 +85,10 @@ async fn a_malformed_payload_costs_that_task_alone_and_never_reaches_the_connect
     for ((action, payload, why), task) in cases.iter().zip(&tasks) {
         assert_eq!(world.code(task), "INTERNAL_ERROR", "{payload}");
         let message = world.message(task);
-        assert!(message.starts_with(&format!("{action} in hr: malformed payload: {why}")), "{payload}: {message}");
+        assert!(
+            message.starts_with(&format!("{action} in hr: malformed payload: {why}")),
+            "{payload}: {message}"
+        );
         assert!(!message.contains("secret-") && world.attempts(task).is_empty(), "{message}");
     }
     before.are_done(&world);
@@ -67,10 +102,9 @@ async fn an_action_that_is_not_known_costs_that_task_alone() {
     world.script_with(", actions = [\"create_account\"]", QUICK, "");
     let before = Neighbours::of(&world, "before");
     let task = |action: Value| {
-        world.sandbox.add_task(
-            world.app,
-            json!({"action": action, "payload": {"account": {"username": "ann"}}}),
-        )
+        world
+            .sandbox
+            .add_task(world.app, json!({"action": action, "payload": {"account": {"username": "ann"}}}))
     };
     let unknown = task(json!("merge_account"));
     let number = task(json!(7));
@@ -157,8 +191,10 @@ async fn an_odd_item_of_the_list_costs_that_item_alone() {
     world.sandbox.add_task(world.app, no_status);
     let after = Neighbours::of(&world, "after");
     let daemon = world.start();
-    let done = ["bare"].into_iter().chain(before.0.iter().chain(&after.0).map(String::as_str)).collect::<Vec<_>>();
-    eventually("the good tasks are reported", || done.iter().all(|task| world.reported(task).len() == 1)).await;
+    let done =
+        ["bare"].into_iter().chain(before.0.iter().chain(&after.0).map(String::as_str)).collect::<Vec<_>>();
+    eventually("the good tasks are reported", || done.iter().all(|task| world.reported(task).len() == 1))
+        .await;
     eventually("the number is reported", || world.reported("4711").len() == 1).await;
     let log = daemon.stop().await;
     before.are_done(&world);
@@ -177,14 +213,18 @@ async fn a_payload_nested_ten_thousand_deep_costs_that_task_alone() {
     let before = Neighbours::of(&world, "before");
     let (deep, half) = ("deep", "half");
     for task in [deep, half] {
-        world.sandbox.add_task(world.app, json!({"id": task, "action": "suspend_account", "payload": {"account": task}}));
+        world.sandbox.add_task(
+            world.app,
+            json!({"id": task, "action": "suspend_account", "payload": {"account": task}}),
+        );
     }
     let after = Neighbours::of(&world, "after");
     let nested = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
-    let list = json!({"count": 14, "next": null, "previous": null, "results": world.sandbox.tasks(world.app)})
-        .to_string()
-        .replace("\"account\":\"deep\"", &format!("\"account\":{{\"id\":\"deep\",\"x\":{nested}}}"))
-        .replace("\"account\":\"half\"", "\"account\":{\"id\":\"half\",\"x\":\"\\ud800\"}");
+    let list =
+        json!({"count": 14, "next": null, "previous": null, "results": world.sandbox.tasks(world.app)})
+            .to_string()
+            .replace("\"account\":\"deep\"", &format!("\"account\":{{\"id\":\"deep\",\"x\":{nested}}}"))
+            .replace("\"account\":\"half\"", "\"account\":{\"id\":\"half\",\"x\":\"\\ud800\"}");
     let canned = Canned { status: 200, body: None, text: Some(list), headers: [].into() };
     world.sandbox.add_fault(Fault::new(Effect::Answer(canned)).method("GET").path("**/tasks/"));
     let daemon = world.start();
