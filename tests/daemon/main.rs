@@ -5,5 +5,7 @@ mod smoke;
 mod support;
 mod target;
 mod tasks_actions;
+mod tasks_crash;
+mod tasks_elsewhere;
 mod tasks_hostile;
 mod tasks_many;
