@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bridgehead_sdk::{AccountRecord, Completion, Operation};
+use bridgehead_sdk::{AccountRecord, AccountStatus, Completion, Operation};
 use tokio::time::Instant;
 
 use super::trial::{Failure, Trial};
@@ -90,6 +90,14 @@ fn judge(
 ) -> Option<Verdict> {
     let may_repeat = matches!(purpose, Purpose::Unknown { again: true, .. });
     match (wanted::compare(operation, found), found, operation) {
+        // It has the attributes, and cannot be used: nobody asked for that.
+        (State::Reached, Some(found), Operation::CreateAccount(create))
+            if matches!(purpose, Purpose::Existing)
+                && create.account.status.is_none()
+                && found.status != AccountStatus::Active =>
+        {
+            Some(Verdict::Failed(failure.clone()))
+        }
         (State::Reached, Some(found), Operation::CreateAccount(_)) => {
             Some(Verdict::Completed(Completion::created(found.id.clone())))
         }

@@ -104,9 +104,6 @@ async fn guarded<T>(
 ) -> Result<T, bridge::Error> {
     let leave = app.access.enter().await;
     let answer = call.await;
-    match &answer {
-        Err(error) if error.is_access() => app.refused_access(leave, error),
-        _ => app.access.granted(leave),
-    }
+    app.heard(leave, &answer);
     answer
 }
