@@ -9,3 +9,6 @@ mod tasks_crash;
 mod tasks_elsewhere;
 mod tasks_hostile;
 mod tasks_many;
+mod tasks_reports;
+mod tasks_retries;
+mod tasks_stop;
