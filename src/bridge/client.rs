@@ -228,7 +228,9 @@ impl Api for Client {
             what: format!("the records cannot be written as JSON ({error})"),
         })?;
         request.body = Some(body.into());
-        Ok(Pushed::from_json(&self.send(&request).await?.object()?))
+        let answer = self.send(&request).await?;
+        let repeated = answer.repeated;
+        Ok(Pushed::from_json(&answer.object()?, repeated))
     }
 
     async fn progress(&self, app: AppId, sync: &SyncId) -> Result<Progress, Error> {

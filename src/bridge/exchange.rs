@@ -49,6 +49,8 @@ pub(super) struct Bounds {
 pub(super) struct Answer {
     call: Call,
     status: u16,
+    /// Whether the request had been sent before without an answer that could be used.
+    pub(super) repeated: bool,
     body: Vec<u8>,
 }
 
@@ -121,7 +123,12 @@ pub(super) async fn once(
         Ok(Err(error)) => Err(no_answer(cause(error))),
         Ok(Ok(mut response)) if is_success(response.status()) => {
             match body::read(&mut response, bounds.bytes, deadline).await {
-                Ok(body) => Ok(Answer { call: call.clone(), status: response.status().as_u16(), body }),
+                Ok(body) => Ok(Answer {
+                    call: call.clone(),
+                    status: response.status().as_u16(),
+                    repeated: false,
+                    body,
+                }),
                 Err(body::Error::TooLarge(limit)) => Err(Error::BodyTooLarge { call: call.clone(), limit }),
                 Err(body::Error::Late) => Err(no_answer(late(bounds.time))),
                 Err(body::Error::Cut(error)) => Err(no_answer(cause(error))),

@@ -3,6 +3,11 @@
 mod examples;
 mod smoke;
 mod support;
+mod sync_guard;
+mod sync_lost_state;
+mod sync_reading;
+mod sync_whole;
+mod sync_world;
 mod target;
 mod tasks_actions;
 mod tasks_crash;

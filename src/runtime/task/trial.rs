@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead_sdk::{
-    Account, AccountRecord, Code, Completion, Context, Effect, Error, Operation, Retry, TaskId,
-};
+use bridgehead_sdk::{Account, Code, Completion, Context, Effect, Error, Operation, Retry, TaskId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::read_back::{self, Purpose, Verdict};
 use super::{admission, life};
 use crate::journal::{self, Intent};
+use crate::runtime::activity::Before;
 use crate::runtime::app::App;
 use crate::runtime::backoff::Backoff;
 use crate::runtime::decide::{self, Step};
@@ -233,7 +232,7 @@ impl<'a> Trial<'a> {
         if let Ok(completion) = &result
             && let Some(id) = completion.result.get("account_id").and_then(serde_json::Value::as_str)
         {
-            app.activity.touch(&Account::by_id(id), None);
+            app.activity.touch(&Account::by_id(id), Before::NotAsked);
         }
         drop(change);
         app.observe(&result);
@@ -242,12 +241,18 @@ impl<'a> Trial<'a> {
 
     /// A sync that is under way may have pushed the account already, and then has to push it once more, as inactive; only
     /// now can its record still be read.
-    async fn record_before_delete(&self) -> Option<AccountRecord> {
-        let deletes = matches!(*self.operation, Operation::DeleteAccount(_));
-        if !deletes || !self.app.activity.is_sync_under_way() {
-            return None;
+    async fn record_before_delete(&self) -> Before {
+        if !matches!(*self.operation, Operation::DeleteAccount(_)) {
+            return Before::NotAsked;
         }
-        self.app.find_account(self.operation.account()).await.ok().flatten()
+        if !self.app.activity.is_sync_under_way() {
+            return Before::Unknown;
+        }
+        match self.app.find_account(self.operation.account()).await {
+            Ok(Some(record)) => Before::Account(Box::new(record)),
+            Ok(None) => Before::Nobody,
+            Err(_) => Before::Unknown,
+        }
     }
 
     /// A protected account may hide behind an identifier: its names are looked up in the target.
