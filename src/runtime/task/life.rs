@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bridgehead_sdk::{Completion, TaskId};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::trial::{Failure, Prior, Trial, intent_of};
@@ -52,10 +53,19 @@ pub(super) async fn live(app: Arc<App>, start: Start, stop: CancellationToken) -
     }
     let _protection = app.redactor.protect(secrets_of(&task));
     let intent = intent_of(&app, &task);
-    let outcome = conclude(&app, attempt(&app, &task, intent.clone(), prior, &stop).await?);
+    let (result, under_way_until) = attempt(&app, &task, intent.clone(), prior, &stop).await?;
+    let outcome = conclude(&app, result);
     write_outcome(&app, &intent, &outcome).await;
     log(&app, &task, &outcome);
-    report::until_heard(&app, &task.id, &outcome, &stop).await
+    report::until_heard(&app, &task.id, &outcome, &stop).await?;
+    // A call that may still be under way must not land in the middle of the account's next task.
+    if let Some(until) = under_way_until {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep_until(until) => {}
+        }
+    }
+    Ok(())
 }
 
 async fn attempt(
@@ -64,12 +74,16 @@ async fn attempt(
     intent: Intent,
     prior: Option<Prior>,
     stop: &CancellationToken,
-) -> Result<Result<Completion, Failure>, Stopped> {
+) -> Result<(Result<Completion, Failure>, Option<Instant>), Stopped> {
     let description = app.description(stop).await?;
     app.status.started();
     match admission::admit(app, &description, task) {
-        Ok(operation) => Box::pin(Trial::new(app, operation, intent, stop).run(prior)).await,
-        Err(failure) => Ok(Err(failure)),
+        Ok(operation) => {
+            let mut trial = Trial::new(app, operation, intent, stop);
+            let result = Box::pin(trial.run(prior)).await?;
+            Ok((result, trial.under_way_until))
+        }
+        Err(failure) => Ok((Err(failure), None)),
     }
 }
 

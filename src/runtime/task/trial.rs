@@ -52,6 +52,8 @@ pub(super) struct Trial<'a> {
     began: Instant,
     /// Time in which the breaker held the task; it does not count towards `give_up_after`.
     held: Duration,
+    /// Until when an attempt of unknown effect may still be under way in the target.
+    pub(super) under_way_until: Option<Instant>,
 }
 
 impl<'a> Trial<'a> {
@@ -62,11 +64,19 @@ impl<'a> Trial<'a> {
         stop: &'a CancellationToken,
     ) -> Self {
         let operation = Arc::new(operation);
-        Self { app, operation, stop, intent, began: Instant::now(), held: Duration::ZERO }
+        Self {
+            app,
+            operation,
+            stop,
+            intent,
+            began: Instant::now(),
+            held: Duration::ZERO,
+            under_way_until: None,
+        }
     }
 
     /// Makes attempts until there is an outcome, or the daemon stops.
-    pub(super) async fn run(mut self, prior: Option<Prior>) -> Result<Result<Completion, Failure>, Stopped> {
+    pub(super) async fn run(&mut self, prior: Option<Prior>) -> Result<Result<Completion, Failure>, Stopped> {
         if let Some(prior) = prior {
             self.intent.attempt = prior.attempts;
             tracing::info!(app = %self.app.name, task = %self.intent.task, attempts = prior.attempts, "was interrupted; reading back");
@@ -74,8 +84,10 @@ impl<'a> Trial<'a> {
                 Code::Timeout,
                 format!("{}: was interrupted, and its effect is not known", self.what()),
             );
-            let purpose = Purpose::Unknown { again: true, since: prior.since_last };
-            match read_back::run(&mut self, purpose, failure).await? {
+            // Its last request may have left as late as the deadline, and reached the target after that.
+            let since = prior.since_last.saturating_sub(self.app.settings.tasks.timeout);
+            let purpose = Purpose::Unknown { again: true, since };
+            match read_back::run(self, purpose, failure).await? {
                 Verdict::Completed(completion) => return Ok(Ok(completion)),
                 Verdict::Failed(failure) => return Ok(Err(failure)),
                 Verdict::TryAgain => {}
@@ -105,7 +117,7 @@ impl<'a> Trial<'a> {
                 Step::Hold => Verdict::TryAgain,
                 Step::ReadBack { again } => {
                     let purpose = Purpose::Unknown { again, since: Duration::ZERO };
-                    match read_back::run(&mut self, purpose, failure.clone()).await? {
+                    match read_back::run(self, purpose, failure.clone()).await? {
                         Verdict::TryAgain => {
                             let after = if let Retry::After(after) = error.retry_policy() {
                                 Some(after)
@@ -117,7 +129,7 @@ impl<'a> Trial<'a> {
                         verdict => verdict,
                     }
                 }
-                Step::CompareExisting => read_back::run(&mut self, Purpose::Existing, failure).await?,
+                Step::CompareExisting => read_back::run(self, Purpose::Existing, failure).await?,
             };
             match verdict {
                 Verdict::Completed(completion) => return Ok(Ok(completion)),
