@@ -1,6 +1,8 @@
 //! Everything goes wrong at once, for a while, with a seed; then every promise is held against the ledgers of both
 //! sides. `docs/chaos.md` explains it, and `tests/chaos/run` runs many seeds.
 
+#![expect(clippy::expect_used, reason = "a test says what is wrong by failing")]
+
 #[path = "../daemon/support.rs"]
 #[allow(dead_code, reason = "the tests of the daemon use the rest")]
 mod support;

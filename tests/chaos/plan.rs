@@ -83,7 +83,7 @@ impl Plan {
         if target {
             every(&mut rng, 9.0, &mut |rng| Event::Target(behaviour(rng, seed, true)));
             every(&mut rng, 8.0, &mut |_| Event::KillConnector);
-            every(&mut rng, 5.0, &mut |rng| Event::Kill(Duration::from_millis(rng.random_range(0..800))));
+            every(&mut rng, 4.0, &mut |rng| Event::Kill(Duration::from_millis(rng.random_range(0..800))));
             every(&mut rng, 25.0, &mut |_| Event::Terminate);
         }
         events.sort_by_key(|(at, _)| *at);
@@ -126,7 +126,7 @@ fn behaviour(rng: &mut StdRng, seed: u64, faulty: bool) -> Value {
     let (write_kinds, list) = (some(&WRITES, 5), some(&LISTS, 3));
     json!({
         "seed": seed, "timeout": TIMEOUT, "work": [0.0, 0.4], "delay": 0.6, "lag": 0.8, "linger": 0.5,
-        "write": rng.random_range(0.05..0.35), "write_kinds": write_kinds,
+        "write": rng.random_range(0.1..0.6), "write_kinds": write_kinds,
         "read": rng.random_range(0.0..0.08),
         "listing": rng.random_range(0.0..0.3), "list": list,
     })
