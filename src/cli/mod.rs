@@ -9,6 +9,8 @@ mod check;
 mod completions;
 mod config;
 mod context;
+#[cfg(debug_assertions)]
+mod crash;
 mod demo;
 mod failure;
 mod logging;

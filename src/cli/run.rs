@@ -31,7 +31,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     let bridge = Arc::new(context.bridge()?);
     let stop = CancellationToken::new();
     let _signals = AbortOnDropHandle::new(tokio::spawn(heed_signals(stop.clone())?));
-    let journal = Arc::new(Sqlite::open(&context.config.state.path).await?);
+    let journal = Arc::new(open_journal(&context).await?);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), apps = ?apps.keys().collect::<Vec<_>>(), "bridgehead starts");
 
     let has_tasks: Vec<String> =
@@ -56,6 +56,15 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     close(journal).await;
     tracing::info!("bridgehead has stopped");
     Ok(())
+}
+
+async fn open_journal(context: &Context) -> Result<Sqlite, Failure> {
+    let folder = &context.config.state.path;
+    #[cfg(debug_assertions)]
+    if let Some(observer) = super::crash::observer(&context.environment)? {
+        return Ok(Sqlite::open_observed(folder, observer).await?);
+    }
+    Ok(Sqlite::open(folder).await?)
 }
 
 /// Somebody may still hold the journal; everything written is durable all the same.

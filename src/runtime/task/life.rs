@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bridgehead_sdk::{Completion, TaskId};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::trial::{End, Failure, Prior, Trial, intent_of};
@@ -59,14 +60,23 @@ pub(super) async fn live(app: Arc<App>, start: Start, stop: CancellationToken) -
     };
     let _protection = app.redactor.protect(secrets_of(&task));
     let intent = intent_of(&app, &task);
-    let outcome = match attempt(&app, &task, intent.clone(), prior, &stop).await? {
+    let (end, under_way_until) = attempt(&app, &task, intent.clone(), prior, &stop).await?;
+    let outcome = match end {
         End::Completed(completion) => completed(&app, completion),
         End::Failed(failure) => failed(&app, &failure),
         End::PassedOver => return Ok(Left::PassedOver),
     };
     write_outcome(&app, &intent, &outcome).await;
     log(&app, &task, &outcome);
-    report::until_heard(&app, &task.id, &outcome, &stop).await.map(|()| Left::Reported)
+    report::until_heard(&app, &task.id, &outcome, &stop).await?;
+    // A call that may still be under way must not land in the middle of the account's next task.
+    if let Some(until) = under_way_until {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep_until(until) => {}
+        }
+    }
+    Ok(Left::Reported)
 }
 
 async fn attempt(
@@ -75,16 +85,20 @@ async fn attempt(
     intent: Intent,
     prior: Option<Prior>,
     stop: &CancellationToken,
-) -> Result<End, Stopped> {
+) -> Result<(End, Option<Instant>), Stopped> {
     let what = format!("{} in {}", intent.action, app.name);
     let description = match hold::describe(app, &what, stop).await? {
         Ok(description) => description,
-        Err(failure) => return Ok(End::Failed(failure)),
+        Err(failure) => return Ok((End::Failed(failure), None)),
     };
     app.status.started();
     match admission::admit(app, &description, task) {
-        Ok(operation) => Box::pin(Trial::new(app, operation, intent, stop).run(prior)).await,
-        Err(failure) => Ok(End::Failed(failure)),
+        Ok(operation) => {
+            let mut trial = Trial::new(app, operation, intent, stop);
+            let end = Box::pin(trial.run(prior)).await?;
+            Ok((end, trial.under_way_until))
+        }
+        Err(failure) => Ok((End::Failed(failure), None)),
     }
 }
 

@@ -62,6 +62,8 @@ pub(super) struct Trial<'a> {
     pub(super) held: Duration,
     /// When the task was last known to be pending; `None` if so much has happened since that it has to be asked.
     seen: Option<Instant>,
+    /// Until when an attempt of unknown effect may still be under way in the target.
+    pub(super) under_way_until: Option<Instant>,
 }
 
 impl<'a> Trial<'a> {
@@ -73,11 +75,20 @@ impl<'a> Trial<'a> {
     ) -> Self {
         let operation = Arc::new(operation);
         let now = Instant::now();
-        Self { app, operation, stop, intent, began: now, held: Duration::ZERO, seen: Some(now) }
+        Self {
+            app,
+            operation,
+            stop,
+            intent,
+            began: now,
+            held: Duration::ZERO,
+            seen: Some(now),
+            under_way_until: None,
+        }
     }
 
     /// Makes attempts until there is an outcome, or the daemon stops.
-    pub(super) async fn run(mut self, prior: Option<Prior>) -> Result<End, Stopped> {
+    pub(super) async fn run(&mut self, prior: Option<Prior>) -> Result<End, Stopped> {
         if let Some(prior) = prior {
             self.intent.attempt = prior.attempts;
             tracing::info!(app = %self.app.name, task = %self.intent.task, attempts = prior.attempts, "was interrupted; reading back");
@@ -85,8 +96,10 @@ impl<'a> Trial<'a> {
                 Code::Timeout,
                 format!("{}: was interrupted, and its effect is not known", self.what()),
             );
-            let purpose = Purpose::Unknown { again: true, since: prior.since_last };
-            match read_back::run(&mut self, purpose, failure).await? {
+            // Its last request may have left as late as the deadline, and reached the target after that.
+            let since = prior.since_last.saturating_sub(self.app.settings.tasks.timeout);
+            let purpose = Purpose::Unknown { again: true, since };
+            match read_back::run(self, purpose, failure).await? {
                 Verdict::Completed(completion) => return Ok(End::Completed(completion)),
                 Verdict::Failed(failure) => return Ok(End::Failed(failure)),
                 Verdict::TryAgain => {}
@@ -118,7 +131,7 @@ impl<'a> Trial<'a> {
                 }
                 Step::ReadBack { again } => {
                     let purpose = Purpose::Unknown { again, since: Duration::ZERO };
-                    match read_back::run(&mut self, purpose, failure.clone()).await? {
+                    match read_back::run(self, purpose, failure.clone()).await? {
                         Verdict::TryAgain => {
                             let after = if let Retry::After(after) = error.retry_policy() {
                                 Some(after)
@@ -130,7 +143,7 @@ impl<'a> Trial<'a> {
                         verdict => verdict,
                     }
                 }
-                Step::CompareExisting => read_back::run(&mut self, Purpose::Existing, failure).await?,
+                Step::CompareExisting => read_back::run(self, Purpose::Existing, failure).await?,
             };
             match verdict {
                 Verdict::Completed(completion) => return Ok(End::Completed(completion)),
