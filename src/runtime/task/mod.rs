@@ -6,7 +6,7 @@
 
 mod admission;
 pub(crate) mod dispatch;
-mod lanes;
+pub(crate) mod lanes;
 mod life;
 mod read_back;
 mod report;
