@@ -22,6 +22,8 @@ mod breaker;
 mod call;
 mod clock;
 mod decide;
+#[doc(hidden)]
+pub mod fuzz;
 mod pacing;
 mod probe;
 mod status;

@@ -7,7 +7,7 @@
 mod admission;
 pub(crate) mod dispatch;
 mod hold;
-mod lanes;
+pub(crate) mod lanes;
 mod life;
 mod read_back;
 mod report;
