@@ -50,6 +50,9 @@ pub(crate) async fn run(app: &Arc<App>, options: Options, stop: &CancellationTok
         at: app.clock.now(),
         result: summary.result.clone(),
         detail: summary.detail.clone(),
+        resource_types: summary.resource_types.clone(),
+        invalid: summary.invalid_count,
+        cleanup_failed: matches!(result, Err(Error::CleanupFailed { .. })),
     });
     summary
 }

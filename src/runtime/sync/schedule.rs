@@ -32,6 +32,7 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
     };
     let mut failures = 0;
     loop {
+        app.status.sync_due(due);
         tokio::select! {
             () = stop.cancelled() => return,
             () = until(&app, due) => {}
