@@ -1,7 +1,8 @@
 //! The page for people: one file, no script, nothing loaded from anywhere.
 
 use jiff::Timestamp;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 
 use super::words::{self, Mood, Word};
@@ -89,7 +90,7 @@ pub(super) fn render(overview: &Overview) -> Result<String, minijinja::Error> {
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     // A name that the template has and the page has not is a mistake of ours, and a test's to find.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.render_named_str("page.html", TEMPLATE, Value::from_serialize(page(overview)))
+    environment.render_named_str("page.html", TEMPLATE, Serde(page(overview)))
 }
 
 fn page(overview: &Overview) -> Page {

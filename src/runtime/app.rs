@@ -158,8 +158,8 @@ impl App {
 
     /// The Bridge refused the key or the app: says so once for each growing wait.
     pub(crate) fn refused_access(&self, leave: Leave, error: &bridge::Error) {
-        let refusals = self.access.refused(leave, format!("{error} {}", error.advice()));
-        tracing::error!(app = %self.name, refusals, "{error} {}", error.advice());
+        let refusals = self.access.refused(leave, format!("{error}. {}", error.advice()));
+        tracing::error!(app = %self.name, refusals, "{error}. {}", error.advice());
     }
 }
 
