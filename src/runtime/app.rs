@@ -157,8 +157,8 @@ impl App {
 
     /// The Bridge refused the key or the app: says so once for each growing wait.
     pub(crate) fn refused_access(&self, leave: Leave, error: &bridge::Error) {
-        if let Some(refusals) = self.access.refused(leave, format!("{error} {}", error.advice())) {
-            tracing::error!(app = %self.name, refusals, "{error} {}", error.advice());
+        if let Some(refusals) = self.access.refused(leave, format!("{error}. {}", error.advice())) {
+            tracing::error!(app = %self.name, refusals, "{error}. {}", error.advice());
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Black-box tests: the real binary against the sandbox, over real sockets.
 
+mod admin;
 mod crash;
 mod examples;
 mod smoke;

@@ -26,6 +26,9 @@ pub(super) async fn run(mut sync: Sync<'_>, result: Result<(), Error>, started_a
         at: app.clock.now(),
         result: summary.result.clone(),
         detail: summary.detail.clone(),
+        resource_types: summary.resource_types.clone(),
+        invalid: summary.invalid_count,
+        cleanup_failed: matches!(result, Err(Error::CleanupFailed { .. })),
     });
     summary
 }

@@ -237,10 +237,12 @@ impl<'a> Trial<'a> {
             timeout: app.settings.tasks.timeout,
         };
         let (connector, operation) = (Arc::clone(&app.connector), Arc::clone(&self.operation));
+        let began = Instant::now();
         let result = call::guarded(&self.what(), app.settings.tasks.timeout, async move {
             connector.execute(&context, &operation).await
         })
         .await;
+        app.status.tally().executed(self.operation.action(), began.elapsed());
         app.activity.touch(self.operation.account(), before);
         if let Ok(completion) = &result
             && let Some(id) = completion.result.get("account_id").and_then(serde_json::Value::as_str)

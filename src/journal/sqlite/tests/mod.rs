@@ -5,6 +5,7 @@ mod folder;
 mod format;
 mod listings;
 mod model;
+mod reading;
 mod rehearsal;
 mod scale;
 mod tasks;
