@@ -7,7 +7,7 @@
 //! ```
 //!
 //! What an app's loops share is in [`app`]. Decisions are pure functions ([`decide`], [`wanted`], the guard of the sync);
-//! mechanisms are a file each: [`breaker`], [`access`], [`pacing`], [`activity`], [`backoff`], [`call`]. No connector is
+//! mechanisms are a file each: [`guard`] (of destructive tasks), [`breaker`], [`access`], [`pacing`], [`activity`], [`backoff`], [`call`]. No connector is
 //! known here by name.
 //!
 //! Cancelling any loop at any moment is safe: what was begun is in the journal, and everything else is still pending in
@@ -22,6 +22,7 @@ mod breaker;
 mod call;
 mod clock;
 mod decide;
+mod guard;
 mod pacing;
 mod probe;
 mod status;
@@ -32,6 +33,7 @@ mod wanted;
 
 pub use assembly::{Assembly, Runtime};
 pub use clock::{Clock, SystemClock};
+pub use guard::{HeldTask, Holding};
 pub use status::{AppStatus, Contact, LastSync, SyncProgress, TaskCounts};
 
 /// The daemon is stopping. What was under way goes on at the next start.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::guard::Holding;
 use crate::bridge;
 use crate::journal::{Ended, Outcome};
 
@@ -85,6 +86,7 @@ pub struct AppStatus {
     polled_at: Mutex<Option<Timestamp>>,
     sync: watch::Sender<SyncProgress>,
     last_sync: watch::Sender<Option<LastSync>>,
+    holding: Mutex<Option<Holding>>,
 }
 
 impl Default for AppStatus {
@@ -96,6 +98,7 @@ impl Default for AppStatus {
             polled_at: Mutex::default(),
             sync: watch::Sender::new(SyncProgress::default()),
             last_sync: watch::Sender::new(None),
+            holding: Mutex::default(),
         }
     }
 }
@@ -124,6 +127,15 @@ impl AppStatus {
     /// Follows the ends of syncs.
     pub fn last_sync(&self) -> watch::Receiver<Option<LastSync>> {
         self.last_sync.subscribe()
+    }
+
+    /// What the guard on destructive tasks holds; `None` while it holds nothing.
+    pub fn holding(&self) -> Option<Holding> {
+        self.holding.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn hold(&self, holding: Option<Holding>) {
+        *self.holding.lock().unwrap_or_else(PoisonError::into_inner) = holding;
     }
 
     fn count(&self, change: impl FnOnce(&mut TaskCounts)) {
