@@ -7,8 +7,9 @@
 //! ```
 //!
 //! What an app's loops share is in [`app`]. What can be seen of them from outside goes through [`status`] and the [`observer`]
-//! into one [`overview`]; [`alarm`] says what in it needs attention. Decisions are pure functions ([`decide`], [`wanted`], the guard of the sync);
-//! mechanisms are a file each: [`breaker`], [`access`], [`pacing`], [`activity`], [`backoff`], [`call`]. No connector is
+//! into one [`overview`]; [`alarm`] says what in it needs attention. Decisions are pure functions ([`decide`], [`wanted`], the
+//! guard of the sync); mechanisms are a file each: [`guard`] (of destructive tasks), [`breaker`], [`access`], [`pacing`],
+//! [`activity`], [`backoff`], [`call`]. No connector is
 //! known here by name.
 //!
 //! Cancelling any loop at any moment is safe: what was begun is in the journal, and everything else is still pending in
@@ -26,6 +27,7 @@ mod clock;
 mod decide;
 #[doc(hidden)]
 pub mod fuzz;
+mod guard;
 mod observer;
 mod overview;
 mod pacing;
@@ -43,6 +45,7 @@ mod wanted;
 pub(crate) use alarm::all as alarms;
 pub use assembly::{Assembly, Runtime};
 pub use clock::{Clock, SystemClock};
+pub use guard::{HeldTask, Holding};
 pub use observer::Observer;
 pub(crate) use observer::from_state;
 pub use overview::{

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use super::guard::Holding;
 use super::sync::TypeSummary;
 use super::tally::Tally;
 use crate::bridge;
@@ -109,6 +110,7 @@ pub struct AppStatus {
     tally: Tally,
     sync: watch::Sender<SyncProgress>,
     last_sync: watch::Sender<Option<LastSync>>,
+    holding: Mutex<Option<Holding>>,
 }
 
 impl Default for AppStatus {
@@ -123,6 +125,7 @@ impl Default for AppStatus {
             tally: Tally::default(),
             sync: watch::Sender::new(SyncProgress::default()),
             last_sync: watch::Sender::new(None),
+            holding: Mutex::default(),
         }
     }
 }
@@ -166,6 +169,15 @@ impl AppStatus {
     /// Follows the ends of syncs.
     pub fn last_sync(&self) -> watch::Receiver<Option<LastSync>> {
         self.last_sync.subscribe()
+    }
+
+    /// What the guard on destructive tasks holds; `None` while it holds nothing.
+    pub fn holding(&self) -> Option<Holding> {
+        self.holding.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn hold(&self, holding: Option<Holding>) {
+        *self.holding.lock().unwrap_or_else(PoisonError::into_inner) = holding;
     }
 
     fn count(&self, change: impl FnOnce(&mut TaskCounts)) {

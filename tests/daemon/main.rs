@@ -3,6 +3,7 @@
 mod admin;
 mod crash;
 mod examples;
+mod guard;
 mod smoke;
 mod support;
 mod sync_guard;

@@ -227,9 +227,16 @@ impl<'a> Trial<'a> {
         if self.stop.is_cancelled() {
             return Err(Stopped);
         }
+        let is_first = self.intent.attempt == 0;
+        if is_first && self.operation.action().is_destructive() && !app.guard.has_passed(&self.intent.task) {
+            // It was listed as something else. It is listed again, and judged as what it is.
+            tracing::error!(app = %app.name, task = %self.intent.task, "has become destructive since it was listed; it is listed again");
+            return Err(Stopped);
+        }
         self.intent.attempt += 1;
         self.intent.at = app.clock.now();
         self.write_intent().await?;
+        app.guard.executed(&self.intent.task, self.intent.at);
         let before = self.record_before_delete().await;
         let context = Context {
             task_id: self.intent.task.clone(),

@@ -3,6 +3,7 @@
 mod erasure;
 mod folder;
 mod format;
+mod holds;
 mod listings;
 mod model;
 mod reading;
