@@ -8,5 +8,6 @@ fn main() -> ExitCode {
     Daemon::builder()
         .connector("file", bridgehead_file::factory())
         .connector("exec", bridgehead_exec::factory())
+        .connector("simulated", bridgehead_simulated::factory())
         .run_from_args()
 }

@@ -218,3 +218,6 @@ pub trait Listings: Send + Sync + fmt::Debug + 'static {
     /// The last syncs, newest first.
     async fn runs(&self, app: &AppKey, limit: u32) -> Result<Vec<Run>, Error>;
 }
+
+/// The trait must stay usable as an object.
+const _: Option<&dyn Listings> = None;

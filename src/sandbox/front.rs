@@ -212,3 +212,38 @@ pub(crate) fn no_such_path(path: &str) -> Refusal {
     };
     Refusal { status: StatusCode::NOT_FOUND, detail: detail.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::sandbox::options::Options;
+
+    async fn health_for(peer: impl Into<std::net::IpAddr>) -> u16 {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let front = Front::new(Arc::new(State::new(&Options::default(), address)));
+        let request = Request::get("/sandbox/v1/health").body(Body::empty()).unwrap();
+        let peer = SocketAddr::new(peer.into(), 5000);
+        let response = front.control_plane(peer, request).await.unwrap();
+        response.status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn the_control_plane_answers_loopback_addresses_only() {
+        assert_eq!(health_for([127, 0, 0, 1]).await, 200);
+        assert_eq!(health_for(Ipv4Addr::LOCALHOST.to_ipv6_mapped()).await, 200);
+        assert_eq!(health_for(std::net::Ipv6Addr::LOCALHOST).await, 200);
+        assert_eq!(health_for([192, 0, 2, 7]).await, 403);
+    }
+
+    #[test]
+    fn a_path_names_its_app_and_its_task() {
+        let app = "11111111-1111-4111-8111-111111111111";
+        let target = Target::of(&format!("/org/t/api/v1/bridge/apps/{app}/tasks/a%20b/status/"));
+        assert_eq!(target.app, app.parse().ok());
+        assert_eq!((target.task.as_deref(), target.is_status), (Some("a b"), true));
+        let target = Target::of(&format!("/org/t/api/v1/bridge/apps/{app}/tasks/"));
+        assert_eq!((target.task, target.is_status), (None, false));
+    }
+}

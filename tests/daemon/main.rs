@@ -1,5 +1,9 @@
 //! Black-box tests: the real binary against the sandbox, over real sockets.
 
+mod admin;
+mod crash;
+mod examples;
+mod guard;
 mod smoke;
 mod support;
 mod sync_faults;
@@ -12,3 +16,12 @@ mod sync_sessions;
 mod sync_tasks;
 mod sync_whole;
 mod sync_world;
+mod target;
+mod tasks_actions;
+mod tasks_crash;
+mod tasks_elsewhere;
+mod tasks_hostile;
+mod tasks_many;
+mod tasks_reports;
+mod tasks_retries;
+mod tasks_stop;

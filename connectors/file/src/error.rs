@@ -53,7 +53,12 @@ impl Error {
         match &self {
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    sdk::Error::credential_refused(message)
+                    sdk::Error::credential_refused(format!(
+                        "{message}; give the user that bridgehead runs as access to it"
+                    ))
+                }
+                io::ErrorKind::NotFound => {
+                    sdk::Error::unreachable(format!("{message}; put it there, or correct the app's target"))
                 }
                 _ => sdk::Error::unreachable(message),
             },

@@ -75,13 +75,12 @@ impl Listings {
                 (listing, Some(position))
             }
         };
-        listing.snapshot.verify()?;
         let mut table = listing.table_at(position);
         let before = table.bytes_read();
         let read = listing.read(&mut table);
         listing.bytes_read.fetch_add(table.bytes_read() - before, Ordering::Relaxed);
         let mut page = read?;
-        // In this order: what was read is known to be of one state only if the file has not changed since.
+        // Behind reading: what was read is of the state that the listing began with only if the file is as it was then.
         listing.snapshot.verify()?;
         let (position, line) = table.position();
         if position < listing.snapshot.identity.length {

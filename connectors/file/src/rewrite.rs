@@ -37,7 +37,7 @@ pub(crate) fn replace(snapshot: &Snapshot, range: Range<u64>, replacement: &[u8]
     copy(snapshot, range.end..snapshot.identity.length, &mut temporary)?;
     keep_access(snapshot, temporary.as_file()).map_err(failed)?;
     temporary.as_file().sync_all().map_err(failed)?;
-    snapshot.verify()?;
+    // Both whether the name stands for another file by now, and whether this one was written to.
     let now = fs::metadata(&target).map_err(|error| Error::io("open", &target, error))?;
     if Identity::of(&now) != snapshot.identity {
         return Err(Error::Changed { file: snapshot.name.to_string() });

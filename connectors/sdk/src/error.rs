@@ -196,9 +196,9 @@ impl Error {
     }
 
     /// A listing cannot be read to its end, and asking again would not help. The sync is abandoned, and nobody
-    /// is removed.
+    /// is removed. It says nothing about tasks, so it does not hold them.
     pub fn incomplete_listing(message: impl Into<String>) -> Self {
-        Self::internal(message).subject(Subject::Connection)
+        Self::internal(message)
     }
 
     /// An operation that the connector does not offer. The runtime asks only for the actions that

@@ -1,7 +1,11 @@
-//! Demo.
-use super::args::Global;
-use super::failure::Outcome;
-use crate::config::Connectors;
-pub(crate) async fn run(_: &Global, _: &Connectors, _: bool) -> Outcome {
-    Ok(())
-}
+//! `bridgehead demo`: everything, on made-up people, without an account and without a network.
+//!
+//! The Bridge is the sandbox, in this process. The daemon is the real one: this binary, started with a configuration
+//! that was just written, against a folder that was just filled.
+
+mod daemon;
+mod people;
+mod script;
+mod story;
+
+pub(crate) use story::run;

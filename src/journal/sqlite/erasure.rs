@@ -33,10 +33,14 @@ pub(super) fn open(sealed: &[u8]) -> Result<Outcome, String> {
     })
 }
 
-/// Copies the write-ahead log into the database and cuts it to nothing. False if a reader is in the way.
+/// Copies the write-ahead log into the database and cuts it to nothing. False if a reader is in the way: it is
+/// not waited for, because writes would wait as well.
 pub(super) async fn empty_log(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query("PRAGMA busy_timeout = 50").execute(&mut *connection).await?;
     let (busy, _pages, _copied): (i64, i64, i64) =
-        sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await?;
+        sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await?;
+    // The same as when the connection was opened.
+    sqlx::query("PRAGMA busy_timeout = 5000").execute(connection).await?;
     Ok(busy == 0)
 }
 

@@ -23,7 +23,7 @@ pub(super) static TASKS_FORMAT: Format = Format {
     cache: [8 * 1024, 2 * 1024],
     erase: true,
     check: true,
-    chore: None,
+    chore: Some(Chore::Erase),
 };
 
 /// What syncs saw. It is large; the ids in it are no secret, and lists of them are read in order.
@@ -100,14 +100,36 @@ impl Sqlite {
         Self::assemble(&copy, surroundings, Some(temporary)).await
     }
 
+    /// The state in this folder for reading alone, beside a daemon that may be running. It takes no lock and writes
+    /// nothing into the folder; every write is [`Error::Closed`]. `None` if there is nothing that can be read.
+    pub async fn read_only(folder: &Path) -> Result<Option<Self>, Error> {
+        let [tasks, listings] = [folder.join(TASKS), folder.join(LISTINGS)];
+        let paths = [tasks.clone(), listings.clone()];
+        let urls = blocking(move || Ok((rehearsal::in_place(&paths[0])?, rehearsal::in_place(&paths[1])?)));
+        let (Some(tasks_url), Some(listings_url)) = urls.await? else {
+            return Ok(None);
+        };
+        Ok(Some(Self(Arc::new(Inner {
+            tasks: Store::read_only(&tasks, &tasks_url, &TASKS_FORMAT),
+            listings: Store::read_only(&listings, &listings_url, &LISTINGS_FORMAT),
+            _temporary: None,
+        }))))
+    }
+
     async fn assemble(
         folder: &Path,
         surroundings: Surroundings,
         temporary: Option<TempDir>,
     ) -> Result<Self, Error> {
         let tasks = Store::open(&folder.join(TASKS), &TASKS_FORMAT, surroundings.clone()).await?;
-        let listings = Store::open(&folder.join(LISTINGS), &LISTINGS_FORMAT, surroundings).await?;
-        listings.write(promotion::DropUnfinished).await?;
+        let listings = match open_listings(folder, surroundings).await {
+            Ok(listings) => listings,
+            Err(error) => {
+                // Otherwise the lock would be held until the writer notices, and trying again would say so.
+                tasks.close().await;
+                return Err(error);
+            }
+        };
         Ok(Self(Arc::new(Inner { tasks, listings, _temporary: temporary })))
     }
 
@@ -133,6 +155,17 @@ impl Sqlite {
 
     pub(super) fn listings(&self) -> &Store {
         &self.0.listings
+    }
+}
+
+async fn open_listings(folder: &Path, surroundings: Surroundings) -> Result<Store, Error> {
+    let listings = Store::open(&folder.join(LISTINGS), &LISTINGS_FORMAT, surroundings).await?;
+    match listings.write(promotion::DropUnfinished).await {
+        Ok(()) => Ok(listings),
+        Err(error) => {
+            listings.close().await;
+            Err(error)
+        }
     }
 }
 

@@ -8,9 +8,10 @@ use bridgehead_sdk::TaskId;
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::super::{AppKey, Counts, Ended, Entry, Error, Intent, Journal, Known, Outcome};
+use super::super::{AppKey, Counts, Ended, Entry, Error, Held, Intent, Journal, Known, Outcome};
 use super::chunks::{Statements, parameters};
 use super::entry::{self, Row, name};
+use super::holds::Change;
 use super::open::Sqlite;
 use super::writer::{Chore, Problem, Write};
 use super::{erasure, time};
@@ -47,9 +48,11 @@ impl Journal for Sqlite {
     }
 
     async fn open(&self, app: &AppKey) -> Result<Vec<Entry>, Error> {
-        // All but the ended, so that a state this version does not know is an error and not a lost task.
-        // Written with two ranges, because an index is not used for "not equal".
-        let statement = "SELECT * FROM tasks WHERE app = ?1 AND (state < 'ended' OR state > 'ended')";
+        // All but the ended, so that a state this version does not know is an error and not a lost task. In
+        // two ranges, because an index does not serve "not equal", and the ended ones are many.
+        let statement = "SELECT * FROM tasks INDEXED BY tasks_by_state WHERE app = ?1 AND state < 'ended' \
+             UNION ALL \
+             SELECT * FROM tasks INDEXED BY tasks_by_state WHERE app = ?1 AND state > 'ended'";
         self.entries(sqlx::query_as(statement).bind(app.as_str())).await
     }
 
@@ -77,7 +80,8 @@ impl Journal for Sqlite {
     }
 
     async fn rejected(&self, app: &AppKey) -> Result<Vec<Entry>, Error> {
-        let statement = "SELECT * FROM tasks WHERE app = ?1 AND state = 'ended' AND ended = 'rejected'";
+        let statement = "SELECT * FROM tasks INDEXED BY tasks_by_state \
+             WHERE app = ?1 AND state = 'ended' AND ended = 'rejected'";
         self.entries(sqlx::query_as(statement).bind(app.as_str())).await
     }
 
@@ -109,7 +113,28 @@ impl Journal for Sqlite {
         Ok(counts)
     }
 
+    async fn destructive_since(&self, app: &AppKey, since: Timestamp) -> Result<Vec<Timestamp>, Error> {
+        self.calls_since(app, since).await
+    }
+
+    async fn hold(&self, app: &AppKey, tasks: &[TaskId], at: Timestamp) -> Result<(), Error> {
+        self.change_holds(app, tasks, Change::Hold { at }).await
+    }
+
+    async fn release(&self, app: &AppKey, tasks: &[TaskId], at: Timestamp) -> Result<(), Error> {
+        self.change_holds(app, tasks, Change::Release { at }).await
+    }
+
+    async fn unhold(&self, app: &AppKey, tasks: &[TaskId]) -> Result<(), Error> {
+        self.change_holds(app, tasks, Change::Forget).await
+    }
+
+    async fn held(&self, app: &AppKey) -> Result<Vec<Held>, Error> {
+        self.holds(app).await
+    }
+
     async fn prune(&self, before: Timestamp) -> Result<u64, Error> {
+        self.prune_releases(before).await?;
         let mut pruned = 0;
         loop {
             let removed = self.tasks().write(Prune { before }).await?;

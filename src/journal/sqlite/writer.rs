@@ -29,8 +29,8 @@ const QUIET: Duration = Duration::from_millis(100);
 /// When an erasure is this old, the log is emptied even if it is not quiet.
 const OVERDUE: Duration = Duration::from_secs(10);
 
-/// How long to wait after tidying up has failed.
-const FAILED: Duration = Duration::from_secs(5);
+/// How long to wait if that could not be done.
+const LATER: Duration = Duration::from_secs(5);
 
 /// Watches the durable steps of a writer. For tests that cut the process off at each of them; it is called
 /// from the writer, which waits for it.
@@ -358,36 +358,43 @@ impl Writer {
 
     /// Does one piece of what is to be done when it is quiet.
     async fn work(&mut self) {
-        if let Err(error) = self.try_work().await {
+        let result = self.try_work().await;
+        if let Err(error) = &result {
             let file = self.options.get_filename().display();
             tracing::warn!(error = %error, file = %file, "tidying up the state failed; it is tried again");
             self.abandon().await;
-            self.chores.due = Some(Instant::now() + FAILED);
-        } else {
+        }
+        if let Ok(true) = result {
             self.chores.schedule();
+        } else {
+            self.chores.due = Some(Instant::now() + LATER);
         }
     }
 
-    async fn try_work(&mut self) -> Result<(), sqlx::Error> {
+    /// False if it could not be done now.
+    async fn try_work(&mut self) -> Result<bool, sqlx::Error> {
         self.connect().await?;
         let Some(connection) = &mut self.connection else {
             return Err(sqlx::Error::WorkerCrashed);
         };
         if self.chores.erased_at.is_some() {
-            if erasure::empty_log(connection).await? {
-                self.chores.erased_at = None;
+            if !erasure::empty_log(connection).await? {
+                return Ok(false);
             }
+            self.chores.erased_at = None;
         } else if self.chores.discarded {
             self.chores.discarded = promotion::remove_discarded(connection).await?;
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn finish(&mut self) {
-        if let Some(connection) = &mut self.connection
-            && let Err(error) = erasure::empty_log(connection).await
-        {
-            tracing::warn!(error = %error, "the write-ahead log was not emptied");
+        if let Some(connection) = &mut self.connection {
+            match erasure::empty_log(connection).await {
+                Ok(true) => {}
+                Ok(false) => tracing::warn!("the write-ahead log was not emptied: it is being read"),
+                Err(error) => tracing::warn!(error = %error, "the write-ahead log was not emptied"),
+            }
         }
         self.abandon().await;
         self.lock = None;

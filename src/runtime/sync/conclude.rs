@@ -26,6 +26,9 @@ pub(super) async fn run(mut sync: Sync<'_>, result: Result<(), Error>, started_a
         at: app.clock.now(),
         result: summary.result.clone(),
         detail: summary.detail.clone(),
+        resource_types: summary.resource_types.clone(),
+        invalid: summary.invalid_count,
+        cleanup_failed: matches!(result, Err(Error::CleanupFailed { .. })),
     });
     summary
 }
@@ -55,7 +58,7 @@ async fn summarise(sync: &mut Sync<'_>, result: &Result<(), Error>) -> Summary {
     let dry_run = sync.options.dry_run;
     let detail = match result {
         Ok(()) if dry_run => "read and validated to the end; nothing was pushed".into(),
-        Ok(()) => "completed, and Iden has cleaned up".into(),
+        Ok(()) => "Iden has the whole truth, and has cleaned up".into(),
         Err(error) => error.to_string(),
     };
     let word = if result.is_ok() && dry_run { "rehearsed" } else { result_of(result).as_str() };

@@ -20,6 +20,7 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
     let mut due = first(&app).await;
     let mut series = Series::default();
     loop {
+        app.status.sync_due(due);
         tokio::select! {
             () = stop.cancelled() => return,
             () = until(&app, due) => {}

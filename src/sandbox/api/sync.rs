@@ -32,7 +32,6 @@ pub(crate) async fn push(
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
     let kind = state.with_app(&caller.key, &app_id, |app, _| {
-        app.sync.check_exists(&sync_id)?;
         let kind = app.kind_of(&slug)?;
         app.sync.check_open(&sync_id)?;
         Ok(kind)

@@ -1,6 +1,6 @@
 //! An app, and all of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use bridgehead_sdk::{ResourceKind, ResourceType, Slug};
@@ -30,7 +30,7 @@ pub struct AppStats {
     /// Its records, by resource type, in the order of registration.
     pub records: Vec<TypeStats>,
     /// How many tasks are in each state.
-    pub tasks: HashMap<&'static str, usize>,
+    pub tasks: BTreeMap<&'static str, usize>,
 }
 
 /// How many records an app has of a type.

@@ -126,11 +126,6 @@ impl SyncBook {
         self.cleaning = waiting;
     }
 
-    /// Whether there is such a session.
-    pub(crate) fn check_exists(&self, id: &str) -> Result<(), Refusal> {
-        self.find(id).map(|_| ())
-    }
-
     /// Whether records can be pushed to a session: it exists, and is neither completed nor abandoned.
     pub(crate) fn check_open(&self, id: &str) -> Result<(), Refusal> {
         match self.find(id)?.1.phase {

@@ -58,6 +58,20 @@ async fn a_taken_identifier_username_or_email_is_refused_in_any_case() {
 }
 
 #[tokio::test]
+async fn a_name_is_taken_also_if_the_file_has_it_in_capitals() {
+    let place = Place::usual();
+    place.write("accounts.csv", "id,email,username\nU1,ANN@Example.org,Ann\n");
+    for account in [
+        json!({"id": "u1", "username": "new"}),
+        json!({"username": "ann"}),
+        json!({"username": "new", "email": "ann@example.org"}),
+    ] {
+        let error = place.run(Action::CreateAccount, json!({"account": account})).await.unwrap_err();
+        assert_refused(&error, Code::AccountAlreadyExists, Subject::Account);
+    }
+}
+
+#[tokio::test]
 async fn a_missing_group_is_not_a_missing_account() {
     for place in [Place::usual(), Place::usual_jsonl()] {
         let before = place.names();
@@ -114,6 +128,21 @@ async fn the_seats_of_a_whole_type_run_out_and_can_be_given_back() {
     place.run(Action::UpdateAccount, payload).await.unwrap();
     create("cleo").await.unwrap();
     assert_refused(&create("dan").await.unwrap_err(), Code::LicenseExhausted, Subject::License);
+}
+
+#[tokio::test]
+async fn a_licence_can_be_given_back_where_more_are_assigned_than_there_are() {
+    let accounts = "id,username,seat\nu1,ann,s1;s2\nu2,bob,s1\n";
+    let files = [("accounts.csv", accounts), ("license-seat.csv", SEATS)];
+    let seats = json!([{"slug": "seat", "file": "license-seat.csv", "seats": 1}]);
+    let place = Place::with(&files, &json!({"licenses": seats}));
+    let assign = |seats: serde_json::Value| {
+        place.run(Action::UpdateAccount, json!({"account": {"id": "u1"}, "memberships": {"seat": seats}}))
+    };
+    assign(json!(["s2"])).await.unwrap();
+    let error = assign(json!(["s1", "s2"])).await.unwrap_err();
+    assert_refused(&error, Code::LicenseExhausted, Subject::License);
+    assign(json!([])).await.unwrap();
 }
 
 #[tokio::test]

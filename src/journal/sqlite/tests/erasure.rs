@@ -61,6 +61,23 @@ async fn nothing_of_a_result_is_left_in_any_file_once_it_is_reported() {
 }
 
 #[tokio::test]
+async fn a_reader_in_the_way_puts_off_emptying_the_log_and_does_not_prevent_it() {
+    let folder = temporary();
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    state.decide(&app(1), &intent("t1", 1, 1), &outcome(10)).await.unwrap();
+    let mut reader = state.tasks().readers().begin().await.unwrap();
+    let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM tasks").fetch_one(&mut *reader).await.unwrap();
+    assert_eq!(seen, 1);
+    state.ended(&app(1), &"t1".into(), &Ended::Accepted, at(2)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    state.intent(&app(1), &intent("t2", 1, 1)).await.unwrap();
+    assert!(!log_is_empty(folder.path()));
+    reader.rollback().await.unwrap();
+    eventually("emptying the log", async || log_is_empty(folder.path()).then_some(())).await;
+    assert_eq!(files_with_secret(folder.path()), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_message_is_erased_with_the_report() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();

@@ -2,24 +2,26 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use super::super::super::{Journal, Listings};
+use super::super::super::{Error, Journal, Listings};
 use super::*;
 
 const CHILD: &str = "BRIDGEHEAD_TEST_REHEARSAL_FOLDER";
 
-/// Every file of a folder, with what is in it.
-fn snapshot(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+/// Every file of a folder, with its length and a hash of what is in it.
+pub(super) fn snapshot(folder: &Path) -> BTreeMap<String, (usize, u64)> {
     std::fs::read_dir(folder)
         .unwrap()
         .map(|file| {
-            let path = file.unwrap().path();
-            (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&path).unwrap())
+            let file = file.unwrap();
+            let bytes = std::fs::read(file.path()).unwrap();
+            let name = file.file_name().to_string_lossy().into_owned();
+            (name, (bytes.len(), xxhash_rust::xxh3::xxh3_64(&bytes)))
         })
         .collect()
 }
 
 /// State with a completed sync of two records and an unfinished one.
-async fn synced(folder: &Path) -> Sqlite {
+pub(super) async fn synced(folder: &Path) -> Sqlite {
     let state = Sqlite::open(folder).await.unwrap();
     let app = app(1);
     state.begin(&app).await.unwrap();
@@ -48,23 +50,26 @@ async fn rehearse(folder: &Path) {
 #[tokio::test]
 async fn beside_a_running_daemon_it_sees_the_last_sync_and_changes_no_file() {
     if let Some(folder) = std::env::var_os(CHILD) {
-        rehearse(Path::new(&folder)).await;
+        let folder = Path::new(&folder);
+        let before = snapshot(folder);
+        assert!(before.contains_key("listings.db-shm"));
+        rehearse(folder).await;
+        assert_eq!(snapshot(folder), before);
         return;
     }
     let folder = temporary();
     let state = synced(folder.path()).await;
-    let before = snapshot(folder.path());
-    assert!(before.contains_key("listings.db-shm"));
-    // Within one process SQLite shares what it knows of a file, so this must be another one.
+    // What the daemon does when it is quiet is done by now; from here on this process stands still.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Another process, because within one SQLite shares what it knows of a file.
+    let name = "journal::sqlite::tests::rehearsal::beside_a_running_daemon_it_sees_the_last_sync_and_changes_no_file";
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture"])
-        .arg("journal::sqlite::tests::rehearsal::beside_a_running_daemon_it_sees_the_last_sync_and_changes_no_file")
+        .args(["--exact", "--nocapture", name])
         .env(CHILD, folder.path())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&child.stdout);
-    assert!(child.status.success() && said.contains("1 passed"), "{said}{child:?}");
-    assert_eq!(snapshot(folder.path()), before);
+    assert!(child.status.success() && said.contains("1 passed"), "{child:?}");
     let app = app(1);
     assert_eq!(state.seen_count(&app, "account").await.unwrap(), 1, "the daemon's own sync goes on");
     state.promote(&app, at(7)).await.unwrap();
@@ -103,6 +108,15 @@ async fn without_state_nothing_is_known_and_nothing_is_made() {
     let state = Sqlite::rehearsal(&folder).await.unwrap();
     assert_eq!(state.last(&app(1)).await.unwrap(), None);
     assert!(!folder.exists());
+}
+
+#[tokio::test]
+async fn state_that_cannot_be_reached_is_not_taken_for_none() {
+    let parent = temporary();
+    let file = parent.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let refused = Sqlite::rehearsal(&file.join("state")).await.unwrap_err();
+    assert!(matches!(refused, Error::Folder { .. }), "{refused:?}");
 }
 
 #[tokio::test]
