@@ -27,7 +27,9 @@ async fn with_fault(fault: Fault) -> (World, Synced) {
 fn taken(world: &World, method: &str, end: &str) -> Vec<Entry> {
     let filter = Filter { method: Some(method.into()), ..Filter::default() };
     let entries = world.sandbox.ledger_matching(&filter).into_iter();
-    entries.filter(|entry| entry.path.ends_with(end) && entry.handled.is_some_and(|status| status < 300)).collect()
+    entries
+        .filter(|entry| entry.path.ends_with(end) && entry.handled.is_some_and(|status| status < 300))
+        .collect()
 }
 
 #[track_caller]
@@ -83,7 +85,8 @@ async fn a_start_that_was_heard_and_not_answered_is_made_again() {
 async fn a_complete_that_was_heard_and_not_answered_is_not_sent_again() {
     let effects = [Effect::Lose(Loss::Cut), Effect::Lose(Loss::Status(500)), Effect::Garbage { status: 202 }];
     let each = effects.map(async |effect| {
-        let (world, synced) = with_fault(Fault::new(effect).method("POST").path("**/complete/").times(1)).await;
+        let (world, synced) =
+            with_fault(Fault::new(effect).method("POST").path("**/complete/").times(1)).await;
         went_through(&world, &synced);
         assert_eq!(world.count("complete"), 1);
     });
@@ -93,7 +96,8 @@ async fn a_complete_that_was_heard_and_not_answered_is_not_sent_again() {
 #[tokio::test]
 async fn a_complete_that_was_not_heard_is_sent_again() {
     let each = [Effect::Cut, Effect::answer(500)].map(async |effect| {
-        let (world, synced) = with_fault(Fault::new(effect).method("POST").path("**/complete/").times(1)).await;
+        let (world, synced) =
+            with_fault(Fault::new(effect).method("POST").path("**/complete/").times(1)).await;
         went_through(&world, &synced);
         assert_eq!(world.count("complete"), 2);
     });

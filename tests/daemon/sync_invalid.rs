@@ -98,7 +98,8 @@ async fn every_rule_is_checked_before_anything_is_sent_and_the_good_ones_arrive(
     found_all(synced.assert(1, "abandoned"));
     assert_eq!(synced.detail(), "19 records are not valid; the good ones were pushed, nobody was removed");
     assert!(synced.stderr.contains("invalid record: account 'many': memberships.team has 101 refs"));
-    let refused = world.sandbox.ledger().into_iter().filter(|entry| entry.method == "PUT" && entry.status != Some(200));
+    let refused =
+        world.sandbox.ledger().into_iter().filter(|entry| entry.method == "PUT" && entry.status != Some(200));
     assert_eq!(refused.count(), 0, "nothing bad was sent");
     assert_eq!(world.steps(), ["sync", "abandon"]);
     assert_eq!(world.active("account").len(), 13);
@@ -175,7 +176,9 @@ async fn refusing(status: u16, sync: &str) -> World {
     for (earlier, request) in (0..).zip(refusals(100, &[37, 99])) {
         let refusal = Fault::new(Effect::answer_json(status, detail.clone()));
         // The first page passes. A fault does not see the requests on which one before it fires.
-        world.sandbox.add_fault(refusal.method("PUT").path("**/account/").skip(1 + request - earlier).times(1));
+        world
+            .sandbox
+            .add_fault(refusal.method("PUT").path("**/account/").skip(1 + request - earlier).times(1));
     }
     world
 }
@@ -213,7 +216,8 @@ async fn a_group_that_iden_refuses_is_not_offered_again_for_the_sake_of_its_memb
     let member = json!({"count": 5, "each": {"memberships": {"team": ["t1"]}}});
     let said = json!({"records": {"account": member, "team": [{"id": "t1", "name": "One"}]}});
     let world = World::with_target(said, "").await;
-    let refusal = Fault::new(Effect::answer_json(422, json!({"detail": "no"}))).method("PUT").path("**/team/");
+    let refusal =
+        Fault::new(Effect::answer_json(422, json!({"detail": "no"}))).method("PUT").path("**/team/");
     world.sandbox.add_fault(refusal);
     let synced = world.sync(&[]).await;
     assert_eq!(synced.assert(1, "abandoned").summary["invalid_count"], 6, "one team and its five members");

@@ -12,7 +12,10 @@ use crate::sync_world::{crowd, ids, people};
 /// When sessions were started.
 fn starts(world: &World) -> Vec<Timestamp> {
     let entries = world.sandbox.ledger().into_iter();
-    entries.filter(|entry| entry.method == "POST" && entry.path.ends_with("/sync/")).map(|entry| entry.time).collect()
+    entries
+        .filter(|entry| entry.method == "POST" && entry.path.ends_with("/sync/"))
+        .map(|entry| entry.time)
+        .collect()
 }
 
 /// Gives a daemon that should do nothing the time to do it.
@@ -43,7 +46,9 @@ async fn a_sync_comes_at_the_start_unless_told_otherwise() {
     daemon.stop().await;
     assert_eq!(starts(&world).len(), 2);
 
-    for sync in ["every = \"6h\", on_start = false", "cron = \"0 3 1 1 *\", on_start = false", "enabled = false"] {
+    for sync in
+        ["every = \"6h\", on_start = false", "cron = \"0 3 1 1 *\", on_start = false", "enabled = false"]
+    {
         world.target_settings(sync, "", "");
         let daemon = world.start();
         idle(&world).await;
@@ -138,7 +143,8 @@ async fn told_to_stop_the_command_abandons_and_fails() {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         world.go_to("account-3").await;
         eventually("a page is pushed", || !world.pages("account").is_empty()).await;
-        let sent = Command::new("kill").arg(format!("-{signal}")).arg(child.id().to_string()).status().unwrap();
+        let sent =
+            Command::new("kill").arg(format!("-{signal}")).arg(child.id().to_string()).status().unwrap();
         assert!(sent.success());
         let output = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap()).await.unwrap();
         assert_eq!(output.status.code(), Some(1), "{signal}");

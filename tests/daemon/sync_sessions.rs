@@ -48,7 +48,9 @@ async fn counts_that_are_too_small_are_told_as_such() {
         {"slug": "team", "name": "Team", "type": "group", "synced_count": 0},
         {"slug": "account", "name": "Account", "type": "account", "synced_count": 0},
     ]});
-    world.sandbox.add_fault(Fault::new(Effect::answer_json(200, progress)).method("GET").path("**/sync/*/").times(1));
+    world
+        .sandbox
+        .add_fault(Fault::new(Effect::answer_json(200, progress)).method("GET").path("**/sync/*/").times(1));
     let synced = world.sync(&[]).await;
     let detail = synced.assert(1, "failed").detail();
     assert!(detail.contains("1 records of team were pushed, Iden counts 0"), "{detail}");
@@ -60,7 +62,9 @@ async fn without_a_count_nothing_is_completed() {
     let world = World::with_target(crowd(false), "").await;
     let counts = json!([{"slug": "team", "synced_count": 1}, {"slug": "account", "name": "Account"}]);
     let progress = json!({"sync_id": "x", "status": "in_progress", "progress": counts});
-    world.sandbox.add_fault(Fault::new(Effect::answer_json(200, progress)).method("GET").path("**/sync/*/").times(1));
+    world
+        .sandbox
+        .add_fault(Fault::new(Effect::answer_json(200, progress)).method("GET").path("**/sync/*/").times(1));
     let synced = world.sync(&[]).await;
     let detail = synced.assert(1, "failed").detail();
     assert!(detail.contains("Iden gives no count of account"), "{detail}");
@@ -77,7 +81,8 @@ async fn a_session_cancelled_behind_the_comparison_is_noticed_by_complete() {
     world.sandbox.add_fault(late.method("GET").path("**/sync/*/").times(1));
     let mut command = world.command(&["sync", "hr", "--json"]);
     let running = tokio::task::spawn_blocking(move || command.output().expect("it runs"));
-    let asked = || world.sandbox.ledger().iter().any(|entry| !entry.faults.is_empty() && entry.handled.is_some());
+    let asked =
+        || world.sandbox.ledger().iter().any(|entry| !entry.faults.is_empty() && entry.handled.is_some());
     eventually("the counts were read", asked).await;
     world.post("sync/").await;
     let (code, result, detail) = ended(running).await;
@@ -90,7 +95,8 @@ async fn a_session_cancelled_behind_the_comparison_is_noticed_by_complete() {
 async fn a_session_that_somebody_ended_is_told_from_a_bad_page() {
     let world = World::with_target(crowd(false), "").await;
     let running = in_the_middle(&world, "account-3").await;
-    let filter = |entry: &bridgehead::sandbox::Entry| entry.path.ends_with("/account/") && entry.handled == Some(200);
+    let filter =
+        |entry: &bridgehead::sandbox::Entry| entry.path.ends_with("/account/") && entry.handled == Some(200);
     eventually("a page is pushed", || world.sandbox.ledger().iter().any(filter)).await;
     let put = world.sandbox.ledger().into_iter().find(filter).unwrap();
     let session = put.path.split("/sync/").nth(1).unwrap().split('/').next().unwrap().to_owned();

@@ -12,7 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::support::{KEY, World, eventually};
 
 /// Where a gated target of [`crowd`] stops, in order.
-pub(crate) const POINTS: [&str; 6] = ["team-1", "team-end", "account-1", "account-2", "account-3", "account-end"];
+pub(crate) const POINTS: [&str; 6] =
+    ["team-1", "team-end", "account-1", "account-2", "account-3", "account-end"];
 
 /// A sync that stops at nothing: for tests of something else.
 pub(crate) const BOLD: &str = "guard = { max_removals = 1000000, max_removal_percent = 100 }";
