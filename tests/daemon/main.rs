@@ -17,6 +17,8 @@ mod tasks_crash;
 mod tasks_elsewhere;
 mod tasks_hostile;
 mod tasks_many;
+mod tasks_outage;
+mod tasks_protected;
 mod tasks_reports;
 mod tasks_retries;
 mod tasks_stop;

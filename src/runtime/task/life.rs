@@ -7,7 +7,8 @@ use bridgehead_sdk::{Completion, TaskId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::trial::{End, Failure, Prior, Trial, intent_of};
+use super::attempt::intent_of;
+use super::trial::{End, Failure, Prior, Trial};
 use super::{admission, hold, report};
 use crate::bridge::{self, Task, TaskStatus};
 use crate::journal::{self, Entry, Intent, Outcome, State};
