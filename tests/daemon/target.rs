@@ -109,6 +109,12 @@ impl World {
             .count()
     }
 
+    /// The process that noted the last line.
+    pub(crate) fn pid_of_target(&self) -> u64 {
+        let text = self.read("target/ledger.jsonl");
+        whole_lines(&text).last().and_then(|line| line["pid"].as_u64()).expect("it was called")
+    }
+
     /// Puts a task of this action in, for an account with this user name or whatever `account` describes.
     pub(crate) fn task_for(&self, action: &str, account: Value) -> String {
         let account = if account.is_string() { json!({ "username": account }) } else { account };
