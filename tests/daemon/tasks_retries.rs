@@ -69,7 +69,8 @@ async fn a_call_past_its_deadline_that_took_no_effect_is_made_again_when_that_is
     }
     // A create that is repeated too early makes a second account, so "nobody there" has to be seen several times.
     assert!(world.called("find_account", "ann") >= 3, "{}", world.called("find_account", "ann"));
-    assert_eq!(world.called("find_account", "bob"), 1);
+    // The call may still be under way; repeated at once, it would overlap itself.
+    assert!(world.called("find_account", "bob") >= 2, "{}", world.called("find_account", "bob"));
 }
 
 #[tokio::test]
@@ -128,14 +129,13 @@ async fn past_give_up_after_the_last_code_is_reported() {
     world.drained().await;
     daemon.stop().await;
     assert_eq!(
-        (world.code(&ann).as_str(), world.message(&ann).as_str()),
-        ("INTERNAL_ERROR", "HR says INTERNAL_ERROR")
+        world.task(&ann)["error"],
+        json!({"code": "INTERNAL_ERROR", "message": "HR says INTERNAL_ERROR"})
     );
-    assert_eq!((world.code(&bob).as_str(), world.message(&bob).as_str()), ("TIMEOUT", "HR says TIMEOUT"));
-    for task in [&ann, &bob] {
-        let attempts = world.attempts(task);
-        assert!(attempts.len() > 1 && attempts.iter().copied().eq(1..=attempts.len() as u64), "{attempts:?}");
-    }
+    let attempts = world.attempts(&ann);
+    assert!(attempts.len() > 1 && attempts.iter().copied().eq(1..=attempts.len() as u64), "{attempts:?}");
+    assert_eq!(world.code(&bob), "TIMEOUT");
+    assert!(world.message(&bob).starts_with("HR says TIMEOUT"), "{}", world.message(&bob));
 }
 
 #[tokio::test]
