@@ -1,5 +1,7 @@
 //! Black-box tests: the real binary against the sandbox, over real sockets.
 
+#![expect(clippy::expect_used, reason = "what a helper of a test cannot do is that test's failure")]
+
 mod admin;
 mod crash;
 mod examples;

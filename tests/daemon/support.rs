@@ -14,7 +14,7 @@ pub(crate) const KEY: &str = "key-that-must-never-leak-4711";
 
 /// How long anything may take. Generous: machines are slow at times, and a test that waits for something ends as soon as
 /// it is there.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A sandbox with one app, and a folder for configuration, state and target.
 pub(crate) struct World {

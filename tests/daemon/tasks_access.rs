@@ -33,7 +33,7 @@ impl World {
 async fn an_app_that_is_refused_for_a_while_pauses_and_recovers() {
     let world = World::new().await;
     world.script(QUICK, "");
-    world.rules(json!([{"account": "ann", "method": "create_account", "apply": true, "hang_until": "go"}]));
+    world.rules(&json!([{"account": "ann", "method": "create_account", "apply": true, "hang_until": "go"}]));
     let under_way = world.task_for("create_account", json!("ann"));
     let daemon = world.start();
     eventually("it is under way", || world.applied(&under_way) == 1).await;
@@ -125,7 +125,7 @@ async fn a_daemon_starts_while_the_bridge_is_down_and_catches_up() {
 async fn a_bridge_that_goes_down_in_the_middle_costs_nothing() {
     let mut world = World::new().await;
     world.script(QUICK, "");
-    world.rules(json!([{"method": "create_account", "apply": true, "hang_until": "go"}]));
+    world.rules(&json!([{"method": "create_account", "apply": true, "hang_until": "go"}]));
     let task =
         json!({"id": "the-task", "action": "create_account", "payload": {"account": {"username": "ann"}}});
     world.sandbox.add_task(world.app, task.clone());

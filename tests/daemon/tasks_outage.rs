@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{World, eventually};
 use crate::target::QUICK;
 
-fn down(code: &str, more: Value) -> Value {
+fn down(code: &str, more: &Value) -> Value {
     let mut data =
         json!({"code": code, "effect": "not_applied", "retry": "backoff", "subject": "connection"});
     data.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
@@ -21,8 +21,8 @@ fn tried(world: &World) -> usize {
 async fn a_target_that_is_down_holds_its_tasks_until_it_is_back() {
     let world = World::new().await;
     world.script(QUICK, "");
-    let out = down("TIMEOUT", json!({}));
-    world.rules(json!([{"method": "create_account", "error": out}, {"method": "check", "error": out}]));
+    let out = down("TIMEOUT", &json!({}));
+    world.rules(&json!([{"method": "create_account", "error": out}, {"method": "check", "error": out}]));
     let tasks: Vec<String> =
         (0..20).map(|n| world.task_for("create_account", json!(format!("user-{n}")))).collect();
     let daemon = world.start();
@@ -37,7 +37,7 @@ async fn a_target_that_is_down_holds_its_tasks_until_it_is_back() {
     assert_eq!(world.tasks_that_are("pending"), 20);
     assert!(tasks.iter().all(|task| world.reported(task).is_empty()));
 
-    world.rules(json!([]));
+    world.rules(&json!([]));
     world.drained().await;
     let log = daemon.stop().await;
     assert!(log.contains("the target is back"), "{log}");
@@ -52,9 +52,9 @@ async fn a_refused_credential_holds_the_tasks_at_once() {
     let world = World::new().await;
     world.script(&format!("{QUICK}concurrency = 1\n"), "");
     // Also where the connector says that it will never work: somebody is going to mend it.
-    let refused = down("PERMISSION_DENIED", json!({"retry": "never"}));
+    let refused = down("PERMISSION_DENIED", &json!({"retry": "never"}));
     world.rules(
-        json!([{"method": "create_account", "error": refused}, {"method": "check", "error": refused}]),
+        &json!([{"method": "create_account", "error": refused}, {"method": "check", "error": refused}]),
     );
     let tasks: Vec<String> =
         (0..10).map(|n| world.task_for("create_account", json!(format!("user-{n}")))).collect();
@@ -62,7 +62,7 @@ async fn a_refused_credential_holds_the_tasks_at_once() {
     daemon.says("the target is still out of reach").await;
     assert!(tried(&world) < 5, "{}", tried(&world));
     assert_eq!(world.tasks_that_are("pending"), 10);
-    world.rules(json!([]));
+    world.rules(&json!([]));
     world.drained().await;
     daemon.stop().await;
     assert!(tasks.iter().all(|task| world.task(task)["status"] == "completed"));
@@ -72,9 +72,9 @@ async fn a_refused_credential_holds_the_tasks_at_once() {
 async fn past_hold_for_held_tasks_are_failed_with_the_code() {
     let world = World::new().await;
     world.script(&format!("{QUICK}hold_for = \"1s\"\n"), "");
-    let refused = down("PERMISSION_DENIED", json!({}));
+    let refused = down("PERMISSION_DENIED", &json!({}));
     world.rules(
-        json!([{"method": "create_account", "error": refused}, {"method": "check", "error": refused}]),
+        &json!([{"method": "create_account", "error": refused}, {"method": "check", "error": refused}]),
     );
     let tasks: Vec<String> =
         (0..3).map(|n| world.task_for("create_account", json!(format!("user-{n}")))).collect();
@@ -94,7 +94,9 @@ async fn past_hold_for_held_tasks_are_failed_with_the_code() {
 async fn a_task_that_alone_never_reaches_the_target_is_failed_past_hold_for_too() {
     let world = World::new().await;
     world.script(&format!("{QUICK}hold_for = \"2s\"\n"), "");
-    world.rules(json!([{"account": "ann", "method": "create_account", "error": down("TIMEOUT", json!({}))}]));
+    world.rules(
+        &json!([{"account": "ann", "method": "create_account", "error": down("TIMEOUT", &json!({}))}]),
+    );
     let task = world.task_for("create_account", json!("ann"));
     let daemon = world.start();
     // Others get through all the time, so the target is not out of reach.
@@ -114,7 +116,7 @@ async fn a_connector_that_cannot_start_holds_its_tasks_and_then_fails_them() {
     for hold_for in ["1h", "1s"] {
         let world = World::new().await;
         world.script(&format!("{QUICK}hold_for = \"{hold_for}\"\n"), "");
-        world.rules(json!([{"method": "initialize", "error": {"message": "HR refuses the token", "data": {"code": "PERMISSION_DENIED"}}}]));
+        world.rules(&json!([{"method": "initialize", "error": {"message": "HR refuses the token", "data": {"code": "PERMISSION_DENIED"}}}]));
         let tasks: Vec<String> =
             (0..10).map(|n| world.task_for("create_account", json!(format!("user-{n}")))).collect();
         let daemon = world.start();
@@ -122,7 +124,7 @@ async fn a_connector_that_cannot_start_holds_its_tasks_and_then_fails_them() {
         if hold_for == "1h" {
             daemon.says("the target is still out of reach").await;
             assert_eq!(world.tasks_that_are("pending"), 10);
-            world.rules(json!([]));
+            world.rules(&json!([]));
         }
         world.drained().await;
         let log = daemon.stop().await;
@@ -149,9 +151,9 @@ async fn a_connector_that_cannot_start_holds_its_tasks_and_then_fails_them() {
 async fn an_outage_between_an_attempt_and_its_read_back_loses_nothing() {
     let world = World::new().await;
     world.script_with(", own_ids = true", QUICK, "");
-    let cut = down("TIMEOUT", json!({"effect": "unknown"}));
-    let out = down("PERMISSION_DENIED", json!({}));
-    world.rules(json!([
+    let cut = down("TIMEOUT", &json!({"effect": "unknown"}));
+    let out = down("PERMISSION_DENIED", &json!({}));
+    world.rules(&json!([
         {"method": "create_account", "apply": true, "error": cut},
         {"method": "find_account", "error": out},
         {"method": "check", "error": out},
@@ -160,7 +162,7 @@ async fn an_outage_between_an_attempt_and_its_read_back_loses_nothing() {
     let daemon = world.start();
     daemon.says("the target is still out of reach").await;
     assert_eq!(world.task(&task)["status"], "pending");
-    world.rules(json!([]));
+    world.rules(&json!([]));
     world.drained().await;
     daemon.stop().await;
     assert_eq!((world.attempts(&task), world.applied(&task)), (vec![1], 1));

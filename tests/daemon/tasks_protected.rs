@@ -19,9 +19,9 @@ fn mutations(world: &World) -> usize {
 async fn a_protected_account_is_never_touched_under_whatever_name() {
     let world = World::new().await;
     world.script(QUICK, RULES);
-    world.account(json!({"id": "id-1", "username": "Admin", "email": "boss@example.org"}));
-    world.account(json!({"id": "id-2", "username": "backup", "email": "ops@Root.example"}));
-    world.account(json!({"id": "svc-3", "username": "printer", "email": "printer@example.org"}));
+    world.account(&json!({"id": "id-1", "username": "Admin", "email": "boss@example.org"}));
+    world.account(&json!({"id": "id-2", "username": "backup", "email": "ops@Root.example"}));
+    world.account(&json!({"id": "svc-3", "username": "printer", "email": "printer@example.org"}));
     let mut tasks = Vec::new();
     let mut add = |action: &str, payload: Value| {
         tasks.push(world.sandbox.add_task(world.app, json!({"action": action, "payload": payload})));
@@ -39,7 +39,7 @@ async fn a_protected_account_is_never_touched_under_whatever_name() {
         add(action, json!({"account": {"username": "printer"}}));
     }
     // One that is not protected must not become one that is.
-    world.account(json!({"id": "id-4", "username": "ann", "email": "ann@example.org"}));
+    world.account(&json!({"id": "id-4", "username": "ann", "email": "ann@example.org"}));
     add("update_account", json!({"account": {"id": "id-4"}, "changes": {"username": "svc-new"}}));
     add("update_account", json!({"account": {"id": "id-4"}, "changes": {"email": "ann@root.example"}}));
     let daemon = world.start();
@@ -58,7 +58,7 @@ async fn a_protected_account_is_never_touched_under_whatever_name() {
 async fn others_are_touched_where_some_are_protected() {
     let world = World::new().await;
     world.script(QUICK, RULES);
-    world.account(json!({"id": "id-1", "username": "administrator", "email": "a@example.org"}));
+    world.account(&json!({"id": "id-1", "username": "administrator", "email": "a@example.org"}));
     let tasks = [
         world.task_for("suspend_account", json!({"id": "id-1"})),
         world.task_for("create_account", json!("my-svc-account")),
@@ -75,9 +75,9 @@ async fn others_are_touched_where_some_are_protected() {
 async fn an_account_that_cannot_be_looked_up_is_not_touched_where_some_are_protected() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"2s\"\n", RULES);
-    world.account(json!({"id": "id-1", "username": "admin"}));
+    world.account(&json!({"id": "id-1", "username": "admin"}));
     let error = |code: &str| json!({"message": format!("HR says {code}"), "data": {"code": code}});
-    world.rules(json!([
+    world.rules(&json!([
         {"method": "find_account", "account": "id-1", "error": error("PERMISSION_DENIED")},
         {"method": "find_account", "account": "id-2", "error": error("TIMEOUT")},
     ]));
@@ -94,7 +94,7 @@ async fn an_account_that_cannot_be_looked_up_is_not_touched_where_some_are_prote
 async fn only_the_actions_that_are_named_are_carried_out() {
     let world = World::new().await;
     world.script(QUICK, "[apps.hr.protect]\nactions = [\"suspend_account\", \"unsuspend_account\"]");
-    world.account(json!({"id": "ann", "username": "ann"}));
+    world.account(&json!({"id": "ann", "username": "ann"}));
     let tasks = ACTIONS.map(|action| (action, world.task_for(action, json!({"id": "ann"}))));
     let daemon = world.start();
     world.drained().await;

@@ -46,7 +46,7 @@ async fn leave_no_trace(format: &str) {
         data["code"] = json!(code);
         json!({"message": "HR dislikes {password}, also with {token}", "data": data})
     };
-    world.rules(json!([
+    world.rules(&json!([
         {"account": "fine", "stderr": chatter, "apply": true, "answer": {"account_id": "fine", "echo": "{password}", "{token}": {"deep": "x{token}x"}}},
         {"account": "failed", "stderr": chatter, "error": error("LICENSE_EXHAUSTED", json!({}))},
         {"account": "unclear", "method": "suspend_account", "stderr": chatter, "error": error("TIMEOUT", json!({"retry": "never"}))},
@@ -60,7 +60,7 @@ async fn leave_no_trace(format: &str) {
         .map(|name| world.task_for("create_account", account(name)))
         .collect();
     for name in ["unclear", "garbage", "reset"] {
-        world.account(json!({"id": name, "username": name}));
+        world.account(&json!({"id": name, "username": name}));
     }
     tasks.extend(["unclear", "garbage"].map(|name| world.task_for("suspend_account", account(name))));
     for (action, changes) in [
@@ -109,7 +109,7 @@ async fn leave_no_trace(format: &str) {
     );
     assert_eq!(world.message(&tasks[1]), "HR dislikes [redacted], also with [redacted]");
 
-    world.rules(json!([
+    world.rules(&json!([
         {"method": "check", "stderr": chatter, "error": error("TIMEOUT", json!({"subject": "connection"}))},
         {"method": "list", "stderr": chatter, "error": error("INTERNAL_ERROR", json!({"effect": "not_applied"}))},
     ]));

@@ -146,7 +146,7 @@ pub(super) async fn is_wanted(app: &App, id: &TaskId, task: Option<&Task>) -> bo
             tracing::info!(app = %app.name, task = %id, "was resolved by somebody else meanwhile; passed over");
         }
         None => {
-            tracing::warn!(app = %app.name, task = %id, "is not known to Iden any more (404); it is dropped")
+            tracing::warn!(app = %app.name, task = %id, "is not known to Iden any more (404); it is dropped");
         }
     }
     if let Err(error) = app.journal.forget(&app.key, id).await {
