@@ -189,6 +189,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "a task may have no time")]
     fn at(second: i64) -> Option<Timestamp> {
         Some(Timestamp::from_second(second).unwrap())
     }
