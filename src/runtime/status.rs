@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bridgehead_sdk::Code;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::guard::Holding;
@@ -40,7 +40,7 @@ pub struct TaskCounts {
 }
 
 /// Where a sync stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncProgress {
     /// What it is doing, in a word or two: "listing team", "completing"; empty when none is under way.
     pub phase: String,
