@@ -13,6 +13,7 @@
 pub mod bridge;
 pub mod cli;
 pub mod config;
+mod control;
 mod daemon;
 pub mod journal;
 pub mod runtime;

@@ -15,6 +15,7 @@ use super::context::Context;
 use super::failure::{Exit, Failure, Outcome};
 use super::logging;
 use crate::config::Connectors;
+use crate::control;
 use crate::journal::{Journal, Sqlite};
 use crate::runtime::{AppStatus, Assembly, Contact};
 
@@ -50,7 +51,12 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     let _ready = AbortOnDropHandle::new(tokio::spawn(tell_readiness(status)));
     let _watchdog = AbortOnDropHandle::new(tokio::spawn(feed_watchdog()));
     let _housekeeping = AbortOnDropHandle::new(tokio::spawn(keep_house(Arc::clone(&journal))));
+    let runtime = Arc::new(runtime);
+    let control = control::Server::start(&context.config.state.path, Arc::clone(&runtime), &stop);
     runtime.run(stop).await;
+    if let Some(control) = control {
+        control.close().await;
+    }
     drop(runtime);
     drop(_housekeeping);
     close(journal).await;

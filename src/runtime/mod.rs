@@ -23,6 +23,7 @@ mod call;
 mod clock;
 mod decide;
 mod guard;
+pub mod orders;
 mod pacing;
 mod probe;
 mod status;
