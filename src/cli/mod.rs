@@ -1,7 +1,7 @@
 //! The command line: a file for each command.
 //!
 //! [`args`] is what can be written, [`context`] loads the configuration and opens what a command needs, [`failure`] is how
-//! a command ends other than well, [`print`] the only place that writes to standard output, [`logging`] the log.
+//! a command ends other than well, [`daemon`] how a command reaches the one that runs, [`print`] the only place that writes to standard output, [`logging`] the log.
 
 mod apps;
 mod args;
@@ -9,9 +9,11 @@ mod check;
 mod completions;
 mod config;
 mod context;
+mod daemon;
 mod demo;
 mod failure;
 mod logging;
+mod orders;
 mod print;
 mod progress;
 mod run;
@@ -20,5 +22,6 @@ mod start;
 mod sync;
 mod table;
 mod tasks;
+mod waiting;
 
 pub use start::run;
