@@ -100,7 +100,7 @@ fn show(rows: &[Value]) {
             ["app", "task", "action", "account", "created_at"].map(text);
         shown.add_row([app, task, action, account, status, created]);
     }
-    print::line(shown);
+    print::line(shown.trim_fmt());
     for row in rows.iter().filter(|row| row["detail"].is_string()) {
         print::line(format!(
             "{}: {}",

@@ -56,6 +56,8 @@ pub use pattern::Pattern;
 pub use schedule::Schedule;
 pub use schema::schema;
 pub use secret::{Secret, SecretError};
+#[doc(hidden)]
+pub use show::show_documents;
 pub use show::{Shown, show};
 pub use sources::{Document, Sources};
 pub use target::{ResolvedTarget, Target};

@@ -149,7 +149,8 @@ pub struct Held {
 }
 
 /// How many tasks of an app stand where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counts {
     /// With an intent and no outcome.
     pub intended: u64,

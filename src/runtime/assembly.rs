@@ -11,8 +11,10 @@ use super::app::{App, Parts};
 use super::backoff::Dice;
 use super::clock::{Clock, SystemClock};
 use super::guard::HeldTask;
+use super::observer::Observer;
 use super::orders::{self, Desk, PutAside, Released, Retries, Selection};
 use super::status::AppStatus;
+use super::vitals::Vitals;
 use super::{supervisor, sync};
 use crate::bridge::Api;
 use crate::config;
@@ -55,22 +57,29 @@ impl Assembly {
     /// Puts the runtime together.
     pub fn build(self) -> Runtime {
         let dice = Arc::new(self.seed.map_or_else(Dice::random, Dice::seeded));
-        let apps = self.apps.into_iter().map(|(name, (settings, connector))| {
-            let app = App::new(Parts {
-                name: name.clone(),
-                settings,
-                connector,
-                bridge: Arc::clone(&self.bridge),
-                journal: Arc::clone(&self.journal),
-                listings: Arc::clone(&self.listings),
-                redactor: self.redactor.clone(),
-                clock: Arc::clone(&self.clock),
-                dice: Arc::clone(&dice),
-                status: Arc::new(AppStatus::default()),
-            });
-            (name, app)
-        });
-        Runtime { apps: apps.collect(), grace: self.shutdown_grace }
+        let apps: BTreeMap<String, Arc<App>> = self
+            .apps
+            .into_iter()
+            .map(|(name, (settings, connector))| {
+                let app = App::new(Parts {
+                    name: name.clone(),
+                    settings,
+                    connector,
+                    bridge: Arc::clone(&self.bridge),
+                    journal: Arc::clone(&self.journal),
+                    listings: Arc::clone(&self.listings),
+                    redactor: self.redactor.clone(),
+                    clock: Arc::clone(&self.clock),
+                    dice: Arc::clone(&dice),
+                    status: Arc::new(AppStatus::default()),
+                });
+                (name, app)
+            })
+            .collect();
+        let vitals = Arc::new(Vitals::new());
+        let started_at = self.clock.now();
+        let observer = Observer::new(apps.clone(), Arc::clone(&vitals), self.clock, started_at);
+        Runtime { apps, grace: self.shutdown_grace, vitals, observer }
     }
 }
 
@@ -85,6 +94,8 @@ impl std::fmt::Debug for Assembly {
 pub struct Runtime {
     apps: BTreeMap<String, Arc<App>>,
     grace: Duration,
+    vitals: Arc<Vitals>,
+    observer: Observer,
 }
 
 impl Runtime {
@@ -93,9 +104,15 @@ impl Runtime {
         self.apps.iter().map(|(name, app)| (name.clone(), Arc::clone(&app.status))).collect()
     }
 
+    /// Looks at the runtime from outside. Let go of it before the journal is closed.
+    pub fn observer(&self) -> Observer {
+        self.observer.clone()
+    }
+
     /// Executes tasks and syncs on schedule until `stop`, then ends in order, within the grace.
     pub async fn run(&self, stop: CancellationToken) {
-        supervisor::run(self.apps.values().cloned().collect(), stop, self.grace).await;
+        let apps = self.apps.values().cloned().collect();
+        self.vitals.during(supervisor::run(apps, stop, self.grace, &self.vitals)).await;
     }
 
     /// Syncs one app once, now. `None` if there is no such app.

@@ -142,10 +142,7 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
 async fn is_gone(app: &App, task: &TaskId) -> Result<bool, bridge::Error> {
     let leave = app.access.enter().await;
     let answer = app.bridge.task(app.id, task).await;
-    match &answer {
-        Err(error) if error.is_access() => app.refused_access(leave, error),
-        _ => app.access.granted(leave),
-    }
+    app.heard(leave, &answer);
     match answer {
         Ok(task) => Ok(task.status.is_terminal()),
         Err(bridge::Error::NotFound { from_bridge: true, .. }) => Ok(true),

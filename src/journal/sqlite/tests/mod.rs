@@ -6,6 +6,7 @@ mod format;
 mod holds;
 mod listings;
 mod model;
+mod reading;
 mod rehearsal;
 mod scale;
 mod tasks;
