@@ -38,6 +38,8 @@ pub(crate) struct App {
     pub(crate) access: Access,
     pub(crate) activity: Activity,
     pub(crate) guard: TaskGuard,
+    /// Held by the one sync that is under way.
+    pub(crate) sync_turn: Mutex<()>,
     /// `tasks.concurrency` slots: one for each call that changes the target.
     pub(crate) slots: Semaphore,
     description: Mutex<Option<Arc<Description>>>,
@@ -70,6 +72,7 @@ impl App {
             access: Access::new(Arc::clone(&dice)),
             activity: Activity::default(),
             guard: TaskGuard::new(settings.tasks.guard),
+            sync_turn: Mutex::new(()),
             slots: Semaphore::new(settings.tasks.concurrency),
             description: Mutex::new(None),
             name,

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "what a helper of a test cannot do is that test's failure")]
 
 mod admin;
+mod control;
 mod crash;
 mod examples;
 mod guard;
