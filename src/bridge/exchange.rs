@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use super::salvage::salvage;
 use super::{ApiKey, Call, Error, body, clock, detail, retry_after};
 
 /// How much of the body of an error is read.
@@ -56,16 +57,23 @@ impl Answer {
         self.status
     }
 
-    /// The body, which must be JSON. Nesting is bounded by the parser.
+    /// The body, which must be JSON. Nesting is bounded by the parser; a member of a task that goes beyond costs that
+    /// member alone.
     pub(super) fn json(self) -> Result<Value, Error> {
         if self.body.trim_ascii().is_empty() {
             return Err(Error::malformed(&self.call, "no body where one is documented"));
         }
-        serde_json::from_slice(&self.body).map_err(|error| {
-            // The parser's own words may quote the text; its position does not.
-            let what = if error.is_eof() { "JSON that breaks off" } else { "not JSON, or nested too deeply" };
-            Error::malformed(&self.call, format!("{what} (line {}, column {})", error.line(), error.column()))
-        })
+        serde_json::from_slice(&self.body).or_else(|error| salvage(&self.body).ok_or(error)).map_err(
+            |error| {
+                // The parser's own words may quote the text; its position does not.
+                let what =
+                    if error.is_eof() { "JSON that breaks off" } else { "not JSON, or nested too deeply" };
+                Error::malformed(
+                    &self.call,
+                    format!("{what} (line {}, column {})", error.line(), error.column()),
+                )
+            },
+        )
     }
 
     /// The body, which must be a JSON object.

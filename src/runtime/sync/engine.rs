@@ -379,9 +379,9 @@ impl<'a> Sync<'a> {
         };
         let (word, detail) = match result {
             Ok(()) if self.options.dry_run => {
-                ("rehearsed", "read and validated to the end; nothing was pushed".into())
+                ("rehearsed", "everything was read and validated; nothing was pushed".into())
             }
-            Ok(()) => ("completed", "completed, and Iden has cleaned up".into()),
+            Ok(()) => ("completed", "Iden has the whole truth, and has cleaned up".into()),
             Err(error @ Error::Held(_)) => ("held", error.to_string()),
             Err(error @ (Error::Invalid { .. } | Error::Stopped)) => ("abandoned", error.to_string()),
             Err(error) => ("failed", error.to_string()),

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::lanes::Lanes;
-use super::life::{self, Start};
+use super::life::{self, FRESH, Left, Start};
 use super::walk::{self, Walked};
 use crate::bridge::Task;
 use crate::journal::{Entry, Known};
@@ -23,8 +23,6 @@ use crate::runtime::backoff::Backoff;
 const LIVES: usize = 4096;
 /// So many tasks are kept whole; of the others only who they are about, and they are read again when their turn comes.
 const KEPT: usize = 4096;
-/// A task that was listed longer ago is read again before it is executed: somebody else may have resolved it.
-const FRESH: Duration = Duration::from_secs(30);
 /// After so many walks in a row that broke off, what they saw is acted upon all the same.
 const PATIENCE: u32 = 5;
 
@@ -75,8 +73,10 @@ struct Dispatch {
     kept: HashMap<TaskId, (Task, Instant)>,
     /// What the journal knows of tasks that an earlier process began.
     entries: HashMap<TaskId, Entry>,
-    lives: JoinSet<Result<(), Stopped>>,
+    lives: JoinSet<Result<Left, Stopped>>,
     names: HashMap<Id, TaskId>,
+    /// Tasks that were passed over since the last walk: one that is under way may have seen them before.
+    passed_over: HashSet<TaskId>,
     /// How often a life itself panicked, so that the next one begins later.
     panics: HashMap<TaskId, u32>,
     complaints: HashSet<String>,
@@ -97,6 +97,7 @@ impl Dispatch {
             entries: HashMap::new(),
             lives: JoinSet::new(),
             names: HashMap::new(),
+            passed_over: HashSet::new(),
             panics: HashMap::new(),
             complaints: HashSet::new(),
             polled_at: None,
@@ -192,7 +193,9 @@ impl Dispatch {
             self.broken_walks = 0;
         }
         let mut fresh = walked.tasks;
-        fresh.retain(|listed| !self.lanes.contains(&listed.id));
+        walk::oldest_first(&mut fresh);
+        let passed_over = std::mem::take(&mut self.passed_over);
+        fresh.retain(|listed| !self.lanes.contains(&listed.id) && !passed_over.contains(&listed.id));
         let ids: Vec<TaskId> = fresh.iter().map(|listed| listed.id.clone()).collect();
         let known = match self.app.journal.known(&self.app.key, &ids).await {
             Ok(known) => known,
@@ -224,15 +227,18 @@ impl Dispatch {
         }
     }
 
-    fn bury(&mut self, ended: Result<(Id, Result<(), Stopped>), JoinError>) {
-        let (handle, panicked) = match ended {
-            Ok((handle, _)) => (handle, false),
-            Err(error) => (error.id(), error.is_panic()),
+    fn bury(&mut self, ended: Result<(Id, Result<Left, Stopped>), JoinError>) {
+        let (handle, panicked, left) = match ended {
+            Ok((handle, left)) => (handle, false, left.ok()),
+            Err(error) => (error.id(), error.is_panic(), None),
         };
         let Some(id) = self.names.remove(&handle) else {
             return;
         };
         self.lanes.finish(&id);
+        if left == Some(Left::PassedOver) {
+            self.passed_over.insert(id.clone());
+        }
         if panicked {
             tracing::error!(app = %self.app.name, task = %id, "the daemon itself panicked over this task; it is tried again later");
             *self.panics.entry(id).or_default() += 1;

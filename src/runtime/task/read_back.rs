@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bridgehead_sdk::{AccountRecord, Completion, Operation};
+use bridgehead_sdk::{AccountRecord, AccountStatus, Completion, Operation};
 use tokio::time::Instant;
 
 use super::trial::{Failure, Trial};
@@ -80,7 +80,13 @@ pub(super) async fn run(
                 doubt = if found.is_none() { doubt } else { "it was not seen in the target yet" };
             }
         }
-        let wait = Backoff::TARGET.patient_wait(tries, &trial.app.dice);
+        let mut wait = Backoff::TARGET.patient_wait(tries, &trial.app.dice);
+        // As soon as the attempt is over a look says more.
+        if let Some(left) = trial.under_way_until.map(|until| until.saturating_duration_since(Instant::now()))
+            && !left.is_zero()
+        {
+            wait = wait.min(left);
+        }
         if !decide::fits(trial.spent(), wait, tasks.give_up_after) {
             let message = format!("{}; {doubt}, and it is not known whether it took effect", failure.message);
             return Ok(Verdict::Failed(Failure::new(failure.code, message)));
@@ -101,6 +107,14 @@ fn judge(
     let may_repeat = matches!(purpose, Purpose::Unknown { again: true, .. });
     let state = wanted::compare(operation, found);
     match (state, found, operation) {
+        // It has the attributes, and cannot be used: nobody asked for that.
+        (State::Reached, Some(found), Operation::CreateAccount(create))
+            if matches!(purpose, Purpose::Existing)
+                && create.account.status.is_none()
+                && found.status != AccountStatus::Active =>
+        {
+            Some(Verdict::Failed(failure.clone()))
+        }
         (State::Reached, Some(found), Operation::CreateAccount(_)) => {
             Some(Verdict::Completed(Completion::created(found.id.clone())))
         }

@@ -87,15 +87,23 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
     }
 }
 
+/// Puts tasks that were listed newest first the other way round. Their order of creation says more than that, but where
+/// two were created at the same instant, the order of the list is all there is to go by.
+pub(super) fn oldest_first(tasks: &mut [Listed]) {
+    let mut times = tasks.iter().filter_map(|listed| listed.created_at);
+    if let (Some(first), Some(last)) = (times.next(), times.next_back())
+        && last < first
+    {
+        tasks.reverse();
+    }
+}
+
 async fn guarded<T>(
     app: &App,
     call: impl Future<Output = Result<T, bridge::Error>>,
 ) -> Result<T, bridge::Error> {
     let leave = app.access.enter().await;
     let answer = call.await;
-    match &answer {
-        Err(error) if error.is_access() => app.refused_access(leave, error),
-        _ => app.access.granted(leave),
-    }
+    app.heard(leave, &answer);
     answer
 }
