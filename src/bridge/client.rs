@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use url::Url;
 
-use super::endpoint::{self, Endpoints};
+use super::endpoint::Endpoints;
 use super::exchange::{Answer, Request};
 use super::gate::Pace;
-use super::listing::Listing;
 use super::next::Trail;
 use super::resource::Listed;
 use super::transport::Transport;
 use super::{
     Api, App, AppId, BuildError, Call, Error, Health, KeySource, NewApp, NextPage, Operation, Progress,
-    Pushed, Refs, Registration, Report, Settings, SyncId, Task, TaskPage, TaskQuery, TaskStatus, record,
+    Pushed, Refs, Registration, Report, Settings, SyncId, Task, TaskPage, TaskQuery, TaskStatus, read,
+    record,
 };
 
 /// How many pages of apps or resource types are read at most.
@@ -74,12 +74,12 @@ impl Client {
         let mut trail = Trail::from(&url);
         let mut request = Request::new(call, Method::GET, url);
         for _ in 0..MAX_PAGES {
-            let page = Listing::from_json(&request.call, self.send(&request).await?.json()?)?;
+            let answer = self.send(&request).await?;
+            let (page, next) = read::list(answer, &request.call, &request.url, trail)?;
             items.extend(page.items);
-            let Some(link) = page.next else {
+            let Some(next) = next else {
                 return Ok(items);
             };
-            let next = NextPage::from_link(&request.call, &request.url, trail, &link)?;
             trail = next.trail();
             request.url = next.url().clone();
         }
@@ -88,15 +88,7 @@ impl Client {
 
     async fn listed_resource_types(&self, call: Call, app: AppId) -> Result<Vec<Listed>, Error> {
         let url = self.0.endpoints.app(&call, app, &["resource-types"])?;
-        let items = self.list(call, url).await?;
-        let listed = items.iter().filter_map(|item| {
-            let listed = Listed::from_json(item);
-            if listed.is_none() {
-                tracing::warn!(%app, "a resource type without a slug is left out");
-            }
-            listed
-        });
-        Ok(listed.collect())
+        Ok(read::resource_types(&self.list(call, url).await?))
     }
 
     /// After a 409: whether the resource type is there as it should be.
@@ -121,19 +113,7 @@ impl Client {
     }
 
     async fn page(&self, request: &Request, trail: Trail, asked_for: &TaskStatus) -> Result<TaskPage, Error> {
-        let listing = Listing::from_json(&request.call, self.send(request).await?.json()?)?;
-        let next = listing
-            .next
-            .map(|link| NextPage::from_link(&request.call, &request.url, trail, &link))
-            .transpose()?;
-        let mut page = TaskPage { tasks: Vec::new(), unreadable: Vec::new(), count: listing.count, next };
-        for item in listing.items {
-            match Task::from_json(item, asked_for) {
-                Ok(task) => page.tasks.push(task),
-                Err(what) => page.unreadable.push(what),
-            }
-        }
-        Ok(page)
+        read::task_page(self.send(request).await?, &request.call, &request.url, trail, asked_for)
     }
 
     /// A POST that ends a session.
@@ -149,19 +129,12 @@ impl Api for Client {
     async fn create_app(&self, app: &NewApp) -> Result<App, Error> {
         let call = Call::new(Operation::CreateApp, None).about(&app.name);
         let request = Request::new(call, Method::POST, self.0.endpoints.apps()).json(&app.to_json());
-        let fields = self.send(&request).await?.object()?;
-        App::from_json(fields.into()).map_err(|what| Error::malformed(&request.call, what))
+        read::app(self.send(&request).await?, &request.call)
     }
 
     async fn list_apps(&self) -> Result<Vec<App>, Error> {
         let call = Call::new(Operation::ListApps, None);
-        let items = self.list(call, self.0.endpoints.apps()).await?;
-        let readable = items.into_iter().filter_map(|item| {
-            App::from_json(item)
-                .inspect_err(|what| tracing::warn!(%what, "an app in the list is left out"))
-                .ok()
-        });
-        Ok(readable.collect())
+        Ok(read::apps(self.list(call, self.0.endpoints.apps()).await?))
     }
 
     async fn list_resource_types(&self, app: AppId) -> Result<Vec<ResourceType>, Error> {
@@ -203,15 +176,7 @@ impl Api for Client {
     async fn start_sync(&self, app: AppId) -> Result<SyncId, Error> {
         let call = Call::new(Operation::StartSync, app);
         let request = self.request(call, app, Method::POST, &["sync"])?;
-        let fields = self.send(&request).await?.object()?;
-        let id = match fields.get("sync_id") {
-            Some(Value::String(id)) if endpoint::is_segment(id) => id.clone(),
-            Some(Value::Number(id)) if !id.is_f64() => id.to_string(),
-            _ => {
-                return Err(Error::malformed(&request.call, "a sync session without a sync_id"));
-            }
-        };
-        Ok(SyncId::new(id))
+        read::session(self.send(&request).await?, &request.call)
     }
 
     async fn push(
@@ -228,14 +193,13 @@ impl Api for Client {
             what: format!("the records cannot be written as JSON ({error})"),
         })?;
         request.body = Some(body.into());
-        Ok(Pushed::from_json(&self.send(&request).await?.object()?))
+        read::pushed(self.send(&request).await?)
     }
 
     async fn progress(&self, app: AppId, sync: &SyncId) -> Result<Progress, Error> {
         let call = Call::new(Operation::Progress, app).about(sync);
         let request = self.request(call, app, Method::GET, &["sync", sync.as_str()])?;
-        let fields = self.send(&request).await?.object()?;
-        Progress::from_json(&fields).map_err(|what| Error::malformed(&request.call, what))
+        read::progress(self.send(&request).await?, &request.call)
     }
 
     async fn complete(&self, app: AppId, sync: &SyncId) -> Result<(), Error> {
@@ -270,15 +234,13 @@ impl Api for Client {
     async fn task(&self, app: AppId, task: &TaskId) -> Result<Task, Error> {
         let call = Call::new(Operation::ReadTask, app).about(task);
         let request = self.request(call, app, Method::GET, &["tasks", task.as_str()])?;
-        let value = self.send(&request).await?.json()?;
-        Task::from_json(value, &TaskStatus::Pending).map_err(|what| Error::malformed(&request.call, what))
+        read::task(self.send(&request).await?, &request.call, task)
     }
 
     async fn report(&self, app: AppId, task: &TaskId, report: &Report) -> Result<(), Error> {
         let call = Call::new(Operation::Report, app).about(task);
         let request = self.request(call, app, Method::PATCH, &["tasks", task.as_str(), "status"])?;
-        // The documents promise the task. An answer without one may come from something in between, and the
-        // outcome would be lost; asking again is answered with 409 if Iden heard of it.
-        self.send(&request.json(&report.to_json())).await?.object().map(|_| ())
+        let request = request.json(&report.to_json());
+        read::reported(self.send(&request).await?, &request.call, task)
     }
 }

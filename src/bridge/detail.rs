@@ -50,7 +50,8 @@ pub(super) fn of_body(body: &[u8], key: &ApiKey) -> Option<String> {
             .filter_map(|(name, value)| told(value).map(|told| format!("{name}: {told}")))
             .reduce(|all, one| format!("{all}; {one}")),
     };
-    let cleaned = clean(&key.redact(&told.unwrap_or_default()));
+    // Before, for what cleaning would cut in two; behind, for what it would put together.
+    let cleaned = key.redact(&clean(&key.redact(&told.unwrap_or_default())));
     Some(if cleaned.is_empty() { NONE.to_owned() } else { cleaned })
 }
 
@@ -121,5 +122,6 @@ mod tests {
     #[test]
     fn a_detail_that_quotes_the_key_is_redacted() {
         assert_eq!(of(r#"{"detail": "Invalid key s3cret-key"}"#).unwrap(), "Invalid key [redacted]");
+        assert_eq!(of(r#"{"detail": "Invalid key s3cret\u200b-key"}"#).unwrap(), "Invalid key [redacted]");
     }
 }

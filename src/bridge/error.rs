@@ -122,8 +122,9 @@ pub enum Error {
         /// How large it may be.
         limit: usize,
     },
-    /// A success whose body is not what is documented: an HTML page, no body, another shape. It may not come
-    /// from the Bridge at all, so whether the call took effect is unknown.
+    /// An answer whose body is not what is documented: a success with an HTML page, no body, another shape; a
+    /// 400, 409 or 422 with an HTML page. It may not come from the Bridge at all, so whether the call took
+    /// effect is unknown.
     #[error("cannot {call}: the answer is not what the Bridge documents: {what}")]
     Malformed {
         /// What was asked.

@@ -49,10 +49,16 @@ pub(super) struct Bounds {
 pub(super) struct Answer {
     call: Call,
     status: u16,
+    /// Whether the request had been sent before without an answer that could be used.
+    pub(super) repeated: bool,
     body: Vec<u8>,
 }
 
 impl Answer {
+    pub(super) fn new(call: Call, status: u16, body: Vec<u8>) -> Self {
+        Self { call, status, repeated: false, body }
+    }
+
     pub(super) fn status(&self) -> u16 {
         self.status
     }
@@ -121,7 +127,7 @@ pub(super) async fn once(
         Ok(Err(error)) => Err(no_answer(cause(error))),
         Ok(Ok(mut response)) if is_success(response.status()) => {
             match body::read(&mut response, bounds.bytes, deadline).await {
-                Ok(body) => Ok(Answer { call: call.clone(), status: response.status().as_u16(), body }),
+                Ok(body) => Ok(Answer::new(call.clone(), response.status().as_u16(), body)),
                 Err(body::Error::TooLarge(limit)) => Err(Error::BodyTooLarge { call: call.clone(), limit }),
                 Err(body::Error::Late) => Err(no_answer(late(bounds.time))),
                 Err(body::Error::Cut(error)) => Err(no_answer(cause(error))),
@@ -144,11 +150,26 @@ async fn refusal(call: &Call, mut response: Response, key: &ApiKey, deadline: In
     let deadline = deadline.min(Instant::now() + ERROR_TIME);
     // Read even where it is not used: the connection can be used again only then.
     let body = body::read_some(&mut response, ERROR_BYTES, deadline).await;
-    let told = detail::of_body(&body, key);
+    meaning(call, status, retry_after, &body, key)
+}
+
+/// What a status other than success means, with the body that came along.
+pub(super) fn meaning(
+    call: &Call,
+    status: u16,
+    retry_after: Option<Duration>,
+    body: &[u8],
+    key: &ApiKey,
+) -> Error {
+    let told = detail::of_body(body, key);
     let from_bridge = told.is_some();
     let detail = told.unwrap_or_else(|| detail::NONE.to_owned());
     let call = call.clone();
     match status {
+        // They would end a task, or call a record bad. A proxy that dislikes a request says so in HTML.
+        400 | 409 | 422 if is_of_another(body) => {
+            Error::Malformed { what: format!("a {status} that is not the Bridge's own"), call }
+        }
         400 => Error::BadRequest { call, detail },
         401 => Error::Unauthorized { call },
         403 => Error::Forbidden { call },
@@ -168,6 +189,12 @@ async fn refusal(call: &Call, mut response: Response, key: &ApiKey, deadline: In
         500..=599 => Error::Server { call, status, retry_after },
         _ => Error::Unexpected { call, status },
     }
+}
+
+/// Whether a body is plainly no JSON object, as the Bridge's are: a page in HTML. One that is missing or cut off says
+/// nothing either way.
+fn is_of_another(body: &[u8]) -> bool {
+    body.trim_ascii_start().first().is_some_and(|first| *first != b'{')
 }
 
 fn late(time: Duration) -> String {

@@ -21,6 +21,8 @@ mod detail;
 mod endpoint;
 mod error;
 mod exchange;
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 mod health;
 mod id;
@@ -29,6 +31,7 @@ mod limiter;
 mod listing;
 mod next;
 mod progress;
+mod read;
 mod record;
 mod report;
 mod resource;

@@ -49,13 +49,15 @@ pub use error::{Error, Errors};
 pub use load::{load, parse};
 pub use model::{
     Admin, App, Bridge, Config, Guard, Log, LogFormat, OnInvalid, Protect, RateLimit, Refs, Runtime, State,
-    Sync, Tasks,
+    Sync, TaskGuard, Tasks,
 };
 pub use origin::Origin;
 pub use pattern::Pattern;
 pub use schedule::Schedule;
 pub use schema::schema;
 pub use secret::{Secret, SecretError};
+#[doc(hidden)]
+pub use show::show_documents;
 pub use show::{Shown, show};
 pub use sources::{Document, Sources};
 pub use target::{ResolvedTarget, Target};

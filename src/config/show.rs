@@ -10,7 +10,7 @@ use super::keys::{Keys, Kind};
 use super::origin::Origin;
 use super::target::holds_password;
 use super::tree::{Entry, Node, Table, Value, join, quoted};
-use super::{Connectors, Errors, Secret, Sources, layers, schema};
+use super::{Connectors, Document, Errors, Secret, Sources, layers, schema};
 
 /// The configuration as files, environment and defaults add up to it. References to secrets stand as they are
 /// written; whatever may be a secret in plain text is [`REDACTED`].
@@ -24,10 +24,20 @@ pub struct Shown {
 ///
 /// Rules are not checked: a configuration that [`load`](super::load) refuses can be looked at all the same.
 pub fn show(sources: &Sources, connectors: &Connectors) -> Result<Shown, Errors> {
+    show_documents(&sources.read()?, &sources.environment, connectors)
+}
+
+/// Does what [`show`] does, from texts.
+#[doc(hidden)]
+pub fn show_documents(
+    documents: &[Document],
+    environment: &BTreeMap<String, String>,
+    connectors: &Connectors,
+) -> Result<Shown, Errors> {
     let problems = Problems::default();
     let known = schema::document();
     let keys = Keys::of(&known);
-    let mut tree = layers::stack(&sources.read()?, &sources.environment, connectors, keys, &problems)?;
+    let mut tree = layers::stack(documents, environment, connectors, keys, &problems)?;
     layers::fill_defaults(&mut tree)?;
     Errors::unless_empty(problems.into_inner())?;
     Ok(Shown { tree: redact(&tree, Some(keys), false), known })

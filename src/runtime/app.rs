@@ -12,6 +12,7 @@ use super::backoff::Dice;
 use super::breaker::Breaker;
 use super::call;
 use super::clock::Clock;
+use super::guard::TaskGuard;
 use super::pacing::Pacing;
 use super::status::AppStatus;
 use crate::bridge::{self, Api, AppId};
@@ -36,6 +37,7 @@ pub(crate) struct App {
     pub(crate) breaker: Breaker,
     pub(crate) access: Access,
     pub(crate) activity: Activity,
+    pub(crate) guard: TaskGuard,
     /// `tasks.concurrency` slots: one for each call that changes the target.
     pub(crate) slots: Semaphore,
     description: Mutex<Option<Arc<Description>>>,
@@ -67,6 +69,7 @@ impl App {
             breaker: Breaker::default(),
             access: Access::new(Arc::clone(&dice)),
             activity: Activity::default(),
+            guard: TaskGuard::new(settings.tasks.guard),
             slots: Semaphore::new(settings.tasks.concurrency),
             description: Mutex::new(None),
             name,
@@ -157,8 +160,8 @@ impl App {
 
     /// The Bridge refused the key or the app: says so once for each growing wait.
     pub(crate) fn refused_access(&self, leave: Leave, error: &bridge::Error) {
-        if let Some(refusals) = self.access.refused(leave, format!("{error} {}", error.advice())) {
-            tracing::error!(app = %self.name, refusals, "{error} {}", error.advice());
+        if let Some(refusals) = self.access.refused(leave, format!("{error}. {}", error.advice())) {
+            tracing::error!(app = %self.name, refusals, "{error}. {}", error.advice());
         }
     }
 }

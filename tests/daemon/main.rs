@@ -1,9 +1,16 @@
 //! Black-box tests: the real binary against the sandbox, over real sockets.
 
+mod admin;
 mod crash;
 mod examples;
+mod guard;
 mod smoke;
 mod support;
+mod sync_guard;
+mod sync_lost_state;
+mod sync_reading;
+mod sync_whole;
+mod sync_world;
 mod target;
 mod tasks_actions;
 mod tasks_crash;

@@ -21,6 +21,8 @@ mod attendant;
 mod connector;
 mod errors;
 mod failure;
+#[doc(hidden)]
+pub mod fuzz;
 mod lines;
 mod pending;
 mod process;

@@ -244,7 +244,7 @@ fn environment(settings: &Environment, daemon: impl Fn(&str) -> Option<OsString>
     match settings {
         Environment::Inherit(names) => variables.extend(names.iter().filter_map(|name| inherit(name))),
         Environment::Set(values) => {
-            variables.extend(values.iter().map(|(name, value)| (name.clone(), OsString::from(value))))
+            variables.extend(values.iter().map(|(name, value)| (name.clone(), OsString::from(value))));
         }
     }
     variables

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::layout::Layout;
 use crate::schema::{Cells, Fault, Schema};
+use crate::secrets::{holds_secret, without_secrets};
 use crate::settings::PASSWORD_CHANGED_AT;
 use crate::survey::Names;
 
@@ -57,7 +58,7 @@ pub(crate) fn create(
         if ours || is_secret_name(name) || is_type(layout, name) {
             continue;
         }
-        set(cells, name, value.clone())?;
+        set(cells, name, without_secrets(value.clone()))?;
     }
     names_somebody(schema, cells)?;
     Ok(without_column)
@@ -94,6 +95,10 @@ pub(crate) fn update(
                 return Err(Fault::new(format!("changes.{name}"), rule));
             }
             slug if is_type(layout, slug) => {}
+            other if holds_secret(value) => {
+                let rule = "free of fields named like a secret: no secret is written to the file";
+                return Err(Fault::new(format!("changes.{other}"), rule));
+            }
             other => schema.set(cells, other, value.clone())?,
         }
     }

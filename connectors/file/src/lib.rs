@@ -10,6 +10,7 @@
 //! - `layout`: which files stand for which resource types
 //! - `rows`: from bytes to rows, strictly: a quote that is never closed is an error, not a long name
 //! - `schema`, `refs`: from a row to its cells, and back
+//! - `secrets`: what neither leaves the folder nor is written to it
 //! - `table`: one file, opened at one moment, read row by row
 //! - `records`: from cells to the records of a listing
 //! - `listing`: pages and cursors over files that are being replaced
@@ -23,6 +24,8 @@ mod changes;
 mod check;
 mod connector;
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 mod layout;
 mod listing;
 mod lock;
@@ -32,6 +35,7 @@ mod refs;
 mod rewrite;
 mod rows;
 mod schema;
+mod secrets;
 mod settings;
 mod survey;
 mod table;

@@ -2,17 +2,14 @@
 
 use bridgehead_sdk::{
     AccountRecord, AccountStatus, EntityRecord, Memberships, Record, RejectedRecord, ResourceKind,
-    is_secret_name,
 };
+
+use serde_json::{Map, Value};
 
 use crate::layout::{Layout, TypeFile};
 use crate::schema::{Cells, Fault, Schema};
+use crate::secrets::{is_secret, without_secrets};
 use crate::settings::{OWN_FIELDS, PASSWORD_CHANGED_AT};
-
-/// Whether a column may leave the folder. What has the name of a secret may not.
-fn is_secret(name: &str) -> bool {
-    name != PASSWORD_CHANGED_AT && is_secret_name(name)
-}
 
 /// The record that a row stands for.
 pub(crate) fn record(
@@ -59,7 +56,15 @@ pub(crate) fn account(layout: &Layout, schema: &Schema, cells: &Cells) -> Result
             || is_secret(name)
             || layout.others.iter().any(|other| other.slug() == name)
     });
+    keep_secrets_in(&mut record.extra);
     Ok(record)
+}
+
+/// Takes out the secrets inside of fields that are none themselves.
+fn keep_secrets_in(extra: &mut Map<String, Value>) {
+    for value in extra.values_mut() {
+        *value = without_secrets(value.take());
+    }
 }
 
 /// As much of an account as says who it is.
@@ -78,6 +83,7 @@ fn entity(schema: &Schema, cells: &Cells) -> Result<EntityRecord, Fault> {
     let name = schema.text(cells, "name")?.ok_or_else(|| missing("name"))?;
     let mut record = EntityRecord::new(id, name);
     record.extra = schema.rest(cells, |name| matches!(name, "id" | "name") || is_secret(name));
+    keep_secrets_in(&mut record.extra);
     Ok(record)
 }
 

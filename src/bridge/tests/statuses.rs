@@ -32,7 +32,7 @@ async fn make(client: &Client, call: &str) -> Result<(), Error> {
         "read" => client.tasks(app(), &TaskQuery { status: TaskStatus::Pending, limit: 50 }).await.map(drop),
         "push" => client.push(app(), &SyncId::new("s1"), &"team".into(), &[]).await.map(drop),
         "start" => client.start_sync(app()).await.map(drop),
-        "report" => client.report(app(), &"t1".into(), &Report::Completed { result: None }).await,
+        "report" => client.report(app(), &APP.into(), &Report::Completed { result: None }).await,
         _ => client.create_app(&NewApp { name: "HR".into(), clone_from: None }).await.map(drop),
     }
 }
@@ -88,4 +88,53 @@ async fn every_status_means_something_to_every_call() {
     let tables = join_all(STATUSES.map(|status| table(&server, status))).await;
     insta::assert_snapshot!(tables.join("\n").replace(APP, "A"));
     assert_eq!(count(&server, "/200/leak").await, 0, "no redirect is followed");
+}
+
+/// What would end a task, or call a record bad, counts only if it may be the Bridge's own word.
+#[tokio::test]
+async fn a_refusal_in_html_is_nobodys_word() {
+    for status in [400, 409, 422] {
+        let server = MockServer::start().await;
+        let page = ResponseTemplate::new(status).set_body_string("<html>Request Header Too Large</html>");
+        Mock::given(any()).respond_with(page).mount(&server).await;
+        for call in ["push", "report"] {
+            let error = make(&client(&server.uri()), call).await.unwrap_err();
+            assert!(matches!(error, Error::Malformed { .. }) && error.is_transient(), "{call}: {error}");
+        }
+    }
+}
+
+/// An answer that contradicts the report was not given to it; asked again, Iden says 409 if it heard of it after all.
+#[tokio::test]
+async fn a_report_counts_as_heard_only_if_the_answer_does_not_contradict_it() {
+    let cases = [
+        (json!({"id": APP, "status": "completed"}), true),
+        (json!({"id": APP.to_uppercase(), "status": "done"}), true),
+        (json!({"status": "completed"}), true),
+        (json!({}), true),
+        (json!({"id": APP, "status": "pending"}), false),
+        (json!({"id": "another", "status": "completed"}), false),
+        (json!({"id": 7}), false),
+    ];
+    for (answer, is_heard) in cases {
+        let server = MockServer::start().await;
+        Mock::given(any())
+            .respond_with(ResponseTemplate::new(200).set_body_json(&answer))
+            .mount(&server)
+            .await;
+        let heard = make(&client(&server.uri()), "report").await;
+        assert_eq!(heard.is_ok(), is_heard, "{answer}: {heard:?}");
+        assert!(heard.err().is_none_or(|error| error.is_transient()), "{answer}");
+    }
+}
+
+/// Another task's payload under this one's name would be executed.
+#[tokio::test]
+async fn a_task_that_was_not_asked_for_is_not_taken_for_the_one_that_was() {
+    let server = MockServer::start().await;
+    let other = json!({"id": "t2", "action": "delete_account", "payload": {"account": {"id": "u2"}}});
+    Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_json(other)).mount(&server).await;
+    let client = client(&server.uri());
+    assert!(matches!(client.task(app(), &"t1".into()).await, Err(Error::Malformed { .. })));
+    assert_eq!(client.task(app(), &"T2".into()).await.unwrap().id.as_str(), "t2");
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::holding::{self, Holding};
 use super::lanes::Lanes;
 use super::life::{self, FRESH, Left, Start};
 use super::walk::{self, Walked};
@@ -18,6 +19,7 @@ use crate::journal::{Entry, Known};
 use crate::runtime::Stopped;
 use crate::runtime::app::App;
 use crate::runtime::backoff::Backoff;
+use crate::runtime::guard;
 
 /// So many lives at once: those that run, and those that wait for their backoff or for the target.
 const LIVES: usize = 4096;
@@ -37,20 +39,21 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken, grace: Cancellat
     let mut walk: Option<AbortOnDropHandle<Walked>> = None;
     loop {
         dispatch.start_ready();
-        let may_poll =
-            walk.is_none() && dispatch.app.settings.tasks.enabled && dispatch.lanes.waiting() < KEPT;
+        dispatch.app.guard.settle(&dispatch.app).await;
+        let may_poll = walk.is_none() && dispatch.app.settings.tasks.enabled && dispatch.has_room();
         let next_poll = dispatch.next_poll();
         tokio::select! {
             () = stop.cancelled() => break,
             () = tokio::time::sleep_until(next_poll), if may_poll => {
                 let app = Arc::clone(&dispatch.app);
-                walk = Some(AbortOnDropHandle::new(tokio::spawn(async move { walk::walk(&app, KEPT).await })));
+                walk = Some(AbortOnDropHandle::new(tokio::spawn(async move { holding::walk(&app, KEPT).await })));
             }
             Some(walked) = finished(&mut walk) => {
                 walk = None;
                 dispatch.take(walked).await;
             }
             Some(ended) = dispatch.lives.join_next_with_id() => dispatch.bury(ended),
+            () = dispatch.app.guard.changed() => {}
         }
     }
     drop(walk);
@@ -69,6 +72,7 @@ struct Dispatch {
     app: Arc<App>,
     stop: CancellationToken,
     lanes: Lanes,
+    holding: Holding,
     /// Tasks as they were listed, and when.
     kept: HashMap<TaskId, (Task, Instant)>,
     /// What the journal knows of tasks that an earlier process began.
@@ -93,6 +97,7 @@ impl Dispatch {
             app,
             stop,
             lanes: Lanes::default(),
+            holding: Holding::default(),
             kept: HashMap::new(),
             entries: HashMap::new(),
             lives: JoinSet::new(),
@@ -129,7 +134,7 @@ impl Dispatch {
         for entry in entries {
             self.take_up(entry);
         }
-        Ok(())
+        guard::load(&self.app, &self.stop).await
     }
 
     fn take_up(&mut self, entry: Entry) {
@@ -149,7 +154,7 @@ impl Dispatch {
 
     fn start_ready(&mut self) {
         while self.lives.len() < LIVES
-            && let Some(id) = self.lanes.start_next()
+            && let Some(id) = self.holding.start_next(&self.app, &mut self.lanes, &mut self.kept)
         {
             let entry = self.entries.remove(&id);
             let task = self.kept.remove(&id).filter(|(_, at)| at.elapsed() < FRESH).map(|(task, _)| task);
@@ -168,7 +173,12 @@ impl Dispatch {
             });
             self.names.insert(handle.id(), id);
         }
-        self.app.status.queue(self.lanes.waiting(), self.lives.len());
+        self.app.status.queue(self.lanes.waiting() + self.holding.parked(), self.lives.len());
+    }
+
+    /// Whether more is to be listed. What waits behind held tasks does not keep the tasks of others from being seen.
+    fn has_room(&self) -> bool {
+        self.lanes.waiting() < KEPT || (self.lives.is_empty() && self.holding.is_holding())
     }
 
     async fn take(&mut self, walked: Walked) {
@@ -216,8 +226,13 @@ impl Dispatch {
                 }
                 None => {
                     self.eager = true;
-                    if self.lanes.insert(listed.id.clone(), listed.created_at, listed.keys)
-                        && let Some(task) = listed.task
+                    if !self.lanes.insert(listed.id.clone(), listed.created_at, listed.keys) {
+                        continue;
+                    }
+                    if listed.is_destructive {
+                        self.holding.expect(listed.id.clone());
+                    }
+                    if let Some(task) = listed.task
                         && self.kept.len() < KEPT
                     {
                         self.kept.insert(listed.id, (task, Instant::now()));
@@ -239,6 +254,7 @@ impl Dispatch {
         if left == Some(Left::PassedOver) {
             self.passed_over.insert(id.clone());
         }
+        self.app.guard.give_back(&id);
         if panicked {
             tracing::error!(app = %self.app.name, task = %id, "the daemon itself panicked over this task; it is tried again later");
             *self.panics.entry(id).or_default() += 1;

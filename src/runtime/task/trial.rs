@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead_sdk::{
-    Account, AccountRecord, Code, Completion, Context, Effect, Error, Operation, Retry, TaskId,
-};
+use bridgehead_sdk::{Account, Code, Completion, Context, Effect, Error, Operation, Retry, TaskId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::read_back::{self, Purpose, Verdict};
 use super::{admission, life};
 use crate::journal::{self, Intent};
+use crate::runtime::activity::Before;
 use crate::runtime::app::App;
 use crate::runtime::backoff::Backoff;
 use crate::runtime::decide::{self, Step};
@@ -228,9 +227,16 @@ impl<'a> Trial<'a> {
         if self.stop.is_cancelled() {
             return Err(Stopped);
         }
+        let is_first = self.intent.attempt == 0;
+        if is_first && self.operation.action().is_destructive() && !app.guard.has_passed(&self.intent.task) {
+            // It was listed as something else. It is listed again, and judged as what it is.
+            tracing::error!(app = %app.name, task = %self.intent.task, "has become destructive since it was listed; it is listed again");
+            return Err(Stopped);
+        }
         self.intent.attempt += 1;
         self.intent.at = app.clock.now();
         self.write_intent().await?;
+        app.guard.executed(&self.intent.task, self.intent.at);
         let before = self.record_before_delete().await;
         let context = Context {
             task_id: self.intent.task.clone(),
@@ -238,15 +244,17 @@ impl<'a> Trial<'a> {
             timeout: app.settings.tasks.timeout,
         };
         let (connector, operation) = (Arc::clone(&app.connector), Arc::clone(&self.operation));
+        let began = Instant::now();
         let result = call::guarded(&self.what(), app.settings.tasks.timeout, async move {
             connector.execute(&context, &operation).await
         })
         .await;
+        app.status.tally().executed(self.operation.action(), began.elapsed());
         app.activity.touch(self.operation.account(), before);
         if let Ok(completion) = &result
             && let Some(id) = completion.result.get("account_id").and_then(serde_json::Value::as_str)
         {
-            app.activity.touch(&Account::by_id(id), None);
+            app.activity.touch(&Account::by_id(id), Before::NotAsked);
         }
         drop(change);
         app.observe(&result);
@@ -255,12 +263,18 @@ impl<'a> Trial<'a> {
 
     /// A sync that is under way may have pushed the account already, and then has to push it once more, as inactive; only
     /// now can its record still be read.
-    async fn record_before_delete(&self) -> Option<AccountRecord> {
-        let deletes = matches!(*self.operation, Operation::DeleteAccount(_));
-        if !deletes || !self.app.activity.is_sync_under_way() {
-            return None;
+    async fn record_before_delete(&self) -> Before {
+        if !matches!(*self.operation, Operation::DeleteAccount(_)) {
+            return Before::NotAsked;
         }
-        self.app.find_account(self.operation.account()).await.ok().flatten()
+        if !self.app.activity.is_sync_under_way() {
+            return Before::Unknown;
+        }
+        match self.app.find_account(self.operation.account()).await {
+            Ok(Some(record)) => Before::Account(Box::new(record)),
+            Ok(None) => Before::Nobody,
+            Err(_) => Before::Unknown,
+        }
     }
 
     /// A protected account may hide behind an identifier: its names are looked up in the target.

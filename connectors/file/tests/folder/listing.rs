@@ -60,6 +60,26 @@ async fn a_column_named_like_a_secret_is_not_listed_and_survives_a_rewrite() {
 }
 
 #[tokio::test]
+async fn a_secret_deep_inside_a_field_neither_leaves_the_folder_nor_is_written_to_it() {
+    let content = r#"{"id":"u1","username":"ann","profile":{"floor":3,"api_token":"hunter2"}}"#;
+    let place = Place::with(&[("accounts.jsonl", &format!("{content}\n"))], &json!({}));
+    let (records, _) = place.list("account").await.unwrap();
+    let Record::Account(ann) = &records[0] else { panic!("not an account") };
+    assert_eq!(ann.extra["profile"], json!({"floor": 3}));
+
+    let profile = json!({"floor": 4, "keys": [{"password": "hunter3"}]});
+    let payload = json!({"account": {"id": "u1"}, "changes": {"profile": profile}});
+    let error = place.run(Action::UpdateAccount, payload).await.unwrap_err();
+    assert!(error.message().contains("changes.profile"), "{error}");
+    place.run(Action::SuspendAccount, json!({"account": {"id": "u1"}})).await.unwrap();
+    let payload = json!({"account": {"username": "bob", "profile": profile}});
+    place.run(Action::CreateAccount, payload).await.unwrap();
+    let written = place.read("accounts.jsonl");
+    assert!(written.contains("hunter2") && written.contains("bob"), "{written}");
+    assert!(!written.contains("hunter3"), "{written}");
+}
+
+#[tokio::test]
 async fn what_spreadsheets_write_is_read() {
     let content =
         "\u{feff}id;username;display_name;team;\r\n\r\nu1;ann;\"Ann\r\n\"\"Al\"\"; A.\";\"t1;t2\";\r\n";

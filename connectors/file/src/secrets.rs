@@ -1,0 +1,54 @@
+//! What has the name of a secret neither leaves the folder nor is written to it, however deep it stands.
+
+use bridgehead_sdk::is_secret_name;
+use serde_json::Value;
+
+use crate::settings::PASSWORD_CHANGED_AT;
+
+/// Whether a field is a secret by its name.
+pub(crate) fn is_secret(name: &str) -> bool {
+    name != PASSWORD_CHANGED_AT && is_secret_name(name)
+}
+
+/// Whether a field somewhere inside is a secret.
+pub(crate) fn holds_secret(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields.iter().any(|(name, value)| is_secret(name) || holds_secret(value)),
+        Value::Array(items) => items.iter().any(holds_secret),
+        _ => false,
+    }
+}
+
+/// The value without the secrets inside.
+pub(crate) fn without_secrets(mut value: Value) -> Value {
+    strip(&mut value);
+    value
+}
+
+fn strip(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, _| !is_secret(name));
+            fields.values_mut().for_each(strip);
+        }
+        Value::Array(items) => items.iter_mut().for_each(strip),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn secrets_are_taken_out_at_any_depth_and_nothing_else_is() {
+        let value =
+            json!({"a": [{"password": "x", "b": 1}], "password_changed_at": "t", "c": {"api_token": 7}});
+        assert!(holds_secret(&value));
+        let clean = without_secrets(value);
+        assert_eq!(clean, json!({"a": [{"b": 1}], "password_changed_at": "t", "c": {}}));
+        assert!(!holds_secret(&clean));
+    }
+}

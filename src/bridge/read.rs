@@ -1,0 +1,127 @@
+//! What an answer means, each kind in one place. Pure: the client calls these with what came over the network, and the
+//! fuzz targets with what might come.
+
+use bridgehead_sdk::TaskId;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::exchange::Answer;
+use super::listing::Listing;
+use super::next::Trail;
+use super::resource::Listed;
+use super::{App, Call, Error, NextPage, Progress, Pushed, SyncId, Task, TaskPage, TaskStatus, endpoint};
+
+/// A page of a list; `page` is the address that was asked, `trail` how it was reached.
+pub(super) fn list(
+    answer: Answer,
+    call: &Call,
+    page: &Url,
+    trail: Trail,
+) -> Result<(Listing, Option<NextPage>), Error> {
+    let mut listing = Listing::from_json(call, answer.json()?)?;
+    let next = listing.next.take().map(|link| NextPage::from_link(call, page, trail, &link)).transpose()?;
+    Ok((listing, next))
+}
+
+/// A page of tasks; one that cannot be read costs itself alone.
+pub(super) fn task_page(
+    answer: Answer,
+    call: &Call,
+    page: &Url,
+    trail: Trail,
+    asked_for: &TaskStatus,
+) -> Result<TaskPage, Error> {
+    let (listing, next) = list(answer, call, page, trail)?;
+    let mut page = TaskPage { tasks: Vec::new(), unreadable: Vec::new(), count: listing.count, next };
+    for item in listing.items {
+        match Task::from_json(item, asked_for) {
+            Ok(task) => page.tasks.push(task),
+            Err(what) => page.unreadable.push(what),
+        }
+    }
+    Ok(page)
+}
+
+/// The task that was asked for; another one would be executed in its place.
+pub(super) fn task(answer: Answer, call: &Call, wanted: &TaskId) -> Result<Task, Error> {
+    let task =
+        Task::from_json(answer.json()?, &TaskStatus::Pending).map_err(|what| Error::malformed(call, what))?;
+    if is_same(task.id.as_str(), wanted) {
+        Ok(task)
+    } else {
+        Err(Error::malformed(call, "another task than was asked for"))
+    }
+}
+
+/// Whether a report was heard. The documents promise the task, as it is then. Anything but an object may come from
+/// something in between, and what contradicts the report did not hear it: the outcome would be lost, while asking again
+/// is answered with 409 if Iden heard of it after all.
+pub(super) fn reported(answer: Answer, call: &Call, task: &TaskId) -> Result<(), Error> {
+    let fields = answer.object()?;
+    let other = match fields.get("id") {
+        Some(Value::String(id)) => !is_same(id, task),
+        Some(Value::Number(id)) => !is_same(&id.to_string(), task),
+        _ => false,
+    };
+    if other {
+        return Err(Error::malformed(call, "another task than was reported on"));
+    }
+    let status = fields.get("status").and_then(Value::as_str).map(TaskStatus::from_name);
+    match status {
+        Some(TaskStatus::Pending | TaskStatus::Scheduled) => {
+            Err(Error::malformed(call, "a task that is still to be done"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// UUIDs are the same in either case.
+fn is_same(id: &str, wanted: &TaskId) -> bool {
+    id.eq_ignore_ascii_case(wanted.as_str())
+}
+
+/// The identifier of a new sync session.
+pub(super) fn session(answer: Answer, call: &Call) -> Result<SyncId, Error> {
+    let id = match answer.object()?.get("sync_id") {
+        Some(Value::String(id)) if endpoint::is_segment(id) => id.clone(),
+        Some(Value::Number(id)) if !id.is_f64() => id.to_string(),
+        _ => return Err(Error::malformed(call, "a sync session without a sync_id")),
+    };
+    Ok(SyncId::new(id))
+}
+
+/// How far a session is.
+pub(super) fn progress(answer: Answer, call: &Call) -> Result<Progress, Error> {
+    Progress::from_json(&answer.object()?).map_err(|what| Error::malformed(call, what))
+}
+
+/// What became of a page of records.
+pub(super) fn pushed(answer: Answer) -> Result<Pushed, Error> {
+    let repeated = answer.repeated;
+    answer.object().map(|fields: Map<String, Value>| Pushed::from_json(&fields, repeated))
+}
+
+/// A new app.
+pub(super) fn app(answer: Answer, call: &Call) -> Result<App, Error> {
+    App::from_json(answer.object()?.into()).map_err(|what| Error::malformed(call, what))
+}
+
+/// Apps out of a list; one that cannot be read is left out, and logged.
+pub(super) fn apps(items: Vec<Value>) -> Vec<App> {
+    let readable = items.into_iter().filter_map(|item| {
+        App::from_json(item).inspect_err(|what| tracing::warn!(%what, "an app in the list is left out")).ok()
+    });
+    readable.collect()
+}
+
+/// Resource types out of a list; one without a slug is left out, and logged.
+pub(super) fn resource_types(items: &[Value]) -> Vec<Listed> {
+    let listed = items.iter().filter_map(|item| {
+        let listed = Listed::from_json(item);
+        if listed.is_none() {
+            tracing::warn!("a resource type without a slug is left out");
+        }
+        listed
+    });
+    listed.collect()
+}

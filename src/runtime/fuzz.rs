@@ -1,0 +1,11 @@
+//! Decisions of the runtime about what came over the network. For the fuzz targets alone; nothing here is part of the
+//! library's interface.
+
+use serde_json::Value;
+
+use super::task::lanes;
+
+/// The keys of the lanes that a task takes.
+pub fn lane_keys(task: &str, payload: &Value) -> Vec<u64> {
+    lanes::keys_of(&task.into(), payload)
+}
