@@ -23,6 +23,9 @@ use crate::runtime::{Assembly, Observer, Readiness};
 const KEEP_ENDED: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
+    // First of all: a signal that comes while the daemon starts must not end it out of order.
+    let stop = CancellationToken::new();
+    let _signals = AbortOnDropHandle::new(tokio::spawn(heed_signals(stop.clone())?));
     let context = Context::load(global, connectors)?;
     logging::start(&context.config.log, &context.redactor);
     for warning in context.config.warnings(&context.environment) {
@@ -30,8 +33,6 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     }
     let apps = context.apps(&[], connectors)?;
     let bridge = Arc::new(context.bridge()?);
-    let stop = CancellationToken::new();
-    let _signals = AbortOnDropHandle::new(tokio::spawn(heed_signals(stop.clone())?));
     let journal = Arc::new(open_journal(&context).await?);
     let listener = match listen(context.config.admin.as_ref()).await {
         Ok(listener) => listener,

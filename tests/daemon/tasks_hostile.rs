@@ -129,7 +129,7 @@ async fn an_action_that_is_not_known_costs_that_task_alone() {
 #[tokio::test]
 async fn a_connector_that_exits_in_mid_call_costs_that_task_alone() {
     let world = World::new().await;
-    world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"5s\"\n", "");
+    world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"20s\"\n", "");
     let before = Neighbours::of(&world, "before");
     // The neighbours are under way while the process ends; what they did by then must not be done again.
     world.rules(&json!([

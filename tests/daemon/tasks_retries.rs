@@ -116,7 +116,7 @@ async fn not_being_able_to_look_is_never_nobody_there() {
 #[tokio::test]
 async fn past_give_up_after_the_last_code_is_reported() {
     let world = World::new().await;
-    world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"2s\"\n", "");
+    world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"3s\"\n", "");
     world.account(&json!({"id": "bob", "username": "bob"}));
     world.rules(&json!([
         {"account": "ann", "error": error("RATE_LIMITED", json!({})), "times": 1},

@@ -80,6 +80,7 @@ pub(super) async fn live(app: Arc<App>, start: Start, stop: CancellationToken) -
     Ok(Left::Reported)
 }
 
+/// How the attempts ended, and until when one of them may still be under way in the target.
 async fn attempt(
     app: &Arc<App>,
     task: &Task,
