@@ -1,4 +1,5 @@
 //! Black-box tests: the real binary against the sandbox, over real sockets.
 
+mod hostile;
 mod smoke;
 mod support;
