@@ -8,8 +8,10 @@
 //! - [`journal`]: what must survive a crash.
 //! - [`runtime`]: tasks and syncs.
 //! - [`sandbox`]: a strict emulator of the Bridge API.
+//! - [`admin`]: health, metrics and status over HTTP.
 //! - [`cli`]: the command line.
 
+pub mod admin;
 pub mod bridge;
 pub mod cli;
 pub mod config;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use super::salvage::salvage;
 use super::{ApiKey, Call, Error, body, clock, detail, retry_after};
 
 /// How much of the body of an error is read.
@@ -53,19 +54,22 @@ pub(super) struct Bounds {
 pub(super) struct Answer {
     call: Call,
     status: u16,
+    /// Whether the request had been sent before without an answer that could be used.
+    pub(super) repeated: bool,
     body: Vec<u8>,
 }
 
 impl Answer {
     pub(super) fn new(call: Call, status: u16, body: Vec<u8>) -> Self {
-        Self { call, status, body }
+        Self { call, status, repeated: false, body }
     }
 
     pub(super) fn status(&self) -> u16 {
         self.status
     }
 
-    /// The body, which must be JSON. Nesting is bounded by the parser.
+    /// The body, which must be JSON. Nesting is bounded by the parser; a member of a task that goes beyond costs that
+    /// member alone.
     pub(super) fn json(self) -> Result<Value, Error> {
         if self.body.trim_ascii().is_empty() {
             return Err(Error::malformed(&self.call, "no body where one is documented"));
@@ -75,11 +79,17 @@ impl Answer {
         if values.count() > MOST_VALUES {
             return Err(Error::malformed(&self.call, format!("more than {MOST_VALUES} values")));
         }
-        serde_json::from_slice(&self.body).map_err(|error| {
-            // The parser's own words may quote the text; its position does not.
-            let what = if error.is_eof() { "JSON that breaks off" } else { "not JSON, or nested too deeply" };
-            Error::malformed(&self.call, format!("{what} (line {}, column {})", error.line(), error.column()))
-        })
+        serde_json::from_slice(&self.body).or_else(|error| salvage(&self.body).ok_or(error)).map_err(
+            |error| {
+                // The parser's own words may quote the text; its position does not.
+                let what =
+                    if error.is_eof() { "JSON that breaks off" } else { "not JSON, or nested too deeply" };
+                Error::malformed(
+                    &self.call,
+                    format!("{what} (line {}, column {})", error.line(), error.column()),
+                )
+            },
+        )
     }
 
     /// The body, which must be a JSON object.

@@ -59,6 +59,8 @@ pub struct Pushed {
     pub created: Option<u64>,
     /// Records that were there already.
     pub updated: Option<u64>,
+    /// Whether the page was sent more than once: then it may be its own first arrival that made its records known.
+    pub repeated: bool,
 }
 
 impl SyncStatus {
@@ -141,9 +143,9 @@ impl SyncError {
 }
 
 impl Pushed {
-    pub(super) fn from_json(fields: &Map<String, Value>) -> Self {
+    pub(super) fn from_json(fields: &Map<String, Value>, repeated: bool) -> Self {
         let count = |name| fields.get(name).and_then(Value::as_u64);
-        Self { total: count("total"), created: count("created"), updated: count("updated") }
+        Self { total: count("total"), created: count("created"), updated: count("updated"), repeated }
     }
 }
 

@@ -105,7 +105,8 @@ pub(super) fn progress(answer: Answer, call: &Call) -> Result<Progress, Error> {
 
 /// What became of a page of records.
 pub(super) fn pushed(answer: Answer) -> Result<Pushed, Error> {
-    answer.object().map(|fields: Map<String, Value>| Pushed::from_json(&fields))
+    let repeated = answer.repeated;
+    answer.object().map(|fields: Map<String, Value>| Pushed::from_json(&fields, repeated))
 }
 
 /// A new app.

@@ -62,7 +62,10 @@ impl Transport {
         let mut attempt = 1;
         loop {
             let failure = match self.attempt(request, attempt).await {
-                Ok(answer) => return Ok(answer),
+                Ok(mut answer) => {
+                    answer.repeated = attempt > 1;
+                    return Ok(answer);
+                }
                 Err(failure) => failure,
             };
             let again = failure.tried && attempt < self.retry.tries && may_repeat(request, &failure.error);

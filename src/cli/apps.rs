@@ -35,7 +35,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Apps)
                         configured.map_or_else(|| "-".to_owned(), |(name, _)| name.clone()),
                     ]);
                 }
-                print::line(table);
+                print::line(table.trim_fmt());
             }
         }
         Apps::Create { name, clone_from } => {

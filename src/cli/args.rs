@@ -71,6 +71,12 @@ pub(crate) enum Command {
         #[arg(long)]
         allow_removals: bool,
     },
+    /// Ask the running daemon how it is: exit code 0 if all is well, 1 if somebody must act, 75 if it does not answer.
+    Status {
+        /// The apps to show; all when none is named.
+        #[arg(value_name = "APP")]
+        apps: Vec<String>,
+    },
     /// Look at provisioning tasks.
     #[command(subcommand)]
     Tasks(Tasks),

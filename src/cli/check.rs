@@ -99,7 +99,8 @@ pub(crate) async fn run(
     } else {
         show(&findings);
     }
-    if failed { Err(Failure::silent(Exit::Failed)) } else { Ok(()) }
+    let exit = if offline { Exit::Configuration } else { Exit::Failed };
+    if failed { Err(Failure::silent(exit)) } else { Ok(()) }
 }
 
 async fn check_key(context: &Context, findings: &mut Findings, offline: bool) -> Option<Client> {

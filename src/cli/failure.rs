@@ -60,6 +60,12 @@ impl From<crate::bridge::Error> for Failure {
     }
 }
 
+impl From<crate::admin::Error> for Failure {
+    fn from(error: crate::admin::Error) -> Self {
+        Self::new(Exit::Configuration, error.to_string())
+    }
+}
+
 impl From<crate::journal::Error> for Failure {
     fn from(error: crate::journal::Error) -> Self {
         let exit = if matches!(error, crate::journal::Error::Locked { .. }) {

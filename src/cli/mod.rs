@@ -9,14 +9,18 @@ mod check;
 mod completions;
 mod config;
 mod context;
+#[cfg(debug_assertions)]
+mod crash;
 mod demo;
 mod failure;
 mod logging;
+mod overview;
 mod print;
 mod progress;
 mod run;
 mod sandbox;
 mod start;
+mod status;
 mod sync;
 mod table;
 mod tasks;

@@ -1,6 +1,5 @@
 //! `bridgehead run`: the daemon.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +13,10 @@ use super::args::Global;
 use super::context::Context;
 use super::failure::{Exit, Failure, Outcome};
 use super::logging;
-use crate::config::Connectors;
+use crate::admin;
+use crate::config::{self, Connectors};
 use crate::journal::{Journal, Sqlite};
-use crate::runtime::{AppStatus, Assembly, Contact};
+use crate::runtime::{Assembly, Observer, Readiness};
 
 /// Tasks that ended longer ago are forgotten. A list that is so stale as to show one again is not to be expected.
 const KEEP_ENDED: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -31,11 +31,16 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     let bridge = Arc::new(context.bridge()?);
     let stop = CancellationToken::new();
     let _signals = AbortOnDropHandle::new(tokio::spawn(heed_signals(stop.clone())?));
-    let journal = Arc::new(Sqlite::open(&context.config.state.path).await?);
+    let journal = Arc::new(open_journal(&context).await?);
+    let listener = match listen(context.config.admin.as_ref()).await {
+        Ok(listener) => listener,
+        Err(failure) => {
+            close(journal).await;
+            return Err(failure);
+        }
+    };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), apps = ?apps.keys().collect::<Vec<_>>(), "bridgehead starts");
 
-    let has_tasks: Vec<String> =
-        apps.iter().filter(|(_, (app, _))| app.tasks.enabled).map(|(name, _)| name.clone()).collect();
     let runtime = Assembly::new(
         apps,
         bridge,
@@ -45,17 +50,64 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
         context.config.runtime.shutdown_grace,
     )
     .build();
-    let mut status = runtime.status();
-    status.retain(|name, _| has_tasks.contains(name));
-    let _ready = AbortOnDropHandle::new(tokio::spawn(tell_readiness(status)));
-    let _watchdog = AbortOnDropHandle::new(tokio::spawn(feed_watchdog()));
+    let _ready = AbortOnDropHandle::new(tokio::spawn(tell_readiness(runtime.observer().readiness())));
+    let watchdog = AbortOnDropHandle::new(tokio::spawn(feed_watchdog(runtime.observer())));
+    let serving = Serving::start(listener, &runtime.observer());
     let _housekeeping = AbortOnDropHandle::new(tokio::spawn(keep_house(Arc::clone(&journal))));
     runtime.run(stop).await;
+    serving.end().await;
+    watchdog.abort();
+    // It looks at the runtime, and so holds the journal.
+    drop(watchdog.await);
     drop(runtime);
     drop(_housekeeping);
     close(journal).await;
     tracing::info!("bridgehead has stopped");
     Ok(())
+}
+
+async fn open_journal(context: &Context) -> Result<Sqlite, Failure> {
+    let folder = &context.config.state.path;
+    #[cfg(debug_assertions)]
+    if let Some(observer) = super::crash::observer(&context.environment)? {
+        return Ok(Sqlite::open_observed(folder, observer).await?);
+    }
+    Ok(Sqlite::open(folder).await?)
+}
+
+/// Binds the listener, if one is configured.
+async fn listen(settings: Option<&config::Admin>) -> Result<Option<admin::Listener>, Failure> {
+    let Some(settings) = settings else {
+        return Ok(None);
+    };
+    let listener = admin::Listener::bind(settings.listen).await?;
+    let address = listener.address();
+    if !address.ip().is_loopback() {
+        tracing::warn!(%address, "admin.listen is open to a network: whoever reaches it can read the daemon's state, without a password");
+    }
+    tracing::info!("the status is at http://{address}/");
+    Ok(Some(listener))
+}
+
+/// The listener while it is served.
+struct Serving(Option<(CancellationToken, AbortOnDropHandle<()>)>);
+
+impl Serving {
+    fn start(listener: Option<admin::Listener>, observer: &Observer) -> Self {
+        Self(listener.map(|listener| {
+            let stop = CancellationToken::new();
+            let serving = tokio::spawn(listener.serve(observer.clone(), stop.clone()));
+            (stop, AbortOnDropHandle::new(serving))
+        }))
+    }
+
+    /// Returns when nothing looks at the runtime any more.
+    async fn end(self) {
+        if let Some((stop, serving)) = self.0 {
+            stop.cancel();
+            drop(serving.await);
+        }
+    }
 }
 
 /// Somebody may still hold the journal; everything written is durable all the same.
@@ -97,37 +149,24 @@ fn leave_now() {
     std::process::exit(1);
 }
 
-/// Ready once every app has read its list of tasks, or it is known that the Bridge cannot be reached: a Bridge that is
-/// down must not keep the machine from booting.
-async fn tell_readiness(apps: BTreeMap<String, Arc<AppStatus>>) {
-    for status in apps.values() {
-        let mut contact = status.contact();
-        if contact.wait_for(|contact| *contact != Contact::None).await.is_err() {
-            return;
-        }
-    }
-    let down: Vec<&str> = apps
-        .iter()
-        .filter(|(_, app)| *app.contact().borrow() == Contact::Failed)
-        .map(|(name, _)| name.as_str())
-        .collect();
-    let text = if down.is_empty() {
-        "connected to the Bridge".to_owned()
-    } else {
-        format!("the Bridge cannot be used yet for {}", down.join(", "))
-    };
-    tracing::info!("ready: {text}");
-    drop(sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&text)]));
+async fn tell_readiness(readiness: Readiness) {
+    let ready = readiness.reached().await;
+    tracing::info!("ready: {ready}");
+    drop(sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&ready.to_string())]));
 }
 
-async fn feed_watchdog() {
+/// Tells systemd that the daemon lives, as long as its loops do; when they don't, systemd starts it again.
+async fn feed_watchdog(observer: Observer) {
     let Some(every) = sd_notify::watchdog_enabled() else {
         return;
     };
     let mut beat = tokio::time::interval(every / 3);
     loop {
         beat.tick().await;
-        drop(sd_notify::notify(&[NotifyState::Watchdog]));
+        match observer.health() {
+            Ok(()) => drop(sd_notify::notify(&[NotifyState::Watchdog])),
+            Err(ailment) => tracing::error!("the watchdog is not fed: {ailment}"),
+        }
     }
 }
 

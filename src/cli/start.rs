@@ -6,7 +6,7 @@ use clap::Parser;
 
 use super::args::{Cli, Command};
 use super::failure::{Exit, Failure, Outcome};
-use super::{apps, check, completions, config, demo, print, run as daemon, sandbox, sync, tasks};
+use super::{apps, check, completions, config, demo, print, run as daemon, sandbox, status, sync, tasks};
 use crate::config::Connectors;
 
 /// Parses the arguments of the process, does what they say, and gives the exit code.
@@ -50,6 +50,7 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
             }
             sync::run(global, connectors, &apps, dry_run, allow_removals).await
         }
+        Command::Status { apps } => status::run(global, connectors, &apps).await,
         Command::Tasks(command) => tasks::run(global, connectors, command).await,
         Command::Apps(command) => apps::run(global, connectors, command).await,
         Command::Sandbox(options) => sandbox::run(global, options).await,

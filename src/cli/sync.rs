@@ -99,7 +99,7 @@ pub(crate) fn show(name: &str, summary: &Summary) {
                 of.removed.to_string(),
             ]);
         }
-        print::line(table);
+        print::line(table.trim_fmt());
     }
     for (slug, ids) in &summary.removals {
         let total = summary.resource_types.get(slug).map_or(0, |of| of.removed);

@@ -50,7 +50,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Tasks
         let text = |field: &str| row[field].as_str().unwrap_or("-").to_owned();
         shown.add_row(["app", "task", "action", "account", "status", "created_at"].map(text));
     }
-    print::line(shown);
+    print::line(shown.trim_fmt());
     for row in rows.iter().filter(|row| row["detail"].is_string()) {
         print::line(format!(
             "{}: {}",

@@ -133,6 +133,19 @@ struct Tasks {
     give_up_after: Option<Duration>,
     /// How long an unreachable target holds its tasks.
     hold_for: Option<Duration>,
+    /// How many deletions and suspensions are executed before the operator is asked; no limit when absent.
+    guard: Option<TaskGuard>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct TaskGuard {
+    /// So many deletions and suspensions together; more are held until `bridgehead tasks release`.
+    #[schemars(range(min = 0, max = 100_000))]
+    max: u64,
+    /// Within this time, rolling; 1s to 30d.
+    #[schemars(extend("examples" = ["1h"]))]
+    per: Duration,
 }
 
 #[derive(JsonSchema)]

@@ -49,7 +49,7 @@ pub use error::{Error, Errors};
 pub use load::{load, parse};
 pub use model::{
     Admin, App, Bridge, Config, Guard, Log, LogFormat, OnInvalid, Protect, RateLimit, Refs, Runtime, State,
-    Sync, Tasks,
+    Sync, TaskGuard, Tasks,
 };
 pub use origin::Origin;
 pub use pattern::Pattern;

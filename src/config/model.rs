@@ -135,6 +135,18 @@ pub struct Tasks {
     pub give_up_after: Duration,
     /// How long an unreachable target holds its tasks.
     pub hold_for: Duration,
+    /// How many destructive tasks are executed before the operator is asked; `None` for no limit.
+    pub guard: Option<TaskGuard>,
+}
+
+/// How many tasks that take access away (deletions and suspensions together) are executed; further ones are held until
+/// the operator lets them go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskGuard {
+    /// The most; 0 to 100000. 0 asks the operator about each.
+    pub max: usize,
+    /// Within this time, rolling; 1 second to 30 days, which is how long the journal remembers.
+    pub per: Duration,
 }
 
 /// Full syncs.

@@ -15,7 +15,7 @@ use super::tree::{Entry, Node, join};
 use super::values::{base_url, boolean, choice, listen, number, text, whole};
 use super::{
     Admin, App, Bridge, Config, Connectors, Guard, Log, LogFormat, OnInvalid, Pattern, Protect, RateLimit,
-    Refs, Runtime, Schedule, Secret, State, Sync, Target, Tasks,
+    Refs, Runtime, Schedule, Secret, State, Sync, Target, TaskGuard, Tasks,
 };
 use super::{duration, log_level, schedule, target, values};
 
@@ -167,6 +167,7 @@ fn tasks(section: &Section<'_>) -> Result<Tasks, Reported> {
     let timeout = section.get("timeout", |node| duration::read(node, "60s"));
     let give_up_after = section.get("give_up_after", |node| duration::read(node, "15m"));
     let hold_for = section.get("hold_for", |node| duration::read(node, "1h"));
+    let guard = section.optional_section("guard").map(|section| task_guard(&section)).transpose();
     let (timeout, give_up_after) = (timeout?, give_up_after?);
     if timeout > give_up_after {
         // Point to the one that the operator wrote.
@@ -186,7 +187,22 @@ fn tasks(section: &Section<'_>) -> Result<Tasks, Reported> {
         timeout,
         give_up_after,
         hold_for: hold_for?,
+        guard: guard?,
     })
+}
+
+fn task_guard(section: &Section<'_>) -> Result<TaskGuard, Reported> {
+    let advice = "write for example { max = 50, per = \"1h\" }";
+    let max = section.required("max", advice, |node| whole(node, 0..=100_000));
+    let per = section.required("per", advice, |node| {
+        let per = duration::read(node, "1h")?;
+        if (1..=30 * 24 * 3600).contains(&per.as_secs()) {
+            Ok(per)
+        } else {
+            Err("must be between 1s and 30d, such as \"1h\"".to_owned())
+        }
+    });
+    Ok(TaskGuard { max: usize::try_from(max?).unwrap_or(usize::MAX), per: per? })
 }
 
 fn friendly(duration: std::time::Duration) -> String {

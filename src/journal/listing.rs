@@ -70,6 +70,28 @@ pub struct LastSync {
     pub counts: BTreeMap<String, u64>,
 }
 
+/// What Iden may hold of an app of which no completed sync is known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Past {
+    /// Nothing but what syncs that are recorded here have pushed.
+    Ours,
+    /// What syncs of another state have left there: this state was lost, or the app was synced from elsewhere.
+    Lost,
+}
+
+impl Past {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Ours, Self::Lost];
+
+    /// The name, such as `ours`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 /// How a sync ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -120,13 +142,14 @@ pub struct Run {
 ///
 /// # Flow
 /// [`begin`](Self::begin), [`add`](Self::add) page by page, [`difference`](Self::difference) for the guard,
-/// [`promote`](Self::promote) when the Bridge has taken `complete`. A sync that is abandoned needs no call: the
-/// next `begin`, or the next start of the process, drops what it had.
+/// [`completing`](Self::completing) before `complete` is sent, [`promote`](Self::promote) when the Bridge has taken it. A
+/// sync that is abandoned needs no call: the next `begin`, or the next start of the process, drops what it had.
 ///
 /// # Contract
 /// One listing of an app is under way at a time; different apps do not disturb one another. Memory does not
 /// grow with the number of records. All that speaks of the present listing is [`Error::NoListing`] unless
-/// `begin` was called and neither a `promote` nor a restart came after it: half a listing is never promoted.
+/// `begin` was called and neither a `promote` nor a restart came after it: half a listing is never promoted. A restart
+/// after `completing` promotes it.
 /// Ids are compared byte by byte; ordered by id means that order.
 #[async_trait]
 pub trait Listings: Send + Sync + fmt::Debug + 'static {
@@ -161,6 +184,10 @@ pub trait Listings: Send + Sync + fmt::Debug + 'static {
         limit: u32,
     ) -> Result<Vec<String>, Error>;
 
+    /// `complete` is about to be sent. If the process dies before it knows what became of that, the next start promotes
+    /// the listing, as of this time: what `complete` removes has been judged, and what it left must be known.
+    async fn completing(&self, app: &AppKey, at: Timestamp) -> Result<(), Error>;
+
     /// Makes the present listing the last completed one and records how many of each type were removed. A
     /// type that the present listing does not have is dropped, and counts as removed whole: `complete` has PUT
     /// semantics. All of it happens, or nothing.
@@ -170,10 +197,22 @@ pub trait Listings: Send + Sync + fmt::Debug + 'static {
     /// remembered for 400 days.
     async fn removals_since(&self, app: &AppKey, slug: &str, since: Timestamp) -> Result<u64, Error>;
 
+    /// Removals up to now no longer count: the operator has allowed them.
+    async fn forgive_removals(&self, app: &AppKey) -> Result<(), Error>;
+
     /// The last completed sync; `None` if there was none, or the state was lost.
     async fn last(&self, app: &AppKey) -> Result<Option<LastSync>, Error>;
 
-    /// Records a sync for the operator. The last 1,000 of an app are kept.
+    /// What was found out about the time before the first completed sync; `None` if nobody has looked.
+    async fn past(&self, app: &AppKey) -> Result<Option<Past>, Error>;
+
+    /// Keeps what was found out about the time before the first completed sync.
+    async fn set_past(&self, app: &AppKey, past: Past) -> Result<(), Error>;
+
+    /// Whether a sync has begun of which no run was recorded: the process died in the middle of it.
+    async fn was_interrupted(&self, app: &AppKey) -> Result<bool, Error>;
+
+    /// Records a sync for the operator, which ends it. The last 1,000 of an app are kept.
     async fn record_run(&self, app: &AppKey, run: &Run) -> Result<(), Error>;
 
     /// The last syncs, newest first.

@@ -137,8 +137,20 @@ pub enum Known {
     Ended,
 }
 
+/// A destructive task that the guard holds, or held until the operator let it go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The task.
+    pub task: TaskId,
+    /// Since when.
+    pub held_at: Timestamp,
+    /// When the operator let it go, if they did.
+    pub released_at: Option<Timestamp>,
+}
+
 /// How many tasks of an app stand where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counts {
     /// With an intent and no outcome.
     pub intended: u64,
@@ -210,7 +222,27 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
     /// How many tasks stand where.
     async fn counts(&self, app: &AppKey) -> Result<Counts, Error>;
 
-    /// Removes tasks of any app that ended before this instant, and says how many. Open and rejected ones stay.
+    /// When the connector was first called for each task that takes access away
+    /// ([`Action::is_destructive`](bridgehead_sdk::Action::is_destructive)), for calls after `since`, oldest first.
+    /// Whatever came of them counts: a call that failed may have been applied all the same. A task that was refused
+    /// before the connector was called does not count.
+    async fn destructive_since(&self, app: &AppKey, since: Timestamp) -> Result<Vec<Timestamp>, Error>;
+
+    /// Records that these tasks, of which there may be any number, are held. One that is held already, or was
+    /// released, stays as it is.
+    async fn hold(&self, app: &AppKey, tasks: &[TaskId], at: Timestamp) -> Result<(), Error>;
+
+    /// Records that the operator let these tasks go, whether or not they were recorded as held before.
+    async fn release(&self, app: &AppKey, tasks: &[TaskId], at: Timestamp) -> Result<(), Error>;
+
+    /// Forgets that these tasks were held: they are no longer pending in Iden, or there is no guard any more.
+    async fn unhold(&self, app: &AppKey, tasks: &[TaskId]) -> Result<(), Error>;
+
+    /// The tasks that are held, and those that were released and not pruned yet.
+    async fn held(&self, app: &AppKey) -> Result<Vec<Held>, Error>;
+
+    /// Removes tasks of any app that ended before this instant, and says how many. Open and rejected ones stay. With
+    /// them go releases that are as old, or whose task the connector has been called for.
     async fn prune(&self, before: Timestamp) -> Result<u64, Error>;
 }
 

@@ -57,20 +57,21 @@ impl Access {
         Leave { _probe: None }
     }
 
-    /// The Bridge let the call through, whatever else it said.
-    pub(crate) fn granted(&self, leave: Leave) {
+    /// The Bridge let the call through, whatever else it said. Says whether the app was paused until now.
+    pub(crate) fn granted(&self, leave: Leave) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         *state = State::default();
         drop(state);
-        self.cause.send_if_modified(|cause| cause.take().is_some());
         drop(leave);
+        self.cause.send_if_modified(|cause| cause.take().is_some())
     }
 
-    /// The Bridge refused the key or the app. Returns how often in a row by now.
-    pub(crate) fn refused(&self, leave: Leave, cause: String) -> u32 {
+    /// The Bridge refused the key or the app. Returns how often in a row by now, unless this refusal belongs to the last.
+    pub(crate) fn refused(&self, leave: Leave, cause: String) -> Option<u32> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         // Calls that were under way together are refused together; that is one refusal.
-        if state.until.is_none_or(|until| until <= Instant::now()) {
+        let is_new = state.until.is_none_or(|until| until <= Instant::now());
+        if is_new {
             state.refusals += 1;
             state.until = Some(Instant::now() + Backoff::ACCESS.patient_wait(state.refusals, &self.dice));
         }
@@ -78,7 +79,7 @@ impl Access {
         drop(state);
         self.cause.send_replace(Some(cause));
         drop(leave);
-        refusals
+        is_new.then_some(refusals)
     }
 
     /// Why the app is paused, if it is.
@@ -109,7 +110,7 @@ mod tests {
         let mut waits = Vec::new();
         for n in 1..=4 {
             let leave = access.enter().await;
-            assert_eq!(access.refused(leave, "the key is refused".into()), n);
+            assert_eq!(access.refused(leave, "the key is refused".into()), Some(n));
             let before = Instant::now();
             drop(access.enter().await);
             waits.push(before.elapsed());
@@ -117,9 +118,17 @@ mod tests {
         assert!(waits[0] >= Duration::from_millis(2500) && waits[3] > waits[0], "{waits:?}");
         assert!(access.cause().is_some());
         let leave = access.enter().await;
-        access.granted(leave);
+        assert!(access.granted(leave));
         assert!(access.cause().is_none());
         assert!(access.enter().now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_were_under_way_together_are_refused_together() {
+        let access = access();
+        let (one, other) = (access.enter().await, access.enter().await);
+        assert_eq!(access.refused(one, "the key is refused".into()), Some(1));
+        assert_eq!(access.refused(other, "the key is refused".into()), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,7 +14,34 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub(crate) struct Activity {
     barrier: RwLock<()>,
     /// The accounts touched since the sync began; `None` when no sync is under way.
-    touched: Mutex<Option<HashMap<String, Touched>>>,
+    touched: Mutex<Option<HashMap<String, Kept>>>,
+}
+
+/// What was known of an account before a task changed it, as far as a sync has to know.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) enum Before {
+    /// The task deletes nobody, so nothing was looked up.
+    #[default]
+    NotAsked,
+    /// The task deletes, and there was nobody.
+    Nobody,
+    /// The task deletes, and nobody could look before.
+    Unknown,
+    /// The task deletes; this is whom.
+    Account(Box<AccountRecord>),
+}
+
+impl Before {
+    /// Of two attempts at the same account, the one that says more.
+    fn better(self, other: Self) -> Self {
+        let worth = |before: &Self| match before {
+            Self::NotAsked => 0,
+            Self::Nobody => 1,
+            Self::Unknown => 2,
+            Self::Account(_) => 3,
+        };
+        if worth(&other) > worth(&self) { other } else { self }
+    }
 }
 
 /// An account that a task touched.
@@ -22,8 +49,15 @@ pub(crate) struct Activity {
 pub(crate) struct Touched {
     /// Who it is; nothing else of what the task said.
     pub(crate) account: Account,
-    /// The record as it was before a task deleted it.
-    pub(crate) record: Option<AccountRecord>,
+    /// What it was before.
+    pub(crate) before: Before,
+}
+
+#[derive(Debug)]
+struct Kept {
+    touched: Touched,
+    /// Touched since the sync last asked. What was known before is kept beyond that: a repeated deletion knows less.
+    is_new: bool,
 }
 
 impl Activity {
@@ -33,8 +67,7 @@ impl Activity {
     }
 
     /// A task has changed the target, or may have. Called before the guard of [`change`](Self::change) is dropped.
-    /// `before` is the record as it was, where a task deletes it.
-    pub(crate) fn touch(&self, account: &Account, before: Option<AccountRecord>) {
+    pub(crate) fn touch(&self, account: &Account, before: Before) {
         if let Some(touched) = &mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner) {
             // Only who it is: the rest is read from the target, and may be a secret.
             let who = Account {
@@ -44,8 +77,12 @@ impl Activity {
                 ..Account::default()
             };
             let name = format!("{:?}\0{:?}\0{:?}", who.id, who.username, who.email);
-            let entry = touched.entry(name).or_insert(Touched { account: who, record: None });
-            entry.record = before.or(entry.record.take());
+            let kept = touched.entry(name).or_insert(Kept {
+                touched: Touched { account: who, before: Before::default() },
+                is_new: true,
+            });
+            kept.is_new = true;
+            kept.touched.before = before.better(std::mem::take(&mut kept.touched.before));
         }
     }
 
@@ -69,10 +106,24 @@ impl<'a> Session<'a> {
     /// The accounts touched since the last call.
     pub(crate) fn take_touched(&self) -> Vec<Touched> {
         let mut touched = self.0.touched.lock().unwrap_or_else(PoisonError::into_inner);
-        touched
-            .as_mut()
-            .map(|touched| touched.drain().map(|(_, touched)| touched).collect())
-            .unwrap_or_default()
+        let all = touched.iter_mut().flat_map(HashMap::values_mut);
+        all.filter_map(|kept| std::mem::take(&mut kept.is_new).then(|| kept.touched.clone())).collect()
+    }
+
+    /// How many accounts were touched since then.
+    pub(crate) fn count_touched(&self) -> usize {
+        let touched = self.0.touched.lock().unwrap_or_else(PoisonError::into_inner);
+        touched.iter().flat_map(HashMap::values).filter(|kept| kept.is_new).count()
+    }
+
+    /// Whether a task touched the account of this record since the sync began.
+    pub(crate) fn concerns(&self, record: &AccountRecord) -> bool {
+        let touched = self.0.touched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = touched.iter().flat_map(HashMap::values);
+        all.any(|kept| {
+            let was = matches!(&kept.touched.before, Before::Account(before) if before.id == record.id);
+            was || kept.touched.account.is_same_as(record)
+        })
     }
 
     /// Waits until no task is in the middle of a change, and lets none begin while the guard lives.
@@ -96,17 +147,32 @@ mod tests {
     #[tokio::test]
     async fn touched_accounts_are_kept_only_while_a_sync_is_under_way() {
         let activity = Activity::default();
-        activity.touch(&Account::by_id("before"), None);
+        activity.touch(&Account::by_id("before"), Before::NotAsked);
         let session = activity.begin();
-        activity.touch(&Account::by_id("during"), None);
-        activity.touch(&Account::by_id("during"), None);
+        activity.touch(&Account::by_id("during"), Before::NotAsked);
+        activity.touch(&Account::by_id("during"), Before::NotAsked);
         let ids: Vec<_> =
             session.take_touched().into_iter().filter_map(|touched| touched.account.id).collect();
         assert_eq!(ids, ["during".into()]);
         assert!(session.take_touched().is_empty());
         drop(session);
-        activity.touch(&Account::by_id("after"), None);
+        activity.touch(&Account::by_id("after"), Before::NotAsked);
         assert!(activity.begin().take_touched().is_empty());
+    }
+
+    #[tokio::test]
+    async fn whom_a_deletion_removed_is_remembered_when_it_is_repeated() {
+        let activity = Activity::default();
+        let session = activity.begin();
+        let account = Account::by_id("u1");
+        let record = AccountRecord::new("u1");
+        activity.touch(&account, Before::Account(Box::new(record.clone())));
+        assert_eq!((session.count_touched(), session.take_touched().len()), (1, 1));
+        assert_eq!(session.count_touched(), 0);
+        activity.touch(&account, Before::Nobody);
+        let again = session.take_touched();
+        assert_eq!(again[0].before, Before::Account(Box::new(record.clone())));
+        assert!(session.concerns(&record) && !session.concerns(&AccountRecord::new("u2")));
     }
 
     #[tokio::test]

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use bridgehead_sdk::{Account, AccountRecord, Connector, Description, Error, Redactor};
 use tokio::sync::{Mutex, Semaphore};
-use tokio_util::sync::CancellationToken;
 
 use super::access::{Access, Leave};
 use super::activity::Activity;
-use super::backoff::{Backoff, Dice};
+use super::backoff::Dice;
 use super::breaker::Breaker;
+use super::call;
 use super::clock::Clock;
+use super::guard::TaskGuard;
 use super::pacing::Pacing;
 use super::status::AppStatus;
-use super::{Stopped, call};
 use crate::bridge::{self, Api, AppId};
 use crate::config;
 use crate::journal::{AppKey, Journal, Listings};
@@ -37,6 +37,7 @@ pub(crate) struct App {
     pub(crate) breaker: Breaker,
     pub(crate) access: Access,
     pub(crate) activity: Activity,
+    pub(crate) guard: TaskGuard,
     /// `tasks.concurrency` slots: one for each call that changes the target.
     pub(crate) slots: Semaphore,
     description: Mutex<Option<Arc<Description>>>,
@@ -68,6 +69,7 @@ impl App {
             breaker: Breaker::default(),
             access: Access::new(Arc::clone(&dice)),
             activity: Activity::default(),
+            guard: TaskGuard::new(settings.tasks.guard),
             slots: Semaphore::new(settings.tasks.concurrency),
             description: Mutex::new(None),
             name,
@@ -83,32 +85,15 @@ impl App {
         })
     }
 
-    /// What the connector is and can do; asked once, and until it has been answered, also while the target is out of
-    /// reach.
-    pub(crate) async fn description(&self, stop: &CancellationToken) -> Result<Arc<Description>, Stopped> {
-        let mut tries = 0;
-        loop {
-            match self.describe().await {
-                Ok(description) => return Ok(description),
-                Err(error) => {
-                    tries += 1;
-                    let wait = Backoff::TARGET.patient_wait(tries, &self.dice);
-                    tracing::warn!(app = %self.name, code = %error.code(), ?wait, "the connector cannot say what it offers: {}; asking again",
-                        self.redactor.redact(error.message()));
-                    tokio::select! {
-                        () = stop.cancelled() => return Err(Stopped),
-                        () = tokio::time::sleep(wait) => {}
-                    }
-                }
-            }
-        }
-    }
-
-    /// Asks the connector once what it is and can do, unless it has said so already.
+    /// Asks the connector once what it is and can do, unless it has said so already. While the target is known to be out
+    /// of reach, it is not asked.
     pub(crate) async fn describe(&self) -> Result<Arc<Description>, Error> {
         let mut known = self.description.lock().await;
         if let Some(description) = &*known {
             return Ok(Arc::clone(description));
+        }
+        if let Some(cause) = self.breaker.cause() {
+            return Err(cause.into());
         }
         let connector = Arc::clone(&self.connector);
         let answer =
@@ -117,7 +102,10 @@ impl App {
             })
             .await;
         self.observe(&answer);
-        let description = Arc::new(answer?);
+        let description = Arc::new(answer.inspect_err(|error| {
+            tracing::warn!(app = %self.name, code = %error.code(), "the connector cannot say what it offers, tasks are held: {}",
+                self.redactor.redact(error.message()));
+        })?);
         *known = Some(Arc::clone(&description));
         Ok(description)
     }
@@ -156,10 +144,25 @@ impl App {
         }
     }
 
+    /// A call to the Bridge has ended: whether key and app are accepted is known, if it was answered.
+    pub(crate) fn heard<T>(&self, leave: Leave, answer: &Result<T, bridge::Error>) {
+        use bridge::Error::{Key, NoAnswer, NotSent};
+        match answer {
+            Err(error) if error.is_access() => self.refused_access(leave, error),
+            Err(NotSent { .. } | NoAnswer { .. } | Key { .. }) => drop(leave),
+            _ => {
+                if self.access.granted(leave) {
+                    tracing::info!(app = %self.name, "the Bridge accepts the key for this app again");
+                }
+            }
+        }
+    }
+
     /// The Bridge refused the key or the app: says so once for each growing wait.
     pub(crate) fn refused_access(&self, leave: Leave, error: &bridge::Error) {
-        let refusals = self.access.refused(leave, format!("{error} {}", error.advice()));
-        tracing::error!(app = %self.name, refusals, "{error} {}", error.advice());
+        if let Some(refusals) = self.access.refused(leave, format!("{error}. {}", error.advice())) {
+            tracing::error!(app = %self.name, refusals, "{error}. {}", error.advice());
+        }
     }
 }
 

@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 use super::app::{App, Parts};
 use super::backoff::Dice;
 use super::clock::{Clock, SystemClock};
+use super::observer::Observer;
 use super::status::AppStatus;
+use super::vitals::Vitals;
 use super::{supervisor, sync};
 use crate::bridge::Api;
 use crate::config;
@@ -53,22 +55,29 @@ impl Assembly {
     /// Puts the runtime together.
     pub fn build(self) -> Runtime {
         let dice = Arc::new(self.seed.map_or_else(Dice::random, Dice::seeded));
-        let apps = self.apps.into_iter().map(|(name, (settings, connector))| {
-            let app = App::new(Parts {
-                name: name.clone(),
-                settings,
-                connector,
-                bridge: Arc::clone(&self.bridge),
-                journal: Arc::clone(&self.journal),
-                listings: Arc::clone(&self.listings),
-                redactor: self.redactor.clone(),
-                clock: Arc::clone(&self.clock),
-                dice: Arc::clone(&dice),
-                status: Arc::new(AppStatus::default()),
-            });
-            (name, app)
-        });
-        Runtime { apps: apps.collect(), grace: self.shutdown_grace }
+        let apps: BTreeMap<String, Arc<App>> = self
+            .apps
+            .into_iter()
+            .map(|(name, (settings, connector))| {
+                let app = App::new(Parts {
+                    name: name.clone(),
+                    settings,
+                    connector,
+                    bridge: Arc::clone(&self.bridge),
+                    journal: Arc::clone(&self.journal),
+                    listings: Arc::clone(&self.listings),
+                    redactor: self.redactor.clone(),
+                    clock: Arc::clone(&self.clock),
+                    dice: Arc::clone(&dice),
+                    status: Arc::new(AppStatus::default()),
+                });
+                (name, app)
+            })
+            .collect();
+        let vitals = Arc::new(Vitals::new());
+        let started_at = self.clock.now();
+        let observer = Observer::new(apps.clone(), Arc::clone(&vitals), self.clock, started_at);
+        Runtime { apps, grace: self.shutdown_grace, vitals, observer }
     }
 }
 
@@ -83,6 +92,8 @@ impl std::fmt::Debug for Assembly {
 pub struct Runtime {
     apps: BTreeMap<String, Arc<App>>,
     grace: Duration,
+    vitals: Arc<Vitals>,
+    observer: Observer,
 }
 
 impl Runtime {
@@ -91,9 +102,15 @@ impl Runtime {
         self.apps.iter().map(|(name, app)| (name.clone(), Arc::clone(&app.status))).collect()
     }
 
+    /// Looks at the runtime from outside. Let go of it before the journal is closed.
+    pub fn observer(&self) -> Observer {
+        self.observer.clone()
+    }
+
     /// Executes tasks and syncs on schedule until `stop`, then ends in order, within the grace.
     pub async fn run(&self, stop: CancellationToken) {
-        supervisor::run(self.apps.values().cloned().collect(), stop, self.grace).await;
+        let apps = self.apps.values().cloned().collect();
+        self.vitals.during(supervisor::run(apps, stop, self.grace, &self.vitals)).await;
     }
 
     /// Syncs one app once, now. `None` if there is no such app.

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use bridgehead_sdk::{Code, Error, Subject};
+use bridgehead_sdk::{Code, Effect, Error, Retry, Subject};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -22,6 +22,15 @@ pub(crate) struct Cause {
     pub(crate) message: String,
     /// Since when the target has been out of reach.
     pub(crate) since: Instant,
+}
+
+impl From<Cause> for Error {
+    fn from(cause: Cause) -> Self {
+        Self::new(cause.code, cause.message)
+            .effect(Effect::NotApplied)
+            .retry(Retry::Backoff)
+            .subject(Subject::Connection)
+    }
 }
 
 /// One app's breaker.
@@ -47,7 +56,10 @@ impl Breaker {
     /// A call ended in an error. Says whether this opened the breaker.
     pub(crate) fn observe(&self, error: &Error) -> bool {
         if error.about() != Subject::Connection {
-            self.reached();
+            // Only a refusal shows that the target is there: a call that ended without an answer says nothing.
+            if error.effect_on_target() == Effect::NotApplied {
+                self.reached();
+            }
             return false;
         }
         let failures = {
@@ -120,6 +132,16 @@ mod tests {
         assert!(breaker.observe(&Error::credential_refused("HR refuses the password")));
         let cause = breaker.admit(Duration::from_secs(1)).await.unwrap_err();
         assert_eq!(cause.code, Code::PermissionDenied);
+    }
+
+    #[test]
+    fn a_call_without_an_answer_does_not_close_it() {
+        let breaker = Breaker::default();
+        breaker.observe(&Error::credential_refused("HR refuses the password"));
+        breaker.observe(&Error::timeout("HR has not answered a call from before"));
+        assert!(breaker.cause().is_some());
+        breaker.observe(&Error::account_not_found("HR has"));
+        assert!(breaker.cause().is_none());
     }
 
     #[tokio::test(start_paused = true)]

@@ -38,10 +38,12 @@ pub(crate) fn after_error(action: Action, attempt: u32, error: &Error) -> Step {
         }
         _ => {}
     }
-    let again = error.retry_policy() != Retry::Never;
+    // Every task meets the same fate until somebody mends it: none of them is to blame, whatever the connector says about
+    // trying again.
+    let again = error.retry_policy() != Retry::Never || error.about() == Subject::Connection;
     match (error.effect_on_target(), error.about()) {
         (Effect::Unknown, _) => Step::ReadBack { again },
-        (Effect::NotApplied, Subject::Connection) if again => Step::Hold,
+        (Effect::NotApplied, Subject::Connection) => Step::Hold,
         (Effect::NotApplied, _) => match error.retry_policy() {
             Retry::Never => Step::Fail,
             Retry::Backoff => Step::Retry { after: None },
@@ -120,6 +122,10 @@ mod tests {
     fn a_connection_error_holds() {
         assert_eq!(decide(Action::DeleteAccount, 3, Error::unreachable("x")), Step::Hold);
         assert_eq!(decide(Action::DeleteAccount, 3, Error::credential_refused("x")), Step::Hold);
+        let for_good = || Error::permission_denied("x").subject(Subject::Connection);
+        assert_eq!(decide(Action::DeleteAccount, 1, for_good()), Step::Hold);
+        let cut = for_good().effect(Effect::Unknown);
+        assert_eq!(decide(Action::DeleteAccount, 1, cut), Step::ReadBack { again: true });
     }
 
     #[test]

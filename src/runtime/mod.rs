@@ -6,8 +6,10 @@
 //!                       └─ probe ─▶ connector                           one that watches a target out of reach
 //! ```
 //!
-//! What an app's loops share is in [`app`]. Decisions are pure functions ([`decide`], [`wanted`], the guard of the sync);
-//! mechanisms are a file each: [`breaker`], [`access`], [`pacing`], [`activity`], [`backoff`], [`call`]. No connector is
+//! What an app's loops share is in [`app`]. What can be seen of them from outside goes through [`status`] and the [`observer`]
+//! into one [`overview`]; [`alarm`] says what in it needs attention. Decisions are pure functions ([`decide`], [`wanted`], the
+//! guard of the sync); mechanisms are a file each: [`guard`] (of destructive tasks), [`breaker`], [`access`], [`pacing`],
+//! [`activity`], [`backoff`], [`call`]. No connector is
 //! known here by name.
 //!
 //! Cancelling any loop at any moment is safe: what was begun is in the journal, and everything else is still pending in
@@ -15,6 +17,7 @@
 
 mod access;
 mod activity;
+mod alarm;
 mod app;
 mod assembly;
 mod backoff;
@@ -24,17 +27,37 @@ mod clock;
 mod decide;
 #[doc(hidden)]
 pub mod fuzz;
+mod guard;
+mod observer;
+mod overview;
 mod pacing;
 mod probe;
+mod readiness;
 mod status;
 mod supervisor;
 pub mod sync;
+mod tally;
 mod task;
+mod vitals;
 mod wanted;
 
+#[cfg(test)]
+pub(crate) use alarm::all as alarms;
 pub use assembly::{Assembly, Runtime};
 pub use clock::{Clock, SystemClock};
-pub use status::{AppStatus, Contact, LastSync, SyncProgress, TaskCounts};
+pub use guard::{HeldTask, Holding};
+pub use observer::Observer;
+pub(crate) use observer::from_state;
+pub use overview::{
+    Alarm, AlarmKind, AppOverview, Completed, DaemonOverview, Figures, Held, Level, Overview, PollFailing,
+    SyncEnd, SyncOverview, SyncRun, TasksOverview,
+};
+pub use readiness::{Readiness, Ready};
+pub use status::{AppStatus, Contact, LastSync, PollFailure, SyncProgress, TaskCounts};
+pub(crate) use tally::Counted;
+#[cfg(test)]
+pub(crate) use tally::Tally;
+pub use vitals::Ailment;
 
 /// The daemon is stopping. What was under way goes on at the next start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,22 +6,25 @@ use std::sync::{Mutex, PoisonError};
 
 use bridgehead_sdk::Code;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use super::guard::Holding;
+use super::sync::TypeSummary;
+use super::tally::Tally;
 use crate::bridge;
 use crate::journal::{Ended, Outcome};
 
 /// What one app has done since the daemon started.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TaskCounts {
     /// Tasks taken up.
     pub started: u64,
     /// Reported as completed.
     pub completed: u64,
     /// Reported as failed, by code.
-    pub failed: BTreeMap<&'static str, u64>,
+    pub failed: BTreeMap<String, u64>,
     /// Further attempts, after one that failed.
     pub retried: u64,
     /// Resolved by somebody else before the report (409).
@@ -39,7 +42,8 @@ pub struct TaskCounts {
 }
 
 /// Where a sync stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SyncProgress {
     /// What it is doing, in a word or two: "listing team", "completing"; empty when none is under way.
     pub phase: String,
@@ -54,7 +58,7 @@ pub struct SyncProgress {
 }
 
 /// How the last finished sync ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastSync {
     /// When it ended.
     pub at: Timestamp,
@@ -62,10 +66,28 @@ pub struct LastSync {
     pub result: String,
     /// A sentence.
     pub detail: String,
+    /// What it did, or would have done, by resource type.
+    pub resource_types: BTreeMap<String, TypeSummary>,
+    /// How many records were not valid.
+    pub invalid: u64,
+    /// Whether Iden could not remove what is stale.
+    pub cleanup_failed: bool,
+}
+
+/// Why the list of tasks cannot be read at present.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PollFailure {
+    /// Since when.
+    pub since: Timestamp,
+    /// What the last try ended in.
+    pub message: String,
+    /// What to do about it.
+    pub advice: String,
 }
 
 /// Whether an app has spoken with the Bridge yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Contact {
     /// Not yet.
     #[default]
@@ -83,8 +105,12 @@ pub struct AppStatus {
     resolved: AtomicU64,
     contact: watch::Sender<Contact>,
     polled_at: Mutex<Option<Timestamp>>,
+    poll_failure: Mutex<Option<PollFailure>>,
+    next_sync: Mutex<Option<Timestamp>>,
+    tally: Tally,
     sync: watch::Sender<SyncProgress>,
     last_sync: watch::Sender<Option<LastSync>>,
+    holding: Mutex<Option<Holding>>,
 }
 
 impl Default for AppStatus {
@@ -94,8 +120,12 @@ impl Default for AppStatus {
             resolved: AtomicU64::new(0),
             contact: watch::Sender::new(Contact::None),
             polled_at: Mutex::default(),
+            poll_failure: Mutex::default(),
+            next_sync: Mutex::default(),
+            tally: Tally::default(),
             sync: watch::Sender::new(SyncProgress::default()),
             last_sync: watch::Sender::new(None),
+            holding: Mutex::default(),
         }
     }
 }
@@ -116,6 +146,21 @@ impl AppStatus {
         *self.polled_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Why the list of tasks cannot be read, if the last try failed.
+    pub fn poll_failure(&self) -> Option<PollFailure> {
+        self.poll_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// When the next sync is due, unless one is under way or none is scheduled.
+    pub fn next_sync(&self) -> Option<Timestamp> {
+        *self.next_sync.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is counted for `/metrics`.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// Follows the sync.
     pub fn sync(&self) -> watch::Receiver<SyncProgress> {
         self.sync.subscribe()
@@ -124,6 +169,15 @@ impl AppStatus {
     /// Follows the ends of syncs.
     pub fn last_sync(&self) -> watch::Receiver<Option<LastSync>> {
         self.last_sync.subscribe()
+    }
+
+    /// What the guard on destructive tasks holds; `None` while it holds nothing.
+    pub fn holding(&self) -> Option<Holding> {
+        self.holding.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn hold(&self, holding: Option<Holding>) {
+        *self.holding.lock().unwrap_or_else(PoisonError::into_inner) = holding;
     }
 
     fn count(&self, change: impl FnOnce(&mut TaskCounts)) {
@@ -159,7 +213,7 @@ impl AppStatus {
         self.count(|tasks| match (ended, outcome) {
             (Ended::Accepted, Outcome::Completed { .. }) => tasks.completed += 1,
             (Ended::Accepted, Outcome::Failed { code, .. }) => {
-                *tasks.failed.entry(Code::as_str(*code)).or_default() += 1;
+                *tasks.failed.entry(Code::as_str(*code).to_owned()).or_default() += 1;
             }
             (Ended::Conflict, _) => tasks.conflicts += 1,
             (Ended::Missing, _) => tasks.missing += 1,
@@ -168,17 +222,35 @@ impl AppStatus {
     }
 
     pub(crate) fn polled(&self, error: Option<&bridge::Error>) {
-        if error.is_none() {
-            *self.polled_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Timestamp::now());
+        let now = Timestamp::now();
+        let mut failure = self.poll_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = error {
+            let since = failure.as_ref().map_or(now, |failure| failure.since);
+            let (message, advice) = (error.to_string(), error.advice().to_owned());
+            *failure = Some(PollFailure { since, message, advice });
+        } else {
+            *failure = None;
+            *self.polled_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         }
+        drop(failure);
+        self.tally.polled(error.is_none());
         self.contact.send_replace(if error.is_none() { Contact::Made } else { Contact::Failed });
     }
 
+    pub(crate) fn sync_due(&self, at: Timestamp) {
+        *self.next_sync.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+    }
+
     pub(crate) fn sync_progress(&self, change: impl FnOnce(&mut SyncProgress)) {
-        self.sync.send_modify(change);
+        self.sync.send_modify(|progress| {
+            let before = progress.pushed.clone();
+            change(progress);
+            self.tally.pushed_on(&before, &progress.pushed);
+        });
     }
 
     pub(crate) fn sync_ended(&self, last: LastSync) {
+        self.tally.synced(&last.result);
         self.sync.send_replace(SyncProgress::default());
         self.last_sync.send_replace(Some(last));
     }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::app::App;
 use super::backoff::Backoff;
+use super::vitals::Vitals;
 use super::{probe, sync, task};
 
 /// How long a connector may take to shut down.
@@ -16,7 +17,7 @@ const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Runs all apps until `stop` is cancelled, then gives what runs `grace` to finish. A loop that panics is started again
 /// with backoff; the other apps do not notice.
-pub(crate) async fn run(apps: Vec<Arc<App>>, stop: CancellationToken, grace: Duration) {
+pub(crate) async fn run(apps: Vec<Arc<App>>, stop: CancellationToken, grace: Duration, vitals: &Vitals) {
     let cut_off = CancellationToken::new();
     let mut loops = JoinSet::new();
     for app in &apps {
@@ -32,7 +33,15 @@ pub(crate) async fn run(apps: Vec<Arc<App>>, stop: CancellationToken, grace: Dur
         let stop = stop.clone();
         loops.spawn(keep_alive(Arc::clone(app), "probe", move |app| probe::run(app, stop.clone())));
     }
-    stop.cancelled().await;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(ended) = loops.join_next() => if let (Ok((app, name)), false) = (ended, stop.is_cancelled()) {
+                tracing::error!(app, "the {name} loop has ended although nobody stopped it; restart the daemon");
+                vitals.ended(&app, name);
+            }
+        }
+    }
     let began = Instant::now();
     let end = async { while loops.join_next().await.is_some() {} };
     if tokio::time::timeout(grace, end).await.is_ok() {
@@ -58,7 +67,12 @@ pub(crate) async fn shut_down(app: &App) {
     }
 }
 
-async fn keep_alive<F>(app: Arc<App>, name: &'static str, start: impl Fn(Arc<App>) -> F)
+/// Ends when the loop does, and says which one it was.
+async fn keep_alive<F>(
+    app: Arc<App>,
+    name: &'static str,
+    start: impl Fn(Arc<App>) -> F,
+) -> (String, &'static str)
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -73,11 +87,12 @@ where
                     panics = 0;
                 }
                 panics += 1;
+                app.status.tally().panicked(name, app.clock.now());
                 let wait = Backoff::LOCAL.patient_wait(panics, &app.dice);
                 tracing::error!(app = %app.name, panics, ?wait, "the {name} loop panicked and is started again");
                 tokio::time::sleep(wait).await;
             }
-            _ => return,
+            _ => return (app.name.clone(), name),
         }
     }
 }

@@ -296,7 +296,7 @@ impl Demo {
                 of(&|outcome| outcome == "conflict"),
             ]);
         }
-        self.say(format!("\n60 tasks of all six actions:\n{counts}\n"));
+        self.say(format!("\n60 tasks of all six actions:\n{}\n", counts.trim_fmt()));
         let mut odd = table::table(["outcome", "account", "what was said, or is to be seen"]);
         for end in ends {
             let text = |field: &str| end[field].as_str().unwrap_or_default().to_owned();
@@ -307,7 +307,7 @@ impl Demo {
             let said = if end["message"].is_string() { text("message") } else { text("note") };
             odd.add_row([text("outcome"), text("account"), said]);
         }
-        self.say(odd);
+        self.say(odd.trim_fmt());
     }
 
     async fn sync(&self) -> Outcome {

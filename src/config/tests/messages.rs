@@ -419,3 +419,23 @@ fn all_errors_are_collected_in_the_order_of_the_files() {
     /etc/b.toml:2:5: not valid TOML: extra `=`, expected nothing
     ");
 }
+
+#[test]
+fn a_guard_on_tasks_has_a_number_and_a_time_that_the_journal_can_remember() {
+    insta::assert_snapshot!(app(&[
+        "[apps.acme-hr.tasks]\nguard = { max = 50 }",
+        "[apps.acme-hr.tasks]\nguard = { per = \"1h\" }",
+        "[apps.acme-hr.tasks]\nguard = { max = -1, per = \"31d\" }",
+        "[apps.acme-hr.tasks]\nguard = { max = 5, per = \"10ms\" }",
+        "[apps.acme-hr.tasks]\nguard = { max = 5, per = \"1h\", window = \"1h\" }",
+        "[apps.acme-hr.tasks]\nguard = 50",
+    ]), @r#"
+    /etc/a.toml:8:9: apps.acme-hr.tasks.guard.per: missing; write for example { max = 50, per = "1h" }
+    /etc/a.toml:8:9: apps.acme-hr.tasks.guard.max: missing; write for example { max = 50, per = "1h" }
+    /etc/a.toml:8:17: apps.acme-hr.tasks.guard.max: must be a whole number between 0 and 100000
+    /etc/a.toml:8:27: apps.acme-hr.tasks.guard.per: must be between 1s and 30d, such as "1h"
+    /etc/a.toml:8:26: apps.acme-hr.tasks.guard.per: must be between 1s and 30d, such as "1h"
+    /etc/a.toml:8:32: apps.acme-hr.tasks.guard.window: unknown key; known are max, per
+    /etc/a.toml:8:9: apps.acme-hr.tasks.guard: must be a table, as under a line [apps.acme-hr.tasks.guard]
+    "#);
+}

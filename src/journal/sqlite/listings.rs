@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::super::{
-    Added, AppKey, Difference, Duplicate, Error, LastSync, Listings, Run, RunResult, Seen, Which,
+    Added, AppKey, Difference, Duplicate, Error, LastSync, Listings, Past, Run, RunResult, Seen, Which,
 };
 use super::chunks::{Statements, parameters};
 use super::open::Sqlite;
-use super::promotion::{self, Begin, Promote};
+use super::promotion::{self, Begin, Completing, Promote};
 use super::time;
 use super::writer::{Problem, Write};
 
@@ -123,6 +123,10 @@ impl Listings for Sqlite {
             .map_err(|error| store.fault(error))
     }
 
+    async fn completing(&self, app: &AppKey, at: Timestamp) -> Result<(), Error> {
+        self.listings().write(Completing { app: app.clone(), at }).await
+    }
+
     async fn promote(&self, app: &AppKey, at: Timestamp) -> Result<(), Error> {
         self.listings().write(Promote { app: app.clone(), at }).await
     }
@@ -139,6 +143,10 @@ impl Listings for Sqlite {
         .await
         .map_err(|error| store.fault(error))?;
         Ok(removed.unsigned_abs())
+    }
+
+    async fn forgive_removals(&self, app: &AppKey) -> Result<(), Error> {
+        self.listings().write(ForgiveRemovals { app: app.clone() }).await
     }
 
     async fn last(&self, app: &AppKey) -> Result<Option<LastSync>, Error> {
@@ -161,6 +169,37 @@ impl Listings for Sqlite {
         let counts =
             rows.into_iter().filter_map(|(_, slug, records)| Some((slug?, records.unsigned_abs()))).collect();
         Ok(Some(LastSync { at, counts }))
+    }
+
+    async fn past(&self, app: &AppKey) -> Result<Option<Past>, Error> {
+        let store = self.listings();
+        let past: Option<Option<String>> = sqlx::query_scalar("SELECT past FROM syncs WHERE app = ?1")
+            .bind(app.as_str())
+            .fetch_optional(store.readers())
+            .await
+            .map_err(|error| store.fault(error))?;
+        let Some(past) = past.flatten() else {
+            return Ok(None);
+        };
+        let known = Past::ALL.into_iter().find(|known| known.as_str() == past);
+        known.map(Some).ok_or_else(|| Error::Unreadable {
+            what: format!("the past of app {app}"),
+            detail: format!("it is {past:?}"),
+        })
+    }
+
+    async fn set_past(&self, app: &AppKey, past: Past) -> Result<(), Error> {
+        self.listings().write(SetPast { app: app.clone(), past }).await
+    }
+
+    async fn was_interrupted(&self, app: &AppKey) -> Result<bool, Error> {
+        let store = self.listings();
+        let unrecorded: Option<bool> = sqlx::query_scalar("SELECT unrecorded = 1 FROM syncs WHERE app = ?1")
+            .bind(app.as_str())
+            .fetch_optional(store.readers())
+            .await
+            .map_err(|error| store.fault(error))?;
+        Ok(unrecorded.unwrap_or_default())
     }
 
     async fn record_run(&self, app: &AppKey, run: &Run) -> Result<(), Error> {
@@ -368,6 +407,47 @@ impl Write for Unset {
     }
 }
 
+struct ForgiveRemovals {
+    app: AppKey,
+}
+
+#[async_trait]
+impl Write for ForgiveRemovals {
+    type Answer = ();
+    const NAME: &'static str = "forgive_removals";
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        sqlx::query("DELETE FROM removals WHERE app = ?1")
+            .bind(self.app.as_str())
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+struct SetPast {
+    app: AppKey,
+    past: Past,
+}
+
+#[async_trait]
+impl Write for SetPast {
+    type Answer = ();
+    const NAME: &'static str = "set_past";
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        sqlx::query(
+            "INSERT INTO syncs (app, under_way, past) VALUES (?1, 0, ?2) \
+             ON CONFLICT DO UPDATE SET past = excluded.past",
+        )
+        .bind(self.app.as_str())
+        .bind(self.past.as_str())
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
 struct RecordRun {
     app: AppKey,
     run: Run,
@@ -393,6 +473,10 @@ impl Write for RecordRun {
         .bind(counts_to_column(&run.removed))
         .execute(&mut *connection)
         .await?;
+        sqlx::query("UPDATE syncs SET unrecorded = 0 WHERE app = ?1")
+            .bind(self.app.as_str())
+            .execute(&mut *connection)
+            .await?;
         sqlx::query(
             "DELETE FROM runs WHERE app = ?1 AND run <= \
              (SELECT run FROM runs WHERE app = ?1 ORDER BY run DESC LIMIT 1 OFFSET ?2)",

@@ -12,6 +12,7 @@ mod chunks;
 mod entry;
 mod erasure;
 mod files;
+mod holds;
 mod listings;
 mod lock;
 mod open;

@@ -100,6 +100,22 @@ impl Sqlite {
         Self::assemble(&copy, surroundings, Some(temporary)).await
     }
 
+    /// The state in this folder for reading alone, beside a daemon that may be running. It takes no lock and writes
+    /// nothing into the folder; every write is [`Error::Closed`]. `None` if there is nothing that can be read.
+    pub async fn read_only(folder: &Path) -> Result<Option<Self>, Error> {
+        let [tasks, listings] = [folder.join(TASKS), folder.join(LISTINGS)];
+        let paths = [tasks.clone(), listings.clone()];
+        let urls = blocking(move || Ok((rehearsal::in_place(&paths[0])?, rehearsal::in_place(&paths[1])?)));
+        let (Some(tasks_url), Some(listings_url)) = urls.await? else {
+            return Ok(None);
+        };
+        Ok(Some(Self(Arc::new(Inner {
+            tasks: Store::read_only(&tasks, &tasks_url, &TASKS_FORMAT),
+            listings: Store::read_only(&listings, &listings_url, &LISTINGS_FORMAT),
+            _temporary: None,
+        }))))
+    }
+
     async fn assemble(
         folder: &Path,
         surroundings: Surroundings,

@@ -37,7 +37,8 @@ impl Write for Begin {
             .execute(&mut *connection)
             .await?;
         sqlx::query(
-            "INSERT INTO syncs (app, under_way) VALUES (?1, 1) ON CONFLICT DO UPDATE SET under_way = 1",
+            "INSERT INTO syncs (app, under_way, unrecorded) VALUES (?1, 1, 1) \
+             ON CONFLICT DO UPDATE SET under_way = 1, unrecorded = 1, completing_at = NULL",
         )
         .bind(self.app.as_str())
         .execute(connection)
@@ -46,7 +47,30 @@ impl Write for Begin {
     }
 }
 
-/// Drops what an earlier process left unfinished, so that it is never completed by mistake.
+/// `complete` is about to be sent.
+pub(super) struct Completing {
+    pub(super) app: AppKey,
+    pub(super) at: Timestamp,
+}
+
+#[async_trait]
+impl Write for Completing {
+    type Answer = ();
+    const NAME: &'static str = "completing";
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        require_under_way(connection, &self.app).await?;
+        sqlx::query("UPDATE syncs SET completing_at = ?2 WHERE app = ?1")
+            .bind(self.app.as_str())
+            .bind(time::to_column(self.at))
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Drops what an earlier process left unfinished, so that it is never completed by mistake; but promotes what it was
+/// completing, for nobody knows whether the Bridge has heard of it.
 pub(super) struct DropUnfinished;
 
 #[async_trait]
@@ -56,6 +80,19 @@ impl Write for DropUnfinished {
     const CHORE: Option<Chore> = Some(Chore::Discard);
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        let completing: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT app, completing_at FROM syncs WHERE under_way = 1 AND completing_at IS NOT NULL",
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        for (app, at) in completing {
+            let what = || format!("the sync of app {app} that was being completed");
+            let at = time::from_column(at, &what)?;
+            let app = app
+                .parse()
+                .map_err(|_| Error::Unreadable { what: what(), detail: "its app is no UUID".to_owned() })?;
+            Promote { app, at }.run(connection).await?;
+        }
         sqlx::query("UPDATE listings SET state = 'discarded' WHERE state = 'present'")
             .execute(&mut *connection)
             .await?;
@@ -88,7 +125,7 @@ impl Write for Promote {
         for statement in statements {
             sqlx::query(statement).bind(app).execute(&mut *connection).await?;
         }
-        sqlx::query("UPDATE syncs SET under_way = 0, completed_at = ?2 WHERE app = ?1")
+        sqlx::query("UPDATE syncs SET under_way = 0, completed_at = ?2, completing_at = NULL WHERE app = ?1")
             .bind(app)
             .bind(time::to_column(self.at))
             .execute(connection)

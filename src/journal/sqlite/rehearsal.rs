@@ -1,4 +1,4 @@
-//! A copy of a database that another process may be using, made without writing beside it.
+//! Reading a database that another process may be using, and copying it, without writing beside it.
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,11 @@ use super::super::Error;
 
 /// How often a copy is made again because a daemon started or stopped in the middle of it.
 const TRIES: u32 = 3;
+
+/// How SQLite is told of a database that does not change.
+const STILL: &str = "immutable=1";
+/// How SQLite is told to read a database in use, and the index of its log, without writing either.
+const LIVE: &str = "mode=ro&readonly_shm=1";
 
 /// How a database can be read without a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +45,24 @@ pub(super) async fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     }
 }
 
+/// How to open the database at `path` so that it can be read as it is now and in the moments to come. `None` if there
+/// is nothing in it, or if reading it would write beside it: then the next start of the daemon puts it in order.
+pub(super) fn in_place(path: &Path) -> Result<Option<Url>, Error> {
+    let path = std::path::absolute(path).map_err(|error| Error::from_io(path, error))?;
+    match access_to(&path)? {
+        Access::Nothing | Access::Orphaned => Ok(None),
+        Access::Still => url(&path, STILL).map(Some),
+        Access::Live => url(&path, LIVE).map(Some),
+    }
+}
+
+fn url(path: &Path, query: &str) -> Result<Url, Error> {
+    let mut url = Url::from_file_path(path)
+        .map_err(|()| Error::from_io(path, std::io::ErrorKind::InvalidFilename.into()))?;
+    url.set_query(Some(query));
+    Ok(url)
+}
+
 fn access_to(path: &Path) -> Result<Access, Error> {
     access(path).map_err(|error| Error::from_io(path, error))
 }
@@ -47,18 +70,15 @@ fn access_to(path: &Path) -> Result<Access, Error> {
 async fn copy_as(from: &Path, to: &Path, access: Access) -> Result<(), Error> {
     let query = match access {
         Access::Nothing => return Ok(()),
-        Access::Still => "immutable=1",
-        Access::Live => "mode=ro&readonly_shm=1",
+        Access::Still => STILL,
+        Access::Live => LIVE,
         Access::Orphaned => {
             return copy_files(from, to).await.map_err(|error| Error::from_io(from, error));
         }
     };
     let fault = |error| Error::from_database(from, error);
-    let mut url = Url::from_file_path(from)
-        .map_err(|()| Error::from_io(from, std::io::ErrorKind::InvalidFilename.into()))?;
-    url.set_query(Some(query));
     let mut connection = SqliteConnectOptions::new()
-        .filename(url.as_str())
+        .filename(url(from, query)?.as_str())
         .read_only(true)
         .disable_statement_logging()
         .connect()

@@ -8,6 +8,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
 use tokio::sync::{mpsc, oneshot};
+use url::Url;
 
 use super::super::Error;
 use super::erasure;
@@ -90,6 +91,15 @@ impl Store {
         };
         tokio::spawn(writer.run());
         Ok(Self { path: path.to_owned(), queue: sender, readers, counters })
+    }
+
+    /// A database for reading alone, opened as `url` says; `path` is for messages. There is no writer, so a write is
+    /// told that the state is closed.
+    pub(super) fn read_only(path: &Path, url: &Url, format: &Format) -> Self {
+        let reading = private(Path::new(url.as_str()), format.cache[1]).read_only(true);
+        let readers = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(reading);
+        let (queue, _nobody) = mpsc::channel(1);
+        Self { path: path.to_owned(), queue, readers, counters: Arc::default() }
     }
 
     /// Hands a write to the writer and waits until it is on the disk.

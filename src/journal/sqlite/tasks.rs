@@ -8,9 +8,10 @@ use bridgehead_sdk::TaskId;
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::super::{AppKey, Counts, Ended, Entry, Error, Intent, Journal, Known, Outcome};
+use super::super::{AppKey, Counts, Ended, Entry, Error, Held, Intent, Journal, Known, Outcome};
 use super::chunks::{Statements, parameters};
 use super::entry::{self, Row, name};
+use super::holds::Change;
 use super::open::Sqlite;
 use super::writer::{Chore, Problem, Write};
 use super::{erasure, time};
@@ -112,7 +113,28 @@ impl Journal for Sqlite {
         Ok(counts)
     }
 
+    async fn destructive_since(&self, app: &AppKey, since: Timestamp) -> Result<Vec<Timestamp>, Error> {
+        self.calls_since(app, since).await
+    }
+
+    async fn hold(&self, app: &AppKey, tasks: &[TaskId], at: Timestamp) -> Result<(), Error> {
+        self.change_holds(app, tasks, Change::Hold { at }).await
+    }
+
+    async fn release(&self, app: &AppKey, tasks: &[TaskId], at: Timestamp) -> Result<(), Error> {
+        self.change_holds(app, tasks, Change::Release { at }).await
+    }
+
+    async fn unhold(&self, app: &AppKey, tasks: &[TaskId]) -> Result<(), Error> {
+        self.change_holds(app, tasks, Change::Forget).await
+    }
+
+    async fn held(&self, app: &AppKey) -> Result<Vec<Held>, Error> {
+        self.holds(app).await
+    }
+
     async fn prune(&self, before: Timestamp) -> Result<u64, Error> {
+        self.prune_releases(before).await?;
         let mut pruned = 0;
         loop {
             let removed = self.tasks().write(Prune { before }).await?;

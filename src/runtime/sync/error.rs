@@ -1,13 +1,16 @@
 //! What ends a sync before it is complete.
 
+use super::summary::FollowUp;
+use crate::journal::RunResult;
 use crate::{bridge, journal};
 
-/// Why a sync was not completed. Nobody was removed in any of these cases.
+/// Why a sync did not go through. Nobody was removed in any of these cases but
+/// [`Unwatched`](Self::Unwatched), and perhaps [`Unheard`](Self::Unheard).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The target could not be listed to its end. Whoever runs the target has to act.
-    #[error("{slug} could not be read to the end: {message}")]
+    #[error("{slug} could not be read to the end: {message}; nobody was removed")]
     Unreadable {
         /// The resource type.
         slug: String,
@@ -16,7 +19,7 @@ pub enum Error {
     },
     /// A listing goes in circles: a fault of the connector or of its target.
     #[error(
-        "the listing of {slug} repeats its cursor after {pages} pages; the connector would never come to an end"
+        "the listing of {slug} repeats its cursor after {pages} pages, so its end is not known; nobody was removed. This is a fault of the connector"
     )]
     RepeatedCursor {
         /// The resource type.
@@ -49,18 +52,49 @@ pub enum Error {
         /// How it was noticed.
         detail: String,
     },
+    /// Iden does not count what was pushed, so nothing shows that the session is still this one's.
+    #[error(
+        "Iden gives no count of {0} in this session, so nothing shows that no other sync has cancelled it; nobody was removed"
+    )]
+    Uncounted(String),
     /// Some records are bad, and `on_invalid` is `abandon`. Whoever keeps the data has to act.
-    #[error("{count} records are not valid; the good ones were pushed, nobody was removed")]
+    #[error("{count} {} not valid; {}", if *.count == 1 { "record is" } else { "records are" }, if *.dry_run {
+        "nothing was pushed"
+    } else {
+        "the good ones were pushed, nobody was removed"
+    })]
     Invalid {
         /// How many.
         count: u64,
+        /// Whether nothing was to be pushed.
+        dry_run: bool,
     },
     /// Completing would remove more than the guard lets pass. The operator decides.
-    #[error("{0}; nothing was removed. If this is right, run `bridgehead sync APP --allow-removals` once")]
-    Held(String),
+    #[error(
+        "{why}; nothing was removed. If this is right, stop the daemon and run `bridgehead sync {app} --allow-removals` once"
+    )]
+    Held {
+        /// The app, as the configuration names it.
+        app: String,
+        /// The figures.
+        why: String,
+    },
+    /// Iden holds records of this app, and what completing would remove of them is not known. The operator decides.
+    #[error(
+        "no completed sync of {app} is known here, but {evidence}: the state folder was lost, or the app was synced from elsewhere, and how many records completing would remove cannot be known; nothing was removed. Look at `bridgehead sync {app} --dry-run`; if that is everybody, stop the daemon and run `bridgehead sync {app} --allow-removals` once"
+    )]
+    LostState {
+        /// The app, as the configuration names it.
+        app: String,
+        /// How it was noticed.
+        evidence: String,
+    },
     /// An account was deleted after it had been pushed, and its record is not known: the sync begins anew.
     #[error("{0} was deleted by a task after it had been pushed; the sync begins anew")]
     Overtaken(String),
+    /// Nobody knows whether Iden has heard that the sync is complete. The next sync tells.
+    #[error("complete was sent, and whether Iden heard of it is not known: {0}")]
+    Unheard(String),
     /// Iden could not remove stale records. A new sync is the remedy.
     #[error("Iden reports {code}: {message} A new sync is the remedy")]
     CleanupFailed {
@@ -73,12 +107,48 @@ pub enum Error {
     #[error("the state folder: {0}")]
     Journal(#[from] journal::Error),
     /// The daemon is stopping.
-    #[error("stopped before the end")]
+    #[error("stopped before the end; nobody was removed")]
     Stopped,
+    /// The daemon is stopping, and Iden has not cleaned up yet. It does so by itself.
+    #[error("completed; stopped before Iden had cleaned up")]
+    Unwatched,
 }
 
 impl Error {
     pub(crate) fn bridge(what: &'static str) -> impl FnOnce(bridge::Error) -> Self {
         move |source| Self::Bridge { what, source }
+    }
+
+    /// How a sync that ended with this is recorded.
+    pub(crate) fn result(&self) -> RunResult {
+        match self {
+            Self::Unwatched => RunResult::Completed,
+            Self::Held { .. } | Self::LostState { .. } => RunResult::Held,
+            Self::Unreadable { .. }
+            | Self::RepeatedCursor { .. }
+            | Self::Invalid { .. }
+            | Self::Overtaken(_)
+            | Self::Stopped => RunResult::Abandoned,
+            Self::Undescribed(_)
+            | Self::Unregistered(_)
+            | Self::Bridge { .. }
+            | Self::SessionLost { .. }
+            | Self::Uncounted(_)
+            | Self::Unheard(_)
+            | Self::CleanupFailed { .. }
+            | Self::Journal(_) => RunResult::Failed,
+        }
+    }
+
+    /// What the schedule is to do about it.
+    pub(crate) fn follow_up(&self) -> FollowUp {
+        match self {
+            Self::Held { .. } | Self::LostState { .. } | Self::Invalid { .. } | Self::Unwatched => {
+                FollowUp::Regular
+            }
+            Self::Overtaken(_) => FollowUp::AtOnce,
+            Self::CleanupFailed { .. } => FollowUp::CleanUp,
+            _ => FollowUp::Soon,
+        }
     }
 }

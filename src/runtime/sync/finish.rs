@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use super::engine::Sync;
@@ -67,27 +68,42 @@ pub(super) async fn verify(sync: &Sync<'_>) -> Result<(), Error> {
     let app = sync.app;
     let progress =
         patiently(app, "asking how the sync stands", || app.bridge.progress(app.id, session)).await?;
+    if !progress.status.is_running() {
+        return Err(Error::SessionLost { detail: format!("its status is '{}'", progress.status) });
+    }
     for of in &sync.types {
-        let pushed = app.listings.seen_count(&app.key, of.slug.as_str()).await?;
-        let counted = progress.counts.iter().find(|count| count.slug.as_str() == of.slug.as_str());
-        let counted = counted.and_then(|count| count.synced_count).unwrap_or(0);
-        // Whether a record that was pushed twice counts twice is not documented; fewer than were pushed is never right.
-        let most = app.status.sync().borrow().pushed.get(of.slug.as_str()).copied().unwrap_or(0).max(pushed);
-        if counted < pushed || counted > most {
+        let (slug, pushed) = (of.slug.as_str(), app.listings.seen_count(&app.key, of.slug.as_str()).await?);
+        let counted = match progress.counts.iter().find(|count| count.slug == of.slug) {
+            Some(count) => count.synced_count.ok_or_else(|| Error::Uncounted(slug.to_owned()))?,
+            // A type of which nothing was pushed may be left out.
+            None if pushed == 0 => 0,
+            None => return Err(Error::Uncounted(slug.to_owned())),
+        };
+        if counted < pushed {
             return Err(Error::SessionLost {
-                detail: format!("{pushed} records of {} were pushed, Iden counts {counted}", of.slug),
+                detail: format!("{pushed} records of {slug} were pushed, Iden counts {counted}"),
             });
+        }
+        // Whether a record that is sent twice counts twice is not documented, and a page whose answer was lost is sent
+        // twice without anybody noticing. More than was pushed shows no other session: fewer does.
+        let most = sync.tallies.of(slug).accepted.max(pushed);
+        if counted > most {
+            tracing::warn!(app = %app.name, resource_type = slug, pushed, counted, "Iden counts more records than were pushed");
         }
     }
     Ok(())
 }
 
-/// Completes the session. If the answer is lost, the session's status tells whether it was heard.
-pub(super) async fn complete(app: &App, session: &SyncId) -> Result<(), Error> {
+/// Completes the session. If the answer is lost, the session's status tells whether it was heard. A stop is heeded
+/// between two tries, never in the middle of one: whoever asks must know whether it was completed.
+pub(super) async fn complete(app: &App, session: &SyncId, stop: &CancellationToken) -> Result<(), Error> {
     let began = Instant::now();
     let mut tries = 0;
     loop {
-        let leave = app.access.enter().await;
+        let leave = tokio::select! {
+            () = stop.cancelled() => return Err(Error::Stopped),
+            leave = app.access.enter() => leave,
+        };
         let answer = app.bridge.complete(app.id, session).await;
         let error = match answer {
             Ok(()) => {
@@ -103,8 +119,11 @@ pub(super) async fn complete(app: &App, session: &SyncId) -> Result<(), Error> {
                 error
             }
         };
-        let progress =
-            patiently(app, "asking how the sync stands", || app.bridge.progress(app.id, session)).await?;
+        let progress = tokio::select! {
+            () = stop.cancelled() => return Err(Error::Unheard(error.to_string())),
+            progress = patiently(app, "asking how the sync stands", || app.bridge.progress(app.id, session)) => progress,
+        };
+        let progress = progress.map_err(|unasked| Error::Unheard(unasked.to_string()))?;
         if is_completing(&progress.status) {
             return Ok(());
         }
@@ -116,14 +135,19 @@ pub(super) async fn complete(app: &App, session: &SyncId) -> Result<(), Error> {
             return Err(Error::Bridge { what: "completing the sync", source: error });
         }
         tries += 1;
-        tokio::time::sleep(Backoff::BRIDGE.patient_wait(tries, &app.dice)).await;
+        let wait = Backoff::BRIDGE.patient_wait(tries, &app.dice);
+        tracing::warn!(app = %app.name, %error, ?wait, "completing the sync did not work; trying again");
+        tokio::select! {
+            () = stop.cancelled() => return Err(Error::Stopped),
+            () = tokio::time::sleep(wait) => {}
+        }
     }
 }
 
 /// Whether `complete` was heard. Only the status `error` is documented; of the others there are but likely names.
 fn is_completing(status: &SyncStatus) -> bool {
     let name = status.as_str().to_lowercase();
-    *status == SyncStatus::Error || name.contains("clean") || name.contains("complet")
+    *status == SyncStatus::Error || name.contains("clean") || name.starts_with("complet")
 }
 
 /// Watches the clean-up that Iden runs after `complete`, until it has ended.

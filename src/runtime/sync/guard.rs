@@ -17,15 +17,15 @@ pub(super) struct Removal {
 ///
 /// The limits are a number and a share, whichever is hit first, over this sync and over the rolling window, so that
 /// neither a cut listing nor a slow drip passes. A type with fewer than `min_records` is exempt: one person in nine is
-/// more than a tenth.
+/// more than a tenth. What the window saw removed counts as there, or a drip would wear a type down to the exemption.
 pub(super) fn verdict(slug: &str, guard: &Guard, removal: Removal) -> Option<String> {
     let Removal { known, removed, removed_in_window } = removal;
-    if removed == 0 || known < guard.min_records {
+    // The window's share is taken of what there was before its removals.
+    let before = known.saturating_add(removed_in_window);
+    if removed == 0 || before < guard.min_records {
         return None;
     }
     let total = removed.saturating_add(removed_in_window);
-    // The window's share is taken of what there was before its removals.
-    let before = known.saturating_add(removed_in_window);
     let share = |part: u64, whole: u64| part as f64 * 100.0 / whole.max(1) as f64;
     let over = |count: u64, whole: u64| {
         (count > guard.max_removals).then(|| format!("the most is {}", guard.max_removals)).or_else(|| {
@@ -39,8 +39,8 @@ pub(super) fn verdict(slug: &str, guard: &Guard, removal: Removal) -> Option<Str
     }
     over(total, before).map(|limit| {
         format!(
-            "completing would remove {removed} of {known} records of {slug}, {total} within {:?}; {limit}",
-            guard.window
+            "completing would remove {removed} of {known} records of {slug}, {total} within {}; {limit}",
+            jiff::fmt::friendly::SpanPrinter::new().unsigned_duration_to_string(&guard.window)
         )
     })
 }
@@ -74,6 +74,12 @@ mod tests {
         assert!(held(500, 500, 0).is_some());
         assert_eq!(held(9, 9, 0), None);
         assert!(held(10, 10, 0).is_some());
+    }
+
+    #[test]
+    fn a_drip_does_not_wear_a_type_down_to_the_exemption() {
+        assert!(held(9, 9, 1).is_some());
+        assert_eq!(held(5, 5, 4), None, "there never were ten");
     }
 
     #[test]

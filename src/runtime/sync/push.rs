@@ -1,8 +1,8 @@
 //! Pushing records in pages of at most 100, several pages at once, and finding the bad records of a page that is
 //! refused.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bridgehead_sdk::{Record, Slug};
@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Error;
-use crate::bridge::{self, SyncId};
+use crate::bridge::{self, Pushed, SyncId};
 use crate::runtime::app::App;
 use crate::runtime::backoff::Backoff;
 
@@ -30,10 +30,55 @@ pub(super) struct Refused {
 /// What became of a page.
 #[derive(Debug, Default)]
 struct Sent {
-    accepted: u64,
+    tally: Tally,
     refused: Vec<Refused>,
     /// Collided with another page that was under way ("already exists"): to be sent again alone.
-    again: Vec<Record>,
+    again: Vec<Vec<Record>>,
+}
+
+/// What Iden answered to the pages of a type, in records. One that is sent twice counts twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) accepted: u64,
+    /// New to Iden, as far as it said.
+    pub(super) created: u64,
+    /// Known to Iden already, as far as it said.
+    pub(super) updated: u64,
+}
+
+/// The tallies of all types, by slug, shared so that they outlive a sync that is cut off.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tallies(Arc<Mutex<BTreeMap<String, Tally>>>);
+
+impl Tallies {
+    fn add(&self, slug: &str, tally: Tally) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(slug.to_owned()).or_default().add(tally);
+    }
+
+    pub(super) fn of(&self, slug: &str) -> Tally {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(slug).copied().unwrap_or_default()
+    }
+
+    pub(super) fn sum(&self) -> Tally {
+        let mut sum = Tally::default();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().for_each(|tally| sum.add(*tally));
+        sum
+    }
+}
+
+impl Tally {
+    /// A page that was sent again says nothing of what Iden knew before it: its first arrival may have been heard.
+    fn of(records: usize, pushed: Pushed) -> Self {
+        let told = |figure: Option<u64>| if pushed.repeated { 0 } else { figure.unwrap_or(0) };
+        Self { accepted: records as u64, created: told(pushed.created), updated: told(pushed.updated) }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.accepted += other.accepted;
+        self.created += other.created;
+        self.updated += other.updated;
+    }
 }
 
 /// Pushes the records of one resource type.
@@ -44,11 +89,12 @@ pub(super) struct Pusher {
     buffer: Vec<Record>,
     under_way: JoinSet<Result<Sent, Error>>,
     refused: Vec<Refused>,
-    again: Vec<Record>,
+    again: Vec<Vec<Record>>,
+    tallies: Tallies,
 }
 
 impl Pusher {
-    pub(super) fn new(app: &Arc<App>, session: SyncId, slug: Slug) -> Self {
+    pub(super) fn new(app: &Arc<App>, session: SyncId, slug: Slug, tallies: Tallies) -> Self {
         Self {
             app: Arc::clone(app),
             session,
@@ -57,6 +103,7 @@ impl Pusher {
             under_way: JoinSet::new(),
             refused: Vec::new(),
             again: Vec::new(),
+            tallies,
         }
     }
 
@@ -79,8 +126,8 @@ impl Pusher {
             self.send(page).await?;
         }
         while self.collect_one().await? {}
-        for record in std::mem::take(&mut self.again) {
-            let sent = send(&self.app, &self.session, &self.slug, vec![record], true).await?;
+        for page in std::mem::take(&mut self.again) {
+            let sent = send(&self.app, &self.session, &self.slug, page, true).await?;
             self.account(sent);
         }
         Ok(std::mem::take(&mut self.refused))
@@ -110,8 +157,9 @@ impl Pusher {
 
     fn account(&mut self, sent: Sent) {
         let slug = self.slug.as_str();
+        self.tallies.add(slug, sent.tally);
         self.app.status.sync_progress(|progress| {
-            *progress.pushed.entry(slug.to_owned()).or_default() += sent.accepted;
+            *progress.pushed.entry(slug.to_owned()).or_default() += sent.tally.accepted;
         });
         self.refused.extend(sent.refused);
         self.again.extend(sent.again);
@@ -130,12 +178,12 @@ async fn send(
     let mut pages = VecDeque::from([page]);
     while let Some(mut page) = pages.pop_front() {
         match send_once(app, session, slug, &page).await? {
-            None => sent.accepted += page.len() as u64,
-            Some(detail) if detail.contains("already exists") && !alone => sent.again.extend(page),
-            Some(detail) if page.len() == 1 => {
+            Answer::Accepted(pushed) => sent.tally.add(Tally::of(page.len(), pushed)),
+            Answer::Refused(detail) if detail.contains("already exists") && !alone => sent.again.push(page),
+            Answer::Refused(detail) if page.len() == 1 => {
                 sent.refused.extend(page.pop().map(|record| Refused { id: record.id().to_owned(), detail }));
             }
-            Some(_) => {
+            Answer::Refused(_) => {
                 let rest = page.split_off(page.len() / 2);
                 pages.push_front(rest);
                 pages.push_front(page);
@@ -145,13 +193,15 @@ async fn send(
     Ok(sent)
 }
 
-/// Sends a page until it is accepted (`None`) or refused for its contents (what Iden said).
-async fn send_once(
-    app: &App,
-    session: &SyncId,
-    slug: &Slug,
-    page: &[Record],
-) -> Result<Option<String>, Error> {
+/// What Iden said to a page.
+enum Answer {
+    Accepted(Pushed),
+    /// Refused for its contents, and why.
+    Refused(String),
+}
+
+/// Sends a page until it is accepted, or refused for its contents.
+async fn send_once(app: &App, session: &SyncId, slug: &Slug, page: &[Record]) -> Result<Answer, Error> {
     let began = Instant::now();
     let mut tries = 0;
     loop {
@@ -168,15 +218,18 @@ async fn send_once(
             answer => {
                 app.access.granted(leave);
                 match answer {
-                    Ok(_) => return Ok(None),
+                    Ok(pushed) => {
+                        let repeated = pushed.repeated || tries > 0;
+                        return Ok(Answer::Accepted(Pushed { repeated, ..pushed }));
+                    }
                     Err(error) => error,
                 }
             }
         };
         match error {
-            bridge::Error::Unprocessable { detail, .. } => return Ok(Some(detail)),
+            bridge::Error::Unprocessable { detail, .. } => return Ok(Answer::Refused(detail)),
             bridge::Error::Unexpected { status: 413, .. } => {
-                return Ok(Some("the record is too large".to_owned()));
+                return Ok(Answer::Refused("the record is too large".to_owned()));
             }
             bridge::Error::BadRequest { detail, .. } => {
                 // The documents use 400 for a bad record and for a session that is over.
@@ -190,7 +243,7 @@ async fn send_once(
                         detail: format!("its status is '{}'", progress.status),
                     });
                 }
-                return Ok(Some(detail));
+                return Ok(Answer::Refused(detail));
             }
             bridge::Error::NotFound { from_bridge: true, .. } | bridge::Error::Conflict { .. } => {
                 return Err(Error::SessionLost { detail: error.to_string() });

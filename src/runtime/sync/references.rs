@@ -10,6 +10,9 @@ use super::push::Pusher;
 use super::read::Listing;
 use super::validate::{self, Problem};
 
+/// So many references that lead nowhere are remembered of each type.
+const DANGLING: usize = 10_000;
+
 /// Unknown references of a page, by slug.
 type Unknown = BTreeMap<String, BTreeSet<String>>;
 
@@ -54,23 +57,43 @@ impl Sync<'_> {
         records: Vec<Record>,
         pusher: &mut Option<Pusher>,
     ) -> Result<(), Error> {
+        let good = self.look_again(of, records).await?;
+        self.take_in(of, good, pusher).await
+    }
+
+    /// The records whose references are known after their types were listed once more; the others are rejected.
+    pub(super) async fn look_again(
+        &mut self,
+        of: &ResourceType,
+        records: Vec<Record>,
+    ) -> Result<Vec<Record>, Error> {
         let unknown = self.unknown_references(&records).await?;
-        let stale: Vec<ResourceType> =
-            self.types.iter().filter(|of| unknown.contains_key(of.slug.as_str())).cloned().collect();
-        for of in &stale {
-            self.phase(&format!("listing {} once more", of.slug));
-            self.catch_up(of).await?;
+        for stale in self.types.clone() {
+            let Some(ids) = unknown.get(stale.slug.as_str()) else { continue };
+            // Nobody asks a third time: a target with thousands of bad references would be listed for ever.
+            if self.dangling.get(stale.slug.as_str()).is_some_and(|known| ids.is_subset(known)) {
+                continue;
+            }
+            self.phase(&format!("listing {} once more", stale.slug));
+            self.catch_up(&stale).await?;
         }
         self.phase(&format!("listing {}", of.slug));
-        let still_bad = self.accept(of, records, pusher).await?;
-        let unknown = self.unknown_references(&still_bad).await?;
-        for record in still_bad {
-            if let Some((field, id)) = first_unknown(&record, &unknown) {
-                let rule = format!("refers to '{id}', which is in no listing of that type");
-                self.reject(of, record.id(), Problem { field, rule });
+        let unknown = self.unknown_references(&records).await?;
+        let mut good = Vec::with_capacity(records.len());
+        for record in records {
+            match first_unknown(&record, &unknown) {
+                None => good.push(record),
+                Some((field, id)) => {
+                    let rule = format!("refers to '{id}', which is in no listing of that type");
+                    self.reject(of, record.id(), Problem { field, rule });
+                }
             }
         }
-        Ok(())
+        for (slug, ids) in unknown {
+            let known = self.dangling.entry(slug).or_default();
+            known.extend(ids.into_iter().take(DANGLING.saturating_sub(known.len())));
+        }
+        Ok(good)
     }
 
     /// Lists a type of groups or licences again, and takes in what is new.
@@ -85,7 +108,8 @@ impl Sync<'_> {
             let mut fresh = Vec::new();
             for record in page.records {
                 // One that was bad the first time has been told of, and may be well now.
-                if new.contains(record.id()) && validate::check(&record, of, &self.slugs).is_ok() {
+                let is_new = new.contains(record.id()) && !self.was_refused(of, record.id());
+                if is_new && validate::check(&record, of, &self.kinds).is_ok() {
                     fresh.push(record);
                 }
             }

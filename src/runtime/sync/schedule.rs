@@ -8,51 +8,69 @@ use croner::parser::{CronParser, Seconds};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
+use super::series::Series;
 use super::{Options, Summary};
 use crate::config::Schedule;
+use crate::journal::{self, RunResult};
 use crate::runtime::app::App;
-use crate::runtime::backoff::Backoff;
-
-/// The wait after a sync that failed, before the next one.
-const RETRY: Backoff = Backoff { base: Duration::from_secs(60), cap: Duration::from_secs(3600) };
 
 /// Syncs on schedule until `stop`.
 pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
-    let settings = &app.settings.sync;
-    let mut due = match settings.on_start {
-        true => app.clock.now(),
-        false => match app.listings.last(&app.key).await {
-            Ok(Some(last)) => next(&settings.schedule, last.at),
-            Ok(None) => app.clock.now(),
-            Err(error) => {
-                tracing::error!(app = %app.name, %error, "the last sync cannot be looked up; syncing now");
-                app.clock.now()
-            }
-        },
-    };
-    let mut failures = 0;
+    let schedule = &app.settings.sync.schedule;
+    let mut due = first(&app).await;
+    let mut series = Series::default();
     loop {
+        app.status.sync_due(due);
         tokio::select! {
             () = stop.cancelled() => return,
             () = until(&app, due) => {}
         }
         let began = app.clock.now();
         let summary = Box::pin(super::run(&app, Options::default(), &stop)).await;
+        log(&app, &summary);
         if stop.is_cancelled() {
             return;
         }
-        log(&app, &summary);
-        let regular = next(&settings.schedule, began);
-        due = if summary.is_success() || summary.result == "held" {
-            failures = 0;
-            regular
-        } else {
-            failures += 1;
-            let wait = RETRY.patient_wait(failures, &app.dice);
-            let soon = app.clock.now().saturating_add(signed(wait)).unwrap_or(regular);
-            regular.min(soon)
-        };
+        let (now, regular) = (app.clock.now(), next(schedule, began));
+        let after = series.after(summary.follow_up, schedule, &app.dice);
+        if after.alarm {
+            tracing::error!(app = %app.name, alarm = "cleanup_failed",
+                "Iden's clean-up has failed after {} syncs in a row: stale records are still active there; ask Iden, and see the next regular sync at {regular}",
+                Series::CLEAN_UPS + 1);
+        }
+        due = after.wait.map_or(regular, |wait| {
+            let soon = now.saturating_add(signed(wait)).unwrap_or(regular);
+            // A regular time that went by during the sync does not make a failing one hurry.
+            if regular > now { regular.min(soon) } else { soon }
+        });
     }
+}
+
+/// When the first sync of this process is due.
+async fn first(app: &App) -> Timestamp {
+    let now = app.clock.now();
+    if app.settings.sync.on_start {
+        return now;
+    }
+    match catch_up(app).await {
+        Ok(Some(due)) => due,
+        Ok(None) => now,
+        Err(error) => {
+            tracing::error!(app = %app.name, %error, "the last sync cannot be looked up; syncing now");
+            now
+        }
+    }
+}
+
+/// The first time after the last sync; `None` where none has come to its end, and so one is due now.
+async fn catch_up(app: &App) -> Result<Option<Timestamp>, journal::Error> {
+    if app.listings.was_interrupted(&app.key).await? {
+        tracing::warn!(app = %app.name, "the last sync was cut off in the middle; beginning anew");
+        return Ok(None);
+    }
+    let last = app.listings.runs(&app.key, 1).await?;
+    let settled = last.first().filter(|run| matches!(run.result, RunResult::Completed | RunResult::Held));
+    Ok(settled.map(|run| next(&app.settings.sync.schedule, run.started_at)))
 }
 
 /// Sleeps until a time of day, looking at the clock now and then: it may be set meanwhile.

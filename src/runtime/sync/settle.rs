@@ -1,16 +1,18 @@
 //! Catching up with what tasks did while the target was being read.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bridgehead_sdk::{Account, AccountRecord, AccountStatus, Record, ResourceKind, ResourceType};
 use tokio::time::Instant;
 
 use super::Error;
-use super::engine::{Sync, hash};
+use super::engine::Sync;
+use super::intake::hash;
 use super::push::Pusher;
 use super::validate;
 use crate::journal::Seen;
-use crate::runtime::activity::Touched;
+use crate::runtime::activity::{Before, Touched};
 use crate::runtime::backoff::Backoff;
 use crate::runtime::decide;
 
@@ -24,9 +26,14 @@ impl Sync<'_> {
         };
         self.phase("catching up with tasks");
         let mut pusher = None;
+        // An account may have been touched under several names; a page holds it once.
+        let mut done = HashSet::new();
         for touched in touched {
             match self.look(&of, &touched.account).await? {
-                Some(record) => self.refresh(&of, record, &mut pusher).await?,
+                Some(record) if done.insert(record.id.clone()) => {
+                    self.refresh(&of, record, &mut pusher).await?;
+                }
+                Some(_) => {}
                 None => self.retire(&of, touched, &mut pusher).await?,
             }
         }
@@ -41,15 +48,12 @@ impl Sync<'_> {
         pusher: &mut Option<Pusher>,
     ) -> Result<(), Error> {
         let record = Record::from(record);
-        if let Err(problem) = validate::check(&record, of, &self.slugs) {
+        if let Err(problem) = validate::check(&record, of, &self.kinds) {
             self.reject(of, record.id(), problem);
             return Ok(());
         }
-        let (mut good, unknown) = self.split_by_references(vec![record]).await?;
-        if !unknown.is_empty() {
-            self.second_look(of, unknown, pusher).await?;
-        }
-        if let Some(record) = good.pop() {
+        // It may be in a group that a task made meanwhile. Here it takes the place of what its page said.
+        for record in self.look_again(of, vec![record]).await? {
             self.put(of, record, pusher).await?;
         }
         Ok(())
@@ -62,23 +66,28 @@ impl Sync<'_> {
         touched: Touched,
         pusher: &mut Option<Pusher>,
     ) -> Result<(), Error> {
-        let known = touched.record.as_ref().map(|record| record.id.as_str());
-        let id = known.or(touched.account.id.as_ref().map(|id| id.as_str()));
-        let Some(id) = id else {
-            // Without an identifier nobody can tell whether it was pushed.
-            return Err(Error::Overtaken(touched.account.label().to_owned()));
+        let Touched { account, before } = touched;
+        let id = match &before {
+            // A create or an update that failed, and nobody there: no task removed anybody.
+            Before::NotAsked => return Ok(()),
+            Before::Account(record) => record.id.as_str(),
+            Before::Nobody | Before::Unknown => match &account.id {
+                Some(id) => id.as_str(),
+                None if before == Before::Nobody => return Ok(()),
+                // Without an identifier nobody can tell whether it was pushed.
+                None => return Err(Error::Overtaken(account.label().to_owned())),
+            },
         };
-        let was_listed = self.app.listings.missing(&self.app.key, of.slug.as_str(), &[id]).await?.is_empty();
-        match (was_listed, touched.record) {
-            (false, _) => Ok(()),
-            (true, Some(mut record)) => {
-                record.status = AccountStatus::Inactive;
-                record.memberships = bridgehead_sdk::Memberships::default();
-                record.assignments = bridgehead_sdk::Memberships::default();
-                self.put(of, Record::from(record), pusher).await
-            }
-            (true, None) => Err(Error::Overtaken(touched.account.label().to_owned())),
+        if !self.app.listings.missing(&self.app.key, of.slug.as_str(), &[id]).await?.is_empty() {
+            return Ok(());
         }
+        let Before::Account(mut record) = before else {
+            return Err(Error::Overtaken(account.label().to_owned()));
+        };
+        record.status = AccountStatus::Inactive;
+        record.memberships = bridgehead_sdk::Memberships::default();
+        record.assignments = bridgehead_sdk::Memberships::default();
+        self.put(of, Record::Account(record), pusher).await
     }
 
     async fn put(
@@ -92,13 +101,7 @@ impl Sync<'_> {
         if self.options.dry_run {
             return Ok(());
         }
-        if pusher.is_none() {
-            *pusher = Some(Pusher::new(self.app, self.session().await?, of.slug.clone()));
-        }
-        match pusher {
-            Some(pusher) => pusher.push(vec![record]).await,
-            None => Ok(()),
-        }
+        self.push(of, vec![record], pusher).await
     }
 
     /// Looks until there is an answer. Not being able to look ends the sync; it never means "nobody there".

@@ -22,7 +22,7 @@ pub struct TypeSummary {
     pub created: u64,
     /// Records that differ from the last completed sync.
     pub changed: u64,
-    /// Records of the last completed sync that are gone.
+    /// Records of the last completed sync that are gone; 0 if the target was not read to its end.
     pub removed: u64,
 }
 
@@ -66,6 +66,23 @@ pub struct Summary {
     pub invalid: Vec<InvalidRecord>,
     /// Some of the identifiers that completing removed or would remove, by resource type.
     pub removals: BTreeMap<String, Vec<String>>,
+    /// What the schedule is to do next.
+    #[serde(skip)]
+    pub(crate) follow_up: FollowUp,
+}
+
+/// What a sync that has ended calls for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum FollowUp {
+    /// The next sync on schedule: this one went through, or somebody has to act first.
+    #[default]
+    Regular,
+    /// Another sync soon, with growing waits: what went wrong may pass by itself.
+    Soon,
+    /// Another sync at once: nothing is wrong, it was overtaken.
+    AtOnce,
+    /// Another sync soon, but only so often: it is the remedy for a clean-up that failed at Iden's end.
+    CleanUp,
 }
 
 impl Summary {
@@ -77,6 +94,8 @@ impl Summary {
 
 /// So many bad records are kept with all details; of the others only the number.
 const KEPT: usize = 1000;
+/// So many have a line in the log each.
+const LOGGED: u64 = 100;
 
 /// Collects bad records without growing with their number.
 #[derive(Debug, Default)]
@@ -86,6 +105,11 @@ pub(super) struct Invalid {
 }
 
 impl Invalid {
+    /// Whether the next one is to be logged: a million of them must not fill the disk.
+    pub(super) fn is_worth_a_line(&self) -> bool {
+        self.count < LOGGED
+    }
+
     pub(super) fn add(&mut self, record: InvalidRecord) {
         self.count += 1;
         if self.kept.len() < KEPT {

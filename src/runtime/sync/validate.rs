@@ -1,6 +1,6 @@
 //! The rules that the Bridge documents name for records, applied before anything is sent. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use bridgehead_sdk::{AccountRecord, Memberships, Record, ResourceKind, ResourceType};
 
@@ -18,13 +18,16 @@ fn problem(field: impl Into<String>, rule: impl Into<String>) -> Problem {
     Problem { field: field.into(), rule: rule.into() }
 }
 
-/// Holds a record against every rule that needs nothing but the record and the slugs of the session.
-pub(super) fn check(record: &Record, of: &ResourceType, slugs: &BTreeSet<String>) -> Result<(), Problem> {
+/// What each slug of the session stands for.
+type Kinds = BTreeMap<String, ResourceKind>;
+
+/// Holds a record against every rule that needs nothing but the record and the resource types of the session.
+pub(super) fn check(record: &Record, of: &ResourceType, kinds: &Kinds) -> Result<(), Problem> {
     if record.id().is_empty() {
         return Err(problem("id", "must not be empty"));
     }
     match (record, of.kind) {
-        (Record::Account(account), ResourceKind::Account) => check_account(account, slugs),
+        (Record::Account(account), ResourceKind::Account) => check_account(account, kinds),
         (Record::Entity(entity), ResourceKind::Group | ResourceKind::License) => {
             if entity.name.is_empty() {
                 Err(problem("name", "must not be empty"))
@@ -36,20 +39,34 @@ pub(super) fn check(record: &Record, of: &ResourceType, slugs: &BTreeSet<String>
     }
 }
 
-fn check_account(account: &AccountRecord, slugs: &BTreeSet<String>) -> Result<(), Problem> {
+fn check_account(account: &AccountRecord, kinds: &Kinds) -> Result<(), Problem> {
     let is_empty = |field: &Option<String>| field.as_deref().is_none_or(str::is_empty);
     if is_empty(&account.email) && is_empty(&account.username) {
         return Err(problem("email", "or username must be given: an account has at least one of them"));
     }
-    check_refs("memberships", "membership", &account.memberships, slugs)?;
-    check_refs("assignments", "assignment", &account.assignments, slugs)
+    check_refs(("memberships", ResourceKind::Group), &account.memberships, kinds)?;
+    check_refs(("assignments", ResourceKind::License), &account.assignments, kinds)
 }
 
-fn check_refs(field: &str, noun: &str, refs: &Memberships, slugs: &BTreeSet<String>) -> Result<(), Problem> {
+fn check_refs(
+    (field, wanted): (&str, ResourceKind),
+    refs: &Memberships,
+    kinds: &Kinds,
+) -> Result<(), Problem> {
     for (slug, refs) in &refs.0 {
         let path = format!("{field}.{slug}");
-        if !slugs.contains(slug.as_str()) {
-            return Err(problem(path, format!("is no registered resource type (unknown {noun} slug)")));
+        match kinds.get(slug.as_str()) {
+            Some(kind) if *kind == wanted => {}
+            Some(kind) => {
+                return Err(problem(
+                    path,
+                    format!("is of the kind {kind}, and {field} are of the kind {wanted}"),
+                ));
+            }
+            None => {
+                let noun = field.trim_end_matches('s');
+                return Err(problem(path, format!("is no registered resource type (unknown {noun} slug)")));
+            }
         }
         if refs.len() > MOST_REFS {
             return Err(problem(path, format!("has {} refs, the most is {MOST_REFS}", refs.len())));
@@ -80,9 +97,9 @@ mod tests {
 
     fn problem_of(kind: ResourceKind, record: Value) -> Option<String> {
         let of = ResourceType { slug: "x".into(), name: "X".into(), kind };
-        let slugs = ["team", "seat"].map(str::to_owned).into();
+        let kinds = [("team".to_owned(), ResourceKind::Group), ("seat".to_owned(), ResourceKind::License)];
         let record = Record::from_json(kind, record).unwrap();
-        check(&record, &of, &slugs).err().map(|problem| format!("{} {}", problem.field, problem.rule))
+        check(&record, &of, &kinds.into()).err().map(|problem| format!("{} {}", problem.field, problem.rule))
     }
 
     #[test]
@@ -114,6 +131,17 @@ mod tests {
     }
 
     #[test]
+    fn memberships_are_of_groups_and_assignments_of_licences() {
+        let account = json!({"id": "1", "email": "a@b.c", "memberships": {"seat": ["s"]}});
+        assert_eq!(
+            problem_of(ResourceKind::Account, account).as_deref(),
+            Some("memberships.seat is of the kind license, and memberships are of the kind group")
+        );
+        let account = json!({"id": "1", "email": "a@b.c", "assignments": {"seat": ["s"]}});
+        assert_eq!(problem_of(ResourceKind::Account, account), None);
+    }
+
+    #[test]
     fn a_hundred_refs_pass_and_one_more_does_not() {
         let with = |n: usize| {
             let refs: Vec<String> = (0..n).map(|n| n.to_string()).collect();
@@ -130,7 +158,7 @@ mod tests {
     fn a_record_of_another_kind_is_refused() {
         let group = Record::from_json(ResourceKind::Group, json!({"id": "1", "name": "G"})).unwrap();
         let problem =
-            check(&group, &ResourceType::account("account", "Account"), &BTreeSet::new()).unwrap_err();
+            check(&group, &ResourceType::account("account", "Account"), &BTreeMap::new()).unwrap_err();
         assert_eq!(problem.field, "record");
     }
 

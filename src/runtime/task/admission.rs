@@ -3,7 +3,7 @@
 use bridgehead_sdk::{Account, AccountRecord, Action, Code, Description, Operation, Payload};
 use serde_json::Value;
 
-use crate::bridge::Task;
+use crate::bridge::{Task, UNREADABLE};
 use crate::config::Protect;
 use crate::runtime::app::App;
 use crate::runtime::task::trial::Failure;
@@ -43,6 +43,9 @@ fn read_payload(payload: &Value) -> Result<Payload, String> {
         // Serde's own message would quote what it stumbled over.
         Value::Object(_) => {
             serde_json::from_value(payload.clone()).map_err(|_| "it cannot be read".to_owned())
+        }
+        Value::String(text) if text == UNREADABLE => {
+            Err("it is nested too deeply, or not valid JSON".to_owned())
         }
         Value::Array(_) => Err("payload must be an object, not a list".to_owned()),
         _ => Err("payload must be an object".to_owned()),

@@ -10,21 +10,21 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::holding::{self, Holding};
 use super::lanes::Lanes;
-use super::life::{self, Start};
+use super::life::{self, FRESH, Left, Start};
 use super::walk::{self, Walked};
 use crate::bridge::Task;
 use crate::journal::{Entry, Known};
 use crate::runtime::Stopped;
 use crate::runtime::app::App;
 use crate::runtime::backoff::Backoff;
+use crate::runtime::guard;
 
 /// So many lives at once: those that run, and those that wait for their backoff or for the target.
 const LIVES: usize = 4096;
 /// So many tasks are kept whole; of the others only who they are about, and they are read again when their turn comes.
 const KEPT: usize = 4096;
-/// A task that was listed longer ago is read again before it is executed: somebody else may have resolved it.
-const FRESH: Duration = Duration::from_secs(30);
 /// After so many walks in a row that broke off, what they saw is acted upon all the same.
 const PATIENCE: u32 = 5;
 
@@ -39,20 +39,21 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken, grace: Cancellat
     let mut walk: Option<AbortOnDropHandle<Walked>> = None;
     loop {
         dispatch.start_ready();
-        let may_poll =
-            walk.is_none() && dispatch.app.settings.tasks.enabled && dispatch.lanes.waiting() < KEPT;
+        dispatch.app.guard.settle(&dispatch.app).await;
+        let may_poll = walk.is_none() && dispatch.app.settings.tasks.enabled && dispatch.has_room();
         let next_poll = dispatch.next_poll();
         tokio::select! {
             () = stop.cancelled() => break,
             () = tokio::time::sleep_until(next_poll), if may_poll => {
                 let app = Arc::clone(&dispatch.app);
-                walk = Some(AbortOnDropHandle::new(tokio::spawn(async move { walk::walk(&app, KEPT).await })));
+                walk = Some(AbortOnDropHandle::new(tokio::spawn(async move { holding::walk(&app, KEPT).await })));
             }
             Some(walked) = finished(&mut walk) => {
                 walk = None;
                 dispatch.take(walked).await;
             }
             Some(ended) = dispatch.lives.join_next_with_id() => dispatch.bury(ended),
+            () = dispatch.app.guard.changed() => {}
         }
     }
     drop(walk);
@@ -71,12 +72,15 @@ struct Dispatch {
     app: Arc<App>,
     stop: CancellationToken,
     lanes: Lanes,
+    holding: Holding,
     /// Tasks as they were listed, and when.
     kept: HashMap<TaskId, (Task, Instant)>,
     /// What the journal knows of tasks that an earlier process began.
     entries: HashMap<TaskId, Entry>,
-    lives: JoinSet<Result<(), Stopped>>,
+    lives: JoinSet<Result<Left, Stopped>>,
     names: HashMap<Id, TaskId>,
+    /// Tasks that were passed over since the last walk: one that is under way may have seen them before.
+    passed_over: HashSet<TaskId>,
     /// How often a life itself panicked, so that the next one begins later.
     panics: HashMap<TaskId, u32>,
     complaints: HashSet<String>,
@@ -93,10 +97,12 @@ impl Dispatch {
             app,
             stop,
             lanes: Lanes::default(),
+            holding: Holding::default(),
             kept: HashMap::new(),
             entries: HashMap::new(),
             lives: JoinSet::new(),
             names: HashMap::new(),
+            passed_over: HashSet::new(),
             panics: HashMap::new(),
             complaints: HashSet::new(),
             polled_at: None,
@@ -128,7 +134,7 @@ impl Dispatch {
         for entry in entries {
             self.take_up(entry);
         }
-        Ok(())
+        guard::load(&self.app, &self.stop).await
     }
 
     fn take_up(&mut self, entry: Entry) {
@@ -148,7 +154,7 @@ impl Dispatch {
 
     fn start_ready(&mut self) {
         while self.lives.len() < LIVES
-            && let Some(id) = self.lanes.start_next()
+            && let Some(id) = self.holding.start_next(&self.app, &mut self.lanes, &mut self.kept)
         {
             let entry = self.entries.remove(&id);
             let task = self.kept.remove(&id).filter(|(_, at)| at.elapsed() < FRESH).map(|(task, _)| task);
@@ -167,7 +173,12 @@ impl Dispatch {
             });
             self.names.insert(handle.id(), id);
         }
-        self.app.status.queue(self.lanes.waiting(), self.lives.len());
+        self.app.status.queue(self.lanes.waiting() + self.holding.parked(), self.lives.len());
+    }
+
+    /// Whether more is to be listed. What waits behind held tasks does not keep the tasks of others from being seen.
+    fn has_room(&self) -> bool {
+        self.lanes.waiting() < KEPT || (self.lives.is_empty() && self.holding.is_holding())
     }
 
     async fn take(&mut self, walked: Walked) {
@@ -192,7 +203,9 @@ impl Dispatch {
             self.broken_walks = 0;
         }
         let mut fresh = walked.tasks;
-        fresh.retain(|listed| !self.lanes.contains(&listed.id));
+        walk::oldest_first(&mut fresh);
+        let passed_over = std::mem::take(&mut self.passed_over);
+        fresh.retain(|listed| !self.lanes.contains(&listed.id) && !passed_over.contains(&listed.id));
         let ids: Vec<TaskId> = fresh.iter().map(|listed| listed.id.clone()).collect();
         let known = match self.app.journal.known(&self.app.key, &ids).await {
             Ok(known) => known,
@@ -213,8 +226,13 @@ impl Dispatch {
                 }
                 None => {
                     self.eager = true;
-                    if self.lanes.insert(listed.id.clone(), listed.created_at, listed.keys)
-                        && let Some(task) = listed.task
+                    if !self.lanes.insert(listed.id.clone(), listed.created_at, listed.keys) {
+                        continue;
+                    }
+                    if listed.is_destructive {
+                        self.holding.expect(listed.id.clone());
+                    }
+                    if let Some(task) = listed.task
                         && self.kept.len() < KEPT
                     {
                         self.kept.insert(listed.id, (task, Instant::now()));
@@ -224,15 +242,19 @@ impl Dispatch {
         }
     }
 
-    fn bury(&mut self, ended: Result<(Id, Result<(), Stopped>), JoinError>) {
-        let (handle, panicked) = match ended {
-            Ok((handle, _)) => (handle, false),
-            Err(error) => (error.id(), error.is_panic()),
+    fn bury(&mut self, ended: Result<(Id, Result<Left, Stopped>), JoinError>) {
+        let (handle, panicked, left) = match ended {
+            Ok((handle, left)) => (handle, false, left.ok()),
+            Err(error) => (error.id(), error.is_panic(), None),
         };
         let Some(id) = self.names.remove(&handle) else {
             return;
         };
         self.lanes.finish(&id);
+        if left == Some(Left::PassedOver) {
+            self.passed_over.insert(id.clone());
+        }
+        self.app.guard.give_back(&id);
         if panicked {
             tracing::error!(app = %self.app.name, task = %id, "the daemon itself panicked over this task; it is tried again later");
             *self.panics.entry(id).or_default() += 1;

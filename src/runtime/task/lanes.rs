@@ -126,30 +126,32 @@ impl Lanes {
     }
 }
 
-/// Every name a task has for its account. User names and e-mails share one space and disregard case: a name too many
-/// only makes two tasks wait for each other, one too few would let them overtake. A change to a name takes the new name
-/// too, so that what follows under it waits. A task that names nobody has a lane of its own.
+/// Every name a task has for its account. Identifiers, user names and e-mails share one space and disregard case: many a
+/// target's identifier is the user name, and a task that deletes by it must not be overtaken by one that creates under
+/// it. A name too many only makes two tasks wait for each other, one too few would let them overtake. A change to a name
+/// takes the new name too, so that what follows under it waits. A task that names nobody has a lane of its own.
 pub(crate) fn keys_of(id: &TaskId, payload: &Value) -> Vec<Key> {
     let account = payload.get("account").unwrap_or(&Value::Null);
     let changes = payload.get("changes").unwrap_or(&Value::Null);
     let mut keys = Vec::new();
-    let mut add = |space: &str, value: Option<&Value>| {
-        let text = match value {
-            Some(Value::String(text)) if !text.is_empty() => text.clone(),
+    let mut add = |value: Option<&Value>| {
+        let name = match value {
+            Some(Value::String(text)) if !text.is_empty() => text.to_lowercase(),
             Some(Value::Number(number)) => number.to_string(),
             _ => return,
         };
-        let text = if space == "login" { text.to_lowercase() } else { text };
-        keys.push(xxh3_64(format!("{space}\0{text}").as_bytes()));
+        keys.push(xxh3_64(format!("name\0{name}").as_bytes()));
     };
     for place in [account, changes, payload] {
-        add("id", place.get("id"));
-        add("id", place.get("account_id"));
+        for field in ["id", "account_id"] {
+            add(place.get(field));
+        }
     }
-    add("id", payload.get("account"));
+    add(payload.get("account"));
     for place in [account, changes] {
-        add("login", place.get("username"));
-        add("login", place.get("email"));
+        for field in ["username", "email"] {
+            add(place.get(field));
+        }
     }
     if keys.is_empty() {
         keys.push(xxh3_64(format!("task\0{id}").as_bytes()));
@@ -226,6 +228,10 @@ mod tests {
             &keys(json!({"account": null, "account_id": "7"}))
         ));
         assert!(meets(&keys(json!({"account": "7"})), &keys(json!({"account": {"account_id": "7"}}))));
+        assert!(
+            meets(&create, &keys(json!({"account": {"id": "ann"}}))),
+            "a user name may be the identifier"
+        );
         assert!(!meets(&create, &keys(json!({"account": {"username": "bob"}}))));
         assert!(!meets(&keys_of(&"t1".into(), &json!(null)), &keys_of(&"t2".into(), &json!([1]))));
     }

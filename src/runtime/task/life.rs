@@ -1,17 +1,22 @@
 //! One task from its start to the moment Iden has heard of its outcome.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bridgehead_sdk::{Completion, TaskId};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::trial::{Failure, Prior, Trial, intent_of};
-use super::{admission, report};
+use super::trial::{End, Failure, Prior, Trial, intent_of};
+use super::{admission, hold, report};
 use crate::bridge::{self, Task, TaskStatus};
 use crate::journal::{self, Entry, Intent, Outcome, State};
 use crate::runtime::Stopped;
 use crate::runtime::app::App;
 use crate::runtime::backoff::Backoff;
+
+/// A task that was listed longer ago is read again before it is executed: somebody else may have resolved it.
+pub(super) const FRESH: Duration = Duration::from_secs(30);
 
 /// What a life begins with.
 #[derive(Debug)]
@@ -23,13 +28,22 @@ pub(super) struct Start {
     pub(super) entry: Option<Entry>,
 }
 
+/// How a life ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// Iden has heard of the outcome, and so has the journal.
+    Reported,
+    /// There was nothing to do, and the journal knows nothing of it.
+    PassedOver,
+}
+
 /// Lives one life. `Stopped` means that the daemon stops; the journal knows where to go on.
-pub(super) async fn live(app: Arc<App>, start: Start, stop: CancellationToken) -> Result<(), Stopped> {
+pub(super) async fn live(app: Arc<App>, start: Start, stop: CancellationToken) -> Result<Left, Stopped> {
     let prior = match start.entry {
         Some(Entry { state: State::Decided(outcome), .. }) => {
-            return report::until_heard(&app, &start.id, &outcome, &stop).await;
+            return report::until_heard(&app, &start.id, &outcome, &stop).await.map(|()| Left::Reported);
         }
-        Some(Entry { state: State::Ended(_), .. }) => return Ok(()),
+        Some(Entry { state: State::Ended(_), .. }) => return Ok(Left::Reported),
         Some(entry) => {
             let since = app.clock.now().duration_since(entry.last_intent_at);
             Some(Prior { attempts: entry.attempt, since_last: since.try_into().unwrap_or_default() })
@@ -37,25 +51,32 @@ pub(super) async fn live(app: Arc<App>, start: Start, stop: CancellationToken) -
         None => None,
     };
     let task = match start.task {
-        Some(task) => task,
-        None => match fetch(&app, &start.id, &stop).await? {
-            Some(task) => task,
-            None => return drop_intent(&app, &start.id, prior.is_some()).await,
-        },
+        Some(task) => Some(task),
+        None => fetch(&app, &start.id, &stop).await?,
     };
-    if task.status != TaskStatus::Pending {
-        if task.status.is_terminal() {
-            tracing::info!(app = %app.name, task = %task.id, "was resolved by somebody else meanwhile; passed over");
-            return drop_intent(&app, &task.id, prior.is_some()).await;
-        }
-        return Ok(());
-    }
+    let is_wanted = is_wanted(&app, &start.id, task.as_ref()).await;
+    let Some(task) = task.filter(|_| is_wanted) else {
+        return Ok(Left::PassedOver);
+    };
     let _protection = app.redactor.protect(secrets_of(&task));
     let intent = intent_of(&app, &task);
-    let outcome = conclude(&app, attempt(&app, &task, intent.clone(), prior, &stop).await?);
+    let (end, under_way_until) = attempt(&app, &task, intent.clone(), prior, &stop).await?;
+    let outcome = match end {
+        End::Completed(completion) => completed(&app, completion),
+        End::Failed(failure) => failed(&app, &failure),
+        End::PassedOver => return Ok(Left::PassedOver),
+    };
     write_outcome(&app, &intent, &outcome).await;
     log(&app, &task, &outcome);
-    report::until_heard(&app, &task.id, &outcome, &stop).await
+    report::until_heard(&app, &task.id, &outcome, &stop).await?;
+    // A call that may still be under way must not land in the middle of the account's next task.
+    if let Some(until) = under_way_until {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep_until(until) => {}
+        }
+    }
+    Ok(Left::Reported)
 }
 
 async fn attempt(
@@ -64,30 +85,35 @@ async fn attempt(
     intent: Intent,
     prior: Option<Prior>,
     stop: &CancellationToken,
-) -> Result<Result<Completion, Failure>, Stopped> {
-    let description = app.description(stop).await?;
+) -> Result<(End, Option<Instant>), Stopped> {
+    let what = format!("{} in {}", intent.action, app.name);
+    let description = match hold::describe(app, &what, stop).await? {
+        Ok(description) => description,
+        Err(failure) => return Ok((End::Failed(failure), None)),
+    };
     app.status.started();
     match admission::admit(app, &description, task) {
-        Ok(operation) => Box::pin(Trial::new(app, operation, intent, stop).run(prior)).await,
-        Err(failure) => Ok(Err(failure)),
+        Ok(operation) => {
+            let mut trial = Trial::new(app, operation, intent, stop);
+            let end = Box::pin(trial.run(prior)).await?;
+            Ok((end, trial.under_way_until))
+        }
+        Err(failure) => Ok((End::Failed(failure), None)),
     }
 }
 
 /// Nothing leaves the daemon, and nothing is written down, before known secrets are taken out.
-fn conclude(app: &App, result: Result<Completion, Failure>) -> Outcome {
+fn completed(app: &App, completion: Completion) -> Outcome {
+    let mut result = serde_json::Value::Object(completion.result);
+    app.redactor.redact_json(&mut result);
+    Outcome::Completed { result: result.as_object().filter(|fields| !fields.is_empty()).cloned() }
+}
+
+/// As [`completed`].
+fn failed(app: &App, failure: &Failure) -> Outcome {
     const LONGEST: usize = 2000;
-    match result {
-        Ok(completion) => {
-            let mut result = serde_json::Value::Object(completion.result);
-            app.redactor.redact_json(&mut result);
-            let result = result.as_object().filter(|fields| !fields.is_empty()).cloned();
-            Outcome::Completed { result }
-        }
-        Err(failure) => {
-            let message = app.redactor.redact(&failure.message);
-            Outcome::Failed { code: failure.code, message: message.chars().take(LONGEST).collect() }
-        }
-    }
+    let message = app.redactor.redact(&failure.message);
+    Outcome::Failed { code: failure.code, message: message.chars().take(LONGEST).collect() }
 }
 
 /// The outcome is durable before Iden hears of it. It is known to nobody else, so this never gives up.
@@ -109,8 +135,27 @@ async fn write_outcome(app: &App, intent: &Intent, outcome: &Outcome) {
     }
 }
 
-/// Reads a task again whose listing is too old to act upon. `None` if Iden does not know it.
-async fn fetch(app: &App, id: &TaskId, stop: &CancellationToken) -> Result<Option<Task>, Stopped> {
+/// Whether a task that was read just now is to be executed. What was resolved, or is gone, leaves the journal too.
+pub(super) async fn is_wanted(app: &App, id: &TaskId, task: Option<&Task>) -> bool {
+    match task.map(|task| &task.status) {
+        Some(TaskStatus::Pending) => return true,
+        // Neither pending nor resolved: it will be listed again when its time has come.
+        Some(status) if !status.is_terminal() => return false,
+        Some(_) => {
+            tracing::info!(app = %app.name, task = %id, "was resolved by somebody else meanwhile; passed over");
+        }
+        None => {
+            tracing::warn!(app = %app.name, task = %id, "is not known to Iden any more (404); it is dropped")
+        }
+    }
+    if let Err(error) = app.journal.forget(&app.key, id).await {
+        tracing::error!(app = %app.name, task = %id, %error, "the journal cannot be written");
+    }
+    false
+}
+
+/// Reads a task again that is known from long ago. `None` if Iden does not know it.
+pub(super) async fn fetch(app: &App, id: &TaskId, stop: &CancellationToken) -> Result<Option<Task>, Stopped> {
     let mut tries = 0;
     loop {
         let leave = tokio::select! {
@@ -121,22 +166,14 @@ async fn fetch(app: &App, id: &TaskId, stop: &CancellationToken) -> Result<Optio
             () = stop.cancelled() => return Err(Stopped),
             answer = app.bridge.task(app.id, id) => answer,
         };
+        app.heard(leave, &answer);
         let error = match answer {
-            Ok(task) => {
-                app.access.granted(leave);
-                return Ok(Some(task));
-            }
-            Err(error) if error.is_access() => {
-                app.refused_access(leave, &error);
-                continue;
-            }
+            Ok(task) => return Ok(Some(task)),
+            Err(bridge::Error::NotFound { from_bridge: true, .. }) => return Ok(None),
+            // The door says when to come again.
+            Err(error) if error.is_access() => continue,
             Err(error) => error,
         };
-        app.access.granted(leave);
-        if matches!(error, bridge::Error::NotFound { from_bridge: true, .. }) {
-            tracing::warn!(app = %app.name, task = %id, "is not known to Iden any more (404); it is dropped");
-            return Ok(None);
-        }
         tries += 1;
         let wait = Backoff::BRIDGE.patient_wait(tries, &app.dice);
         tracing::warn!(app = %app.name, task = %id, %error, ?wait, "the task could not be read; trying again");
@@ -145,13 +182,6 @@ async fn fetch(app: &App, id: &TaskId, stop: &CancellationToken) -> Result<Optio
             () = tokio::time::sleep(wait) => {}
         }
     }
-}
-
-async fn drop_intent(app: &App, id: &TaskId, known: bool) -> Result<(), Stopped> {
-    if known && let Err(error) = app.journal.forget(&app.key, id).await {
-        tracing::error!(app = %app.name, task = %id, %error, "the journal cannot be written");
-    }
-    Ok(())
 }
 
 fn secrets_of(task: &Task) -> Vec<String> {

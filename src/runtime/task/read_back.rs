@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bridgehead_sdk::{AccountRecord, Completion, Operation};
+use bridgehead_sdk::{AccountRecord, AccountStatus, Completion, Operation};
 use tokio::time::Instant;
 
 use super::trial::{Failure, Trial};
@@ -28,7 +28,7 @@ pub(super) enum Verdict {
     TryAgain,
 }
 
-/// How often "nobody there" is asked again when no attempt may follow: a replica may lag.
+/// How often "nobody there" is asked again when the target says that somebody is: a replica may lag.
 const LOOKS: u32 = 3;
 
 /// Looks until there is a verdict. Not being able to look never counts as "nobody there".
@@ -40,6 +40,9 @@ pub(super) async fn run(
     let began = Instant::now();
     let tasks = trial.app.settings.tasks.clone();
     let (mut tries, mut nobody) = (0, 0);
+    if let Purpose::Unknown { since, .. } = purpose {
+        trial.under_way_until = Some(began + tasks.timeout.saturating_sub(since));
+    }
     loop {
         if let Some(held) = trial.hold().await? {
             let message = format!("{}; it could not be read back: {}", failure.message, held.message);
@@ -61,14 +64,20 @@ pub(super) async fn run(
             Ok(found) => {
                 nobody += u32::from(found.is_none());
                 let settled = match purpose {
-                    Purpose::Unknown { again: true, since } => {
+                    Purpose::Unknown { since, .. } => {
                         decide::is_settled(nobody, since + began.elapsed(), tasks.timeout)
                     }
-                    _ => nobody >= LOOKS,
+                    Purpose::Existing => nobody >= LOOKS,
                 };
-                if let Some(verdict) = judge(&operation, found.as_ref(), purpose, settled, &failure) {
+                // It may still come to pass: what is not so now says nothing yet.
+                let over = trial.under_way_until.is_none_or(|until| until <= Instant::now());
+                if let Some(verdict) = judge(&operation, found.as_ref(), purpose, settled, over, &failure) {
+                    if found.is_some() && matches!(*operation, Operation::CreateAccount(_)) {
+                        trial.under_way_until = None;
+                    }
                     return Ok(verdict);
                 }
+                doubt = if found.is_none() { doubt } else { "it was not seen in the target yet" };
             }
         }
         let wait = Backoff::TARGET.patient_wait(tries, &trial.app.dice);
@@ -86,17 +95,36 @@ fn judge(
     found: Option<&AccountRecord>,
     purpose: Purpose,
     settled: bool,
+    over: bool,
     failure: &Failure,
 ) -> Option<Verdict> {
     let may_repeat = matches!(purpose, Purpose::Unknown { again: true, .. });
-    match (wanted::compare(operation, found), found, operation) {
+    let state = wanted::compare(operation, found);
+    match (state, found, operation) {
+        // It has the attributes, and cannot be used: nobody asked for that.
+        (State::Reached, Some(found), Operation::CreateAccount(create))
+            if matches!(purpose, Purpose::Existing)
+                && create.account.status.is_none()
+                && found.status != AccountStatus::Active =>
+        {
+            Some(Verdict::Failed(failure.clone()))
+        }
         (State::Reached, Some(found), Operation::CreateAccount(_)) => {
             Some(Verdict::Completed(Completion::created(found.id.clone())))
         }
         (State::Reached, ..) => Some(Verdict::Completed(Completion::done())),
         // Only a create makes a second account when it is repeated too early.
         (_, None, Operation::CreateAccount(_)) if !settled => None,
+        // An attempt that may still be under way would overlap the next one, or undo what comes after it.
+        _ if !over => None,
         _ if may_repeat => Some(Verdict::TryAgain),
+        (State::Unverifiable, ..) => {
+            let message = format!(
+                "{}; the target does not show whether it took effect, so that is not known",
+                failure.message
+            );
+            Some(Verdict::Failed(Failure::new(failure.code, message)))
+        }
         _ => Some(Verdict::Failed(failure.clone())),
     }
 }

@@ -29,21 +29,13 @@ pub(super) async fn until_heard(
         };
         tries += 1;
         let answer = app.bridge.report(app.id, task, &report).await;
-        let error = match answer {
-            Ok(()) => {
-                app.access.granted(leave);
-                break Ended::Accepted;
-            }
-            Err(error) if error.is_access() => {
-                app.refused_access(leave, &error);
-                continue;
-            }
-            Err(error) => {
-                app.access.granted(leave);
-                error
-            }
+        app.heard(leave, &answer);
+        let Err(error) = answer else {
+            break Ended::Accepted;
         };
         match error {
+            // The door says when to come again.
+            error if error.is_access() => {}
             bridge::Error::Conflict { .. } => {
                 tracing::info!(app = %app.name, %task, "was resolved by somebody else meanwhile (409); passed over");
                 break Ended::Conflict;

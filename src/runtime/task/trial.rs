@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead_sdk::{
-    Account, AccountRecord, Code, Completion, Context, Effect, Error, Operation, Retry, TaskId,
-};
+use bridgehead_sdk::{Account, Code, Completion, Context, Effect, Error, Operation, Retry, TaskId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::admission;
 use super::read_back::{self, Purpose, Verdict};
+use super::{admission, life};
 use crate::journal::{self, Intent};
+use crate::runtime::activity::Before;
 use crate::runtime::app::App;
 use crate::runtime::backoff::Backoff;
 use crate::runtime::decide::{self, Step};
@@ -34,6 +33,15 @@ impl Failure {
     }
 }
 
+/// How a task ends, as far as this daemon is concerned.
+#[derive(Debug)]
+pub(super) enum End {
+    Completed(Completion),
+    Failed(Failure),
+    /// There is nothing left to do: somebody else has resolved it.
+    PassedOver,
+}
+
 /// What is known of a task from before this process.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Prior {
@@ -50,8 +58,12 @@ pub(super) struct Trial<'a> {
     pub(super) stop: &'a CancellationToken,
     intent: Intent,
     began: Instant,
-    /// Time in which the breaker held the task; it does not count towards `give_up_after`.
-    held: Duration,
+    /// Time for which the target was out of reach; it does not count towards `give_up_after`.
+    pub(super) held: Duration,
+    /// When the task was last known to be pending; `None` if so much has happened since that it has to be asked.
+    seen: Option<Instant>,
+    /// Until when an attempt of unknown effect may still be under way in the target.
+    pub(super) under_way_until: Option<Instant>,
 }
 
 impl<'a> Trial<'a> {
@@ -62,11 +74,21 @@ impl<'a> Trial<'a> {
         stop: &'a CancellationToken,
     ) -> Self {
         let operation = Arc::new(operation);
-        Self { app, operation, stop, intent, began: Instant::now(), held: Duration::ZERO }
+        let now = Instant::now();
+        Self {
+            app,
+            operation,
+            stop,
+            intent,
+            began: now,
+            held: Duration::ZERO,
+            seen: Some(now),
+            under_way_until: None,
+        }
     }
 
     /// Makes attempts until there is an outcome, or the daemon stops.
-    pub(super) async fn run(mut self, prior: Option<Prior>) -> Result<Result<Completion, Failure>, Stopped> {
+    pub(super) async fn run(&mut self, prior: Option<Prior>) -> Result<End, Stopped> {
         if let Some(prior) = prior {
             self.intent.attempt = prior.attempts;
             tracing::info!(app = %self.app.name, task = %self.intent.task, attempts = prior.attempts, "was interrupted; reading back");
@@ -74,23 +96,29 @@ impl<'a> Trial<'a> {
                 Code::Timeout,
                 format!("{}: was interrupted, and its effect is not known", self.what()),
             );
-            let purpose = Purpose::Unknown { again: true, since: prior.since_last };
-            match read_back::run(&mut self, purpose, failure).await? {
-                Verdict::Completed(completion) => return Ok(Ok(completion)),
-                Verdict::Failed(failure) => return Ok(Err(failure)),
+            // Its last request may have left as late as the deadline, and reached the target after that.
+            let since = prior.since_last.saturating_sub(self.app.settings.tasks.timeout);
+            let purpose = Purpose::Unknown { again: true, since };
+            match read_back::run(self, purpose, failure).await? {
+                Verdict::Completed(completion) => return Ok(End::Completed(completion)),
+                Verdict::Failed(failure) => return Ok(End::Failed(failure)),
                 Verdict::TryAgain => {}
             }
         }
         loop {
             if let Some(failure) = self.hold().await? {
-                return Ok(Err(failure));
+                return Ok(End::Failed(failure));
             }
+            if !self.is_still_wanted().await? {
+                return Ok(End::PassedOver);
+            }
+            let began = Instant::now();
             let result = match self.attempt().await? {
                 Ok(result) => result,
-                Err(failure) => return Ok(Err(failure)),
+                Err(failure) => return Ok(End::Failed(failure)),
             };
             let error = match result {
-                Ok(completion) => return Ok(Ok(completion)),
+                Ok(completion) => return Ok(End::Completed(completion)),
                 Err(error) => error,
             };
             let failure = Failure::of(&error);
@@ -98,14 +126,12 @@ impl<'a> Trial<'a> {
                 Step::Fail => Verdict::Failed(failure),
                 Step::AlreadyDone => Verdict::Completed(Completion::done()),
                 Step::Retry { after } => self.wait(after, failure).await?,
-                // Not open yet: the breaker counts a handful first.
-                Step::Hold if self.app.breaker.cause().is_none() => {
-                    self.pause(Backoff::TARGET.wait(self.intent.attempt, &self.app.dice)).await?
+                Step::Hold => {
+                    self.hold_back(began, failure).await?.map_or(Verdict::TryAgain, Verdict::Failed)
                 }
-                Step::Hold => Verdict::TryAgain,
                 Step::ReadBack { again } => {
                     let purpose = Purpose::Unknown { again, since: Duration::ZERO };
-                    match read_back::run(&mut self, purpose, failure.clone()).await? {
+                    match read_back::run(self, purpose, failure.clone()).await? {
                         Verdict::TryAgain => {
                             let after = if let Retry::After(after) = error.retry_policy() {
                                 Some(after)
@@ -117,14 +143,37 @@ impl<'a> Trial<'a> {
                         verdict => verdict,
                     }
                 }
-                Step::CompareExisting => read_back::run(&mut self, Purpose::Existing, failure).await?,
+                Step::CompareExisting => read_back::run(self, Purpose::Existing, failure).await?,
             };
             match verdict {
-                Verdict::Completed(completion) => return Ok(Ok(completion)),
-                Verdict::Failed(failure) => return Ok(Err(failure)),
+                Verdict::Completed(completion) => return Ok(End::Completed(completion)),
+                Verdict::Failed(failure) => return Ok(End::Failed(failure)),
                 Verdict::TryAgain => self.app.status.retried(),
             }
         }
+    }
+
+    /// Asks Iden whether the task is still pending, if it was held or if it is long since that was known: meanwhile an
+    /// administrator may have done by hand, and undone again, what it asks for.
+    async fn is_still_wanted(&mut self) -> Result<bool, Stopped> {
+        if self.seen.is_some_and(|at| at.elapsed() < life::FRESH) {
+            return Ok(true);
+        }
+        let task = life::fetch(self.app, &self.intent.task, self.stop).await?;
+        let wanted = life::is_wanted(self.app, &self.intent.task, task.as_ref()).await;
+        self.seen = Some(Instant::now());
+        Ok(wanted)
+    }
+
+    /// The attempts that were begun.
+    pub(super) fn attempts(&self) -> u32 {
+        self.intent.attempt
+    }
+
+    /// The target has been out of reach since `began`.
+    pub(super) fn was_held(&mut self, began: Instant) {
+        self.held += began.elapsed();
+        self.seen = None;
     }
 
     /// "create_account for ann in acme-hr".
@@ -156,27 +205,6 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// Waits while the breaker is open, `hold_for` in all; then the task is failed with the cause's code.
-    pub(super) async fn hold(&mut self) -> Result<Option<Failure>, Stopped> {
-        if self.app.breaker.cause().is_none() {
-            return Ok(None);
-        }
-        let began = Instant::now();
-        let hold_for = self.app.settings.tasks.hold_for;
-        let patience = hold_for.saturating_sub(self.held);
-        let admitted = tokio::select! {
-            () = self.stop.cancelled() => return Err(Stopped),
-            admitted = self.app.breaker.admit(patience) => admitted,
-        };
-        self.held += began.elapsed();
-        Ok(admitted.err().map(|cause| {
-            Failure::new(
-                cause.code,
-                format!("{}: {}; held for {hold_for:?}, then given up", self.what(), cause.message),
-            )
-        }))
-    }
-
     /// One attempt: intent, call. The outer error ends the task before the connector was called.
     async fn attempt(&mut self) -> Result<Result<Result<Completion, Error>, Failure>, Stopped> {
         let app = self.app;
@@ -199,9 +227,16 @@ impl<'a> Trial<'a> {
         if self.stop.is_cancelled() {
             return Err(Stopped);
         }
+        let is_first = self.intent.attempt == 0;
+        if is_first && self.operation.action().is_destructive() && !app.guard.has_passed(&self.intent.task) {
+            // It was listed as something else. It is listed again, and judged as what it is.
+            tracing::error!(app = %app.name, task = %self.intent.task, "has become destructive since it was listed; it is listed again");
+            return Err(Stopped);
+        }
         self.intent.attempt += 1;
         self.intent.at = app.clock.now();
         self.write_intent().await?;
+        app.guard.executed(&self.intent.task, self.intent.at);
         let before = self.record_before_delete().await;
         let context = Context {
             task_id: self.intent.task.clone(),
@@ -209,15 +244,17 @@ impl<'a> Trial<'a> {
             timeout: app.settings.tasks.timeout,
         };
         let (connector, operation) = (Arc::clone(&app.connector), Arc::clone(&self.operation));
+        let began = Instant::now();
         let result = call::guarded(&self.what(), app.settings.tasks.timeout, async move {
             connector.execute(&context, &operation).await
         })
         .await;
+        app.status.tally().executed(self.operation.action(), began.elapsed());
         app.activity.touch(self.operation.account(), before);
         if let Ok(completion) = &result
             && let Some(id) = completion.result.get("account_id").and_then(serde_json::Value::as_str)
         {
-            app.activity.touch(&Account::by_id(id), None);
+            app.activity.touch(&Account::by_id(id), Before::NotAsked);
         }
         drop(change);
         app.observe(&result);
@@ -226,12 +263,18 @@ impl<'a> Trial<'a> {
 
     /// A sync that is under way may have pushed the account already, and then has to push it once more, as inactive; only
     /// now can its record still be read.
-    async fn record_before_delete(&self) -> Option<AccountRecord> {
-        let deletes = matches!(*self.operation, Operation::DeleteAccount(_));
-        if !deletes || !self.app.activity.is_sync_under_way() {
-            return None;
+    async fn record_before_delete(&self) -> Before {
+        if !matches!(*self.operation, Operation::DeleteAccount(_)) {
+            return Before::NotAsked;
         }
-        self.app.find_account(self.operation.account()).await.ok().flatten()
+        if !self.app.activity.is_sync_under_way() {
+            return Before::Unknown;
+        }
+        match self.app.find_account(self.operation.account()).await {
+            Ok(Some(record)) => Before::Account(Box::new(record)),
+            Ok(None) => Before::Nobody,
+            Err(_) => Before::Unknown,
+        }
     }
 
     /// A protected account may hide behind an identifier: its names are looked up in the target.

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use bridgehead_sdk::TaskId;
+use bridgehead_sdk::{Action, TaskId};
 use jiff::Timestamp;
 
 use super::lanes::{self, Key};
@@ -23,6 +23,8 @@ pub(super) struct Listed {
     pub(super) id: TaskId,
     pub(super) created_at: Option<Timestamp>,
     pub(super) keys: Vec<Key>,
+    /// Whether it takes access away.
+    pub(super) is_destructive: bool,
     /// The task itself, for as many as there is room for; of the rest only this much is kept.
     pub(super) task: Option<Task>,
 }
@@ -63,8 +65,9 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
             if task.status == TaskStatus::Pending {
                 let keys = lanes::keys_of(&task.id, &task.payload);
                 let (id, created_at) = (task.id.clone(), task.created_at);
+                let is_destructive = task.action.parse().is_ok_and(Action::is_destructive);
                 let task = (walked.tasks.len() < room).then_some(task);
-                walked.tasks.push(Listed { id, created_at, keys, task });
+                walked.tasks.push(Listed { id, created_at, keys, is_destructive, task });
             }
         }
         let Some(mut next) = page.next else { return walked };
@@ -87,15 +90,23 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
     }
 }
 
+/// Puts tasks that were listed newest first the other way round. Their order of creation says more than that, but where
+/// two were created at the same instant, the order of the list is all there is to go by.
+pub(super) fn oldest_first(tasks: &mut [Listed]) {
+    let mut times = tasks.iter().filter_map(|listed| listed.created_at);
+    if let (Some(first), Some(last)) = (times.next(), times.next_back())
+        && last < first
+    {
+        tasks.reverse();
+    }
+}
+
 async fn guarded<T>(
     app: &App,
     call: impl Future<Output = Result<T, bridge::Error>>,
 ) -> Result<T, bridge::Error> {
     let leave = app.access.enter().await;
     let answer = call.await;
-    match &answer {
-        Err(error) if error.is_access() => app.refused_access(leave, error),
-        _ => app.access.granted(leave),
-    }
+    app.heard(leave, &answer);
     answer
 }

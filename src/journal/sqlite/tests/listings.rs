@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::super::super::{Difference, Duplicate, Error, Listings, Run, RunResult, Which};
+use super::super::super::{Difference, Duplicate, Error, Listings, Past, Run, RunResult, Which};
 use super::*;
 
 async fn listed(state: &Sqlite, app: &AppKey, slug: &str, records: &[(&str, u64)]) {
@@ -265,4 +265,89 @@ async fn runs_come_newest_first_and_old_ones_go() {
     let runs = state.runs(&app, u32::MAX).await.unwrap();
     assert_eq!((runs.len(), runs[999].started_at), (1_000, at(10)));
     assert_eq!(state.runs(&super::app(2), 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_was_being_completed_when_the_process_died_counts_as_completed() {
+    let folder = temporary();
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    for number in [1, 2] {
+        state.begin(&app(number)).await.unwrap();
+        listed(&state, &app(number), "account", &[("a", 1), ("b", 1)]).await;
+    }
+    state.completing(&app(1), at(7)).await.unwrap();
+    state.close().await;
+
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    let last = state.last(&app(1)).await.unwrap().unwrap();
+    assert_eq!((last.at, last.counts), (at(7), counts(&[("account", 2)])));
+    assert_eq!(state.last(&app(2)).await.unwrap(), None, "it was not being completed");
+    state.close().await;
+}
+
+#[tokio::test]
+async fn a_sync_that_begins_forgets_that_the_one_before_was_being_completed() {
+    let folder = temporary();
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    state.begin(&app(1)).await.unwrap();
+    listed(&state, &app(1), "account", &[("a", 1)]).await;
+    state.completing(&app(1), at(7)).await.unwrap();
+    state.begin(&app(1)).await.unwrap();
+    listed(&state, &app(1), "account", &[("half", 1)]).await;
+    state.close().await;
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    assert_eq!(state.last(&app(1)).await.unwrap(), None);
+    state.close().await;
+}
+
+#[tokio::test]
+async fn a_sync_of_which_no_run_was_recorded_was_interrupted() {
+    let folder = temporary();
+    let run = Run {
+        started_at: at(1),
+        ended_at: at(2),
+        result: RunResult::Failed,
+        detail: String::new(),
+        pushed: counts(&[]),
+        removed: counts(&[]),
+    };
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    assert!(!state.was_interrupted(&app(1)).await.unwrap());
+    for number in [1, 2] {
+        state.begin(&app(number)).await.unwrap();
+    }
+    state.record_run(&app(2), &run).await.unwrap();
+    state.close().await;
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    assert!(state.was_interrupted(&app(1)).await.unwrap());
+    assert!(!state.was_interrupted(&app(2)).await.unwrap());
+    state.close().await;
+}
+
+#[tokio::test]
+async fn removals_that_are_forgiven_count_no_more() {
+    let state = fleeting().await;
+    for (second, ids) in [(1, ["a", "b"].as_slice()), (2, &["a"]), (3, &[])] {
+        for number in [1, 2] {
+            state.begin(&app(number)).await.unwrap();
+            let records: Vec<(&str, u64)> = ids.iter().map(|id| (*id, 1)).collect();
+            listed(&state, &app(number), "account", &records).await;
+            state.promote(&app(number), at(second)).await.unwrap();
+        }
+    }
+    state.forgive_removals(&app(1)).await.unwrap();
+    assert_eq!(state.removals_since(&app(1), "account", at(0)).await.unwrap(), 0);
+    assert_eq!(state.removals_since(&app(2), "account", at(0)).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn what_was_found_out_about_the_past_is_kept() {
+    let state = fleeting().await;
+    assert_eq!(state.past(&app(1)).await.unwrap(), None);
+    for past in Past::ALL {
+        state.set_past(&app(1), past).await.unwrap();
+        state.begin(&app(1)).await.unwrap();
+        assert_eq!(state.past(&app(1)).await.unwrap(), Some(past));
+    }
+    assert_eq!(state.past(&app(2)).await.unwrap(), None);
 }

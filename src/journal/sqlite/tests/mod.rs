@@ -3,8 +3,10 @@
 mod erasure;
 mod folder;
 mod format;
+mod holds;
 mod listings;
 mod model;
+mod reading;
 mod rehearsal;
 mod scale;
 mod tasks;

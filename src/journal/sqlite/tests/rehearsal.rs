@@ -8,7 +8,7 @@ use super::*;
 const CHILD: &str = "BRIDGEHEAD_TEST_REHEARSAL_FOLDER";
 
 /// Every file of a folder, with its length and a hash of what is in it.
-fn snapshot(folder: &Path) -> BTreeMap<String, (usize, u64)> {
+pub(super) fn snapshot(folder: &Path) -> BTreeMap<String, (usize, u64)> {
     std::fs::read_dir(folder)
         .unwrap()
         .map(|file| {
@@ -21,7 +21,7 @@ fn snapshot(folder: &Path) -> BTreeMap<String, (usize, u64)> {
 }
 
 /// State with a completed sync of two records and an unfinished one.
-async fn synced(folder: &Path) -> Sqlite {
+pub(super) async fn synced(folder: &Path) -> Sqlite {
     let state = Sqlite::open(folder).await.unwrap();
     let app = app(1);
     state.begin(&app).await.unwrap();

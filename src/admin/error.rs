@@ -1,0 +1,64 @@
+//! Why there is no listener.
+
+use std::io;
+use std::net::SocketAddr;
+
+/// Why the listener could not be opened. The operator corrects the configuration, or frees the address.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Somebody listens there already.
+    #[error(
+        "admin.listen: {address} is in use by another process; stop that one, or set admin.listen to another port"
+    )]
+    InUse {
+        /// Where.
+        address: SocketAddr,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The address is none of this machine's.
+    #[error(
+        "admin.listen: {address} is no address of this machine; set admin.listen to one, such as \"127.0.0.1:9464\""
+    )]
+    NotLocal {
+        /// Where.
+        address: SocketAddr,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The operating system does not let this process listen there: a port below 1024, as a rule.
+    #[error(
+        "admin.listen: this process may not listen on {address}; set admin.listen to a port from 1024 on, such as \
+         \"127.0.0.1:9464\""
+    )]
+    NotPermitted {
+        /// Where.
+        address: SocketAddr,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Anything else.
+    #[error("admin.listen: cannot listen on {address}: {source}; set admin.listen to another address")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Error {
+    pub(super) fn of(address: SocketAddr, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse { address, source },
+            io::ErrorKind::AddrNotAvailable => Self::NotLocal { address, source },
+            io::ErrorKind::PermissionDenied => Self::NotPermitted { address, source },
+            _ => Self::Listen { address, source },
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! `/metrics`, in the OpenMetrics text format, which Prometheus reads.
+//!
+//! Everything is taken at the moment of the scrape from what the runtime counts anyway; nothing is counted twice. Labels
+//! are the names of apps, resource types, actions, codes and results: their number is bounded by the configuration and
+//! by the Bridge's documents, and none of them is anybody's data.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use crate::runtime::{AlarmKind, AppOverview, Counted, Level, Observer, Overview, TaskCounts};
+
+/// The media type of the format.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Everything as it is now.
+pub(super) async fn exposition(observer: &Observer) -> Result<String, fmt::Error> {
+    let overview = observer.overview().await;
+    let counted = observer.statuses().map(|(name, status)| (name.to_owned(), status.tally().now())).collect();
+    write(Scrape { overview, counted })
+}
+
+fn write(scrape: Scrape) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(scrape));
+    let mut exposition = String::new();
+    text::encode(&mut exposition, &registry)?;
+    Ok(exposition)
+}
+
+/// What one scrape shows.
+#[derive(Debug)]
+struct Scrape {
+    overview: Overview,
+    counted: BTreeMap<String, Counted>,
+}
+
+type Labels<'a> = Vec<(&'static str, &'a str)>;
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        self.daemon(&mut encoder)?;
+        self.tasks(&mut encoder)?;
+        self.target(&mut encoder)?;
+        self.syncs(&mut encoder)?;
+        self.alarms(&mut encoder)
+    }
+}
+
+impl Scrape {
+    fn daemon(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(daemon) = &self.overview.daemon else {
+            return Ok(());
+        };
+        gauge(
+            encoder,
+            "bridgehead_build_info",
+            "The version of the daemon; always 1.",
+            [(vec![("version", daemon.version.as_str())], 1.0)],
+        )?;
+        gauge(
+            encoder,
+            "bridgehead_start_time_seconds",
+            "When the daemon started, in seconds since 1970.",
+            [(vec![], seconds(daemon.started_at))],
+        )?;
+        gauge(
+            encoder,
+            "bridgehead_healthy",
+            "Whether the daemon's loops live: what /healthz says.",
+            [(vec![], flag(daemon.unhealthy.is_none()))],
+        )?;
+        gauge(
+            encoder,
+            "bridgehead_ready",
+            "Whether every app has been in contact with the Bridge, or cannot be: what /readyz says.",
+            [(vec![], flag(daemon.ready))],
+        )?;
+        counter(
+            encoder,
+            "bridgehead_loop_panics",
+            "Panics of an app's loops. Each was started again; every one is a fault.",
+            self.counted().flat_map(|(app, counted)| {
+                let panics = counted.panics.iter();
+                panics.map(move |(name, (count, _))| (vec![("app", app), ("loop", *name)], *count))
+            }),
+        )
+    }
+
+    fn tasks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        counter(
+            encoder,
+            "bridgehead_polls",
+            "Readings of the task list, by whether they came to its end.",
+            self.counted().flat_map(|(app, counted)| {
+                [("ok", counted.polls), ("failed", counted.failed_polls)]
+                    .map(|(result, count)| (vec![("app", app), ("result", result)], count))
+            }),
+        )?;
+        gauge(
+            encoder,
+            "bridgehead_last_poll_timestamp_seconds",
+            "When the task list was last read to its end, in seconds since 1970.",
+            self.apps().filter_map(|(name, app)| Some((vec![("app", name)], seconds(app.tasks.polled_at?)))),
+        )?;
+        counter(
+            encoder,
+            "bridgehead_tasks_started",
+            "Tasks taken up.",
+            self.counts().map(|(app, counts)| (vec![("app", app)], counts.started)),
+        )?;
+        counter(
+            encoder,
+            "bridgehead_tasks",
+            "Tasks whose report has ended: completed, failed (with the code), resolved by somebody else (conflict), unknown \
+             to Iden (missing), or not accepted (rejected).",
+            self.counts().flat_map(|(app, counts)| outcomes(app, counts)),
+        )?;
+        counter(
+            encoder,
+            "bridgehead_task_retries",
+            "Further attempts at a task after one that failed.",
+            self.counts().map(|(app, counts)| (vec![("app", app)], counts.retried)),
+        )?;
+        counter(
+            encoder,
+            "bridgehead_reports_delayed",
+            "Reports that had to be repeated.",
+            self.counts().map(|(app, counts)| (vec![("app", app)], counts.reports_delayed)),
+        )?;
+        gauge(
+            encoder,
+            "bridgehead_tasks_waiting",
+            "Tasks that wait for their turn.",
+            self.counts().map(|(app, counts)| (vec![("app", app)], counts.waiting as f64)),
+        )?;
+        gauge(
+            encoder,
+            "bridgehead_tasks_under_way",
+            "Tasks that run, or are between two attempts, or are held.",
+            self.counts().map(|(app, counts)| (vec![("app", app)], counts.under_way as f64)),
+        )?;
+        gauge(
+            encoder,
+            "bridgehead_journal_tasks",
+            "Tasks in the journal: intended (begun), decided (to be reported), rejected (put aside for the operator).",
+            self.apps().flat_map(|(name, app)| {
+                let states = app.tasks.journal.map(|counts| {
+                    [
+                        ("intended", counts.intended),
+                        ("decided", counts.decided),
+                        ("rejected", counts.rejected),
+                    ]
+                });
+                let states = states.into_iter().flatten();
+                states.map(move |(state, count)| (vec![("app", name), ("state", state)], count as f64))
+            }),
+        )?;
+        self.executions(encoder)
+    }
+
+    fn executions(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "How long the connector took to execute a task once, by action.";
+        let mut family =
+            encoder.encode_descriptor("bridgehead_execution_seconds", help, None, MetricType::Histogram)?;
+        for (app, counted) in self.counted() {
+            for (action, histogram) in &counted.executions {
+                let labels: Labels<'_> = vec![("app", app), ("action", action.as_str())];
+                histogram.encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn target(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        gauge(
+            encoder,
+            "bridgehead_breaker_open",
+            "Whether the target is out of reach, so that tasks are held.",
+            self.apps().map(|(name, app)| (vec![("app", name)], flag(app.held.is_some()))),
+        )?;
+        gauge(
+            encoder,
+            "bridgehead_access_refused",
+            "Whether the Bridge refuses the key or the app.",
+            self.apps().map(|(name, app)| (vec![("app", name)], flag(app.access_refused.is_some()))),
+        )
+    }
+
+    fn syncs(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        counter(
+            encoder,
+            "bridgehead_syncs",
+            "Syncs that ended, by how: completed, held, abandoned or failed.",
+            self.counted().flat_map(|(app, counted)| {
+                let syncs = counted.syncs.iter();
+                syncs.map(move |(result, count)| (vec![("app", app), ("result", result.as_str())], *count))
+            }),
+        )?;
+        counter(
+            encoder,
+            "bridgehead_records_pushed",
+            "Records that syncs have pushed to Iden.",
+            self.counted().flat_map(|(app, counted)| {
+                let pushed = counted.pushed.iter();
+                pushed
+                    .map(move |(slug, count)| (vec![("app", app), ("resource_type", slug.as_str())], *count))
+            }),
+        )?;
+        gauge(
+            encoder,
+            "bridgehead_sync_under_way",
+            "Whether a sync is under way.",
+            self.apps().map(|(name, app)| (vec![("app", name)], flag(app.sync.under_way.is_some()))),
+        )?;
+        gauge(
+            encoder,
+            "bridgehead_last_successful_sync_timestamp_seconds",
+            "When a sync was last completed, in seconds since 1970; also by an earlier process.",
+            self.apps().filter_map(|(name, app)| {
+                Some((vec![("app", name)], seconds(app.sync.last_completed.as_ref()?.at)))
+            }),
+        )?;
+        gauge(
+            encoder,
+            "bridgehead_next_sync_timestamp_seconds",
+            "When the next sync is due, in seconds since 1970.",
+            self.apps().filter_map(|(name, app)| Some((vec![("app", name)], seconds(app.sync.next_due_at?)))),
+        )?;
+        gauge(
+            encoder,
+            "bridgehead_held_removals",
+            "Removals that the guard holds back; 0 when it holds nothing.",
+            self.apps().flat_map(|(name, app)| {
+                let last = app.sync.last.iter();
+                last.flat_map(move |last| {
+                    let is_held = last.result == "held";
+                    last.resource_types.iter().map(move |(slug, figures)| {
+                        let labels = vec![("app", name), ("resource_type", slug.as_str())];
+                        (labels, if is_held { figures.removed as f64 } else { 0.0 })
+                    })
+                })
+            }),
+        )
+    }
+
+    fn alarms(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        gauge(
+            encoder,
+            "bridgehead_alarm",
+            "Whether somebody must act, by what is the matter. /status says what to do.",
+            self.apps().flat_map(|(name, app)| {
+                AlarmKind::ALL.map(|kind| {
+                    let rings =
+                        app.alarms.iter().any(|alarm| alarm.kind == kind && alarm.level == Level::Alarm);
+                    (vec![("app", name), ("kind", kind.as_str())], flag(rings))
+                })
+            }),
+        )
+    }
+
+    fn apps(&self) -> impl Iterator<Item = (&str, &AppOverview)> {
+        self.overview.apps.iter().map(|(name, app)| (name.as_str(), app))
+    }
+
+    fn counts(&self) -> impl Iterator<Item = (&str, &TaskCounts)> {
+        self.apps().filter_map(|(name, app)| Some((name, app.tasks.counts.as_ref()?)))
+    }
+
+    fn counted(&self) -> impl Iterator<Item = (&str, &Counted)> {
+        self.counted.iter().map(|(name, counted)| (name.as_str(), counted))
+    }
+}
+
+fn outcomes<'a>(app: &'a str, counts: &'a TaskCounts) -> Vec<(Labels<'a>, u64)> {
+    let sample = |outcome, code, count| (vec![("app", app), ("outcome", outcome), ("code", code)], count);
+    let mut samples = vec![
+        sample("completed", "", counts.completed),
+        sample("conflict", "", counts.conflicts),
+        sample("missing", "", counts.missing),
+        sample("rejected", "", counts.rejected),
+    ];
+    samples.extend(counts.failed.iter().map(|(code, count)| sample("failed", code.as_str(), *count)));
+    samples
+}
+
+fn counter<'a>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &'static str,
+    help: &str,
+    samples: impl IntoIterator<Item = (Labels<'a>, u64)>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (labels, count) in samples {
+        ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn gauge<'a>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &'static str,
+    help: &str,
+    samples: impl IntoIterator<Item = (Labels<'a>, f64)>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (labels, value) in samples {
+        ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn flag(is_so: bool) -> f64 {
+    f64::from(u8::from(is_so))
+}
+
+fn seconds(at: Timestamp) -> f64 {
+    at.as_millisecond() as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests;

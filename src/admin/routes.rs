@@ -1,0 +1,86 @@
+//! What is answered to which path.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::middleware;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use serde::Serialize;
+
+use super::guard::guard;
+use super::{metrics, page};
+use crate::runtime::Observer;
+
+/// All paths. Other methods than GET and HEAD are answered with 405.
+pub(super) fn routes(observer: Observer, address: SocketAddr) -> Router {
+    Router::new()
+        .route("/", get(for_people))
+        .route("/healthz", get(health))
+        .route("/readyz", get(readiness))
+        .route("/status", get(status))
+        .route("/metrics", get(exposition))
+        .fallback(elsewhere)
+        .layer(middleware::from_fn_with_state(address, guard))
+        .with_state(observer)
+}
+
+async fn for_people(State(observer): State<Observer>) -> Response {
+    match page::render(&observer.overview().await) {
+        Ok(html) => Html(html).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the status page cannot be rendered");
+            (StatusCode::INTERNAL_SERVER_ERROR, "the page cannot be rendered; /status has the same\n")
+                .into_response()
+        }
+    }
+}
+
+async fn health(State(observer): State<Observer>) -> Response {
+    match observer.health() {
+        Ok(()) => "ok\n".into_response(),
+        Err(ailment) => (StatusCode::SERVICE_UNAVAILABLE, format!("{ailment}\n")).into_response(),
+    }
+}
+
+async fn readiness(State(observer): State<Observer>) -> Response {
+    let ready = observer.readiness().now();
+    let status = if ready.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, format!("{ready}\n")).into_response()
+}
+
+async fn status(State(observer): State<Observer>, RawQuery(query): RawQuery) -> Response {
+    let is_pretty = query.as_deref().is_some_and(|query| {
+        url::form_urlencoded::parse(query.as_bytes())
+            .any(|(name, value)| name == "pretty" && value != "false")
+    });
+    json(&observer.overview().await, is_pretty)
+}
+
+async fn exposition(State(observer): State<Observer>) -> Response {
+    match metrics::exposition(&observer).await {
+        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics cannot be written");
+            (StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written\n").into_response()
+        }
+    }
+}
+
+async fn elsewhere() -> Response {
+    (StatusCode::NOT_FOUND, "There are /, /status, /status?pretty, /metrics, /healthz and /readyz.\n")
+        .into_response()
+}
+
+fn json(value: &impl Serialize, is_pretty: bool) -> Response {
+    let text = if is_pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
+    match text {
+        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text + "\n").into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the status cannot be written as JSON");
+            (StatusCode::INTERNAL_SERVER_ERROR, "the status cannot be written\n").into_response()
+        }
+    }
+}

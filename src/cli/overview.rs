@@ -1,0 +1,143 @@
+//! An overview for a terminal: a table, then what needs attention and what to do, where the eye ends up.
+
+use std::fmt::Write;
+
+use jiff::SignedDuration;
+
+use super::table;
+use crate::admin::words;
+use crate::runtime::{Level, Overview};
+
+/// The overview as text.
+pub(crate) fn text(overview: &Overview) -> String {
+    let mut text = heading(overview);
+    let mut shown = table::table(["app", "last poll", "tasks", "target", "last sync", "next sync"]);
+    for (name, app) in &overview.apps {
+        let words = words::of(app, overview.at);
+        shown.add_row([
+            name.clone(),
+            words.polling.text,
+            words.tasks.text,
+            words.target.text,
+            words.last_sync.text,
+            words.next_sync.text,
+        ]);
+    }
+    text.push_str(&shown.trim_fmt());
+    text.push('\n');
+    text.push_str(&attention(overview));
+    text.trim_end().to_owned()
+}
+
+fn heading(overview: &Overview) -> String {
+    let Some(daemon) = &overview.daemon else {
+        return "What the journal knows:\n\n".to_owned();
+    };
+    let uptime = SignedDuration::from_secs(i64::try_from(daemon.uptime_seconds).unwrap_or(0));
+    let state = daemon.unhealthy.as_ref().unwrap_or(&daemon.readiness);
+    format!(
+        "bridgehead {}, process {}, running for {}; {state}\n\n",
+        daemon.version,
+        daemon.pid,
+        words::long(uptime)
+    )
+}
+
+fn attention(overview: &Overview) -> String {
+    let mut text = String::new();
+    for level in [Level::Notice, Level::Alarm] {
+        for (name, app) in &overview.apps {
+            for alarm in app.alarms.iter().filter(|alarm| alarm.level == level) {
+                let word = if level == Level::Alarm { "ALARM" } else { "note" };
+                let since = alarm
+                    .since
+                    .map(|since| format!(" (for {})", words::long(overview.at.duration_since(since))))
+                    .unwrap_or_default();
+                let title = words::title(alarm.kind).to_lowercase();
+                // Writing into a text does not fail.
+                writeln!(text, "\n{word}  {name}: {title}{since}\n  {}", alarm.message).ok();
+                if !alarm.advice.is_empty() {
+                    writeln!(text, "  -> {}", alarm.advice).ok();
+                }
+            }
+        }
+    }
+    if text.is_empty() && overview.daemon.is_some() && !overview.needs_somebody() {
+        text.push_str("\nAll well.\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::{Alarm, AlarmKind, AppOverview, Contact, DaemonOverview, SyncEnd, TaskCounts};
+
+    fn overview() -> Overview {
+        let at: jiff::Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+        let before = |seconds| at.saturating_sub(SignedDuration::from_secs(seconds)).unwrap();
+        let mut app = AppOverview::default();
+        app.tasks.enabled = true;
+        app.tasks.contact = Contact::Made;
+        app.tasks.polled_at = Some(before(4));
+        app.tasks.counts = Some(TaskCounts { waiting: 2, under_way: 1, ..TaskCounts::default() });
+        app.sync.enabled = true;
+        app.sync.next_due_at = Some(at.saturating_add(SignedDuration::from_mins(100)).unwrap());
+        app.sync.last = Some(SyncEnd {
+            at: before(7200),
+            result: "completed".into(),
+            detail: String::new(),
+            resource_types: [].into(),
+            invalid: Some(0),
+            cleanup_failed: false,
+        });
+        let daemon = DaemonOverview {
+            version: "1.2.3".into(),
+            pid: 4711,
+            uptime_seconds: 11_520,
+            readiness: "connected to the Bridge".into(),
+            ..DaemonOverview::default()
+        };
+        Overview { at, daemon: Some(daemon), apps: [("hr".to_owned(), app)].into() }
+    }
+
+    #[test]
+    fn a_daemon_that_is_well_is_told_of_in_a_few_lines() {
+        assert_eq!(
+            text(&overview()),
+            "bridgehead 1.2.3, process 4711, running for 3 h 12 min; connected to the Bridge\n\n \
+             APP  LAST POLL  TASKS                   TARGET            LAST SYNC          NEXT SYNC\n \
+             hr   4 s ago    2 waiting, 1 under way  no trouble known  completed 2 h ago  in 1 h 40 min\n\n\
+             All well."
+        );
+    }
+
+    #[test]
+    fn what_needs_somebody_comes_last_with_what_to_do() {
+        let mut overview = overview();
+        let app = overview.apps.get_mut("hr").unwrap();
+        for (level, message) in [(Level::Alarm, "too many would go"), (Level::Notice, "a hiccup")] {
+            app.alarms.push(Alarm {
+                kind: AlarmKind::RemovalGuard,
+                level,
+                since: Some(overview.at.saturating_sub(SignedDuration::from_secs(180)).unwrap()),
+                message: message.into(),
+                advice: "Do this.".into(),
+            });
+        }
+        let text = text(&overview);
+        let end = "\n\nALARM  hr: removal guard (for 3 min)\n  too many would go\n  -> Do this.";
+        assert!(text.ends_with(end), "{text}");
+        assert!(
+            text.contains("note  hr: removal guard (for 3 min)\n  a hiccup") && !text.contains("All well")
+        );
+    }
+
+    #[test]
+    fn without_a_daemon_nothing_is_called_well() {
+        let mut overview = overview();
+        overview.daemon = None;
+        let text = text(&overview);
+        assert!(text.starts_with("What the journal knows:") && !text.contains("All well"), "{text}");
+    }
+}

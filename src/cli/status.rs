@@ -1,0 +1,201 @@
+//! `bridgehead status`: what the running daemon says of itself, or what the journal knows when it does not answer.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::args::Global;
+use super::context::Context;
+use super::failure::{Exit, Failure, Outcome};
+use super::{logging, overview, print};
+use crate::bridge::body;
+use crate::config::Connectors;
+use crate::journal::Sqlite;
+use crate::runtime::{self, Overview};
+
+/// How long the daemon may take to answer. It asks its journal, which has five seconds.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// No honest answer is larger.
+const LARGEST: usize = 16 * 1024 * 1024;
+
+/// Why the daemon was not heard.
+#[derive(Debug, thiserror::Error)]
+enum Silence {
+    #[error(
+        "The daemon cannot be asked: no [admin] is configured. Add
+
+    [admin]
+    listen = \"127.0.0.1:9464\"
+
+to the configuration and restart the daemon."
+    )]
+    NotConfigured,
+    #[error(
+        "Nothing listens on {0} (admin.listen): the daemon does not run, or runs with another configuration. Look at \
+         `systemctl status bridgehead` and `journalctl -u bridgehead`."
+    )]
+    Nobody(SocketAddr),
+    #[error(
+        "The daemon at {0} (admin.listen) does not answer within {PATIENCE:?}. If that stays so, look at `journalctl -u \
+         bridgehead` and restart it; nothing is lost by that."
+    )]
+    Late(SocketAddr),
+    #[error(
+        "What listens on {0} (admin.listen) is no bridgehead ({1}). Set admin.listen to a free port, and restart the daemon."
+    )]
+    Stranger(SocketAddr, String),
+}
+
+pub(crate) async fn run(global: &Global, connectors: &Connectors, names: &[String]) -> Outcome {
+    let context = Context::load(global, connectors)?;
+    logging::start_quiet(&context.config.log, &context.redactor);
+    let names = context.names(names)?;
+    let answer = match &context.config.admin {
+        Some(admin) => ask(admin.listen).await,
+        None => Err(Silence::NotConfigured),
+    };
+    match answer {
+        Ok(mut overview) => {
+            let unknown: Vec<String> =
+                names.iter().filter(|name| !overview.apps.contains_key(*name)).cloned().collect();
+            overview.apps.retain(|name, _| names.contains(name));
+            show(global, &overview);
+            if !unknown.is_empty() {
+                print::complain(format!(
+                    "The running daemon does not know {}: the configuration has changed since it started. Restart it.",
+                    unknown.join(", ")
+                ));
+            }
+            let is_well = !overview.needs_somebody() && unknown.is_empty();
+            if is_well { Ok(()) } else { Err(Failure::silent(Exit::Failed)) }
+        }
+        Err(silence) => {
+            print::complain(format!("{silence}\n"));
+            let mut overview = from_journal(&context).await?;
+            overview.apps.retain(|name, _| names.contains(name));
+            show(global, &overview);
+            Err(Failure::silent(Exit::Temporary))
+        }
+    }
+}
+
+fn show(global: &Global, overview: &Overview) {
+    if global.json {
+        print::json(overview);
+    } else {
+        print::line(overview::text(overview));
+    }
+}
+
+/// What the journal knows, read beside whoever has it open.
+async fn from_journal(context: &Context) -> Result<Overview, Failure> {
+    let folder = &context.config.state.path;
+    let unreadable = |error: crate::journal::Error| {
+        Failure::new(Exit::Temporary, format!("The journal cannot be read either: {error}"))
+    };
+    let state = Sqlite::read_only(folder).await.map_err(unreadable)?;
+    if state.is_none() {
+        print::complain(format!("There is no journal in {} yet (state.path).\n", folder.display()));
+    }
+    let overview = runtime::from_state(&context.config.apps, state.as_ref()).await;
+    if let Some(state) = state {
+        state.close().await;
+    }
+    Ok(overview)
+}
+
+async fn ask(listen: SocketAddr) -> Result<Overview, Silence> {
+    let address = reachable(listen);
+    let stranger = |why: String| Silence::Stranger(address, why);
+    let deadline = Instant::now() + PATIENCE;
+    let client = reqwest::Client::builder()
+        // A proxy that the environment names is no way to this machine.
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(PATIENCE)
+        .build()
+        .map_err(|error| stranger(error.to_string()))?;
+    let answer = client.get(format!("http://{address}/status")).send().await;
+    let mut response = answer.map_err(|error| match error {
+        error if error.is_timeout() => Silence::Late(address),
+        error if error.is_connect() => Silence::Nobody(address),
+        error => stranger(error.without_url().to_string()),
+    })?;
+    if !response.status().is_success() {
+        return Err(stranger(format!("it answers {} to /status", response.status())));
+    }
+    let answer = body::read(&mut response, LARGEST, deadline).await.map_err(|error| match error {
+        body::Error::Late => Silence::Late(address),
+        error => stranger(error.to_string()),
+    })?;
+    let overview: Overview =
+        serde_json::from_slice(&answer).map_err(|_| stranger("its /status is something else".to_owned()))?;
+    if overview.daemon.is_none() {
+        return Err(stranger("its /status names no daemon".to_owned()));
+    }
+    Ok(overview)
+}
+
+/// An address that listens everywhere is asked on loopback.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// Something that answers one request with this.
+    async fn answering(answer: &'static str) -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn something_else_that_listens_there_is_not_taken_for_the_daemon() {
+        for answer in [
+            "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n",
+            "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+            "HTTP/1.1 200 OK\r\ncontent-length: 29\r\n\r\n{\"at\":\"2026-03-01T12:00:00Z\"}",
+            "SSH-2.0-OpenSSH_9.2\r\n",
+        ] {
+            let address = answering(answer).await;
+            let silence = ask(address).await.unwrap_err();
+            assert!(matches!(silence, Silence::Stranger(..)), "{answer:?}: {silence:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_where_nobody_listens_is_named() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let silence = ask(address).await.unwrap_err();
+        assert!(matches!(silence, Silence::Nobody(_)), "{silence:?}");
+        assert!(silence.to_string().contains(&address.to_string()));
+    }
+
+    #[test]
+    fn an_address_that_listens_everywhere_is_asked_on_loopback() {
+        let asked = |listen: &str| reachable(listen.parse().unwrap()).to_string();
+        assert_eq!(asked("0.0.0.0:9464"), "127.0.0.1:9464");
+        assert_eq!(asked("[::]:9464"), "[::1]:9464");
+        assert_eq!(asked("10.0.0.7:9464"), "10.0.0.7:9464");
+    }
+}

@@ -1,0 +1,72 @@
+//! What the guard takes from the journal, and what it gives to it.
+
+use jiff::fmt::friendly::SpanPrinter;
+use tokio_util::sync::CancellationToken;
+
+use super::TaskGuard;
+use super::window::Window;
+use crate::journal;
+use crate::runtime::Stopped;
+use crate::runtime::app::App;
+use crate::runtime::backoff::Backoff;
+
+/// Tells the guard what was executed, held and released before this process. Until the journal can be read, nothing is
+/// started.
+pub(crate) async fn load(app: &App, stop: &CancellationToken) -> Result<(), Stopped> {
+    let mut tries = 0;
+    while let Err(error) = try_load(app).await {
+        tries += 1;
+        tracing::error!(app = %app.name, %error, "the journal cannot be read; nothing is started until it can");
+        tokio::select! {
+            () = stop.cancelled() => return Err(Stopped),
+            () = tokio::time::sleep(Backoff::LOCAL.patient_wait(tries, &app.dice)) => {}
+        }
+    }
+    Ok(())
+}
+
+async fn try_load(app: &App) -> Result<(), journal::Error> {
+    let held = app.journal.held(&app.key).await?;
+    let Some(limit) = app.guard.limit() else {
+        let tasks: Vec<_> = held.into_iter().map(|held| held.task).collect();
+        if !tasks.is_empty() {
+            tracing::warn!(app = %app.name, tasks = tasks.len(), "there is no guard on tasks any more; what it held goes on");
+            app.journal.unhold(&app.key, &tasks).await?;
+        }
+        return Ok(());
+    };
+    let since = Window::since(limit, app.clock.now());
+    let executed = app.journal.destructive_since(&app.key, since).await?;
+    app.guard.restore(executed, held);
+    Ok(())
+}
+
+impl TaskGuard {
+    /// Makes durable what was held since the last call, tells the operator of it, and brings the status up to date. What
+    /// cannot be written is held all the same, and written with the next call.
+    pub(crate) async fn settle(&self, app: &App) {
+        let unwritten = self.unwritten();
+        // They were held in one go, or nearly; the journal keeps the time for people.
+        if let Some((_, at)) = unwritten.first() {
+            let tasks: Vec<_> = unwritten.iter().map(|(task, _)| task.clone()).collect();
+            match app.journal.hold(&app.key, &tasks, *at).await {
+                Ok(()) => self.written(&tasks),
+                Err(error) => {
+                    tracing::error!(app = %app.name, %error, "what the guard holds cannot be written to the journal; it is held all the same");
+                }
+            }
+        }
+        let holding = self.holding(app.clock.now());
+        if let Some(holding) = holding.as_ref().filter(|_| self.alarm()) {
+            let name = &app.name;
+            let per = SpanPrinter::new().unsigned_duration_to_string(&holding.per);
+            tracing::error!(
+                app = %name, alarm = "task_guard", executed = holding.executed, held = holding.held,
+                "the guard on tasks holds deletions and suspensions: {} executed within {per} (apps.{name}.tasks.guard allows {}), {} held, which stay pending in Iden. \
+                 Look at them with `bridgehead tasks list {name} --held`; if they are right, let them go with `bridgehead tasks release {name} --all`",
+                holding.executed, holding.max, holding.held,
+            );
+        }
+        app.status.hold(holding);
+    }
+}

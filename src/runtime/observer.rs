@@ -1,0 +1,175 @@
+//! Looking at a runtime from outside, while it runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use jiff::{SignedDuration, Timestamp, Unit};
+use tokio::time::Instant;
+
+use super::alarm;
+use super::app::App;
+use super::clock::Clock;
+use super::overview::{AppOverview, Completed, DaemonOverview, Held, Overview, PollFailing, SyncRun};
+use super::readiness::Readiness;
+use super::status::AppStatus;
+use super::sync;
+use super::vitals::{Ailment, Vitals};
+use crate::journal::{self, AppKey, Journal, Listings};
+
+/// So many of the last syncs are shown.
+const RECENT: u32 = 10;
+/// How long the state folder may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a panic is shown.
+const PANIC_SHOWN: SignedDuration = SignedDuration::from_hours(1);
+
+/// Looks at a runtime. Clones look at the same one. It holds the journal open as long as it lives.
+#[derive(Clone, Debug)]
+pub struct Observer {
+    apps: BTreeMap<String, Arc<App>>,
+    vitals: Arc<Vitals>,
+    clock: Arc<dyn Clock>,
+    started_at: Timestamp,
+}
+
+impl Observer {
+    pub(crate) fn new(
+        apps: BTreeMap<String, Arc<App>>,
+        vitals: Arc<Vitals>,
+        clock: Arc<dyn Clock>,
+        started_at: Timestamp,
+    ) -> Self {
+        Self { apps, vitals, clock, started_at }
+    }
+
+    /// Whether the loops live.
+    pub fn health(&self) -> Result<(), Ailment> {
+        self.vitals.check()
+    }
+
+    /// Watches for readiness.
+    pub fn readiness(&self) -> Readiness {
+        let apps = self.apps.iter().filter(|(_, app)| app.settings.tasks.enabled);
+        Readiness::new(apps.map(|(name, app)| (name.clone(), Arc::clone(&app.status))).collect())
+    }
+
+    /// What the daemon counts of each app.
+    pub(crate) fn statuses(&self) -> impl Iterator<Item = (&str, &AppStatus)> {
+        self.apps.iter().map(|(name, app)| (name.as_str(), &*app.status))
+    }
+
+    /// Everything that can be seen now. Asks the journal; what it does not answer in time is missing.
+    pub async fn overview(&self) -> Overview {
+        let apps =
+            join_all(self.apps.iter().map(async |(name, app)| (name.clone(), self.look_at(app).await)));
+        let apps = apps.await.into_iter().collect();
+        let now = self.clock.now();
+        let ready = self.readiness().now();
+        let uptime = now.duration_since(self.started_at).as_secs();
+        let daemon = DaemonOverview {
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            started_at: self.started_at,
+            uptime_seconds: u64::try_from(uptime).unwrap_or(0),
+            unhealthy: self.health().err().map(|ailment| ailment.to_string()),
+            ready: ready.is_ready(),
+            readiness: ready.to_string(),
+        };
+        Overview { at: now, daemon: Some(daemon), apps }
+    }
+
+    async fn look_at(&self, app: &App) -> AppOverview {
+        let mut seen = AppOverview::configured(&app.settings);
+        remember(&mut seen, &*app.journal, &*app.listings, &app.key).await;
+        let now = self.clock.now();
+        let status = &app.status;
+        let clean = |text: &str| app.redactor.redact(text).into_owned();
+        seen.access_refused = app.access.cause().map(|cause| clean(&cause));
+        seen.held = app.breaker.cause().map(|cause| Held {
+            since: long_ago(now, cause.since.elapsed()),
+            code: cause.code,
+            message: clean(&cause.message),
+            hold_for_seconds: app.settings.tasks.hold_for.as_secs(),
+        });
+        seen.tasks.contact = *status.contact().borrow();
+        seen.tasks.polled_at = status.polled_at();
+        seen.tasks.failing = status.poll_failure().map(|failure| PollFailing {
+            since: failure.since,
+            message: clean(&failure.message),
+            advice: failure.advice,
+        });
+        seen.tasks.counts = Some(status.tasks());
+        seen.sync.next_due_at = status.next_sync();
+        let progress = status.sync().borrow().clone();
+        seen.sync.under_way = (!progress.phase.is_empty()).then_some(progress);
+        if let Some(last) = status.last_sync().borrow().clone() {
+            seen.sync.last = Some(last.into());
+        }
+        seen.panicked = status
+            .tally()
+            .last_panic()
+            .filter(|(_, at)| now.duration_since(*at) < PANIC_SHOWN)
+            .map(|(name, at)| (name.to_owned(), at));
+        // What an earlier process wrote down may hold what was found to be a secret only since.
+        let details = seen.sync.recent.iter_mut().map(|run| &mut run.detail);
+        for detail in details.chain(seen.sync.last.iter_mut().map(|last| &mut last.detail)) {
+            *detail = clean(detail);
+        }
+        seen.alarms = alarm::all(&app.name, &seen, now);
+        seen
+    }
+}
+
+/// What can be told of apps without a daemon: what the journal knows, which is open for reading.
+pub(crate) async fn from_state(
+    apps: &BTreeMap<String, crate::config::App>,
+    state: Option<&journal::Sqlite>,
+) -> Overview {
+    let now = Timestamp::now();
+    let mut overview = Overview { at: now, daemon: None, apps: BTreeMap::new() };
+    for (name, settings) in apps {
+        let mut seen = AppOverview::configured(settings);
+        if let Some(state) = state {
+            remember(&mut seen, state, state, &AppKey::from(settings.app_id)).await;
+        }
+        seen.alarms = alarm::all(name, &seen, now);
+        overview.apps.insert(name.clone(), seen);
+    }
+    overview
+}
+
+/// Adds what the journal knows.
+async fn remember(seen: &mut AppOverview, journal: &dyn Journal, listings: &dyn Listings, key: &AppKey) {
+    let deadline = Instant::now() + PATIENCE;
+    let asked =
+        async { tokio::try_join!(journal.counts(key), listings.runs(key, RECENT), listings.last(key)) };
+    let (counts, runs, last) = match tokio::time::timeout_at(deadline, asked).await {
+        Ok(Ok(answers)) => answers,
+        Ok(Err(error)) => {
+            seen.state_unreadable = Some(error.to_string());
+            return;
+        }
+        Err(_) => {
+            seen.state_unreadable = Some(format!("no answer within {PATIENCE:?}"));
+            return;
+        }
+    };
+    let runs: Vec<SyncRun> = runs.into_iter().map(SyncRun::from).collect();
+    let stopped = sync::Error::Stopped.to_string();
+    seen.tasks.journal = Some(counts);
+    seen.sync.failures_in_a_row =
+        alarm::failures_in_a_row(runs.iter().map(|run| (run.result, run.detail.as_str())));
+    // A sync that was stopped together with the daemon says nothing about the one before it.
+    seen.sync.last = runs.iter().find(|run| run.detail != stopped).map(Into::into);
+    seen.sync.last_completed = last.map(|last| Completed { at: last.at, counts: last.counts });
+    seen.sync.recent = runs;
+}
+
+/// An instant of the past, to the second: computed anew each time, it would differ in its last digits.
+fn long_ago(now: Timestamp, elapsed: Duration) -> Timestamp {
+    let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
+    let then = now.saturating_sub(elapsed).unwrap_or(Timestamp::MIN);
+    then.round(Unit::Second).unwrap_or(then)
+}

@@ -1,0 +1,362 @@
+//! The daemon and its apps at one moment, as operators and their tools see them: the document behind `/status`, the page
+//! and `bridgehead status`. Holds no secret and no payload.
+//!
+//! It is read by other versions of `bridgehead` too, so every field may be missing in what is read.
+
+use std::collections::BTreeMap;
+
+use bridgehead_sdk::Code;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::status::{Contact, LastSync, SyncProgress, TaskCounts};
+use crate::config;
+use crate::journal::{Counts, Run, RunResult};
+
+/// Everything that can be seen at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overview {
+    /// When this was so.
+    pub at: Timestamp,
+    /// The process; `None` where only the journal was asked, because no daemon answers.
+    #[serde(default)]
+    pub daemon: Option<DaemonOverview>,
+    /// The apps, by name.
+    #[serde(default)]
+    pub apps: BTreeMap<String, AppOverview>,
+}
+
+/// The daemon's process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DaemonOverview {
+    /// Its version.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// How long it has been running, in seconds.
+    pub uptime_seconds: u64,
+    /// Why it is unhealthy, if it is.
+    pub unhealthy: Option<String>,
+    /// Whether every app has been in contact with the Bridge, or it is known that it cannot be.
+    pub ready: bool,
+    /// A sentence about that.
+    pub readiness: String,
+}
+
+/// One app.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AppOverview {
+    /// Its identifier in Iden.
+    pub app_id: String,
+    /// Its connector.
+    pub connector: String,
+    /// What needs attention.
+    pub alarms: Vec<Alarm>,
+    /// Why the Bridge refuses the key or this app, if it does: nothing is polled, executed or reported until it is mended.
+    pub access_refused: Option<String>,
+    /// Why tasks are held, if they are.
+    pub held: Option<Held>,
+    /// Its provisioning tasks.
+    pub tasks: TasksOverview,
+    /// Its full syncs.
+    pub sync: SyncOverview,
+    /// The loop that panicked within the last hour, and when.
+    pub panicked: Option<(String, Timestamp)>,
+    /// Why the state folder could not be read, if it could not.
+    pub state_unreadable: Option<String>,
+}
+
+/// That tasks are held because the target is out of reach.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Since when, to the second.
+    pub since: Timestamp,
+    /// What tasks are failed with once they have been held for too long.
+    pub code: Code,
+    /// What the connector said.
+    pub message: String,
+    /// How long a task is held before it is failed, in seconds.
+    pub hold_for_seconds: u64,
+}
+
+/// The provisioning tasks of an app.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TasksOverview {
+    /// Whether they are executed at all.
+    pub enabled: bool,
+    /// How often the list is read while there is nothing to do, in milliseconds.
+    pub poll_interval_ms: u64,
+    /// Whether the list could be read the last time.
+    pub contact: Contact,
+    /// When the list was last read to its end.
+    pub polled_at: Option<Timestamp>,
+    /// Why it cannot be read, if the last try failed.
+    pub failing: Option<PollFailing>,
+    /// What was done since the daemon started; `None` without a daemon.
+    pub counts: Option<TaskCounts>,
+    /// How many tasks stand where in the journal.
+    pub journal: Option<Counts>,
+}
+
+/// That the list of tasks cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PollFailing {
+    /// Since when.
+    pub since: Timestamp,
+    /// What the last try ended in.
+    pub message: String,
+    /// What to do about it.
+    pub advice: String,
+}
+
+/// The full syncs of an app.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SyncOverview {
+    /// Whether they run on schedule.
+    pub enabled: bool,
+    /// When the next one is due; in the past while one is under way.
+    pub next_due_at: Option<Timestamp>,
+    /// The one that is under way.
+    pub under_way: Option<SyncProgress>,
+    /// The last one that ended.
+    pub last: Option<SyncEnd>,
+    /// The last one that was completed.
+    pub last_completed: Option<Completed>,
+    /// How many failed in a row by now.
+    pub failures_in_a_row: u32,
+    /// The last ones, newest first.
+    pub recent: Vec<SyncRun>,
+}
+
+/// How a sync ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncEnd {
+    /// When.
+    pub at: Timestamp,
+    /// `completed`, `abandoned`, `held` or `failed`.
+    pub result: String,
+    /// A sentence.
+    pub detail: String,
+    /// By resource type.
+    #[serde(default)]
+    pub resource_types: BTreeMap<String, Figures>,
+    /// How many records were not valid; `None` for a sync of an earlier process.
+    #[serde(default)]
+    pub invalid: Option<u64>,
+    /// Whether Iden could not remove what is stale.
+    #[serde(default)]
+    pub cleanup_failed: bool,
+}
+
+/// What a sync did, or would have done, to one resource type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Figures {
+    /// Good records read from the target.
+    pub records: u64,
+    /// Records that are new; `None` for a sync of an earlier process.
+    pub created: Option<u64>,
+    /// Records that differ from the last completed sync; `None` for a sync of an earlier process.
+    pub changed: Option<u64>,
+    /// Records that are gone: removed if the sync was completed, else that would have been.
+    pub removed: u64,
+}
+
+/// The last completed sync.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completed {
+    /// When.
+    pub at: Timestamp,
+    /// How many records of each resource type it held.
+    #[serde(default)]
+    pub counts: BTreeMap<String, u64>,
+}
+
+/// A sync of the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncRun {
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// How it ended.
+    pub result: RunResult,
+    /// A sentence.
+    pub detail: String,
+    /// How many records of each type were pushed.
+    #[serde(default)]
+    pub pushed: BTreeMap<String, u64>,
+    /// How many were removed, or would have been.
+    #[serde(default)]
+    pub removed: BTreeMap<String, u64>,
+}
+
+/// Something that needs attention.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// What kind of thing.
+    pub kind: AlarmKind,
+    /// Whether a human must act, or it may pass by itself.
+    pub level: Level,
+    /// Since when, where that is known.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
+    /// What is the matter, in a sentence.
+    pub message: String,
+    /// What to do.
+    #[serde(default)]
+    pub advice: String,
+}
+
+/// How much it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// It may pass by itself.
+    Notice,
+    /// Somebody must act.
+    Alarm,
+}
+
+/// The kinds of alarms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlarmKind {
+    /// The Bridge refuses the key, or the app.
+    AccessRefused,
+    /// The list of tasks cannot be read.
+    PollingFails,
+    /// The target is out of reach, and tasks are held.
+    TargetUnreachable,
+    /// The removal guard holds a sync.
+    RemovalGuard,
+    /// Iden could not remove what is stale.
+    CleanupFailed,
+    /// Records break rules, so no sync is completed.
+    InvalidRecords,
+    /// Syncs fail.
+    SyncFails,
+    /// Iden did not accept reports; they are put aside.
+    ReportsRejected,
+    /// The state folder cannot be read.
+    StateUnreadable,
+    /// A loop of the daemon panicked.
+    LoopPanicked,
+    /// A kind that this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+impl AlarmKind {
+    /// All that this version raises.
+    pub const ALL: [Self; 10] = [
+        Self::AccessRefused,
+        Self::PollingFails,
+        Self::TargetUnreachable,
+        Self::RemovalGuard,
+        Self::CleanupFailed,
+        Self::InvalidRecords,
+        Self::SyncFails,
+        Self::ReportsRejected,
+        Self::StateUnreadable,
+        Self::LoopPanicked,
+    ];
+
+    /// The name, such as `removal_guard`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AccessRefused => "access_refused",
+            Self::PollingFails => "polling_fails",
+            Self::TargetUnreachable => "target_unreachable",
+            Self::RemovalGuard => "removal_guard",
+            Self::CleanupFailed => "cleanup_failed",
+            Self::InvalidRecords => "invalid_records",
+            Self::SyncFails => "sync_fails",
+            Self::ReportsRejected => "reports_rejected",
+            Self::StateUnreadable => "state_unreadable",
+            Self::LoopPanicked => "loop_panicked",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl Overview {
+    /// Whether a human must act.
+    pub fn needs_somebody(&self) -> bool {
+        let is_unhealthy = self.daemon.as_ref().is_some_and(|daemon| daemon.unhealthy.is_some());
+        is_unhealthy || self.apps.values().any(AppOverview::needs_somebody)
+    }
+}
+
+impl AppOverview {
+    /// What the configuration says of an app; nothing of what it does is known yet.
+    pub(crate) fn configured(settings: &config::App) -> Self {
+        let tasks = &settings.tasks;
+        Self {
+            app_id: settings.app_id.to_string(),
+            connector: settings.connector.clone(),
+            tasks: TasksOverview {
+                enabled: tasks.enabled,
+                poll_interval_ms: u64::try_from(tasks.poll_interval.as_millis()).unwrap_or(u64::MAX),
+                ..TasksOverview::default()
+            },
+            sync: SyncOverview { enabled: settings.sync.enabled, ..SyncOverview::default() },
+            ..Self::default()
+        }
+    }
+
+    /// Whether a human must act.
+    pub fn needs_somebody(&self) -> bool {
+        self.alarms.iter().any(|alarm| alarm.level == Level::Alarm)
+    }
+}
+
+impl From<LastSync> for SyncEnd {
+    fn from(last: LastSync) -> Self {
+        let figures = last.resource_types.into_iter().map(|(slug, of)| {
+            let (created, changed) = (Some(of.created), Some(of.changed));
+            (slug, Figures { records: of.listed, created, changed, removed: of.removed })
+        });
+        Self {
+            at: last.at,
+            result: last.result,
+            detail: last.detail,
+            resource_types: figures.collect(),
+            invalid: Some(last.invalid),
+            cleanup_failed: last.cleanup_failed,
+        }
+    }
+}
+
+impl From<&SyncRun> for SyncEnd {
+    fn from(run: &SyncRun) -> Self {
+        let mut figures: BTreeMap<String, Figures> = BTreeMap::new();
+        for (slug, records) in &run.pushed {
+            figures.entry(slug.clone()).or_default().records = *records;
+        }
+        for (slug, removed) in &run.removed {
+            figures.entry(slug.clone()).or_default().removed = *removed;
+        }
+        Self {
+            at: run.ended_at,
+            result: run.result.as_str().to_owned(),
+            detail: run.detail.clone(),
+            resource_types: figures,
+            invalid: None,
+            cleanup_failed: false,
+        }
+    }
+}
+
+impl From<Run> for SyncRun {
+    fn from(run: Run) -> Self {
+        let Run { started_at, ended_at, result, detail, pushed, removed } = run;
+        Self { started_at, ended_at, result, detail, pushed, removed }
+    }
+}

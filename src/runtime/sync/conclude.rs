@@ -1,0 +1,81 @@
+//! What is said of a sync that has ended: to the operator, to the journal, to the status.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::engine::{Stage, Sync};
+use super::{Error, Summary, TypeSummary};
+use crate::journal::{Run, RunResult};
+use crate::runtime::app::App;
+use crate::runtime::status::LastSync;
+
+/// Records how a sync ended, and says so.
+pub(super) async fn run(mut sync: Sync<'_>, result: Result<(), Error>, started_at: Timestamp) -> Summary {
+    let app = sync.app;
+    if !sync.options.dry_run
+        && let Err(error) = sync.prove_past().await
+    {
+        tracing::error!(app = %app.name, %error, "what Iden held before could not be noted");
+    }
+    let summary = summarise(&mut sync, &result).await;
+    if !sync.options.dry_run {
+        record(app, &summary, result_of(&result), started_at).await;
+    }
+    app.status.sync_ended(LastSync {
+        at: app.clock.now(),
+        result: summary.result.clone(),
+        detail: summary.detail.clone(),
+        resource_types: summary.resource_types.clone(),
+        invalid: summary.invalid_count,
+        cleanup_failed: matches!(result, Err(Error::CleanupFailed { .. })),
+    });
+    summary
+}
+
+fn result_of(result: &Result<(), Error>) -> RunResult {
+    result.as_ref().err().map_or(RunResult::Completed, Error::result)
+}
+
+async fn record(app: &App, summary: &Summary, result: RunResult, started_at: Timestamp) {
+    let by_type = |figure: fn(&TypeSummary) -> u64| -> BTreeMap<String, u64> {
+        summary.resource_types.iter().map(|(slug, of)| (slug.clone(), figure(of))).collect()
+    };
+    let run = Run {
+        started_at,
+        ended_at: app.clock.now(),
+        result,
+        detail: summary.detail.clone(),
+        pushed: by_type(|of| of.listed),
+        removed: by_type(|of| of.removed),
+    };
+    if let Err(error) = app.listings.record_run(&app.key, &run).await {
+        tracing::error!(app = %app.name, %error, "the run could not be recorded");
+    }
+}
+
+async fn summarise(sync: &mut Sync<'_>, result: &Result<(), Error>) -> Summary {
+    let dry_run = sync.options.dry_run;
+    let detail = match result {
+        Ok(()) if dry_run => "read and validated to the end; nothing was pushed".into(),
+        Ok(()) => "Iden has the whole truth, and has cleaned up".into(),
+        Err(error) => error.to_string(),
+    };
+    let word = if result.is_ok() && dry_run { "rehearsed" } else { result_of(result).as_str() };
+    if sync.figures.is_empty()
+        && matches!(sync.stage, Stage::Reading | Stage::Whole)
+        && let Err(error) = sync.measure().await
+    {
+        tracing::debug!(app = %sync.app.name, %error, "there are no figures of this sync");
+    }
+    Summary {
+        result: word.to_owned(),
+        detail: sync.app.redactor.redact(&detail).into_owned(),
+        dry_run,
+        resource_types: std::mem::take(&mut sync.figures),
+        invalid_count: sync.invalid.count,
+        invalid: std::mem::take(&mut sync.invalid.kept),
+        removals: std::mem::take(&mut sync.removals),
+        follow_up: result.as_ref().err().map(Error::follow_up).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,113 @@
+//! What one app has done since the daemon started, as far as only `/metrics` asks for it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bridgehead_sdk::Action;
+use jiff::Timestamp;
+use prometheus_client::metrics::histogram::Histogram;
+
+/// The upper bounds of an execution's time in seconds: from a file on this machine to a target that is asked to hurry.
+const BOUNDS: [f64; 12] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+/// The counters of an app. They only grow.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counted {
+    /// Readings of the task list that came to its end.
+    pub(crate) polls: u64,
+    /// Those that did not.
+    pub(crate) failed_polls: u64,
+    /// Syncs, by how they ended.
+    pub(crate) syncs: BTreeMap<String, u64>,
+    /// Records pushed, by resource type.
+    pub(crate) pushed: BTreeMap<String, u64>,
+    /// How long calls of the connector took in seconds, by action. Clones of a histogram share what it holds.
+    pub(crate) executions: BTreeMap<Action, Histogram>,
+    /// How often a loop panicked, and when last, by the loop's name.
+    pub(crate) panics: BTreeMap<&'static str, (u64, Timestamp)>,
+}
+
+/// Counts.
+#[derive(Debug, Default)]
+pub(crate) struct Tally(Mutex<Counted>);
+
+impl Tally {
+    /// The counters now.
+    pub(crate) fn now(&self) -> Counted {
+        self.counted().clone()
+    }
+
+    /// When a loop last panicked, and which.
+    pub(crate) fn last_panic(&self) -> Option<(&'static str, Timestamp)> {
+        let counted = self.counted();
+        let panics = counted.panics.iter().map(|(name, (_, at))| (*name, *at));
+        panics.max_by_key(|(_, at)| *at)
+    }
+
+    pub(crate) fn polled(&self, is_whole: bool) {
+        let mut counted = self.counted();
+        *if is_whole { &mut counted.polls } else { &mut counted.failed_polls } += 1;
+    }
+
+    pub(crate) fn synced(&self, result: &str) {
+        *self.counted().syncs.entry(result.to_owned()).or_default() += 1;
+    }
+
+    /// Adds what a sync has pushed beyond `before`. A sync begins at nothing, which takes nothing away here.
+    pub(crate) fn pushed_on(&self, before: &BTreeMap<String, u64>, now: &BTreeMap<String, u64>) {
+        let mut counted = self.counted();
+        for (slug, count) in now {
+            let more = count.saturating_sub(before.get(slug).copied().unwrap_or(0));
+            if more > 0 {
+                *counted.pushed.entry(slug.clone()).or_default() += more;
+            }
+        }
+    }
+
+    pub(crate) fn executed(&self, action: Action, took: Duration) {
+        let mut counted = self.counted();
+        let histogram = counted.executions.entry(action).or_insert_with(|| Histogram::new(BOUNDS));
+        histogram.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn panicked(&self, name: &'static str, at: Timestamp) {
+        let mut counted = self.counted();
+        let panics = counted.panics.entry(name).or_insert((0, at));
+        *panics = (panics.0 + 1, at);
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(account: u64) -> BTreeMap<String, u64> {
+        BTreeMap::from([("account".to_owned(), account)])
+    }
+
+    #[test]
+    fn what_syncs_push_adds_up_over_syncs() {
+        let tally = Tally::default();
+        tally.pushed_on(&BTreeMap::new(), &counts(100));
+        tally.pushed_on(&counts(100), &counts(150));
+        tally.pushed_on(&counts(150), &BTreeMap::new());
+        tally.pushed_on(&BTreeMap::new(), &counts(7));
+        assert_eq!(tally.now().pushed, counts(157));
+    }
+
+    #[test]
+    fn the_last_panic_is_told() {
+        let tally = Tally::default();
+        assert_eq!(tally.last_panic(), None);
+        let (early, late) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(60).unwrap());
+        tally.panicked("tasks", late);
+        tally.panicked("sync", early);
+        assert_eq!(tally.last_panic(), Some(("tasks", late)));
+        assert_eq!(tally.now().panics["sync"].0, 1);
+    }
+}

@@ -1,0 +1,179 @@
+//! Who is in the target, and what Iden wants done with them. Everything follows from the seed.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use serde_json::{Value, json};
+
+/// Accounts that are in the target from the beginning.
+pub(crate) const PEOPLE: usize = 300;
+/// So many of them are worked on; the others must only never be removed.
+const BUSY: usize = 40;
+/// So many deletions at most, so that the removal guard never has a reason to hold a truthful listing.
+const DELETIONS: usize = 25;
+
+/// A task, and what has to be true when it is completed.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    pub(crate) id: String,
+    pub(crate) action: &'static str,
+    pub(crate) username: String,
+    pub(crate) account: Value,
+    pub(crate) memberships: Value,
+    pub(crate) changes: Value,
+    /// The password it sets.
+    pub(crate) password: Option<String>,
+}
+
+impl Wish {
+    /// As the sandbox takes it.
+    pub(crate) fn task(&self) -> Value {
+        json!({
+            "id": self.id,
+            "action": self.action,
+            "payload": {"account": self.account, "memberships": self.memberships, "changes": self.changes},
+        })
+    }
+}
+
+/// Makes tasks.
+pub(crate) struct Iden {
+    /// User name, and the identifier where Iden knows it.
+    accounts: Vec<(String, Option<String>)>,
+    made: usize,
+    deletions: usize,
+}
+
+impl Iden {
+    pub(crate) fn new() -> Self {
+        let accounts = (0..BUSY).map(|n| (name(n * 7), Some(id(n * 7)))).collect();
+        Self { accounts, made: 0, deletions: 0 }
+    }
+
+    /// A task of a random action.
+    pub(crate) fn wish(&mut self, rng: &mut StdRng) -> Wish {
+        match rng.random_range(0..100) {
+            0..30 => self.create(rng),
+            30..55 => self.on_account("update_account", rng),
+            55..70 => self.on_account("suspend_account", rng),
+            70..83 => self.on_account("unsuspend_account", rng),
+            83..93 => self.on_account("reset_password", rng),
+            _ if self.deletions < DELETIONS => {
+                self.deletions += 1;
+                self.on_account("delete_account", rng)
+            }
+            _ => self.create(rng),
+        }
+    }
+
+    pub(crate) fn create(&mut self, rng: &mut StdRng) -> Wish {
+        self.made += 1;
+        let username = format!("new-{:04}", self.made);
+        self.accounts.push((username.clone(), None));
+        let password = rng.random_bool(0.5).then(|| password(rng));
+        let mut account = json!({
+            "username": username, "email": format!("{username}@example.org"),
+            "first_name": "New", "last_name": format!("Person {}", self.made),
+        });
+        if let Some(password) = &password {
+            account["password"] = json!(password);
+        }
+        let memberships = if rng.random_bool(0.5) { memberships(rng) } else { Value::Null };
+        Wish {
+            id: uuid(rng),
+            action: "create_account",
+            username,
+            account,
+            memberships,
+            changes: Value::Null,
+            password,
+        }
+    }
+
+    /// A task about somebody who is there, or was, or will be if a creation works out. Some accounts come again and
+    /// again, so that lanes have something to keep in order.
+    pub(crate) fn on_account(&mut self, action: &'static str, rng: &mut StdRng) -> Wish {
+        let often = &self.accounts[self.accounts.len().saturating_sub(8)..];
+        let pool = if rng.random_bool(0.5) { often } else { &self.accounts };
+        let (username, id) = pool.choose(rng).expect("somebody").clone();
+        let mut account = json!({"username": username});
+        if rng.random_bool(0.7)
+            && let Some(id) = id
+        {
+            account["id"] = json!(id);
+        }
+        if rng.random_bool(0.3) {
+            account["email"] = json!(format!("{username}@example.org"));
+        }
+        let (mut wanted, mut changes, mut secret) = (Value::Null, Value::Null, None);
+        match action {
+            "update_account" => {
+                changes = json!({"last_name": format!("Renamed {}", rng.random::<u32>())});
+                if rng.random_bool(0.4) {
+                    wanted = memberships(rng);
+                }
+            }
+            // Without one the target makes up its own, and tells it once, in the result.
+            "reset_password" if rng.random_bool(0.7) => {
+                let new = password(rng);
+                changes = json!({"new_password": new});
+                secret = Some(new);
+            }
+            _ => {}
+        }
+        Wish { id: uuid(rng), action, username, account, memberships: wanted, changes, password: secret }
+    }
+}
+
+/// Writes the beginning of the target's ledger: everybody who is there already.
+pub(crate) fn settle(folder: &Path) {
+    std::fs::create_dir_all(folder).expect("a folder");
+    let mut lines = String::new();
+    let mut add = |line: Value| lines.push_str(&format!("{line}\n"));
+    for n in 0..12 {
+        let record = json!({"id": format!("t-{n:02}"), "name": format!("Team {n}")});
+        add(json!({"kind": "entity", "at": 0, "slug": "team", "record": record}));
+    }
+    for n in 0..3 {
+        let record = json!({"id": format!("s-{n}"), "name": format!("Seat {n}")});
+        add(json!({"kind": "entity", "at": 0, "slug": "seat", "record": record}));
+    }
+    for n in 0..PEOPLE {
+        let username = name(n);
+        let record = json!({
+            "id": id(n), "username": username, "email": format!("{username}@example.org"),
+            "last_name": "Person", "status": "active",
+            "memberships": {"team": [format!("t-{:02}", n % 12)]}, "assignments": {"seat": [format!("s-{}", n % 3)]},
+        });
+        add(json!({"kind": "applied", "at": 0, "id": id(n), "record": record}));
+    }
+    let mut file = std::fs::File::create(folder.join("ledger.jsonl")).expect("a ledger");
+    file.write_all(lines.as_bytes()).expect("a ledger");
+    file.sync_all().expect("a ledger on the disk");
+}
+
+fn id(n: usize) -> String {
+    format!("p-{n:04}")
+}
+
+fn name(n: usize) -> String {
+    format!("person-{n:04}")
+}
+
+fn memberships(rng: &mut StdRng) -> Value {
+    let mut teams: Vec<usize> = (0..rng.random_range(0..4)).map(|_| rng.random_range(0..12)).collect();
+    teams.sort_unstable();
+    teams.dedup();
+    json!({"team": teams.iter().map(|n| format!("t-{n:02}")).collect::<Vec<_>>()})
+}
+
+fn password(rng: &mut StdRng) -> String {
+    format!("Secret-{:016x}", rng.random::<u64>())
+}
+
+pub(crate) fn uuid(rng: &mut StdRng) -> String {
+    uuid::Builder::from_random_bytes(rng.random()).into_uuid().to_string()
+}

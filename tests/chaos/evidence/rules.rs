@@ -1,0 +1,191 @@
+//! What must hold of every task when everything has come to rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bridgehead::sandbox::Report;
+use serde_json::Value;
+
+use super::people::Wish;
+use super::{Evidence, Violation};
+
+/// What a message of a failure says where it is not known whether the target did it.
+const DOUBT: [&str; 3] = ["not known", "could not be read back", "may have"];
+
+/// Holds every rule about tasks against the evidence.
+pub(crate) fn tasks(evidence: &Evidence<'_>) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut complain = |rule, task: Option<&str>, what: String| {
+        violations.push(Violation { rule, task: task.map(str::to_owned), what });
+    };
+    let mut reported = BTreeMap::new();
+    for wish in evidence.wishes {
+        let reports = evidence.sandbox.reports(&wish.id);
+        let effective: Vec<&Report> = reports.iter().filter(|report| report.took_effect()).collect();
+        match effective.as_slice() {
+            [] => complain("a task is never lost", Some(&wish.id), "nothing was ever reported".into()),
+            [report] => {
+                reported.insert(wish.id.as_str(), (*report).clone());
+            }
+            many => {
+                complain("a task ends once", Some(&wish.id), format!("{} reports took effect", many.len()))
+            }
+        }
+        let bodies: BTreeSet<String> =
+            reports.iter().filter(|r| !r.body.is_null()).map(|r| r.body.to_string()).collect();
+        if bodies.len() > 1 {
+            complain("a report never changes", Some(&wish.id), format!("{bodies:?}"));
+        }
+    }
+    for wish in evidence.wishes {
+        let Some(report) = reported.get(wish.id.as_str()) else { continue };
+        for (rule, what) in outcome(evidence, wish, report) {
+            complain(rule, Some(&wish.id), what);
+        }
+    }
+    for (rule, task, what) in order(evidence, &reported) {
+        complain(rule, Some(&task), what);
+    }
+    for (task, what) in overlaps(evidence) {
+        complain("calls of one account never overlap", Some(&task), what);
+    }
+    violations
+}
+
+/// One task: what was reported must be what was done.
+fn outcome(evidence: &Evidence<'_>, wish: &Wish, report: &Report) -> Vec<(&'static str, String)> {
+    let mut wrong = Vec::new();
+    let applied = evidence.ledger.applied_by(&wish.id).count();
+    let is_create = wish.action == "create_account";
+    if is_create && applied > 1 {
+        wrong.push(("a create is applied once", format!("it was applied {applied} times")));
+    }
+    if report.body["status"] == "completed" {
+        if is_create && applied == 0 {
+            wrong.push(("a completed create was applied", "it never was".into()));
+        }
+        if let Some(why) = missing(evidence, wish, report) {
+            wrong.push(("completed means that it is so", why));
+        }
+    } else {
+        let message = report.body["error"]["message"].as_str().unwrap_or_default();
+        let is_in_doubt = DOUBT.iter().any(|doubt| message.contains(doubt));
+        if applied > 0 && !is_in_doubt {
+            wrong.push(("failed means not applied, or says that it is not known", message.to_owned()));
+        }
+    }
+    wrong
+}
+
+/// Why the target is not as a completed task says it is. Tasks of one account wait for the report of the one before, so
+/// the moment of the report shows what the task left behind.
+fn missing(evidence: &Evidence<'_>, wish: &Wish, report: &Report) -> Option<String> {
+    let at = report.time.as_nanosecond();
+    let found = evidence.ledger.account_at(&wish.username, at);
+    let account = match (wish.action, found.as_slice()) {
+        ("delete_account", []) => return None,
+        ("delete_account", _) => return Some("it is still there".into()),
+        (_, [account]) => account,
+        (_, many) => return Some(format!("{} accounts have its name", many.len())),
+    };
+    let id = account["id"].as_str().unwrap_or_default();
+    match wish.action {
+        "create_account" if report.body["result"]["account_id"] != id => {
+            return Some(format!("its id is {id}, and not what was reported"));
+        }
+        "suspend_account" if account["status"] != "suspended" => return Some(format!("it is {account}")),
+        "unsuspend_account" if account["status"] != "active" => return Some(format!("it is {account}")),
+        "update_account" if account["last_name"] != wish.changes["last_name"] => {
+            return Some(format!("it is {account}"));
+        }
+        "reset_password" if evidence.ledger.applied_by(&wish.id).next().is_none() => {
+            return Some("the password was never set".into());
+        }
+        _ => {}
+    }
+    if let Some(password) = &wish.password
+        && evidence.ledger.password_at(id, at) != Some(fingerprint(password))
+    {
+        return Some("its password is another one".into());
+    }
+    let teams = &wish.memberships["team"];
+    (!teams.is_null() && *teams != account["memberships"]["team"]).then(|| format!("its teams: {account}"))
+}
+
+/// Tasks of one account are carried out and reported in the order in which they were created.
+fn order(evidence: &Evidence<'_>, reported: &BTreeMap<&str, Report>) -> Vec<(&'static str, String, String)> {
+    let mut wrong = Vec::new();
+    let mut of_account: BTreeMap<&str, Vec<&Wish>> = BTreeMap::new();
+    for wish in evidence.wishes {
+        of_account.entry(&wish.username).or_default().push(wish);
+    }
+    let calls = evidence.ledger.calls();
+    for (account, wishes) in of_account {
+        let (mut last_report, mut last_call) = ((0, ""), (0, ""));
+        for wish in wishes {
+            if let Some(report) = reported.get(wish.id.as_str()) {
+                if report.sequence < last_report.0 {
+                    let what = format!("{} of {account} was reported before {}", wish.id, last_report.1);
+                    wrong.push(("reports keep the order of an account", wish.id.clone(), what));
+                }
+                last_report = (report.sequence, &wish.id);
+            }
+            let of_task: Vec<_> = calls.iter().filter(|call| call.task == wish.id).collect();
+            if let Some(first) = of_task.iter().map(|call| call.received).min()
+                && first < last_call.0
+            {
+                let what = format!("{} of {account} began before {} was over", wish.id, last_call.1);
+                wrong.push(("calls keep the order of an account", wish.id.clone(), what));
+            }
+            if let Some(last) = of_task.iter().map(|call| call.last_seen()).max() {
+                last_call = (last, &wish.id);
+            }
+        }
+    }
+    wrong
+}
+
+/// A call is under way from when it was received until it was last seen doing something.
+fn overlaps(evidence: &Evidence<'_>) -> Vec<(String, String)> {
+    let mut of_account: BTreeMap<String, Vec<super::ledger::Call>> = BTreeMap::new();
+    for call in evidence.ledger.calls() {
+        of_account.entry(call.account.clone()).or_default().push(call);
+    }
+    let mut wrong = Vec::new();
+    for (account, calls) in of_account {
+        for (n, call) in calls.iter().enumerate() {
+            if let Some(next) = calls[n + 1..].iter().find(|next| next.received < call.last_seen()) {
+                let by = (call.last_seen() - next.received) / 1_000_000;
+                let what = format!(
+                    "a call of {} for {account} was still under way {by} ms after one of {} began",
+                    call.task, next.task
+                );
+                wrong.push((call.task.clone(), what));
+            }
+        }
+    }
+    wrong
+}
+
+/// As the target writes it down: FNV-1a.
+fn fingerprint(password: &str) -> String {
+    let fold = |value: u64, byte: u8| (value ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    format!("{:016x}", password.bytes().fold(0xcbf2_9ce4_8422_2325, fold))
+}
+
+/// Whether two records say the same, whatever Iden's own fields are.
+pub(crate) fn same(theirs: &Value, truth: &Value) -> bool {
+    let fields = truth.as_object().into_iter().flatten();
+    fields.filter(|(_, value)| !value.is_null()).all(|(name, value)| {
+        let found = &theirs[name.as_str()];
+        found == value || (is_empty(value) && is_empty(found))
+    })
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(fields) => fields.values().all(is_empty),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
+}

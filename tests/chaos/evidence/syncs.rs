@@ -1,0 +1,154 @@
+//! What syncs did to Iden's records, as the ledger of the sandbox tells it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bridgehead::sandbox::Entry;
+use serde_json::Value;
+
+use super::ledger::Ledger;
+use super::{Evidence, Violation, rules};
+
+/// What was pushed in one session: by resource type, by id.
+type Pushed = BTreeMap<String, BTreeMap<String, Value>>;
+
+/// What the ledger of the sandbox tells of all sessions.
+#[derive(Debug, Default)]
+pub(crate) struct Syncs {
+    pub(crate) started: usize,
+    pub(crate) completed: usize,
+    pub(crate) abandoned: usize,
+    /// Records that `complete` set inactive, and rightly so: they were gone.
+    pub(crate) removed: usize,
+    pub(crate) violations: Vec<Violation>,
+}
+
+/// Goes through the ledger, and holds every `complete` against what was true at that moment.
+pub(crate) fn replay(evidence: &Evidence<'_>) -> Syncs {
+    let mut syncs = Syncs::default();
+    let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut sessions: BTreeMap<String, Pushed> = BTreeMap::new();
+    for entry in evidence.sandbox.ledger() {
+        let Some((session, rest)) = session_of(&entry) else {
+            syncs.started += usize::from(entry.handled == Some(201) && entry.path.ends_with("/sync/"));
+            continue;
+        };
+        match (entry.method.as_str(), rest, entry.handled) {
+            ("PUT", slug, Some(200)) => {
+                let pushed =
+                    sessions.entry(session.to_owned()).or_default().entry(slug.to_owned()).or_default();
+                let records = entry.body.as_ref().and_then(|body| body["records"].as_array()).cloned();
+                for record in records.into_iter().flatten() {
+                    pushed.insert(record["id"].as_str().unwrap_or_default().to_owned(), record);
+                }
+            }
+            ("POST", "abandon", Some(204)) => {
+                syncs.abandoned += 1;
+                for (slug, records) in sessions.remove(session).unwrap_or_default() {
+                    known.entry(slug).or_default().extend(records.into_keys());
+                }
+            }
+            ("POST", "complete", Some(202)) => {
+                syncs.completed += 1;
+                let pushed = sessions.remove(session).unwrap_or_default();
+                complete(evidence.ledger, &entry, &pushed, &known, &mut syncs);
+                known =
+                    pushed.into_iter().map(|(slug, records)| (slug, records.into_keys().collect())).collect();
+            }
+            _ => {}
+        }
+    }
+    syncs
+}
+
+/// The session in a path, and what follows it.
+fn session_of(entry: &Entry) -> Option<(&str, &str)> {
+    entry.path.split_once("/sync/")?.1.trim_end_matches('/').split_once('/')
+}
+
+fn complete(
+    ledger: &Ledger,
+    entry: &Entry,
+    pushed: &Pushed,
+    known: &BTreeMap<String, BTreeSet<String>>,
+    syncs: &mut Syncs,
+) {
+    let at = entry.time.as_nanosecond();
+    let mut complain = |rule, what| syncs.violations.push(Violation { rule, task: None, what });
+    let truth = ledger.accounts_at(at);
+    let session = entry.path.rsplit('/').nth(2).unwrap_or_default();
+    let none = BTreeMap::new();
+    for (slug, ids) in known {
+        let pushed = pushed.get(slug).unwrap_or(&none);
+        for id in ids.iter().filter(|id| !pushed.contains_key(*id)) {
+            let is_there = if slug == "account" {
+                truth.contains_key(id)
+            } else {
+                ledger.entities(slug).contains_key(&format!("\"{id}\""))
+            };
+            if is_there {
+                let what = format!("completing {session} removed {slug} {id}, which was there");
+                complain("a sync removes nobody who is there", what);
+            } else {
+                syncs.removed += 1;
+            }
+        }
+    }
+    let mut complain = |rule, what| syncs.violations.push(Violation { rule, task: None, what });
+    for (id, record) in pushed.get("account").unwrap_or(&none) {
+        match truth.get(id) {
+            Some(truth) if !rules::same(record, truth) && !is_unsettled(ledger, id, at) => {
+                let what = format!("completing {session} set {id} back to {record}; it was {truth}");
+                complain("a sync sets nothing back", what);
+            }
+            None if record["status"] != "inactive" && !is_unsettled(ledger, id, at) => {
+                let what = format!("completing {session} keeps {id}, which was gone");
+                complain("a sync keeps nobody who is gone", what);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether the last change of an account came from a call that was never answered: nobody but the target knew when it
+/// happened.
+fn is_unsettled(ledger: &Ledger, id: &str, at: i128) -> bool {
+    let last =
+        ledger.of_kind("applied").take_while(|event| event.at <= at).filter(|event| event.id() == Some(id));
+    let Some(call) = last.last().and_then(|event| event.call()) else { return false };
+    !ledger.of_kind("answered").any(|event| event.call() == Some(call))
+}
+
+/// After a last clean sync, Iden's records are the target's.
+pub(crate) fn equal(evidence: &Evidence<'_>) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let accounts = evidence.ledger.accounts_at(i128::MAX);
+    let truths = [
+        ("account", accounts.into_values().collect::<Vec<_>>()),
+        ("team", evidence.ledger.entities("team").into_values().collect()),
+        ("seat", evidence.ledger.entities("seat").into_values().collect()),
+    ];
+    for (slug, truths) in truths {
+        let records = evidence.sandbox.records(evidence.app, slug);
+        let active: BTreeMap<&str, &Value> = records
+            .iter()
+            .filter(|record| record["active"] == true)
+            .filter_map(|record| Some((record["id"].as_str()?, record)))
+            .collect();
+        let mut complain = |what| {
+            violations.push(Violation { rule: "after a clean sync Iden knows the truth", task: None, what });
+        };
+        for truth in &truths {
+            match active.get(truth["id"].as_str().unwrap_or_default()) {
+                None => complain(format!("{slug} {truth} is missing")),
+                Some(record) if !rules::same(record, truth) => {
+                    complain(format!("{slug} {record} should be {truth}"));
+                }
+                Some(_) => {}
+            }
+        }
+        for id in active.keys().filter(|id| !truths.iter().any(|truth| truth["id"] == **id)) {
+            complain(format!("{slug} {id} is active and should not be"));
+        }
+    }
+    violations
+}

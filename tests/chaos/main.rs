@@ -1,0 +1,51 @@
+//! Everything goes wrong at once, for a while, with a seed; then every promise is held against the ledgers of both
+//! sides. `docs/chaos.md` explains it, and `tests/chaos/run` runs many seeds.
+
+#![expect(clippy::expect_used, reason = "a test says what is wrong by failing")]
+
+#[path = "../daemon/support.rs"]
+#[allow(dead_code, reason = "the tests of the daemon use the rest")]
+mod support;
+
+mod evidence;
+mod plan;
+mod run;
+
+use std::time::Duration;
+
+use plan::{Mix, Plan};
+
+/// A number from the environment.
+fn given(name: &str) -> Option<u64> {
+    std::env::var(name)
+        .ok()
+        .map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
+}
+
+async fn chaos(mix: Mix) {
+    let seed = given("CHAOS_SEED").unwrap_or(1);
+    let length = Duration::from_secs(given("CHAOS_SECONDS").unwrap_or(10));
+    Box::pin(run::run(Plan::new(seed, length, mix))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_promise_is_broken_while_iden_fails() {
+    chaos(Mix::Bridge).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_promise_is_broken_while_the_target_fails_and_processes_are_killed() {
+    chaos(Mix::Target).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_promise_is_broken_while_everything_fails() {
+    chaos(Mix::Everything).await;
+}
+
+#[test]
+fn a_seed_makes_the_same_plan_again() {
+    let plan = |seed| format!("{:?}", Plan::new(seed, Duration::from_secs(60), Mix::Everything).events);
+    assert_eq!(plan(7), plan(7));
+    assert_ne!(plan(7), plan(8));
+}

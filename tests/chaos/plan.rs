@@ -1,0 +1,164 @@
+//! What goes wrong and when: a schedule that follows from the seed alone.
+
+use std::time::Duration;
+
+use bridgehead::sandbox::{Effect, Fault, Loss};
+use rand::Rng;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use serde_json::{Value, json};
+
+use crate::evidence::people::{Iden, Wish};
+
+/// What may go wrong in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mix {
+    /// The network between the daemon and Iden, Iden itself, and the key.
+    Bridge,
+    /// The target and the connector, and the processes that are killed.
+    Target,
+    /// All of it at once.
+    Everything,
+}
+
+/// Something that happens.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Iden puts tasks in.
+    Tasks(Vec<Wish>),
+    /// SIGKILL, and a start after a while.
+    Kill(Duration),
+    /// SIGTERM, and a start when it has ended.
+    Terminate,
+    /// SIGKILL of the connector's process.
+    KillConnector,
+    /// A fault of the sandbox for a while.
+    Fault(Box<Fault>, Duration),
+    /// The key has no access to the app for a while.
+    Deny(Duration),
+    /// The next clean-ups fail.
+    FailCleanup(u32),
+    /// How the target behaves from now on.
+    Target(Value),
+}
+
+/// A schedule.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) length: Duration,
+    pub(crate) events: Vec<(Duration, Event)>,
+    /// Whether the daemon is started afresh when the faults end; else it has to recover by itself.
+    pub(crate) fresh_end: bool,
+}
+
+impl Plan {
+    pub(crate) fn new(seed: u64, length: Duration, mix: Mix) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut iden = Iden::new();
+        let (bridge, target) = (mix != Mix::Target, mix != Mix::Bridge);
+        let mut events = vec![(Duration::ZERO, Event::Target(behaviour(&mut rng, seed, target)))];
+        let seconds = length.as_secs_f64();
+        let mut every = |rng: &mut StdRng, mean: f64, make: &mut dyn FnMut(&mut StdRng) -> Event| {
+            let mut at = rng.random_range(0.0..mean);
+            while at < seconds {
+                let event = make(rng);
+                events.push((Duration::from_secs_f64(at), event));
+                at += rng.random_range(0.3 * mean..1.7 * mean);
+            }
+        };
+        every(&mut rng, 0.5, &mut |rng| {
+            let count = rng.random_range(1..4);
+            Event::Tasks((0..count).map(|_| iden.wish(rng)).collect())
+        });
+        if bridge {
+            every(&mut rng, 1.2, &mut |rng| {
+                let fault = bridge_fault(rng);
+                Event::Fault(Box::new(fault), Duration::from_millis(rng.random_range(500..5000)))
+            });
+            every(&mut rng, 35.0, &mut |rng| Event::Deny(Duration::from_millis(rng.random_range(300..3000))));
+            every(&mut rng, 40.0, &mut |rng| Event::FailCleanup(rng.random_range(1..3)));
+        }
+        if target {
+            every(&mut rng, 9.0, &mut |rng| Event::Target(behaviour(rng, seed, true)));
+            every(&mut rng, 8.0, &mut |_| Event::KillConnector);
+            every(&mut rng, 4.0, &mut |rng| Event::Kill(Duration::from_millis(rng.random_range(0..800))));
+            every(&mut rng, 25.0, &mut |_| Event::Terminate);
+        }
+        events.sort_by_key(|(at, _)| *at);
+        Self { seed, length, events, fresh_end: rng.random_bool(0.5) }
+    }
+}
+
+/// How long the daemon gives one attempt, in seconds. The target's faults go by it.
+pub(crate) const TIMEOUT: u64 = 4;
+
+/// The target without faults.
+pub(crate) fn peace(seed: u64) -> Value {
+    json!({"seed": seed, "timeout": TIMEOUT, "work": [0.0, 0.02]})
+}
+
+/// The target with faults; the keys are explained in `target.py`.
+fn behaviour(rng: &mut StdRng, seed: u64, faulty: bool) -> Value {
+    if !faulty {
+        return json!({"seed": seed, "timeout": TIMEOUT, "work": [0.0, 0.3], "lag": 0.8});
+    }
+    const WRITES: [&str; 12] = [
+        "slow",
+        "refused",
+        "refused",
+        "down",
+        "unknown",
+        "applied_unknown",
+        "applied_die",
+        "applied_hang",
+        "applied_garbage",
+        "applied_wrong",
+        "die",
+        "late",
+    ];
+    const LISTS: [&str; 7] = ["repeat", "cut", "short", "shrunk", "shrunk", "empty", "bad"];
+    // Some of the kinds at a time, so that one does not always hide what another would do.
+    let mut some = |all: &[&'static str], count: usize| -> Vec<&'static str> {
+        (0..count).map(|_| *all.choose(rng).expect("a kind")).collect()
+    };
+    let (write_kinds, list) = (some(&WRITES, 5), some(&LISTS, 3));
+    json!({
+        "seed": seed, "timeout": TIMEOUT, "work": [0.0, 0.4], "delay": 0.6, "lag": 0.8, "linger": 0.5,
+        "write": rng.random_range(0.1..0.6), "write_kinds": write_kinds,
+        "read": rng.random_range(0.0..0.08),
+        "listing": rng.random_range(0.0..0.3), "list": list,
+    })
+}
+
+fn bridge_fault(rng: &mut StdRng) -> Fault {
+    let milliseconds = |rng: &mut StdRng, range| Duration::from_millis(rng.random_range(range));
+    let effect = match rng.random_range(0..18) {
+        0 => Effect::answer(429),
+        1 | 2 => Effect::retry_after(429, rng.random_range(0..3)),
+        3 => Effect::answer(500),
+        4 => Effect::answer(503),
+        5 => Effect::Delay(milliseconds(rng, 100..4000)),
+        6 => Effect::Stall(milliseconds(rng, 100..4000)),
+        7 | 8 => Effect::Cut,
+        9 | 10 => Effect::Lose(Loss::Cut),
+        11 => Effect::Lose(Loss::Truncate),
+        12 => Effect::Lose(Loss::Status(*[500, 502, 504].choose(rng).expect("a status"))),
+        13 => Effect::Garbage { status: *[200, 502].choose(rng).expect("a status") },
+        14 => Effect::SlowLoris { every: milliseconds(rng, 1..60) },
+        15 => Effect::answer(401),
+        16 if rng.random_bool(0.5) => Effect::Endless,
+        16 => Effect::ForeignNext { to: None },
+        _ => Effect::LoopingNext,
+    };
+    let fault = Fault::new(effect);
+    let fault = match rng.random_range(0..6) {
+        0 => fault.method("PATCH").path("**/status/"),
+        1 => fault.method("GET").path("**/tasks/**"),
+        2 => fault.path("**/sync/**"),
+        3 => fault.method("POST"),
+        _ => fault,
+    };
+    Fault { probability: rng.random_range(0.2..1.0), seed: rng.random(), ..fault }
+}

@@ -1,0 +1,435 @@
+//! Lets a plan happen to the real binary, waits until everything has come to rest, and judges.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus};
+use std::time::Duration;
+
+use bridgehead::sandbox::{Cleanup, FaultId};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::evidence::ledger::Ledger;
+use crate::evidence::people::{self, Wish};
+use crate::evidence::{Evidence, Violation, rules, syncs};
+use crate::plan::{self, Event, Plan, TIMEOUT};
+use crate::support::{KEY, World};
+
+/// What the target is reached with.
+const TOKEN: &str = "token-that-must-never-leak-0815";
+
+/// How long everything may take to come to rest once the faults have ended. Reports wait for up to half a minute after
+/// many failures, a refused key for minutes.
+const REST: Duration = Duration::from_secs(240);
+
+const CONFIGURATION: &str = r#"connector = "exec"
+[apps.hr.tasks]
+poll_interval = "200ms"
+timeout = "TIMEOUTs"
+give_up_after = "20s"
+hold_for = "20s"
+[apps.hr.sync]
+every = "3s"
+guard = { max_removals = 60, max_removal_percent = 25, min_records = 10 }
+[apps.hr.target]
+command = ["python3", "target.py"]
+settings = { folder = "FOLDER", token = { env = "HR_TOKEN" } }
+hang_timeout = "1s"
+max_in_flight = 16
+[runtime]
+shutdown_grace = "2s"
+"#;
+
+/// What happened, in figures.
+#[derive(Debug, Default, serde::Serialize)]
+pub(crate) struct Figures {
+    pub(crate) seed: u64,
+    seconds: f64,
+    drained_after: f64,
+    kills: u32,
+    terminations: u32,
+    connector_kills: u32,
+    bridge_faults: u64,
+    target_faults: usize,
+    tasks: usize,
+    completed: usize,
+    failed: usize,
+    calls: usize,
+    creates: usize,
+    syncs_started: usize,
+    syncs_completed: usize,
+    syncs_abandoned: usize,
+    removed: usize,
+    pub(crate) violations: usize,
+}
+
+/// A run of one plan.
+struct Run {
+    world: World,
+    log: PathBuf,
+    daemon: Option<Child>,
+    figures: Figures,
+    wishes: Vec<Wish>,
+    faults: BTreeSet<FaultId>,
+    violations: Vec<Violation>,
+}
+
+/// Runs a plan from its beginning to the verdict; fails with the whole story of every violation.
+pub(crate) async fn run(plan: Plan) {
+    let began = Instant::now();
+    let world = World::new().await;
+    people::settle(&world.path("target"));
+    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chaos/target.py"), world.path("target.py"))
+        .expect("the connector");
+    let folder = world.path("target").display().to_string();
+    let text = CONFIGURATION.replace("FOLDER", &folder).replace("TIMEOUT", &TIMEOUT.to_string());
+    world.configure(&text);
+    let log = world.path("daemon.log");
+    let figures = Figures { seed: plan.seed, ..Figures::default() };
+    let mut run = Run {
+        world,
+        log,
+        daemon: None,
+        figures,
+        wishes: Vec::new(),
+        faults: BTreeSet::new(),
+        violations: Vec::new(),
+    };
+    let (seed, fresh_end) = (plan.seed, plan.fresh_end);
+    run.happen(plan).await;
+    run.rest(seed, fresh_end).await;
+    run.judge();
+    run.figures.seconds = began.elapsed().as_secs_f64();
+    run.tell();
+}
+
+impl Run {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.world.command(arguments);
+        let log = File::options().create(true).append(true).open(&self.log).expect("a log");
+        command
+            .env("HR_TOKEN", TOKEN)
+            .env("BRIDGEHEAD__BRIDGE__REQUEST_TIMEOUT", "3s")
+            .stdout(log.try_clone().expect("a log"))
+            .stderr(log);
+        command
+    }
+
+    fn start(&mut self) {
+        if self.daemon.is_none() {
+            self.daemon = Some(self.command(&["run"]).spawn().expect("the binary starts"));
+        }
+    }
+
+    fn complain(&mut self, rule: &'static str, what: String) {
+        self.violations.push(Violation { rule, task: None, what });
+    }
+
+    /// Everything that the plan says, when it says so.
+    async fn happen(&mut self, plan: Plan) {
+        let began = Instant::now();
+        let end = began + plan.length;
+        // What is to be undone or started, and when.
+        let mut later: Vec<(Instant, Undo)> = Vec::new();
+        let mut events = plan.events.into_iter().peekable();
+        self.start();
+        loop {
+            let next = events.peek().map(|(at, _)| began + *at);
+            let undo = later.iter().map(|(at, _)| *at).min();
+            let Some(moment) = next.into_iter().chain(undo).min().filter(|moment| *moment < end) else {
+                break;
+            };
+            self.until(moment).await;
+            for (_, undo) in later.extract_if(.., |(at, _)| *at <= moment) {
+                self.undo(undo);
+            }
+            if next.is_some_and(|at| at <= moment)
+                && let Some((_, event)) = events.next()
+            {
+                later.extend(self.event(event).await.map(|(after, undo)| (Instant::now() + after, undo)));
+            }
+        }
+        self.until(end).await;
+        for (_, undo) in later {
+            self.undo(undo);
+        }
+    }
+
+    /// Waits, and looks whether the daemon ended by itself.
+    async fn until(&mut self, moment: Instant) {
+        tokio::time::sleep_until(moment).await;
+        if let Some(daemon) = &mut self.daemon
+            && let Some(status) = daemon.try_wait().expect("it can be waited for")
+        {
+            self.daemon = None;
+            self.complain("the daemon goes on", format!("it ended by itself: {status}"));
+            self.start();
+        }
+    }
+
+    async fn event(&mut self, event: Event) -> Option<(Duration, Undo)> {
+        match event {
+            Event::Tasks(wishes) => {
+                for wish in wishes {
+                    self.world.sandbox.add_task(self.world.app, wish.task());
+                    self.wishes.push(wish);
+                }
+            }
+            Event::Kill(pause) => {
+                let mut daemon = self.daemon.take()?;
+                daemon.kill().expect("it can be killed");
+                daemon.wait().expect("it ends");
+                self.figures.kills += 1;
+                self.look_for_secrets_in_the_state(false);
+                return Some((pause, Undo::Start));
+            }
+            Event::Terminate => {
+                self.terminate().await;
+                self.start();
+            }
+            Event::KillConnector => self.kill_connector(),
+            Event::Fault(fault, lasts) => {
+                let id = self.world.sandbox.add_fault(*fault);
+                self.faults.insert(id);
+                return Some((lasts, Undo::Fault(id)));
+            }
+            Event::Deny(lasts) => {
+                self.world.sandbox.deny("default", self.world.app).expect("the key is there");
+                return Some((lasts, Undo::Grant));
+            }
+            Event::FailCleanup(times) => {
+                self.world.sandbox.set_cleanup(Cleanup::default().failing(times));
+            }
+            Event::Target(behaviour) => self.set_target(&behaviour),
+        }
+        None
+    }
+
+    fn undo(&mut self, undo: Undo) {
+        match undo {
+            Undo::Start => self.start(),
+            Undo::Fault(id) => self.remove_fault(id),
+            Undo::Grant => self.world.sandbox.grant("default", self.world.app).expect("the key is there"),
+        }
+    }
+
+    fn remove_fault(&mut self, id: FaultId) {
+        if self.faults.remove(&id) {
+            let all = self.world.sandbox.faults();
+            self.figures.bridge_faults +=
+                all.iter().find(|fault| fault.id == id).map_or(0, |fault| fault.fired);
+            self.world.sandbox.remove_fault(id);
+        }
+    }
+
+    /// Another behaviour of the target, all at once.
+    fn set_target(&self, behaviour: &Value) {
+        let (new, file) = (self.world.path("target/faults.new"), self.world.path("target/faults.json"));
+        std::fs::write(&new, behaviour.to_string()).expect("a file");
+        std::fs::rename(new, file).expect("a file");
+    }
+
+    /// SIGTERM; it must end in order, whatever goes on.
+    async fn terminate(&mut self) {
+        let Some(mut daemon) = self.daemon.take() else { return };
+        self.figures.terminations += 1;
+        let status = Command::new("kill").arg("-TERM").arg(daemon.id().to_string()).status();
+        assert!(status.expect("kill runs").success(), "the daemon is gone");
+        // The grace, the farewell of the connector, and a slow machine.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let ended: Option<ExitStatus> = loop {
+            match daemon.try_wait().expect("it can be waited for") {
+                None if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(20)).await,
+                ended => break ended,
+            }
+        };
+        match ended {
+            Some(status) if status.success() => {}
+            Some(status) => self.complain("SIGTERM ends in order", format!("it ended with {status}")),
+            None => {
+                self.complain("SIGTERM ends in order", "it did not end within a minute".into());
+                daemon.kill().expect("it can be killed");
+                daemon.wait().expect("it ends");
+            }
+        }
+        self.look_for_secrets_in_the_state(false);
+    }
+
+    /// SIGKILL of the connector's process, if it is still the one that this run's daemon started.
+    fn kill_connector(&mut self) {
+        let Some(daemon) = self.daemon.as_ref().map(Child::id) else { return };
+        let ledger = Ledger::read(&self.world.path("target"));
+        let Some(pid) = ledger.of_kind("started").last().and_then(|event| event.raw["pid"].as_u64()) else {
+            return;
+        };
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+        if parent.is_some_and(|parent| parent.trim() == daemon.to_string()) {
+            let killed = Command::new("kill").arg("-KILL").arg(pid.to_string()).status();
+            self.figures.connector_kills += u32::from(killed.is_ok_and(|status| status.success()));
+        }
+    }
+
+    /// The faults end, everything drains, and a last sync makes Iden know the truth.
+    async fn rest(&mut self, seed: u64, fresh: bool) {
+        for id in self.faults.clone() {
+            self.remove_fault(id);
+        }
+        self.world.sandbox.set_cleanup(Cleanup::default());
+        self.world.sandbox.grant("default", self.world.app).expect("the key is there");
+        self.set_target(&plan::peace(seed));
+        if fresh {
+            self.terminate().await;
+        }
+        self.start();
+        let began = Instant::now();
+        while self.world.tasks_that_are("pending") > 0 && began.elapsed() < REST {
+            self.until(Instant::now() + Duration::from_millis(50)).await;
+        }
+        self.figures.drained_after = began.elapsed().as_secs_f64();
+        self.terminate().await;
+        let status = self.command(&["sync", "hr"]).status().expect("the binary runs");
+        if !status.success() {
+            self.complain("a last sync is clean", format!("bridgehead sync ended with {status}"));
+        }
+    }
+
+    fn judge(&mut self) {
+        let ledger = Ledger::read(&self.world.path("target"));
+        let evidence = Evidence {
+            sandbox: &self.world.sandbox,
+            app: self.world.app,
+            wishes: &self.wishes,
+            ledger: &ledger,
+        };
+        let mut violations = rules::tasks(&evidence);
+        let syncs = syncs::replay(&evidence);
+        violations.extend(syncs.violations);
+        violations.extend(syncs::equal(&evidence));
+        let creates = |event: &&crate::evidence::ledger::Event| event.raw["action"] == "create_account";
+        let figures = &mut self.figures;
+        figures.tasks = self.wishes.len();
+        figures.completed = self.world.tasks_that_are("completed");
+        figures.failed = self.world.tasks_that_are("failed");
+        figures.calls = ledger.of_kind("received").count();
+        figures.creates = ledger.of_kind("applied").filter(creates).count();
+        figures.target_faults = ledger.events.iter().filter(|event| event.fault().is_some()).count();
+        figures.syncs_started = syncs.started;
+        figures.syncs_completed = syncs.completed;
+        figures.syncs_abandoned = syncs.abandoned;
+        figures.removed = syncs.removed;
+        if self.world.sandbox.ledger_dropped() > 0 {
+            violations.push(Violation {
+                rule: "the evidence is complete",
+                task: None,
+                what: "the sandbox's ledger was too small".into(),
+            });
+        }
+        self.violations.extend(violations);
+        self.look_for_secrets_in_the_state(true);
+        self.look_for_secrets_in_the_log();
+        self.look_for_secrets_at_iden();
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        let passwords = self.wishes.iter().filter_map(|wish| wish.password.clone());
+        passwords.chain([KEY.to_owned(), TOKEN.to_owned()]).collect()
+    }
+
+    /// Passwords that the target made up and told in the result of a reset.
+    fn told(&self) -> Vec<String> {
+        let reports = self.wishes.iter().flat_map(|wish| self.world.sandbox.reports(&wish.id));
+        reports
+            .filter_map(|report| Some(report.body["result"]["temporary_password"].as_str()?.to_owned()))
+            .collect()
+    }
+
+    /// The journal may hold an outcome until it is reported, and the password of a result with it, but nothing else.
+    fn look_for_secrets_in_the_state(&mut self, at_the_end: bool) {
+        let mut secrets = self.secrets();
+        if at_the_end {
+            secrets.extend(self.told());
+        }
+        let state = self.world.bytes_below("state");
+        for secret in secrets {
+            if state.windows(secret.len()).any(|bytes| bytes == secret.as_bytes()) {
+                self.complain("a secret never leaks", format!("{secret} stands in the state folder"));
+            }
+        }
+    }
+
+    fn look_for_secrets_in_the_log(&mut self) {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        for secret in self.secrets().into_iter().chain(self.told()) {
+            if let Some(line) = log.lines().find(|line| line.contains(&secret)) {
+                self.complain("a secret never leaks", format!("into the log: {line}"));
+            }
+        }
+        for line in log.lines().filter(|line| line.contains("panicked")) {
+            self.complain("nothing panics", line.to_owned());
+        }
+    }
+
+    fn look_for_secrets_at_iden(&mut self) {
+        let secrets = self.secrets();
+        for entry in self.world.sandbox.ledger() {
+            let body = entry.body.map(|body| body.to_string()).unwrap_or_default();
+            if let Some(secret) = secrets.iter().find(|secret| body.contains(secret.as_str())) {
+                self.complain(
+                    "a secret never leaks",
+                    format!("{secret} into {} {}: {body}", entry.method, entry.path),
+                );
+            }
+        }
+    }
+
+    /// Prints the figures, and fails if a promise was not kept.
+    fn tell(mut self) {
+        self.figures.violations = self.violations.len();
+        println!("CHAOS {}", json!(self.figures));
+        if self.violations.is_empty() {
+            return;
+        }
+        let kept = std::env::var_os("CHAOS_KEEP").map(PathBuf::from);
+        if let Some(kept) = &kept {
+            let kept = kept.join(format!("seed-{}", self.figures.seed));
+            std::fs::create_dir_all(&kept).expect("a folder");
+            std::fs::copy(&self.log, kept.join("daemon.log")).expect("a copy");
+            std::fs::copy(self.world.path("target/ledger.jsonl"), kept.join("target.jsonl")).expect("a copy");
+            let ledger: Vec<String> =
+                self.world.sandbox.ledger().iter().map(|entry| json!(entry).to_string()).collect();
+            std::fs::write(kept.join("sandbox.jsonl"), ledger.join("\n")).expect("a copy");
+        }
+        let ledger = Ledger::read(&self.world.path("target"));
+        let evidence = Evidence {
+            sandbox: &self.world.sandbox,
+            app: self.world.app,
+            wishes: &self.wishes,
+            ledger: &ledger,
+        };
+        for violation in self.violations.iter().take(20) {
+            println!("seed {}: {}: {}", self.figures.seed, violation.rule, violation.what);
+            if let Some(task) = &violation.task {
+                println!("{}", evidence.story(task));
+            }
+        }
+        panic!("seed {}: {} violations", self.figures.seed, self.violations.len());
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            drop(daemon.kill());
+            drop(daemon.wait());
+        }
+    }
+}
+
+/// What ends something that a plan began.
+enum Undo {
+    Start,
+    Fault(FaultId),
+    Grant,
+}

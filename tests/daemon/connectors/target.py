@@ -1,0 +1,239 @@
+"""A target system for the tests of the daemon: its accounts and everything it was asked are kept on disk.
+
+In the folder of `settings.folder`:
+- accounts.jsonl  the accounts, a line for each change; the last line of an id counts.
+- ledger.jsonl    what was asked and what was done, in order: start, rule, applied, end.
+- rules.json      what goes wrong; read anew at every call. See `Rule` below.
+
+A line is on the disk before anything that follows it, so a process that was killed has left nothing unsaid.
+"""
+import json, os, pathlib, sys, threading, time
+
+ACTIONS = ["create_account", "update_account", "delete_account", "suspend_account", "unsuspend_account", "reset_password"]
+TYPES = {"team": "group", "seat": "license", "account": "account"}
+NAMES = ("id", "username", "email")
+SECRET = ("password", "new_password", "pin")
+lock = threading.RLock()
+settings, folder, accounts, fired = {}, None, {}, {}
+
+
+class Failure(Exception):
+    def __init__(self, code, message, **more):
+        self.error = {"code": -32000, "message": message, "data": {"code": code, **more}}
+
+
+def append(name, line):
+    with lock, open(folder / name, "ab") as file:
+        file.write(json.dumps(line).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def note(event, method, params, **more):
+    line = {"event": event, "method": method, "task": params.get("task_id"), "attempt": params.get("attempt")}
+    append("ledger.jsonl", {**line, "account": label(params), "pid": os.getpid(), **more})
+
+
+def read(name):
+    try:
+        return [json.loads(line) for line in (folder / name).read_bytes().splitlines()]
+    except FileNotFoundError:
+        return []
+
+
+def send(answer):
+    with lock:
+        sys.stdout.write(json.dumps({"jsonrpc": "2.0", **answer}) + "\n")
+        sys.stdout.flush()
+
+
+def label(params):
+    account = params.get("account") or {}
+    return next((account[name] for name in NAMES if account.get(name)), None)
+
+
+def fold(value):
+    return str(value).lower()
+
+
+def find(account):
+    """By id, else by user name, else by e-mail, these two in any case."""
+    for name in NAMES:
+        if account.get(name):
+            same = str if name == "id" else fold
+            return next((a for a in accounts.values() if a.get(name) and same(a[name]) == same(account[name])), None)
+
+
+class Rule:
+    """Which calls, and what becomes of them, in this order:
+
+    method, account, attempt: which calls; absent: any. times: how often; absent: for good. skip: so many pass first.
+    stderr: written there. until: waits before doing it until a file of this name is there. delay: the same in seconds.
+    apply: whether it is done; by default unless it ends in something else than a result. hang, hang_until: like delay and
+    until, after it was done. exit: ends the process. garbage: is written instead of an answer. error: {message, data}.
+    answer: the result. `{password}` and `{token}` stand for secrets in texts.
+    """
+
+    @staticmethod
+    def of(method, params):
+        with lock:
+            known = {fold(value) for value in (params.get("account") or {}).values() if isinstance(value, (str, int))}
+            known |= {fold(value) for value in (find(params.get("account") or {}) or {}).values() if isinstance(value, str)}
+            for rule in json.loads((folder / "rules.json").read_bytes()) if (folder / "rules.json").exists() else []:
+                name = json.dumps(rule, sort_keys=True)
+                if rule.get("method", method) != method or rule.get("attempt", params.get("attempt")) != params.get("attempt"):
+                    continue
+                if "account" in rule and fold(rule["account"]) not in known:
+                    continue
+                count = fired.setdefault(name, 0)
+                if count >= rule.get("times", count + 1) + rule.get("skip", 0):
+                    continue
+                fired[name] += 1
+                note("rule", method, params, rule=name)
+                if count >= rule.get("skip", 0):
+                    return rule
+        return {}
+
+
+def wait(seconds, name):
+    time.sleep(seconds)
+    while name and not (folder / name).exists():
+        time.sleep(0.01)
+
+
+def filled(value, params):
+    """Fills secrets in: a connector that talks too much."""
+    if isinstance(value, dict):
+        return {name: filled(item, params) for name, item in value.items()}
+    if isinstance(value, str):
+        places = [params.get("account") or {}, params.get("changes") or {}, params]
+        password = next((place[name] for place in places for name in SECRET if place.get(name)), "")
+        return value.replace("{password}", str(password)).replace("{token}", str(settings.get("token", "")))
+    return value
+
+
+def apply(action, params):
+    account, changes = params["account"], params.get("changes") or {}
+    with lock:
+        record, app = find(account), settings["app"]
+        if action == "create_account":
+            taken = [find({name: account[name]}) for name in NAMES if account.get(name)]
+            if any(taken):
+                raise Failure("ACCOUNT_ALREADY_EXISTS", f"User {label(params)} exists in {app} already")
+            made = f"e-{len(accounts) + 1}" if settings.get("own_ids") else label(params)
+            changes = {name: value for name, value in account.items() if name not in SECRET}
+            record = {"status": "active", **changes, "id": made}
+        elif record is None:
+            raise Failure("ACCOUNT_NOT_FOUND", f"User {label(params)} not found in {app}")
+        old = record["id"]
+        record = dict(record)
+        if action == "suspend_account":
+            record["status"] = "suspended"
+        elif action == "unsuspend_account":
+            record["status"] = "active"
+        elif action == "update_account":
+            record.update((name, value) for name, value in changes.items() if name not in SECRET)
+        for slug, refs in (params.get("memberships") or {}).items():
+            place = "assignments" if TYPES[slug] == "license" else "memberships"
+            record[place] = {**record.get(place, {}), slug: refs}
+        if action == "delete_account" or record["id"] != old:
+            keep({"id": old, "deleted": True})
+        if action != "delete_account":
+            keep(record)
+        note("applied", action, params)
+        return {"account_id": record["id"]} if action == "create_account" else {}
+
+
+def keep(record):
+    append("accounts.jsonl", record)
+    learn(record)
+
+
+def learn(record):
+    if record.get("deleted"):
+        accounts.pop(record["id"], None)
+    else:
+        accounts[record["id"]] = record
+
+
+def initialize(params):
+    global folder
+    settings.update(params["settings"], app=params["app"])
+    folder = pathlib.Path(settings["folder"])
+    folder.mkdir(exist_ok=True)
+    for record in read("accounts.jsonl"):
+        learn(record)
+    for line in read("ledger.jsonl"):
+        if line["event"] == "rule":
+            fired[line["rule"]] = fired.get(line["rule"], 0) + 1
+    types = [{"slug": slug, "name": slug.title(), "type": kind} for slug, kind in TYPES.items()]
+    actions = settings.get("actions", ACTIONS)
+    return {"name": "target", "version": "1", "actions": actions, "resource_types": types}
+
+
+def records(params):
+    if params["resource_type"] != "account":
+        return {"records": [], "next": None}
+    with lock:
+        known = sorted(accounts.values(), key=lambda record: record["id"])
+    rest = [record for record in known if record["id"] > (params["cursor"] or "")]
+    return {"records": rest[:100], "next": rest[99]["id"] if len(rest) > 100 else None}
+
+
+def perform(method, params):
+    if method in ACTIONS:
+        return apply(method, params)
+    if method == "find_account":
+        with lock:
+            return find(params["account"])
+    return records(params) if method == "list" else {}
+
+
+def serve(id, method, params, **_):
+    note("start", method, params)
+    rule = Rule.of(method, params)
+    try:
+        if "stderr" in rule:
+            print(filled(rule["stderr"], params), file=sys.stderr, flush=True)
+        wait(rule.get("delay", 0), rule.get("until"))
+        result = None
+        if rule.get("apply", not any(name in rule for name in ("exit", "garbage", "error", "answer"))):
+            result = perform(method, params)
+        wait(rule.get("hang", 0), rule.get("hang_until"))
+        if "exit" in rule:
+            with lock:
+                os._exit(rule["exit"])
+        if "garbage" in rule:
+            sys.stdout.write(filled(rule["garbage"], params))
+            sys.stdout.flush()
+            return
+        if "error" in rule:
+            raise Failure(message=filled(rule["error"]["message"], params), **rule["error"]["data"])
+        answer = {"result": filled(rule["answer"], params) if "answer" in rule else result}
+    except Failure as failure:
+        answer = {"error": failure.error}
+    note("end", method, params)
+    send({"id": id, **answer})
+
+
+def main():
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        id, method, params = request["id"], request["method"], request["params"]
+        if method == "initialize":
+            result = initialize(params)
+            rule = Rule.of(method, params)
+            if "error" in rule:
+                send({"id": id, "error": {"code": -32000, **rule["error"]}})
+            else:
+                send({"id": id, "result": result})
+        elif method == "shutdown":
+            send({"id": id, "result": {}})
+            os._exit(0)
+        else:
+            threading.Thread(target=serve, kwargs=request, daemon=True).start()
+    with lock:  # a change is made whole or not at all
+        os._exit(0)  # bridgehead is gone: whatever hangs ends with it
+
+
+main()

@@ -1,0 +1,148 @@
+//! Past so many deletions within a time, further ones wait for the operator.
+
+use serde_json::{Value, json};
+
+use crate::support::{Daemon, World, eventually};
+
+/// A folder of people `u0`, `u1`… and a guard on what takes access away.
+async fn world(people: usize, guard: &str) -> World {
+    let world = World::new().await;
+    let mut accounts = "id,email,username,display_name,status\n".to_owned();
+    for n in 0..people {
+        accounts.push_str(&format!("u{n},u{n}@example.org,u{n},,active\n"));
+    }
+    world.write("people/accounts.csv", &accounts);
+    configure(&world, guard);
+    world
+}
+
+fn configure(world: &World, guard: &str) {
+    world.configure(&format!(
+        "connector = \"file\"\nsync = {{ enabled = false }}\n\
+         tasks = {{ poll_interval = \"100ms\", {guard} }}\n[apps.hr.target]\npath = \"people\"\n"
+    ));
+}
+
+/// A task that was made in this second.
+fn task(world: &World, action: &str, account: &str, second: usize, more: Value) -> String {
+    let mut payload = json!({"account": {"id": account}});
+    payload.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+    let created_at = format!("2026-01-01T00:{:02}:{:02}Z", second / 60, second % 60);
+    world.sandbox.add_task(world.app, json!({"action": action, "created_at": created_at, "payload": payload}))
+}
+
+fn delete(world: &World, account: &str, second: usize) -> String {
+    task(world, "delete_account", account, second, json!({}))
+}
+
+fn statuses(world: &World, tasks: &[String]) -> Vec<String> {
+    tasks.iter().map(|id| world.task(id)["status"].as_str().expect("a status").to_owned()).collect()
+}
+
+/// Waits until the task list has been read twice more: whatever was to be started by then has been.
+async fn polled(world: &World) {
+    let polls = || {
+        let is_poll =
+            |entry: &&bridgehead::sandbox::Entry| entry.method == "GET" && entry.path.ends_with("/tasks/");
+        world.sandbox.ledger().iter().filter(is_poll).count()
+    };
+    let before = polls();
+    eventually("the list is read again", || polls() >= before + 3).await;
+}
+
+/// Runs the first one of its kind until `count` tasks are held and everything else has ended.
+async fn held(world: &World, daemon: &Daemon, tasks: &[String]) {
+    daemon.says("task_guard").await;
+    eventually("all but the held ones have ended", || world.tasks_that_are("pending") == tasks.len()).await;
+    polled(world).await;
+    assert!(statuses(world, tasks).iter().all(|status| status == "pending"), "{}", daemon.log());
+}
+
+#[tokio::test]
+async fn the_fifty_first_deletion_within_an_hour_is_held_and_everything_else_goes_on() {
+    let world = world(60, "guard = { max = 50, per = \"1h\" }").await;
+    let passed: Vec<String> = (0..50).map(|n| delete(&world, &format!("u{n}"), n)).collect();
+    let last = delete(&world, "u50", 50);
+    let behind = task(&world, "update_account", "u50", 51, json!({"changes": {"display_name": "Late"}}));
+    let suspension = task(&world, "suspend_account", "u51", 52, json!({}));
+    let other = task(&world, "update_account", "u52", 53, json!({"changes": {"display_name": "Ann"}}));
+    let create = world.sandbox.add_task(
+        world.app,
+        json!({"action": "create_account", "payload": {"account": {"username": "new", "email": "new@example.org"}}}),
+    );
+    let daemon = world.start();
+    let waiting = [last.clone(), behind, suspension];
+    held(&world, &daemon, &waiting).await;
+    assert!(statuses(&world, &passed).iter().all(|status| status == "completed"));
+    assert_eq!(statuses(&world, &[other, create]), ["completed", "completed"]);
+    let log = daemon.log();
+    assert!(log.contains("50 executed within 1h (apps.hr.tasks.guard allows 50)"), "{log}");
+    assert!(log.contains("`bridgehead tasks release hr --all`"), "{log}");
+
+    // Later ones of other accounts: those that take nothing away pass, those that do are held as well.
+    let later = delete(&world, "u53", 60);
+    let fine = task(&world, "update_account", "u54", 61, json!({"changes": {"display_name": "Bob"}}));
+    eventually("the update goes on", || world.task(&fine)["status"] == "completed").await;
+    polled(&world).await;
+    assert_eq!(world.task(&later)["status"], "pending");
+    let log = daemon.stop().await;
+    assert_eq!(log.matches("alarm=\"task_guard\"").count(), 1, "one alarm for one holding: {log}");
+    let people = world.read("people/accounts.csv");
+    assert!(
+        people.contains("u50,u50@example.org,u50,,active")
+            && people.contains("u51,u51@example.org,u51,,active")
+    );
+}
+
+#[tokio::test]
+async fn a_restart_counts_what_was_executed_and_keeps_what_is_held() {
+    let world = world(5, "guard = { max = 2, per = \"1h\" }").await;
+    let done: Vec<String> = (0..2).map(|n| delete(&world, &format!("u{n}"), n)).collect();
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    assert_eq!(statuses(&world, &done), ["completed", "completed"]);
+
+    let third = delete(&world, "u2", 2);
+    let daemon = world.start();
+    held(&world, &daemon, std::slice::from_ref(&third)).await;
+    daemon.kill();
+
+    // Even where time alone would let it pass by now: what is held needs the operator.
+    configure(&world, "guard = { max = 2, per = \"1s\" }");
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let daemon = world.start();
+    let fourth = delete(&world, "u3", 3);
+    held(&world, &daemon, &[third.clone(), fourth]).await;
+    assert!(daemon.log().contains("task_guard"), "a new process tells of it again");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_pending_any_more_holds_nobody_up() {
+    let world = world(5, "guard = { max = 1, per = \"1s\" }").await;
+    let tasks: Vec<String> = (0..2).map(|n| delete(&world, &format!("u{n}"), n)).collect();
+    let daemon = world.start();
+    held(&world, &daemon, &tasks[1..]).await;
+    // An administrator resolves it in Iden.
+    let url =
+        format!("{}/api/v1/bridge/apps/{}/tasks/{}/status/", world.sandbox.base_url(), world.app, tasks[1]);
+    let answer = reqwest::Client::new()
+        .patch(url)
+        .header("Authorization", format!("Api-Key {}", crate::support::KEY))
+        .header("Content-Type", "application/json")
+        .body(
+            json!({"status": "failed", "error": {"code": "INTERNAL_ERROR", "message": "cancelled"}})
+                .to_string(),
+        )
+        .send()
+        .await
+        .expect("an answer");
+    assert!(answer.status().is_success());
+    daemon.says("are not pending in Iden any more").await;
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let next = delete(&world, "u2", 2);
+    eventually("the next one passes", || world.task(&next)["status"] == "completed").await;
+    assert!(world.read("people/accounts.csv").contains("u1,"), "it was never executed");
+    daemon.stop().await;
+}

@@ -1,0 +1,168 @@
+//! The removal guard: what may be removed without anybody being asked, by ids and not by numbers alone.
+
+use serde_json::{Value, json};
+
+use crate::support::{World, eventually};
+use crate::sync_world::{Synced, ids, people};
+
+fn target(numbers: impl IntoIterator<Item = usize>) -> Value {
+    json!({"records": {"account": people(numbers)}})
+}
+
+/// A world whose last completed sync had these accounts.
+async fn synced(numbers: impl IntoIterator<Item = usize>, sync: &str) -> World {
+    let world = World::with_target(target(numbers), sync).await;
+    world.sync(&[]).await.assert(0, "completed");
+    world.sandbox.clear_ledger();
+    world
+}
+
+#[track_caller]
+fn held(world: &World, synced: &Synced, says: &[&str]) {
+    synced.assert(1, "held");
+    for says in says.iter().chain(&["nothing was removed", "`bridgehead sync hr --allow-removals`"]) {
+        assert!(synced.detail().contains(says), "{}", synced.detail());
+    }
+    assert!(synced.stderr.contains("alarm=\"removal_guard\""), "{}", synced.stderr);
+    assert_eq!(world.steps().last().map(String::as_str), Some("abandon"));
+    assert_eq!(world.count("complete"), 0);
+}
+
+#[tokio::test]
+async fn half_the_people_gone_is_held_with_figures_and_names() {
+    let world = synced(0..400, "").await;
+    world.target(target(0..200));
+    let synced = world.sync(&[]).await;
+    held(&world, &synced, &["completing would remove 200 of 400 records of account", "the most is 100"]);
+    assert_eq!(synced.figures("account"), [200, 0, 0, 200]);
+    assert_eq!(synced.summary["removals"]["account"].as_array().unwrap().len(), 20);
+    assert_eq!(synced.summary["removals"]["account"][0], "u000200");
+    assert_eq!(world.active_ids("account"), ids(0..400));
+}
+
+#[tokio::test]
+async fn everybody_gone_is_held_whether_the_type_is_empty_or_not_offered_any_more() {
+    let seats = json!([{"id": "s1", "name": "One"}, {"id": "s2", "name": "Two"}]);
+    let account = json!({"slug": "account", "name": "Account", "type": "account"});
+    let types = json!([{"slug": "seat", "name": "Seat", "type": "license"}, account]);
+    let said = json!({"types": types, "records": {"account": people(0..20), "seat": seats}});
+    let world = World::with_target(said, "guard = { min_records = 2 }").await;
+    world.sync(&[]).await.assert(0, "completed");
+    world.sandbox.clear_ledger();
+
+    world.target(json!({"types": types, "records": {"seat": seats}}));
+    held(&world, &world.sync(&[]).await, &["20 of 20 records of account"]);
+    world.target(json!({"types": [account], "records": {"account": people(0..20)}}));
+    let synced = world.sync(&[]).await;
+    held(&world, &synced, &["2 of 2 records of seat", "the connector does not offer seat any more"]);
+    assert_eq!(synced.figures("seat"), [0, 0, 0, 2]);
+    assert_eq!((world.active("seat").len(), world.active("account").len()), (2, 20));
+}
+
+#[tokio::test]
+async fn as_many_as_before_but_others_is_held() {
+    let world = synced(0..50, "").await;
+    world.target(target(100..150));
+    let synced = world.sync(&[]).await;
+    held(&world, &synced, &["50 of 50 records of account", "100.0 %, the most is 10 %"]);
+    assert_eq!(synced.figures("account"), [50, 50, 0, 50]);
+    // The new ones are there, for what was pushed stays.
+    assert_eq!(world.active_ids("account"), ids((0..50).chain(100..150)));
+}
+
+#[tokio::test]
+async fn a_drip_is_held_once_it_adds_up() {
+    let world = synced(0..100, "").await;
+    for gone in [4, 8] {
+        world.target(target(gone..100));
+        world.sync(&[]).await.assert(0, "completed");
+    }
+    world.target(target(12..100));
+    world.sandbox.clear_ledger();
+    held(&world, &world.sync(&[]).await, &["4 of 92 records of account, 12 within 24h", "12.0 %"]);
+    assert_eq!(world.active_ids("account"), ids(8..100));
+}
+
+#[tokio::test]
+async fn a_drip_that_is_older_than_the_window_does_not_count() {
+    let world = synced(0..100, "guard = { window = \"1ms\" }").await;
+    for gone in [4, 8, 12, 16] {
+        world.target(target(gone..100));
+        world.sync(&[]).await.assert(0, "completed");
+    }
+    assert_eq!(world.active_ids("account"), ids(16..100));
+}
+
+#[tokio::test]
+async fn a_tiny_target_is_exempt_but_not_one_that_was_worn_down() {
+    let world = synced(0..9, "").await;
+    world.target(target([]));
+    world.sync(&[]).await.assert(0, "completed");
+    assert_eq!(world.active_ids("account"), ids([]));
+
+    let world = synced(0..10, "").await;
+    world.target(target(1..10));
+    world.sync(&[]).await.assert(0, "completed");
+    world.target(target([]));
+    world.sandbox.clear_ledger();
+    held(&world, &world.sync(&[]).await, &["9 of 9 records of account"]);
+}
+
+#[tokio::test]
+async fn allowing_removals_lets_one_sync_through_and_only_one() {
+    let world = synced(0..300, "").await;
+    world.target(target(0..150));
+    world.sync(&[]).await.assert(1, "held");
+    let allowed = world.sync(&["--allow-removals"]).await;
+    assert_eq!(allowed.assert(0, "completed").figures("account"), [150, 0, 0, 150]);
+    assert_eq!(world.active_ids("account"), ids(0..150));
+
+    // What was allowed does not hold the leaver of the next day…
+    world.target(target(0..149));
+    world.sync(&[]).await.assert(0, "completed");
+    // …nor does it allow the next half to go.
+    world.target(target(0..75));
+    world.sandbox.clear_ledger();
+    held(&world, &world.sync(&[]).await, &["74 of 149"]);
+    assert_eq!(world.active_ids("account"), ids(0..149));
+}
+
+#[tokio::test]
+async fn a_listing_that_recovered_goes_through_by_itself() {
+    let world = synced(0..60, "").await;
+    world.target(target(0..30));
+    world.sync(&[]).await.assert(1, "held");
+    world.target(target(1..60));
+    let synced = world.sync(&[]).await;
+    assert_eq!(synced.assert(0, "completed").figures("account"), [59, 0, 0, 1]);
+    assert_eq!(world.active_ids("account"), ids(1..60));
+}
+
+#[tokio::test]
+async fn the_daemon_holds_raises_an_alarm_and_goes_on_when_the_listing_is_well_again() {
+    let world = synced(0..60, "every = \"1s\"").await;
+    world.target(target(0..30));
+    let daemon = world.start();
+    daemon.says("alarm=\"removal_guard\"").await;
+    daemon.says("sync held: completing would remove 30 of 60 records of account").await;
+    world.target(target(0..61));
+    daemon.says("sync completed").await;
+    eventually("Iden has the new one", || world.active_ids("account") == ids(0..61)).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_rehearsal_finds_the_same_and_changes_nothing() {
+    let world = synced(0..60, "").await;
+    world.target(target(0..30));
+    for _ in 0..2 {
+        let synced = world.sync(&["--dry-run"]).await;
+        assert_eq!(synced.assert(1, "held").figures("account"), [30, 0, 0, 30]);
+        assert!(synced.detail().contains("30 of 60 records of account"), "{}", synced.detail());
+    }
+    assert_eq!(world.steps(), [""; 0]);
+    world.target(target(0..61));
+    let synced = world.sync(&["--dry-run"]).await;
+    assert_eq!(synced.assert(0, "rehearsed").figures("account"), [61, 1, 0, 0]);
+    assert_eq!(world.active_ids("account"), ids(0..60));
+}

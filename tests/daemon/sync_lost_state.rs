@@ -1,0 +1,121 @@
+//! The first sync of a state folder: of an app that was never synced, or after the state was lost.
+
+use std::time::Duration;
+
+use bridgehead::sandbox::{Effect, Fault, Loss};
+use serde_json::{Value, json};
+
+use crate::support::{World, eventually};
+use crate::sync_world::{Synced, accounts, ids, people};
+
+fn target(numbers: impl IntoIterator<Item = usize>) -> Value {
+    json!({"records": {"account": people(numbers)}})
+}
+
+/// A world that was synced, and whose state is gone.
+async fn amnesia() -> World {
+    let world = World::with_target(target(0..40), "").await;
+    world.sync(&[]).await.assert(0, "completed");
+    std::fs::remove_dir_all(world.path("state")).unwrap();
+    world.sandbox.clear_ledger();
+    world
+}
+
+#[track_caller]
+fn held(world: &World, synced: &Synced, says: &str) {
+    synced.assert(1, "held");
+    assert!(synced.detail().contains(says), "{}", synced.detail());
+    assert!(synced.detail().contains("no completed sync of hr is known here"), "{}", synced.detail());
+    assert_eq!(world.count("complete"), 0);
+}
+
+#[tokio::test]
+async fn after_a_lost_state_nobody_is_removed_until_the_operator_says_so() {
+    let world = amnesia().await;
+    world.target(target(0..20));
+    for _ in 0..2 {
+        let synced = world.sync(&[]).await;
+        held(&world, &synced, "the app was last synced at 20");
+        assert!(synced.stderr.contains("alarm=\"removal_guard\""), "{}", synced.stderr);
+        world.sync(&["--dry-run"]).await.assert(1, "held");
+    }
+    assert_eq!(world.active_ids("account"), ids(0..40));
+
+    world.sync(&["--allow-removals"]).await.assert(0, "completed");
+    assert_eq!(world.active_ids("account"), ids(0..20));
+    world.target(target(0..22));
+    world.sync(&[]).await.assert(0, "completed");
+    assert_eq!(world.active_ids("account"), ids(0..22));
+}
+
+#[tokio::test]
+async fn even_a_whole_listing_is_held_after_a_lost_state_because_nobody_can_know_that_it_is() {
+    let world = amnesia().await;
+    held(&world, &world.sync(&[]).await, "was last synced at");
+}
+
+#[tokio::test]
+async fn the_daemon_goes_on_pushing_meanwhile() {
+    let world = amnesia().await;
+    world.target(target((0..20).chain(50..60)));
+    let daemon = world.start();
+    daemon.says("sync held: no completed sync of hr is known here").await;
+    eventually("the new ones are there", || world.active_ids("account").len() == 50).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn when_iden_does_not_say_what_it_knew_of_the_pages_tells() {
+    let world = amnesia().await;
+    world.sandbox.add_fault(Fault::new(Effect::answer(403)).method("GET").path("**/bridge/apps/"));
+    world.target(target(0..20));
+    held(&world, &world.sync(&[]).await, "Iden knew 20 of the 20 records that were pushed");
+    held(&world, &world.sync(&[]).await, "an earlier sync here found records in Iden");
+    assert_eq!(world.active_ids("account"), ids(0..40));
+    world.sync(&["--allow-removals"]).await.assert(0, "completed");
+    assert_eq!(world.active_ids("account"), ids(0..20));
+}
+
+#[tokio::test]
+async fn a_first_sync_goes_through_although_iden_cannot_be_asked_and_answers_are_lost() {
+    let world = World::with_target(json!({"records": {"account": accounts(250)}}), "").await;
+    world.sandbox.add_fault(Fault::new(Effect::answer(404)).method("GET").path("**/bridge/apps/"));
+    // Every page arrives, and is sent again because nobody heard so: then Iden knows all of it.
+    world.sandbox.add_fault(Fault::new(Effect::Lose(Loss::Cut)).method("PUT").times(3));
+    let synced = world.sync(&[]).await;
+    assert_eq!(synced.assert(0, "completed").figures("account"), [250, 250, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_first_sync_goes_through_although_others_before_it_did_not() {
+    let data = json!({"code": "INTERNAL_ERROR", "retry": "never"});
+    let fault = json!({"do": "error", "type": "account", "page": 4, "data": data});
+    let records = json!({"account": accounts(350)});
+    let world =
+        World::with_target(json!({"records": records, "faults": [fault]}), "push_concurrency = 1").await;
+    world.sandbox.add_fault(Fault::new(Effect::answer(404)).method("GET").path("**/bridge/apps/"));
+    world.sync(&[]).await.assert(1, "abandoned");
+    assert!(world.active("account").len() >= 100, "the first attempt left something there");
+    world.target(json!({"records": records}));
+    world.sync(&[]).await.assert(0, "completed");
+}
+
+#[tokio::test]
+async fn a_crash_behind_the_first_complete_is_no_lost_state_and_the_guard_knows_what_was_there() {
+    let world = World::with_target(target(0..40), "").await;
+    let slow = Effect::Delay(Duration::from_secs(60));
+    let fault = world.sandbox.add_fault(Fault::new(slow).method("POST").path("**/complete/"));
+    let daemon = world.start();
+    eventually("Iden has completed", || {
+        world.sandbox.stats(world.app).is_some_and(|stats| stats.last_synced_at.is_some())
+    })
+    .await;
+    daemon.kill();
+    world.sandbox.remove_fault(fault);
+    world.target(target(0..20));
+    let synced = world.sync(&[]).await;
+    assert!(synced.assert(1, "held").detail().contains("20 of 40 records of account"), "{}", synced.detail());
+    world.target(target(0..39));
+    world.sync(&[]).await.assert(0, "completed");
+    assert_eq!(world.active_ids("account"), ids(0..39));
+}

@@ -1,0 +1,131 @@
+//! Who is missing because reading went wrong is not removed.
+
+use serde_json::{Value, json};
+
+use crate::support::World;
+use crate::sync_world::{BOLD, accounts, ids, people};
+
+/// A target of 350 people in four pages that goes wrong after a first good sync, without a guard that would help: who
+/// takes what was read by then for all there is removes a hundred people or more.
+async fn spoilt(fault: Value) -> (World, crate::sync_world::Synced) {
+    let world = World::with_target(json!({"records": {"account": accounts(350)}}), BOLD).await;
+    world.target_settings(BOLD, "timeout = \"1s\", give_up_after = \"2s\"", "");
+    world.sync(&[]).await.assert(0, "completed");
+    let records = json!({"account": accounts(350)});
+    world.target(json!({"records": records, "faults": [fault]}));
+    world.sandbox.clear_ledger();
+    let synced = world.sync(&[]).await;
+    (world, synced)
+}
+
+#[track_caller]
+fn nothing_was_removed(world: &World, synced: &crate::sync_world::Synced, result: &str, says: &str) {
+    synced.assert(1, result);
+    assert!(synced.detail().contains(says), "{}", synced.detail());
+    assert!(synced.detail().contains("nobody was removed"), "{}", synced.detail());
+    assert_eq!(synced.figures("account")[3], 0);
+    assert_eq!(world.count("complete"), 0);
+    assert_eq!(world.count("abandon"), world.count("sync"), "{:?}", world.steps());
+    assert_eq!(world.active_ids("account"), ids(0..350));
+}
+
+#[tokio::test]
+async fn a_page_that_fails_for_good_abandons() {
+    let data = json!({"code": "INTERNAL_ERROR", "effect": "not_applied", "retry": "never"});
+    let fault =
+        json!({"do": "error", "type": "account", "page": 3, "data": data, "message": "HR lost page three"});
+    let (world, synced) = spoilt(fault).await;
+    nothing_was_removed(
+        &world,
+        &synced,
+        "abandoned",
+        "account could not be read to the end: HR lost page three",
+    );
+    assert_eq!(world.count("abandon"), 1);
+}
+
+#[tokio::test]
+async fn a_page_that_keeps_failing_is_tried_until_give_up_after() {
+    let data = json!({"code": "RATE_LIMITED", "retry_after": 0.05});
+    let fault = json!({"do": "error", "type": "account", "page": 2, "data": data});
+    let (world, synced) = spoilt(fault).await;
+    nothing_was_removed(&world, &synced, "abandoned", "HR does not answer");
+    let fired: Value = serde_json::from_str(&world.read("fired.json")).unwrap();
+    assert!(fired["0"].as_u64() > Some(1), "{fired}");
+}
+
+#[tokio::test]
+async fn a_first_page_that_fails_begins_no_session() {
+    let data = json!({"code": "PERMISSION_DENIED", "subject": "connection", "retry": "never"});
+    let (world, synced) = spoilt(json!({"do": "error", "data": data})).await;
+    nothing_was_removed(&world, &synced, "abandoned", "team could not be read");
+    assert_eq!(world.count("sync"), 0, "somebody else's session would have been cancelled for nothing");
+}
+
+#[tokio::test]
+async fn a_page_that_fails_and_then_comes_costs_nothing() {
+    let data = json!({"code": "TIMEOUT", "effect": "unknown", "retry": "backoff"});
+    let fault = json!({"do": "error", "type": "account", "page": 3, "data": data, "times": 1});
+    let (world, synced) = spoilt(fault).await;
+    assert_eq!(synced.assert(0, "completed").figures("account"), [350, 0, 0, 0]);
+    assert_eq!(world.active_ids("account"), ids(0..350));
+}
+
+#[tokio::test]
+async fn a_cursor_that_repeats_abandons() {
+    let (world, synced) = spoilt(json!({"do": "repeat", "type": "account", "page": 3})).await;
+    nothing_was_removed(
+        &world,
+        &synced,
+        "abandoned",
+        "the listing of account repeats its cursor after 3 pages",
+    );
+}
+
+#[tokio::test]
+async fn a_listing_that_says_it_is_incomplete_abandons() {
+    let data = json!({"code": "INTERNAL_ERROR", "effect": "not_applied", "retry": "never"});
+    let message = "HR's search was cut at 250 results";
+    let fault = json!({"do": "error", "type": "account", "page": 3, "data": data, "message": message});
+    let (world, synced) = spoilt(fault).await;
+    nothing_was_removed(&world, &synced, "abandoned", message);
+}
+
+#[tokio::test]
+async fn a_last_page_that_does_not_say_it_is_the_last_abandons() {
+    let (world, synced) = spoilt(json!({"do": "short", "type": "account", "page": 2})).await;
+    nothing_was_removed(&world, &synced, "abandoned", "next must be there");
+}
+
+#[tokio::test]
+async fn a_process_that_dies_in_the_middle_is_started_again_and_goes_on() {
+    let (world, synced) = spoilt(json!({"do": "die", "type": "account", "page": 3, "times": 1})).await;
+    assert_eq!(synced.assert(0, "completed").figures("account"), [350, 0, 0, 0]);
+    assert_eq!(world.active_ids("account"), ids(0..350));
+}
+
+#[tokio::test]
+async fn a_process_that_dies_whenever_it_is_asked_abandons() {
+    let (world, synced) = spoilt(json!({"do": "die", "type": "account", "page": 3})).await;
+    nothing_was_removed(&world, &synced, "abandoned", "account could not be read to the end");
+    assert!(synced.detail().contains("exit status 7"), "{}", synced.detail());
+}
+
+#[tokio::test]
+async fn a_page_that_never_comes_is_given_up() {
+    let (world, synced) = spoilt(json!({"do": "hang", "type": "account", "page": 2})).await;
+    nothing_was_removed(&world, &synced, "abandoned", "no answer within 1s");
+}
+
+#[tokio::test]
+async fn a_sync_that_went_wrong_says_nothing_of_who_would_be_gone() {
+    // Page two of the teams fails: no account was read, and nobody may be called removed.
+    let world = World::with_target(json!({"records": {"account": people(0..30)}}), "").await;
+    world.sync(&[]).await.assert(0, "completed");
+    let data = json!({"code": "INTERNAL_ERROR", "retry": "never"});
+    let faults = json!([{"do": "error", "type": "account", "data": data}]);
+    world.target(json!({"records": {"account": people(0..30)}, "faults": faults}));
+    let synced = world.sync(&[]).await;
+    assert_eq!(synced.assert(1, "abandoned").figures("account"), [0, 0, 0, 0]);
+    assert_eq!(synced.summary["removals"], json!({}));
+}

@@ -1,0 +1,142 @@
+//! A whole sync, and the next ones: pages, order, figures, what is printed.
+
+use bridgehead_sdk::ResourceType;
+use serde_json::{Value, json};
+
+use crate::support::World;
+use crate::sync_world::{accounts, ids, people};
+
+fn company() -> Value {
+    json!({"records": {"account": accounts(1234), "team": {"count": 150, "prefix": "t"}}, "page_size": 137})
+}
+
+#[tokio::test]
+async fn a_sync_pushes_full_pages_groups_first_and_ends_when_iden_has_cleaned_up() {
+    let world = World::with_target(company(), "").await;
+    let synced = world.sync(&[]).await;
+    synced.assert(0, "completed");
+    assert_eq!(synced.figures("account"), [1234, 1234, 0, 0]);
+    assert_eq!(synced.figures("team"), [150, 150, 0, 0]);
+    let sizes = |slug| {
+        let mut pages = world.pages(slug);
+        pages.sort_unstable();
+        pages
+    };
+    assert_eq!(sizes("team"), [50, 100]);
+    assert_eq!(sizes("account"), [[34].as_slice(), &[100; 12]].concat());
+    assert_eq!(world.steps(), ["sync", "complete"]);
+
+    let ledger = world.sandbox.ledger();
+    let places = |method: &str, end: &str| -> Vec<usize> {
+        let of = |(_, entry): &(usize, &bridgehead::sandbox::Entry)| {
+            entry.method == method && entry.path.ends_with(end)
+        };
+        ledger.iter().enumerate().filter(of).map(|(place, _)| place).collect()
+    };
+    let (teams, accounts) = (places("PUT", "/team/"), places("PUT", "/account/"));
+    assert!(teams.iter().max() < accounts.iter().min(), "groups come before accounts");
+    let session = ledger[teams[0]].path.trim_end_matches("team/").to_owned();
+    let (asked, completed) = (places("GET", &session), places("POST", "/complete/"));
+    assert!(
+        asked.iter().any(|place| accounts.iter().max() < Some(place) && *place < completed[0]),
+        "the counts are compared between the last page and complete"
+    );
+    assert!(asked.iter().max() > Some(&completed[0]), "the clean-up is watched");
+    assert_eq!(world.active_ids("account"), ids(0..1234));
+    assert_eq!(world.active_ids("team").len(), 150);
+}
+
+#[tokio::test]
+async fn a_resource_type_that_is_registered_is_no_error_unless_it_is_of_another_kind() {
+    let world = World::with_target(json!({"records": {"account": accounts(3)}}), "").await;
+    world.sandbox.add_resource_type(world.app, ResourceType::group("team", "Teams of old"));
+    world.sandbox.add_resource_type(world.app, ResourceType::account("account", "Account"));
+    world.sync(&[]).await.assert(0, "completed");
+
+    let world = World::with_target(json!({"records": {"account": accounts(3)}}), "").await;
+    world.sandbox.add_resource_type(world.app, ResourceType::license("team", "Team"));
+    let synced = world.sync(&[]).await;
+    synced.assert(1, "failed");
+    assert!(synced.detail().contains("'team'") && synced.detail().contains("license"), "{synced:?}");
+    assert_eq!(world.steps(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_type_that_nobody_registered_is_named_when_registering_is_off() {
+    let world = World::with_target(json!({"records": {"account": accounts(3)}}), "").await;
+    world.target_settings("", "", "register_resource_types = false");
+    world.sandbox.add_resource_type(world.app, ResourceType::account("account", "Account"));
+    let synced = world.sync(&[]).await;
+    synced.assert(1, "failed");
+    assert!(synced.detail().contains("no resource type 'team'"), "{synced:?}");
+    world.sandbox.add_resource_type(world.app, ResourceType::group("team", "Team"));
+    world.sync(&[]).await.assert(0, "completed");
+}
+
+#[tokio::test]
+async fn only_who_left_the_target_becomes_inactive_and_the_figures_say_what_happened() {
+    let world = World::with_target(json!({"records": {"account": people(0..40)}}), "").await;
+    world.sync(&[]).await.assert(0, "completed");
+    let again = world.sync(&[]).await;
+    assert_eq!(again.assert(0, "completed").figures("account"), [40, 0, 0, 0]);
+
+    // 7 leaves, 40 and 41 join, 1 to 3 get another name.
+    let mut records = people((0..42).filter(|number| *number != 7));
+    records.iter_mut().skip(1).take(3).for_each(|record| record["display_name"] = json!("Anew"));
+    world.target(json!({"records": {"account": records}}));
+    let synced = world.sync(&[]).await;
+    assert_eq!(synced.assert(0, "completed").figures("account"), [41, 2, 3, 1]);
+    assert_eq!(synced.summary["removals"], json!({"account": ["u000007"]}));
+    assert_eq!(world.active_ids("account"), ids((0..42).filter(|number| *number != 7)));
+    assert_eq!(world.sandbox.stats(world.app).unwrap().records[1].inactive, 1);
+
+    let after = world.sync(&[]).await;
+    assert_eq!(after.assert(0, "completed").figures("account"), [41, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn an_empty_target_is_a_fine_first_sync() {
+    let world = World::with_target(json!({"records": {}}), "").await;
+    let synced = world.sync(&[]).await;
+    assert_eq!(synced.assert(0, "completed").figures("account"), [0, 0, 0, 0]);
+    assert_eq!(world.steps(), ["sync", "complete"]);
+}
+
+#[tokio::test]
+async fn a_table_is_printed_for_people() {
+    let said = json!({"records": {"account": people(0..12), "team": [{"id": "t1", "name": "One"}]}});
+    let world = World::with_target(said, "").await;
+    let output = world.run(&["sync", "hr"]).await;
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert!(text.starts_with("hr: completed - completed, and Iden has cleaned up\n"), "{text}");
+    assert_eq!(rows[1], ["TYPE", "RECORDS", "CREATED", "CHANGED", "REMOVED"]);
+    assert_eq!(rows[2], ["account", "12", "12", "0", "0"]);
+    assert_eq!(rows[3], ["team", "1", "1", "0", "0"]);
+
+    world.target(json!({"records": {"account": people(1..12), "team": [{"id": "t1", "name": "One"}]}}));
+    let output = world.run(&["sync"]).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("account removed: u000000\n"), "{text}");
+}
+
+#[tokio::test]
+async fn an_app_that_is_not_configured_is_a_usage_error_and_a_broken_configuration_another() {
+    let world = World::with_target(json!({"records": {}}), "").await;
+    assert_eq!(world.run(&["sync", "rh"]).await.status.code(), Some(2));
+    assert_eq!(world.run(&["sync", "hr", "--dry-run", "--allow-removals"]).await.status.code(), Some(2));
+    world.target_settings("every = \"soon\"", "", "");
+    assert_eq!(world.run(&["sync", "hr"]).await.status.code(), Some(78));
+}
+
+#[tokio::test]
+async fn a_sync_beside_a_running_daemon_is_refused_for_now_and_says_so() {
+    let world = World::with_target(json!({"records": {}}), "").await;
+    let daemon = world.start();
+    daemon.says("sync completed").await;
+    let synced = world.sync(&[]).await;
+    assert_eq!(synced.code, Some(75));
+    assert!(synced.stderr.contains(&format!("process {}", daemon.pid())), "{}", synced.stderr);
+    daemon.stop().await;
+}

@@ -1,0 +1,156 @@
+//! What the tests of syncs share: the scripted target, a sync run to its end, and what Iden holds afterwards.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use bridgehead::sandbox::{Cleanup, Entry, Filter};
+use serde_json::{Value, json};
+
+use crate::support::{World, eventually};
+
+/// A sync that stops at nothing: for tests of something else.
+pub(crate) const BOLD: &str = "guard = { max_removals = 1000000, max_removal_percent = 100 }";
+
+/// What `bridgehead sync` did.
+#[derive(Debug)]
+pub(crate) struct Synced {
+    pub(crate) code: Option<i32>,
+    /// The summary of the app `hr`; null if none was printed.
+    pub(crate) summary: Value,
+    pub(crate) stderr: String,
+}
+
+impl Synced {
+    pub(crate) fn result(&self) -> &str {
+        self.summary["result"].as_str().unwrap_or_default()
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        self.summary["detail"].as_str().unwrap_or_default()
+    }
+
+    /// Listed, created, changed, removed.
+    pub(crate) fn figures(&self, slug: &str) -> [u64; 4] {
+        ["listed", "created", "changed", "removed"]
+            .map(|figure| self.summary["resource_types"][slug][figure].as_u64().unwrap_or(u64::MAX))
+    }
+
+    #[track_caller]
+    pub(crate) fn assert(&self, code: i32, result: &str) -> &Self {
+        assert_eq!((self.code, self.result()), (Some(code), result), "{self:#?}");
+        self
+    }
+}
+
+impl World {
+    /// A world whose target is what `said` says (see `connectors/sync_target.py`); `sync` are settings of the sync.
+    pub(crate) async fn with_target(said: Value, sync: &str) -> Self {
+        let world = Self::new().await;
+        world.sandbox.set_cleanup(Cleanup::after(Duration::from_millis(20)));
+        world.target(said);
+        world.target_settings(sync, "", "");
+        world
+    }
+
+    /// Writes the configuration with other settings: members of the inline tables `sync` and `tasks`, and what else
+    /// stands behind `[apps.hr]`.
+    pub(crate) fn target_settings(&self, sync: &str, tasks: &str, app: &str) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/daemon/connectors/sync_target.py");
+        let (sync, tasks) = (members(sync), members(tasks));
+        let tasks = if tasks.contains("timeout") {
+            tasks
+        } else {
+            format!(", timeout = \"5s\", give_up_after = \"10s\"{tasks}")
+        };
+        self.configure(&format!(
+            "connector = \"exec\"\ntasks = {{ poll_interval = \"100ms\"{tasks} }}\nsync = {{ on_invalid = \"abandon\"{sync} }}\n{app}\n\
+             [apps.hr.target]\ncommand = [\"python3\", \"-S\", {script:?}]\nsettings = {{ path = \".\" }}\nmax_in_flight = 64\n"
+        ));
+    }
+
+    /// Says what the target is from now on.
+    pub(crate) fn target(&self, said: Value) {
+        self.write("target.json.new", &said.to_string());
+        std::fs::rename(self.path("target.json.new"), self.path("target.json")).expect("a file");
+    }
+
+    /// Runs `bridgehead sync hr --json` with more arguments to its end.
+    pub(crate) async fn sync(&self, arguments: &[&str]) -> Synced {
+        let output = self.run(&[&["sync", "hr", "--json"], arguments].concat()).await;
+        let printed: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        Synced { code: output.status.code(), summary: printed["hr"].clone(), stderr }
+    }
+
+    /// How many records each page of a type had that was taken, in the order of their arrival.
+    pub(crate) fn pages(&self, slug: &str) -> Vec<usize> {
+        let end = format!("/{slug}/");
+        let filter = Filter { method: Some("PUT".into()), handled: Some(200), ..Filter::default() };
+        let puts =
+            self.sandbox.ledger_matching(&filter).into_iter().filter(|entry| entry.path.ends_with(&end));
+        puts.map(|put| put.body.map_or(0, |body| body["records"].as_array().map_or(0, Vec::len))).collect()
+    }
+
+    /// The sync requests other than pages and questions, as the last words of their paths: `sync`, `complete`, `abandon`.
+    pub(crate) fn steps(&self) -> Vec<String> {
+        let filter = Filter { method: Some("POST".into()), path: Some("/sync/".into()), ..Filter::default() };
+        let last = |entry: Entry| entry.path.trim_end_matches('/').rsplit('/').next().map(str::to_owned);
+        self.sandbox.ledger_matching(&filter).into_iter().filter_map(last).collect()
+    }
+
+    /// How often a step was taken.
+    pub(crate) fn count(&self, step: &str) -> usize {
+        self.steps().iter().filter(|taken| *taken == step).count()
+    }
+
+    /// The records of a type that Iden shows as there and in use, by id.
+    pub(crate) fn active(&self, slug: &str) -> BTreeMap<String, Value> {
+        let records = self.sandbox.records(self.app, slug).into_iter();
+        let active = records.filter(|record| record["active"] == true && record["status"] != "inactive");
+        active.map(|record| (record["id"].as_str().expect("an id").to_owned(), record)).collect()
+    }
+
+    /// Their ids.
+    pub(crate) fn active_ids(&self, slug: &str) -> BTreeSet<String> {
+        self.active(slug).into_keys().collect()
+    }
+
+    /// Waits until the target stands at this point of its listing.
+    pub(crate) async fn reached(&self, point: &str) {
+        let here = self.path(format!("gate/{point}.here"));
+        eventually(&format!("the target is at {point}"), || here.exists()).await;
+    }
+
+    /// Lets the target go on from this point, now and whenever it comes there again.
+    pub(crate) fn go(&self, point: &str) {
+        self.write(&format!("gate/{point}.go"), "");
+    }
+
+    /// Gives a task to the daemon and waits until it is completed.
+    pub(crate) async fn done(&self, action: &str, payload: Value) {
+        let task = self.sandbox.add_task(self.app, json!({"action": action, "payload": payload}));
+        eventually(&format!("{action} has ended"), || self.task(&task)["status"] != "pending").await;
+        assert_eq!(self.task(&task)["status"], "completed", "{}", self.task(&task));
+    }
+}
+
+fn members(settings: &str) -> String {
+    if settings.is_empty() { String::new() } else { format!(", {settings}") }
+}
+
+/// Accounts `u000000`, `u000001`…
+pub(crate) fn accounts(count: usize) -> Value {
+    json!({"count": count})
+}
+
+/// The ids of these accounts.
+pub(crate) fn ids(numbers: impl IntoIterator<Item = usize>) -> BTreeSet<String> {
+    numbers.into_iter().map(|number| format!("u{number:06}")).collect()
+}
+
+/// The same accounts one by one, as they stand in the target.
+pub(crate) fn people(numbers: impl IntoIterator<Item = usize>) -> Vec<Value> {
+    let person = |id: String| json!({"id": id, "username": id, "email": format!("{id}@example.org")});
+    ids(numbers).into_iter().map(person).collect()
+}

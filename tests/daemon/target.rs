@@ -1,0 +1,139 @@
+//! The scripted target of these tests (`connectors/target.py`): accounts, a ledger of calls and rules for what goes
+//! wrong, all in the world's folder `target`.
+
+use serde_json::{Value, json};
+
+use crate::support::World;
+
+/// The six actions.
+pub(crate) const ACTIONS: [&str; 6] = [
+    "create_account",
+    "update_account",
+    "suspend_account",
+    "unsuspend_account",
+    "reset_password",
+    "delete_account",
+];
+
+/// Tasks settings that keep tests short: nothing waits for longer than it must.
+pub(crate) const QUICK: &str = "poll_interval = \"100ms\"\ntimeout = \"5s\"\ngive_up_after = \"60s\"\n";
+
+/// What the target noted of a call.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    /// `start`, `rule`, `applied` or `end`.
+    pub(crate) event: String,
+    pub(crate) method: String,
+    pub(crate) task: String,
+    pub(crate) attempt: u64,
+    pub(crate) account: String,
+}
+
+impl World {
+    /// Configures the app with the scripted target and without syncs: `tasks` is what stands in `[apps.hr.tasks]`, `rest`
+    /// whatever else, in tables of its own.
+    pub(crate) fn script(&self, tasks: &str, rest: &str) {
+        self.script_with("", tasks, rest);
+    }
+
+    /// The same with more settings of the target, as members of an inline table.
+    pub(crate) fn script_with(&self, settings: &str, tasks: &str, rest: &str) {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/daemon/connectors/target.py");
+        std::fs::create_dir_all(self.path("target")).expect("a folder");
+        self.configure(&format!(
+            "connector = \"exec\"\nsync = {{ enabled = false }}\n[apps.hr.tasks]\n{tasks}\n[apps.hr.target]\n\
+             command = [\"python3\", \"-S\", {script:?}]\nmax_in_flight = 64\nsettings = {{ folder = {:?}{settings} }}\n{rest}\n",
+            self.path("target"),
+        ));
+    }
+
+    /// Replaces the rules of the target; it may be running.
+    pub(crate) fn rules(&self, rules: Value) {
+        self.write("target/rules.new", &rules.to_string());
+        std::fs::rename(self.path("target/rules.new"), self.path("target/rules.json")).expect("a file");
+    }
+
+    /// Puts an account into a target that is not running.
+    pub(crate) fn account(&self, record: Value) {
+        let known = std::fs::read_to_string(self.path("target/accounts.jsonl")).unwrap_or_default();
+        self.write("target/accounts.jsonl", &format!("{known}{record}\n"));
+    }
+
+    /// The accounts of the target as they are now.
+    pub(crate) fn accounts(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.path("target/accounts.jsonl")).unwrap_or_default();
+        let mut accounts: Vec<Value> = Vec::new();
+        for line in whole_lines(&text) {
+            accounts.retain(|account| account["id"] != line["id"]);
+            if line.get("deleted").is_none() {
+                accounts.push(line);
+            }
+        }
+        accounts
+    }
+
+    /// Everything the target noted, in order.
+    pub(crate) fn calls(&self) -> Vec<Line> {
+        let text = std::fs::read_to_string(self.path("target/ledger.jsonl")).unwrap_or_default();
+        let line = |line: Value| {
+            let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+            let attempt = line["attempt"].as_u64().unwrap_or_default();
+            Line {
+                event: text("event"),
+                method: text("method"),
+                task: text("task"),
+                attempt,
+                account: text("account"),
+            }
+        };
+        whole_lines(&text).map(line).collect()
+    }
+
+    /// The attempts at a task that reached the target, in order.
+    pub(crate) fn attempts(&self, task: &str) -> Vec<u64> {
+        let calls = self.calls().into_iter();
+        calls.filter(|line| line.event == "start" && line.task == task).map(|line| line.attempt).collect()
+    }
+
+    /// How often a task changed the target.
+    pub(crate) fn applied(&self, task: &str) -> usize {
+        self.calls().iter().filter(|line| line.event == "applied" && line.task == task).count()
+    }
+
+    /// How often a method was called for an account, or for none (`""`).
+    pub(crate) fn called(&self, method: &str, account: &str) -> usize {
+        let calls = self.calls();
+        calls
+            .iter()
+            .filter(|line| line.event == "start" && line.method == method && line.account == account)
+            .count()
+    }
+
+    /// Puts a task of this action in, for an account with this user name or whatever `account` describes.
+    pub(crate) fn task_for(&self, action: &str, account: Value) -> String {
+        let account = if account.is_string() { json!({ "username": account }) } else { account };
+        self.sandbox.add_task(self.app, json!({"action": action, "payload": {"account": account}}))
+    }
+
+    /// The bodies of the reports on a task that took effect, and of those that did not.
+    pub(crate) fn reported(&self, task: &str) -> Vec<Value> {
+        self.sandbox.reports(task).into_iter().map(|report| report.body).collect()
+    }
+
+    /// The task's code, once it has failed.
+    pub(crate) fn code(&self, task: &str) -> String {
+        self.task(task)["error"]["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The task's message, once it has failed.
+    pub(crate) fn message(&self, task: &str) -> String {
+        self.task(task)["error"]["message"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// A process may be in the middle of its last line.
+fn whole_lines(text: &str) -> impl Iterator<Item = Value> {
+    text.split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'))
+        .map(|line| serde_json::from_str(line).expect("a line of JSON"))
+}

@@ -1,0 +1,144 @@
+//! The six actions and the seven codes, to the letter.
+
+use bridgehead::sandbox::{Settings, TaskOrder};
+use serde_json::{Value, json};
+
+use crate::support::World;
+use crate::target::{ACTIONS, QUICK};
+
+#[tokio::test]
+async fn the_six_actions_reach_one_account_in_the_order_they_were_created() {
+    let world = World::new().await;
+    world.sandbox.set_settings(Settings { task_order: TaskOrder::NewestFirst, ..Settings::default() });
+    world.script(QUICK, "");
+    let payload = |action: &str| match action {
+        "create_account" => json!({
+            "account": {"username": "ann", "email": "ann@example.org", "first_name": "Ann", "cost_centre": 42},
+            "memberships": {"team": ["t1"], "seat": ["s1"]}
+        }),
+        "update_account" => {
+            json!({"account": {"email": "ANN@example.org"}, "changes": {"last_name": "Other"}})
+        }
+        "reset_password" => json!({"account": {"username": "Ann", "new_password": "correct-horse"}}),
+        _ => json!({"account": {"id": "ann"}}),
+    };
+    // Created in this order, put in and listed in another.
+    let mut tasks: Vec<(usize, Value)> = ACTIONS
+        .iter()
+        .enumerate()
+        .map(|(n, action)| {
+            let created_at = format!("2026-01-01T00:00:{n:02}Z");
+            (n, json!({"id": format!("task-{n}"), "action": action, "created_at": created_at, "payload": payload(action)}))
+        })
+        .collect();
+    tasks.sort_by_key(|(n, _)| (n * 5) % 6);
+    world.sandbox.add_tasks(world.app, tasks.into_iter().map(|(_, task)| task));
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    for (n, action) in ACTIONS.into_iter().enumerate() {
+        let task = world.task(&format!("task-{n}"));
+        assert_eq!(task["status"], "completed", "{action}: {task}");
+        let result = if action == "create_account" { json!({"account_id": "ann"}) } else { Value::Null };
+        assert_eq!((&task["result"], &task["error"]), (&result, &Value::Null), "{action}");
+        assert_eq!(world.sandbox.reports(&format!("task-{n}")).len(), 1, "{action}");
+    }
+    let applied: Vec<String> =
+        world.calls().into_iter().filter(|line| line.event == "applied").map(|line| line.method).collect();
+    assert_eq!(applied, ACTIONS);
+    assert!(world.accounts().is_empty());
+    let history = world.read("target/accounts.jsonl");
+    let states: Vec<Value> = history.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        states[1],
+        json!({
+            "status": "active", "username": "ann", "email": "ann@example.org", "first_name": "Ann", "cost_centre": 42,
+            "id": "ann", "memberships": {"team": ["t1"]}, "assignments": {"seat": ["s1"]}, "last_name": "Other"
+        })
+    );
+    assert_eq!((&states[2]["status"], &states[3]["status"]), (&json!("suspended"), &json!("active")));
+}
+
+#[tokio::test]
+async fn tasks_of_one_instant_are_executed_in_the_order_of_the_list() {
+    // An API that tells time by the second lists them in the order it made them, or in the reverse of it.
+    for order in [TaskOrder::OldestFirst, TaskOrder::NewestFirst] {
+        let world = World::new().await;
+        world.sandbox.set_settings(Settings { task_order: order, ..Settings::default() });
+        world.script(QUICK, "");
+        world.account(json!({"id": "ann", "username": "ann"}));
+        let task = |action: &str, second: u32| {
+            let created_at = format!("2026-01-01T00:00:{second:02}Z");
+            json!({"action": action, "created_at": created_at, "payload": {"account": {"id": "ann"}}})
+        };
+        let wanted = [
+            "suspend_account",
+            "unsuspend_account",
+            "suspend_account",
+            "reset_password",
+            "unsuspend_account",
+        ];
+        world.sandbox.add_tasks(world.app, wanted.iter().take(4).map(|action| task(action, 1)));
+        world.sandbox.add_task(world.app, task(wanted[4], 2));
+        let daemon = world.start();
+        world.drained().await;
+        daemon.stop().await;
+        let applied: Vec<String> = world
+            .calls()
+            .into_iter()
+            .filter(|line| line.event == "applied")
+            .map(|line| line.method)
+            .collect();
+        assert_eq!(applied, wanted, "{order:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_of_the_seven_codes_is_reported_with_its_message_to_the_letter() {
+    let world = World::new().await;
+    world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"1s\"\n", "");
+    let codes = [
+        ("ACCOUNT_NOT_FOUND", json!({})),
+        ("ACCOUNT_ALREADY_EXISTS", json!({})),
+        ("LICENSE_EXHAUSTED", json!({})),
+        ("PERMISSION_DENIED", json!({})),
+        // Tried again until there is no time left; then the last one counts.
+        ("RATE_LIMITED", json!({"retry_after": 2})),
+        ("TIMEOUT", json!({"effect": "not_applied", "retry": "never"})),
+        ("INTERNAL_ERROR", json!({"effect": "not_applied"})),
+    ];
+    let message =
+        |code: &str| format!("{code}: User \"{code}\" – Zoë's – was refused by HR\\2; ask <hr@example.org>.");
+    let mut rules = Vec::new();
+    let mut tasks = Vec::new();
+    for (code, more) in &codes {
+        let mut data = more.clone();
+        data["code"] = json!(code);
+        rules.push(json!({"account": code, "error": {"message": message(code), "data": data}}));
+        tasks.push(world.task_for("update_account", json!(code)));
+    }
+    let neighbour = world.task_for("create_account", json!("neighbour"));
+    world.rules(json!(rules));
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    for ((code, _), task) in codes.iter().zip(&tasks) {
+        let wanted = json!({"status": "failed", "error": {"code": code, "message": message(code)}});
+        assert_eq!(world.reported(task), [wanted]);
+        assert_eq!(world.attempts(task), [1], "{code}");
+    }
+    assert_eq!(world.task(&neighbour)["status"], "completed");
+}
+
+#[tokio::test]
+async fn what_the_connector_answers_goes_to_iden_as_it_is() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    let answer = json!({"account_id": "ext-7", "note": "Grüße", "nested": {"list": [1, 2.5, null, true]}, "empty": {}});
+    world.rules(json!([{"method": "create_account", "apply": true, "answer": answer}]));
+    let task = world.task_for("create_account", json!("ann"));
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    assert_eq!(world.reported(&task), [json!({"status": "completed", "result": answer})]);
+}

@@ -1,0 +1,240 @@
+//! Payloads, lists and connectors that are not as they should be: each costs one task, and nothing else notices.
+
+use bridgehead::sandbox::{Canned, Effect, Fault};
+use serde_json::{Value, json};
+
+use crate::support::{World, eventually};
+use crate::target::QUICK;
+
+/// Neighbours before and behind, which must all be completed, each by one call.
+struct Neighbours(Vec<String>);
+
+impl Neighbours {
+    fn of(world: &World, part: &str) -> Self {
+        Self((0..6).map(|n| world.task_for("create_account", json!(format!("{part}-{n}")))).collect())
+    }
+
+    fn are_done(&self, world: &World) {
+        for task in &self.0 {
+            assert_eq!(
+                (&world.task(task)["status"], world.applied(task)),
+                (&json!("completed"), 1),
+                "{task}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_payload_costs_that_task_alone_and_never_reaches_the_connector() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    let before = Neighbours::of(&world, "before");
+    let cases = [
+        ("create_account", json!(["secret-list"]), "payload must be an object, not a list"),
+        ("create_account", json!("secret-text"), "payload must be an object"),
+        (
+            "create_account",
+            Value::Null,
+            "account must be an account that is named by at least one of id, username and email",
+        ),
+        (
+            "create_account",
+            json!({}),
+            "account must be an account that is named by at least one of id, username and email",
+        ),
+        (
+            "delete_account",
+            json!({"account": {"first_name": "Nobody"}}),
+            "account must be an account that is named by at least one of id, username and email",
+        ),
+        ("create_account", json!({"account": ["secret-name"]}), "account must be an object, not a list"),
+        (
+            "create_account",
+            json!({"account": {"username": {"secret": 1}}}),
+            "account.username must be text, not an object",
+        ),
+        (
+            "suspend_account",
+            json!({"account": {"id": 1.5}}),
+            "account.id must be text or a whole number, not a number",
+        ),
+        (
+            "update_account",
+            json!({"account": {"id": "x"}, "changes": ["secret-change"]}),
+            "changes must be an object, not a list",
+        ),
+        (
+            "create_account",
+            json!({"account": {"id": "x"}, "memberships": "secret-member"}),
+            "memberships must be",
+        ),
+    ];
+    let tasks: Vec<String> = cases
+        .iter()
+        .enumerate()
+        .map(|(n, (action, payload, _))| {
+            let task = json!({"raw": true, "id": format!("bad-{n}"), "action": action, "status": "pending", "payload": payload});
+            world.sandbox.add_task(world.app, task)
+        })
+        .collect();
+    let after = Neighbours::of(&world, "after");
+    let daemon = world.start();
+    world.drained().await;
+    let log = daemon.stop().await;
+    for ((action, payload, why), task) in cases.iter().zip(&tasks) {
+        assert_eq!(world.code(task), "INTERNAL_ERROR", "{payload}");
+        let message = world.message(task);
+        assert!(
+            message.starts_with(&format!("{action} in hr: malformed payload: {why}")),
+            "{payload}: {message}"
+        );
+        assert!(!message.contains("secret-") && world.attempts(task).is_empty(), "{message}");
+    }
+    before.are_done(&world);
+    after.are_done(&world);
+    assert!(!log.contains("secret-"), "{log}");
+}
+
+#[tokio::test]
+async fn an_action_that_is_not_known_costs_that_task_alone() {
+    let world = World::new().await;
+    world.script_with(", actions = [\"create_account\"]", QUICK, "");
+    let before = Neighbours::of(&world, "before");
+    let task = |action: Value| {
+        world
+            .sandbox
+            .add_task(world.app, json!({"action": action, "payload": {"account": {"username": "ann"}}}))
+    };
+    let unknown = task(json!("merge_account"));
+    let number = task(json!(7));
+    let not_offered = task(json!("delete_account"));
+    let after = Neighbours::of(&world, "after");
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    for (task, says) in [
+        (&unknown, "merge_account"),
+        (&number, "hr"),
+        (&not_offered, "the connector 'target' of hr does not offer delete_account"),
+    ] {
+        assert_eq!(world.code(task), "INTERNAL_ERROR");
+        assert!(world.message(task).contains(says), "{}", world.message(task));
+        assert!(world.attempts(task).is_empty());
+    }
+    before.are_done(&world);
+    after.are_done(&world);
+}
+
+#[tokio::test]
+async fn a_connector_that_exits_in_mid_call_costs_that_task_alone() {
+    let world = World::new().await;
+    world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"5s\"\n", "");
+    let before = Neighbours::of(&world, "before");
+    // The neighbours are under way while the process ends; what they did by then must not be done again.
+    world.rules(json!([
+        {"account": "crash", "method": "suspend_account", "exit": 3},
+        {"method": "create_account", "attempt": 1, "apply": true, "hang": 0.2},
+    ]));
+    world.account(json!({"id": "crash", "username": "crash"}));
+    let crash = world.task_for("suspend_account", json!("crash"));
+    let after = Neighbours::of(&world, "after");
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    assert_eq!(world.code(&crash), "INTERNAL_ERROR");
+    let message = world.message(&crash);
+    assert!(message.contains("exit status 3") && message.contains("suspend_account for crash"), "{message}");
+    before.are_done(&world);
+    after.are_done(&world);
+}
+
+#[tokio::test]
+async fn garbage_on_standard_output_costs_that_task_alone() {
+    let world = World::new().await;
+    world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"60s\"\n", "");
+    world.account(json!({"id": "noisy", "username": "noisy"}));
+    let before = Neighbours::of(&world, "before");
+    world.rules(json!([
+        {"account": "noisy", "method": "suspend_account", "garbage": "Traceback: {password}\n", "times": 2},
+        {"method": "create_account", "attempt": 1, "apply": true, "hang": 0.2},
+    ]));
+    let noisy = world.task_for("suspend_account", json!({"username": "noisy", "password": "correct-horse"}));
+    let after = Neighbours::of(&world, "after");
+    let daemon = world.start();
+    world.drained().await;
+    let log = daemon.stop().await;
+    assert_eq!((&world.task(&noisy)["status"], world.applied(&noisy)), (&json!("completed"), 1));
+    assert_eq!(world.attempts(&noisy), [1, 2, 3]);
+    assert!(log.contains("INTERNAL_ERROR") && !log.contains("correct-horse"), "{log}");
+    before.are_done(&world);
+    after.are_done(&world);
+}
+
+#[tokio::test]
+async fn an_odd_item_of_the_list_costs_that_item_alone() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    let before = Neighbours::of(&world, "before");
+    for odd in [
+        json!(null),
+        json!("text"),
+        json!([1, 2]),
+        json!({"action": "create_account", "status": "pending", "payload": {"account": {"username": "no-id"}}}),
+        json!({"id": null, "action": "create_account"}),
+        json!({"id": "..", "action": "create_account", "payload": {"account": {"username": "path"}}}),
+        json!({"id": 4711, "action": "create_account", "payload": {"account": {"username": "number"}}}),
+    ] {
+        world.sandbox.add_task(world.app, json!({"raw": true, "task": odd}));
+    }
+    let no_status = json!({"raw": true, "id": "bare", "action": "create_account", "payload": {"account": {"username": "bare"}}});
+    world.sandbox.add_task(world.app, no_status);
+    let after = Neighbours::of(&world, "after");
+    let daemon = world.start();
+    let done =
+        ["bare"].into_iter().chain(before.0.iter().chain(&after.0).map(String::as_str)).collect::<Vec<_>>();
+    eventually("the good tasks are reported", || done.iter().all(|task| world.reported(task).len() == 1))
+        .await;
+    eventually("the number is reported", || world.reported("4711").len() == 1).await;
+    let log = daemon.stop().await;
+    before.are_done(&world);
+    after.are_done(&world);
+    assert_eq!(world.applied("bare"), 1);
+    // A number is an identifier too; that Iden does not know it afterwards ends it, and it is not done again.
+    assert_eq!(world.applied("4711"), 1);
+    assert!(world.accounts().iter().all(|account| account["id"] != "no-id" && account["id"] != "path"));
+    assert_eq!(log.matches("a task has no id").count(), 1, "once for each kind, not at every poll: {log}");
+}
+
+#[tokio::test]
+async fn a_payload_nested_ten_thousand_deep_costs_that_task_alone() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    let before = Neighbours::of(&world, "before");
+    let (deep, half) = ("deep", "half");
+    for task in [deep, half] {
+        world.sandbox.add_task(
+            world.app,
+            json!({"id": task, "action": "suspend_account", "payload": {"account": task}}),
+        );
+    }
+    let after = Neighbours::of(&world, "after");
+    let nested = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let list =
+        json!({"count": 14, "next": null, "previous": null, "results": world.sandbox.tasks(world.app)})
+            .to_string()
+            .replace("\"account\":\"deep\"", &format!("\"account\":{{\"id\":\"deep\",\"x\":{nested}}}"))
+            .replace("\"account\":\"half\"", "\"account\":{\"id\":\"half\",\"x\":\"\\ud800\"}");
+    let canned = Canned { status: 200, body: None, text: Some(list), headers: [].into() };
+    world.sandbox.add_fault(Fault::new(Effect::Answer(canned)).method("GET").path("**/tasks/"));
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    for task in [deep, half] {
+        assert_eq!(world.code(task), "INTERNAL_ERROR");
+        assert!(world.message(task).contains("nested too deeply"), "{}", world.message(task));
+        assert!(world.attempts(task).is_empty());
+    }
+    before.are_done(&world);
+    after.are_done(&world);
+}

@@ -1,0 +1,255 @@
+//! Attempts that fail, are read back, and are made again.
+
+use serde_json::{Value, json};
+
+use crate::support::{World, eventually};
+use crate::target::QUICK;
+
+/// Short enough that a call which hangs passes its deadline, long enough for one that does not.
+const SHORT: &str = "poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"30s\"\n";
+
+fn error(code: &str, more: Value) -> Value {
+    let mut data = more;
+    data["code"] = json!(code);
+    json!({"message": format!("HR says {code}"), "data": data})
+}
+
+#[tokio::test]
+async fn what_was_rate_limited_is_tried_again_not_before_the_time_the_target_names() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    world.rules(json!([
+        {"account": "ann", "error": error("RATE_LIMITED", json!({})), "times": 2},
+        {"account": "bob", "error": error("RATE_LIMITED", json!({"retry_after": 2})), "times": 1},
+    ]));
+    let ann = world.task_for("create_account", json!("ann"));
+    let bob = world.task_for("create_account", json!("bob"));
+    let began = tokio::time::Instant::now();
+    let daemon = world.start();
+    eventually("the first is done", || world.task(&ann)["status"] == "completed").await;
+    assert_eq!(world.attempts(&ann), [1, 2, 3]);
+    world.drained().await;
+    assert!(began.elapsed().as_secs_f64() > 2.0);
+    daemon.stop().await;
+    assert_eq!((world.attempts(&bob), world.task(&bob)["status"].as_str()), (vec![1, 2], Some("completed")));
+}
+
+#[tokio::test]
+async fn a_call_past_its_deadline_that_took_effect_is_found_and_completed() {
+    let world = World::new().await;
+    world.script_with(", own_ids = true", SHORT, "");
+    world.account(json!({"id": "id-bob", "username": "bob", "status": "active"}));
+    world.rules(json!([{"attempt": 1, "apply": true, "hang": 3}]));
+    let create = world.task_for("create_account", json!({"username": "ann", "email": "ann@example.org"}));
+    let suspend = world.task_for("suspend_account", json!({"id": "id-bob"}));
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    for task in [&create, &suspend] {
+        assert_eq!(world.task(task)["status"], "completed");
+        assert_eq!((world.attempts(task), world.applied(task)), (vec![1], 1));
+    }
+    assert_eq!(world.task(&create)["result"], json!({"account_id": "e-2"}));
+}
+
+#[tokio::test]
+async fn a_call_past_its_deadline_that_took_no_effect_is_made_again_when_that_is_certain() {
+    let world = World::new().await;
+    world.script(SHORT, "");
+    world.account(json!({"id": "bob", "username": "bob"}));
+    world.rules(json!([{"attempt": 1, "apply": false, "hang": 3, "answer": {}}]));
+    let create = world.task_for("create_account", json!("ann"));
+    let suspend = world.task_for("suspend_account", json!("bob"));
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    for task in [&create, &suspend] {
+        assert_eq!(world.task(task)["status"], "completed");
+        assert_eq!((world.attempts(task), world.applied(task)), (vec![1, 2], 1));
+    }
+    // A create that is repeated too early makes a second account, so "nobody there" has to be seen several times.
+    assert!(world.called("find_account", "ann") >= 3, "{}", world.called("find_account", "ann"));
+    assert_eq!(world.called("find_account", "bob"), 1);
+}
+
+#[tokio::test]
+async fn a_look_that_lags_behind_does_not_make_a_second_account() {
+    let world = World::new().await;
+    world.script(SHORT, "");
+    world.rules(json!([
+        {"method": "create_account", "attempt": 1, "apply": true, "hang": 3},
+        {"method": "find_account", "answer": null, "times": 2},
+    ]));
+    let task = world.task_for("create_account", json!("ann"));
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    assert_eq!((world.attempts(&task), world.applied(&task)), (vec![1], 1));
+    assert_eq!(world.task(&task)["result"], json!({"account_id": "ann"}));
+}
+
+#[tokio::test]
+async fn not_being_able_to_look_is_never_nobody_there() {
+    let world = World::new().await;
+    world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"3s\"\n", "");
+    world.rules(json!([
+        {"method": "create_account", "apply": true, "error": error("TIMEOUT", json!({}))},
+        {"method": "find_account", "account": "ann", "error": error("INTERNAL_ERROR", json!({"effect": "not_applied"}))},
+        {"method": "find_account", "account": "bob", "error": error("TIMEOUT", json!({}))},
+    ]));
+    let ann = world.task_for("create_account", json!("ann"));
+    let bob = world.task_for("create_account", json!("bob"));
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    for task in [&ann, &bob] {
+        assert_eq!((world.code(task).as_str(), world.attempts(task)), ("TIMEOUT", vec![1]));
+        let message = world.message(task);
+        assert!(
+            message.starts_with("HR says TIMEOUT; ") && message.contains("could not be read back"),
+            "{message}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn past_give_up_after_the_last_code_is_reported() {
+    let world = World::new().await;
+    world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"2s\"\n", "");
+    world.account(json!({"id": "bob", "username": "bob"}));
+    world.rules(json!([
+        {"account": "ann", "error": error("RATE_LIMITED", json!({})), "times": 1},
+        {"account": "ann", "error": error("INTERNAL_ERROR", json!({"effect": "not_applied", "retry": "backoff"}))},
+        {"account": "bob", "method": "suspend_account", "error": error("TIMEOUT", json!({}))},
+    ]));
+    let ann = world.task_for("create_account", json!("ann"));
+    let bob = world.task_for("suspend_account", json!("bob"));
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    assert_eq!(
+        (world.code(&ann).as_str(), world.message(&ann).as_str()),
+        ("INTERNAL_ERROR", "HR says INTERNAL_ERROR")
+    );
+    assert_eq!((world.code(&bob).as_str(), world.message(&bob).as_str()), ("TIMEOUT", "HR says TIMEOUT"));
+    for task in [&ann, &bob] {
+        let attempts = world.attempts(task);
+        assert!(attempts.len() > 1 && attempts.iter().copied().eq(1..=attempts.len() as u64), "{attempts:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_exists_already_is_completed_only_if_it_is_the_one_that_is_wanted() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    let there = |n: usize, more: Value| {
+        let mut record = json!({"id": format!("id-{n}"), "username": format!("user-{n}"), "email": format!("user-{n}@example.org"), "first_name": "Ann"});
+        record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        world.account(record);
+    };
+    there(1, json!({"title": "Boss", "memberships": {"team": ["t1", "t2"]}}));
+    there(2, json!({"first_name": "Other"}));
+    there(3, json!({"memberships": {"team": ["t2"]}}));
+    there(4, json!({"status": "suspended"}));
+    there(5, json!({"email": "somebody-else@example.org"}));
+    let tasks: Vec<String> = (1..=5)
+        .map(|n| {
+            world.sandbox.add_task(
+                world.app,
+                json!({"action": "create_account", "payload": {
+                    "account": {"username": format!("USER-{n}"), "email": format!("user-{n}@example.org"), "first_name": "Ann", "password": "correct-horse"},
+                    "memberships": if n == 3 || n == 1 { json!({"team": ["t1"]}) } else { Value::Null }
+                }}),
+            )
+        })
+        .collect();
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    assert_eq!(world.reported(&tasks[0]), [json!({"status": "completed", "result": {"account_id": "id-1"}})]);
+    for (n, task) in tasks.iter().enumerate().skip(1) {
+        let message = format!("User USER-{} exists in hr already", n + 1);
+        let wanted =
+            json!({"status": "failed", "error": {"code": "ACCOUNT_ALREADY_EXISTS", "message": message}});
+        assert_eq!(world.reported(task), [wanted], "{n}");
+    }
+    assert_eq!(world.accounts().len(), 5);
+}
+
+#[tokio::test]
+async fn a_delete_that_finds_nobody_is_done_if_it_was_tried_before() {
+    let world = World::new().await;
+    world.script(SHORT, "");
+    world.account(json!({"id": "ann", "username": "ann"}));
+    // It is done, and said not to be: only the second attempt finds nobody. The look lags behind.
+    let hidden = json!({"id": "ann", "username": "ann"});
+    world.rules(json!([
+        {"method": "delete_account", "account": "ann", "attempt": 1, "apply": true, "error": error("TIMEOUT", json!({}))},
+        {"method": "find_account", "account": "ann", "answer": hidden},
+    ]));
+    let again = world.task_for("delete_account", json!("ann"));
+    let first = world.task_for("delete_account", json!("nobody"));
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    assert_eq!(
+        (world.task(&again)["status"].as_str(), world.attempts(&again)),
+        (Some("completed"), vec![1, 2])
+    );
+    let wanted = json!({"code": "ACCOUNT_NOT_FOUND", "message": "User nobody not found in hr"});
+    assert_eq!((&world.task(&first)["error"], world.attempts(&first)), (&wanted, vec![1]));
+}
+
+#[tokio::test]
+async fn a_failed_update_does_not_lose_the_suspension_behind_it() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    world.account(json!({"id": "ann", "username": "ann", "status": "active"}));
+    let limited = error("RATE_LIMITED", json!({}));
+    let failed = error("LICENSE_EXHAUSTED", json!({}));
+    world.rules(json!([
+        {"method": "update_account", "attempt": 1, "error": limited},
+        {"method": "update_account", "attempt": 2, "error": failed},
+    ]));
+    let update = world.sandbox.add_task(
+        world.app,
+        json!({"action": "update_account", "payload": {"account": {"id": "ann"}, "changes": {"title": "Boss"}}}),
+    );
+    let suspend = world.task_for("suspend_account", json!("ann"));
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    assert_eq!((world.code(&update).as_str(), world.attempts(&update)), ("LICENSE_EXHAUSTED", vec![1, 2]));
+    assert_eq!(
+        (world.task(&suspend)["status"].as_str(), world.attempts(&suspend)),
+        (Some("completed"), vec![1])
+    );
+    assert_eq!(world.accounts()[0]["status"], "suspended");
+    // It did not overtake either.
+    let order: Vec<String> = world
+        .calls()
+        .into_iter()
+        .filter(|line| line.event == "start" && !line.task.is_empty())
+        .map(|line| line.method)
+        .collect();
+    assert_eq!(order, ["update_account", "update_account", "suspend_account"]);
+}
+
+#[tokio::test]
+async fn tasks_that_wait_for_another_attempt_hold_up_nobody_else() {
+    let world = World::new().await;
+    world.script(&format!("{QUICK}concurrency = 2\n"), "");
+    let slow_down = error("RATE_LIMITED", json!({"retry_after": 50}));
+    let rules: Vec<Value> =
+        (0..10).map(|n| json!({"account": format!("slow-{n}"), "error": slow_down})).collect();
+    world.rules(json!(rules));
+    let slow: Vec<String> =
+        (0..10).map(|n| world.task_for("create_account", json!(format!("slow-{n}")))).collect();
+    let daemon = world.start();
+    eventually("all of them wait", || slow.iter().all(|task| world.attempts(task) == [1])).await;
+    let others: Vec<String> =
+        (0..20).map(|n| world.task_for("create_account", json!(format!("user-{n}")))).collect();
+    eventually("the others are done", || world.tasks_that_are("completed") == others.len()).await;
+    assert_eq!(world.tasks_that_are("pending"), slow.len());
+    daemon.stop().await;
+}

@@ -1,0 +1,100 @@
+//! SIGTERM in the middle: what runs is finished, or cut off and recovered at the next start.
+
+use serde_json::json;
+
+use crate::support::{World, eventually};
+use crate::target::QUICK;
+
+#[tokio::test]
+async fn what_runs_at_a_sigterm_is_finished_and_reported_and_nothing_new_is_begun() {
+    let world = World::new().await;
+    world.script(&format!("{QUICK}concurrency = 2\n"), "");
+    world.rules(json!([{"method": "create_account", "hang_until": "go"}]));
+    let tasks: Vec<String> =
+        (0..5).map(|n| world.task_for("create_account", json!(format!("user-{n}")))).collect();
+    let behind = world.task_for("suspend_account", json!("user-0"));
+    let mut daemon = world.start();
+    let begun = || tasks.iter().filter(|task| world.applied(task) == 1).count();
+    eventually("two are under way", || begun() == 2).await;
+    daemon.signal("TERM");
+    daemon.says("told to stop").await;
+    world.write("target/go", "");
+    let status = daemon.ended().await;
+    assert_eq!(status.code(), Some(0), "{}", daemon.log());
+    assert_eq!((begun(), world.tasks_that_are("completed")), (2, 2), "{}", daemon.log());
+    assert!(world.attempts(&behind).is_empty());
+    assert!(!daemon.log().contains("the grace is over"), "{}", daemon.log());
+
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    for task in tasks.iter().chain([&behind]) {
+        assert_eq!((world.attempts(task), world.task(task)["status"].as_str()), (vec![1], Some("completed")));
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_end_within_the_grace_is_cut_off_and_recovered() {
+    let world = World::new().await;
+    world.script("poll_interval = \"100ms\"\ntimeout = \"20s\"\n", "[runtime]\nshutdown_grace = \"300ms\"");
+    world.account(json!({"id": "bob", "username": "bob"}));
+    world.rules(json!([{"attempt": 1, "apply": true, "hang_until": "never"}]));
+    let create = world.task_for("create_account", json!("ann"));
+    let suspend = world.task_for("suspend_account", json!("bob"));
+    let mut daemon = world.start();
+    eventually("both are done", || world.applied(&create) + world.applied(&suspend) == 2).await;
+    daemon.signal("TERM");
+    let status = daemon.ended().await;
+    assert_eq!(status.code(), Some(0), "{}", daemon.log());
+    assert!(daemon.log().contains("the grace is over"), "{}", daemon.log());
+    assert_eq!(world.tasks_that_are("pending"), 2);
+
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    for task in [&create, &suspend] {
+        assert_eq!(world.task(task)["status"], "completed");
+        assert_eq!((world.attempts(task), world.applied(task)), (vec![1], 1));
+    }
+    assert_eq!(world.task(&create)["result"], json!({"account_id": "ann"}));
+}
+
+#[tokio::test]
+async fn a_second_sigterm_ends_it_at_once_and_the_journal_makes_that_safe() {
+    let world = World::new().await;
+    world.script("poll_interval = \"100ms\"\ntimeout = \"50s\"\n", "[runtime]\nshutdown_grace = \"50s\"");
+    world.rules(json!([{"attempt": 1, "apply": true, "hang_until": "never"}]));
+    let task = world.task_for("create_account", json!("ann"));
+    let mut daemon = world.start();
+    eventually("it is done", || world.applied(&task) == 1).await;
+    daemon.signal("TERM");
+    daemon.says("told to stop; what runs may finish").await;
+    daemon.signal("TERM");
+    let status = daemon.ended().await;
+    assert_eq!(status.code(), Some(1), "{}", daemon.log());
+    assert!(daemon.log().contains("a second time"), "{}", daemon.log());
+
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    assert_eq!(world.task(&task)["status"], "completed");
+    assert_eq!((world.attempts(&task), world.applied(&task)), (vec![1], 1));
+}
+
+#[tokio::test]
+async fn a_task_that_waits_for_another_attempt_does_not_hold_up_the_end() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    let slow_down =
+        json!({"message": "HR asks to slow down", "data": {"code": "RATE_LIMITED", "retry_after": 50}});
+    world.rules(json!([{"account": "ann", "error": slow_down, "times": 1}]));
+    let task = world.task_for("create_account", json!("ann"));
+    let daemon = world.start();
+    daemon.says("trying again").await;
+    let log = daemon.stop().await;
+    assert!(!log.contains("the grace is over"), "{log}");
+    assert_eq!(world.task(&task)["status"], "pending");
+    let daemon = world.start();
+    daemon.says("was interrupted; reading back").await;
+    daemon.stop().await;
+}
