@@ -7,6 +7,7 @@ mod control;
 mod crash;
 mod examples;
 mod guard;
+mod hostile;
 mod smoke;
 mod support;
 mod sync_guard;
