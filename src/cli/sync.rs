@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -54,9 +55,8 @@ pub(crate) async fn run(
     let _interrupt = AbortOnDropHandle::new(tokio::spawn({
         let stop = stop.clone();
         async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                stop.cancel();
-            }
+            told_to_stop().await;
+            stop.cancel();
         }
     }));
     let mut summaries = Vec::new();
@@ -105,9 +105,8 @@ async fn through(
     let _interrupt = AbortOnDropHandle::new(tokio::spawn({
         let interrupted = interrupted.clone();
         async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                interrupted.cancel();
-            }
+            told_to_stop().await;
+            interrupted.cancel();
         }
     }));
     let mut first = Some(daemon);
@@ -142,6 +141,17 @@ async fn through(
         }
     }
     conclude(global, summaries)
+}
+
+/// Until SIGINT or SIGTERM: a sync that is told to stop still abandons its session.
+async fn told_to_stop() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        Ok(()) = tokio::signal::ctrl_c() => {}
+    }
 }
 
 /// Prints what a sync did.
