@@ -14,6 +14,7 @@ mod sync_faults;
 mod sync_guard;
 mod sync_invalid;
 mod sync_lost_state;
+mod sync_memory;
 mod sync_reading;
 mod sync_schedule;
 mod sync_sessions;
