@@ -15,6 +15,7 @@ use super::failure::{Exit, Failure, Outcome};
 use super::logging;
 use crate::admin;
 use crate::config::{self, Connectors};
+use crate::control;
 use crate::journal::{Journal, Sqlite};
 use crate::runtime::{Assembly, Observer, Readiness};
 
@@ -22,6 +23,9 @@ use crate::runtime::{Assembly, Observer, Readiness};
 const KEEP_ENDED: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
+    // First of all: a signal that comes while the daemon starts must not end it out of order.
+    let stop = CancellationToken::new();
+    let _signals = AbortOnDropHandle::new(tokio::spawn(heed_signals(stop.clone())?));
     let context = Context::load(global, connectors)?;
     logging::start(&context.config.log, &context.redactor);
     for warning in context.config.warnings(&context.environment) {
@@ -29,8 +33,6 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     }
     let apps = context.apps(&[], connectors)?;
     let bridge = Arc::new(context.bridge()?);
-    let stop = CancellationToken::new();
-    let _signals = AbortOnDropHandle::new(tokio::spawn(heed_signals(stop.clone())?));
     let journal = Arc::new(open_journal(&context).await?);
     let listener = match listen(context.config.admin.as_ref()).await {
         Ok(listener) => listener,
@@ -54,7 +56,12 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     let watchdog = AbortOnDropHandle::new(tokio::spawn(feed_watchdog(runtime.observer())));
     let serving = Serving::start(listener, &runtime.observer());
     let _housekeeping = AbortOnDropHandle::new(tokio::spawn(keep_house(Arc::clone(&journal))));
+    let runtime = Arc::new(runtime);
+    let control = control::Server::start(&context.config.state.path, Arc::clone(&runtime), &stop);
     runtime.run(stop).await;
+    if let Some(control) = control {
+        control.close().await;
+    }
     serving.end().await;
     watchdog.abort();
     // It looks at the runtime, and so holds the journal.

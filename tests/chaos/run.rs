@@ -68,6 +68,8 @@ pub(crate) struct Figures {
 struct Run {
     world: World,
     log: PathBuf,
+    /// How long the log was when the daemon was last started.
+    log_before: usize,
     daemon: Option<Child>,
     figures: Figures,
     wishes: Vec<Wish>,
@@ -90,6 +92,7 @@ pub(crate) async fn run(plan: Plan) {
     let mut run = Run {
         world,
         log,
+        log_before: 0,
         daemon: None,
         figures,
         wishes: Vec::new(),
@@ -118,8 +121,16 @@ impl Run {
 
     fn start(&mut self) {
         if self.daemon.is_none() {
+            self.log_before = std::fs::metadata(&self.log).map_or(0, |log| log.len() as usize);
             self.daemon = Some(self.command(&["run"]).spawn().expect("the binary starts"));
         }
+    }
+
+    /// Whether the daemon that was started last has said so.
+    fn has_started(&self) -> bool {
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        let said = log.get(self.log_before..).unwrap_or_default();
+        String::from_utf8_lossy(said).contains("bridgehead starts")
     }
 
     fn complain(&mut self, rule: &'static str, what: String) {
@@ -234,6 +245,11 @@ impl Run {
     async fn terminate(&mut self) {
         let Some(mut daemon) = self.daemon.take() else { return };
         self.figures.terminations += 1;
+        // As a service manager would, it does not stop what has hardly begun to run.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !self.has_started() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         let status = Command::new("kill").arg("-TERM").arg(daemon.id().to_string()).status();
         assert!(status.expect("kill runs").success(), "the daemon is gone");
         // The grace, the farewell of the connector, and a slow machine.

@@ -1,9 +1,13 @@
 //! Black-box tests: the real binary against the sandbox, over real sockets.
 
+#![expect(clippy::expect_used, reason = "what a helper of a test cannot do is that test's failure")]
+
 mod admin;
+mod control;
 mod crash;
 mod examples;
 mod guard;
+mod hostile;
 mod smoke;
 mod support;
 mod sync_faults;
@@ -18,11 +22,16 @@ mod sync_tasks;
 mod sync_whole;
 mod sync_world;
 mod target;
+mod tasks_access;
 mod tasks_actions;
 mod tasks_crash;
 mod tasks_elsewhere;
 mod tasks_hostile;
 mod tasks_many;
+mod tasks_outage;
+mod tasks_panic;
+mod tasks_protected;
 mod tasks_reports;
 mod tasks_retries;
+mod tasks_secrets;
 mod tasks_stop;
