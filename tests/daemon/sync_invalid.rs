@@ -15,7 +15,9 @@ const ABANDON: &str = "on_invalid = \"abandon\"";
 fn spoilt() -> Value {
     let account = |id: &str, more: Value| {
         let mut account = json!({"id": id, "email": format!("{id}@example.org")});
-        account.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        for (field, value) in more.as_object().expect("fields") {
+            account[field] = value.clone();
+        }
         account
     };
     let refs: Vec<String> = (0..101).map(|n| format!("t{n}")).collect();
@@ -78,7 +80,7 @@ fn found_all(synced: &Synced) {
     let text = |one: &Value, name: &str| one[name].as_str().unwrap_or_default().to_owned();
     let mut found: Vec<[String; 4]> = synced.summary["invalid"]
         .as_array()
-        .unwrap()
+        .expect("a list")
         .iter()
         .map(|one| ["resource_type", "record", "field", "rule"].map(|name| text(one, name)))
         .collect();
@@ -152,7 +154,8 @@ async fn skipping_completes_and_the_guard_counts_who_was_skipped() {
 
 /// Which requests of a page must be refused so that these of its records are the bad ones, if halves are sent in order.
 fn refusals(len: usize, bad: &[usize]) -> Vec<u64> {
-    let mut pages: VecDeque<_> = [0..len].into();
+    let mut pages = VecDeque::new();
+    pages.push_back(0..len);
     let (mut refused, mut request) = (Vec::new(), 0);
     while let Some(page) = pages.pop_front() {
         if bad.iter().any(|bad| page.contains(bad)) {

@@ -16,7 +16,7 @@ fn target(numbers: impl IntoIterator<Item = usize>) -> Value {
 async fn amnesia() -> World {
     let world = World::with_target(target(0..40), "").await;
     world.sync(&[]).await.assert(0, "completed");
-    std::fs::remove_dir_all(world.path("state")).unwrap();
+    std::fs::remove_dir_all(world.path("state")).expect("there is a state");
     world.sandbox.clear_ledger();
     world
 }
@@ -103,7 +103,7 @@ async fn a_first_sync_goes_through_although_others_before_it_did_not() {
 #[tokio::test]
 async fn a_crash_behind_the_first_complete_is_no_lost_state_and_the_guard_knows_what_was_there() {
     let world = World::with_target(target(0..40), "").await;
-    let slow = Effect::Delay(Duration::from_secs(60));
+    let slow = Effect::Delay(Duration::from_mins(1));
     let fault = world.sandbox.add_fault(Fault::new(slow).method("POST").path("**/complete/"));
     let daemon = world.start();
     eventually("Iden has completed", || {

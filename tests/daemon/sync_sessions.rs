@@ -20,9 +20,9 @@ async fn in_the_middle(world: &World, point: &str) -> tokio::task::JoinHandle<st
 }
 
 async fn ended(running: tokio::task::JoinHandle<std::process::Output>) -> (Option<i32>, String, String) {
-    let output = running.await.unwrap();
-    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let text = |name: &str| summary["hr"][name].as_str().unwrap().to_owned();
+    let output = running.await.expect("it was waited for");
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a summary");
+    let text = |name: &str| summary["hr"][name].as_str().unwrap_or_default().to_owned();
     (output.status.code(), text("result"), text("detail"))
 }
 

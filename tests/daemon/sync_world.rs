@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{KEY, World, eventually};
+use crate::support::{KEY, PATIENCE, World, eventually};
 
 /// Where a gated target of [`crowd`] stops, in order.
 pub(crate) const POINTS: [&str; 6] =
@@ -71,22 +71,41 @@ impl World {
         };
         self.configure(&format!(
             "connector = \"exec\"\ntasks = {{ poll_interval = \"100ms\"{tasks} }}\nsync = {{ {sync} }}\n{app}\n\
-             [apps.hr.target]\ncommand = [\"python3\", \"-S\", {script:?}]\nsettings = {{ path = \".\" }}\nmax_in_flight = 64\n"
+             [apps.hr.target]\ncommand = [\"python3\", \"-S\", \"{}\"]\nsettings = {{ path = \".\" }}\nmax_in_flight = 64\n",
+            script.display()
         ));
     }
 
     /// Says what the target is from now on.
+    #[expect(clippy::needless_pass_by_value, reason = "nobody says it twice")]
     pub(crate) fn target(&self, said: Value) {
         self.write("target.json.new", &said.to_string());
         std::fs::rename(self.path("target.json.new"), self.path("target.json")).expect("a file");
     }
 
-    /// Runs `bridgehead sync hr --json` with more arguments to its end.
+    /// Runs `bridgehead sync hr --json` with more arguments to its end, which must come.
     pub(crate) async fn sync(&self, arguments: &[&str]) -> Synced {
-        let output = self.run(&[&["sync", "hr", "--json"], arguments].concat()).await;
-        let printed: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        Synced { code: output.status.code(), summary: printed["hr"].clone(), stderr }
+        let file = |name: &str| std::fs::File::create(self.path(name)).expect("a file");
+        let mut child = self
+            .command(&[&["sync", "hr", "--json"], arguments].concat())
+            .stdout(file("sync.out"))
+            .stderr(file("sync.err"))
+            .spawn()
+            .expect("the binary starts");
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = child.try_wait().expect("it can be waited for") {
+                break status;
+            }
+            if tokio::time::Instant::now() > deadline {
+                drop(child.kill());
+                drop(child.wait());
+                panic!("the sync came to no end: {}", self.read("sync.err"));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        let printed: Value = serde_json::from_str(&self.read("sync.out")).unwrap_or_default();
+        Synced { code: status.code(), summary: printed["hr"].clone(), stderr: self.read("sync.err") }
     }
 
     /// How many records each page of a type had that was taken, in the order of their arrival.

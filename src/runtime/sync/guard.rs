@@ -56,7 +56,7 @@ mod tests {
             max_removals: 100,
             max_removal_percent: 10.0,
             min_records: 10,
-            window: Duration::from_secs(24 * 3600),
+            window: Duration::from_hours(24),
         };
         verdict("account", &guard, Removal { known, removed, removed_in_window })
     }

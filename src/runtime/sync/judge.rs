@@ -1,7 +1,5 @@
 //! What completing would do, compared with the last completed sync, and whether it may.
 
-use bridgehead_sdk::Slug;
-
 use super::engine::{Stage, Sync};
 use super::past::Baseline;
 use super::{Error, TypeSummary, guard};
@@ -53,10 +51,11 @@ impl Sync<'_> {
             let removal =
                 guard::Removal { known: difference.known, removed: difference.removed, removed_in_window };
             let verdict = guard::verdict(&slug, settings, removal);
-            held.extend(verdict.map(|why| match self.kinds.contains_key(&slug) {
-                true => why,
-                false => {
-                    format!("{why} (the connector does not offer {} any more)", Slug::from(slug.as_str()))
+            held.extend(verdict.map(|why| {
+                if self.kinds.contains_key(&slug) {
+                    why
+                } else {
+                    format!("{why} (the connector does not offer {slug} any more)")
                 }
             }));
         }

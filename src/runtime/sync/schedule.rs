@@ -80,7 +80,7 @@ async fn until(app: &App, due: Timestamp) {
         if left.is_zero() {
             return;
         }
-        tokio::time::sleep(left.min(Duration::from_secs(60))).await;
+        tokio::time::sleep(left.min(Duration::from_mins(1))).await;
     }
 }
 
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn every_counts_from_the_beginning_of_the_last_sync() {
-        let every = Schedule::Every(Duration::from_secs(6 * 3600));
+        let every = Schedule::Every(Duration::from_hours(6));
         assert_eq!(next(&every, at("2026-01-01T00:00:00Z")), at("2026-01-01T06:00:00Z"));
     }
 

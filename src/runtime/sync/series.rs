@@ -9,7 +9,7 @@ use crate::runtime::backoff::{Backoff, Dice};
 /// The longest first wait before a sync is repeated.
 const SOON: Duration = Duration::from_secs(30);
 /// The longest wait of all.
-const LATE: Duration = Duration::from_secs(3600);
+const LATE: Duration = Duration::from_hours(1);
 /// The first wait is this part of the interval at most, so that a short interval is not outdone by its own repeats.
 const PART: u32 = 60;
 /// So often in a row is a sync begun anew at once.
@@ -72,7 +72,7 @@ fn backoff(schedule: &Schedule) -> Backoff {
 mod tests {
     use super::*;
 
-    const HOURS: Schedule = Schedule::Every(Duration::from_secs(6 * 3600));
+    const HOURS: Schedule = Schedule::Every(Duration::from_hours(6));
 
     fn waits(follow_ups: &[FollowUp]) -> Vec<Option<u64>> {
         let (mut series, dice) = (Series::default(), Dice::seeded(1));
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_short_interval_has_short_repeats() {
-        let backoff = backoff(&Schedule::Every(Duration::from_secs(60)));
-        assert_eq!((backoff.base, backoff.cap), (Duration::from_secs(1), Duration::from_secs(60)));
+        let backoff = backoff(&Schedule::Every(Duration::from_mins(1)));
+        assert_eq!((backoff.base, backoff.cap), (Duration::from_secs(1), Duration::from_mins(1)));
     }
 }
