@@ -55,7 +55,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     let _ready = AbortOnDropHandle::new(tokio::spawn(tell_readiness(runtime.observer().readiness())));
     let watchdog = AbortOnDropHandle::new(tokio::spawn(feed_watchdog(runtime.observer())));
     let serving = Serving::start(listener, &runtime.observer());
-    let _housekeeping = AbortOnDropHandle::new(tokio::spawn(keep_house(Arc::clone(&journal))));
+    let housekeeping = AbortOnDropHandle::new(tokio::spawn(keep_house(Arc::clone(&journal))));
     let runtime = Arc::new(runtime);
     let control = control::Server::start(&context.config.state.path, Arc::clone(&runtime), &stop);
     runtime.run(stop).await;
@@ -67,7 +67,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     // It looks at the runtime, and so holds the journal.
     drop(watchdog.await);
     drop(runtime);
-    drop(_housekeeping);
+    drop(housekeeping);
     close(journal).await;
     tracing::info!("bridgehead has stopped");
     Ok(())
@@ -178,7 +178,7 @@ async fn feed_watchdog(observer: Observer) {
 }
 
 async fn keep_house(journal: Arc<Sqlite>) {
-    let mut often = tokio::time::interval(Duration::from_secs(6 * 3600));
+    let mut often = tokio::time::interval(Duration::from_hours(6));
     loop {
         often.tick().await;
         let Ok(before) = Timestamp::now().checked_sub(KEEP_ENDED) else {
