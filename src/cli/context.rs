@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bridgehead_sdk::{Connector, Redactor};
+use bridgehead_sdk::Redactor;
 use secrecy::ExposeSecret;
 
 use super::args::Global;
