@@ -131,15 +131,17 @@ impl Dispatch {
         if !entries.is_empty() {
             tracing::info!(app = %self.app.name, tasks = entries.len(), "taking up what was begun earlier");
         }
+        self.lanes.learn(entries.iter().map(|entry| entry.keys.as_slice()));
         for entry in entries {
             self.take_up(entry);
         }
+        self.lanes.learnt();
         guard::load(&self.app, &self.stop).await
     }
 
     fn take_up(&mut self, entry: Entry) {
         let id = entry.task.clone();
-        if self.lanes.insert(id.clone(), entry.created_at, entry.keys.clone()) {
+        if self.lanes.insert(id.clone(), entry.created_at, &entry.keys) {
             self.entries.insert(id, entry);
         }
     }
@@ -215,6 +217,8 @@ impl Dispatch {
             }
         };
         self.eager = false;
+        let new = fresh.iter().filter(|listed| !known.contains_key(&listed.id));
+        self.lanes.learn(new.map(|listed| listed.keys.as_slice()));
         for listed in fresh {
             match known.get(&listed.id) {
                 // The list was read before Iden heard of the outcome.
@@ -226,7 +230,7 @@ impl Dispatch {
                 }
                 None => {
                     self.eager = true;
-                    if !self.lanes.insert(listed.id.clone(), listed.created_at, listed.keys) {
+                    if !self.lanes.insert(listed.id.clone(), listed.created_at, &listed.keys) {
                         continue;
                     }
                     if listed.is_destructive {
@@ -240,6 +244,7 @@ impl Dispatch {
                 }
             }
         }
+        self.lanes.learnt();
     }
 
     fn bury(&mut self, ended: Result<(Id, Result<Left, Stopped>), JoinError>) {

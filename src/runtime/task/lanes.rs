@@ -1,9 +1,10 @@
 //! Which task may run now: one lane per account.
 //!
-//! A task names its account by identifier, user name, e-mail or several of them. Two tasks that share any one of these
-//! are of the same account, and run one after the other in the order in which Iden created them. A task is ready when
-//! it is the oldest waiting one under each of its keys and none of its keys is taken by a task that runs. This needs
-//! no merging of lanes when a later task turns out to join two accounts.
+//! A task names its account by identifier, user name, e-mail or several of them. Two tasks that share any one of these,
+//! or that a third one joins ([`Aliases`]), are of the same account, and run one after the other in the order in which
+//! Iden created them. A task is ready when it is the oldest waiting one in each of its lanes and none of them is taken by
+//! a task that runs. Mostly it is in one; lanes are not merged when a later task turns out to join two accounts, but
+//! that one and those behind it are in both.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -11,6 +12,8 @@ use bridgehead_sdk::TaskId;
 use jiff::Timestamp;
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
+
+use super::aliases::Aliases;
 
 /// The hash of one name of an account. What must wait is kept as hashes: they are small, and hold no payload. A
 /// collision only makes two accounts share a lane.
@@ -33,16 +36,28 @@ pub(crate) struct Lanes {
     ready: BTreeSet<Order>,
     running: HashMap<TaskId, Vec<Key>>,
     taken: HashSet<Key>,
+    aliases: Aliases,
 }
 
 impl Lanes {
+    /// Tasks with these keys are about to be taken in, and say which names belong together.
+    pub(crate) fn learn<'a>(&mut self, tasks: impl IntoIterator<Item = &'a [Key]>) {
+        for keys in tasks {
+            self.aliases.learn(keys);
+        }
+    }
+
+    /// All that were to be taken in have been.
+    pub(crate) fn learnt(&mut self) {
+        self.aliases.forget_the_absent();
+    }
+
     /// Takes a task in. False if it is known already.
-    pub(crate) fn insert(&mut self, id: TaskId, created_at: Option<Timestamp>, mut keys: Vec<Key>) -> bool {
+    pub(crate) fn insert(&mut self, id: TaskId, created_at: Option<Timestamp>, keys: &[Key]) -> bool {
         if self.contains(&id) {
             return false;
         }
-        keys.sort_unstable();
-        keys.dedup();
+        let keys = self.aliases.enter(keys);
         self.arrivals += 1;
         let created = created_at.map_or(i128::MAX, Timestamp::as_nanosecond);
         let order = Order { created, arrival: self.arrivals };
@@ -81,6 +96,7 @@ impl Lanes {
         for key in &keys {
             self.taken.remove(key);
         }
+        self.aliases.leave(&keys);
         let heads: BTreeSet<Order> =
             keys.iter().filter_map(|key| self.queues.get(key)?.first().copied()).collect();
         for head in heads {
@@ -180,9 +196,9 @@ mod tests {
     #[test]
     fn tasks_of_one_account_run_one_at_a_time_in_order_of_creation() {
         let mut lanes = Lanes::default();
-        lanes.insert("second".into(), at(2), vec![1]);
-        lanes.insert("first".into(), at(1), vec![1]);
-        lanes.insert("other".into(), at(3), vec![2]);
+        lanes.insert("second".into(), at(2), &[1]);
+        lanes.insert("first".into(), at(1), &[1]);
+        lanes.insert("other".into(), at(3), &[2]);
         assert_eq!(start(&mut lanes).as_deref(), Some("first"));
         assert_eq!(start(&mut lanes).as_deref(), Some("other"));
         assert_eq!(start(&mut lanes), None);
@@ -193,10 +209,10 @@ mod tests {
     #[test]
     fn a_task_that_joins_two_accounts_waits_for_both() {
         let mut lanes = Lanes::default();
-        lanes.insert("a".into(), at(1), vec![1]);
-        lanes.insert("b".into(), at(2), vec![2]);
-        lanes.insert("both".into(), at(3), vec![1, 2]);
-        lanes.insert("after".into(), at(4), vec![2]);
+        lanes.insert("a".into(), at(1), &[1]);
+        lanes.insert("b".into(), at(2), &[2]);
+        lanes.insert("both".into(), at(3), &[1, 2]);
+        lanes.insert("after".into(), at(4), &[2]);
         assert_eq!(start(&mut lanes).as_deref(), Some("a"));
         assert_eq!(start(&mut lanes).as_deref(), Some("b"));
         lanes.finish(&"b".into());
@@ -209,10 +225,27 @@ mod tests {
     }
 
     #[test]
+    fn two_names_that_a_third_task_joins_are_of_one_account() {
+        let mut lanes = Lanes::default();
+        let tasks: [(&str, i64, &[Key]); 3] =
+            [("by-name", 1, &[1]), ("by-mail", 2, &[2]), ("joins", 3, &[1, 2])];
+        lanes.learn(tasks.iter().map(|(_, _, keys)| *keys));
+        for (id, second, keys) in tasks {
+            lanes.insert(id.into(), at(second), keys);
+        }
+        lanes.learnt();
+        for (id, _, _) in tasks {
+            assert_eq!(start(&mut lanes).as_deref(), Some(id));
+            assert_eq!(start(&mut lanes), None);
+            lanes.finish(&id.into());
+        }
+    }
+
+    #[test]
     fn an_older_task_that_arrives_late_goes_before_one_that_has_not_begun() {
         let mut lanes = Lanes::default();
-        lanes.insert("new".into(), at(2), vec![1]);
-        lanes.insert("old".into(), at(1), vec![1]);
+        lanes.insert("new".into(), at(2), &[1]);
+        lanes.insert("old".into(), at(1), &[1]);
         assert_eq!(start(&mut lanes).as_deref(), Some("old"));
         assert_eq!(start(&mut lanes), None);
     }
@@ -255,7 +288,7 @@ mod tests {
             while done < tasks.len() {
                 let choice = choices.next().map_or(1, |index| index.index(3));
                 if choice == 0 && let Some(n) = incoming.next() {
-                    prop_assert!(lanes.insert(n.to_string().into(), at(tasks[n].0), tasks[n].1.clone()));
+                    prop_assert!(lanes.insert(n.to_string().into(), at(tasks[n].0), &tasks[n].1));
                     waiting.push(n);
                 } else if choice == 1 && let Some(id) = lanes.start_next() {
                     let n: usize = id.as_str().parse().unwrap();
@@ -267,7 +300,7 @@ mod tests {
                     lanes.finish(&n.to_string().into());
                     done += 1;
                 } else if let Some(n) = incoming.next() {
-                    lanes.insert(n.to_string().into(), at(tasks[n].0), tasks[n].1.clone());
+                    lanes.insert(n.to_string().into(), at(tasks[n].0), &tasks[n].1);
                     waiting.push(n);
                 } else {
                     prop_assert!(lanes.has_ready(), "{} tasks wait for nothing", waiting.len());

@@ -6,6 +6,7 @@
 //! and [`report`] tells Iden.
 
 mod admission;
+mod aliases;
 mod attempt;
 pub(crate) mod dispatch;
 mod hold;
