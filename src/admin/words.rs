@@ -84,6 +84,7 @@ pub(crate) fn title(kind: AlarmKind) -> &'static str {
         AlarmKind::AccessRefused => "Access refused",
         AlarmKind::PollingFails => "Polling fails",
         AlarmKind::TargetUnreachable => "Target out of reach",
+        AlarmKind::TaskGuard => "Guard on tasks",
         AlarmKind::RemovalGuard => "Removal guard",
         AlarmKind::CleanupFailed => "Clean-up failed",
         AlarmKind::InvalidRecords => "Invalid records",

@@ -17,6 +17,7 @@ pub(crate) fn all(name: &str, app: &AppOverview, now: Timestamp) -> Vec<Alarm> {
         access(app),
         polling(app, now),
         target(app),
+        guard(name, app),
         sync(name, app),
         rejected(name, app),
         state(app),
@@ -135,6 +136,27 @@ fn without_advice(detail: &str) -> &str {
     detail.split("; nothing was removed").next().unwrap_or(detail)
 }
 
+fn guard(name: &str, app: &AppOverview) -> Option<Alarm> {
+    let holding = app.tasks.guard.as_ref()?;
+    let tasks = if holding.held == 1 {
+        "1 deletion or suspension is".to_owned()
+    } else {
+        format!("{} deletions and suspensions are", holding.held)
+    };
+    Some(Alarm {
+        kind: AlarmKind::TaskGuard,
+        level: Level::Alarm,
+        since: Some(holding.since),
+        message: format!(
+            "{tasks} held, which stay pending in Iden: apps.{name}.tasks.guard allows {} within {}s",
+            holding.max, holding.per_seconds
+        ),
+        advice: format!(
+            "`bridgehead tasks list {name} --held` shows them. If they are right, let them go with `bridgehead tasks release {name} --all`; otherwise cancel them in Iden."
+        ),
+    })
+}
+
 fn rejected(name: &str, app: &AppOverview) -> Option<Alarm> {
     let count = app.tasks.journal.filter(|counts| counts.rejected > 0)?.rejected;
     let reports = if count == 1 { "1 report was".to_owned() } else { format!("{count} reports were") };
@@ -143,7 +165,9 @@ fn rejected(name: &str, app: &AppOverview) -> Option<Alarm> {
         level: Level::Alarm,
         since: None,
         message: format!("{reports} not accepted by Iden and put aside; the tasks themselves were executed"),
-        advice: format!("`bridgehead tasks list {name} --rejected` shows which and why."),
+        advice: format!(
+            "`bridgehead tasks list {name} --rejected` shows which and why, `bridgehead tasks retry {name} --all` reports them again."
+        ),
     })
 }
 
@@ -170,4 +194,22 @@ fn panicked(app: &AppOverview) -> Option<Alarm> {
         advice: "This is a fault of bridgehead or of the connector. Report it with the log of that moment."
             .into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::Holding;
+
+    #[test]
+    fn held_deletions_need_somebody_and_the_alarm_says_how_to_let_them_go() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut app = AppOverview::default();
+        assert!(all("hr", &app, now).is_empty());
+        app.tasks.guard = Some(Holding { since: now, held: 12, executed: 50, max: 50, per_seconds: 3600 });
+        let alarms = all("hr", &app, now);
+        assert_eq!((alarms[0].kind, alarms[0].level, alarms.len()), (AlarmKind::TaskGuard, Level::Alarm, 1));
+        assert!(alarms[0].message.starts_with("12 deletions and suspensions are held"), "{alarms:?}");
+        assert!(alarms[0].advice.contains("`bridgehead tasks release hr --all`"), "{alarms:?}");
+    }
 }

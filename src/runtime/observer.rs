@@ -101,6 +101,7 @@ impl Observer {
             advice: failure.advice,
         });
         seen.tasks.counts = Some(status.tasks());
+        seen.tasks.guard = status.holding();
         seen.sync.next_due_at = status.next_sync();
         let progress = status.sync().borrow().clone();
         seen.sync.under_way = (!progress.phase.is_empty()).then_some(progress);

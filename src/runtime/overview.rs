@@ -9,6 +9,7 @@ use bridgehead_sdk::Code;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::guard::Holding;
 use super::status::{Contact, LastSync, SyncProgress, TaskCounts};
 use crate::config;
 use crate::journal::{Counts, Run, RunResult};
@@ -101,6 +102,8 @@ pub struct TasksOverview {
     pub counts: Option<TaskCounts>,
     /// How many tasks stand where in the journal.
     pub journal: Option<Counts>,
+    /// The deletions and suspensions that the guard holds, if it holds any.
+    pub guard: Option<Holding>,
 }
 
 /// That the list of tasks cannot be read.
@@ -234,6 +237,8 @@ pub enum AlarmKind {
     PollingFails,
     /// The target is out of reach, and tasks are held.
     TargetUnreachable,
+    /// The guard on tasks holds deletions and suspensions.
+    TaskGuard,
     /// The removal guard holds a sync.
     RemovalGuard,
     /// Iden could not remove what is stale.
@@ -255,10 +260,11 @@ pub enum AlarmKind {
 
 impl AlarmKind {
     /// All that this version raises.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::AccessRefused,
         Self::PollingFails,
         Self::TargetUnreachable,
+        Self::TaskGuard,
         Self::RemovalGuard,
         Self::CleanupFailed,
         Self::InvalidRecords,
@@ -274,6 +280,7 @@ impl AlarmKind {
             Self::AccessRefused => "access_refused",
             Self::PollingFails => "polling_fails",
             Self::TargetUnreachable => "target_unreachable",
+            Self::TaskGuard => "task_guard",
             Self::RemovalGuard => "removal_guard",
             Self::CleanupFailed => "cleanup_failed",
             Self::InvalidRecords => "invalid_records",
