@@ -15,6 +15,7 @@ pub mod admin;
 pub mod bridge;
 pub mod cli;
 pub mod config;
+mod control;
 mod daemon;
 pub mod journal;
 pub mod runtime;

@@ -61,6 +61,11 @@ impl Operation {
         }
     }
 
+    /// Whether its answer can be long: a list, or a task with whatever payload.
+    pub(super) fn is_read_at_length(self) -> bool {
+        matches!(self, Self::ListApps | Self::ListResourceTypes | Self::ListTasks | Self::ReadTask)
+    }
+
     /// What is looked for: what a 404 says is not there.
     pub(super) fn looks_for(self) -> &'static str {
         match self {

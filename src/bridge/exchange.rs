@@ -17,6 +17,11 @@ const ERROR_BYTES: usize = 64 * 1024;
 /// How long the body of an error may take: its status says the most.
 const ERROR_TIME: Duration = Duration::from_secs(5);
 
+/// How large the answer to a call may be that is not a list or a task.
+const SHORT_BYTES: usize = 1024 * 1024;
+/// How many values an answer may hold. Each takes many times the two bytes of `0,` once it is read.
+const MOST_VALUES: usize = 1_000_000;
+
 /// A request, ready to be sent as often as it takes.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
@@ -68,6 +73,11 @@ impl Answer {
     pub(super) fn json(self) -> Result<Value, Error> {
         if self.body.trim_ascii().is_empty() {
             return Err(Error::malformed(&self.call, "no body where one is documented"));
+        }
+        // No more values than these can begin; counted before anything is set aside for them.
+        let values = self.body.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).take(MOST_VALUES + 1);
+        if values.count() > MOST_VALUES {
+            return Err(Error::malformed(&self.call, format!("more than {MOST_VALUES} values")));
         }
         serde_json::from_slice(&self.body).or_else(|error| salvage(&self.body).ok_or(error)).map_err(
             |error| {
@@ -126,7 +136,12 @@ pub(super) async fn once(
         Ok(Err(error)) if error.is_connect() || error.is_builder() => Err(not_sent(cause(error))),
         Ok(Err(error)) => Err(no_answer(cause(error))),
         Ok(Ok(mut response)) if is_success(response.status()) => {
-            match body::read(&mut response, bounds.bytes, deadline).await {
+            let longest = if call.operation().is_read_at_length() {
+                bounds.bytes
+            } else {
+                bounds.bytes.min(SHORT_BYTES)
+            };
+            match body::read(&mut response, longest, deadline).await {
                 Ok(body) => Ok(Answer::new(call.clone(), response.status().as_u16(), body)),
                 Err(body::Error::TooLarge(limit)) => Err(Error::BodyTooLarge { call: call.clone(), limit }),
                 Err(body::Error::Late) => Err(no_answer(late(bounds.time))),

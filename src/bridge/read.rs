@@ -23,6 +23,9 @@ pub(super) fn list(
     Ok((listing, next))
 }
 
+/// So many unreadable items of a page are told of.
+const COMPLAINTS: usize = 100;
+
 /// A page of tasks; one that cannot be read costs itself alone.
 pub(super) fn task_page(
     answer: Answer,
@@ -36,7 +39,9 @@ pub(super) fn task_page(
     for item in listing.items {
         match Task::from_json(item, asked_for) {
             Ok(task) => page.tasks.push(task),
-            Err(what) => page.unreadable.push(what),
+            // They are alike, and an answer has room for millions.
+            Err(what) if page.unreadable.len() < COMPLAINTS => page.unreadable.push(what),
+            Err(_) => {}
         }
     }
     Ok(page)
@@ -53,25 +58,28 @@ pub(super) fn task(answer: Answer, call: &Call, wanted: &TaskId) -> Result<Task,
     }
 }
 
-/// Whether a report was heard. The documents promise the task, as it is then. Anything but an object may come from
-/// something in between, and what contradicts the report did not hear it: the outcome would be lost, while asking again
-/// is answered with 409 if Iden heard of it after all.
+/// Whether a report was heard: the answer is the task, as the documents promise, or at least a state that is final.
+/// Anything else may come from something in between, and the outcome would be lost; asking again is answered with 409 if
+/// Iden heard of it after all.
 pub(super) fn reported(answer: Answer, call: &Call, task: &TaskId) -> Result<(), Error> {
     let fields = answer.object()?;
-    let other = match fields.get("id") {
-        Some(Value::String(id)) => !is_same(id, task),
-        Some(Value::Number(id)) => !is_same(&id.to_string(), task),
-        _ => false,
+    let is_this_one = match fields.get("id") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(id)) => Some(is_same(id, task)),
+        Some(id) => Some(is_same(&id.to_string(), task)),
     };
-    if other {
-        return Err(Error::malformed(call, "another task than was reported on"));
-    }
-    let status = fields.get("status").and_then(Value::as_str).map(TaskStatus::from_name);
-    match status {
-        Some(TaskStatus::Pending | TaskStatus::Scheduled) => {
+    let status = match fields.get("status") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(status)) => Some(TaskStatus::from_name(status)),
+        Some(_) => return Err(Error::malformed(call, "a task whose status is no text")),
+    };
+    match (is_this_one, status) {
+        (Some(false), _) => Err(Error::malformed(call, "another task than was reported on")),
+        (_, Some(TaskStatus::Pending | TaskStatus::Scheduled)) => {
             Err(Error::malformed(call, "a task that is still to be done"))
         }
-        _ => Ok(()),
+        (Some(true), _) | (None, Some(TaskStatus::Completed | TaskStatus::Failed)) => Ok(()),
+        (None, _) => Err(Error::malformed(call, "no task")),
     }
 }
 

@@ -55,7 +55,8 @@ pub struct Settings {
     pub rate_limit: Option<RateLimit>,
     /// How references go on the wire.
     pub refs: Refs,
-    /// How large the body of an answer may be, after decompression. Default: 16 MiB.
+    /// How large a list or a task may be, after decompression; other answers are never longer than 1 MiB.
+    /// Default: 16 MiB.
     pub max_body_bytes: usize,
     /// How long a call waits to be sent, each time, when the Bridge has asked to slow down or is down. Then
     /// it fails, and nothing was sent. Default: 30 seconds.

@@ -44,7 +44,7 @@ pub struct TaskQuery {
 pub struct TaskPage {
     /// The tasks that could be read.
     pub tasks: Vec<Task>,
-    /// What is wrong with each item that could not; no values.
+    /// What is wrong with those that could not, the first hundred of them; no values.
     pub unreadable: Vec<String>,
     /// How many tasks there are on all pages, where the Bridge says so.
     pub count: Option<u64>,

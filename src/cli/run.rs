@@ -15,6 +15,7 @@ use super::failure::{Exit, Failure, Outcome};
 use super::logging;
 use crate::admin;
 use crate::config::{self, Connectors};
+use crate::control;
 use crate::journal::{Journal, Sqlite};
 use crate::runtime::{Assembly, Observer, Readiness};
 
@@ -55,7 +56,12 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     let watchdog = AbortOnDropHandle::new(tokio::spawn(feed_watchdog(runtime.observer())));
     let serving = Serving::start(listener, &runtime.observer());
     let _housekeeping = AbortOnDropHandle::new(tokio::spawn(keep_house(Arc::clone(&journal))));
+    let runtime = Arc::new(runtime);
+    let control = control::Server::start(&context.config.state.path, Arc::clone(&runtime), &stop);
     runtime.run(stop).await;
+    if let Some(control) = control {
+        control.close().await;
+    }
     serving.end().await;
     watchdog.abort();
     // It looks at the runtime, and so holds the journal.

@@ -29,6 +29,7 @@ mod decide;
 pub mod fuzz;
 mod guard;
 mod observer;
+pub mod orders;
 mod overview;
 mod pacing;
 mod probe;

@@ -110,7 +110,7 @@ async fn a_table_is_printed_for_people() {
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
     let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert!(text.starts_with("hr: completed - completed, and Iden has cleaned up\n"), "{text}");
+    assert!(text.starts_with("hr: completed - Iden has the whole truth, and has cleaned up\n"), "{text}");
     assert_eq!(rows[1], ["TYPE", "RECORDS", "CREATED", "CHANGED", "REMOVED"]);
     assert_eq!(rows[2], ["account", "12", "12", "0", "0"]);
     assert_eq!(rows[3], ["team", "1", "1", "0", "0"]);

@@ -105,7 +105,7 @@ async fn tasks_of_one_account_never_overlap_nor_overtake() {
     let world = World::new().await;
     world.sandbox.set_settings(Settings { task_order: TaskOrder::NewestFirst, ..Settings::default() });
     world.script(MANY, "");
-    world.rules(json!([{"method": "update_account", "delay": 0.02}, {"delay": 0.005}]));
+    world.rules(&json!([{"method": "update_account", "delay": 0.02}, {"delay": 0.005}]));
     let mut whose: HashMap<String, (usize, usize)> = HashMap::new();
     // The first four are there from the beginning, across the accounts; the others come while those are under way.
     let lives: Vec<[Value; 7]> = (0..ACCOUNTS).map(life).collect();

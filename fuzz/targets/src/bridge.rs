@@ -49,7 +49,8 @@ pub fn bridge_task_page(data: &[u8]) {
             stays_at_home(&page);
             let items = value.map(|value| value.get("results").unwrap_or(value)).and_then(Value::as_array);
             if let Some(items) = items {
-                assert_eq!(page.tasks.len() + page.unreadable.len(), items.len(), "an item went missing");
+                let all = page.tasks.len() + page.unreadable.len();
+                assert!(all == items.len() || page.unreadable.len() == 100, "an item went missing");
                 let readable = items.iter().filter(|item| {
                     fuzz::task_page(format!("[{item}]").as_bytes(), &page_url())
                         .is_ok_and(|one| !one.tasks.is_empty())

@@ -145,7 +145,7 @@ async fn the_log_has_neither_key_nor_bodies_however_much_is_logged() {
     let _guard = tracing::subscriber::set_default(subscriber);
 
     let server = MockServer::start().await;
-    let answer = r#"{"results": [{"id": "t1", "payload": {"password": "hunter2"}}]}"#;
+    let answer = r#"{"id": "t1", "results": [{"id": "t1", "payload": {"password": "hunter2"}}]}"#;
     Mock::given(header("authorization", format!("Api-Key {KEY}").as_str()))
         .respond_with(ResponseTemplate::new(200).set_body_string(answer))
         .mount(&server)
