@@ -83,7 +83,7 @@ impl Plan {
         if target {
             every(&mut rng, 9.0, &mut |rng| Event::Target(behaviour(rng, seed, true)));
             every(&mut rng, 8.0, &mut |_| Event::KillConnector);
-            every(&mut rng, 4.0, &mut |rng| Event::Kill(Duration::from_millis(rng.random_range(0..800))));
+            every(&mut rng, 7.0, &mut |rng| Event::Kill(Duration::from_millis(rng.random_range(0..800))));
             every(&mut rng, 25.0, &mut |_| Event::Terminate);
         }
         events.sort_by_key(|(at, _)| *at);
