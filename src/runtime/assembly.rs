@@ -20,13 +20,10 @@ use crate::bridge::Api;
 use crate::config;
 use crate::journal::{self, Journal, Listings};
 
-/// The apps of a configuration by name, each with its settings and its connector.
-pub type Apps = BTreeMap<String, (config::App, Arc<dyn Connector>)>;
-
 /// What a runtime is made of. Everything it reaches stands behind a trait, so that a test can give it something else.
 pub struct Assembly {
     /// The apps of the configuration, each with its connector.
-    pub apps: Apps,
+    pub apps: BTreeMap<String, (config::App, Arc<dyn Connector>)>,
     /// The Bridge.
     pub bridge: Arc<dyn Api>,
     /// The durable state of tasks.
@@ -46,7 +43,7 @@ pub struct Assembly {
 impl Assembly {
     /// An assembly with the clock of the machine and random jitter.
     pub fn new(
-        apps: Apps,
+        apps: BTreeMap<String, (config::App, Arc<dyn Connector>)>,
         bridge: Arc<dyn Api>,
         journal: Arc<dyn Journal>,
         listings: Arc<dyn Listings>,

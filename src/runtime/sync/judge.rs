@@ -53,10 +53,9 @@ impl Sync<'_> {
             let removal =
                 guard::Removal { known: difference.known, removed: difference.removed, removed_in_window };
             let verdict = guard::verdict(&slug, settings, removal);
-            held.extend(verdict.map(|why| {
-                if self.kinds.contains_key(&slug) {
-                    why
-                } else {
+            held.extend(verdict.map(|why| match self.kinds.contains_key(&slug) {
+                true => why,
+                false => {
                     format!("{why} (the connector does not offer {} any more)", Slug::from(slug.as_str()))
                 }
             }));
