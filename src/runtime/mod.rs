@@ -44,7 +44,7 @@ mod wanted;
 
 #[cfg(test)]
 pub(crate) use alarm::all as alarms;
-pub use assembly::{Assembly, Runtime};
+pub use assembly::{Apps, Assembly, Runtime};
 pub use clock::{Clock, SystemClock};
 pub use guard::{HeldTask, Holding};
 pub use observer::Observer;

@@ -2,6 +2,7 @@
 //! sides. `docs/chaos.md` explains it, and `tests/chaos/run` runs many seeds.
 
 #![expect(clippy::expect_used, reason = "a test says what is wrong by failing")]
+#![expect(clippy::print_stdout, reason = "figures and stories are for whoever runs it")]
 
 #[path = "../daemon/support.rs"]
 #[allow(dead_code, reason = "the tests of the daemon use the rest")]
