@@ -388,7 +388,7 @@ impl From<Holding> for Guarded {
             held: holding.held,
             executed: Some(holding.executed),
             max: Some(holding.max),
-            per_seconds: Some(holding.per.as_secs()),
+            per_seconds: Some(holding.per_seconds),
         }
     }
 }
