@@ -21,6 +21,7 @@ mod print;
 mod progress;
 mod run;
 mod sandbox;
+mod serving;
 mod start;
 mod status;
 mod sync;

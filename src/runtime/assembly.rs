@@ -20,10 +20,13 @@ use crate::bridge::Api;
 use crate::config;
 use crate::journal::{self, Journal, Listings};
 
+/// The apps of a configuration by name, each with its settings and its connector.
+pub type Apps = BTreeMap<String, (config::App, Arc<dyn Connector>)>;
+
 /// What a runtime is made of. Everything it reaches stands behind a trait, so that a test can give it something else.
 pub struct Assembly {
     /// The apps of the configuration, each with its connector.
-    pub apps: BTreeMap<String, (config::App, Arc<dyn Connector>)>,
+    pub apps: Apps,
     /// The Bridge.
     pub bridge: Arc<dyn Api>,
     /// The durable state of tasks.
@@ -43,7 +46,7 @@ pub struct Assembly {
 impl Assembly {
     /// An assembly with the clock of the machine and random jitter.
     pub fn new(
-        apps: BTreeMap<String, (config::App, Arc<dyn Connector>)>,
+        apps: Apps,
         bridge: Arc<dyn Api>,
         journal: Arc<dyn Journal>,
         listings: Arc<dyn Listings>,

@@ -1,6 +1,17 @@
 //! Black-box tests: the real binary against the sandbox, over real sockets.
 
-#![expect(clippy::expect_used, reason = "what a helper of a test cannot do is that test's failure")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "what a helper of a test cannot do is that test's failure"
+)]
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a daemon's log is shown when its test fails")]
+#![allow(
+    clippy::large_futures,
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_debug_formatting,
+    reason = "a test is read, not called"
+)]
 
 mod admin;
 mod control;

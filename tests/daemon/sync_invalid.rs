@@ -154,8 +154,7 @@ async fn skipping_completes_and_the_guard_counts_who_was_skipped() {
 
 /// Which requests of a page must be refused so that these of its records are the bad ones, if halves are sent in order.
 fn refusals(len: usize, bad: &[usize]) -> Vec<u64> {
-    let mut pages = VecDeque::new();
-    pages.push_back(0..len);
+    let mut pages: VecDeque<_> = std::iter::once(0..len).collect();
     let (mut refused, mut request) = (Vec::new(), 0);
     while let Some(page) = pages.pop_front() {
         if bad.iter().any(|bad| page.contains(bad)) {

@@ -137,6 +137,7 @@ async fn a_sync_beside_a_running_daemon_is_done_by_it_and_cancels_nothing() {
     eventually("the daemon syncs", || world.count("sync") == 1).await;
     let synced = world.sync(&[]).await;
     assert_eq!(synced.assert(0, "completed").figures("account")[0], 30);
+    daemon.says("the operator asks for a sync").await;
     daemon.stop().await;
     assert_eq!(world.steps(), ["sync", "complete", "sync", "complete"], "one after the other");
 }

@@ -7,7 +7,7 @@ use bridgehead_sdk::TaskId;
 use serde_json::Value;
 use url::Url;
 
-use crate::invariant::{is_presentable, json, keeps_fields, shows_no_secret, tainted};
+use crate::invariant::{self, is_presentable, json, keeps_fields, shows_no_secret, tainted};
 
 /// The address that the answers are answers to.
 const PAGE: &str = "https://h.test/org/acme/api/v1/bridge/apps/1/tasks/?status=pending&limit=100";
@@ -40,6 +40,7 @@ fn plain_and_tainted(data: &[u8], run: impl Fn(&[u8], Option<&Value>)) {
 
 /// A page of tasks.
 pub fn bridge_task_page(data: &[u8]) {
+    invariant::begin(data);
     plain_and_tainted(data, |body, value| match fuzz::task_page(body, &page_url()) {
         Ok(page) => {
             shows_no_secret(&format!("{page:?}"));
@@ -108,6 +109,7 @@ fn keeps_everything(task: &Task, item: &Value) {
 
 /// One task, and the answer to a report on it.
 pub fn bridge_task(data: &[u8]) {
+    invariant::begin(data);
     let id = json(data).as_ref().and_then(|value| match value.get("id")? {
         Value::String(id) => Some(id.clone()),
         other => Some(other.to_string()),
@@ -146,6 +148,7 @@ pub fn bridge_task(data: &[u8]) {
 
 /// The answers within a sync: its start, its progress, a page, its end.
 pub fn bridge_session(data: &[u8]) {
+    invariant::begin(data);
     plain_and_tainted(data, |body, value| {
         match fuzz::session(body) {
             Ok(id) => {
@@ -187,6 +190,7 @@ fn is_bounded(text: &str) {
 
 /// The lists of apps and of resource types, and a new app.
 pub fn bridge_lists(data: &[u8]) {
+    invariant::begin(data);
     plain_and_tainted(data, |body, value| {
         match fuzz::apps(body, &page_url()) {
             Ok(apps) => {
@@ -231,6 +235,7 @@ pub fn bridge_errors(data: &[u8]) {
         Operation::ReadTask,
         Operation::Report,
     ];
+    invariant::begin(data);
     let [high, low, call, body @ ..] = data else { return };
     let Ok(key) = ApiKey::new(KEY) else { return };
     let status = 300 + u16::from_be_bytes([*high, *low]) % 300;

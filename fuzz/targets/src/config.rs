@@ -7,7 +7,7 @@ use bridgehead::config::{Connectors, Document, parse, show_documents};
 use bridgehead_sdk::is_secret_name;
 use toml::{Table, Value};
 
-use crate::invariant::{MARK, shows_no_secret};
+use crate::invariant::{self, shows_no_secret};
 
 /// Parts the files.
 const NEXT_FILE: &str = "#---";
@@ -26,6 +26,7 @@ fn connectors() -> Connectors {
 /// Files, parted by lines `#---`, and an environment in lines `#env NAME=VALUE`: a configuration comes out of them, or
 /// errors that say why not, and none repeats a secret.
 pub fn config(data: &[u8]) {
+    invariant::begin(data);
     let text = String::from_utf8_lossy(data);
     let mut environment = BTreeMap::new();
     let mut texts = vec![String::new()];
@@ -41,9 +42,6 @@ pub fn config(data: &[u8]) {
         }
     }
     read(&texts, &environment, false);
-    if text.contains(MARK) {
-        return;
-    }
     let tainted: Option<Vec<String>> = texts
         .iter()
         .map(|text| {
@@ -54,7 +52,7 @@ pub fn config(data: &[u8]) {
         .collect();
     for (name, value) in &mut environment {
         if is_secret_name(name) {
-            MARK.clone_into(value);
+            *value = invariant::mark();
         }
     }
     if let Some(tainted) = tainted {
@@ -93,7 +91,7 @@ fn read(texts: &[String], environment: &BTreeMap<String, String>, is_tainted: bo
 /// Puts the mark under every name of a secret. A table there may be a reference, which says where and not what.
 fn taint(value: &mut Value, is_secret: bool) {
     match value {
-        Value::String(text) if is_secret => MARK.clone_into(text),
+        Value::String(text) if is_secret => *text = invariant::mark(),
         Value::Array(items) => items.iter_mut().for_each(|item| taint(item, is_secret)),
         // The name of a credential is none.
         Value::Table(table) if table.len() == 1 && table.contains_key("credential") => {}

@@ -9,33 +9,35 @@ use futures::FutureExt;
 use serde_json::Value;
 use tokio::io::{AsyncRead, ReadBuf};
 
-use crate::invariant::{MARK, is_presentable, json, keeps_fields, shows_no_secret, tainted};
+use crate::invariant::{self, is_presentable, json, keeps_fields, shows_no_secret, tainted};
 
 /// A line: an answer, an error, or neither.
 pub fn exec_answer(data: &[u8]) {
+    invariant::begin(data);
     let redactor = Redactor::new();
-    redactor.protect_for_good([MARK]);
+    redactor.protect_for_good([invariant::mark()]);
     answer(data, &redactor);
     let Some(mut value) = json(data) else { return };
     let line = fuzz::request(7, "check", &value);
     assert_eq!(line.iter().position(|byte| *byte == b'\n'), Some(line.len() - 1), "a request is one line");
     let request = json(&line);
     assert_eq!(request.as_ref().and_then(|request| request.get("params")), Some(&value));
+    if let Some(tainted) = tainted(value.clone()) {
+        answer(tainted.to_string().as_bytes(), &Redactor::new());
+    }
     // A connector that prints the password it was given.
+    let mark = invariant::mark();
     if let Some(message) = value.pointer_mut("/error/message")
         && let Some(text) = message.as_str()
     {
-        *message = format!("{text}{MARK}{text} {MARK}").into();
+        *message = format!("{text}{mark}{text} {mark}").into();
     }
     if let Some(code) = value.pointer_mut("/error/data/code")
         && let Some(text) = code.as_str()
     {
-        *code = format!("{text}{MARK}").into();
+        *code = format!("{text}{mark}").into();
     }
     answer(value.to_string().as_bytes(), &redactor);
-    if let Some(tainted) = tainted(value) {
-        answer(tainted.to_string().as_bytes(), &Redactor::new());
-    }
 }
 
 fn answer(line: &[u8], redactor: &Redactor) {
@@ -78,6 +80,7 @@ impl AsyncRead for Trickle<'_> {
 
 /// The output as lines: the first byte is the limit, the second how much comes at once.
 pub fn exec_lines(data: &[u8]) {
+    invariant::begin(data);
     let [limit, step, output @ ..] = data else { return };
     let limit = usize::from(*limit).max(1);
     let step = usize::from(*step).max(1);
@@ -112,6 +115,7 @@ pub fn exec_lines(data: &[u8]) {
 
 /// The results of all methods.
 pub fn exec_results(data: &[u8]) {
+    invariant::begin(data);
     let Some(value) = json(data) else { return };
     results(&value);
     if let Some(tainted) = tainted(value) {

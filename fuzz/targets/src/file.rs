@@ -7,7 +7,7 @@ use bridgehead_file::{Settings, fuzz};
 use bridgehead_sdk::{Action, Error, Operation, Record, RejectedRecord, is_secret_name};
 use serde_json::{Map, Value, json};
 
-use crate::invariant::{self, MARK, shows_no_secret};
+use crate::invariant::{self, shows_no_secret};
 
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
@@ -101,6 +101,7 @@ fn is_in_order(listed: &Listed) {
 
 /// CSV, against the csv crate: whatever is accepted is what everybody else reads there, and nobody is left out.
 pub fn file_csv(data: &[u8]) {
+    invariant::begin(data);
     let Some((delimiter, whole, content)) = parts(data) else { return };
     in_folder("csv", |folder| {
         folder.settings.delimiter = delimiter.into();
@@ -135,7 +136,7 @@ pub fn file_csv(data: &[u8]) {
         for row in &rows {
             let cells = row.iter().enumerate().map(|(column, cell)| match header.get(column) {
                 Some(name) if is_secret_name(name) && name != "password_changed_at" => {
-                    MARK.as_bytes().to_vec()
+                    invariant::mark().into_bytes()
                 }
                 _ => cell.to_vec(),
             });
@@ -143,7 +144,6 @@ pub fn file_csv(data: &[u8]) {
         }
         if let Ok(tainted) = writer.into_inner()
             && good
-            && !String::from_utf8_lossy(content).contains(MARK)
         {
             folder.put(&tainted);
             shows_no_secret(&format!("{:?}", folder.list()));
@@ -153,6 +153,7 @@ pub fn file_csv(data: &[u8]) {
 
 /// JSON lines: every line that is not blank is a record or a rejected one, and unknown fields are kept.
 pub fn file_jsonl(data: &[u8]) {
+    invariant::begin(data);
     in_folder("jsonl", |folder| {
         folder.settings.require_final_newline = true;
         folder.put(data);
@@ -173,9 +174,6 @@ pub fn file_jsonl(data: &[u8]) {
             for (record, line) in records.iter().zip(&lines) {
                 keeps_what_it_does_not_know(record, line);
             }
-        }
-        if String::from_utf8_lossy(data).contains(MARK) {
-            return;
         }
         let mut tainted = String::new();
         for line in lines {
@@ -212,6 +210,7 @@ fn holds_secret(value: &Value) -> bool {
 
 /// An operation on any file: done, it shows in the next listing and nobody else has changed; refused, not a byte has.
 pub fn file_rewrite(data: &[u8]) {
+    invariant::begin(data);
     let Some((delimiter, _, content)) = parts(data) else { return };
     let (action, payload) = match data.first().map_or(0, |head| head / 8 % 5) {
         0 => (Action::CreateAccount, json!({"account": {"username": "zoe", "email": "zoe@example.org"}})),

@@ -17,6 +17,7 @@ const ACTIONS: [Action; 6] = [
 
 /// A payload as an operation: nothing is lost, and no secret shows.
 pub fn operation(data: &[u8]) {
+    invariant::begin(data);
     let Some(value) = invariant::json(data) else { return };
     read(&value);
     if let Some(tainted) = tainted(value) {
@@ -59,6 +60,7 @@ const NAMED: [&str; 8] =
 
 /// The lanes of a task: whoever the operation is about, the task waits for everything that is about the same account.
 pub fn lane_keys(data: &[u8]) {
+    invariant::begin(data);
     let Some(value) = invariant::json(data) else { return };
     let keys = fuzz::lane_keys("t1", &value);
     assert!(!keys.is_empty(), "a task without a lane would never run");

@@ -38,7 +38,7 @@ pub(crate) struct Lanes {
     arrivals: u64,
     /// The lane that each name leads to.
     lane_of: HashMap<Key, u64>,
-    lanes: HashMap<u64, Lane>,
+    by_number: HashMap<u64, Lane>,
     /// A name of each waiting or running task, by which its lane is found.
     names: HashMap<TaskId, Key>,
     by_order: BTreeMap<Order, TaskId>,
@@ -119,7 +119,7 @@ impl Lanes {
     }
 
     fn take_lane(&mut self, name: Key) -> Option<Lane> {
-        let lane = self.lanes.remove(self.lane_of.get(&name)?)?;
+        let lane = self.by_number.remove(self.lane_of.get(&name)?)?;
         if let Some(head) = lane.waiting.first() {
             self.ready.remove(head);
         }
@@ -143,7 +143,7 @@ impl Lanes {
         for key in &lane.keys {
             self.lane_of.insert(*key, self.arrivals);
         }
-        self.lanes.insert(self.arrivals, lane);
+        self.by_number.insert(self.arrivals, lane);
     }
 }
 
@@ -243,7 +243,11 @@ mod tests {
         lanes.finish(&"update".into());
         assert_eq!(start(&mut lanes).as_deref(), Some("suspend"));
         lanes.finish(&"suspend".into());
-        assert_eq!((lanes.lanes.len(), lanes.lane_of.len()), (0, 0), "a lane without a task is forgotten");
+        assert_eq!(
+            (lanes.by_number.len(), lanes.lane_of.len()),
+            (0, 0),
+            "a lane without a task is forgotten"
+        );
     }
 
     #[test]

@@ -75,6 +75,9 @@ pub(super) async fn run(
                     if found.is_some() && matches!(*operation, Operation::CreateAccount(_)) {
                         trial.under_way_until = None;
                     }
+                    if matches!(verdict, Verdict::TryAgain) {
+                        trial.in_doubt |= wanted::compare(&operation, found.as_ref()) == State::Unverifiable;
+                    }
                     return Ok(verdict);
                 }
                 doubt = if found.is_none() { doubt } else { "it was not seen in the target yet" };

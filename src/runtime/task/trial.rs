@@ -64,6 +64,8 @@ pub(super) struct Trial<'a> {
     seen: Option<Instant>,
     /// Until when an attempt of unknown effect may still be under way in the target.
     pub(super) under_way_until: Option<Instant>,
+    /// An attempt was repeated of which the target does not show whether it took effect.
+    pub(super) in_doubt: bool,
 }
 
 impl<'a> Trial<'a> {
@@ -84,11 +86,23 @@ impl<'a> Trial<'a> {
             held: Duration::ZERO,
             seen: Some(now),
             under_way_until: None,
+            in_doubt: false,
         }
     }
 
-    /// Makes attempts until there is an outcome, or the daemon stops.
+    /// Makes attempts until there is an outcome, or the daemon stops. A failure is no more certain than the attempts were.
     pub(super) async fn run(&mut self, prior: Option<Prior>) -> Result<End, Stopped> {
+        Ok(match self.try_on(prior).await? {
+            End::Failed(failure) if self.in_doubt => {
+                let message =
+                    format!("{}; whether an earlier attempt took effect is not known", failure.message);
+                End::Failed(Failure::new(failure.code, message))
+            }
+            end => end,
+        })
+    }
+
+    async fn try_on(&mut self, prior: Option<Prior>) -> Result<End, Stopped> {
         if let Some(prior) = prior {
             self.intent.attempt = prior.attempts;
             tracing::info!(app = %self.app.name, task = %self.intent.task, attempts = prior.attempts, "was interrupted; reading back");
