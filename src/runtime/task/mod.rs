@@ -5,6 +5,7 @@
 //! [`read_back`] where an effect is not known and [`hold`] where the target is out of reach, and [`report`] tells Iden.
 
 mod admission;
+mod course;
 pub(crate) mod dispatch;
 mod hold;
 mod holding;
@@ -14,3 +15,5 @@ mod read_back;
 mod report;
 mod trial;
 mod walk;
+#[cfg(test)]
+mod walk_model;
