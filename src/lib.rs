@@ -11,10 +11,13 @@
 //! - [`admin`]: health, metrics and status over HTTP.
 //! - [`cli`]: the command line.
 
+#![allow(rustdoc::private_intra_doc_links, reason = "a module's page leads through its private parts too")]
+
 pub mod admin;
 pub mod bridge;
 pub mod cli;
 pub mod config;
+mod control;
 mod daemon;
 pub mod journal;
 pub mod runtime;

@@ -12,7 +12,6 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::runtime::{AlarmKind, AppOverview, Counted, Level, Observer, Overview, TaskCounts};
@@ -146,6 +145,15 @@ impl Scrape {
             "bridgehead_tasks_under_way",
             "Tasks that run, or are between two attempts, or are held.",
             self.counts().map(|(app, counts)| (vec![("app", app)], counts.under_way as f64)),
+        )?;
+        gauge(
+            encoder,
+            "bridgehead_tasks_guarded",
+            "Deletions and suspensions that the guard on tasks holds for the operator.",
+            self.apps().map(|(name, app)| {
+                let held = app.tasks.guarded.as_ref().map_or(0, |guarded| guarded.held);
+                (vec![("app", name)], held as f64)
+            }),
         )?;
         gauge(
             encoder,
@@ -312,7 +320,11 @@ fn gauge<'a>(
 ) -> fmt::Result {
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     for (labels, value) in samples {
-        ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+        if labels.is_empty() {
+            family.encode_gauge(&value)?;
+        } else {
+            family.encode_family(&labels)?.encode_gauge(&value)?;
+        }
     }
     Ok(())
 }

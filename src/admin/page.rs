@@ -52,7 +52,6 @@ struct Card {
     connector: String,
     lines: Vec<Line>,
     types_heading: String,
-    removed_heading: &'static str,
     types: Vec<Type>,
     runs: Vec<Run>,
 }
@@ -62,6 +61,7 @@ struct Line {
     what: &'static str,
     mood: &'static str,
     text: String,
+    is_wide: bool,
 }
 
 #[derive(Serialize)]
@@ -79,8 +79,11 @@ struct Run {
     mood: &'static str,
     result: &'static str,
     pushed: u64,
-    removed: u64,
-    removed_label: &'static str,
+    /// How many records were gone.
+    gone: u64,
+    /// Whether they were kept in Iden: only a sync that is completed removes.
+    is_kept: bool,
+    /// Nothing, where it is what the run above says.
     detail: String,
 }
 
@@ -157,7 +160,7 @@ fn parts(text: &str) -> Vec<Part> {
 
 fn card(name: &str, app: &AppOverview, now: Timestamp) -> Card {
     let said = words::of(app, now);
-    let line = |what, word: Word| Line { what, mood: word.mood.as_str(), text: word.text };
+    let line = |what, word: Word| Line { what, mood: word.mood.as_str(), text: word.text, is_wide: false };
     let mut lines = vec![
         line("Last poll", said.polling),
         line("Tasks", said.tasks),
@@ -166,11 +169,11 @@ fn card(name: &str, app: &AppOverview, now: Timestamp) -> Card {
         line("Next sync", said.next_sync),
     ];
     if let Some(counts) = &app.tasks.counts {
-        lines.push(line("Since the start", Word { mood: Mood::Quiet, text: done(counts) }));
+        let word = Word { mood: Mood::Quiet, text: done(counts) };
+        lines.push(Line { is_wide: true, ..line("Since the start", word) });
     }
     let mood = words::mood(app);
     let last = app.sync.last.as_ref();
-    let was_completed = last.is_some_and(|last| last.result == "completed");
     let types = last.map(|last| &last.resource_types).into_iter().flatten();
     let known = |figure: Option<u64>| figure.map_or_else(|| "–".to_owned(), |figure| figure.to_string());
     Card {
@@ -180,7 +183,6 @@ fn card(name: &str, app: &AppOverview, now: Timestamp) -> Card {
         connector: app.connector.clone(),
         lines,
         types_heading: last.map(|last| format!("Last sync: {}", last.result)).unwrap_or_default(),
-        removed_heading: if was_completed { "Removed" } else { "Gone" },
         types: types
             .map(|(slug, figures)| Type {
                 slug: slug.clone(),
@@ -190,7 +192,7 @@ fn card(name: &str, app: &AppOverview, now: Timestamp) -> Card {
                 removed: figures.removed,
             })
             .collect(),
-        runs: app.sync.recent.iter().take(RUNS).map(|run| run_of(run, now)).collect(),
+        runs: runs(&app.sync.recent, now),
     }
 }
 
@@ -215,20 +217,31 @@ fn done(counts: &TaskCounts) -> String {
     parts.join(", ")
 }
 
+fn runs(recent: &[SyncRun], now: Timestamp) -> Vec<Run> {
+    let mut runs: Vec<Run> = recent.iter().take(RUNS).map(|run| run_of(run, now)).collect();
+    for (number, run) in runs.iter_mut().enumerate().skip(1) {
+        if run.detail == recent[number - 1].detail {
+            run.detail.clear();
+        }
+    }
+    runs
+}
+
 fn run_of(run: &SyncRun, now: Timestamp) -> Run {
     let mood = match run.result {
         RunResult::Completed => Mood::Good,
         RunResult::Held => Mood::Bad,
         RunResult::Abandoned | RunResult::Failed => Mood::Uneasy,
     };
-    let is_completed = run.result == RunResult::Completed;
+    let gone: u64 = run.removed.values().sum();
+    let is_kept = gone > 0 && run.result != RunResult::Completed;
     Run {
         ended: words::ago(now, run.ended_at),
         mood: mood.as_str(),
         result: run.result.as_str(),
         pushed: run.pushed.values().sum(),
-        removed: run.removed.values().sum(),
-        removed_label: if is_completed { "removed" } else { "gone, not removed" },
+        gone,
+        is_kept,
         detail: run.detail.clone(),
     }
 }

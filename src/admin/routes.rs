@@ -84,3 +84,30 @@ fn json(value: &impl Serialize, is_pretty: bool) -> Response {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::runtime::{SystemClock, Vitals};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_without_a_heartbeat_is_unhealthy_and_the_page_says_so() {
+        let vitals = Arc::new(Vitals::new());
+        let now = jiff::Timestamp::now();
+        let observer = Observer::new(BTreeMap::new(), Arc::clone(&vitals), Arc::new(SystemClock), now);
+        assert_eq!(health(State(observer.clone())).await.status(), StatusCode::OK);
+        tokio::time::advance(Duration::from_secs(11)).await;
+        assert_eq!(health(State(observer.clone())).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let overview = observer.overview().await;
+        assert!(overview.needs_somebody());
+        let html = page::render(&overview).unwrap();
+        assert!(
+            html.contains("no sign of life for 11 seconds") && html.contains("Somebody must act"),
+            "{html}"
+        );
+    }
+}

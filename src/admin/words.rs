@@ -84,6 +84,7 @@ pub(crate) fn title(kind: AlarmKind) -> &'static str {
         AlarmKind::AccessRefused => "Access refused",
         AlarmKind::PollingFails => "Polling fails",
         AlarmKind::TargetUnreachable => "Target out of reach",
+        AlarmKind::TaskGuard => "Guard on tasks",
         AlarmKind::RemovalGuard => "Removal guard",
         AlarmKind::CleanupFailed => "Clean-up failed",
         AlarmKind::InvalidRecords => "Invalid records",
@@ -137,13 +138,18 @@ fn tasks(app: &AppOverview) -> Word {
         };
         parts.push(format!("{under_way} {state}"));
     }
+    let guarded = app.tasks.guarded.as_ref().map_or(0, |guarded| guarded.held);
+    if guarded > 0 {
+        parts.push(format!("{guarded} held by the guard"));
+    }
     if app.tasks.counts.is_none() && journal.decided > 0 {
         parts.push(format!("{} to report", journal.decided));
     }
     if journal.rejected > 0 {
         parts.push(format!("{} rejected", journal.rejected));
     }
-    let mood = match (app.held.is_some() && under_way > 0, journal.rejected > 0, parts.is_empty()) {
+    let needs_somebody = journal.rejected > 0 || guarded > 0;
+    let mood = match (app.held.is_some() && under_way > 0, needs_somebody, parts.is_empty()) {
         (true, ..) | (_, true, _) => Mood::Bad,
         (.., true) if !app.tasks.enabled => Mood::Quiet,
         _ => Mood::Good,
@@ -172,7 +178,8 @@ fn target(app: &AppOverview, now: Timestamp) -> Word {
 fn last_sync(app: &AppOverview, now: Timestamp) -> Word {
     if let Some(progress) = &app.sync.under_way {
         let records: u64 = progress.listed.values().sum();
-        return Word::new(Mood::Good, format!("under way: {}, {records} records", progress.phase));
+        let noun = if records == 1 { "record" } else { "records" };
+        return Word::new(Mood::Good, format!("under way: {}, {records} {noun}", progress.phase));
     }
     let Some(last) = &app.sync.last else {
         return Word::new(Mood::Quiet, if app.sync.enabled { "none yet" } else { "none" });
@@ -190,7 +197,7 @@ fn next_sync(app: &AppOverview, now: Timestamp) -> Word {
     match (app.sync.enabled, &app.sync.under_way, app.sync.next_due_at) {
         (false, ..) => Word::new(Mood::Quiet, "off"),
         (_, Some(_), _) => Word::new(Mood::Good, "after this one"),
-        (_, None, Some(at)) if at > now => {
+        (_, None, Some(at)) if at.duration_since(now) >= SignedDuration::from_secs(1) => {
             Word::new(Mood::Good, format!("in {}", long(at.duration_since(now))))
         }
         (_, None, Some(_)) => Word::new(Mood::Good, "now"),

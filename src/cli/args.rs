@@ -59,7 +59,10 @@ pub(crate) enum Command {
         #[arg(long)]
         offline: bool,
     },
-    /// Sync apps once, now.
+    /// Sync apps once, now: through the running daemon, or by itself while none runs.
+    ///
+    /// While a daemon runs, it does the sync, and this command follows it; Ctrl-C makes it abandon the sync, which removes
+    /// nobody. One sync of an app runs at a time: one that is under way is waited for.
     Sync {
         /// The apps to sync; all when none is named.
         #[arg(value_name = "APP")]
@@ -77,7 +80,7 @@ pub(crate) enum Command {
         #[arg(value_name = "APP")]
         apps: Vec<String>,
     },
-    /// Look at provisioning tasks.
+    /// Look at provisioning tasks, let held ones go, repeat reports that Iden refused.
     #[command(subcommand)]
     Tasks(Tasks),
     /// Look at and create Bridge apps in Iden.
@@ -111,10 +114,40 @@ pub(crate) enum Tasks {
         /// Show the tasks whose report Iden did not accept, from the journal, instead.
         #[arg(long, conflicts_with = "status")]
         rejected: bool,
+        /// Show only the tasks that the guard on destructive tasks holds.
+        #[arg(long, conflicts_with_all = ["status", "rejected"])]
+        held: bool,
         /// How many at most, of each app.
         #[arg(long, default_value_t = 50)]
         limit: usize,
     },
+    /// Let deletions and suspensions go that the guard holds (`apps.NAME.tasks.guard`).
+    ///
+    /// Exactly the tasks that are held at this moment may go, of those named or of all; later ones are held again while the
+    /// limit is reached. `bridgehead tasks list APP --held` shows them first. To get rid of one instead, cancel it in Iden.
+    ///
+    /// A running daemon executes them at once. While none runs, the release is written into its state, and counts from its
+    /// next start.
+    Release(Selected),
+    /// Report again what Iden refused (400), once, as it was decided then. Nothing is executed again.
+    ///
+    /// `bridgehead tasks list APP --rejected` shows these reports, with what Iden said. Details of a result, such as the new
+    /// account's id, were erased when the report was refused; the next sync brings them to Iden.
+    Retry(Selected),
+}
+
+/// Tasks of an app.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Selected {
+    /// The app, by its name in the configuration.
+    #[arg(value_name = "APP")]
+    pub(crate) app: String,
+    /// The tasks, by the ids that `bridgehead tasks list` shows.
+    #[arg(value_name = "TASK", required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) tasks: Vec<String>,
+    /// All to which it applies.
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 /// What can be done with Bridge apps.

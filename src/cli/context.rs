@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bridgehead_sdk::{Connector, Redactor};
+use bridgehead_sdk::Redactor;
 use secrecy::ExposeSecret;
 
 use super::args::Global;
 use super::failure::{Exit, Failure};
 use crate::bridge::{self, ApiKey, Client, KeyError, KeySource};
 use crate::config::{self, Config, Connectors, Secret, Sources};
+use crate::runtime::Apps;
 
 /// The configuration, and what goes with it.
 pub(crate) struct Context {
@@ -60,12 +61,8 @@ impl Context {
     }
 
     /// The apps of these names, all if none is given, each with its connector.
-    pub(crate) fn apps(
-        &self,
-        names: &[String],
-        connectors: &Connectors,
-    ) -> Result<BTreeMap<String, (config::App, Arc<dyn Connector>)>, Failure> {
-        let mut apps = BTreeMap::new();
+    pub(crate) fn apps(&self, names: &[String], connectors: &Connectors) -> Result<Apps, Failure> {
+        let mut apps = Apps::new();
         for name in self.names(names)? {
             let app = &self.config.apps[&name];
             let connector = config::build_connector(&name, app, connectors, &self.redactor)?;

@@ -1,7 +1,7 @@
 //! The command line: a file for each command.
 //!
 //! [`args`] is what can be written, [`context`] loads the configuration and opens what a command needs, [`failure`] is how
-//! a command ends other than well, [`print`] the only place that writes to standard output, [`logging`] the log.
+//! a command ends other than well, [`daemon`] how a command reaches the one that runs, [`print`] the only place that writes to standard output, [`logging`] the log.
 
 mod apps;
 mod args;
@@ -11,18 +11,22 @@ mod config;
 mod context;
 #[cfg(debug_assertions)]
 mod crash;
+mod daemon;
 mod demo;
 mod failure;
 mod logging;
+mod orders;
 mod overview;
 mod print;
 mod progress;
 mod run;
 mod sandbox;
+mod serving;
 mod start;
 mod status;
 mod sync;
 mod table;
 mod tasks;
+mod waiting;
 
 pub use start::run;

@@ -13,8 +13,9 @@ use super::args::Global;
 use super::context::Context;
 use super::failure::{Exit, Failure, Outcome};
 use super::logging;
-use crate::admin;
-use crate::config::{self, Connectors};
+use super::serving::Serving;
+use crate::config::Connectors;
+use crate::control;
 use crate::journal::{Journal, Sqlite};
 use crate::runtime::{Assembly, Observer, Readiness};
 
@@ -22,6 +23,9 @@ use crate::runtime::{Assembly, Observer, Readiness};
 const KEEP_ENDED: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
+    // First of all: a signal that comes while the daemon starts must not end it out of order.
+    let stop = CancellationToken::new();
+    let _signals = AbortOnDropHandle::new(tokio::spawn(heed_signals(stop.clone())?));
     let context = Context::load(global, connectors)?;
     logging::start(&context.config.log, &context.redactor);
     for warning in context.config.warnings(&context.environment) {
@@ -29,14 +33,12 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     }
     let apps = context.apps(&[], connectors)?;
     let bridge = Arc::new(context.bridge()?);
-    let stop = CancellationToken::new();
-    let _signals = AbortOnDropHandle::new(tokio::spawn(heed_signals(stop.clone())?));
     let journal = Arc::new(open_journal(&context).await?);
-    let listener = match listen(context.config.admin.as_ref()).await {
+    let listener = match Serving::bind(context.config.admin.as_ref()).await {
         Ok(listener) => listener,
-        Err(failure) => {
+        Err(error) => {
             close(journal).await;
-            return Err(failure);
+            return Err(error.into());
         }
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), apps = ?apps.keys().collect::<Vec<_>>(), "bridgehead starts");
@@ -52,15 +54,19 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     .build();
     let _ready = AbortOnDropHandle::new(tokio::spawn(tell_readiness(runtime.observer().readiness())));
     let watchdog = AbortOnDropHandle::new(tokio::spawn(feed_watchdog(runtime.observer())));
+    let housekeeping = AbortOnDropHandle::new(tokio::spawn(keep_house(Arc::clone(&journal))));
     let serving = Serving::start(listener, &runtime.observer());
-    let _housekeeping = AbortOnDropHandle::new(tokio::spawn(keep_house(Arc::clone(&journal))));
+    let runtime = Arc::new(runtime);
+    let control = control::Server::start(&context.config.state.path, Arc::clone(&runtime), &stop);
     runtime.run(stop).await;
+    if let Some(control) = control {
+        control.close().await;
+    }
+    // All of these hold the journal.
     serving.end().await;
-    watchdog.abort();
-    // It looks at the runtime, and so holds the journal.
-    drop(watchdog.await);
+    end(watchdog).await;
+    end(housekeeping).await;
     drop(runtime);
-    drop(_housekeeping);
     close(journal).await;
     tracing::info!("bridgehead has stopped");
     Ok(())
@@ -75,39 +81,11 @@ async fn open_journal(context: &Context) -> Result<Sqlite, Failure> {
     Ok(Sqlite::open(folder).await?)
 }
 
-/// Binds the listener, if one is configured.
-async fn listen(settings: Option<&config::Admin>) -> Result<Option<admin::Listener>, Failure> {
-    let Some(settings) = settings else {
-        return Ok(None);
-    };
-    let listener = admin::Listener::bind(settings.listen).await?;
-    let address = listener.address();
-    if !address.ip().is_loopback() {
-        tracing::warn!(%address, "admin.listen is open to a network: whoever reaches it can read the daemon's state, without a password");
-    }
-    tracing::info!("the status is at http://{address}/");
-    Ok(Some(listener))
-}
-
-/// The listener while it is served.
-struct Serving(Option<(CancellationToken, AbortOnDropHandle<()>)>);
-
-impl Serving {
-    fn start(listener: Option<admin::Listener>, observer: &Observer) -> Self {
-        Self(listener.map(|listener| {
-            let stop = CancellationToken::new();
-            let serving = tokio::spawn(listener.serve(observer.clone(), stop.clone()));
-            (stop, AbortOnDropHandle::new(serving))
-        }))
-    }
-
-    /// Returns when nothing looks at the runtime any more.
-    async fn end(self) {
-        if let Some((stop, serving)) = self.0 {
-            stop.cancel();
-            drop(serving.await);
-        }
-    }
+/// Cuts a loop off, and returns when it is gone.
+async fn end(running: AbortOnDropHandle<()>) {
+    running.abort();
+    // It was cancelled, which is what an error would say.
+    drop(running.await);
 }
 
 /// Somebody may still hold the journal; everything written is durable all the same.
@@ -171,7 +149,7 @@ async fn feed_watchdog(observer: Observer) {
 }
 
 async fn keep_house(journal: Arc<Sqlite>) {
-    let mut often = tokio::time::interval(Duration::from_secs(6 * 3600));
+    let mut often = tokio::time::interval(Duration::from_hours(6));
     loop {
         often.tick().await;
         let Ok(before) = Timestamp::now().checked_sub(KEEP_ENDED) else {

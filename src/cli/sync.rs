@@ -1,7 +1,8 @@
-//! `bridgehead sync`: one sync, now.
+//! `bridgehead sync`: one sync, now, by the running daemon or by itself while none runs.
 
 use std::sync::Arc;
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -9,11 +10,12 @@ use super::args::Global;
 use super::context::Context;
 use super::failure::{Exit, Failure, Outcome};
 use super::progress::Progress;
-use super::{logging, print, table};
+use super::{daemon, logging, print, table};
 use crate::config::Connectors;
+use crate::control::{self, Client, Event, Request};
 use crate::journal::{AppKey, Listings, Sqlite};
-use crate::runtime::Assembly;
 use crate::runtime::sync::{Options, Summary};
+use crate::runtime::{AppStatus, Assembly};
 
 /// So many bad records are printed; `--json` has all that were kept.
 const SHOWN: usize = 20;
@@ -28,12 +30,16 @@ pub(crate) async fn run(
     let context = Context::load(global, connectors)?;
     logging::start_quiet(&context.config.log, &context.redactor);
     let names = context.names(names)?;
+    let options = Options { dry_run, allow_removals };
+    if !dry_run && let Some(daemon) = daemon::connect(&context).await? {
+        return through(global, &context, daemon, names, allow_removals).await;
+    }
     let apps = context.apps(&names, connectors)?;
     let bridge = Arc::new(context.bridge()?);
     let folder = &context.config.state.path;
     // A rehearsal stands beside a running daemon: it reads the state and writes nothing into it.
     let journal =
-        Arc::new(if dry_run { Sqlite::rehearsal(folder).await? } else { Sqlite::open(folder).await? });
+        Arc::new(if dry_run { Sqlite::rehearsal(folder).await? } else { daemon::state(&context).await? });
     let keys: Vec<(String, AppKey)> =
         names.iter().map(|name| (name.clone(), AppKey::from(context.config.apps[name].app_id))).collect();
     let runtime = Assembly::new(
@@ -49,12 +55,10 @@ pub(crate) async fn run(
     let _interrupt = AbortOnDropHandle::new(tokio::spawn({
         let stop = stop.clone();
         async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                stop.cancel();
-            }
+            told_to_stop().await;
+            stop.cancel();
         }
     }));
-    let options = Options { dry_run, allow_removals };
     let mut summaries = Vec::new();
     for (name, key) in keys {
         let last = journal.last(&key).await?;
@@ -70,6 +74,14 @@ pub(crate) async fn run(
         }
     }
     runtime.close().await;
+    drop(runtime);
+    if let Ok(journal) = Arc::try_unwrap(journal) {
+        journal.close().await;
+    }
+    conclude(global, summaries)
+}
+
+fn conclude(global: &Global, summaries: Vec<(String, Summary)>) -> Outcome {
     let is_fine = summaries.iter().all(|(_, summary)| summary.is_success());
     if global.json {
         let all: serde_json::Map<String, serde_json::Value> = summaries
@@ -78,11 +90,68 @@ pub(crate) async fn run(
             .collect();
         print::json(&all);
     }
-    drop(runtime);
-    if let Ok(journal) = Arc::try_unwrap(journal) {
-        journal.close().await;
-    }
     if is_fine { Ok(()) } else { Err(Failure::silent(Exit::Failed)) }
+}
+
+/// Lets the running daemon sync, and follows it. Ctrl-C makes it abandon the sync, as it would one of our own.
+async fn through(
+    global: &Global,
+    context: &Context,
+    daemon: Client,
+    names: Vec<String>,
+    allow_removals: bool,
+) -> Outcome {
+    let interrupted = CancellationToken::new();
+    let _interrupt = AbortOnDropHandle::new(tokio::spawn({
+        let interrupted = interrupted.clone();
+        async move {
+            told_to_stop().await;
+            interrupted.cancel();
+        }
+    }));
+    let mut first = Some(daemon);
+    let mut summaries = Vec::new();
+    for name in names {
+        let daemon = match first.take() {
+            Some(daemon) => daemon,
+            None => control::connect(&context.config.state.path).await?.ok_or(control::Error::Lost)?,
+        };
+        // What the daemon tells is shown as if it were our own.
+        let status = Arc::new(AppStatus::default());
+        let mut progress = None;
+        let heard = |event| match event {
+            Event::Waiting if !global.json => {
+                print::complain(format!("{name}: a sync is under way; yours follows it"));
+            }
+            Event::Begun { expected } if !global.json => {
+                progress = Some(Progress::follow(&name, &status, expected));
+            }
+            Event::Progress { progress } => status.sync_progress(|shown| *shown = progress),
+            _ => {}
+        };
+        let request = Request::Sync { app: name.clone(), allow_removals };
+        let summary: Summary = daemon.follow(&request, interrupted.cancelled(), heard).await?;
+        drop(progress);
+        if !global.json {
+            show(&name, &summary);
+        }
+        summaries.push((name, summary));
+        if interrupted.is_cancelled() {
+            break;
+        }
+    }
+    conclude(global, summaries)
+}
+
+/// Until SIGINT or SIGTERM: a sync that is told to stop still abandons its session.
+async fn told_to_stop() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        Ok(()) = tokio::signal::ctrl_c() => {}
+    }
 }
 
 /// Prints what a sync did.

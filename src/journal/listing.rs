@@ -143,12 +143,13 @@ pub struct Run {
 /// # Flow
 /// [`begin`](Self::begin), [`add`](Self::add) page by page, [`difference`](Self::difference) for the guard,
 /// [`completing`](Self::completing) before `complete` is sent, [`promote`](Self::promote) when the Bridge has taken it. A
-/// sync that is abandoned needs no call: the next `begin`, or the next start of the process, drops what it had.
+/// sync that is abandoned after it has pushed something ends with [`keep`](Self::keep); what else there is of a listing is
+/// dropped by the next `begin`, or the next start of the process.
 ///
 /// # Contract
 /// One listing of an app is under way at a time; different apps do not disturb one another. Memory does not
 /// grow with the number of records. All that speaks of the present listing is [`Error::NoListing`] unless
-/// `begin` was called and neither a `promote` nor a restart came after it: half a listing is never promoted. A restart
+/// `begin` was called and neither a `promote`, a `keep` nor a restart came after it: half a listing is never promoted. A restart
 /// after `completing` promotes it.
 /// Ids are compared byte by byte; ordered by id means that order.
 #[async_trait]
@@ -192,6 +193,10 @@ pub trait Listings: Send + Sync + fmt::Debug + 'static {
     /// type that the present listing does not have is dropped, and counts as removed whole: `complete` has PUT
     /// semantics. All of it happens, or nothing.
     async fn promote(&self, app: &AppKey, at: Timestamp) -> Result<(), Error>;
+
+    /// The sync ends without `complete`. What it pushed stays in Iden, so the present listing is added to what later ones
+    /// are compared with, and ends. This makes no completed sync of it: see [`last`](Self::last).
+    async fn keep(&self, app: &AppKey) -> Result<(), Error>;
 
     /// How many records of a type completed syncs have removed since this instant, it included. Removals are
     /// remembered for 400 days.

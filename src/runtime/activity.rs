@@ -188,6 +188,6 @@ mod tests {
         let guard = quiet.await;
         assert!((&mut next).now_or_never().is_none());
         drop(guard);
-        next.await;
+        drop(next.await);
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::overview::{Alarm, AlarmKind, AppOverview, Level};
+use super::overview::{Alarm, AlarmKind, AppOverview, Level, SyncRun};
 use super::sync;
 use crate::journal::RunResult;
 
@@ -10,6 +10,8 @@ use crate::journal::RunResult;
 const POLLING: SignedDuration = SignedDuration::from_secs(60);
 /// So many failed syncs in a row need somebody; they follow one another with growing waits.
 const SYNCS: u32 = 3;
+/// So many failed clean-ups in a row do: the first, and the three syncs that are the remedy for it.
+const CLEAN_UPS: u32 = 4;
 
 /// Everything that needs attention, the most pressing first.
 pub(crate) fn all(name: &str, app: &AppOverview, now: Timestamp) -> Vec<Alarm> {
@@ -17,6 +19,7 @@ pub(crate) fn all(name: &str, app: &AppOverview, now: Timestamp) -> Vec<Alarm> {
         access(app),
         polling(app, now),
         target(app),
+        guarded(name, app),
         sync(name, app),
         rejected(name, app),
         state(app),
@@ -29,13 +32,27 @@ pub(crate) fn all(name: &str, app: &AppOverview, now: Timestamp) -> Vec<Alarm> {
     alarms
 }
 
-/// How many of these syncs, newest first, failed in a row. One that was stopped with the daemon says nothing.
-pub(crate) fn failures_in_a_row<'a>(runs: impl IntoIterator<Item = (RunResult, &'a str)>) -> u32 {
-    let stopped = sync::Error::Stopped.to_string();
-    let told = runs.into_iter().filter(|(_, detail)| *detail != stopped);
-    let failed =
-        told.take_while(|(result, _)| matches!(result, RunResult::Failed | RunResult::Abandoned)).count();
+/// How many of these syncs, newest first, failed in a row.
+pub(crate) fn failures_in_a_row(runs: &[SyncRun]) -> u32 {
+    let failed = told(runs).take_while(|run| has_failed(run)).count();
     u32::try_from(failed).unwrap_or(u32::MAX)
+}
+
+/// Since when syncs, newest first, have ended as the last one did: completed, held, or neither.
+pub(crate) fn unchanged_since(runs: &[SyncRun]) -> Option<Timestamp> {
+    let last = told(runs).next()?;
+    let is_alike = |run: &&SyncRun| run.result == last.result || (has_failed(run) && has_failed(last));
+    told(runs).take_while(is_alike).last().map(|first| first.ended_at)
+}
+
+/// Those that say something: a sync that was stopped together with the daemon says nothing about the one before it.
+pub(crate) fn told(runs: &[SyncRun]) -> impl Iterator<Item = &SyncRun> {
+    let stopped = sync::Error::Stopped.to_string();
+    runs.iter().filter(move |run| run.detail != stopped)
+}
+
+fn has_failed(run: &SyncRun) -> bool {
+    matches!(run.result, RunResult::Failed | RunResult::Abandoned)
 }
 
 fn access(app: &AppOverview) -> Option<Alarm> {
@@ -80,10 +97,33 @@ fn target(app: &AppOverview) -> Option<Alarm> {
     })
 }
 
+fn guarded(name: &str, app: &AppOverview) -> Option<Alarm> {
+    let guarded = app.tasks.guarded.as_ref()?;
+    let limit = match (guarded.executed, guarded.max, guarded.per_seconds) {
+        (Some(executed), Some(max), Some(per)) => {
+            let per = SignedDuration::from_secs(i64::try_from(per).unwrap_or(i64::MAX));
+            format!("; {executed} were executed within {per:#}, {max} may be")
+        }
+        _ => String::new(),
+    };
+    let tasks = if guarded.held == 1 { "1 task".to_owned() } else { format!("{} tasks", guarded.held) };
+    Some(Alarm {
+        kind: AlarmKind::TaskGuard,
+        level: Level::Alarm,
+        since: Some(guarded.since),
+        message: format!("{tasks} that would delete or suspend accounts wait for you{limit}"),
+        advice: format!(
+            "Look at them with `bridgehead tasks list {name} --held`. If they are right, let them go with `bridgehead tasks \
+             release {name} --all`; if not, cancel them in Iden."
+        ),
+    })
+}
+
 fn sync(name: &str, app: &AppOverview) -> Option<Alarm> {
     let last = app.sync.last.as_ref()?;
-    let alarm = |kind, level, message, advice| Alarm { kind, level, since: Some(last.at), message, advice };
-    let lasts = if app.sync.failures_in_a_row >= SYNCS { Level::Alarm } else { Level::Notice };
+    let since = Some(app.sync.unchanged_since.unwrap_or(last.at));
+    let alarm = |kind, level, message, advice| Alarm { kind, level, since, message, advice };
+    let after = |most: u32| if app.sync.failures_in_a_row >= most { Level::Alarm } else { Level::Notice };
     let again = match app.sync.next_due_at {
         Some(_) => "It is tried again by itself.",
         None => "The next sync tries again.",
@@ -94,14 +134,13 @@ fn sync(name: &str, app: &AppOverview) -> Option<Alarm> {
             Level::Alarm,
             format!("the removal guard holds the sync: {}", without_advice(&last.detail)),
             format!(
-                "Nobody is removed. Look at what is missing with `bridgehead sync {name} --dry-run`. If it is right, stop the \
-                 daemon and run `bridgehead sync {name} --allow-removals` once; if not, mend the target, and the next sync goes \
-                 through."
+                "Nobody is removed. Look at what is missing with `bridgehead sync {name} --dry-run`. If it is right, run \
+                 `bridgehead sync {name} --allow-removals` once; if not, mend the target, and the next sync goes through."
             ),
         )),
         "failed" if last.cleanup_failed => Some(alarm(
             AlarmKind::CleanupFailed,
-            lasts,
+            after(CLEAN_UPS),
             format!("records that are gone are still in Iden: {}", last.detail),
             format!("A new sync is the remedy. {again} If it keeps failing, tell Iden."),
         )),
@@ -115,7 +154,7 @@ fn sync(name: &str, app: &AppOverview) -> Option<Alarm> {
         )),
         "abandoned" | "failed" if app.sync.failures_in_a_row > 0 => Some(alarm(
             AlarmKind::SyncFails,
-            lasts,
+            after(SYNCS),
             format!(
                 "{}: {}",
                 match app.sync.failures_in_a_row {
@@ -124,7 +163,7 @@ fn sync(name: &str, app: &AppOverview) -> Option<Alarm> {
                 },
                 last.detail
             ),
-            format!("Nobody was removed. {again} `bridgehead check {name}` says what is wrong."),
+            format!("{again} `bridgehead check {name}` says what is wrong."),
         )),
         _ => None,
     }
@@ -143,7 +182,10 @@ fn rejected(name: &str, app: &AppOverview) -> Option<Alarm> {
         level: Level::Alarm,
         since: None,
         message: format!("{reports} not accepted by Iden and put aside; the tasks themselves were executed"),
-        advice: format!("`bridgehead tasks list {name} --rejected` shows which and why."),
+        advice: format!(
+            "`bridgehead tasks list {name} --rejected` shows which and why; `bridgehead tasks retry {name} --all` has them sent \
+             again."
+        ),
     })
 }
 
@@ -170,4 +212,186 @@ fn panicked(app: &AppOverview) -> Option<Alarm> {
         advice: "This is a fault of bridgehead or of the connector. Report it with the log of that moment."
             .into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bridgehead_sdk::Code;
+
+    use super::*;
+    use crate::journal::Counts;
+    use crate::runtime::overview::{Guarded, Held, PollFailing, SyncEnd};
+
+    fn now() -> Timestamp {
+        "2026-03-01T12:00:00Z".parse().unwrap()
+    }
+
+    fn before(seconds: i64) -> Timestamp {
+        now().saturating_sub(SignedDuration::from_secs(seconds)).unwrap()
+    }
+
+    fn run(ended: i64, result: RunResult, detail: &str) -> SyncRun {
+        SyncRun {
+            started_at: before(ended + 10),
+            ended_at: before(ended),
+            result,
+            detail: detail.to_owned(),
+            pushed: [].into(),
+            removed: [].into(),
+        }
+    }
+
+    /// An app whose last syncs ended like this, newest first.
+    fn after(runs: Vec<SyncRun>) -> AppOverview {
+        let mut app = AppOverview::default();
+        app.sync.failures_in_a_row = failures_in_a_row(&runs);
+        app.sync.unchanged_since = unchanged_since(&runs);
+        app.sync.last = runs.first().map(SyncEnd::from);
+        app.sync.recent = runs;
+        app
+    }
+
+    fn only(app: &AppOverview) -> Alarm {
+        let mut alarms = all("hr", app, now());
+        assert_eq!(alarms.len(), 1, "{alarms:#?}");
+        alarms.remove(0)
+    }
+
+    #[test]
+    fn an_app_that_is_well_raises_none() {
+        assert_eq!(all("hr", &AppOverview::default(), now()), []);
+        assert_eq!(all("hr", &after(vec![run(60, RunResult::Completed, "done")]), now()), []);
+    }
+
+    #[test]
+    fn polling_that_fails_for_a_moment_needs_nobody_and_for_longer_somebody() {
+        let mut app = AppOverview::default();
+        let failing = |since| Some(PollFailing { since, message: "503".into(), advice: "Wait.".into() });
+        app.tasks.failing = failing(before(59));
+        assert_eq!(only(&app).level, Level::Notice);
+        app.tasks.failing = failing(before(60));
+        let alarm = only(&app);
+        assert_eq!((alarm.kind, alarm.level), (AlarmKind::PollingFails, Level::Alarm));
+        app.access_refused = Some("401".into());
+        assert_eq!(only(&app).kind, AlarmKind::AccessRefused, "one cause, one alarm");
+        assert_eq!(only(&app).since, Some(before(60)));
+    }
+
+    #[test]
+    fn a_sync_that_fails_needs_somebody_the_third_time_in_a_row() {
+        let failed = |ended| run(ended, RunResult::Failed, "the target is gone");
+        let mut runs = vec![failed(60), failed(300), run(900, RunResult::Completed, "done")];
+        let alarm = only(&after(runs.clone()));
+        assert_eq!((alarm.kind, alarm.level), (AlarmKind::SyncFails, Level::Notice));
+        assert_eq!(alarm.since, Some(before(300)), "since the first of the row");
+        runs.insert(2, run(600, RunResult::Abandoned, "the target is gone"));
+        let alarm = only(&after(runs));
+        assert_eq!((alarm.level, alarm.since), (Level::Alarm, Some(before(600))));
+        assert!(alarm.message.starts_with("the last 3 syncs failed"), "{}", alarm.message);
+    }
+
+    #[test]
+    fn a_sync_that_stopped_with_the_daemon_is_no_failure() {
+        let stopped = sync::Error::Stopped.to_string();
+        let runs = [run(60, RunResult::Abandoned, &stopped), run(300, RunResult::Failed, "gone")];
+        assert_eq!((failures_in_a_row(&runs), unchanged_since(&runs)), (1, Some(before(300))));
+        assert_eq!((failures_in_a_row(&runs[..1]), unchanged_since(&runs[..1])), (0, None));
+        let runs = [run(60, RunResult::Held, "too many"), run(300, RunResult::Failed, "gone")];
+        assert_eq!((failures_in_a_row(&runs), unchanged_since(&runs)), (0, Some(before(60))));
+    }
+
+    #[test]
+    fn the_guard_says_what_to_type_and_since_when_it_holds() {
+        let why = "completing would remove 9 of 50".to_owned();
+        let held = sync::Error::Held { app: "hr".into(), why }.to_string();
+        let runs = vec![
+            run(60, RunResult::Held, &held),
+            run(3600, RunResult::Held, &held),
+            run(7200, RunResult::Failed, "gone"),
+        ];
+        let alarm = only(&after(runs));
+        assert_eq!(
+            (alarm.kind, alarm.level, alarm.since),
+            (AlarmKind::RemovalGuard, Level::Alarm, Some(before(3600)))
+        );
+        assert_eq!(alarm.message, "the removal guard holds the sync: completing would remove 9 of 50");
+        assert!(alarm.advice.contains("`bridgehead sync hr --allow-removals`"), "{}", alarm.advice);
+    }
+
+    #[test]
+    fn the_cause_of_a_failed_sync_decides_what_to_do() {
+        let failed = || run(60, RunResult::Failed, "Iden reports CLEANUP_FAILED: stale records remain.");
+        let mut app = after(vec![failed()]);
+        app.sync.last.as_mut().unwrap().cleanup_failed = true;
+        assert_eq!((only(&app).kind, only(&app).level), (AlarmKind::CleanupFailed, Level::Notice));
+        app.sync.failures_in_a_row = CLEAN_UPS;
+        assert_eq!(only(&app).level, Level::Alarm);
+        let mut app = after(vec![run(60, RunResult::Abandoned, "2 records are not valid")]);
+        app.sync.last.as_mut().unwrap().invalid = Some(2);
+        assert_eq!((only(&app).kind, only(&app).level), (AlarmKind::InvalidRecords, Level::Alarm));
+    }
+
+    #[test]
+    fn held_tasks_rejected_reports_state_and_panics_need_somebody() {
+        let held = Held {
+            since: before(60),
+            code: Code::Timeout,
+            message: "HR does not answer".into(),
+            hold_for_seconds: 5400,
+        };
+        let mut app = AppOverview { held: Some(held), ..AppOverview::default() };
+        let alarm = only(&app);
+        assert_eq!((alarm.kind, alarm.level), (AlarmKind::TargetUnreachable, Level::Alarm));
+        assert!(alarm.advice.contains("held for 1h 30m is failed with TIMEOUT"), "{}", alarm.advice);
+        app = AppOverview::default();
+        app.tasks.journal = Some(Counts { rejected: 1, ..Counts::default() });
+        assert!(only(&app).message.starts_with("1 report was not accepted"));
+        app = AppOverview { state_unreadable: Some("disk gone".into()), ..AppOverview::default() };
+        assert_eq!((only(&app).kind, only(&app).level), (AlarmKind::StateUnreadable, Level::Alarm));
+        app = AppOverview { panicked: Some(("sync".into(), before(9))), ..AppOverview::default() };
+        assert_eq!((only(&app).kind, only(&app).level), (AlarmKind::LoopPanicked, Level::Alarm));
+    }
+
+    #[test]
+    fn deletions_that_are_held_wait_for_the_operator() {
+        let mut guarded = Guarded {
+            since: before(60),
+            held: 7,
+            executed: Some(50),
+            max: Some(50),
+            per_seconds: Some(3600),
+        };
+        let mut app = AppOverview::default();
+        app.tasks.guarded = Some(guarded.clone());
+        let alarm = only(&app);
+        assert_eq!(
+            (alarm.kind, alarm.level, alarm.since),
+            (AlarmKind::TaskGuard, Level::Alarm, Some(before(60)))
+        );
+        assert!(
+            alarm.message.starts_with("7 tasks")
+                && alarm.message.ends_with("50 were executed within 1h, 50 may be")
+        );
+        assert!(alarm.advice.contains("`bridgehead tasks release hr --all`"), "{}", alarm.advice);
+        guarded = Guarded { held: 1, executed: None, max: None, per_seconds: None, ..guarded };
+        app.tasks.guarded = Some(guarded);
+        assert_eq!(only(&app).message, "1 task that would delete or suspend accounts wait for you");
+    }
+
+    #[test]
+    fn what_needs_somebody_stands_first() {
+        let mut app = after(vec![run(60, RunResult::Failed, "gone")]);
+        app.tasks.journal = Some(Counts { rejected: 2, ..Counts::default() });
+        let levels: Vec<Level> = all("hr", &app, now()).iter().map(|alarm| alarm.level).collect();
+        assert_eq!(levels, [Level::Alarm, Level::Notice]);
+    }
+
+    #[test]
+    fn every_kind_has_a_name_of_its_own_that_is_the_one_on_the_wire() {
+        for kind in AlarmKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+        let other: AlarmKind = serde_json::from_value("from_the_future".into()).unwrap();
+        assert_eq!(other, AlarmKind::Other);
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bridgehead_sdk::{Account, AccountRecord, Connector, Description, Error, Redactor};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use super::access::{Access, Leave};
 use super::activity::Activity;
@@ -38,6 +38,8 @@ pub(crate) struct App {
     pub(crate) access: Access,
     pub(crate) activity: Activity,
     pub(crate) guard: TaskGuard,
+    /// Held by the one sync that is under way.
+    pub(crate) sync_turn: Mutex<()>,
     /// `tasks.concurrency` slots: one for each call that changes the target.
     pub(crate) slots: Semaphore,
     description: Mutex<Option<Arc<Description>>>,
@@ -70,6 +72,7 @@ impl App {
             access: Access::new(Arc::clone(&dice)),
             activity: Activity::default(),
             guard: TaskGuard::new(settings.tasks.guard),
+            sync_turn: Mutex::new(()),
             slots: Semaphore::new(settings.tasks.concurrency),
             description: Mutex::new(None),
             name,
@@ -88,10 +91,24 @@ impl App {
     /// Asks the connector once what it is and can do, unless it has said so already. While the target is known to be out
     /// of reach, it is not asked.
     pub(crate) async fn describe(&self) -> Result<Arc<Description>, Error> {
-        let mut known = self.description.lock().await;
-        if let Some(description) = &*known {
-            return Ok(Arc::clone(description));
+        let known = self.description.lock().await;
+        match &*known {
+            Some(description) => Ok(Arc::clone(description)),
+            None => self.ask_for_description(known).await,
         }
+    }
+
+    /// Asks the connector again what it is and can do: a target may have gained a resource type, or lost one. Where it
+    /// cannot say, what it said last still holds for tasks.
+    pub(crate) async fn describe_anew(&self) -> Result<Arc<Description>, Error> {
+        let known = self.description.lock().await;
+        self.ask_for_description(known).await
+    }
+
+    async fn ask_for_description(
+        &self,
+        mut known: MutexGuard<'_, Option<Arc<Description>>>,
+    ) -> Result<Arc<Description>, Error> {
         if let Some(cause) = self.breaker.cause() {
             return Err(cause.into());
         }

@@ -10,18 +10,23 @@ use tokio_util::sync::CancellationToken;
 use super::app::{App, Parts};
 use super::backoff::Dice;
 use super::clock::{Clock, SystemClock};
+use super::guard::HeldTask;
 use super::observer::Observer;
+use super::orders::{self, Desk, PutAside, Released, Retries, Selection};
 use super::status::AppStatus;
 use super::vitals::Vitals;
 use super::{supervisor, sync};
 use crate::bridge::Api;
 use crate::config;
-use crate::journal::{Journal, Listings};
+use crate::journal::{self, Journal, Listings};
+
+/// The apps of a configuration by name, each with its settings and its connector.
+pub type Apps = BTreeMap<String, (config::App, Arc<dyn Connector>)>;
 
 /// What a runtime is made of. Everything it reaches stands behind a trait, so that a test can give it something else.
 pub struct Assembly {
     /// The apps of the configuration, each with its connector.
-    pub apps: BTreeMap<String, (config::App, Arc<dyn Connector>)>,
+    pub apps: Apps,
     /// The Bridge.
     pub bridge: Arc<dyn Api>,
     /// The durable state of tasks.
@@ -41,7 +46,7 @@ pub struct Assembly {
 impl Assembly {
     /// An assembly with the clock of the machine and random jitter.
     pub fn new(
-        apps: BTreeMap<String, (config::App, Arc<dyn Connector>)>,
+        apps: Apps,
         bridge: Arc<dyn Api>,
         journal: Arc<dyn Journal>,
         listings: Arc<dyn Listings>,
@@ -122,6 +127,47 @@ impl Runtime {
     ) -> Option<sync::Summary> {
         let app = self.apps.get(app)?;
         Some(Box::pin(sync::run(app, options, stop)).await)
+    }
+
+    /// How many records the last completed sync of an app had; 0 if nothing is known.
+    pub async fn expected(&self, app: &str) -> u64 {
+        let Some(app) = self.apps.get(app) else { return 0 };
+        let last = app.listings.last(&app.key).await.ok().flatten();
+        last.map_or(0, |last| last.counts.values().sum())
+    }
+
+    /// The tasks that the guard of an app holds, oldest first. `None` if there is no such app.
+    pub fn held(&self, app: &str) -> Option<Vec<HeldTask>> {
+        Some(self.apps.get(app)?.guard.held())
+    }
+
+    /// Lets held tasks of an app go: exactly those that are held now. `None` if there is no such app.
+    pub async fn release(
+        &self,
+        app: &str,
+        selection: &Selection,
+    ) -> Option<Result<Released, journal::Error>> {
+        Some(orders::release_in(self.apps.get(app)?, selection).await)
+    }
+
+    /// The reports that Iden refused, oldest task first. `None` if there is no such app.
+    pub async fn put_aside(&self, app: &str) -> Option<Result<Vec<PutAside>, journal::Error>> {
+        let app = self.apps.get(app)?;
+        Some(orders::put_aside(&*app.journal, &app.key).await)
+    }
+
+    /// Reports again what Iden had refused. `None` if there is no such app.
+    pub async fn retry(&self, app: &str, selection: &Selection) -> Option<Result<Retries, journal::Error>> {
+        let app = self.apps.get(app)?;
+        let desk = Desk {
+            bridge: &*app.bridge,
+            journal: &*app.journal,
+            clock: &*app.clock,
+            app: app.id,
+            key: app.key.clone(),
+            status: Some(&app.status),
+        };
+        Some(desk.retry(selection).await)
     }
 
     /// Ends the connectors in order, when [`run`](Self::run) was not used.

@@ -17,13 +17,13 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     /// Tries at a target: often enough that a short failure costs little.
-    pub(crate) const TARGET: Self = Self { base: Duration::from_millis(500), cap: Duration::from_secs(60) };
+    pub(crate) const TARGET: Self = Self { base: Duration::from_millis(500), cap: Duration::from_mins(1) };
     /// Reports, polls and pages at the Bridge, on top of what its client paces by itself.
     pub(crate) const BRIDGE: Self = Self { base: Duration::from_millis(500), cap: Duration::from_secs(30) };
     /// A refused key: somebody has to act, so there is no hurry.
-    pub(crate) const ACCESS: Self = Self { base: Duration::from_secs(5), cap: Duration::from_secs(300) };
+    pub(crate) const ACCESS: Self = Self { base: Duration::from_secs(5), cap: Duration::from_mins(5) };
     /// Something of the daemon itself that failed: a full disk, an app that panicked.
-    pub(crate) const LOCAL: Self = Self { base: Duration::from_secs(1), cap: Duration::from_secs(60) };
+    pub(crate) const LOCAL: Self = Self { base: Duration::from_secs(1), cap: Duration::from_mins(1) };
 
     /// The ceiling before try `attempt` is repeated; the first attempt is 1.
     pub(crate) fn ceiling(self, attempt: u32) -> Duration {
@@ -66,7 +66,7 @@ impl Dice {
     /// `interval`, a tenth shorter or longer at most, so that daemons do not poll in step.
     pub(crate) fn around(&self, interval: Duration) -> Duration {
         let tenth = interval / 10;
-        interval - tenth + self.up_to(tenth * 2)
+        interval.saturating_sub(tenth) + self.up_to(tenth * 2)
     }
 }
 

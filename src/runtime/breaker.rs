@@ -121,9 +121,9 @@ mod tests {
         }
         assert!(breaker.observe(&unreachable()));
         assert!(!breaker.observe(&unreachable()), "it opens once");
-        assert!(breaker.admit(Duration::from_secs(60)).await.is_err());
+        assert!(breaker.admit(Duration::from_mins(1)).await.is_err());
         breaker.reached();
-        assert!(breaker.admit(Duration::from_secs(60)).await.is_ok());
+        assert!(breaker.admit(Duration::from_mins(1)).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -150,7 +150,7 @@ mod tests {
         breaker.observe(&Error::credential_refused("HR refuses the password"));
         let waiting = tokio::spawn({
             let breaker = breaker.clone();
-            async move { breaker.admit(Duration::from_secs(3600)).await }
+            async move { breaker.admit(Duration::from_hours(1)).await }
         });
         tokio::time::sleep(Duration::from_secs(10)).await;
         assert!(!waiting.is_finished());

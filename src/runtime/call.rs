@@ -47,7 +47,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_becomes_an_error_that_says_why() {
-        let error = guarded::<(), _>("create_account for ann", Duration::from_secs(60), async {
+        let error = guarded::<(), _>("create_account for ann", Duration::from_mins(1), async {
             panic!("no such table")
         })
         .await
@@ -66,7 +66,7 @@ mod tests {
             drop(inside);
             Ok(())
         };
-        let error = guarded("suspend_account for ann", Duration::from_secs(60), call).await.unwrap_err();
+        let error = guarded("suspend_account for ann", Duration::from_mins(1), call).await.unwrap_err();
         assert_eq!((error.code(), error.effect_on_target()), (Code::Timeout, Effect::Unknown));
         tokio::task::yield_now().await;
         assert_eq!(Arc::strong_count(&held), 1, "the call goes on");

@@ -31,6 +31,7 @@ mod fakes;
 pub mod fuzz;
 mod guard;
 mod observer;
+pub mod orders;
 mod overview;
 mod pacing;
 mod probe;
@@ -45,14 +46,14 @@ mod wanted;
 
 #[cfg(test)]
 pub(crate) use alarm::all as alarms;
-pub use assembly::{Assembly, Runtime};
+pub use assembly::{Apps, Assembly, Runtime};
 pub use clock::{Clock, SystemClock};
 pub use guard::{HeldTask, Holding};
 pub use observer::Observer;
 pub(crate) use observer::from_state;
 pub use overview::{
-    Alarm, AlarmKind, AppOverview, Completed, DaemonOverview, Figures, Held, Level, Overview, PollFailing,
-    SyncEnd, SyncOverview, SyncRun, TasksOverview,
+    Alarm, AlarmKind, AppOverview, Completed, DaemonOverview, Figures, Guarded, Held, Level, Overview,
+    PollFailing, SyncEnd, SyncOverview, SyncRun, TasksOverview,
 };
 pub use readiness::{Readiness, Ready};
 pub use status::{AppStatus, Contact, LastSync, PollFailure, SyncProgress, TaskCounts};
@@ -60,6 +61,8 @@ pub(crate) use tally::Counted;
 #[cfg(test)]
 pub(crate) use tally::Tally;
 pub use vitals::Ailment;
+#[cfg(test)]
+pub(crate) use vitals::Vitals;
 
 /// The daemon is stopping. What was under way goes on at the next start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,15 +11,18 @@ use tokio::time::Instant;
 use super::alarm;
 use super::app::App;
 use super::clock::Clock;
-use super::overview::{AppOverview, Completed, DaemonOverview, Held, Overview, PollFailing, SyncRun};
+use super::overview::{
+    AppOverview, Completed, DaemonOverview, Guarded, Held, Overview, PollFailing, SyncRun,
+};
 use super::readiness::Readiness;
 use super::status::AppStatus;
-use super::sync;
 use super::vitals::{Ailment, Vitals};
 use crate::journal::{self, AppKey, Journal, Listings};
 
 /// So many of the last syncs are shown.
-const RECENT: u32 = 10;
+const SHOWN: usize = 10;
+/// So many are looked at to say since when something is so.
+const LOOKED_AT: u32 = 200;
 /// How long the state folder may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a panic is shown.
@@ -101,6 +104,7 @@ impl Observer {
             advice: failure.advice,
         });
         seen.tasks.counts = Some(status.tasks());
+        seen.tasks.guarded = status.holding().map(Into::into);
         seen.sync.next_due_at = status.next_sync();
         let progress = status.sync().borrow().clone();
         seen.sync.under_way = (!progress.phase.is_empty()).then_some(progress);
@@ -132,7 +136,10 @@ pub(crate) async fn from_state(
     for (name, settings) in apps {
         let mut seen = AppOverview::configured(settings);
         if let Some(state) = state {
-            remember(&mut seen, state, state, &AppKey::from(settings.app_id)).await;
+            let key = AppKey::from(settings.app_id);
+            remember(&mut seen, state, state, &key).await;
+            // An earlier version may have written this state, which then knows nothing of holding.
+            seen.tasks.guarded = state.held(&key).await.ok().and_then(|held| still_held(&held));
         }
         seen.alarms = alarm::all(name, &seen, now);
         overview.apps.insert(name.clone(), seen);
@@ -140,11 +147,17 @@ pub(crate) async fn from_state(
     overview
 }
 
+fn still_held(tasks: &[journal::Held]) -> Option<Guarded> {
+    let held = || tasks.iter().filter(|task| task.released_at.is_none());
+    let since = held().map(|task| task.held_at).min()?;
+    Some(Guarded { since, held: held().count() as u64, executed: None, max: None, per_seconds: None })
+}
+
 /// Adds what the journal knows.
 async fn remember(seen: &mut AppOverview, journal: &dyn Journal, listings: &dyn Listings, key: &AppKey) {
     let deadline = Instant::now() + PATIENCE;
     let asked =
-        async { tokio::try_join!(journal.counts(key), listings.runs(key, RECENT), listings.last(key)) };
+        async { tokio::try_join!(journal.counts(key), listings.runs(key, LOOKED_AT), listings.last(key)) };
     let (counts, runs, last) = match tokio::time::timeout_at(deadline, asked).await {
         Ok(Ok(answers)) => answers,
         Ok(Err(error)) => {
@@ -156,13 +169,12 @@ async fn remember(seen: &mut AppOverview, journal: &dyn Journal, listings: &dyn 
             return;
         }
     };
-    let runs: Vec<SyncRun> = runs.into_iter().map(SyncRun::from).collect();
-    let stopped = sync::Error::Stopped.to_string();
+    let mut runs: Vec<SyncRun> = runs.into_iter().map(SyncRun::from).collect();
     seen.tasks.journal = Some(counts);
-    seen.sync.failures_in_a_row =
-        alarm::failures_in_a_row(runs.iter().map(|run| (run.result, run.detail.as_str())));
-    // A sync that was stopped together with the daemon says nothing about the one before it.
-    seen.sync.last = runs.iter().find(|run| run.detail != stopped).map(Into::into);
+    seen.sync.failures_in_a_row = alarm::failures_in_a_row(&runs);
+    seen.sync.unchanged_since = alarm::unchanged_since(&runs);
+    seen.sync.last = alarm::told(&runs).next().map(Into::into);
+    runs.truncate(SHOWN);
     seen.sync.last_completed = last.map(|last| Completed { at: last.at, counts: last.counts });
     seen.sync.recent = runs;
 }

@@ -9,6 +9,7 @@ use bridgehead_sdk::Code;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::guard::Holding;
 use super::status::{Contact, LastSync, SyncProgress, TaskCounts};
 use crate::config;
 use crate::journal::{Counts, Run, RunResult};
@@ -101,6 +102,26 @@ pub struct TasksOverview {
     pub counts: Option<TaskCounts>,
     /// How many tasks stand where in the journal.
     pub journal: Option<Counts>,
+    /// What the guard on deletions and suspensions holds for the operator, if it holds anything.
+    pub guarded: Option<Guarded>,
+}
+
+/// That tasks which take access away are held until the operator lets them go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guarded {
+    /// Since when anything has been held without a break.
+    pub since: Timestamp,
+    /// How many are held.
+    pub held: u64,
+    /// How many were executed within the window; `None` without a daemon.
+    #[serde(default)]
+    pub executed: Option<u64>,
+    /// How many may be, `apps.NAME.tasks.guard.max`; `None` without a daemon.
+    #[serde(default)]
+    pub max: Option<u64>,
+    /// The window in seconds, `apps.NAME.tasks.guard.per`; `None` without a daemon.
+    #[serde(default)]
+    pub per_seconds: Option<u64>,
 }
 
 /// That the list of tasks cannot be read.
@@ -128,6 +149,8 @@ pub struct SyncOverview {
     pub last: Option<SyncEnd>,
     /// The last one that was completed.
     pub last_completed: Option<Completed>,
+    /// Since when syncs have ended as the last one did, as far back as is remembered.
+    pub unchanged_since: Option<Timestamp>,
     /// How many failed in a row by now.
     pub failures_in_a_row: u32,
     /// The last ones, newest first.
@@ -236,6 +259,8 @@ pub enum AlarmKind {
     TargetUnreachable,
     /// The removal guard holds a sync.
     RemovalGuard,
+    /// The guard on tasks holds deletions or suspensions.
+    TaskGuard,
     /// Iden could not remove what is stale.
     CleanupFailed,
     /// Records break rules, so no sync is completed.
@@ -255,11 +280,12 @@ pub enum AlarmKind {
 
 impl AlarmKind {
     /// All that this version raises.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::AccessRefused,
         Self::PollingFails,
         Self::TargetUnreachable,
         Self::RemovalGuard,
+        Self::TaskGuard,
         Self::CleanupFailed,
         Self::InvalidRecords,
         Self::SyncFails,
@@ -275,6 +301,7 @@ impl AlarmKind {
             Self::PollingFails => "polling_fails",
             Self::TargetUnreachable => "target_unreachable",
             Self::RemovalGuard => "removal_guard",
+            Self::TaskGuard => "task_guard",
             Self::CleanupFailed => "cleanup_failed",
             Self::InvalidRecords => "invalid_records",
             Self::SyncFails => "sync_fails",
@@ -350,6 +377,18 @@ impl From<&SyncRun> for SyncEnd {
             resource_types: figures,
             invalid: None,
             cleanup_failed: false,
+        }
+    }
+}
+
+impl From<Holding> for Guarded {
+    fn from(holding: Holding) -> Self {
+        Self {
+            since: holding.since,
+            held: holding.held,
+            executed: Some(holding.executed),
+            max: Some(holding.max),
+            per_seconds: Some(holding.per_seconds),
         }
     }
 }

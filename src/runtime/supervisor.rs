@@ -83,7 +83,7 @@ where
         running.spawn(start(Arc::clone(&app)));
         match running.join_next().await {
             Some(Err(error)) if error.is_panic() => {
-                if began.elapsed() > Duration::from_secs(600) {
+                if began.elapsed() > Duration::from_mins(10) {
                     panics = 0;
                 }
                 panics += 1;

@@ -1,7 +1,14 @@
 //! Everything goes wrong at once, for a while, with a seed; then every promise is held against the ledgers of both
 //! sides. `docs/chaos.md` explains it, and `tests/chaos/run` runs many seeds.
 
-#![expect(clippy::expect_used, reason = "a test says what is wrong by failing")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+#![allow(
+    clippy::print_stderr,
+    clippy::large_futures,
+    clippy::needless_pass_by_value,
+    reason = "it is a runner"
+)]
+#![allow(clippy::print_stdout, reason = "figures and stories are for whoever runs it")]
 
 #[path = "../daemon/support.rs"]
 #[allow(dead_code, reason = "the tests of the daemon use the rest")]

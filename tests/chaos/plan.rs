@@ -83,7 +83,7 @@ impl Plan {
         if target {
             every(&mut rng, 9.0, &mut |rng| Event::Target(behaviour(rng, seed, true)));
             every(&mut rng, 8.0, &mut |_| Event::KillConnector);
-            every(&mut rng, 4.0, &mut |rng| Event::Kill(Duration::from_millis(rng.random_range(0..800))));
+            every(&mut rng, 7.0, &mut |rng| Event::Kill(Duration::from_millis(rng.random_range(0..800))));
             every(&mut rng, 25.0, &mut |_| Event::Terminate);
         }
         events.sort_by_key(|(at, _)| *at);
@@ -99,26 +99,30 @@ pub(crate) fn peace(seed: u64) -> Value {
     json!({"seed": seed, "timeout": TIMEOUT, "work": [0.0, 0.02]})
 }
 
+/// What goes wrong with a call that changes something; `target.py` explains each.
+const WRITES: [&str; 12] = [
+    "slow",
+    "refused",
+    "refused",
+    "down",
+    "unknown",
+    "applied_unknown",
+    "applied_die",
+    "applied_hang",
+    "applied_garbage",
+    "applied_wrong",
+    "die",
+    "late",
+];
+
+/// What goes wrong with a page.
+const LISTS: [&str; 7] = ["repeat", "cut", "short", "shrunk", "shrunk", "empty", "bad"];
+
 /// The target with faults; the keys are explained in `target.py`.
 fn behaviour(rng: &mut StdRng, seed: u64, faulty: bool) -> Value {
     if !faulty {
         return json!({"seed": seed, "timeout": TIMEOUT, "work": [0.0, 0.3], "lag": 0.8});
     }
-    const WRITES: [&str; 12] = [
-        "slow",
-        "refused",
-        "refused",
-        "down",
-        "unknown",
-        "applied_unknown",
-        "applied_die",
-        "applied_hang",
-        "applied_garbage",
-        "applied_wrong",
-        "die",
-        "late",
-    ];
-    const LISTS: [&str; 7] = ["repeat", "cut", "short", "shrunk", "shrunk", "empty", "bad"];
     // Some of the kinds at a time, so that one does not always hide what another would do.
     let mut some = |all: &[&'static str], count: usize| -> Vec<&'static str> {
         (0..count).map(|_| *all.choose(rng).expect("a kind")).collect()

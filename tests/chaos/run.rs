@@ -21,7 +21,7 @@ const TOKEN: &str = "token-that-must-never-leak-0815";
 
 /// How long everything may take to come to rest once the faults have ended. Reports wait for up to half a minute after
 /// many failures, a refused key for minutes.
-const REST: Duration = Duration::from_secs(240);
+const REST: Duration = Duration::from_mins(4);
 
 const CONFIGURATION: &str = r#"connector = "exec"
 [apps.hr.tasks]
@@ -68,6 +68,8 @@ pub(crate) struct Figures {
 struct Run {
     world: World,
     log: PathBuf,
+    /// How long the log was when the daemon was last started.
+    log_before: usize,
     daemon: Option<Child>,
     figures: Figures,
     wishes: Vec<Wish>,
@@ -90,6 +92,7 @@ pub(crate) async fn run(plan: Plan) {
     let mut run = Run {
         world,
         log,
+        log_before: 0,
         daemon: None,
         figures,
         wishes: Vec::new(),
@@ -118,8 +121,16 @@ impl Run {
 
     fn start(&mut self) {
         if self.daemon.is_none() {
+            self.log_before = std::fs::read(&self.log).map_or(0, |log| log.len());
             self.daemon = Some(self.command(&["run"]).spawn().expect("the binary starts"));
         }
+    }
+
+    /// Whether the daemon that was started last has said so.
+    fn has_started(&self) -> bool {
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        let said = log.get(self.log_before..).unwrap_or_default();
+        String::from_utf8_lossy(said).contains("bridgehead starts")
     }
 
     fn complain(&mut self, rule: &'static str, what: String) {
@@ -142,7 +153,7 @@ impl Run {
             };
             self.until(moment).await;
             for (_, undo) in later.extract_if(.., |(at, _)| *at <= moment) {
-                self.undo(undo);
+                self.undo(&undo);
             }
             if next.is_some_and(|at| at <= moment)
                 && let Some((_, event)) = events.next()
@@ -152,7 +163,7 @@ impl Run {
         }
         self.until(end).await;
         for (_, undo) in later {
-            self.undo(undo);
+            self.undo(&undo);
         }
     }
 
@@ -206,10 +217,10 @@ impl Run {
         None
     }
 
-    fn undo(&mut self, undo: Undo) {
+    fn undo(&mut self, undo: &Undo) {
         match undo {
             Undo::Start => self.start(),
-            Undo::Fault(id) => self.remove_fault(id),
+            Undo::Fault(id) => self.remove_fault(*id),
             Undo::Grant => self.world.sandbox.grant("default", self.world.app).expect("the key is there"),
         }
     }
@@ -234,10 +245,15 @@ impl Run {
     async fn terminate(&mut self) {
         let Some(mut daemon) = self.daemon.take() else { return };
         self.figures.terminations += 1;
+        // As a service manager would, it does not stop what has hardly begun to run.
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while !self.has_started() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         let status = Command::new("kill").arg("-TERM").arg(daemon.id().to_string()).status();
         assert!(status.expect("kill runs").success(), "the daemon is gone");
         // The grace, the farewell of the connector, and a slow machine.
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         let ended: Option<ExitStatus> = loop {
             match daemon.try_wait().expect("it can be waited for") {
                 None if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(20)).await,

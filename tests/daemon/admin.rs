@@ -97,8 +97,8 @@ async fn holds_no_secret(world: &World, address: &str) -> String {
 }
 
 fn people(world: &World, count: usize) {
-    let rows: String = (0..count).map(|n| format!("u{n},u{n}@example.org,user{n},active,t1\n")).collect();
-    world.write("people/accounts.csv", &format!("id,email,username,status,team\n{rows}"));
+    let rows: Vec<String> = (0..count).map(|n| format!("u{n},u{n}@example.org,user{n},active,t1")).collect();
+    world.write("people/accounts.csv", &format!("id,email,username,status,team\n{}\n", rows.join("\n")));
     world.write("people/team.csv", "id,name\nt1,Team One\n");
 }
 
@@ -340,6 +340,35 @@ async fn a_sync_that_the_guard_holds_is_an_alarm_that_outlives_the_daemon() {
     let now = get(&here, "/status").await.json();
     assert_eq!(kinds(&now), ["removal_guard"], "another process's sync is remembered");
     daemon.stop().await;
+}
+
+#[tokio::test]
+async fn deletions_that_the_guard_holds_are_an_alarm_with_and_without_the_daemon() {
+    let world = World::new().await;
+    people(&world, 5);
+    world.configure(&format!(
+        "connector = \"file\"\nsync = {{ enabled = false }}\n\
+         tasks = {{ poll_interval = \"200ms\", guard = {{ max = 1, per = \"1h\" }} }}\n\
+         [apps.hr.target]\npath = \"people\"\n{ADMIN}"
+    ));
+    for account in ["u1", "u2", "u3"] {
+        let task = json!({"action": "delete_account", "payload": {"account": {"id": account}}});
+        world.sandbox.add_task(world.app, task);
+    }
+    let daemon = world.start();
+    let here = address(&daemon).await;
+    let now = status(&here, "two are held", |status| {
+        status["apps"]["hr"]["tasks"]["guarded"]["held"] == 2 && kinds(status) == ["task_guard"]
+    })
+    .await;
+    assert_eq!(now["apps"]["hr"]["tasks"]["guarded"]["per_seconds"], 3600);
+    assert!(get(&here, "/").await.body.contains("2 held by the guard"));
+    assert!(get(&here, "/metrics").await.body.contains("bridgehead_tasks_guarded{app=\"hr\"} 2.0"));
+    let (code, text) = told(&world, &here, &[]).await;
+    assert!(code == Some(1) && text.contains("bridgehead tasks release hr --all"), "{text}");
+    daemon.stop().await;
+    let (code, text) = told(&world, &here, &[]).await;
+    assert!(code == Some(75) && text.contains("2 held by the guard"), "{text}");
 }
 
 #[tokio::test]

@@ -7,10 +7,9 @@ use crate::support::{Daemon, World, eventually};
 /// A folder of people `u0`, `u1`… and a guard on what takes access away.
 async fn world(people: usize, guard: &str) -> World {
     let world = World::new().await;
-    let mut accounts = "id,email,username,display_name,status\n".to_owned();
-    for n in 0..people {
-        accounts.push_str(&format!("u{n},u{n}@example.org,u{n},,active\n"));
-    }
+    let lines = (0..people).map(|n| format!("u{n},u{n}@example.org,u{n},,active\n"));
+    let header = "id,email,username,display_name,status\n".to_owned();
+    let accounts: String = std::iter::once(header).chain(lines).collect();
     world.write("people/accounts.csv", &accounts);
     configure(&world, guard);
     world
@@ -24,15 +23,14 @@ fn configure(world: &World, guard: &str) {
 }
 
 /// A task that was made in this second.
-fn task(world: &World, action: &str, account: &str, second: usize, more: Value) -> String {
-    let mut payload = json!({"account": {"id": account}});
-    payload.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+fn task(world: &World, action: &str, account: &str, second: usize, changes: &Value) -> String {
+    let payload = json!({"account": {"id": account}, "changes": changes});
     let created_at = format!("2026-01-01T00:{:02}:{:02}Z", second / 60, second % 60);
     world.sandbox.add_task(world.app, json!({"action": action, "created_at": created_at, "payload": payload}))
 }
 
 fn delete(world: &World, account: &str, second: usize) -> String {
-    task(world, "delete_account", account, second, json!({}))
+    task(world, "delete_account", account, second, &Value::Null)
 }
 
 fn statuses(world: &World, tasks: &[String]) -> Vec<String> {
@@ -63,9 +61,9 @@ async fn the_fifty_first_deletion_within_an_hour_is_held_and_everything_else_goe
     let world = world(60, "guard = { max = 50, per = \"1h\" }").await;
     let passed: Vec<String> = (0..50).map(|n| delete(&world, &format!("u{n}"), n)).collect();
     let last = delete(&world, "u50", 50);
-    let behind = task(&world, "update_account", "u50", 51, json!({"changes": {"display_name": "Late"}}));
-    let suspension = task(&world, "suspend_account", "u51", 52, json!({}));
-    let other = task(&world, "update_account", "u52", 53, json!({"changes": {"display_name": "Ann"}}));
+    let behind = task(&world, "update_account", "u50", 51, &json!({"display_name": "Late"}));
+    let suspension = task(&world, "suspend_account", "u51", 52, &Value::Null);
+    let other = task(&world, "update_account", "u52", 53, &json!({"display_name": "Ann"}));
     let create = world.sandbox.add_task(
         world.app,
         json!({"action": "create_account", "payload": {"account": {"username": "new", "email": "new@example.org"}}}),
@@ -81,7 +79,7 @@ async fn the_fifty_first_deletion_within_an_hour_is_held_and_everything_else_goe
 
     // Later ones of other accounts: those that take nothing away pass, those that do are held as well.
     let later = delete(&world, "u53", 60);
-    let fine = task(&world, "update_account", "u54", 61, json!({"changes": {"display_name": "Bob"}}));
+    let fine = task(&world, "update_account", "u54", 61, &json!({"display_name": "Bob"}));
     eventually("the update goes on", || world.task(&fine)["status"] == "completed").await;
     polled(&world).await;
     assert_eq!(world.task(&later)["status"], "pending");
@@ -145,4 +143,112 @@ async fn what_is_not_pending_any_more_holds_nobody_up() {
     eventually("the next one passes", || world.task(&next)["status"] == "completed").await;
     assert!(world.read("people/accounts.csv").contains("u1,"), "it was never executed");
     daemon.stop().await;
+}
+
+fn listed(output: &std::process::Output) -> Vec<String> {
+    let rows: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    rows.iter().map(|row| row["task"].as_str().expect("an id").to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_release_lets_exactly_the_named_ones_go_in_the_order_of_their_account() {
+    let world = world(8, "guard = { max = 1, per = \"1h\" }").await;
+    let tasks: Vec<String> = (0..4).map(|n| delete(&world, &format!("u{n}"), n)).collect();
+    let behind = task(&world, "update_account", "u1", 10, &json!({"display_name": "Late"}));
+    let daemon = world.start();
+    let mut waiting = tasks[1..].to_vec();
+    waiting.push(behind.clone());
+    held(&world, &daemon, &waiting).await;
+
+    let shown = world.run(&["tasks", "list", "hr", "--held", "--json"]).await;
+    assert_eq!(listed(&shown), tasks[1..]);
+    let shown = world.run(&["tasks", "list"]).await;
+    let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert_eq!(text.lines().filter(|line| line.contains(" held ")).count(), 3, "{text}");
+    assert!(text.contains("`bridgehead tasks release hr TASK…`"), "{text}");
+
+    let done = world.run(&["tasks", "release", "hr", &tasks[1], "--json"]).await;
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    let answer: Value = serde_json::from_slice(&done.stdout).expect("JSON");
+    assert_eq!(answer, json!({"app": "hr", "by": "daemon", "released": [tasks[1]], "not_held": []}));
+    eventually("the one behind it follows", || world.task(&behind)["status"] == "failed").await;
+    assert_eq!(world.task(&behind)["error"]["code"], "ACCOUNT_NOT_FOUND", "it came after the deletion");
+    polled(&world).await;
+    assert_eq!(statuses(&world, &tasks), ["completed", "completed", "pending", "pending"]);
+
+    let again = world.run(&["tasks", "release", "hr", &tasks[1], &tasks[2]]).await;
+    assert_eq!(again.status.code(), Some(1));
+    assert!(
+        String::from_utf8_lossy(&again.stderr).contains(&format!("nothing was done about: {}", tasks[1]))
+    );
+    let done = world.run(&["tasks", "release", "hr", "--all"]).await;
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(said.contains(&format!("Released 1 task of hr, they go on now: {}", tasks[3])), "{said}");
+    world.drained().await;
+    assert!(statuses(&world, &tasks).iter().all(|status| status == "completed"));
+
+    // The window is more than full now.
+    let next = delete(&world, "u5", 20);
+    eventually("another alarm", || daemon.log().matches("alarm=\"task_guard\"").count() == 2).await;
+    assert_eq!(world.task(&next)["status"], "pending");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_release_while_no_daemon_runs_counts_from_its_next_start_and_for_those_tasks_alone() {
+    let world = world(5, "guard = { max = 0, per = \"1h\" }").await;
+    let tasks: Vec<String> = (0..2).map(|n| delete(&world, &format!("u{n}"), n)).collect();
+    let daemon = world.start();
+    held(&world, &daemon, &tasks).await;
+    daemon.stop().await;
+
+    let shown = world.run(&["tasks", "list", "--held", "--json"]).await;
+    assert_eq!(listed(&shown), tasks);
+    let done = world.run(&["tasks", "release", "hr", "--all"]).await;
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(said.contains("Released 2 tasks of hr, they go on when the daemon runs"), "{said}");
+    let none = world.run(&["tasks", "release", "hr", "--all"]).await;
+    assert!(none.status.success());
+    assert_eq!(String::from_utf8_lossy(&none.stdout), "Nothing of hr is held.\n");
+
+    let third = delete(&world, "u2", 2);
+    let daemon = world.start();
+    held(&world, &daemon, std::slice::from_ref(&third)).await;
+    assert!(statuses(&world, &tasks).iter().all(|status| status == "completed"));
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_restart_between_a_release_and_its_execution_forgets_neither() {
+    let world = world(5, "guard = { max = 0, per = \"1h\" }").await;
+    let tasks: Vec<String> = (0..2).map(|n| delete(&world, &format!("u{n}"), n)).collect();
+    let daemon = world.start();
+    held(&world, &daemon, &tasks).await;
+    // The target is out of reach when the task is let go, and the daemon dies before it is back.
+    std::fs::rename(world.path("people"), world.path("away")).expect("moved");
+    let done = world.run(&["tasks", "release", "hr", &tasks[0]]).await;
+    assert!(done.status.success(), "{done:?}");
+    daemon.kill();
+    std::fs::rename(world.path("away"), world.path("people")).expect("moved back");
+    let daemon = world.start();
+    held(&world, &daemon, &tasks[1..]).await;
+    assert_eq!(world.task(&tasks[0])["status"], "completed");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_guard_in_the_configuration_nothing_stays_held() {
+    let world = world(3, "guard = { max = 0, per = \"1h\" }").await;
+    let tasks = [delete(&world, "u0", 0)];
+    let daemon = world.start();
+    held(&world, &daemon, &tasks).await;
+    daemon.stop().await;
+    configure(&world, "enabled = true");
+    let daemon = world.start();
+    world.drained().await;
+    assert_eq!(statuses(&world, &tasks), ["completed"]);
+    daemon.stop().await;
+    configure(&world, "guard = { max = 0, per = \"1h\" }");
+    let shown = world.run(&["tasks", "list", "--held", "--json"]).await;
+    assert!(listed(&shown).is_empty(), "it is forgotten for good");
 }

@@ -1,23 +1,48 @@
 //! Black-box tests: the real binary against the sandbox, over real sockets.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "what a helper of a test cannot do is that test's failure"
+)]
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a daemon's log is shown when its test fails")]
+#![allow(
+    clippy::large_futures,
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_debug_formatting,
+    reason = "a test is read, not called"
+)]
+
 mod admin;
+mod control;
 mod crash;
 mod examples;
 mod guard;
 mod hostile;
 mod smoke;
 mod support;
+mod sync_faults;
 mod sync_guard;
+mod sync_invalid;
 mod sync_lost_state;
+mod sync_memory;
 mod sync_reading;
+mod sync_schedule;
+mod sync_sessions;
+mod sync_tasks;
 mod sync_whole;
 mod sync_world;
 mod target;
+mod tasks_access;
 mod tasks_actions;
 mod tasks_crash;
 mod tasks_elsewhere;
 mod tasks_hostile;
 mod tasks_many;
+mod tasks_outage;
+mod tasks_panic;
+mod tasks_protected;
 mod tasks_reports;
 mod tasks_retries;
+mod tasks_secrets;
 mod tasks_stop;

@@ -14,7 +14,7 @@ pub(crate) const KEY: &str = "key-that-must-never-leak-4711";
 
 /// How long anything may take. Generous: machines are slow at times, and a test that waits for something ends as soon as
 /// it is there.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A sandbox with one app, and a folder for configuration, state and target.
 pub(crate) struct World {
@@ -81,8 +81,14 @@ impl World {
 
     /// Starts `bridgehead run`.
     pub(crate) fn start(&self) -> Daemon {
+        self.start_with(&[])
+    }
+
+    /// The same with more variables in its environment.
+    pub(crate) fn start_with(&self, variables: &[(&str, &str)]) -> Daemon {
         let mut child = self
             .command(&["run"])
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

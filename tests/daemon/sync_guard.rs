@@ -152,6 +152,20 @@ async fn the_daemon_holds_raises_an_alarm_and_goes_on_when_the_listing_is_well_a
 }
 
 #[tokio::test]
+async fn allowing_removals_through_the_running_daemon_is_for_one_sync_too() {
+    let world = synced(0..60, "every = \"6h\"").await;
+    world.target(target(0..30));
+    let daemon = world.start();
+    daemon.says("sync held").await;
+    world.sync(&["--allow-removals"]).await.assert(0, "completed");
+    assert_eq!(world.active_ids("account"), ids(0..30));
+    world.target(target(0..15));
+    world.sync(&[]).await.assert(1, "held");
+    assert_eq!(world.active_ids("account"), ids(0..30));
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn a_rehearsal_finds_the_same_and_changes_nothing() {
     let world = synced(0..60, "").await;
     world.target(target(0..30));

@@ -101,6 +101,23 @@ async fn a_first_sync_goes_through_although_others_before_it_did_not() {
 }
 
 #[tokio::test]
+async fn what_an_abandoned_first_sync_left_is_guarded_like_everything_else() {
+    let mut records = target(0..40);
+    let bad = json!({"id": "bad", "email": 7});
+    records["records"]["account"].as_array_mut().expect("accounts").push(bad);
+    let world = World::with_target(records, "").await;
+    world.sync(&[]).await.assert(1, "abandoned");
+    assert_eq!(world.active_ids("account"), ids(0..40));
+    world.target(target(0..20));
+    let synced = world.sync(&[]).await;
+    assert!(synced.assert(1, "held").detail().contains("20 of 40 records of account"), "{}", synced.detail());
+    assert_eq!(world.active_ids("account"), ids(0..40));
+    world.target(target(0..39));
+    world.sync(&[]).await.assert(0, "completed");
+    assert_eq!(world.active_ids("account"), ids(0..39));
+}
+
+#[tokio::test]
 async fn a_crash_behind_the_first_complete_is_no_lost_state_and_the_guard_knows_what_was_there() {
     let world = World::with_target(target(0..40), "").await;
     let slow = Effect::Delay(Duration::from_secs(60));

@@ -3,7 +3,7 @@
 use bridgehead_sdk::ResourceType;
 use serde_json::{Value, json};
 
-use crate::support::World;
+use crate::support::{World, eventually};
 use crate::sync_world::{accounts, ids, people};
 
 fn company() -> Value {
@@ -110,7 +110,7 @@ async fn a_table_is_printed_for_people() {
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
     let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert!(text.starts_with("hr: completed - completed, and Iden has cleaned up\n"), "{text}");
+    assert!(text.starts_with("hr: completed - Iden has the whole truth, and has cleaned up\n"), "{text}");
     assert_eq!(rows[1], ["TYPE", "RECORDS", "CREATED", "CHANGED", "REMOVED"]);
     assert_eq!(rows[2], ["account", "12", "12", "0", "0"]);
     assert_eq!(rows[3], ["team", "1", "1", "0", "0"]);
@@ -131,12 +131,13 @@ async fn an_app_that_is_not_configured_is_a_usage_error_and_a_broken_configurati
 }
 
 #[tokio::test]
-async fn a_sync_beside_a_running_daemon_is_refused_for_now_and_says_so() {
-    let world = World::with_target(json!({"records": {}}), "").await;
+async fn a_sync_beside_a_running_daemon_is_done_by_it_and_cancels_nothing() {
+    let world = World::with_target(json!({"records": {"account": people(0..30)}}), "").await;
     let daemon = world.start();
-    daemon.says("sync completed").await;
+    eventually("the daemon syncs", || world.count("sync") == 1).await;
     let synced = world.sync(&[]).await;
-    assert_eq!(synced.code, Some(75));
-    assert!(synced.stderr.contains(&format!("process {}", daemon.pid())), "{}", synced.stderr);
+    assert_eq!(synced.assert(0, "completed").figures("account")[0], 30);
+    daemon.says("the operator asks for a sync").await;
     daemon.stop().await;
+    assert_eq!(world.steps(), ["sync", "complete", "sync", "complete"], "one after the other");
 }

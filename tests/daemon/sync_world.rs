@@ -7,7 +7,13 @@ use std::time::Duration;
 use bridgehead::sandbox::{Cleanup, Entry, Filter};
 use serde_json::{Value, json};
 
-use crate::support::{World, eventually};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::{KEY, World, eventually};
+
+/// Where a gated target of [`crowd`] stops, in order.
+pub(crate) const POINTS: [&str; 6] =
+    ["team-1", "team-end", "account-1", "account-2", "account-3", "account-end"];
 
 /// A sync that stops at nothing: for tests of something else.
 pub(crate) const BOLD: &str = "guard = { max_removals = 1000000, max_removal_percent = 100 }";
@@ -57,14 +63,14 @@ impl World {
     /// stands behind `[apps.hr]`.
     pub(crate) fn target_settings(&self, sync: &str, tasks: &str, app: &str) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/daemon/connectors/sync_target.py");
-        let (sync, tasks) = (members(sync), members(tasks));
+        let tasks = members(tasks);
         let tasks = if tasks.contains("timeout") {
             tasks
         } else {
             format!(", timeout = \"5s\", give_up_after = \"10s\"{tasks}")
         };
         self.configure(&format!(
-            "connector = \"exec\"\ntasks = {{ poll_interval = \"100ms\"{tasks} }}\nsync = {{ on_invalid = \"abandon\"{sync} }}\n{app}\n\
+            "connector = \"exec\"\ntasks = {{ poll_interval = \"100ms\"{tasks} }}\nsync = {{ {sync} }}\n{app}\n\
              [apps.hr.target]\ncommand = [\"python3\", \"-S\", {script:?}]\nsettings = {{ path = \".\" }}\nmax_in_flight = 64\n"
         ));
     }
@@ -127,11 +133,41 @@ impl World {
         self.write(&format!("gate/{point}.go"), "");
     }
 
+    /// Lets the target go on to this point, and waits until it is there.
+    pub(crate) async fn go_to(&self, point: &str) {
+        for before in POINTS.iter().take_while(|before| **before != point) {
+            self.go(before);
+        }
+        self.reached(point).await;
+    }
+
+    /// Asks the Bridge for something behind this process's back: a POST without a body below the app. Returns the answer.
+    pub(crate) async fn post(&self, path: &str) -> String {
+        let url = format!("{}/api/v1/bridge/apps/{}/{path}", self.sandbox.base_url(), self.app);
+        let (host, path) = url.trim_start_matches("http://").split_once('/').expect("a path");
+        let request = format!(
+            "POST /{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Api-Key {KEY}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        let mut stream = tokio::net::TcpStream::connect(host).await.expect("a connection");
+        stream.write_all(request.as_bytes()).await.expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        answer
+    }
+
     /// Gives a task to the daemon and waits until it is completed.
     pub(crate) async fn done(&self, action: &str, payload: Value) {
-        let task = self.sandbox.add_task(self.app, json!({"action": action, "payload": payload}));
-        eventually(&format!("{action} has ended"), || self.task(&task)["status"] != "pending").await;
-        assert_eq!(self.task(&task)["status"], "completed", "{}", self.task(&task));
+        self.all_done(vec![(action, payload)]).await;
+    }
+
+    /// Gives tasks to the daemon and waits until all are completed.
+    pub(crate) async fn all_done(&self, tasks: Vec<(&str, Value)>) {
+        let tasks = tasks.into_iter().map(|(action, payload)| json!({"action": action, "payload": payload}));
+        let tasks = self.sandbox.add_tasks(self.app, tasks);
+        self.drained().await;
+        for task in tasks {
+            assert_eq!(self.task(&task)["status"], "completed", "{}", self.task(&task));
+        }
     }
 }
 
@@ -142,6 +178,11 @@ fn members(settings: &str) -> String {
 /// Accounts `u000000`, `u000001`…
 pub(crate) fn accounts(count: usize) -> Value {
     json!({"count": count})
+}
+
+/// 250 accounts in three pages, and a team; `gate` says whether it stops at every point.
+pub(crate) fn crowd(gate: bool) -> Value {
+    json!({"records": {"account": accounts(250), "team": [{"id": "t1", "name": "One"}]}, "gate": gate})
 }
 
 /// The ids of these accounts.

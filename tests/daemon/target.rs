@@ -42,19 +42,19 @@ impl World {
         std::fs::create_dir_all(self.path("target")).expect("a folder");
         self.configure(&format!(
             "connector = \"exec\"\nsync = {{ enabled = false }}\n[apps.hr.tasks]\n{tasks}\n[apps.hr.target]\n\
-             command = [\"python3\", \"-S\", {script:?}]\nmax_in_flight = 64\nsettings = {{ folder = {:?}{settings} }}\n{rest}\n",
-            self.path("target"),
+             command = [\"python3\", \"-S\", {script:?}]\nmax_in_flight = 64\nsettings = {{ folder = '{}'{settings} }}\n{rest}\n",
+            self.path("target").display(),
         ));
     }
 
     /// Replaces the rules of the target; it may be running.
-    pub(crate) fn rules(&self, rules: Value) {
+    pub(crate) fn rules(&self, rules: &Value) {
         self.write("target/rules.new", &rules.to_string());
         std::fs::rename(self.path("target/rules.new"), self.path("target/rules.json")).expect("a file");
     }
 
     /// Puts an account into a target that is not running.
-    pub(crate) fn account(&self, record: Value) {
+    pub(crate) fn account(&self, record: &Value) {
         let known = std::fs::read_to_string(self.path("target/accounts.jsonl")).unwrap_or_default();
         self.write("target/accounts.jsonl", &format!("{known}{record}\n"));
     }
@@ -107,6 +107,12 @@ impl World {
             .iter()
             .filter(|line| line.event == "start" && line.method == method && line.account == account)
             .count()
+    }
+
+    /// The process that noted the last line.
+    pub(crate) fn pid_of_target(&self) -> u64 {
+        let text = self.read("target/ledger.jsonl");
+        whole_lines(&text).last().and_then(|line| line["pid"].as_u64()).expect("it was called")
     }
 
     /// Puts a task of this action in, for an account with this user name or whatever `account` describes.

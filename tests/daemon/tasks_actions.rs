@@ -66,7 +66,7 @@ async fn tasks_of_one_instant_are_executed_in_the_order_of_the_list() {
         let world = World::new().await;
         world.sandbox.set_settings(Settings { task_order: order, ..Settings::default() });
         world.script(QUICK, "");
-        world.account(json!({"id": "ann", "username": "ann"}));
+        world.account(&json!({"id": "ann", "username": "ann"}));
         let task = |action: &str, second: u32| {
             let created_at = format!("2026-01-01T00:00:{second:02}Z");
             json!({"action": action, "created_at": created_at, "payload": {"account": {"id": "ann"}}})
@@ -118,7 +118,7 @@ async fn each_of_the_seven_codes_is_reported_with_its_message_to_the_letter() {
         tasks.push(world.task_for("update_account", json!(code)));
     }
     let neighbour = world.task_for("create_account", json!("neighbour"));
-    world.rules(json!(rules));
+    world.rules(&json!(rules));
     let daemon = world.start();
     world.drained().await;
     daemon.stop().await;
@@ -135,7 +135,7 @@ async fn what_the_connector_answers_goes_to_iden_as_it_is() {
     let world = World::new().await;
     world.script(QUICK, "");
     let answer = json!({"account_id": "ext-7", "note": "Grüße", "nested": {"list": [1, 2.5, null, true]}, "empty": {}});
-    world.rules(json!([{"method": "create_account", "apply": true, "answer": answer}]));
+    world.rules(&json!([{"method": "create_account", "apply": true, "answer": answer}]));
     let task = world.task_for("create_account", json!("ann"));
     let daemon = world.start();
     world.drained().await;

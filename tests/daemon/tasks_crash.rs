@@ -13,9 +13,9 @@ async fn what_was_done_when_the_daemon_was_killed_is_read_back_and_not_done_agai
     world.script_with(", own_ids = true", QUICK, "");
     for name in ["changed", "suspended", "restored", "deleted"] {
         let status = if name == "restored" { "suspended" } else { "active" };
-        world.account(json!({"id": format!("id-{name}"), "username": name, "status": status}));
+        world.account(&json!({"id": format!("id-{name}"), "username": name, "status": status}));
     }
-    world.rules(json!([{"apply": true, "attempt": 1, "hang_until": "never"}]));
+    world.rules(&json!([{"apply": true, "attempt": 1, "hang_until": "never"}]));
     let tasks = [
         world.task_for("create_account", json!({"username": "created", "email": "created@example.org", "password": "correct-horse"})),
         world.sandbox.add_task(
@@ -48,8 +48,8 @@ async fn what_was_done_when_the_daemon_was_killed_is_read_back_and_not_done_agai
 async fn what_was_not_done_when_the_daemon_was_killed_is_done_once_as_a_second_attempt() {
     let world = World::new().await;
     world.script(QUICK, "");
-    world.account(json!({"id": "bob", "username": "bob"}));
-    world.rules(json!([{"attempt": 1, "until": "never"}]));
+    world.account(&json!({"id": "bob", "username": "bob"}));
+    world.rules(&json!([{"attempt": 1, "until": "never"}]));
     let create = world.task_for("create_account", json!("ann"));
     let suspend = world.task_for("suspend_account", json!("bob"));
     // Behind it in its lane, and so behind its recovery too.
@@ -60,7 +60,7 @@ async fn what_was_not_done_when_the_daemon_was_killed_is_done_once_as_a_second_a
     })
     .await;
     daemon.kill();
-    world.rules(json!([]));
+    world.rules(&json!([]));
     let daemon = world.start();
     world.drained().await;
     daemon.stop().await;
@@ -81,7 +81,7 @@ async fn what_was_not_done_when_the_daemon_was_killed_is_done_once_as_a_second_a
 async fn an_outcome_that_iden_has_not_heard_of_is_reported_after_a_kill_without_doing_it_again() {
     let world = World::new().await;
     world.script_with(", own_ids = true", QUICK, "");
-    world.rules(json!([{"account": "bob", "error": {"message": "no seat for bob", "data": {"code": "LICENSE_EXHAUSTED"}}}]));
+    world.rules(&json!([{"account": "bob", "error": {"message": "no seat for bob", "data": {"code": "LICENSE_EXHAUSTED"}}}]));
     let ann = world.task_for("create_account", json!("ann"));
     let bob = world.task_for("create_account", json!("bob"));
     let fault = world.sandbox.add_fault(Fault::new(Effect::answer(503)).method("PATCH").path("**/status/"));
@@ -92,7 +92,7 @@ async fn an_outcome_that_iden_has_not_heard_of_is_reported_after_a_kill_without_
     assert_eq!(world.tasks_that_are("pending"), 2);
 
     // The target is gone meanwhile: it is not needed any more.
-    world.rules(json!([{"method": "initialize", "error": {"message": "gone"}}]));
+    world.rules(&json!([{"method": "initialize", "error": {"message": "gone"}}]));
     world.sandbox.remove_fault(fault);
     let daemon = world.start();
     world.drained().await;

@@ -30,7 +30,7 @@ fn lists(world: &World) -> usize {
 async fn a_task_that_somebody_else_resolved_is_passed_over_once_and_for_good() {
     let world = World::new().await;
     world.script(QUICK, "");
-    world.rules(json!([{"account": "ann", "method": "create_account", "apply": true, "hang_until": "go"}]));
+    world.rules(&json!([{"account": "ann", "method": "create_account", "apply": true, "hang_until": "go"}]));
     let task = world.task_for("create_account", json!("ann"));
     let daemon = world.start();
     eventually("the target has done it", || world.applied(&task) == 1).await;
@@ -62,13 +62,13 @@ async fn a_task_that_was_resolved_while_it_was_held_is_not_executed() {
     world.script(QUICK, "");
     let down = json!({"message": "HR is down", "data": {"code": "PERMISSION_DENIED", "retry": "backoff", "subject": "connection"}});
     world.rules(
-        json!([{"method": "create_account", "error": down, "times": 1}, {"method": "check", "error": down}]),
+        &json!([{"method": "create_account", "error": down, "times": 1}, {"method": "check", "error": down}]),
     );
     let task = world.task_for("create_account", json!("ann"));
     let daemon = world.start();
     daemon.says("the target is out of reach").await;
     resolve(&world, &task, r#"{"status": "completed"}"#).await;
-    world.rules(json!([]));
+    world.rules(&json!([]));
     daemon.says("was resolved by somebody else").await;
     let other = world.task_for("create_account", json!("bob"));
     eventually("another task is done", || world.task(&other)["status"] == "completed").await;
@@ -81,7 +81,7 @@ async fn a_task_that_was_resolved_while_it_was_held_is_not_executed() {
 async fn a_second_daemon_on_the_same_state_is_refused_and_the_first_goes_on() {
     let world = World::new().await;
     world.script(QUICK, "");
-    world.rules(json!([{"account": "ann", "method": "create_account", "hang_until": "go"}]));
+    world.rules(&json!([{"account": "ann", "method": "create_account", "hang_until": "go"}]));
     let task = world.task_for("create_account", json!("ann"));
     let first = world.start();
     eventually("the first is at work", || world.called("create_account", "ann") == 1).await;

@@ -129,14 +129,14 @@ async fn an_action_that_is_not_known_costs_that_task_alone() {
 #[tokio::test]
 async fn a_connector_that_exits_in_mid_call_costs_that_task_alone() {
     let world = World::new().await;
-    world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"5s\"\n", "");
+    world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"20s\"\n", "");
     let before = Neighbours::of(&world, "before");
     // The neighbours are under way while the process ends; what they did by then must not be done again.
-    world.rules(json!([
+    world.rules(&json!([
         {"account": "crash", "method": "suspend_account", "exit": 3},
         {"method": "create_account", "attempt": 1, "apply": true, "hang": 0.2},
     ]));
-    world.account(json!({"id": "crash", "username": "crash"}));
+    world.account(&json!({"id": "crash", "username": "crash"}));
     let crash = world.task_for("suspend_account", json!("crash"));
     let after = Neighbours::of(&world, "after");
     let daemon = world.start();
@@ -153,9 +153,9 @@ async fn a_connector_that_exits_in_mid_call_costs_that_task_alone() {
 async fn garbage_on_standard_output_costs_that_task_alone() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"60s\"\n", "");
-    world.account(json!({"id": "noisy", "username": "noisy"}));
+    world.account(&json!({"id": "noisy", "username": "noisy"}));
     let before = Neighbours::of(&world, "before");
-    world.rules(json!([
+    world.rules(&json!([
         {"account": "noisy", "method": "suspend_account", "garbage": "Traceback: {password}\n", "times": 2},
         {"method": "create_account", "attempt": 1, "apply": true, "hang": 0.2},
     ]));

@@ -83,14 +83,15 @@ async fn a_scheduled_task_is_executed_once_its_time_has_come() {
     is_once(&world, &[task, other]);
 }
 
-/// Seven tasks in the life of an account, each under other names of it than the one before.
+/// Seven tasks in the life of an account, each under other names of it than the one before. The second and the third share
+/// none; the first says that it is one account.
 fn life(n: usize) -> [Value; 7] {
     let (user, upper, mail) = (format!("user-{n}"), format!("USER-{n}"), format!("User-{n}@Example.org"));
     let (new, new_upper, new_mail) = (format!("new-{n}"), format!("New-{n}"), format!("NEW-{n}@example.org"));
     let rename = json!({"username": new, "email": format!("new-{n}@example.org")});
     [
         json!({"action": "create_account", "payload": {"account": {"username": user, "email": mail.to_lowercase()}}}),
-        json!({"action": "update_account", "payload": {"account": {"email": mail, "account_id": user}, "changes": {"floor": n}}}),
+        json!({"action": "update_account", "payload": {"account": {"email": mail}, "changes": {"floor": n}}}),
         json!({"action": "suspend_account", "payload": {"account": {"id": user}}}),
         json!({"action": "update_account", "payload": {"account": {"username": upper}, "changes": rename}}),
         json!({"action": "unsuspend_account", "payload": {"account": {"username": new_upper}}}),
@@ -105,7 +106,7 @@ async fn tasks_of_one_account_never_overlap_nor_overtake() {
     let world = World::new().await;
     world.sandbox.set_settings(Settings { task_order: TaskOrder::NewestFirst, ..Settings::default() });
     world.script(MANY, "");
-    world.rules(json!([{"method": "update_account", "delay": 0.02}, {"delay": 0.005}]));
+    world.rules(&json!([{"method": "update_account", "delay": 0.02}, {"delay": 0.005}]));
     let mut whose: HashMap<String, (usize, usize)> = HashMap::new();
     // The first four are there from the beginning, across the accounts; the others come while those are under way.
     let lives: Vec<[Value; 7]> = (0..ACCOUNTS).map(life).collect();

@@ -18,7 +18,7 @@ fn error(code: &str, more: Value) -> Value {
 async fn what_was_rate_limited_is_tried_again_not_before_the_time_the_target_names() {
     let world = World::new().await;
     world.script(QUICK, "");
-    world.rules(json!([
+    world.rules(&json!([
         {"account": "ann", "error": error("RATE_LIMITED", json!({})), "times": 2},
         {"account": "bob", "error": error("RATE_LIMITED", json!({"retry_after": 2})), "times": 1},
     ]));
@@ -38,8 +38,8 @@ async fn what_was_rate_limited_is_tried_again_not_before_the_time_the_target_nam
 async fn a_call_past_its_deadline_that_took_effect_is_found_and_completed() {
     let world = World::new().await;
     world.script_with(", own_ids = true", SHORT, "");
-    world.account(json!({"id": "id-bob", "username": "bob", "status": "active"}));
-    world.rules(json!([{"attempt": 1, "apply": true, "hang": 3}]));
+    world.account(&json!({"id": "id-bob", "username": "bob", "status": "active"}));
+    world.rules(&json!([{"attempt": 1, "apply": true, "hang": 3}]));
     let create = world.task_for("create_account", json!({"username": "ann", "email": "ann@example.org"}));
     let suspend = world.task_for("suspend_account", json!({"id": "id-bob"}));
     let daemon = world.start();
@@ -56,8 +56,8 @@ async fn a_call_past_its_deadline_that_took_effect_is_found_and_completed() {
 async fn a_call_past_its_deadline_that_took_no_effect_is_made_again_when_that_is_certain() {
     let world = World::new().await;
     world.script(SHORT, "");
-    world.account(json!({"id": "bob", "username": "bob"}));
-    world.rules(json!([{"attempt": 1, "apply": false, "hang": 3, "answer": {}}]));
+    world.account(&json!({"id": "bob", "username": "bob"}));
+    world.rules(&json!([{"attempt": 1, "apply": false, "hang": 3, "answer": {}}]));
     let create = world.task_for("create_account", json!("ann"));
     let suspend = world.task_for("suspend_account", json!("bob"));
     let daemon = world.start();
@@ -69,14 +69,15 @@ async fn a_call_past_its_deadline_that_took_no_effect_is_made_again_when_that_is
     }
     // A create that is repeated too early makes a second account, so "nobody there" has to be seen several times.
     assert!(world.called("find_account", "ann") >= 3, "{}", world.called("find_account", "ann"));
-    assert_eq!(world.called("find_account", "bob"), 1);
+    // The call may still be under way; repeated at once, it would overlap itself.
+    assert!(world.called("find_account", "bob") >= 2, "{}", world.called("find_account", "bob"));
 }
 
 #[tokio::test]
 async fn a_look_that_lags_behind_does_not_make_a_second_account() {
     let world = World::new().await;
     world.script(SHORT, "");
-    world.rules(json!([
+    world.rules(&json!([
         {"method": "create_account", "attempt": 1, "apply": true, "hang": 3},
         {"method": "find_account", "answer": null, "times": 2},
     ]));
@@ -92,7 +93,7 @@ async fn a_look_that_lags_behind_does_not_make_a_second_account() {
 async fn not_being_able_to_look_is_never_nobody_there() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"3s\"\n", "");
-    world.rules(json!([
+    world.rules(&json!([
         {"method": "create_account", "apply": true, "error": error("TIMEOUT", json!({}))},
         {"method": "find_account", "account": "ann", "error": error("INTERNAL_ERROR", json!({"effect": "not_applied"}))},
         {"method": "find_account", "account": "bob", "error": error("TIMEOUT", json!({}))},
@@ -115,9 +116,9 @@ async fn not_being_able_to_look_is_never_nobody_there() {
 #[tokio::test]
 async fn past_give_up_after_the_last_code_is_reported() {
     let world = World::new().await;
-    world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"2s\"\n", "");
-    world.account(json!({"id": "bob", "username": "bob"}));
-    world.rules(json!([
+    world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"3s\"\n", "");
+    world.account(&json!({"id": "bob", "username": "bob"}));
+    world.rules(&json!([
         {"account": "ann", "error": error("RATE_LIMITED", json!({})), "times": 1},
         {"account": "ann", "error": error("INTERNAL_ERROR", json!({"effect": "not_applied", "retry": "backoff"}))},
         {"account": "bob", "method": "suspend_account", "error": error("TIMEOUT", json!({}))},
@@ -128,14 +129,13 @@ async fn past_give_up_after_the_last_code_is_reported() {
     world.drained().await;
     daemon.stop().await;
     assert_eq!(
-        (world.code(&ann).as_str(), world.message(&ann).as_str()),
-        ("INTERNAL_ERROR", "HR says INTERNAL_ERROR")
+        world.task(&ann)["error"],
+        json!({"code": "INTERNAL_ERROR", "message": "HR says INTERNAL_ERROR"})
     );
-    assert_eq!((world.code(&bob).as_str(), world.message(&bob).as_str()), ("TIMEOUT", "HR says TIMEOUT"));
-    for task in [&ann, &bob] {
-        let attempts = world.attempts(task);
-        assert!(attempts.len() > 1 && attempts.iter().copied().eq(1..=attempts.len() as u64), "{attempts:?}");
-    }
+    let attempts = world.attempts(&ann);
+    assert!(attempts.len() > 1 && attempts.iter().copied().eq(1..=attempts.len() as u64), "{attempts:?}");
+    assert_eq!(world.code(&bob), "TIMEOUT");
+    assert!(world.message(&bob).starts_with("HR says TIMEOUT"), "{}", world.message(&bob));
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn an_account_that_exists_already_is_completed_only_if_it_is_the_one_that_
     let there = |n: usize, more: Value| {
         let mut record = json!({"id": format!("id-{n}"), "username": format!("user-{n}"), "email": format!("user-{n}@example.org"), "first_name": "Ann"});
         record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        world.account(record);
+        world.account(&record);
     };
     there(1, json!({"title": "Boss", "memberships": {"team": ["t1", "t2"]}}));
     there(2, json!({"first_name": "Other"}));
@@ -180,10 +180,10 @@ async fn an_account_that_exists_already_is_completed_only_if_it_is_the_one_that_
 async fn a_delete_that_finds_nobody_is_done_if_it_was_tried_before() {
     let world = World::new().await;
     world.script(SHORT, "");
-    world.account(json!({"id": "ann", "username": "ann"}));
+    world.account(&json!({"id": "ann", "username": "ann"}));
     // It is done, and said not to be: only the second attempt finds nobody. The look lags behind.
     let hidden = json!({"id": "ann", "username": "ann"});
-    world.rules(json!([
+    world.rules(&json!([
         {"method": "delete_account", "account": "ann", "attempt": 1, "apply": true, "error": error("TIMEOUT", json!({}))},
         {"method": "find_account", "account": "ann", "answer": hidden},
     ]));
@@ -204,10 +204,10 @@ async fn a_delete_that_finds_nobody_is_done_if_it_was_tried_before() {
 async fn a_failed_update_does_not_lose_the_suspension_behind_it() {
     let world = World::new().await;
     world.script(QUICK, "");
-    world.account(json!({"id": "ann", "username": "ann", "status": "active"}));
+    world.account(&json!({"id": "ann", "username": "ann", "status": "active"}));
     let limited = error("RATE_LIMITED", json!({}));
     let failed = error("LICENSE_EXHAUSTED", json!({}));
-    world.rules(json!([
+    world.rules(&json!([
         {"method": "update_account", "attempt": 1, "error": limited},
         {"method": "update_account", "attempt": 2, "error": failed},
     ]));
@@ -242,7 +242,7 @@ async fn tasks_that_wait_for_another_attempt_hold_up_nobody_else() {
     let slow_down = error("RATE_LIMITED", json!({"retry_after": 50}));
     let rules: Vec<Value> =
         (0..10).map(|n| json!({"account": format!("slow-{n}"), "error": slow_down})).collect();
-    world.rules(json!(rules));
+    world.rules(&json!(rules));
     let slow: Vec<String> =
         (0..10).map(|n| world.task_for("create_account", json!(format!("slow-{n}")))).collect();
     let daemon = world.start();

@@ -9,7 +9,7 @@ use crate::target::QUICK;
 async fn what_runs_at_a_sigterm_is_finished_and_reported_and_nothing_new_is_begun() {
     let world = World::new().await;
     world.script(&format!("{QUICK}concurrency = 2\n"), "");
-    world.rules(json!([{"method": "create_account", "hang_until": "go"}]));
+    world.rules(&json!([{"method": "create_account", "hang_until": "go"}]));
     let tasks: Vec<String> =
         (0..5).map(|n| world.task_for("create_account", json!(format!("user-{n}")))).collect();
     let behind = world.task_for("suspend_account", json!("user-0"));
@@ -37,8 +37,8 @@ async fn what_runs_at_a_sigterm_is_finished_and_reported_and_nothing_new_is_begu
 async fn what_does_not_end_within_the_grace_is_cut_off_and_recovered() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"20s\"\n", "[runtime]\nshutdown_grace = \"300ms\"");
-    world.account(json!({"id": "bob", "username": "bob"}));
-    world.rules(json!([{"attempt": 1, "apply": true, "hang_until": "never"}]));
+    world.account(&json!({"id": "bob", "username": "bob"}));
+    world.rules(&json!([{"attempt": 1, "apply": true, "hang_until": "never"}]));
     let create = world.task_for("create_account", json!("ann"));
     let suspend = world.task_for("suspend_account", json!("bob"));
     let mut daemon = world.start();
@@ -63,7 +63,7 @@ async fn what_does_not_end_within_the_grace_is_cut_off_and_recovered() {
 async fn a_second_sigterm_ends_it_at_once_and_the_journal_makes_that_safe() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"50s\"\n", "[runtime]\nshutdown_grace = \"50s\"");
-    world.rules(json!([{"attempt": 1, "apply": true, "hang_until": "never"}]));
+    world.rules(&json!([{"attempt": 1, "apply": true, "hang_until": "never"}]));
     let task = world.task_for("create_account", json!("ann"));
     let mut daemon = world.start();
     eventually("it is done", || world.applied(&task) == 1).await;
@@ -87,7 +87,7 @@ async fn a_task_that_waits_for_another_attempt_does_not_hold_up_the_end() {
     world.script(QUICK, "");
     let slow_down =
         json!({"message": "HR asks to slow down", "data": {"code": "RATE_LIMITED", "retry_after": 50}});
-    world.rules(json!([{"account": "ann", "error": slow_down, "times": 1}]));
+    world.rules(&json!([{"account": "ann", "error": slow_down, "times": 1}]));
     let task = world.task_for("create_account", json!("ann"));
     let daemon = world.start();
     daemon.says("trying again").await;

@@ -185,7 +185,7 @@ fn a_histogram_adds_up() {
     assert!(buckets.is_sorted_by(|one, next| one.value <= next.value), "buckets hold those below them too");
     let last = buckets.last().unwrap();
     assert_eq!((last.labels["le"].as_str(), last.value), ("+Inf", 2.0));
-    assert_eq!(buckets[0].value, 0.0, "20 ms are more than the first bucket's 10");
+    assert!(buckets[0].value < 1.0, "20 ms are more than the first bucket's 10");
     let one = |suffix: &str| samples.iter().find(|sample| sample.name.ends_with(suffix)).unwrap().value;
     assert_eq!((one("_count"), one("_sum")), (2.0, 1000.02));
     assert!(samples.iter().all(|sample| sample.labels["action"] == "create_account"));

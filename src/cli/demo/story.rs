@@ -19,7 +19,7 @@ use crate::config::Connectors;
 use crate::sandbox::{Options, Sandbox};
 
 /// Nothing in the demo takes this long, not even on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Who leaves between the two syncs. No task touches them.
 const LEAVER: &str = "p0200";
 

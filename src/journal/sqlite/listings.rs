@@ -12,7 +12,7 @@ use super::super::{
 };
 use super::chunks::{Statements, parameters};
 use super::open::Sqlite;
-use super::promotion::{self, Begin, Completing, Promote};
+use super::promotion::{self, Begin, Completing, Keep, Promote};
 use super::time;
 use super::writer::{Problem, Write};
 
@@ -129,6 +129,10 @@ impl Listings for Sqlite {
 
     async fn promote(&self, app: &AppKey, at: Timestamp) -> Result<(), Error> {
         self.listings().write(Promote { app: app.clone(), at }).await
+    }
+
+    async fn keep(&self, app: &AppKey) -> Result<(), Error> {
+        self.listings().write(Keep { app: app.clone() }).await
     }
 
     async fn removals_since(&self, app: &AppKey, slug: &str, since: Timestamp) -> Result<u64, Error> {

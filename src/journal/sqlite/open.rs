@@ -26,10 +26,12 @@ pub(super) static TASKS_FORMAT: Format = Format {
     chore: Some(Chore::Erase),
 };
 
-/// What syncs saw. It is large; the ids in it are no secret, and lists of them are read in order.
+/// What syncs saw. It is large; the ids in it are no secret, and lists of them are read in order. Its caches are small all
+/// the same: what does not fit is in the memory of the operating system as a rule, and a sync of any size shall need
+/// less than 64 MiB.
 pub(super) static LISTINGS_FORMAT: Format = Format {
     migrator: &LISTINGS_MIGRATIONS,
-    cache: [32 * 1024, 4 * 1024],
+    cache: [6 * 1024, 512],
     erase: false,
     check: false,
     chore: Some(Chore::Discard),

@@ -174,6 +174,41 @@ impl Promote {
     }
 }
 
+/// What was pushed stays, although nothing was completed.
+pub(super) struct Keep {
+    pub(super) app: AppKey,
+}
+
+#[async_trait]
+impl Write for Keep {
+    type Answer = ();
+    const NAME: &'static str = "keep";
+    const CHORE: Option<Chore> = Some(Chore::Discard);
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        let app = self.app.as_str();
+        require_under_way(connection, &self.app).await?;
+        let statements = [
+            // Of a type that no completed sync has seen there is nothing to add to: its listing takes that place.
+            "UPDATE listings SET state = 'last' WHERE app = ?1 AND state = 'present' AND NOT EXISTS \
+             (SELECT 1 FROM listings AS last WHERE last.app = ?1 AND last.state = 'last' AND last.slug = listings.slug)",
+            "INSERT OR REPLACE INTO records (listing, id, hash) \
+             SELECT last.listing, records.id, records.hash FROM listings AS present \
+             JOIN listings AS last ON last.app = present.app AND last.state = 'last' AND last.slug = present.slug \
+             JOIN records ON records.listing = present.listing \
+             WHERE present.app = ?1 AND present.state = 'present'",
+            "UPDATE listings SET records = (SELECT count(*) FROM records WHERE records.listing = listings.listing) \
+             WHERE app = ?1 AND state = 'last'",
+            "UPDATE listings SET state = 'discarded' WHERE app = ?1 AND state = 'present'",
+            "UPDATE syncs SET under_way = 0, completing_at = NULL WHERE app = ?1",
+        ];
+        for statement in statements {
+            sqlx::query(statement).bind(app).execute(&mut *connection).await?;
+        }
+        Ok(())
+    }
+}
+
 /// The present listing of a type, which is made if the type was not seen before.
 pub(super) async fn present(
     connection: &mut SqliteConnection,

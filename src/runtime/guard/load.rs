@@ -59,7 +59,8 @@ impl TaskGuard {
         let holding = self.holding(app.clock.now());
         if let Some(holding) = holding.as_ref().filter(|_| self.alarm()) {
             let name = &app.name;
-            let per = SpanPrinter::new().unsigned_duration_to_string(&holding.per);
+            let per = self.limit().map(|limit| limit.per).unwrap_or_default();
+            let per = SpanPrinter::new().unsigned_duration_to_string(&per);
             tracing::error!(
                 app = %name, alarm = "task_guard", executed = holding.executed, held = holding.held,
                 "the guard on tasks holds deletions and suspensions: {} executed within {per} (apps.{name}.tasks.guard allows {}), {} held, which stay pending in Iden. \

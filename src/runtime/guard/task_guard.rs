@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bridgehead_sdk::TaskId;
 use jiff::Timestamp;
@@ -53,8 +52,8 @@ pub struct Holding {
     pub executed: u64,
     /// How many may be, `apps.NAME.tasks.guard.max`.
     pub max: u64,
-    /// The window, `apps.NAME.tasks.guard.per`.
-    pub per: Duration,
+    /// The window in seconds, `apps.NAME.tasks.guard.per`.
+    pub per_seconds: u64,
 }
 
 /// The guard of one app.
@@ -228,7 +227,7 @@ impl TaskGuard {
             held: state.held.len() as u64,
             executed: executed as u64,
             max: limit.max as u64,
-            per: limit.per,
+            per_seconds: limit.per.as_secs(),
         })
     }
 
@@ -259,6 +258,8 @@ impl TaskGuard {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn at(second: i64) -> Timestamp {

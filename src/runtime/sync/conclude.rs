@@ -19,6 +19,13 @@ pub(super) async fn run(mut sync: Sync<'_>, result: Result<(), Error>, started_a
         tracing::error!(app = %app.name, %error, "what Iden held before could not be noted");
     }
     let summary = summarise(&mut sync, &result).await;
+    // What was pushed stays in Iden, abandoned or not: a later `complete` could remove it, so the guard must know of it.
+    if sync.has_begun
+        && sync.stage != Stage::Completed
+        && let Err(error) = app.listings.keep(&app.key).await
+    {
+        tracing::error!(app = %app.name, %error, "what this sync has left in Iden could not be noted");
+    }
     if !sync.options.dry_run {
         record(app, &summary, result_of(&result), started_at).await;
     }

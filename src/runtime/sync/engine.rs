@@ -171,7 +171,7 @@ impl<'a> Sync<'a> {
     /// Learns the resource types, and makes sure that Iden knows them.
     async fn prepare(&mut self) -> Result<(), Error> {
         let description =
-            self.app.describe().await.map_err(|error| {
+            self.app.describe_anew().await.map_err(|error| {
                 Error::Undescribed(self.app.redactor.redact(error.message()).into_owned())
             })?;
         self.types.clone_from(&description.resource_types);

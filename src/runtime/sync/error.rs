@@ -71,7 +71,7 @@ pub enum Error {
     },
     /// Completing would remove more than the guard lets pass. The operator decides.
     #[error(
-        "{why}; nothing was removed. If this is right, stop the daemon and run `bridgehead sync {app} --allow-removals` once"
+        "{why}; nothing was removed. If this is right, run `bridgehead sync {app} --allow-removals` once"
     )]
     Held {
         /// The app, as the configuration names it.
@@ -81,7 +81,7 @@ pub enum Error {
     },
     /// Iden holds records of this app, and what completing would remove of them is not known. The operator decides.
     #[error(
-        "no completed sync of {app} is known here, but {evidence}: the state folder was lost, or the app was synced from elsewhere, and how many records completing would remove cannot be known; nothing was removed. Look at `bridgehead sync {app} --dry-run`; if that is everybody, stop the daemon and run `bridgehead sync {app} --allow-removals` once"
+        "no completed sync of {app} is known here, but {evidence}: the state folder was lost, or the app was synced from elsewhere, and how many records completing would remove cannot be known; nothing was removed. Look at `bridgehead sync {app} --dry-run`; if that is everybody, run `bridgehead sync {app} --allow-removals` once"
     )]
     LostState {
         /// The app, as the configuration names it.

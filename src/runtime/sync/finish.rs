@@ -13,9 +13,9 @@ use crate::runtime::app::App;
 use crate::runtime::backoff::Backoff;
 
 /// How long one call is tried while the Bridge does not answer.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+const PATIENCE: Duration = Duration::from_mins(15);
 /// How long a clean-up is watched. It runs at Iden's end; this only decides when to stop looking.
-const WATCH: Duration = Duration::from_secs(30 * 60);
+const WATCH: Duration = Duration::from_mins(30);
 /// How long a session that was given up is tried to be abandoned. The next one cancels it in any case.
 const FAREWELL: Duration = Duration::from_secs(10);
 

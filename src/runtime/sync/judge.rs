@@ -53,9 +53,10 @@ impl Sync<'_> {
             let removal =
                 guard::Removal { known: difference.known, removed: difference.removed, removed_in_window };
             let verdict = guard::verdict(&slug, settings, removal);
-            held.extend(verdict.map(|why| match self.kinds.contains_key(&slug) {
-                true => why,
-                false => {
+            held.extend(verdict.map(|why| {
+                if self.kinds.contains_key(&slug) {
+                    why
+                } else {
                     format!("{why} (the connector does not offer {} any more)", Slug::from(slug.as_str()))
                 }
             }));

@@ -1,5 +1,5 @@
 //! What Iden may hold when no completed sync is known here: the very first sync of an app, told apart from a state that
-//! was lost. See `docs/decisions/0005-lost-state.md`.
+//! was lost. See `docs/decisions/0006-lost-state.md`.
 
 use std::time::Duration;
 

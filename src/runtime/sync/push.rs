@@ -18,7 +18,7 @@ use crate::runtime::backoff::Backoff;
 const PAGE: usize = 100;
 
 /// How long one page is tried while the Bridge does not answer; then the sync ends and comes again on its schedule.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+const PATIENCE: Duration = Duration::from_mins(15);
 
 /// A record that Iden refused, and what it said.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -80,7 +80,7 @@ async fn until(app: &App, due: Timestamp) {
         if left.is_zero() {
             return;
         }
-        tokio::time::sleep(left.min(Duration::from_secs(60))).await;
+        tokio::time::sleep(left.min(Duration::from_mins(1))).await;
     }
 }
 

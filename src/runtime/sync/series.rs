@@ -9,7 +9,7 @@ use crate::runtime::backoff::{Backoff, Dice};
 /// The longest first wait before a sync is repeated.
 const SOON: Duration = Duration::from_secs(30);
 /// The longest wait of all.
-const LATE: Duration = Duration::from_secs(3600);
+const LATE: Duration = Duration::from_hours(1);
 /// The first wait is this part of the interval at most, so that a short interval is not outdone by its own repeats.
 const PART: u32 = 60;
 /// So often in a row is a sync begun anew at once.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What is asked of a sync.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Options {
 }
 
 /// What a sync did, or would do, to one resource type.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TypeSummary {
     /// Good records read from the target.
     pub listed: u64,
@@ -27,7 +27,7 @@ pub struct TypeSummary {
 }
 
 /// A record that was not pushed, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvalidRecord {
     /// The resource type.
     pub resource_type: String,
@@ -50,7 +50,7 @@ impl std::fmt::Display for InvalidRecord {
 }
 
 /// What a sync did, or would do.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Summary {
     /// `completed`, `abandoned`, `held`, `failed`, or `rehearsed` for a dry run that found nothing wrong.
     pub result: String,

@@ -36,7 +36,7 @@ impl Trial<'_> {
         began: Instant,
         failure: Failure,
     ) -> Result<Option<Failure>, Stopped> {
-        let wait = Backoff::TARGET.wait(self.attempts(), &self.app.dice);
+        let wait = Backoff::TARGET.wait(self.intent.attempt, &self.app.dice);
         if self.held + began.elapsed() + wait >= self.app.settings.tasks.hold_for {
             return Ok(Some(given_up(self.app, &self.what(), failure.code, &failure.message)));
         }

@@ -1,11 +1,11 @@
 //! Which task may run now: one lane per account.
 //!
 //! A task names its account by identifier, user name, e-mail or several of them. Two tasks that share any one of these
-//! are of the same account, and run one after the other in the order in which Iden created them. A task is ready when
-//! it is the oldest waiting one under each of its keys and none of its keys is taken by a task that runs. This needs
-//! no merging of lanes when a later task turns out to join two accounts.
+//! are of the same account, and run one after the other in the order in which Iden created them. A task with two names
+//! joins all tasks under either: once a creation has said that `ann` is `ann@example.org`, a change by e-mail and a
+//! suspension by user name are of one account too, though they share nothing. A lane lives as long as it holds a task.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bridgehead_sdk::TaskId;
 use jiff::Timestamp;
@@ -23,40 +23,43 @@ struct Order {
     arrival: u64,
 }
 
+/// The tasks of one account.
+#[derive(Debug, Default)]
+struct Lane {
+    keys: Vec<Key>,
+    waiting: BTreeSet<Order>,
+    /// More than one only where lanes were joined while both ran.
+    running: usize,
+}
+
 /// All tasks of one app that are waiting or running.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
     arrivals: u64,
-    waiting: HashMap<TaskId, Vec<Key>>,
+    /// The lane that each name leads to.
+    lane_of: HashMap<Key, u64>,
+    by_number: HashMap<u64, Lane>,
+    /// A name of each waiting or running task, by which its lane is found.
+    names: HashMap<TaskId, Key>,
     by_order: BTreeMap<Order, TaskId>,
-    queues: HashMap<Key, BTreeSet<Order>>,
     ready: BTreeSet<Order>,
-    running: HashMap<TaskId, Vec<Key>>,
-    taken: HashSet<Key>,
 }
 
 impl Lanes {
-    /// Takes a task in. False if it is known already.
-    pub(crate) fn insert(&mut self, id: TaskId, created_at: Option<Timestamp>, mut keys: Vec<Key>) -> bool {
+    /// Takes a task in. False if it is known already. `keys` names its account; there is at least one.
+    pub(crate) fn insert(&mut self, id: TaskId, created_at: Option<Timestamp>, keys: Vec<Key>) -> bool {
         if self.contains(&id) {
             return false;
         }
-        keys.sort_unstable();
-        keys.dedup();
         self.arrivals += 1;
         let created = created_at.map_or(i128::MAX, Timestamp::as_nanosecond);
         let order = Order { created, arrival: self.arrivals };
-        for key in &keys {
-            let queue = self.queues.entry(*key).or_default();
-            // An older task that arrives late goes before one that was ready and has not begun.
-            if let Some(head) = queue.first().filter(|head| order < **head) {
-                self.ready.remove(head);
-            }
-            queue.insert(order);
-        }
-        self.by_order.insert(order, id.clone());
-        self.waiting.insert(id, keys);
-        self.refresh(order);
+        let keys = if keys.is_empty() { vec![xxh3_64(id.as_str().as_bytes())] } else { keys };
+        self.names.insert(id.clone(), keys[0]);
+        let mut lane = self.join(keys);
+        lane.waiting.insert(order);
+        self.by_order.insert(order, id);
+        self.put_back(lane);
         true
     }
 
@@ -64,38 +67,28 @@ impl Lanes {
     pub(crate) fn start_next(&mut self) -> Option<TaskId> {
         let order = self.ready.pop_first()?;
         let id = self.by_order.remove(&order)?;
-        let keys = self.waiting.remove(&id)?;
-        for key in &keys {
-            self.leave(*key, order);
-            self.taken.insert(*key);
-        }
-        self.running.insert(id.clone(), keys);
+        let mut lane = self.take_lane(*self.names.get(&id)?)?;
+        lane.waiting.remove(&order);
+        lane.running += 1;
+        self.put_back(lane);
         Some(id)
     }
 
     /// A running task has ended; the next one of its account may follow.
     pub(crate) fn finish(&mut self, id: &TaskId) {
-        let Some(keys) = self.running.remove(id) else {
-            return;
-        };
-        for key in &keys {
-            self.taken.remove(key);
-        }
-        let heads: BTreeSet<Order> =
-            keys.iter().filter_map(|key| self.queues.get(key)?.first().copied()).collect();
-        for head in heads {
-            self.refresh(head);
-        }
+        let Some(mut lane) = self.names.remove(id).and_then(|name| self.take_lane(name)) else { return };
+        lane.running = lane.running.saturating_sub(1);
+        self.put_back(lane);
     }
 
     /// Whether the task waits or runs.
     pub(crate) fn contains(&self, id: &TaskId) -> bool {
-        self.waiting.contains_key(id) || self.running.contains_key(id)
+        self.names.contains_key(id)
     }
 
     /// How many tasks wait.
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.by_order.len()
     }
 
     /// Whether any waiting task may run now.
@@ -104,25 +97,53 @@ impl Lanes {
         !self.ready.is_empty()
     }
 
-    fn leave(&mut self, key: Key, order: Order) {
-        if let Some(queue) = self.queues.get_mut(&key) {
-            queue.remove(&order);
-            if queue.is_empty() {
-                self.queues.remove(&key);
+    /// One lane out of all that these names lead to. It has to be put back.
+    fn join(&mut self, keys: Vec<Key>) -> Lane {
+        let mut joined = Lane::default();
+        for key in keys {
+            match self.take_lane(key) {
+                Some(mut lane) => {
+                    // The longer one takes the shorter one in, so that many joins stay cheap.
+                    if lane.keys.len() + lane.waiting.len() > joined.keys.len() + joined.waiting.len() {
+                        std::mem::swap(&mut lane, &mut joined);
+                    }
+                    joined.keys.extend(lane.keys);
+                    joined.waiting.extend(lane.waiting);
+                    joined.running += lane.running;
+                }
+                None if joined.keys.contains(&key) => {}
+                None => joined.keys.push(key),
             }
         }
+        joined
     }
 
-    fn refresh(&mut self, order: Order) {
-        let Some(keys) = self.by_order.get(&order).and_then(|id| self.waiting.get(id)) else {
-            return;
-        };
-        let ready = keys.iter().all(|key| {
-            !self.taken.contains(key) && self.queues.get(key).and_then(BTreeSet::first) == Some(&order)
-        });
-        if ready {
-            self.ready.insert(order);
+    fn take_lane(&mut self, name: Key) -> Option<Lane> {
+        let lane = self.by_number.remove(self.lane_of.get(&name)?)?;
+        if let Some(head) = lane.waiting.first() {
+            self.ready.remove(head);
         }
+        Some(lane)
+    }
+
+    /// Under a new number, so that every name of it leads there. A lane without a task is forgotten.
+    fn put_back(&mut self, lane: Lane) {
+        if lane.waiting.is_empty() && lane.running == 0 {
+            for key in &lane.keys {
+                self.lane_of.remove(key);
+            }
+            return;
+        }
+        if lane.running == 0
+            && let Some(head) = lane.waiting.first()
+        {
+            self.ready.insert(*head);
+        }
+        self.arrivals += 1;
+        for key in &lane.keys {
+            self.lane_of.insert(*key, self.arrivals);
+        }
+        self.by_number.insert(self.arrivals, lane);
     }
 }
 
@@ -168,6 +189,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "a task may have no time")]
     fn at(second: i64) -> Option<Timestamp> {
         Some(Timestamp::from_second(second).unwrap())
     }
@@ -194,10 +216,10 @@ mod tests {
         let mut lanes = Lanes::default();
         lanes.insert("a".into(), at(1), vec![1]);
         lanes.insert("b".into(), at(2), vec![2]);
-        lanes.insert("both".into(), at(3), vec![1, 2]);
-        lanes.insert("after".into(), at(4), vec![2]);
         assert_eq!(start(&mut lanes).as_deref(), Some("a"));
         assert_eq!(start(&mut lanes).as_deref(), Some("b"));
+        lanes.insert("both".into(), at(3), vec![1, 2]);
+        lanes.insert("after".into(), at(4), vec![2]);
         lanes.finish(&"b".into());
         assert_eq!(start(&mut lanes), None, "`after` must not overtake `both`");
         lanes.finish(&"a".into());
@@ -205,6 +227,27 @@ mod tests {
         assert_eq!(start(&mut lanes), None);
         lanes.finish(&"both".into());
         assert_eq!(start(&mut lanes).as_deref(), Some("after"));
+    }
+
+    #[test]
+    fn names_that_one_task_has_joined_stay_one_account_when_it_has_ended() {
+        let (ann, mail) = (1, 2);
+        let mut lanes = Lanes::default();
+        lanes.insert("create".into(), at(1), vec![ann, mail]);
+        lanes.insert("update".into(), at(2), vec![mail]);
+        lanes.insert("suspend".into(), at(3), vec![ann]);
+        assert_eq!(start(&mut lanes).as_deref(), Some("create"));
+        lanes.finish(&"create".into());
+        assert_eq!(start(&mut lanes).as_deref(), Some("update"));
+        assert_eq!(start(&mut lanes), None, "the suspension waits for the change before it");
+        lanes.finish(&"update".into());
+        assert_eq!(start(&mut lanes).as_deref(), Some("suspend"));
+        lanes.finish(&"suspend".into());
+        assert_eq!(
+            (lanes.by_number.len(), lanes.lane_of.len()),
+            (0, 0),
+            "a lane without a task is forgotten"
+        );
     }
 
     #[test]

@@ -7,7 +7,8 @@ use bridgehead_sdk::{Completion, TaskId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::trial::{End, Failure, Prior, Trial, intent_of};
+use super::attempt::intent_of;
+use super::trial::{End, Failure, Prior, Trial};
 use super::{admission, hold, report};
 use crate::bridge::{self, Task, TaskStatus};
 use crate::journal::{self, Entry, Intent, Outcome, State};
@@ -79,6 +80,7 @@ pub(super) async fn live(app: Arc<App>, start: Start, stop: CancellationToken) -
     Ok(Left::Reported)
 }
 
+/// How the attempts ended, and until when one of them may still be under way in the target.
 async fn attempt(
     app: &Arc<App>,
     task: &Task,
@@ -145,7 +147,7 @@ pub(super) async fn is_wanted(app: &App, id: &TaskId, task: Option<&Task>) -> bo
             tracing::info!(app = %app.name, task = %id, "was resolved by somebody else meanwhile; passed over");
         }
         None => {
-            tracing::warn!(app = %app.name, task = %id, "is not known to Iden any more (404); it is dropped")
+            tracing::warn!(app = %app.name, task = %id, "is not known to Iden any more (404); it is dropped");
         }
     }
     if let Err(error) = app.journal.forget(&app.key, id).await {

@@ -1,10 +1,12 @@
 //! The life of a task: `poll → lane → intent → execute → outcome → report → reported`.
 //!
 //! [`dispatch`] is an app's event loop. It takes tasks from [`walk`], decides with [`lanes`] which may run, and starts a
-//! [`life`] for each, unless [`holding`] keeps it back: [`admission`] refuses what must not reach the connector, [`trial`] makes the attempts at it with
-//! [`read_back`] where an effect is not known and [`hold`] where the target is out of reach, and [`report`] tells Iden.
+//! [`life`] for each, unless [`holding`] keeps it back: [`admission`] refuses what must not reach the connector, [`trial`]
+//! makes [`attempt`]s at it with [`read_back`] where an effect is not known and [`hold`] where the target is out of reach,
+//! and [`report`] tells Iden.
 
 mod admission;
+mod attempt;
 mod course;
 pub(crate) mod dispatch;
 mod hold;

@@ -75,12 +75,21 @@ pub(super) async fn run(
                     if found.is_some() && matches!(*operation, Operation::CreateAccount(_)) {
                         trial.under_way_until = None;
                     }
+                    if matches!(verdict, Verdict::TryAgain) {
+                        trial.in_doubt |= wanted::compare(&operation, found.as_ref()) == State::Unverifiable;
+                    }
                     return Ok(verdict);
                 }
                 doubt = if found.is_none() { doubt } else { "it was not seen in the target yet" };
             }
         }
-        let wait = Backoff::TARGET.patient_wait(tries, &trial.app.dice);
+        let mut wait = Backoff::TARGET.patient_wait(tries, &trial.app.dice);
+        // As soon as the attempt is over a look says more.
+        if let Some(left) = trial.under_way_until.map(|until| until.saturating_duration_since(Instant::now()))
+            && !left.is_zero()
+        {
+            wait = wait.min(left);
+        }
         if !decide::fits(trial.spent(), wait, tasks.give_up_after) {
             let message = format!("{}; {doubt}, and it is not known whether it took effect", failure.message);
             return Ok(Verdict::Failed(Failure::new(failure.code, message)));

@@ -44,9 +44,11 @@ pub(super) async fn until_heard(
                 tracing::warn!(app = %app.name, %task, "is not known to Iden any more (404); its outcome is dropped");
                 break Ended::Missing;
             }
-            bridge::Error::BadRequest { .. } | bridge::Error::Unprocessable { .. } => {
+            bridge::Error::BadRequest { .. }
+            | bridge::Error::Unprocessable { .. }
+            | bridge::Error::Invalid { .. } => {
                 tracing::error!(app = %app.name, %task, %error, "Iden does not accept the report of this task; it is put aside. See `bridgehead tasks list --rejected`");
-                break Ended::Rejected { detail: error.to_string() };
+                break Ended::Rejected { detail: app.redactor.redact(&error.to_string()).into_owned() };
             }
             error => {
                 let wait = error

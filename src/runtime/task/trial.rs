@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead_sdk::{Account, Code, Completion, Context, Effect, Error, Operation, Retry, TaskId};
+use bridgehead_sdk::{Code, Completion, Error, Operation, Retry};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::attempt::Attempt;
+use super::life;
 use super::read_back::{self, Purpose, Verdict};
-use super::{admission, life};
-use crate::journal::{self, Intent};
-use crate::runtime::activity::Before;
+use crate::journal::Intent;
+use crate::runtime::Stopped;
 use crate::runtime::app::App;
 use crate::runtime::backoff::Backoff;
 use crate::runtime::decide::{self, Step};
-use crate::runtime::{Stopped, call};
 
 /// Why a task is reported as failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(super) struct Trial<'a> {
     pub(super) app: &'a Arc<App>,
     pub(super) operation: Arc<Operation>,
     pub(super) stop: &'a CancellationToken,
-    intent: Intent,
+    pub(super) intent: Intent,
     began: Instant,
     /// Time for which the target was out of reach; it does not count towards `give_up_after`.
     pub(super) held: Duration,
@@ -64,6 +64,8 @@ pub(super) struct Trial<'a> {
     seen: Option<Instant>,
     /// Until when an attempt of unknown effect may still be under way in the target.
     pub(super) under_way_until: Option<Instant>,
+    /// An attempt was repeated of which the target does not show whether it took effect.
+    pub(super) in_doubt: bool,
 }
 
 impl<'a> Trial<'a> {
@@ -84,11 +86,23 @@ impl<'a> Trial<'a> {
             held: Duration::ZERO,
             seen: Some(now),
             under_way_until: None,
+            in_doubt: false,
         }
     }
 
-    /// Makes attempts until there is an outcome, or the daemon stops.
+    /// Makes attempts until there is an outcome, or the daemon stops. A failure is no more certain than the attempts were.
     pub(super) async fn run(&mut self, prior: Option<Prior>) -> Result<End, Stopped> {
+        Ok(match self.try_on(prior).await? {
+            End::Failed(failure) if self.in_doubt => {
+                let message =
+                    format!("{}; whether an earlier attempt took effect is not known", failure.message);
+                End::Failed(Failure::new(failure.code, message))
+            }
+            end => end,
+        })
+    }
+
+    async fn try_on(&mut self, prior: Option<Prior>) -> Result<End, Stopped> {
         if let Some(prior) = prior {
             self.intent.attempt = prior.attempts;
             tracing::info!(app = %self.app.name, task = %self.intent.task, attempts = prior.attempts, "was interrupted; reading back");
@@ -113,13 +127,11 @@ impl<'a> Trial<'a> {
                 return Ok(End::PassedOver);
             }
             let began = Instant::now();
-            let result = match self.attempt().await? {
-                Ok(result) => result,
-                Err(failure) => return Ok(End::Failed(failure)),
-            };
-            let error = match result {
-                Ok(completion) => return Ok(End::Completed(completion)),
-                Err(error) => error,
+            let error = match self.attempt().await? {
+                Attempt::Completed(completion) => return Ok(End::Completed(completion)),
+                Attempt::Denied(failure) => return Ok(End::Failed(failure)),
+                Attempt::NotMade => continue,
+                Attempt::Failed(error) => error,
             };
             let failure = Failure::of(&error);
             let verdict = match decide::after_error(self.operation.action(), self.intent.attempt, &error) {
@@ -165,11 +177,6 @@ impl<'a> Trial<'a> {
         Ok(wanted)
     }
 
-    /// The attempts that were begun.
-    pub(super) fn attempts(&self) -> u32 {
-        self.intent.attempt
-    }
-
     /// The target has been out of reach since `began`.
     pub(super) fn was_held(&mut self, began: Instant) {
         self.held += began.elapsed();
@@ -203,119 +210,5 @@ impl<'a> Trial<'a> {
             () = self.stop.cancelled() => Err(Stopped),
             () = tokio::time::sleep(wait) => Ok(Verdict::TryAgain),
         }
-    }
-
-    /// One attempt: intent, call. The outer error ends the task before the connector was called.
-    async fn attempt(&mut self) -> Result<Result<Result<Completion, Error>, Failure>, Stopped> {
-        let app = self.app;
-        let _slot = tokio::select! {
-            () = self.stop.cancelled() => return Err(Stopped),
-            slot = app.slots.acquire() => slot.map_err(|_| Stopped)?,
-        };
-        if admission::has_patterns(&app.settings.protect) {
-            match self.look_for_protected().await {
-                Ok(Ok(())) => {}
-                Ok(Err(failure)) => return Ok(Err(failure)),
-                Err(error) => return Ok(Ok(Err(error))),
-            }
-        }
-        tokio::select! {
-            () = self.stop.cancelled() => return Err(Stopped),
-            () = app.pacing.for_task() => {}
-        }
-        let change = app.activity.change().await;
-        if self.stop.is_cancelled() {
-            return Err(Stopped);
-        }
-        let is_first = self.intent.attempt == 0;
-        if is_first && self.operation.action().is_destructive() && !app.guard.has_passed(&self.intent.task) {
-            // It was listed as something else. It is listed again, and judged as what it is.
-            tracing::error!(app = %app.name, task = %self.intent.task, "has become destructive since it was listed; it is listed again");
-            return Err(Stopped);
-        }
-        self.intent.attempt += 1;
-        self.intent.at = app.clock.now();
-        self.write_intent().await?;
-        app.guard.executed(&self.intent.task, self.intent.at);
-        let before = self.record_before_delete().await;
-        let context = Context {
-            task_id: self.intent.task.clone(),
-            attempt: self.intent.attempt,
-            timeout: app.settings.tasks.timeout,
-        };
-        let (connector, operation) = (Arc::clone(&app.connector), Arc::clone(&self.operation));
-        let began = Instant::now();
-        let result = call::guarded(&self.what(), app.settings.tasks.timeout, async move {
-            connector.execute(&context, &operation).await
-        })
-        .await;
-        app.status.tally().executed(self.operation.action(), began.elapsed());
-        app.activity.touch(self.operation.account(), before);
-        if let Ok(completion) = &result
-            && let Some(id) = completion.result.get("account_id").and_then(serde_json::Value::as_str)
-        {
-            app.activity.touch(&Account::by_id(id), Before::NotAsked);
-        }
-        drop(change);
-        app.observe(&result);
-        Ok(Ok(result))
-    }
-
-    /// A sync that is under way may have pushed the account already, and then has to push it once more, as inactive; only
-    /// now can its record still be read.
-    async fn record_before_delete(&self) -> Before {
-        if !matches!(*self.operation, Operation::DeleteAccount(_)) {
-            return Before::NotAsked;
-        }
-        if !self.app.activity.is_sync_under_way() {
-            return Before::Unknown;
-        }
-        match self.app.find_account(self.operation.account()).await {
-            Ok(Some(record)) => Before::Account(Box::new(record)),
-            Ok(None) => Before::Nobody,
-            Err(_) => Before::Unknown,
-        }
-    }
-
-    /// A protected account may hide behind an identifier: its names are looked up in the target.
-    async fn look_for_protected(&self) -> Result<Result<(), Failure>, Error> {
-        match self.app.find_account(self.operation.account()).await {
-            Ok(Some(record)) => Ok(admission::admit_record(self.app, &record)),
-            Ok(None) => Ok(Ok(())),
-            // Looking changed nothing, whatever became of it.
-            Err(error) => Err(error.effect(Effect::NotApplied)),
-        }
-    }
-
-    /// The intent is durable before the connector is called; while it cannot be written, nothing is called.
-    async fn write_intent(&mut self) -> Result<(), Stopped> {
-        let mut tries = 0;
-        loop {
-            match self.app.journal.intent(&self.app.key, &self.intent).await {
-                Ok(()) => return Ok(()),
-                Err(journal::Error::AlreadyDecided { .. }) => {
-                    tracing::error!(app = %self.app.name, task = %self.intent.task, "the journal holds an outcome already; not executing again");
-                    return Err(Stopped);
-                }
-                Err(error) => {
-                    tries += 1;
-                    tracing::error!(app = %self.app.name, task = %self.intent.task, %error, "the journal cannot be written; nothing is executed until it can");
-                    self.pause(Backoff::LOCAL.patient_wait(tries, &self.app.dice)).await?;
-                }
-            }
-        }
-    }
-}
-
-/// The intent of a task, before its first attempt.
-pub(super) fn intent_of(app: &App, task: &crate::bridge::Task) -> Intent {
-    let id: TaskId = task.id.clone();
-    Intent {
-        keys: super::lanes::keys_of(&id, &task.payload),
-        task: id,
-        action: task.action.chars().take(100).collect(),
-        created_at: task.created_at,
-        attempt: 0,
-        at: app.clock.now(),
     }
 }

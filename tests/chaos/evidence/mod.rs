@@ -51,9 +51,10 @@ impl Evidence<'_> {
         }
         lines.sort_by_key(|(at, _)| *at);
         let mut story = of.map(|wish| format!("{wish:?}\n")).unwrap_or_default();
-        let begin = lines.first().map_or(0, |(at, _)| *at);
+        let begin = lines.iter().map(|(at, _)| *at).find(|at| *at > 0).unwrap_or_default();
         for (at, text) in lines {
-            let _ = writeln!(story, "  {:>8} ms  {text}", (at - begin) / 1_000_000);
+            writeln!(story, "  {:>8} ms  {text}", (at - begin) / 1_000_000)
+                .expect("a string takes everything");
         }
         story
     }

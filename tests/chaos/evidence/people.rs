@@ -1,5 +1,6 @@
 //! Who is in the target, and what Iden wants done with them. Everything follows from the seed.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -132,7 +133,7 @@ impl Iden {
 pub(crate) fn settle(folder: &Path) {
     std::fs::create_dir_all(folder).expect("a folder");
     let mut lines = String::new();
-    let mut add = |line: Value| lines.push_str(&format!("{line}\n"));
+    let mut add = |line: Value| writeln!(lines, "{line}").expect("a string takes everything");
     for n in 0..12 {
         let record = json!({"id": format!("t-{n:02}"), "name": format!("Team {n}")});
         add(json!({"kind": "entity", "at": 0, "slug": "team", "record": record}));

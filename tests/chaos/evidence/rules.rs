@@ -27,7 +27,7 @@ pub(crate) fn tasks(evidence: &Evidence<'_>) -> Vec<Violation> {
                 reported.insert(wish.id.as_str(), (*report).clone());
             }
             many => {
-                complain("a task ends once", Some(&wish.id), format!("{} reports took effect", many.len()))
+                complain("a task ends once", Some(&wish.id), format!("{} reports took effect", many.len()));
             }
         }
         let bodies: BTreeSet<String> =

@@ -3,6 +3,7 @@
 The file (setting `path`) is read again whenever it changes:
   {"types": [{"slug", "name", "type"}…],              default: team, account
    "records": {slug: {"count": n, "prefix": "u", "each": {…}} or [record…]},
+   "raw": {slug: [anything…]},                        stands on the last page as it is
    "page_size": 100, "order": "id" or "status",       by status: a record that changes may come twice
    "appears": {slug: [record…]},                      from the second listing of a type on
    "faults": [{"type": slug, "page": n, "do": …, "times": n}…],
@@ -10,7 +11,8 @@ The file (setting `path`) is read again whenever it changes:
 `do` is one of: error (with "data" and "message"), repeat (the cursor), die, hang, delay (with "seconds"), short (no `next`),
 find (every find_account fails; "page" and "type" do not matter).
 With `gate`, every listing waits before each page, and after its last, for the file gate/POINT.go or gate/open.go to be
-there; POINT is SLUG-PAGE or SLUG-end, and gate/POINT.here says that it waits.
+there; POINT is SLUG-PAGE or SLUG-end, and gate/POINT.here says that it waits. So do tasks for accounts named slow…, at
+task-NAME. Creating an account named full… fails for good.
 What tasks change is kept in state.json beside the file, so that it outlives the process.
 """
 import json, os, pathlib, sys, threading, time
@@ -118,6 +120,8 @@ def list_page(params):
             records = sorted(records_of(slug).values(), key=lambda one: one["id"])
             rest = [record for record in records if after is None or record["id"] > after]
         result = {"records": rest[:size], "next": json.dumps([page + 1, rest[size - 1]["id"]]) if len(rest) > size else None}
+        if result["next"] is None:
+            result["records"] = result["records"] + said().get("raw", {}).get(slug, [])
     if wrong["do"] == "error":
         raise Failure(wrong.get("message", "HR does not answer"), **wrong["data"])
     if wrong["do"] == "repeat":
@@ -177,6 +181,9 @@ def answer(request):
         elif method in ("check", "shutdown"):
             result = {}
         else:
+            label = str(params["account"].get("id") or params["account"].get("username"))
+            if method in ACTIONS and label.startswith("slow"):
+                wait_at(f"task-{label}")
             with lock:
                 result = find(params["account"]) if method == "find_account" else execute(method, params)
         reply = {"result": result}

@@ -104,7 +104,7 @@ def wait(seconds, name):
 def filled(value, params):
     """Fills secrets in: a connector that talks too much."""
     if isinstance(value, dict):
-        return {name: filled(item, params) for name, item in value.items()}
+        return {filled(name, params): filled(item, params) for name, item in value.items()}
     if isinstance(value, str):
         places = [params.get("account") or {}, params.get("changes") or {}, params]
         password = next((place[name] for place in places for name in SECRET if place.get(name)), "")

@@ -173,6 +173,33 @@ async fn beginning_again_drops_the_unfinished_listing_and_keeps_the_completed_on
 }
 
 #[tokio::test]
+async fn what_is_kept_is_compared_with_and_is_no_completed_sync() {
+    let state = fleeting().await;
+    let app = app(1);
+    state.begin(&app).await.unwrap();
+    listed(&state, &app, "account", &[("a", 1), ("b", 2)]).await;
+    state.keep(&app).await.unwrap();
+    assert_eq!(state.last(&app).await.unwrap(), None);
+    assert!(matches!(state.keep(&app).await, Err(Error::NoListing { .. })));
+
+    // Added to what is known already, of a type that is and one that is not.
+    state.begin(&app).await.unwrap();
+    listed(&state, &app, "account", &[("b", 22), ("c", 3)]).await;
+    listed(&state, &app, "team", &[("t", 1)]).await;
+    state.keep(&app).await.unwrap();
+
+    state.begin(&app).await.unwrap();
+    listed(&state, &app, "account", &[("b", 22)]).await;
+    let difference = Difference { known: 3, seen: 1, created: 0, changed: 0, removed: 2 };
+    assert_eq!(state.difference(&app, "account").await.unwrap(), difference);
+    assert_eq!(state.difference(&app, "team").await.unwrap().removed, 1);
+    state.promote(&app, at(100)).await.unwrap();
+    let last = state.last(&app).await.unwrap().unwrap();
+    assert_eq!(last.counts, counts(&[("account", 1)]));
+    assert_eq!(state.removals_since(&app, "account", at(100)).await.unwrap(), 2);
+}
+
+#[tokio::test]
 async fn nothing_is_promoted_without_a_listing_under_way() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();

@@ -1,0 +1,37 @@
+//! Reaching a running daemon, or its state while none runs.
+
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use crate::control::{self, Client};
+use crate::journal::{self, Sqlite};
+
+/// A connection to the daemon that uses this state folder, if one listens.
+pub(crate) async fn connect(context: &Context) -> Result<Option<Client>, Failure> {
+    Ok(control::connect(&context.config.state.path).await?)
+}
+
+/// The state, for a command to which no daemon answered.
+pub(crate) async fn state(context: &Context) -> Result<Sqlite, Failure> {
+    let folder = &context.config.state.path;
+    Sqlite::open(folder).await.map_err(|error| match error {
+        journal::Error::Locked { pid, .. } => Failure::new(
+            Exit::Temporary,
+            format!(
+                "the state folder {} is in use by another bridgehead{} that does not answer on {}. It is a command such as \
+                 `bridgehead sync`, or a daemon that starts or stops at this moment: try again later. If it is a daemon that \
+                 could not make its control socket, its log says why; stop it first",
+                folder.display(),
+                pid.map_or_else(String::new, |pid| format!(" (process {pid})")),
+                control::socket(folder).display(),
+            ),
+        ),
+        error => error.into(),
+    })
+}
+
+impl From<control::Error> for Failure {
+    fn from(error: control::Error) -> Self {
+        let exit = if error.is_temporary() { Exit::Temporary } else { Exit::Failed };
+        Self::new(exit, error.to_string())
+    }
+}

@@ -1,0 +1,45 @@
+//! The admin listener beside the daemon.
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::admin::{Error, Listener};
+use crate::config;
+use crate::runtime::Observer;
+
+/// The listener while it is served, if there is one.
+pub(crate) struct Serving(Option<(CancellationToken, AbortOnDropHandle<()>)>);
+
+impl Serving {
+    /// Binds the listener, if one is configured.
+    pub(crate) async fn bind(settings: Option<&config::Admin>) -> Result<Option<Listener>, Error> {
+        let Some(settings) = settings else {
+            return Ok(None);
+        };
+        let listener = Listener::bind(settings.listen).await?;
+        let address = listener.address();
+        if !address.ip().is_loopback() {
+            tracing::warn!(%address, "admin.listen is open to a network: whoever reaches it can read the daemon's state, without a password");
+        }
+        tracing::info!("the status is at http://{address}/");
+        Ok(Some(listener))
+    }
+
+    /// Answers from now on.
+    pub(crate) fn start(listener: Option<Listener>, observer: &Observer) -> Self {
+        Self(listener.map(|listener| {
+            let stop = CancellationToken::new();
+            let serving = tokio::spawn(listener.serve(observer.clone(), stop.clone()));
+            (stop, AbortOnDropHandle::new(serving))
+        }))
+    }
+
+    /// Returns when nothing looks at the runtime any more.
+    pub(crate) async fn end(self) {
+        if let Some((stop, serving)) = self.0 {
+            stop.cancel();
+            // It ends by itself; a panic of it has nothing more to say.
+            drop(serving.await);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What is said over the control socket.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::runtime::SyncProgress;
+use crate::runtime::orders::Selection;
+
+/// The longest line either side takes, in bytes: some hundred thousand held tasks.
+pub(super) const LONGEST: usize = 64 * 1024 * 1024;
+
+/// Where the daemon of a state folder listens.
+pub(crate) fn socket(folder: &Path) -> PathBuf {
+    folder.join("control.sock")
+}
+
+/// What a command asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Request {
+    /// The tasks that are held. Answered with a list of [`HeldTask`](crate::runtime::HeldTask).
+    Held {
+        /// The app.
+        app: String,
+    },
+    /// The reports that Iden refused. Answered with a list of [`PutAside`](crate::runtime::orders::PutAside).
+    Rejected {
+        /// The app.
+        app: String,
+    },
+    /// To let held tasks go. Answered with [`Released`](crate::runtime::orders::Released).
+    Release {
+        /// The app.
+        app: String,
+        /// Which.
+        tasks: Selection,
+    },
+    /// To report again what Iden refused. Answered with [`Retries`](crate::runtime::orders::Retries).
+    Retry {
+        /// The app.
+        app: String,
+        /// Which.
+        tasks: Selection,
+    },
+    /// To sync now. Answered with a [`Summary`](crate::runtime::sync::Summary).
+    Sync {
+        /// The app.
+        app: String,
+        /// Let the removal guard pass, this once.
+        allow_removals: bool,
+    },
+}
+
+/// What the daemon says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(crate) enum Event {
+    /// Another sync of the app is under way; the one asked for follows it.
+    Waiting,
+    /// The sync that was asked for is about to begin.
+    Begun {
+        /// How many records the last one had; 0 if nothing is known.
+        expected: u64,
+    },
+    /// Where the sync stands.
+    Progress {
+        /// What it has done.
+        progress: SyncProgress,
+    },
+    /// It is done; the last event.
+    Done {
+        /// The answer.
+        answer: Value,
+    },
+    /// It could not be done; the last event.
+    Failed {
+        /// A sentence.
+        message: String,
+        /// Whether it may work later.
+        temporary: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_and_events_are_lines_that_another_version_can_tell_apart() {
+        let requests = [
+            Request::Held { app: "hr".into() },
+            Request::Rejected { app: "hr".into() },
+            Request::Release { app: "hr".into(), tasks: Selection::All },
+            Request::Retry { app: "hr".into(), tasks: Selection::These(vec!["t1".into()]) },
+            Request::Sync { app: "hr".into(), allow_removals: true },
+        ];
+        let lines = requests.map(|request| serde_json::to_string(&request).unwrap());
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        {"command":"held","app":"hr"}
+        {"command":"rejected","app":"hr"}
+        {"command":"release","app":"hr","tasks":"all"}
+        {"command":"retry","app":"hr","tasks":{"these":["t1"]}}
+        {"command":"sync","app":"hr","allow_removals":true}
+        "#);
+        for line in &lines {
+            let again: Request = serde_json::from_str(line).unwrap();
+            assert_eq!(serde_json::to_string(&again).unwrap(), *line);
+        }
+        assert!(serde_json::from_str::<Request>(r#"{"command":"reboot"}"#).is_err());
+        assert!(serde_json::from_str::<Request>(r#"{"command":"held","app":"hr","more":1}"#).is_err());
+    }
+}

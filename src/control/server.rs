@@ -1,0 +1,230 @@
+//! The side of the daemon.
+
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::codec::{Framed, LinesCodec};
+use tokio_util::sync::CancellationToken;
+
+use super::protocol::{LONGEST, socket};
+use super::{Event, Request};
+use crate::journal;
+use crate::runtime::Runtime;
+use crate::runtime::sync::Options;
+
+/// How long a command may take to say what it wants.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often the progress of a sync is told at most.
+const PACE: Duration = Duration::from_millis(100);
+/// So many commands at once; more wait.
+const MOST: usize = 32;
+/// How long commands may take to hear of the end of the daemon.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Listens for commands until it is closed.
+#[derive(Debug)]
+pub(crate) struct Server {
+    path: PathBuf,
+    stop: CancellationToken,
+    accepting: JoinHandle<()>,
+}
+
+impl Server {
+    /// Listens in the state folder, on which the process must hold the lock. A daemon that cannot listen goes on without;
+    /// the log says why, and what does not work then.
+    pub(crate) fn start(folder: &Path, runtime: Arc<Runtime>, stop: &CancellationToken) -> Option<Self> {
+        let path = socket(folder);
+        match bind(&path) {
+            Ok(listener) => {
+                let stop = stop.child_token();
+                let accepting = tokio::spawn(accept(listener, runtime, stop.clone()));
+                Some(Self { path, stop, accepting })
+            }
+            Err(error) => {
+                tracing::warn!(
+                    socket = %path.display(), %error,
+                    "commands cannot reach this daemon; `bridgehead sync` and `bridgehead tasks release|retry` work only while it is stopped. \
+                     The path of a socket must be shorter than 108 bytes: if that is the reason, set state.path to a shorter one"
+                );
+                None
+            }
+        }
+    }
+
+    /// Ends in order: what is under way for commands is stopped, and they are told.
+    pub(crate) async fn close(mut self) {
+        drop(std::fs::remove_file(&self.path));
+        self.stop.cancel();
+        if tokio::time::timeout(FAREWELL, &mut self.accepting).await.is_err() {
+            self.accepting.abort();
+        }
+    }
+}
+
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    match std::fs::symlink_metadata(path) {
+        // Left behind by a daemon that was killed: this process holds the lock, so no other one listens.
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,
+        Ok(_) => return Err(io::Error::new(io::ErrorKind::AlreadyExists, "something else has its name")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let listener = UnixListener::bind(path)?;
+    // Until here, the mode 0700 of the folder keeps others out.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+async fn accept(listener: UnixListener, runtime: Arc<Runtime>, stop: CancellationToken) {
+    let mut commands = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(ended) = commands.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a command of the operator ended in a panic of the daemon");
+                }
+            }
+            accepted = listener.accept(), if commands.len() < MOST => match accepted {
+                Ok((stream, _)) if is_trusted(&stream) => {
+                    commands.spawn(serve(stream, Arc::clone(&runtime), stop.clone()));
+                }
+                Ok(_) => tracing::warn!("somebody else than the owner of the state folder tried to use the control socket"),
+                Err(error) => {
+                    tracing::warn!(%error, "the control socket cannot accept a command");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+    drop(listener);
+    while commands.join_next().await.is_some() {}
+}
+
+/// Whether the other side is this process's user, or root.
+fn is_trusted(stream: &UnixStream) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
+}
+
+type Lines = Framed<UnixStream, LinesCodec>;
+
+async fn serve(stream: UnixStream, runtime: Arc<Runtime>, stop: CancellationToken) {
+    let mut lines = Framed::new(stream, LinesCodec::new_with_max_length(LONGEST));
+    let line = tokio::select! {
+        () = stop.cancelled() => return,
+        line = tokio::time::timeout(PATIENCE, lines.next()) => line,
+    };
+    let Ok(Some(Ok(line))) = line else { return };
+    let last = match serde_json::from_str(&line) {
+        Ok(request) => answer(&mut lines, &runtime, request, &stop).await,
+        Err(_) => failed(
+            format!(
+                "the running daemon (bridgehead {}) does not know this command; if another version was installed meanwhile, restart it",
+                env!("CARGO_PKG_VERSION")
+            ),
+            false,
+        ),
+    };
+    tell(&mut lines, &last).await;
+}
+
+/// Says something, and whether the other side still listens.
+async fn tell(lines: &mut Lines, event: &Event) -> bool {
+    match serde_json::to_string(event) {
+        Ok(line) => lines.send(line).await.is_ok(),
+        Err(_) => false,
+    }
+}
+
+fn failed(message: String, temporary: bool) -> Event {
+    Event::Failed { message, temporary }
+}
+
+/// The last event of a request that may have had others.
+async fn answer(lines: &mut Lines, runtime: &Runtime, request: Request, stop: &CancellationToken) -> Event {
+    match request {
+        Request::Held { app } => done(&app, runtime.held(&app).map(Ok)),
+        Request::Rejected { app } => {
+            let aside = runtime.put_aside(&app).await;
+            done(&app, aside)
+        }
+        Request::Release { app, tasks } => {
+            let released = runtime.release(&app, &tasks).await;
+            done(&app, released)
+        }
+        Request::Retry { app, tasks } => {
+            let retries = runtime.retry(&app, &tasks).await;
+            done(&app, retries)
+        }
+        Request::Sync { app, allow_removals } => sync(lines, runtime, &app, allow_removals, stop).await,
+    }
+}
+
+fn done<T: serde::Serialize>(app: &str, result: Option<Result<T, journal::Error>>) -> Event {
+    match result {
+        None => failed(
+            format!("the running daemon has no app '{app}': it was added since it started; restart it"),
+            false,
+        ),
+        Some(Err(error)) => failed(error.to_string(), false),
+        Some(Ok(answer)) => match serde_json::to_value(answer) {
+            Ok(answer) => Event::Done { answer },
+            Err(error) => failed(format!("the answer cannot be written as JSON: {error}"), false),
+        },
+    }
+}
+
+async fn sync(
+    lines: &mut Lines,
+    runtime: &Runtime,
+    app: &str,
+    allow_removals: bool,
+    stop: &CancellationToken,
+) -> Event {
+    let Some(status) = runtime.status().remove(app) else {
+        return done::<()>(app, None);
+    };
+    tracing::info!(app, allow_removals, "the operator asks for a sync");
+    let stop = stop.child_token();
+    let mut updates = status.sync();
+    if !updates.borrow_and_update().phase.is_empty() {
+        tell(lines, &Event::Waiting).await;
+    }
+    tell(lines, &Event::Begun { expected: runtime.expected(app).await }).await;
+    let options = Options { dry_run: false, allow_removals };
+    let mut run = Box::pin(runtime.sync(app, options, &stop));
+    let mut pace = tokio::time::interval(PACE);
+    let summary = loop {
+        tokio::select! {
+            summary = &mut run => break summary,
+            _ = pace.tick() => {
+                if updates.has_changed().unwrap_or(false) {
+                    let progress = updates.borrow_and_update().clone();
+                    tell(lines, &Event::Progress { progress }).await;
+                }
+            }
+            // The command went away, or wants to: the sync is abandoned, as if it had been run by itself.
+            line = lines.next(), if !stop.is_cancelled() => {
+                if !matches!(line, Some(Ok(_))) {
+                    stop.cancel();
+                }
+            }
+        }
+    };
+    if let Some(summary) = &summary {
+        tracing::info!(
+            app,
+            result = summary.result,
+            "the sync that the operator asked for has ended: {}",
+            summary.detail
+        );
+    }
+    done(app, summary.map(Ok))
+}

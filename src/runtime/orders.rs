@@ -1,0 +1,247 @@
+//! What an operator orders about tasks: to let held ones go, and to report again what Iden refused.
+//!
+//! A running daemon does it itself ([`Runtime`](super::Runtime) has the same names); while none runs, the functions here
+//! do it to its journal, and it finds the result at its next start.
+
+use std::collections::HashSet;
+
+use bridgehead_sdk::TaskId;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::app::App;
+use super::clock::Clock;
+use super::guard::HeldTask;
+use super::status::AppStatus;
+use crate::bridge::{self, Api, AppId, Report};
+use crate::journal::{self, AppKey, Ended, Entry, Journal, Kept, Outcome, State};
+
+/// Which tasks an order is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Selection {
+    /// All to which it applies at this moment.
+    All,
+    /// These.
+    These(Vec<TaskId>),
+}
+
+impl Selection {
+    /// Splits into those that are among `candidates`, each once, and those that are not.
+    fn pick(&self, candidates: Vec<TaskId>) -> (Vec<TaskId>, Vec<TaskId>) {
+        match self {
+            Self::All => (candidates, Vec::new()),
+            Self::These(tasks) => {
+                let candidates: HashSet<TaskId> = candidates.into_iter().collect();
+                let mut seen = HashSet::new();
+                let tasks = tasks.iter().filter(|task| seen.insert(*task)).cloned();
+                tasks.partition(|task| candidates.contains(task))
+            }
+        }
+    }
+}
+
+/// What a release did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Released {
+    /// These may start now.
+    pub released: Vec<TaskId>,
+    /// These were asked for and are not held.
+    pub not_held: Vec<TaskId>,
+}
+
+/// What Iden said to a report that was made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// It was taken.
+    Accepted,
+    /// The task had been resolved meanwhile.
+    Conflict,
+    /// Iden does not know the task any more.
+    Missing,
+    /// It was refused again, and stays put aside.
+    Rejected,
+    /// It could not be reported now, and stays put aside.
+    Postponed,
+}
+
+/// One report that was made again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retried {
+    /// The task.
+    pub task: TaskId,
+    /// What came of it.
+    pub answer: Answer,
+    /// Why, where it was not taken.
+    pub detail: Option<String>,
+}
+
+/// What a retry did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retries {
+    /// The reports that were made again.
+    pub retried: Vec<Retried>,
+    /// These were asked for, and no report of theirs is put aside.
+    pub not_rejected: Vec<TaskId>,
+}
+
+/// A report that Iden refused, put aside for the operator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutAside {
+    /// The task.
+    pub task: TaskId,
+    /// What it asked for.
+    pub action: String,
+    /// When Iden made it.
+    pub created_at: Option<Timestamp>,
+    /// What is to be reported: `completed`, or `failed` with its code.
+    pub outcome: String,
+    /// What Iden said.
+    pub detail: String,
+}
+
+/// The reports of an app that Iden refused, oldest task first.
+pub async fn put_aside(journal: &dyn Journal, app: &AppKey) -> Result<Vec<PutAside>, journal::Error> {
+    let rejected = journal.rejected(app).await?.into_iter();
+    let aside = rejected.map(|entry| PutAside {
+        outcome: match &entry.kept {
+            Some(Kept::Failed { code, .. }) => format!("failed {code}"),
+            _ => "completed".to_owned(),
+        },
+        detail: match entry.state {
+            State::Ended(Ended::Rejected { detail }) => detail,
+            _ => String::new(),
+        },
+        task: entry.task,
+        action: entry.action,
+        created_at: entry.created_at,
+    });
+    Ok(aside.collect())
+}
+
+/// The tasks that the guard of an app holds, by its journal, oldest first.
+pub async fn held(journal: &dyn Journal, app: &AppKey) -> Result<Vec<HeldTask>, journal::Error> {
+    let held = journal.held(app).await?.into_iter().filter(|held| held.released_at.is_none());
+    Ok(held.map(|held| HeldTask { task: held.task, held_at: held.held_at }).collect())
+}
+
+/// Lets tasks go, in the journal of a daemon that does not run.
+pub async fn release(
+    journal: &dyn Journal,
+    clock: &dyn Clock,
+    app: &AppKey,
+    selection: &Selection,
+) -> Result<Released, journal::Error> {
+    let candidates = held(journal, app).await?.into_iter().map(|held| held.task).collect();
+    let (released, not_held) = selection.pick(candidates);
+    journal.release(app, &released, clock.now()).await?;
+    Ok(Released { released, not_held })
+}
+
+/// Lets tasks of a running daemon go: durable first, so that no restart holds them again.
+pub(super) async fn release_in(app: &App, selection: &Selection) -> Result<Released, journal::Error> {
+    let candidates = app.guard.held().into_iter().map(|held| held.task).collect();
+    let (released, not_held) = selection.pick(candidates);
+    app.journal.release(&app.key, &released, app.clock.now()).await?;
+    if !released.is_empty() {
+        tracing::info!(app = %app.name, tasks = released.len(), "the operator lets held tasks go");
+    }
+    app.guard.release(&released);
+    Ok(Released { released, not_held })
+}
+
+/// Where reports are made again.
+pub struct Desk<'a> {
+    /// The Bridge.
+    pub bridge: &'a dyn Api,
+    /// The journal.
+    pub journal: &'a dyn Journal,
+    /// The time of day.
+    pub clock: &'a dyn Clock,
+    /// The app, in Iden.
+    pub app: AppId,
+    /// The app, in the journal.
+    pub key: AppKey,
+    /// What counts reports, in a daemon.
+    pub status: Option<&'a AppStatus>,
+}
+
+impl std::fmt::Debug for Desk<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Desk").field("app", &self.app).finish_non_exhaustive()
+    }
+}
+
+impl Desk<'_> {
+    /// Reports again what Iden had refused, each once. Nothing is executed again. When Iden cannot be reached, the rest is
+    /// postponed: it stays put aside for another order.
+    pub async fn retry(&self, selection: &Selection) -> Result<Retries, journal::Error> {
+        let rejected = self.journal.rejected(&self.key).await?;
+        let candidates = rejected.iter().map(|entry| entry.task.clone()).collect();
+        let (chosen, not_rejected) = selection.pick(candidates);
+        let chosen: HashSet<TaskId> = chosen.into_iter().collect();
+        let mut retries = Retries { retried: Vec::new(), not_rejected };
+        let mut outage: Option<String> = None;
+        for entry in rejected.into_iter().filter(|entry| chosen.contains(&entry.task)) {
+            let (answer, detail) = match &outage {
+                Some(why) => (Answer::Postponed, Some(why.clone())),
+                None => self.report_again(&entry).await?,
+            };
+            if answer == Answer::Postponed {
+                outage.clone_from(&detail);
+            }
+            retries.retried.push(Retried { task: entry.task, answer, detail });
+        }
+        Ok(retries)
+    }
+
+    async fn report_again(&self, entry: &Entry) -> Result<(Answer, Option<String>), journal::Error> {
+        let (report, outcome) = match &entry.kept {
+            Some(Kept::Failed { code, message }) => {
+                let message = message.clone().unwrap_or_default();
+                (
+                    Report::Failed { code: *code, message: message.clone() },
+                    Outcome::Failed { code: *code, message },
+                )
+            }
+            // The result was erased when the report ended: it may have held a secret.
+            _ => (Report::Completed { result: None }, Outcome::Completed { result: None }),
+        };
+        let (answer, ended, detail) = match self.bridge.report(self.app, &entry.task, &report).await {
+            Ok(()) => (Answer::Accepted, Ended::Accepted, None),
+            Err(error @ bridge::Error::Conflict { .. }) => {
+                (Answer::Conflict, Ended::Conflict, Some(error.to_string()))
+            }
+            Err(error @ bridge::Error::NotFound { from_bridge: true, .. }) => {
+                (Answer::Missing, Ended::Missing, Some(error.to_string()))
+            }
+            Err(error @ (bridge::Error::BadRequest { .. } | bridge::Error::Unprocessable { .. })) => {
+                let detail = error.to_string();
+                (Answer::Rejected, Ended::Rejected { detail: detail.clone() }, Some(detail))
+            }
+            Err(error) => return Ok((Answer::Postponed, Some(error.to_string()))),
+        };
+        self.journal.ended(&self.key, &entry.task, &ended, self.clock.now()).await?;
+        if let Some(status) = self.status.filter(|_| answer != Answer::Rejected) {
+            status.ended(&outcome, &ended);
+        }
+        Ok((answer, detail))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tasks(names: &[&str]) -> Vec<TaskId> {
+        names.iter().map(|name| TaskId::from(*name)).collect()
+    }
+
+    #[test]
+    fn a_selection_picks_what_is_there_each_once() {
+        let selection = Selection::These(tasks(&["b", "x", "a", "b", "x"]));
+        assert_eq!(selection.pick(tasks(&["a", "b", "c"])), (tasks(&["b", "a"]), tasks(&["x"])));
+        assert_eq!(Selection::All.pick(tasks(&["a", "b"])), (tasks(&["a", "b"]), vec![]));
+    }
+}

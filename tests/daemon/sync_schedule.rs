@@ -1,0 +1,155 @@
+//! When syncs come, and how they end when the daemon does.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use crate::support::{World, eventually};
+use crate::sync_world::{crowd, ids, people};
+
+/// When sessions were started.
+fn starts(world: &World) -> Vec<Timestamp> {
+    let entries = world.sandbox.ledger().into_iter();
+    entries
+        .filter(|entry| entry.method == "POST" && entry.path.ends_with("/sync/"))
+        .map(|entry| entry.time)
+        .collect()
+}
+
+/// Gives a daemon that should do nothing the time to do it.
+async fn idle(world: &World) {
+    world.done("suspend_account", json!({"account": {"id": "u000001"}})).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+}
+
+#[tokio::test]
+async fn syncs_come_at_intervals_counted_from_start_to_start() {
+    let world = World::with_target(json!({"records": {"account": people(0..3)}}), "every = \"1s\"").await;
+    let daemon = world.start();
+    eventually("three syncs were started", || starts(&world).len() >= 3).await;
+    daemon.stop().await;
+    for pair in starts(&world).windows(2) {
+        let apart = pair[1].duration_since(pair[0]);
+        // The session is started a little after the sync, sometimes more so than at other times.
+        assert!(apart >= SignedDuration::from_millis(500), "{apart:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_sync_comes_at_the_start_unless_told_otherwise() {
+    let world = World::with_target(json!({"records": {"account": people(0..3)}}), "every = \"6h\"").await;
+    world.sync(&[]).await.assert(0, "completed");
+    let daemon = world.start();
+    daemon.says("sync completed").await;
+    daemon.stop().await;
+    assert_eq!(starts(&world).len(), 2);
+
+    for sync in
+        ["every = \"6h\", on_start = false", "cron = \"0 3 1 1 *\", on_start = false", "enabled = false"]
+    {
+        world.target_settings(sync, "", "");
+        let daemon = world.start();
+        idle(&world).await;
+        daemon.stop().await;
+        assert_eq!(starts(&world).len(), 2, "{sync}");
+    }
+    world.target_settings("cron = \"0 3 1 1 *\", timezone = \"Europe/Paris\"", "", "");
+    let daemon = world.start();
+    daemon.says("sync completed").await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn an_app_that_was_never_synced_is_synced_at_once() {
+    let world = World::with_target(json!({"records": {}}), "every = \"6h\", on_start = false").await;
+    let daemon = world.start();
+    daemon.says("sync completed").await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn the_interval_goes_on_over_a_restart() {
+    let world = World::with_target(json!({"records": {}}), "every = \"2s\", on_start = false").await;
+    world.sync(&[]).await.assert(0, "completed");
+    let daemon = world.start();
+    daemon.says("sync completed").await;
+    daemon.stop().await;
+    let starts = starts(&world);
+    let apart = starts[1].duration_since(starts[0]);
+    assert!(apart >= SignedDuration::from_millis(1500), "{apart:?}");
+}
+
+#[tokio::test]
+#[ignore = "takes up to a minute, the shortest time that a cron expression knows"]
+async fn a_cron_expression_is_kept() {
+    let world = World::with_target(json!({"records": {}}), "cron = \"* * * * *\", on_start = false").await;
+    world.sync(&[]).await.assert(0, "completed");
+    let daemon = world.start();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    daemon.says("sync completed").await;
+    daemon.stop().await;
+    let second = jiff::tz::TimeZone::UTC.to_datetime(*starts(&world).last().unwrap()).second();
+    assert!(second < 10, "at the full minute, not at {second} s");
+}
+
+#[tokio::test]
+async fn a_sync_that_failed_comes_again_soon() {
+    let data = json!({"code": "INTERNAL_ERROR", "retry": "never"});
+    let fault = json!({"do": "error", "type": "account", "data": data, "times": 2});
+    let said = json!({"records": {"account": people(0..3)}, "faults": [fault]});
+    // The first wait is a sixtieth of this.
+    let world = World::with_target(said, "every = \"30s\"").await;
+    let began = Timestamp::now();
+    let daemon = world.start();
+    daemon.says("sync completed").await;
+    let log = daemon.stop().await;
+    assert_eq!(log.matches("sync abandoned: account could not be read").count(), 2, "{log}");
+    let last = *starts(&world).last().unwrap();
+    assert!(last.duration_since(began) < SignedDuration::from_secs(30), "not on schedule");
+}
+
+#[tokio::test]
+async fn told_to_stop_in_the_middle_the_daemon_abandons_and_ends_well() {
+    let world = World::with_target(crowd(false), "").await;
+    world.sync(&[]).await.assert(0, "completed");
+    world.sandbox.clear_ledger();
+    world.target(crowd(true));
+    let daemon = world.start();
+    world.go_to("account-2").await;
+    eventually("a session is open", || world.count("sync") == 1).await;
+    let told = tokio::time::Instant::now();
+    let log = daemon.stop().await;
+    assert!(told.elapsed() < Duration::from_secs(20), "it waited for the grace to pass: {log}");
+    assert_eq!(world.steps(), ["sync", "abandon"]);
+    assert_eq!(world.active_ids("account"), ids(0..250));
+}
+
+#[tokio::test]
+async fn told_to_stop_before_a_session_was_open_there_is_nothing_to_abandon() {
+    let world = World::with_target(crowd(true), "").await;
+    let daemon = world.start();
+    world.go_to("team-1").await;
+    daemon.stop().await;
+    assert_eq!(world.steps(), [""; 0]);
+}
+
+#[tokio::test]
+async fn told_to_stop_the_command_abandons_and_fails() {
+    for signal in ["INT", "TERM"] {
+        let world = World::with_target(crowd(true), "").await;
+        let mut command = world.command(&["sync", "hr", "--json"]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        world.go_to("account-3").await;
+        eventually("a page is pushed", || !world.pages("account").is_empty()).await;
+        let sent =
+            Command::new("kill").arg(format!("-{signal}")).arg(child.id().to_string()).status().unwrap();
+        assert!(sent.success());
+        let output = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap()).await.unwrap();
+        assert_eq!(output.status.code(), Some(1), "{signal}");
+        let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(summary["hr"]["result"], "abandoned");
+        assert_eq!(world.steps(), ["sync", "abandon"], "{signal}");
+    }
+}

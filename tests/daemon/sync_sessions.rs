@@ -1,0 +1,205 @@
+//! Sessions that somebody else ends, clean-ups that fail, and processes that die in the middle.
+
+use std::time::Duration;
+
+use bridgehead::sandbox::{Cleanup, Effect, Fault};
+use serde_json::json;
+
+use crate::support::{World, eventually};
+use crate::sync_world::{crowd, ids, people};
+
+/// A world that was synced, in the middle of the next sync: at `point`, with what was read so far pushed.
+async fn in_the_middle(world: &World, point: &str) -> tokio::task::JoinHandle<std::process::Output> {
+    world.sync(&[]).await.assert(0, "completed");
+    world.sandbox.clear_ledger();
+    world.target(crowd(true));
+    let mut command = world.command(&["sync", "hr", "--json"]);
+    let running = tokio::task::spawn_blocking(move || command.output().expect("it runs"));
+    world.go_to(point).await;
+    running
+}
+
+async fn ended(running: tokio::task::JoinHandle<std::process::Output>) -> (Option<i32>, String, String) {
+    let output = running.await.unwrap();
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |name: &str| summary["hr"][name].as_str().unwrap().to_owned();
+    (output.status.code(), text("result"), text("detail"))
+}
+
+#[tokio::test]
+async fn a_session_that_another_sync_cancelled_is_noticed_by_its_counts_and_not_completed() {
+    let world = World::with_target(crowd(false), "").await;
+    let running = in_the_middle(&world, "account-3").await;
+    eventually("two pages are pushed", || world.pages("account").len() == 2).await;
+    assert!(world.post("sync/").await.contains("201"));
+    world.go("open");
+    let (code, result, detail) = ended(running).await;
+    assert_eq!((code, result.as_str()), (Some(1), "failed"));
+    assert!(detail.contains("the session is not ours any more"), "{detail}");
+    assert!(detail.contains("cancels an older one"), "{detail}");
+    assert_eq!(world.steps(), ["sync", "sync"], "neither completed nor abandoned");
+    assert_eq!(world.active_ids("account"), ids(0..250));
+}
+
+#[tokio::test]
+async fn counts_that_are_too_small_are_told_as_such() {
+    let world = World::with_target(crowd(false), "").await;
+    let progress = json!({"sync_id": "x", "status": "in_progress", "progress": [
+        {"slug": "team", "name": "Team", "type": "group", "synced_count": 0},
+        {"slug": "account", "name": "Account", "type": "account", "synced_count": 0},
+    ]});
+    world
+        .sandbox
+        .add_fault(Fault::new(Effect::answer_json(200, progress)).method("GET").path("**/sync/*/").times(1));
+    let synced = world.sync(&[]).await;
+    let detail = synced.assert(1, "failed").detail();
+    assert!(detail.contains("1 records of team were pushed, Iden counts 0"), "{detail}");
+    assert_eq!(world.count("complete"), 0);
+}
+
+#[tokio::test]
+async fn without_a_count_nothing_is_completed() {
+    let world = World::with_target(crowd(false), "").await;
+    let counts = json!([{"slug": "team", "synced_count": 1}, {"slug": "account", "name": "Account"}]);
+    let progress = json!({"sync_id": "x", "status": "in_progress", "progress": counts});
+    world
+        .sandbox
+        .add_fault(Fault::new(Effect::answer_json(200, progress)).method("GET").path("**/sync/*/").times(1));
+    let synced = world.sync(&[]).await;
+    let detail = synced.assert(1, "failed").detail();
+    assert!(detail.contains("Iden gives no count of account"), "{detail}");
+    assert_eq!(world.steps(), ["sync", "abandon"]);
+}
+
+#[tokio::test]
+async fn a_session_cancelled_behind_the_comparison_is_noticed_by_complete() {
+    let world = World::with_target(crowd(false), "").await;
+    world.sync(&[]).await.assert(0, "completed");
+    world.sandbox.clear_ledger();
+    // The counts are read at once and told later: right when they were read.
+    let late = Fault::new(Effect::Delay(Duration::from_secs(1)));
+    world.sandbox.add_fault(late.method("GET").path("**/sync/*/").times(1));
+    let mut command = world.command(&["sync", "hr", "--json"]);
+    let running = tokio::task::spawn_blocking(move || command.output().expect("it runs"));
+    let asked =
+        || world.sandbox.ledger().iter().any(|entry| !entry.faults.is_empty() && entry.handled.is_some());
+    eventually("the counts were read", asked).await;
+    world.post("sync/").await;
+    let (code, result, detail) = ended(running).await;
+    assert_eq!((code, result.as_str()), (Some(1), "failed"));
+    assert!(detail.contains("its status is 'cancelled'"), "{detail}");
+    assert_eq!(world.active_ids("account"), ids(0..250));
+}
+
+#[tokio::test]
+async fn a_session_that_somebody_ended_is_told_from_a_bad_page() {
+    let world = World::with_target(crowd(false), "").await;
+    let running = in_the_middle(&world, "account-3").await;
+    let filter =
+        |entry: &bridgehead::sandbox::Entry| entry.path.ends_with("/account/") && entry.handled == Some(200);
+    eventually("a page is pushed", || world.sandbox.ledger().iter().any(filter)).await;
+    let put = world.sandbox.ledger().into_iter().find(filter).unwrap();
+    let session = put.path.split("/sync/").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    assert!(world.post(&format!("sync/{session}/abandon/")).await.contains("204"));
+    world.go("open");
+    let (code, result, detail) = ended(running).await;
+    assert_eq!((code, result.as_str()), (Some(1), "failed"));
+    assert!(detail.contains("its status is 'abandoned'"), "{detail}");
+    assert_eq!(world.count("complete"), 0);
+}
+
+#[tokio::test]
+async fn the_daemon_begins_anew_after_its_session_was_cancelled() {
+    let world = World::with_target(crowd(true), "every = \"6s\"").await;
+    let daemon = world.start();
+    world.go_to("account-3").await;
+    world.post("sync/").await;
+    world.go("open");
+    daemon.says("sync failed: the session is not ours any more").await;
+    daemon.says("sync completed").await;
+    assert_eq!(world.active_ids("account"), ids(0..250));
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_clean_up_that_failed_fails_the_command_and_names_the_remedy() {
+    let world = World::with_target(json!({"records": {"account": people(0..30)}}), "").await;
+    world.sync(&[]).await.assert(0, "completed");
+    world.target(json!({"records": {"account": people(1..30)}}));
+    world.sandbox.set_cleanup(Cleanup::after(Duration::ZERO).failing(1));
+    let synced = world.sync(&[]).await;
+    let detail = synced.assert(1, "failed").detail();
+    assert!(detail.contains("CLEANUP_FAILED") && detail.contains("new sync is the remedy"), "{detail}");
+    assert_eq!(world.active_ids("account"), ids(0..30));
+    world.sync(&[]).await.assert(0, "completed");
+    assert_eq!(world.active_ids("account"), ids(1..30));
+}
+
+#[tokio::test]
+async fn a_clean_up_that_failed_twice_is_repaired_by_new_syncs_without_an_alarm() {
+    let world = World::with_target(json!({"records": {"account": people(0..30)}}), "every = \"12s\"").await;
+    world.sandbox.set_cleanup(Cleanup::after(Duration::ZERO).failing(2));
+    let daemon = world.start();
+    daemon.says("sync completed").await;
+    assert_eq!(world.count("complete"), 3);
+    let log = daemon.stop().await;
+    assert_eq!(log.matches("CLEANUP_FAILED").count(), 2, "{log}");
+    assert!(!log.contains("alarm"), "{log}");
+}
+
+#[tokio::test]
+async fn a_clean_up_that_keeps_failing_leads_to_three_more_syncs_and_an_alarm() {
+    let world = World::with_target(json!({"records": {"account": people(0..30)}}), "every = \"12s\"").await;
+    world.sandbox.set_cleanup(Cleanup::after(Duration::ZERO).failing(1000));
+    let daemon = world.start();
+    daemon.says("alarm=\"cleanup_failed\"").await;
+    assert_eq!(world.count("complete"), 4);
+    daemon.says("after 4 syncs in a row").await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_crash_in_the_middle_is_made_good_at_the_next_start_even_without_on_start() {
+    let world = World::with_target(crowd(false), "").await;
+    world.sync(&[]).await.assert(0, "completed");
+    world.target(crowd(true));
+    let daemon = world.start();
+    world.go_to("account-3").await;
+    daemon.kill();
+    assert_eq!(world.active_ids("account"), ids(0..250));
+
+    world.target_settings("on_start = false, every = \"6h\"", "", "");
+    world.target(crowd(false));
+    let daemon = world.start();
+    daemon.says("the last sync was cut off in the middle").await;
+    daemon.says("sync completed").await;
+    daemon.stop().await;
+
+    // Once it was made good, the next start waits for its time again.
+    let syncs = world.count("sync");
+    let daemon = world.start();
+    daemon.says("ready").await;
+    world.done("suspend_account", json!({"account": {"id": "u000001"}})).await;
+    assert_eq!(world.count("sync"), syncs);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_sync_that_was_stopped_in_the_middle_is_made_good_at_the_next_start_too() {
+    let world = World::with_target(crowd(false), "").await;
+    world.sync(&[]).await.assert(0, "completed");
+    world.target(crowd(true));
+    let daemon = world.start();
+    world.go_to("account-2").await;
+    eventually("the team is pushed", || world.pages("team").len() == 2).await;
+    let log = daemon.stop().await;
+    assert!(log.contains("sync abandoned: stopped before the end; nobody was removed"), "{log}");
+    assert_eq!(world.steps().last().unwrap(), "abandon");
+    assert_eq!(world.active_ids("account"), ids(0..250));
+
+    world.target_settings("on_start = false, every = \"6h\"", "", "");
+    world.target(crowd(false));
+    let daemon = world.start();
+    daemon.says("sync completed").await;
+    daemon.stop().await;
+}

@@ -1,0 +1,148 @@
+//! A Bridge that refuses the key or the app, or does not answer: the daemon says so, waits and goes on by itself.
+
+use std::time::Duration;
+
+use bridgehead::sandbox::{NewKey, Options, Sandbox};
+use serde_json::json;
+
+use crate::support::{KEY, World, eventually};
+use crate::target::QUICK;
+
+const OTHER_KEY: &str = "another-key-that-must-never-leak-4712";
+
+impl World {
+    /// Lets the daemon read its key from the file `key`.
+    fn key_in_a_file(&self) {
+        let text = self.read("bridgehead.toml");
+        self.write("bridgehead.toml", &text.replace("{ env = \"IDEN_API_KEY\" }", "{ file = \"key\" }"));
+        self.write("key", KEY);
+    }
+
+    fn other_key(&self) {
+        let key = NewKey {
+            name: "other".into(),
+            key: OTHER_KEY.into(),
+            apps: Some(vec![self.app]),
+            expires_in: None,
+        };
+        self.sandbox.add_key(key).expect("a new key");
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_is_refused_for_a_while_pauses_and_recovers() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    world.rules(&json!([{"account": "ann", "method": "create_account", "apply": true, "hang_until": "go"}]));
+    let under_way = world.task_for("create_account", json!("ann"));
+    let daemon = world.start();
+    eventually("it is under way", || world.applied(&under_way) == 1).await;
+    world.sandbox.deny("default", world.app).expect("a known key");
+    daemon.says("the API key has no access to it (403)").await;
+    world.write("target/go", "");
+    let later = world.task_for("create_account", json!("bob"));
+    let asked = world.sandbox.ledger().len();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let now = world.sandbox.ledger().len();
+    assert!(now <= asked + 2, "it waits instead of asking on and on: {asked}, {now}");
+    world.sandbox.grant("default", world.app).expect("a known key");
+    world.drained().await;
+    let log = daemon.stop().await;
+    assert!(log.contains(&world.app.to_string()), "which app: {log}");
+    assert!(log.contains("accepts the key for this app again"), "{log}");
+    for task in [&under_way, &later] {
+        assert_eq!((world.attempts(task), world.task(task)["status"].as_str()), (vec![1], Some("completed")));
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_replaced_after_it_was_revoked_is_taken_without_a_restart() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    world.key_in_a_file();
+    let before = world.task_for("create_account", json!("ann"));
+    let daemon = world.start();
+    world.drained().await;
+    world.sandbox.revoke_key("default").expect("a known key");
+    daemon.says("the Bridge refuses the API key (401)").await;
+    let after = world.task_for("create_account", json!("bob"));
+    world.other_key();
+    world.write("key", &format!("{OTHER_KEY}\n"));
+    world.drained().await;
+    let log = daemon.stop().await;
+    for task in [&before, &after] {
+        assert_eq!((world.attempts(task), world.task(task)["status"].as_str()), (vec![1], Some("completed")));
+    }
+    assert!(!log.contains(KEY) && !log.contains(OTHER_KEY), "{log}");
+}
+
+#[tokio::test]
+async fn a_key_that_is_replaced_before_it_is_revoked_is_taken_without_a_pause() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    world.key_in_a_file();
+    let before = world.task_for("create_account", json!("ann"));
+    let daemon = world.start();
+    world.drained().await;
+    world.other_key();
+    world.write("key", OTHER_KEY);
+    world.sandbox.revoke_key("default").expect("a known key");
+    let after = world.task_for("create_account", json!("bob"));
+    world.drained().await;
+    let log = daemon.stop().await;
+    assert!(log.contains("has been replaced; the call is repeated"), "{log}");
+    assert!(!log.contains("accepts the key for this app again"), "there was no pause: {log}");
+    assert!(!log.contains(KEY) && !log.contains(OTHER_KEY), "{log}");
+    for task in [&before, &after] {
+        assert_eq!((world.attempts(task), world.task(task)["status"].as_str()), (vec![1], Some("completed")));
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_starts_while_the_bridge_is_down_and_catches_up() {
+    let mut world = World::new().await;
+    world.script(QUICK, "");
+    let address = world.sandbox.address();
+    let gone =
+        std::mem::replace(&mut world.sandbox, Sandbox::start(Options::default()).await.expect("a free port"));
+    gone.stop().await;
+    let daemon = world.start();
+    daemon.says("the Bridge cannot be used yet for hr").await;
+
+    let options = Options { listen: address, api_key: KEY.into(), ..Options::default() };
+    world.sandbox = Sandbox::start(options).await.expect("the port is free");
+    world.sandbox.add_app(world.app, "HR");
+    let tasks: Vec<String> =
+        (0..5).map(|n| world.task_for("create_account", json!(format!("user-{n}")))).collect();
+    world.drained().await;
+    daemon.stop().await;
+    for task in &tasks {
+        assert_eq!((world.attempts(task), world.task(task)["status"].as_str()), (vec![1], Some("completed")));
+    }
+}
+
+#[tokio::test]
+async fn a_bridge_that_goes_down_in_the_middle_costs_nothing() {
+    let mut world = World::new().await;
+    world.script(QUICK, "");
+    world.rules(&json!([{"method": "create_account", "apply": true, "hang_until": "go"}]));
+    let task =
+        json!({"id": "the-task", "action": "create_account", "payload": {"account": {"username": "ann"}}});
+    world.sandbox.add_task(world.app, task.clone());
+    let daemon = world.start();
+    eventually("it is under way", || world.applied("the-task") == 1).await;
+    let address = world.sandbox.address();
+    let gone =
+        std::mem::replace(&mut world.sandbox, Sandbox::start(Options::default()).await.expect("a free port"));
+    gone.stop().await;
+    world.write("target/go", "");
+    daemon.says("the outcome could not be reported").await;
+    let options = Options { listen: address, api_key: KEY.into(), ..Options::default() };
+    world.sandbox = Sandbox::start(options).await.expect("the port is free");
+    world.sandbox.add_app(world.app, "HR");
+    world.sandbox.add_task(world.app, task);
+    world.drained().await;
+    daemon.stop().await;
+    assert_eq!((world.attempts("the-task"), world.applied("the-task")), (vec![1], 1));
+    assert_eq!(world.task("the-task")["result"], json!({"account_id": "ann"}));
+}

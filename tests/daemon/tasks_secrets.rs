@@ -1,0 +1,162 @@
+//! Secrets leave no trace: not in the log, not in a report, not in the state folder, not in any output.
+
+use serde_json::json;
+
+use crate::support::{KEY, World, eventually};
+
+const PASSWORD: &str = "Corr\"ect\\horse-battery-\u{fc}";
+const NEW_PASSWORD: &str = "staple-4711-new";
+const TOKEN: &str = "token-of-the-target-81";
+const PIN: u64 = 974_155_301;
+
+/// Each secret as it is, as JSON writes it, and as JSON writes the JSON of it.
+fn forms() -> Vec<String> {
+    let quoted = |text: &str| json!(text).to_string().trim_matches('"').to_owned();
+    [KEY, PASSWORD, NEW_PASSWORD, TOKEN, &PIN.to_string()]
+        .iter()
+        .flat_map(|secret| [(*secret).to_owned(), quoted(secret), quoted(&quoted(secret))])
+        .collect()
+}
+
+fn holds_no_secret(what: &str, bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    for secret in forms() {
+        if let Some((before, after)) = text.split_once(&secret) {
+            let before: String =
+                before.chars().rev().take(200).collect::<Vec<_>>().into_iter().rev().collect();
+            panic!(
+                "{what} holds the secret {secret}: …{before}|{}…",
+                after.chars().take(100).collect::<String>()
+            );
+        }
+    }
+}
+
+async fn leave_no_trace(format: &str) {
+    let world = World::new().await;
+    world.script_with(
+        ", token = { env = \"HR_TOKEN\" }",
+        "poll_interval = \"100ms\"\ntimeout = \"5s\"\ngive_up_after = \"5s\"\n",
+        &format!("[log]\nformat = \"{format}\"\nlevel = \"trace\""),
+    );
+    // The connector talks: on standard error, in its messages, in its results.
+    let chatter = "password={password} token={token}\n{\"password\": \"{password}\"}";
+    let error = |code: &str, more: serde_json::Value| {
+        let mut data = more;
+        data["code"] = json!(code);
+        json!({"message": "HR dislikes {password}, also with {token}", "data": data})
+    };
+    world.rules(&json!([
+        {"account": "fine", "stderr": chatter, "apply": true, "answer": {"account_id": "fine", "echo": "{password}", "{token}": {"deep": "x{token}x"}}},
+        {"account": "failed", "stderr": chatter, "error": error("LICENSE_EXHAUSTED", json!({}))},
+        {"account": "unclear", "method": "suspend_account", "stderr": chatter, "error": error("TIMEOUT", json!({"retry": "never"}))},
+        {"account": "down", "times": 2, "error": error("PERMISSION_DENIED", json!({"subject": "connection", "retry": "backoff"}))},
+        {"account": "garbage", "times": 1, "until": "go", "garbage": "Traceback: {password} {token}\n"},
+        {"account": "reset", "stderr": chatter, "apply": true, "answer": {"new_password": "{password}"}},
+    ]));
+    let account = |name: &str| json!({"username": name, "password": PASSWORD, "pin": PIN});
+    let mut tasks: Vec<String> = ["fine", "failed", "down"]
+        .iter()
+        .map(|name| world.task_for("create_account", account(name)))
+        .collect();
+    for name in ["unclear", "garbage", "reset"] {
+        world.account(&json!({"id": name, "username": name}));
+    }
+    tasks.extend(["unclear", "garbage"].map(|name| world.task_for("suspend_account", account(name))));
+    for (action, changes) in [
+        ("reset_password", json!({"new_password": NEW_PASSWORD})),
+        ("update_account", json!({"password": NEW_PASSWORD})),
+    ] {
+        tasks.push(world.sandbox.add_task(
+            world.app,
+            json!({"action": action, "payload": {"account": {"id": "reset"}, "changes": changes}}),
+        ));
+    }
+    // What cannot even be read may hold one too.
+    for (n, payload) in [json!([PASSWORD]), json!({"account": {"username": [PASSWORD]}}), json!(PASSWORD)]
+        .into_iter()
+        .enumerate()
+    {
+        let task = json!({"raw": true, "id": format!("odd-{n}"), "status": "pending", "action": "create_account", "payload": payload});
+        tasks.push(world.sandbox.add_task(world.app, task));
+    }
+    let daemon = world.start_with(&[("HR_TOKEN", TOKEN)]);
+    // It costs the process, and with it what is under way.
+    eventually("all others are done", || world.tasks_that_are("pending") == 1).await;
+    world.write("target/go", "");
+    world.drained().await;
+    // The journal erases what was reported when it comes to rest.
+    eventually("the state folder is clean", || {
+        let bytes = world.bytes_below("state");
+        let text = String::from_utf8_lossy(&bytes);
+        forms().iter().all(|secret| !text.contains(secret))
+    })
+    .await;
+    let log = daemon.stop().await;
+    assert!(log.contains("[redacted]") && log.contains("HR dislikes"), "it was put to the test: {log}");
+    assert!(format == "text" || log.lines().all(|line| line.starts_with('{')), "{log}");
+    holds_no_secret("the log", log.as_bytes());
+    holds_no_secret("the state folder", &world.bytes_below("state"));
+    for task in &tasks {
+        for report in world.reported(task) {
+            holds_no_secret("a report", report.to_string().as_bytes());
+        }
+    }
+    let echo = &world.task(&tasks[0])["result"];
+    assert_eq!(
+        echo,
+        &json!({"account_id": "fine", "echo": "[redacted]", "[redacted]": {"deep": "x[redacted]x"}})
+    );
+    assert_eq!(world.message(&tasks[1]), "HR dislikes [redacted], also with [redacted]");
+
+    world.rules(&json!([
+        {"method": "check", "stderr": chatter, "error": error("TIMEOUT", json!({"subject": "connection"}))},
+        {"method": "list", "stderr": chatter, "error": error("INTERNAL_ERROR", json!({"effect": "not_applied"}))},
+    ]));
+    for arguments in [
+        vec!["check", "--json"],
+        vec!["tasks", "list", "--json", "--status", "failed"],
+        vec!["tasks", "list", "--json", "--status", "completed"],
+        vec!["config", "show", "--json"],
+        vec!["sync", "hr", "--json", "--dry-run"],
+        vec!["sync", "hr", "--json"],
+    ] {
+        let mut command = world.command(&arguments);
+        command.env("HR_TOKEN", TOKEN);
+        let output = tokio::task::spawn_blocking(move || command.output().expect("the binary runs"))
+            .await
+            .expect("it was waited for");
+        assert!(!output.stdout.is_empty(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let _: serde_json::Value =
+            serde_json::from_slice(&output.stdout).expect("JSON alone on standard output");
+        holds_no_secret(&format!("{arguments:?}"), &output.stdout);
+        holds_no_secret(&format!("{arguments:?} on standard error"), &output.stderr);
+    }
+}
+
+#[tokio::test]
+async fn no_secret_is_in_a_log_as_text_nor_anywhere_else() {
+    leave_no_trace("text").await;
+}
+
+#[tokio::test]
+async fn no_secret_is_in_a_log_as_json_nor_anywhere_else() {
+    leave_no_trace("json").await;
+}
+
+#[tokio::test]
+async fn the_bridge_key_is_not_the_connectors_business() {
+    let world = World::new().await;
+    world.script("poll_interval = \"100ms\"\n", "");
+    let daemon = world.start();
+    let task = world.task_for("create_account", json!("ann"));
+    world.drained().await;
+    let pid = world.pid_of_target();
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).expect("it is running");
+    let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).expect("it is running");
+    daemon.stop().await;
+    assert_eq!(world.task(&task)["status"], "completed");
+    assert!(String::from_utf8_lossy(&environment).contains("PATH="));
+    holds_no_secret("the environment of the connector", &environment);
+    holds_no_secret("its arguments", &arguments);
+}
