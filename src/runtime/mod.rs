@@ -25,6 +25,8 @@ mod breaker;
 mod call;
 mod clock;
 mod decide;
+#[cfg(test)]
+mod fakes;
 #[doc(hidden)]
 pub mod fuzz;
 mod guard;

@@ -16,6 +16,8 @@ mod intake;
 mod judge;
 mod past;
 mod push;
+#[cfg(test)]
+mod push_model;
 mod read;
 mod references;
 pub(crate) mod schedule;

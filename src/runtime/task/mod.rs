@@ -7,6 +7,7 @@
 
 mod admission;
 mod attempt;
+mod course;
 pub(crate) mod dispatch;
 mod hold;
 mod holding;
@@ -16,3 +17,5 @@ mod read_back;
 mod report;
 mod trial;
 mod walk;
+#[cfg(test)]
+mod walk_model;

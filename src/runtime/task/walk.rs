@@ -2,20 +2,23 @@
 //!
 //! Offset pages shift while tasks complete: what stood at the head of page three slides into page two. A task missed
 //! that way is found by the next walk, but a younger task of the same account could be seen first and overtake it. So
-//! the walk steps back by as many tasks as have left the list since the last page, and tasks are handed on only when
-//! the list has been read to its end.
+//! the walk goes back where pages do not fit together ([`Course`]), and tasks are handed on only when the list has been
+//! read to its end.
 
 use std::collections::HashSet;
 
 use bridgehead_sdk::{Action, TaskId};
 use jiff::Timestamp;
 
+use super::course::Course;
 use super::lanes::{self, Key};
-use crate::bridge::{self, Call, Operation, Task, TaskQuery, TaskStatus};
+use crate::bridge::{self, Call, NextPage, Operation, Task, TaskQuery, TaskStatus};
 use crate::runtime::app::App;
 
 /// The most tasks on one page; the documented default is 50.
 const PAGE: u32 = 100;
+/// So many different complaints about a list are kept.
+const COMPLAINTS: usize = 100;
 
 /// A pending task as the list shows it.
 #[derive(Debug)]
@@ -33,7 +36,7 @@ pub(super) struct Listed {
 #[derive(Debug, Default)]
 pub(super) struct Walked {
     pub(super) tasks: Vec<Listed>,
-    /// Items of the list that are no tasks; nothing can be reported for them.
+    /// What is wrong with items of the list that are no tasks; nothing can be reported for them.
     pub(super) unreadable: Vec<String>,
     /// What ended the walk before the end of the list.
     pub(super) error: Option<bridge::Error>,
@@ -43,10 +46,10 @@ pub(super) struct Walked {
 pub(super) async fn walk(app: &App, room: usize) -> Walked {
     let mut walked = Walked::default();
     let mut ids = HashSet::new();
-    let mut visited = Vec::new();
-    let (mut count, mut resolved) = (None, app.status.resolved());
+    let mut course = Course::new(app.status.resolved());
     let query = TaskQuery { status: TaskStatus::Pending, limit: PAGE };
     let mut answer = guarded(app, app.bridge.tasks(app.id, &query)).await;
+    let mut here: Option<NextPage> = None;
     loop {
         let page = match answer {
             Ok(page) => page,
@@ -55,7 +58,15 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
                 return walked;
             }
         };
-        walked.unreadable.extend(page.unreadable);
+        if let Some(here) = &mut here
+            && let Some(earlier) = course.back_from(here, &page, &ids)
+        {
+            *here = earlier;
+            answer = guarded(app, app.bridge.next_tasks(app.id, here)).await;
+            continue;
+        }
+        let items = page.tasks.len() + page.unreadable.len();
+        walked.complain(page.unreadable);
         let mut is_news = false;
         for task in page.tasks {
             if !ids.insert(task.id.clone()) {
@@ -70,23 +81,25 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
                 walked.tasks.push(Listed { id, created_at, keys, is_destructive, task });
             }
         }
-        let Some(mut next) = page.next else { return walked };
-        let now_resolved = app.status.resolved();
-        let shrunk = match (count, page.count) {
-            (Some(before), Some(now)) => u64::saturating_sub(before, now),
-            _ => 0,
-        };
-        let left = shrunk.max(now_resolved.saturating_sub(resolved));
-        (count, resolved) = (page.count, now_resolved);
-        if is_news && left > 0 {
-            next = next.rewind(left);
-        }
-        if !is_news && visited.contains(&next) {
+        let Some(next) = page.next else { return walked };
+        let Ok(next) = course.onward(&next, items, page.count, app.status.resolved(), ids.len(), is_news)
+        else {
             walked.error = Some(bridge::Error::LinkLoop { call: Call::new(Operation::ListTasks, app.id) });
             return walked;
-        }
-        visited.push(next.clone());
+        };
         answer = guarded(app, app.bridge.next_tasks(app.id, &next)).await;
+        here = Some(next);
+    }
+}
+
+impl Walked {
+    /// They are much alike, and a list that never ends would have no end of them.
+    fn complain(&mut self, unreadable: Vec<String>) {
+        for what in unreadable {
+            if self.unreadable.len() < COMPLAINTS && !self.unreadable.contains(&what) {
+                self.unreadable.push(what);
+            }
+        }
     }
 }
 

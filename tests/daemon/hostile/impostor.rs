@@ -125,7 +125,7 @@ impl Impostor {
                 let plan = Arc::clone(&shared.lock().expect("the plan"));
                 tokio::spawn(async move {
                     // The client hanging up is the end of every trick, and no failure.
-                    drop(serve(stream, &bridge, &link, plan, &counter).await);
+                    drop(Box::pin(serve(stream, &bridge, &link, plan, &counter)).await);
                 });
             }
         });
@@ -210,7 +210,7 @@ async fn serve(
 /// A whole request, its connection to be closed behind it.
 async fn read_request(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let mut request = Vec::new();
-    let mut chunk = [0; 16 * 1024];
+    let mut chunk = vec![0; 16 * 1024];
     loop {
         let read = stream.read(&mut chunk).await?;
         if read == 0 {

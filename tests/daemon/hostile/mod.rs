@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bridgehead::sandbox::Report;
 use serde_json::{Value, json};
 
 use self::impostor::{Asked, Deed, Impostor, TRICKS, Trick};
@@ -167,7 +168,7 @@ async fn a_bad_task_costs_itself_alone() {
     })
     .await;
     for id in ["odd-1", "odd-2", "odd-3"] {
-        let told = || world.sandbox.reports(id).into_iter().find(bridgehead::sandbox::Report::took_effect);
+        let told = || world.sandbox.reports(id).into_iter().find(Report::took_effect);
         eventually("the odd one has failed", || told().is_some()).await;
         let body = told().map(|report| report.body.to_string()).unwrap_or_default();
         assert!(body.contains("INTERNAL_ERROR") && !body.contains("s3cret"), "{body}");
