@@ -128,8 +128,10 @@ fn behaviour(rng: &mut StdRng, seed: u64, faulty: bool) -> Value {
         (0..count).map(|_| *all.choose(rng).expect("a kind")).collect()
     };
     let (write_kinds, list) = (some(&WRITES, 5), some(&LISTS, 3));
+    // At times so slow that most of what a kill cuts off lands when the next daemon looks already.
+    let work = *[0.1, 0.4, 1.1].choose(rng).expect("a speed");
     json!({
-        "seed": seed, "timeout": TIMEOUT, "work": [0.0, 0.4], "delay": 0.6, "lag": 0.8, "linger": 0.5,
+        "seed": seed, "timeout": TIMEOUT, "work": [0.0, work], "delay": 0.6, "lag": 0.8, "linger": 0.5,
         "write": rng.random_range(0.1..0.6), "write_kinds": write_kinds,
         "read": rng.random_range(0.0..0.08),
         "listing": rng.random_range(0.0..0.3), "list": list,

@@ -39,7 +39,7 @@ impl Scene {
         people::settle(&world.path("target"));
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chaos/target.py");
         std::fs::copy(source, world.path("target.py")).expect("the connector");
-        let behaviour = json!({"seed": 1, "timeout": 2, "work": work, "linger": 0.5, "lag": 0.2});
+        let behaviour = json!({"seed": 1, "timeout": 2, "work": work, "linger": 0.7, "lag": 0.6});
         world.write("target/faults.json", &behaviour.to_string());
         let folder = world.path("target").display().to_string();
         world.configure(&format!(
@@ -125,20 +125,20 @@ impl Drop for Scene {
 }
 
 const TASKS: &str = "sync = { enabled = false, every = \"1h\" }\n\
-    tasks = { poll_interval = \"100ms\", timeout = \"2s\", concurrency = 6 }\n";
+    tasks = { poll_interval = \"100ms\", timeout = \"2s\", concurrency = 12 }\n";
 
 #[tokio::test]
 async fn killed_at_random_moments_again_and_again_no_task_is_lost_and_none_is_done_twice() {
     const KILLS: usize = 25;
     let mut rng = StdRng::seed_from_u64(4711);
     let mut iden = Iden::new();
-    let mut crashed = Scene::new([0.02, 0.4], TASKS).await;
+    let mut crashed = Scene::new([0.1, 1.1], TASKS).await;
     crashed.start(None);
     for _ in 0..KILLS {
-        for _ in 0..4 {
+        for _ in 0..6 {
             crashed.wish(iden.wish(&mut rng));
         }
-        tokio::time::sleep(Duration::from_millis(rng.random_range(100..900))).await;
+        tokio::time::sleep(Duration::from_millis(rng.random_range(300..1700))).await;
         assert_eq!(crashed.ended(), None, "the daemon ended by itself");
         crashed.kill();
         crashed.start(None);
@@ -180,7 +180,7 @@ fn one_of_each() -> Vec<Wish> {
 
 /// Crashes once at a step. Returns what became of the tasks, or nothing if the step was never reached.
 async fn crash_at(step: String) -> Option<Scene> {
-    let app = TASKS.replace("concurrency = 6", "concurrency = 1").replace("2s", "1s");
+    let app = TASKS.replace("concurrency = 12", "concurrency = 1").replace("2s", "1s");
     let mut scene = Scene::new([0.0, 0.05], &app).await;
     for wish in one_of_each() {
         scene.wish(wish);
