@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{World, eventually};
 use crate::target::QUICK;
 
-/// Neighbours before and behind, which must all be completed, each by one call.
+/// Neighbours before and behind, which must all be completed, none of them twice.
 struct Neighbours(Vec<String>);
 
 impl Neighbours {
@@ -16,11 +16,9 @@ impl Neighbours {
 
     fn are_done(&self, world: &World) {
         for task in &self.0 {
-            assert_eq!(
-                (&world.task(task)["status"], world.applied(task)),
-                (&json!("completed"), 1),
-                "{task}"
-            );
+            assert_eq!(world.task(task)["status"], "completed", "{task}");
+            // A process that is killed between a change and its line in the ledger leaves none; two are one too many.
+            assert!(world.applied(task) <= 1, "{task} was applied {} times", world.applied(task));
         }
     }
 }
