@@ -63,13 +63,19 @@ impl World {
     pub(crate) fn accounts(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.path("target/accounts.jsonl")).unwrap_or_default();
         let mut accounts: Vec<Value> = Vec::new();
-        for line in whole_lines(&text) {
-            accounts.retain(|account| account["id"] != line["id"]);
-            if line.get("deleted").is_none() {
-                accounts.push(line);
+        for record in whole_lines(&text).chain(self.changes()) {
+            accounts.retain(|account| account["id"] != record["id"]);
+            if record.get("deleted").is_none() {
+                accounts.push(record);
             }
         }
         accounts
+    }
+
+    /// The records as tasks have left them, one after the other.
+    pub(crate) fn changes(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.path("target/ledger.jsonl")).unwrap_or_default();
+        whole_lines(&text).filter_map(|line| line["records"].as_array().cloned()).flatten().collect()
     }
 
     /// Everything the target noted, in order.

@@ -47,8 +47,7 @@ async fn the_six_actions_reach_one_account_in_the_order_they_were_created() {
         world.calls().into_iter().filter(|line| line.event == "applied").map(|line| line.method).collect();
     assert_eq!(applied, ACTIONS);
     assert!(world.accounts().is_empty());
-    let history = world.read("target/accounts.jsonl");
-    let states: Vec<Value> = history.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let states = world.changes();
     assert_eq!(
         states[1],
         json!({

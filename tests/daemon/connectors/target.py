@@ -1,8 +1,9 @@
 """A target system for the tests of the daemon: its accounts and everything it was asked are kept on disk.
 
 In the folder of `settings.folder`:
-- accounts.jsonl  the accounts, a line for each change; the last line of an id counts.
-- ledger.jsonl    what was asked and what was done, in order: start, rule, applied, end.
+- accounts.jsonl  the accounts to begin with, a line for each; the test writes it.
+- ledger.jsonl    what was asked and what was done, in order: start, rule, applied, end. What was applied stands there
+                  with the records as they are since then, in one line: a process that is killed has done it or has not.
 - rules.json      what goes wrong; read anew at every call. See `Rule` below.
 
 A line is on the disk before anything that follows it, so a process that was killed has left nothing unsaid.
@@ -136,17 +137,12 @@ def apply(action, params):
         for slug, refs in (params.get("memberships") or {}).items():
             place = "assignments" if TYPES[slug] == "license" else "memberships"
             record[place] = {**record.get(place, {}), slug: refs}
-        if action == "delete_account" or record["id"] != old:
-            keep({"id": old, "deleted": True})
-        if action != "delete_account":
-            keep(record)
-        note("applied", action, params)
+        gone = [{"id": old, "deleted": True}] if action == "delete_account" or record["id"] != old else []
+        kept = [] if action == "delete_account" else [record]
+        note("applied", action, params, records=gone + kept)
+        for changed in gone + kept:
+            learn(changed)
         return {"account_id": record["id"]} if action == "create_account" else {}
-
-
-def keep(record):
-    append("accounts.jsonl", record)
-    learn(record)
 
 
 def learn(record):
@@ -164,6 +160,8 @@ def initialize(params):
     for record in read("accounts.jsonl"):
         learn(record)
     for line in read("ledger.jsonl"):
+        for record in line.get("records", []):
+            learn(record)
         if line["event"] == "rule":
             fired[line["rule"]] = fired.get(line["rule"], 0) + 1
     types = [{"slug": slug, "name": slug.title(), "type": kind} for slug, kind in TYPES.items()]
