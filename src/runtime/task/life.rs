@@ -106,8 +106,14 @@ async fn attempt(
 
 /// Nothing leaves the daemon, and nothing is written down, before known secrets are taken out.
 fn completed(app: &App, completion: Completion) -> Outcome {
+    let id = completion.result.get("account_id").and_then(serde_json::Value::as_str).map(str::to_owned);
     let mut result = serde_json::Value::Object(completion.result);
     app.redactor.redact_json(&mut result);
+    // A secret that happens to be a part of the identifier, such as a short PIN of another task, must not change whom
+    // Iden takes the account for. Only an identifier that is a secret from end to end is taken out.
+    if let Some(id) = id.filter(|id| app.redactor.redact(id) != bridgehead_sdk::REDACTED) {
+        result["account_id"] = id.into();
+    }
     Outcome::Completed { result: result.as_object().filter(|fields| !fields.is_empty()).cloned() }
 }
 
