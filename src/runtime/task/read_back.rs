@@ -6,6 +6,7 @@ use bridgehead_sdk::{AccountRecord, AccountStatus, Completion, Operation};
 use tokio::time::Instant;
 
 use super::trial::{Failure, Trial};
+use crate::runtime::activity::Before;
 use crate::runtime::backoff::Backoff;
 use crate::runtime::wanted::{self, State};
 use crate::runtime::{Stopped, decide};
@@ -77,6 +78,13 @@ pub(super) async fn run(
                     }
                     if matches!(verdict, Verdict::TryAgain) {
                         trial.in_doubt |= wanted::compare(&operation, found.as_ref()) == State::Unverifiable;
+                    }
+                    if matches!(purpose, Purpose::Unknown { .. }) {
+                        // It may have come to pass long after the attempt was given up: a sync that has begun since
+                        // then has to look again.
+                        let deletes = matches!(*operation, Operation::DeleteAccount(_));
+                        let before = if deletes { Before::Unknown } else { Before::NotAsked };
+                        trial.app.activity.touch(operation.account(), before);
                     }
                     return Ok(verdict);
                 }

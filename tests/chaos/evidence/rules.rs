@@ -36,9 +36,17 @@ pub(crate) fn tasks(evidence: &Evidence<'_>) -> Vec<Violation> {
             complain("a report never changes", Some(&wish.id), format!("{bodies:?}"));
         }
     }
+    let calls = evidence.ledger.calls();
     for wish in evidence.wishes {
         let Some(report) = reported.get(wish.id.as_str()) else { continue };
-        for (rule, what) in outcome(evidence, wish, report) {
+        // Tasks of one account wait for the report of the one before, so what the target holds when the next one's first
+        // call comes is what this one left behind. Only the target's own clock counts: others may differ.
+        let later = evidence.wishes.iter().skip_while(|other| other.id != wish.id).skip(1);
+        let later: BTreeSet<&str> =
+            later.filter(|other| other.username == wish.username).map(|other| other.id.as_str()).collect();
+        let next =
+            calls.iter().filter(|call| later.contains(call.task.as_str())).map(|call| call.received).min();
+        for (rule, what) in outcome(evidence, wish, report, next.unwrap_or(i128::MAX)) {
             complain(rule, Some(&wish.id), what);
         }
     }
@@ -51,8 +59,8 @@ pub(crate) fn tasks(evidence: &Evidence<'_>) -> Vec<Violation> {
     violations
 }
 
-/// One task: what was reported must be what was done.
-fn outcome(evidence: &Evidence<'_>, wish: &Wish, report: &Report) -> Vec<(&'static str, String)> {
+/// One task: what was reported must be what was done, at this moment.
+fn outcome(evidence: &Evidence<'_>, wish: &Wish, report: &Report, at: i128) -> Vec<(&'static str, String)> {
     let mut wrong = Vec::new();
     let applied = evidence.ledger.applied_by(&wish.id).count();
     let is_create = wish.action == "create_account";
@@ -63,7 +71,7 @@ fn outcome(evidence: &Evidence<'_>, wish: &Wish, report: &Report) -> Vec<(&'stat
         if is_create && applied == 0 {
             wrong.push(("a completed create was applied", "it never was".into()));
         }
-        if let Some(why) = missing(evidence, wish, report) {
+        if let Some(why) = missing(evidence, wish, report, at) {
             wrong.push(("completed means that it is so", why));
         }
     } else {
@@ -76,10 +84,8 @@ fn outcome(evidence: &Evidence<'_>, wish: &Wish, report: &Report) -> Vec<(&'stat
     wrong
 }
 
-/// Why the target is not as a completed task says it is. Tasks of one account wait for the report of the one before, so
-/// the moment of the report shows what the task left behind.
-fn missing(evidence: &Evidence<'_>, wish: &Wish, report: &Report) -> Option<String> {
-    let at = report.time.as_nanosecond();
+/// Why the target is not as a completed task says it is.
+fn missing(evidence: &Evidence<'_>, wish: &Wish, report: &Report, at: i128) -> Option<String> {
     let found = evidence.ledger.account_at(&wish.username, at);
     let account = match (wish.action, found.as_slice()) {
         ("delete_account", []) => return None,

@@ -8,6 +8,9 @@ use serde_json::Value;
 use super::ledger::Ledger;
 use super::{Evidence, Violation, rules};
 
+/// How far the clocks of the sandbox and of the target may be apart, in nanoseconds.
+const SKEW: i128 = 250_000_000;
+
 /// What was pushed in one session: by resource type, by id.
 type Pushed = BTreeMap<String, BTreeMap<String, Value>>;
 
@@ -72,16 +75,17 @@ fn complete(
     known: &BTreeMap<String, BTreeSet<String>>,
     syncs: &mut Syncs,
 ) {
-    let at = entry.time.as_nanosecond();
+    // The sandbox's clock is not the target's: what is wrong has to be wrong shortly before and after.
+    let (from, to) = (entry.time.as_nanosecond() - SKEW, entry.time.as_nanosecond() + SKEW);
     let mut complain = |rule, what| syncs.violations.push(Violation { rule, task: None, what });
-    let truth = ledger.accounts_at(at);
+    let (truth, after) = (ledger.accounts_at(from), ledger.accounts_at(to));
     let session = entry.path.rsplit('/').nth(2).unwrap_or_default();
     let none = BTreeMap::new();
     for (slug, ids) in known {
         let pushed = pushed.get(slug).unwrap_or(&none);
         for id in ids.iter().filter(|id| !pushed.contains_key(*id)) {
             let is_there = if slug == "account" {
-                truth.contains_key(id)
+                truth.contains_key(id) && after.contains_key(id)
             } else {
                 ledger.entities(slug).contains_key(&format!("\"{id}\""))
             };
@@ -95,12 +99,15 @@ fn complete(
     }
     let mut complain = |rule, what| syncs.violations.push(Violation { rule, task: None, what });
     for (id, record) in pushed.get("account").unwrap_or(&none) {
-        match truth.get(id) {
-            Some(truth) if !rules::same(record, truth) && !is_unsettled(ledger, id, at) => {
+        if is_unsettled(ledger, id, to) {
+            continue;
+        }
+        match (truth.get(id), after.get(id)) {
+            (Some(truth), Some(after)) if !rules::same(record, truth) && !rules::same(record, after) => {
                 let what = format!("completing {session} set {id} back to {record}; it was {truth}");
                 complain("a sync sets nothing back", what);
             }
-            None if record["status"] != "inactive" && !is_unsettled(ledger, id, at) => {
+            (None, None) if record["status"] != "inactive" => {
                 let what = format!("completing {session} keeps {id}, which was gone");
                 complain("a sync keeps nobody who is gone", what);
             }
@@ -109,13 +116,15 @@ fn complete(
     }
 }
 
-/// Whether the last change of an account came from a call that was never answered: nobody but the target knew when it
-/// happened.
+/// Whether the last change of an account came from a call that was never answered, or past its deadline: nobody but the
+/// target knew when it happened.
 fn is_unsettled(ledger: &Ledger, id: &str, at: i128) -> bool {
     let last =
         ledger.of_kind("applied").take_while(|event| event.at <= at).filter(|event| event.id() == Some(id));
     let Some(call) = last.last().and_then(|event| event.call()) else { return false };
-    !ledger.of_kind("answered").any(|event| event.call() == Some(call))
+    let is_late =
+        ledger.of_kind("received").any(|event| event.call() == Some(call) && event.fault() == Some("late"));
+    is_late || !ledger.of_kind("answered").any(|event| event.call() == Some(call))
 }
 
 /// After a last clean sync, Iden's records are the target's.
