@@ -117,7 +117,7 @@ async fn a_rehearsal_finds_the_same_list_beside_a_running_daemon() {
     let synced = world.sync(&["--dry-run"]).await;
     found_all(synced.assert(1, "abandoned"));
     assert_eq!(synced.detail(), "19 records are not valid; nothing was pushed");
-    assert_eq!(synced.figures("account")[..2], [13, 13]);
+    assert_eq!(synced.figures("account")[..2], [13, 0], "the daemon has pushed them already");
     assert_eq!(world.steps(), steps);
     daemon.stop().await;
 }

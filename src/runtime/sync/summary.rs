@@ -18,11 +18,11 @@ pub struct Options {
 pub struct TypeSummary {
     /// Good records read from the target.
     pub listed: u64,
-    /// Records that the last completed sync did not have.
+    /// Records that no sync since the last completed one had, itself included.
     pub created: u64,
-    /// Records that differ from the last completed sync.
+    /// Records that differ from what was pushed last.
     pub changed: u64,
-    /// Records of the last completed sync that are gone; 0 if the target was not read to its end.
+    /// Records of the last completed sync, or of one since, that are gone; 0 if the target was not read to its end.
     pub removed: u64,
 }
 
