@@ -161,6 +161,17 @@ mod tests {
     }
 
     #[test]
+    fn a_number_goes_on_as_it_came() {
+        for text in ["18446744.837095518", "48.85837009999999", "1.7976931348623157e308", "5e-324"] {
+            let body = format!(r#"{{"id": "t", "payload": {{"x": {text}}}}}"#);
+            let read = read(serde_json::from_str(&body).unwrap()).unwrap();
+            let again: Task = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
+            assert_eq!(read, again);
+            assert_eq!(read.payload["x"].as_f64(), text.parse().ok(), "{text}");
+        }
+    }
+
+    #[test]
     fn fields_of_a_wrong_type_are_set_aside_and_not_lost() {
         let value =
             json!({"id": 7, "action": 1, "status": [], "created_at": "yesterday", "resource_type": {}});
