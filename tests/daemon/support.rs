@@ -169,6 +169,20 @@ impl Daemon {
         assert!(status.expect("kill runs").success(), "the daemon is gone: {}", self.log());
     }
 
+    /// Waits until SIGTERM is caught. A process that has only just been started dies of it, whatever it is written in.
+    async fn heeds_signals(&self) {
+        const SIGTERM: u64 = 1 << (15 - 1);
+        let status = format!("/proc/{}/status", self.pid());
+        eventually("the daemon catches SIGTERM", || {
+            let status = std::fs::read_to_string(&status).unwrap_or_default();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            // A process that has ended has no mask, and is reported by whoever waits for it.
+            caught.is_none_or(|mask| mask & SIGTERM != 0)
+        })
+        .await;
+    }
+
     /// Kills it at once, as a crash would.
     pub(crate) fn kill(mut self) -> String {
         self.child.kill().expect("it can be killed");
@@ -189,6 +203,7 @@ impl Daemon {
 
     /// Stops it with SIGTERM; it must end in order. Returns its log.
     pub(crate) async fn stop(mut self) -> String {
+        self.heeds_signals().await;
         self.signal("TERM");
         let status = self.ended().await;
         assert!(status.success(), "{status}: {}", self.log());
