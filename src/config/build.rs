@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bridgehead_sdk::{Connector, Redactor, Setup};
+use bridgehead_sdk::{Connector, Network, Redactor, Setup};
 
 use super::keys::unknown;
 use super::{App, Connectors, Error};
@@ -32,6 +32,7 @@ pub fn build_connector(
         app: app_name.to_owned(),
         target: resolved.settings,
         base: app.target.base.clone(),
+        network: Network::default(),
         redactor: redactor.clone(),
     };
     factory.build(setup).map_err(|error| {

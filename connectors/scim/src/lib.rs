@@ -1,0 +1,1 @@
+//! A connector whose target is an application that speaks SCIM 2.0.

@@ -1,0 +1,12 @@
+//! Real servers for tests.
+//!
+//! Each is started by the test that needs it, on free ports of loopback and in a temporary folder, and ended by its process id
+//! when the value is dropped. What is not installed is said in one sentence: `tests/install` installs all of it.
+
+#![expect(clippy::expect_used, reason = "what fails here fails the test that asked for it")]
+
+mod port;
+mod process;
+
+pub use port::{free_port, listens};
+pub use process::{Process, require, run};
