@@ -7,6 +7,8 @@
 
 mod port;
 mod process;
+mod python;
 
 pub use port::{free_port, listens};
 pub use process::{Process, require, run};
+pub use python::{python, python_program};
