@@ -1,34 +1,16 @@
 //! Servers end with the test that started them, however that ended.
 
+mod support;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use bridgehead_test_servers::Process;
+use support::{running, until_nothing_runs};
 
 /// A server that starts another process and does not end when it is asked to.
 const STUBBORN: &str = "trap '' TERM; sleep 600 & echo started $!; while :; do sleep 600; done";
-
-/// Processes of a group that are more than a name waiting for their parent to read how they ended.
-fn running(group: u32) -> Vec<String> {
-    let output = Command::new("ps").args(["-eo", "pgid=,stat=,args="]).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let of_group = |line: &&str| {
-        let mut words = line.split_whitespace();
-        words.next() == Some(&group.to_string()) && !words.next().is_some_and(|state| state.starts_with('Z'))
-    };
-    text.lines().filter(of_group).map(str::to_owned).collect()
-}
-
-async fn until_nothing_runs(group: u32) {
-    for _ in 0..600 {
-        if running(group).is_empty() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("still running: {:?}", running(group));
-}
 
 async fn start(script: &str, folder: &Path) -> Process {
     let process = Process::start("stubborn", folder, Command::new("sh").args(["-c", script]));
