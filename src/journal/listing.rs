@@ -36,14 +36,14 @@ pub struct Duplicate {
 }
 
 /// How the listing that is under way differs from what Iden is known to hold, for one resource type: from the listing of
-/// the last completed sync, and from what syncs have pushed since then that were not completed.
+/// the last completed sync, and from what uncompleted syncs have pushed and tasks have created since then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// Records that are known of and count when removals are judged.
     pub known: u64,
     /// Records in the present listing.
     pub seen: u64,
-    /// In the present listing only.
+    /// In the present listing, and in no earlier one.
     pub created: u64,
     /// In both, with different hashes.
     pub changed: u64,
@@ -215,6 +215,13 @@ pub trait Listings: Send + Sync + fmt::Debug + 'static {
     /// completed or a plausible listing had counts whatever comes after it. This makes no completed sync of it: see
     /// [`last`](Self::last).
     async fn keep(&self, app: &AppKey, belief: Belief) -> Result<(), Error>;
+
+    /// A task has created an account, so Iden holds it. It counts when removals are judged, although no sync has seen it
+    /// yet.
+    async fn note_created(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error>;
+
+    /// A task has deleted an account. If [no sync has seen it](Self::note_created), it does not count any more.
+    async fn note_deleted(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error>;
 
     /// The resource types of which anything is known but the present listing.
     async fn known_slugs(&self, app: &AppKey) -> Result<Vec<String>, Error>;

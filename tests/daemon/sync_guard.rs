@@ -122,7 +122,8 @@ async fn a_listing_recovers_too_if_a_bad_record_or_a_failure_ended_the_sync_befo
 #[tokio::test]
 async fn no_number_of_held_syncs_makes_the_people_of_the_last_completed_one_removable() {
     let world = synced(0..50, "").await;
-    for listing in [target(100..150), target(0..25), with_a_bad_record(200..250), target([]), target(25..75)] {
+    for listing in [target(100..150), target(0..25), with_a_bad_record(200..250), target([]), target(25..75)]
+    {
         world.target(listing);
         assert_eq!(world.sync(&[]).await.code, Some(1));
     }
@@ -285,4 +286,36 @@ async fn a_rehearsal_finds_the_same_and_changes_nothing() {
     let synced = world.sync(&["--dry-run"]).await;
     assert_eq!(synced.assert(0, "rehearsed").figures("account"), [61, 1, 0, 0]);
     assert_eq!(world.active_ids("account"), ids(0..60));
+}
+
+#[tokio::test]
+async fn people_whom_tasks_have_created_are_guarded_before_any_completed_sync_has_seen_them() {
+    let create = |n: usize| {
+        let id = format!("u{n:06}");
+        ("create_account", json!({"account": {"username": id, "email": format!("{id}@example.org")}}))
+    };
+    // Seen by no sync at all.
+    let world = synced(0..50, "every = \"6h\", on_start = false").await;
+    let daemon = world.start();
+    world.all_done((50..70).map(create).collect()).await;
+    // The listing is as if nobody had ever come.
+    world.write("state.json", "{}");
+    let synced = world.sync(&[]).await;
+    assert!(synced.assert(1, "held").detail().contains("20 of 70 records of account"), "{}", synced.detail());
+    // Seen by one that was held for others who are missing.
+    world.target(target(25..70));
+    world.sync(&[]).await.assert(1, "held");
+    world.target(target(0..50));
+    let synced = world.sync(&[]).await;
+    assert!(synced.assert(1, "held").detail().contains("20 of 70 records of account"), "{}", synced.detail());
+
+    // Whom a task has deleted again is nobody's loss.
+    let gone = |n: usize| ("delete_account", json!({"account": {"id": format!("u{n:06}")}}));
+    world.target(target(0..70));
+    world.sync(&[]).await.assert(0, "completed");
+    world.all_done((70..90).map(create).collect()).await;
+    world.all_done((70..90).map(gone).collect()).await;
+    world.sync(&[]).await.assert(0, "completed");
+    daemon.stop().await;
+    assert_eq!(world.active_ids("account"), ids(0..70));
 }

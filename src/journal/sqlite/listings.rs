@@ -8,9 +8,11 @@ use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::super::{
-    Added, AppKey, Belief, Difference, Duplicate, Error, LastSync, Listings, Past, Run, RunResult, Seen, Which,
+    Added, AppKey, Belief, Difference, Duplicate, Error, LastSync, Listings, Past, Run, RunResult, Seen,
+    Which,
 };
 use super::chunks::{Statements, parameters};
+use super::noted::{NoteCreated, NoteDeleted};
 use super::open::Sqlite;
 use super::promotion::{self, Begin, Completing, Keep, NONE, Promote};
 use super::time;
@@ -141,6 +143,16 @@ impl Listings for Sqlite {
         self.listings().write(Keep { app: app.clone(), belief }).await
     }
 
+    async fn note_created(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {
+        let (app, slug, id) = (app.clone(), slug.to_owned(), id.to_owned());
+        self.listings().write(NoteCreated { app, slug, id }).await
+    }
+
+    async fn note_deleted(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {
+        let (app, slug, id) = (app.clone(), slug.to_owned(), id.to_owned());
+        self.listings().write(NoteDeleted { app, slug, id }).await
+    }
+
     async fn known_slugs(&self, app: &AppKey) -> Result<Vec<String>, Error> {
         let store = self.listings();
         sqlx::query_scalar(
@@ -263,15 +275,17 @@ impl Listings for Sqlite {
 /// In the first listing and not in the second, from the id after ?4 on.
 const IDS_IN_ONE: &str = "SELECT one.id FROM records AS one WHERE one.listing = ?1 AND one.id >= ?3 \
      AND one.id IS NOT ?4 AND NOT EXISTS \
-     (SELECT 1 FROM records AS other WHERE other.listing = ?2 AND other.id = one.id) ORDER BY one.id LIMIT ?5";
+     (SELECT 1 FROM records AS other WHERE other.listing = ?2 AND other.id = one.id AND other.standing <> 3) \
+     ORDER BY one.id LIMIT ?5";
 
 /// In both, with different hashes, from the id after ?4 on. The CROSS JOIN fixes the order of reading.
 const IDS_CHANGED: &str = "SELECT one.id FROM records AS one CROSS JOIN records AS other \
-     ON other.listing = ?2 AND other.id = one.id AND other.hash <> one.hash \
+     ON other.listing = ?2 AND other.id = one.id AND other.hash <> one.hash AND other.standing <> 3 \
      WHERE one.listing = ?1 AND one.id >= ?3 AND one.id IS NOT ?4 ORDER BY one.id LIMIT ?5";
 
 const CHANGED: &str = "SELECT count(*) FROM records AS one CROSS JOIN records AS other \
-     ON other.listing = ?2 AND other.id = one.id AND other.hash <> one.hash WHERE one.listing = ?1";
+     ON other.listing = ?2 AND other.id = one.id AND other.hash <> one.hash AND other.standing <> 3 \
+     WHERE one.listing = ?1";
 
 /// How many records of the last listing count when removals are judged.
 const COUNTING: &str = "SELECT count(*) FROM records WHERE listing = ?1 AND standing <> 2";

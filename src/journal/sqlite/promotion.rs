@@ -17,9 +17,9 @@ const REMEMBERED: SignedDuration = SignedDuration::from_hours(400 * 24);
 /// How many records are removed at a time.
 const REMOVED_AT_ONCE: i64 = 5000;
 
-/// How many records two listings share. The CROSS JOIN fixes the order of reading.
+/// How many records of the present listing earlier ones had. The CROSS JOIN fixes the order of reading.
 pub(super) const IN_BOTH: &str = "SELECT count(*) FROM records AS one CROSS JOIN records AS other \
-     ON other.listing = ?2 AND other.id = one.id WHERE one.listing = ?1";
+     ON other.listing = ?2 AND other.id = one.id AND other.standing <> 3 WHERE one.listing = ?1";
 
 /// How many records of the last listing, and how many of those that count, the present one does not have.
 pub(super) const GONE: &str = "SELECT count(*), count(CASE WHEN one.standing <> 2 THEN 1 END) FROM records AS one \
@@ -200,7 +200,7 @@ impl Write for Keep {
              JOIN records ON records.listing = present.listing \
              WHERE present.app = ?1 AND present.state = 'present' \
              ON CONFLICT (listing, id) DO UPDATE SET hash = excluded.hash, standing = CASE \
-             WHEN ?2 = 0 THEN 0 WHEN ?2 = 2 AND records.standing = 1 THEN 2 ELSE records.standing END",
+             WHEN ?2 = 0 OR records.standing = 3 THEN 0 WHEN ?2 = 2 AND records.standing = 1 THEN 2 ELSE records.standing END",
             "UPDATE listings SET state = 'discarded' WHERE app = ?1 AND state = 'present'",
             "UPDATE syncs SET under_way = 0, completing_at = NULL WHERE app = ?1",
         ];

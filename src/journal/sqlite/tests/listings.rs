@@ -286,6 +286,35 @@ async fn what_nobody_could_judge_counts_until_a_whole_listing_judges_it() {
 }
 
 #[tokio::test]
+async fn who_was_created_by_a_task_counts_before_any_sync_has_seen_them_and_whatever_sync_does() {
+    for belief in [Belief::Plausible, Belief::Unjudged, Belief::Doubted] {
+        let state = fleeting().await;
+        let app = app(1);
+        // In one that doubted listings had already, too.
+        kept(&state, &app, &["old"], Belief::Doubted).await;
+        for id in ["old", "new", "gone", "gone"] {
+            state.note_created(&app, "account", id).await.unwrap();
+        }
+        state.note_deleted(&app, "account", "gone").await.unwrap();
+        state.note_deleted(&app, "account", "never there").await.unwrap();
+        assert_eq!(state.known_slugs(&app).await.unwrap(), ["account"]);
+        assert_eq!(if_all_went(&state, &app, "account").await, (2, 2, 0));
+
+        // To whoever reads the figures of a sync they are new, and not changed.
+        state.begin(&app).await.unwrap();
+        listed(&state, &app, "account", &[("new", 7)]).await;
+        let difference = Difference { known: 2, seen: 1, created: 1, changed: 0, removed: 1, doubted: 0 };
+        assert_eq!(state.difference(&app, "account").await.unwrap(), difference);
+        assert_eq!(state.ids(&app, "account", Which::Created, None, 9).await.unwrap(), ["new"]);
+        assert_eq!(state.ids(&app, "account", Which::Changed, None, 9).await.unwrap(), [""; 0]);
+        state.keep(&app, belief).await.unwrap();
+        // Once a sync has seen them, they are known like everybody else.
+        state.note_deleted(&app, "account", "new").await.unwrap();
+        assert_eq!(if_all_went(&state, &app, "account").await, (2, 2, 0), "{belief:?}");
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_promoted_without_a_listing_under_way() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
