@@ -1,5 +1,7 @@
 //! SIGTERM in the middle: what runs is finished, or cut off and recovered at the next start.
 
+use std::process::Command;
+
 use serde_json::json;
 
 use crate::support::{World, eventually};
@@ -16,7 +18,7 @@ async fn what_runs_at_a_sigterm_is_finished_and_reported_and_nothing_new_is_begu
     let mut daemon = world.start();
     let begun = || tasks.iter().filter(|task| world.applied(task) == 1).count();
     eventually("two are under way", || begun() == 2).await;
-    daemon.signal("TERM");
+    daemon.signal("TERM").await;
     daemon.says("told to stop").await;
     world.write("target/go", "");
     let status = daemon.ended().await;
@@ -43,7 +45,7 @@ async fn what_does_not_end_within_the_grace_is_cut_off_and_recovered() {
     let suspend = world.task_for("suspend_account", json!("bob"));
     let mut daemon = world.start();
     eventually("both are done", || world.applied(&create) + world.applied(&suspend) == 2).await;
-    daemon.signal("TERM");
+    daemon.signal("TERM").await;
     let status = daemon.ended().await;
     assert_eq!(status.code(), Some(0), "{}", daemon.log());
     assert!(daemon.log().contains("the grace is over"), "{}", daemon.log());
@@ -67,9 +69,9 @@ async fn a_second_sigterm_ends_it_at_once_and_the_journal_makes_that_safe() {
     let task = world.task_for("create_account", json!("ann"));
     let mut daemon = world.start();
     eventually("it is done", || world.applied(&task) == 1).await;
-    daemon.signal("TERM");
+    daemon.signal("TERM").await;
     daemon.says("told to stop; what runs may finish").await;
-    daemon.signal("TERM");
+    daemon.signal("TERM").await;
     let status = daemon.ended().await;
     assert_eq!(status.code(), Some(1), "{}", daemon.log());
     assert!(daemon.log().contains("a second time"), "{}", daemon.log());
@@ -96,5 +98,33 @@ async fn a_task_that_waits_for_another_attempt_does_not_hold_up_the_end() {
     assert_eq!(world.task(&task)["status"], "pending");
     let daemon = world.start();
     daemon.says("was interrupted; reading back").await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_terminal_that_closes_stops_it_in_order_unless_it_was_told_not_to_care() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    let mut daemon = world.start();
+    daemon.signal("HUP").await;
+    let status = daemon.ended().await;
+    assert_eq!(status.code(), Some(0), "{}", daemon.log());
+
+    // As nohup does it.
+    let command = world.command(&["run"]);
+    let mut careless = Command::new("sh");
+    careless
+        .args(["-c", "trap '' HUP; exec \"$0\" \"$@\""])
+        .arg(command.get_program())
+        .args(command.get_args());
+    careless.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    careless.env_remove("NOTIFY_SOCKET");
+    let daemon = World::started(careless);
+    daemon.says("ready").await;
+    daemon.signal("HUP").await;
+    let task = world.task_for("create_account", json!("ann"));
+    world.drained().await;
+    assert_eq!(world.applied(&task), 1);
+    assert!(!daemon.log().contains("told to stop"), "{}", daemon.log());
     daemon.stop().await;
 }
