@@ -5,10 +5,12 @@
 
 #![expect(clippy::expect_used, reason = "what fails here fails the test that asked for it")]
 
+mod authority;
 mod port;
 mod process;
 mod python;
 
+pub use authority::{Authority, Files, Issued};
 pub use port::{free_port, listens};
 pub use process::{Process, require, run};
 pub use python::{python, python_program};
