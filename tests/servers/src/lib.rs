@@ -14,6 +14,7 @@ mod population;
 mod port;
 mod process;
 mod python;
+pub mod scim2;
 
 pub use authority::{Authority, Files, Issued};
 pub use directory::{Directory, Login};
@@ -23,3 +24,4 @@ pub use population::Population;
 pub use port::{free_port, listens};
 pub use process::{Process, require, run};
 pub use python::{python, python_program};
+pub use scim2::Scim2;
