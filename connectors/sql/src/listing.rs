@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::driver::Row;
 use crate::fault::{Doing, Fault};
+use crate::find::Memberships;
 use crate::plan::{Listing, Parameter, Type};
 use crate::pool::Lease;
 use crate::rows;
@@ -121,7 +122,7 @@ impl Database {
         }
         let ids = rows.iter().map(id_of).collect::<Result<Vec<_>, _>>()?;
         let next = next(subject, start, &ids).map_err(Stop::Shifted)?;
-        let members = if other.is_none() { self.members(lease, &rows).await? } else { Default::default() };
+        let members = if other.is_none() { self.members(lease, &rows).await? } else { Memberships::default() };
         let mut page = Page { next: next.map(|next| next.cursor()), ..Page::default() };
         for (index, row) in rows.iter().enumerate() {
             let read = match other {

@@ -2,6 +2,8 @@
 //!
 //! Everything is read as the server itself would write it as text, so that what is listed is what a statement compares with.
 
+use std::fmt::Write;
+
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -91,12 +93,15 @@ fn numeric(bytes: &[u8]) -> Option<String> {
     let digits: Vec<u16> = parts.take(usize::from(count)).collect();
     let digit =
         |place: i32| usize::try_from(place).ok().and_then(|place| digits.get(place)).copied().unwrap_or(0);
-    let whole: String = (0..=i32::from(weight)).map(|place| format!("{:04}", digit(place))).collect();
+    let mut whole = String::new();
+    for place in 0..=i32::from(weight) {
+        write!(whole, "{:04}", digit(place)).ok()?;
+    }
     let whole = whole.trim_start_matches('0');
     let mut fraction = String::new();
     let mut place = i32::from(weight) + 1;
     while fraction.len() < scale {
-        fraction.push_str(&format!("{:04}", digit(place)));
+        write!(fraction, "{:04}", digit(place)).ok()?;
         place += 1;
     }
     fraction.truncate(scale);

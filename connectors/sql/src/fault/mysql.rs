@@ -84,9 +84,8 @@ pub(super) fn constraint(number: u16, message: &str) -> Option<String> {
     };
     match number {
         1022 | 1062 | 1169 | 1586 | 1859 => between("for key '", '\''),
-        1216 | 1217 | 1451 | 1452 => between("CONSTRAINT `", '`'),
+        1216 | 1217 | 1451 | 1452 | 4025 => between("CONSTRAINT `", '`'),
         3819 => between("Check constraint '", '\''),
-        4025 => between("CONSTRAINT `", '`'),
         1048 => between("Column '", '\''),
         _ => None,
     }

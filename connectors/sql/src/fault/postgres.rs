@@ -19,8 +19,7 @@ pub(super) fn kind(state: &str) -> Kind {
         // A name that is taken from a value: a role, a database.
         "42704" | "42939" | "42602" | "42622" => Kind::Other,
         _ => match state.get(..2) {
-            Some("08") => Kind::Unavailable,
-            Some("57") => Kind::Unavailable,
+            Some("08" | "57") => Kind::Unavailable,
             Some("22" | "21") => Kind::Value,
             Some("23" | "27" | "44") => Kind::Rule,
             Some("28") => Kind::Credential,

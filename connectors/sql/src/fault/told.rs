@@ -79,7 +79,7 @@ pub(crate) fn read(engine: Engine, error: sqlx::Error, connecting: bool) -> Faul
 
 /// rustls' errors arrive inside those of the operating system.
 fn is_tls(error: &std::io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+    error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
 }
 
 fn told(engine: Engine, error: &dyn sqlx::error::DatabaseError) -> Told {

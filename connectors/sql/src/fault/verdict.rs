@@ -54,7 +54,7 @@ impl Verdicts {
             }
             Fault::Nul => Error::internal(self.message(doing, &format!("{fault}; nothing was changed"))),
         };
-        if self.is_in_doubt(fault, doing) {
+        if is_in_doubt(fault, doing) {
             let message = format!("{}; whether it was committed is not known", error.message());
             return Error::timeout(message).effect(Effect::Unknown);
         }
@@ -66,19 +66,6 @@ impl Verdicts {
         error
     }
 
-    /// A commit that is not answered may have been made. Everything else is rolled back, at the latest when the connection ends.
-    fn is_in_doubt(&self, fault: &Fault, doing: Doing<'_>) -> bool {
-        let Doing::Committing { .. } = doing else { return false };
-        match fault {
-            Fault::Lost(_) | Fault::Silent => true,
-            Fault::Told(told) => {
-                told.ends_connection
-                    || matches!(told.kind, Kind::InDoubt | Kind::Unavailable | Kind::Resources)
-            }
-            _ => false,
-        }
-    }
-
     fn told(&self, told: &Told, doing: Doing<'_>) -> Error {
         let meaning = meaning(told, doing);
         let mut why = match (told.kind, doing) {
@@ -88,14 +75,14 @@ impl Verdicts {
             _ => meaning.sentence.to_owned(),
         };
         if let Some(constraint) = &told.constraint {
-            why.push_str(&format!(" ({constraint})"));
+            why = format!("{why} ({constraint})");
         }
         // The text of a statement that another one made may hold a password.
         let made = matches!(doing, Doing::Acting { made: true, .. });
         if meaning.quotes && !(made && told.kind == Kind::Statement) {
-            why.push_str(&format!(": {}", told.message));
+            why = format!("{why}: {}", told.message);
         }
-        why.push_str(&format!(" [{told}]"));
+        why = format!("{why} [{told}]");
         let why = self.redactor.redact(&why).into_owned();
         if let Some(rule) = self.overrides.iter().find(|rule| rule.fits(told)) {
             return rule.apply(self.message(doing, rule.message.as_deref().unwrap_or(&why)));
@@ -120,6 +107,19 @@ impl Verdicts {
                 format!("{system}: {slug} {reference} cannot be changed for User {account}: {why}")
             }
         }
+    }
+}
+
+/// A commit that is not answered may have been made. Everything else is rolled back, at the latest when the connection ends.
+fn is_in_doubt(fault: &Fault, doing: Doing<'_>) -> bool {
+    let Doing::Committing { .. } = doing else { return false };
+    match fault {
+        Fault::Lost(_) | Fault::Silent => true,
+        Fault::Told(told) => {
+            told.ends_connection
+                || matches!(told.kind, Kind::InDoubt | Kind::Unavailable | Kind::Resources)
+        }
+        _ => false,
     }
 }
 

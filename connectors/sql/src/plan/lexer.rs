@@ -244,7 +244,8 @@ impl<'a> Lexer<'a> {
                 names.push(name.to_owned());
                 names.len() - 1
             });
-            self.template.sql.push_str(&format!("${}", place + 1));
+            self.template.sql.push('$');
+            self.template.sql.push_str(&(place + 1).to_string());
         } else {
             names.push(name.to_owned());
             self.template.sql.push('?');

@@ -24,6 +24,7 @@ pub(crate) struct Accounts {
 
 /// A type of groups or licences.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "a resource type is what the Bridge calls it")]
 pub(crate) struct Type {
     pub(crate) resource_type: ResourceType,
     pub(crate) fields: Fields,
