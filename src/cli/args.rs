@@ -42,7 +42,7 @@ pub(crate) struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the daemon: execute tasks and sync on schedule, until SIGTERM or SIGINT.
+    /// Run the daemon: execute tasks and sync on schedule, until SIGTERM, SIGINT or SIGHUP.
     Run,
     /// Show everything on made-up people: a sandbox, the real daemon, syncs and tasks. Needs no account and no network.
     Demo {

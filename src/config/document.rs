@@ -22,6 +22,8 @@ pub(super) const TARGET: &str = "Target";
 pub(super) struct Document {
     /// How to reach Iden.
     bridge: Bridge,
+    /// How Iden and targets are reached over the network.
+    network: Option<Network>,
     /// What has to survive a restart.
     state: Option<State>,
     /// The listener for health, metrics and status; none when absent.
@@ -55,6 +57,25 @@ struct Bridge {
 enum Refs {
     Id,
     Object,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Network {
+    /// A file of certificates in PEM. They are trusted beside those of the operating system, for Iden and for every target.
+    #[schemars(extend("examples" = ["/etc/bridgehead/ca.pem"]))]
+    ca_file: Option<PathBuf>,
+    /// The proxy for HTTP; when absent, the environment decides (`HTTPS_PROXY`, `NO_PROXY`). A Bridge on this machine is reached
+    /// without one.
+    #[schemars(extend("examples" = ["http://proxy.example:3128"]))]
+    proxy: Option<String>,
+    /// As whom the proxy is used.
+    proxy_username: Option<String>,
+    /// Where the password for the proxy is.
+    proxy_password: Option<Secret>,
+    /// Hosts that are reached without the proxy: hosts, domains, addresses, networks. Loopback always is.
+    #[schemars(extend("examples" = [["intranet.example.com", "10.0.0.0/8"]]))]
+    no_proxy: Option<Vec<String>>,
 }
 
 #[derive(JsonSchema)]

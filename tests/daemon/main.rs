@@ -19,6 +19,7 @@ mod crash;
 mod examples;
 mod guard;
 mod hostile;
+mod network;
 mod smoke;
 mod support;
 mod sync_faults;

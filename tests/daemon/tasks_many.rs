@@ -6,6 +6,7 @@ use bridgehead::sandbox::{Filter, Settings, TaskOrder};
 use serde_json::{Value, json};
 
 use crate::support::{World, eventually};
+use crate::target::QUICK;
 
 const MANY: &str = "poll_interval = \"100ms\"\nconcurrency = 32\ntimeout = \"30s\"\n";
 
@@ -150,4 +151,24 @@ async fn tasks_of_one_account_never_overlap_nor_overtake() {
     assert_eq!(world.tasks_that_are("completed"), ACCOUNTS * 7);
     is_once(&world, &whose.into_keys().collect::<Vec<_>>());
     assert!(world.accounts().is_empty());
+}
+
+#[tokio::test]
+async fn however_many_tasks_wait_for_one_account_others_are_seen_and_done() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    world.rules(&json!([{"account": "ann", "hang_until": "never"}]));
+    world.sandbox.add_tasks(
+        world.app,
+        (0..4300).map(|n| {
+            let payload =
+                json!({"account": {"username": "ann"}, "changes": {"last_name": format!("Name {n}")}});
+            json!({"action": "update_account", "payload": payload})
+        }),
+    );
+    let daemon = world.start();
+    eventually("the first one is under way", || world.called("update_account", "ann") > 0).await;
+    let other = world.task_for("create_account", json!("bob"));
+    eventually("the other one is done", || world.task(&other)["status"] == "completed").await;
+    daemon.kill();
 }

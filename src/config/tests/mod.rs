@@ -3,6 +3,7 @@
 mod example;
 mod layering;
 mod messages;
+mod network;
 mod robustness;
 mod schemas;
 mod secrets;

@@ -28,8 +28,12 @@ pub fn free_port() -> u16 {
     panic!("no port of loopback from {FIRST} to {} is free", FIRST + COUNT - 1);
 }
 
-/// Whether somebody takes connections at a port of loopback.
+/// Whether somebody takes connections at a port of `127.0.0.1`.
 pub fn listens(port: u16) -> bool {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
+    listens_at(Ipv4Addr::LOCALHOST, port)
+}
+
+/// Whether somebody takes connections at a port of any address of loopback.
+pub(crate) fn listens_at(address: Ipv4Addr, port: u16) -> bool {
+    TcpStream::connect_timeout(&SocketAddr::from((address, port)), Duration::from_secs(1)).is_ok()
 }

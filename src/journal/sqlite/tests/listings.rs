@@ -249,13 +249,12 @@ async fn what_counts_for_good_is_never_doubted_again() {
     for first in [Some(Belief::Plausible), None] {
         let state = fleeting().await;
         let app = app(1);
-        match first {
-            Some(belief) => kept(&state, &app, &["a"], belief).await,
-            None => {
-                state.begin(&app).await.unwrap();
-                listed(&state, &app, "account", &[("a", 1)]).await;
-                state.promote(&app, at(1)).await.unwrap();
-            }
+        if let Some(belief) = first {
+            kept(&state, &app, &["a"], belief).await;
+        } else {
+            state.begin(&app).await.unwrap();
+            listed(&state, &app, "account", &[("a", 1)]).await;
+            state.promote(&app, at(1)).await.unwrap();
         }
         for belief in [Belief::Doubted, Belief::Unjudged, Belief::Doubted] {
             kept(&state, &app, &["a"], belief).await;
