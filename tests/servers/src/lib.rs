@@ -8,6 +8,8 @@
 
 mod authority;
 mod directory;
+mod ds389;
+mod dse;
 mod ldif;
 mod openldap;
 mod options;
@@ -17,6 +19,7 @@ mod process;
 
 pub use authority::{Authority, Files, Issued};
 pub use directory::{Directory, Login};
+pub use ds389::Ds389;
 pub use ldif::Entry;
 pub use openldap::OpenLdap;
 pub use options::Options;
