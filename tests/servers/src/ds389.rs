@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::authority::{Authority, Files};
@@ -16,6 +17,9 @@ use crate::process::{Process, require, run};
 const PACKAGE: &str = "389-ds-base";
 const SUFFIX: &str = "dc=test";
 const BACKEND: &str = "userRoot";
+
+/// Whom the server runs as if the test is root's.
+const USER: &str = "dirsrv";
 
 /// Fewer accounts than this are added while it runs, which takes less than the loader's second.
 const LOADED_OFFLINE: usize = 200;
@@ -77,12 +81,13 @@ impl Ds389 {
         }
         let configuration = this.configuration_folder();
         fs::create_dir_all(configuration.join("schema")).expect("the folder can be written to");
-        for (from, to) in [
-            ("schema/99user.ldif", "schema/99user.ldif"),
-            ("config/slapd-collations.conf", "slapd-collations.conf"),
-            ("config/certmap.conf", "certmap.conf"),
+        // What the package has of these is for root's eyes; the server insists on each, and needs nothing more in any.
+        for (name, text) in [
+            ("schema/99user.ldif", "dn: cn=schema\nobjectClass: top\n"),
+            ("slapd-collations.conf", "\n"),
+            ("certmap.conf", "certmap default default\n"),
         ] {
-            copy(&Path::new("/etc/dirsrv").join(from), &configuration.join(to));
+            fs::write(configuration.join(name), text).expect("the folder can be written to");
         }
         import(&files, &configuration);
         let dse = this.configuration(&options);
@@ -118,6 +123,14 @@ impl Ds389 {
         let mut command = Command::new(require("ns-slapd", PACKAGE));
         // A debug level keeps it in the foreground; this is the one it has without being told.
         command.args(["-d", "16384", "-D"]).arg(self.configuration_folder());
+        // Without a file for its process id it writes to /dev/null, and takes everybody's right to do so from that.
+        command.arg("-i").arg(self.folder.path().join("run/pid"));
+        if is_root() {
+            let id =
+                |option: &str| run(Command::new("id").args([option, USER])).trim().parse().expect("a number");
+            run(Command::new("chown").args(["-R", &format!("{USER}:")]).arg(self.folder.path()));
+            command.uid(id("-u")).gid(id("-g"));
+        }
         let process = Process::start("ns-slapd", self.folder.path(), &mut command);
         self.process = Some(process.ready(|| self.directory.answers()).await);
     }
@@ -137,14 +150,14 @@ impl Ds389 {
     }
 
     /// The name of this folder is the server's too, by which what it keeps in shared memory is told from another's.
-    fn configuration_folder(&self) -> std::path::PathBuf {
+    fn configuration_folder(&self) -> PathBuf {
         self.folder.path().join(format!("slapd-{}", self.directory.ldap_port))
     }
 
     fn configuration(&self, options: &Options) -> String {
         let root = self.folder.path().display().to_string();
         let configuration = self.configuration_folder().display().to_string();
-        let user = run(Command::new("id").arg("-un"));
+        let user = if is_root() { USER.to_owned() } else { run(Command::new("id").arg("-un")) };
         let admin = &self.directory.admin;
         let hash = run(Command::new(require("pwdhash", PACKAGE)).args(["-s", "SSHA512", &admin.password]));
         let template = fs::read_to_string("/usr/share/dirsrv/data/template-dse.ldif");
@@ -224,7 +237,12 @@ impl Ds389 {
         dse.entry(
             &format!("cn={BACKEND},cn=ldbm database,cn=plugins,cn=config"),
             &["extensibleObject", "nsBackendInstance"],
-            &[("cn", BACKEND), ("nsslapd-suffix", SUFFIX)],
+            &[
+                ("cn", BACKEND),
+                ("nsslapd-suffix", SUFFIX),
+                // The loader does not know it by itself before the server's first start.
+                ("nsslapd-directory", &format!("{root}/db/{BACKEND}")),
+            ],
         );
         dse.entry(
             "cn=dc\\3Dtest,cn=mapping tree,cn=config",
@@ -235,8 +253,8 @@ impl Ds389 {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::copy(from, to).unwrap_or_else(|error| panic!("{} cannot be copied: {error}", from.display()));
+fn is_root() -> bool {
+    rustix::process::getuid().is_root()
 }
 
 /// Puts the server's certificate and its authority's into a database of Mozilla's NSS, which is all this server reads.

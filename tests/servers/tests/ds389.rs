@@ -2,14 +2,20 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt;
+
 use bridgehead_test_servers::{Ds389, Login, Options, Population};
 use support::{running, until_nothing_runs};
 
 #[tokio::test]
 async fn it_serves_on_loopback_alone_and_is_gone_when_dropped() {
+    let null = || std::fs::metadata("/dev/null").unwrap().permissions().mode();
+    let before = null();
     let server = Ds389::start().await;
     let id = server.process().id();
     assert_eq!(running(id).len(), 1);
+    // It would take everybody's right to write there, were it not told where else to put its process id.
+    assert_eq!(null(), before);
     let directory = server.directory.clone();
     for port in [directory.ldap_port, directory.ldaps_port] {
         assert_eq!(support::listeners(port), [format!("127.0.0.1:{port}")]);
