@@ -8,6 +8,8 @@
 
 mod authority;
 mod directory;
+mod ds389;
+mod dse;
 mod ldif;
 mod mariadb;
 mod openldap;
@@ -21,6 +23,7 @@ mod user;
 
 pub use authority::{Authority, Files, Issued};
 pub use directory::{Directory, Login};
+pub use ds389::Ds389;
 pub use ldif::Entry;
 pub use mariadb::MariaDb;
 pub use openldap::OpenLdap;
