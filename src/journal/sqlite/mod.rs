@@ -15,6 +15,7 @@ mod files;
 mod holds;
 mod listings;
 mod lock;
+mod noted;
 mod open;
 mod promotion;
 mod rehearsal;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::SqliteConnection;
 
-use super::super::{AppKey, Error};
+use super::super::{AppKey, Belief, Error};
 use super::time;
 use super::writer::{Chore, Problem, Write};
 
@@ -17,9 +17,14 @@ const REMEMBERED: SignedDuration = SignedDuration::from_hours(400 * 24);
 /// How many records are removed at a time.
 const REMOVED_AT_ONCE: i64 = 5000;
 
-/// How many records two listings share. The CROSS JOIN fixes the order of reading.
+/// How many records of the present listing earlier ones had. The CROSS JOIN fixes the order of reading.
 pub(super) const IN_BOTH: &str = "SELECT count(*) FROM records AS one CROSS JOIN records AS other \
-     ON other.listing = ?2 AND other.id = one.id WHERE one.listing = ?1";
+     ON other.listing = ?2 AND other.id = one.id AND other.standing <> 3 WHERE one.listing = ?1";
+
+/// How many records of the last listing, and how many of those that count, the present one does not have.
+pub(super) const GONE: &str = "SELECT count(*), count(CASE WHEN one.standing <> 2 THEN 1 END) FROM records AS one \
+     WHERE one.listing = ?1 AND NOT EXISTS \
+     (SELECT 1 FROM records AS other WHERE other.listing = ?2 AND other.id = one.id)";
 
 pub(super) struct Begin {
     pub(super) app: AppKey,
@@ -137,29 +142,21 @@ impl Write for Promote {
 impl Promote {
     async fn record_removals(&self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         let app = self.app.as_str();
-        let last: Vec<(i64, String, i64)> =
-            sqlx::query_as("SELECT listing, slug, records FROM listings WHERE app = ?1 AND state = 'last'")
+        let last: Vec<(i64, String)> =
+            sqlx::query_as("SELECT listing, slug FROM listings WHERE app = ?1 AND state = 'last'")
                 .bind(app)
                 .fetch_all(&mut *connection)
                 .await?;
-        for (listing, slug, known) in last {
-            let present = find_present(connection, app, &slug).await?;
-            let both: i64 = match present {
-                None => 0,
-                Some(present) => {
-                    sqlx::query_scalar(IN_BOTH)
-                        .bind(present)
-                        .bind(listing)
-                        .fetch_one(&mut *connection)
-                        .await?
-                }
-            };
-            if known > both {
+        for (listing, slug) in last {
+            let present = find_present(connection, app, &slug).await?.unwrap_or(NONE);
+            let (_, removed): (i64, i64) =
+                sqlx::query_as(GONE).bind(listing).bind(present).fetch_one(&mut *connection).await?;
+            if removed > 0 {
                 sqlx::query("INSERT INTO removals (app, slug, at, records) VALUES (?1, ?2, ?3, ?4)")
                     .bind(app)
                     .bind(slug)
                     .bind(time::to_column(self.at))
-                    .bind(known - both)
+                    .bind(removed)
                     .execute(&mut *connection)
                     .await?;
             }
@@ -177,6 +174,7 @@ impl Promote {
 /// What was pushed stays, although nothing was completed.
 pub(super) struct Keep {
     pub(super) app: AppKey,
+    pub(super) belief: Belief,
 }
 
 #[async_trait]
@@ -189,25 +187,43 @@ impl Write for Keep {
         let app = self.app.as_str();
         require_under_way(connection, &self.app).await?;
         let statements = [
-            // Of a type that no completed sync has seen there is nothing to add to: its listing takes that place.
+            // Of a type of which nothing was known there is nothing to add to: its listing takes that place.
+            "UPDATE records SET standing = ?2 WHERE ?2 <> 0 AND listing IN \
+             (SELECT listing FROM listings WHERE app = ?1 AND state = 'present' AND NOT EXISTS \
+             (SELECT 1 FROM listings AS last WHERE last.app = ?1 AND last.state = 'last' AND last.slug = listings.slug))",
             "UPDATE listings SET state = 'last' WHERE app = ?1 AND state = 'present' AND NOT EXISTS \
              (SELECT 1 FROM listings AS last WHERE last.app = ?1 AND last.state = 'last' AND last.slug = listings.slug)",
-            "INSERT OR REPLACE INTO records (listing, id, hash) \
-             SELECT last.listing, records.id, records.hash FROM listings AS present \
+            // What counts for good stays so; what nobody has judged is judged by this listing.
+            "INSERT INTO records (listing, id, hash, standing) \
+             SELECT last.listing, records.id, records.hash, ?2 FROM listings AS present \
              JOIN listings AS last ON last.app = present.app AND last.state = 'last' AND last.slug = present.slug \
              JOIN records ON records.listing = present.listing \
-             WHERE present.app = ?1 AND present.state = 'present'",
-            "UPDATE listings SET records = (SELECT count(*) FROM records WHERE records.listing = listings.listing) \
-             WHERE app = ?1 AND state = 'last'",
+             WHERE present.app = ?1 AND present.state = 'present' \
+             ON CONFLICT (listing, id) DO UPDATE SET hash = excluded.hash, standing = CASE \
+             WHEN ?2 = 0 OR records.standing = 3 THEN 0 WHEN ?2 = 2 AND records.standing = 1 THEN 2 ELSE records.standing END",
             "UPDATE listings SET state = 'discarded' WHERE app = ?1 AND state = 'present'",
             "UPDATE syncs SET under_way = 0, completing_at = NULL WHERE app = ?1",
         ];
         for statement in statements {
-            sqlx::query(statement).bind(app).execute(&mut *connection).await?;
+            let query = sqlx::query(statement).bind(app);
+            let query = if statement.contains("?2") { query.bind(standing(self.belief)) } else { query };
+            query.execute(&mut *connection).await?;
         }
         Ok(())
     }
 }
+
+/// What the column `standing` says of the records of such a listing.
+fn standing(belief: Belief) -> i64 {
+    match belief {
+        Belief::Plausible => 0,
+        Belief::Unjudged => 1,
+        Belief::Doubted => 2,
+    }
+}
+
+/// No listing has this number.
+pub(super) const NONE: i64 = -1;
 
 /// The present listing of a type, which is made if the type was not seen before.
 pub(super) async fn present(
