@@ -3,7 +3,8 @@
 //! The order is such that an attempt that broke off anywhere can be followed by another:
 //! 1. the groups that the task wants are looked up: one that is missing is found before anything is there;
 //! 2. the entry is made whole in one step, its password with it (how, see `staging`);
-//! 3. it is put into its groups. A repeated attempt that finds the entry as it would make it goes on here.
+//! 3. it is put into its groups. A repeated attempt that finds the entry as it would make it does this too, before it says
+//!    that the account exists.
 //!
 //! If the server refuses a group for good, the entry that was just made is taken away again.
 
@@ -42,10 +43,10 @@ pub(crate) async fn create(
     let dn = dn_of(directory, &draft.rdn);
     let taken = taken(directory, &lease, create).await?;
     if let Some(other) = taken.first() {
-        // Only a repeated attempt may take what is there for its own work, and only if it would have made the same.
+        // Only a repeated attempt may take what is there for its own work, and only if it would have made the same. It sees
+        // to the groups that may be missing; the runtime then looks, and finds the account as it is wanted.
         if context.attempt > 1 && taken.len() == 1 && is_as_drafted(other, &draft, &dn) {
             groups::settle(directory, &lease, other, &wanted, false).await?;
-            return completion(directory, other, draft.unmapped);
         }
         return Err(already_exists(directory, create, other));
     }

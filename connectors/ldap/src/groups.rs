@@ -1,6 +1,6 @@
 //! Changing who is in a group.
 
-use bridgehead_sdk::{Error, Memberships, Subject};
+use bridgehead_sdk::{Effect, Error, Memberships, Subject};
 
 use crate::directory::{Directory, equals};
 use crate::entry::Entry;
@@ -231,15 +231,22 @@ pub(crate) async fn remove_value(
     }
 }
 
-/// Takes an account out of every group, where the server does not do so when the entry goes.
-pub(crate) async fn leave_all(directory: &Directory, session: &Session, entry: &Entry) -> Result<(), Error> {
+/// Takes an account out of every group, where the server does not do so when the entry goes. Says whether it was in any.
+pub(crate) async fn leave_all(
+    directory: &Directory,
+    session: &Session,
+    entry: &Entry,
+) -> Result<bool, Error> {
+    let mut left = false;
     for group in memberships::direct(directory, session, entry).await? {
         let layout = &directory.layout.groups[group.of];
         if layout.by_username || !directory.layout.referential_integrity {
-            remove(directory, session, &group, entry).await?;
+            let removed = remove(directory, session, &group, entry).await;
+            removed.map_err(|error| if left { error.effect(Effect::Unknown) } else { error })?;
+            left = true;
         }
     }
-    Ok(())
+    Ok(left)
 }
 
 /// Whether an entry exists.

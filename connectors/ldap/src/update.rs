@@ -80,9 +80,7 @@ pub(crate) async fn delete(directory: &Directory, account: &Account) -> Result<C
     let entry = directory.get(&lease, account).await?;
     let layout = &directory.layout;
     let leaves = !layout.referential_integrity || layout.groups.iter().any(|of| of.by_username);
-    if leaves {
-        groups::leave_all(directory, &lease, &entry).await?;
-    }
+    let left = leaves && groups::leave_all(directory, &lease, &entry).await?;
     match lease.delete(&entry.dn).await {
         Ok(()) => Ok(Completion::done()),
         Err(failure) => {
@@ -95,7 +93,7 @@ pub(crate) async fn delete(directory: &Directory, account: &Account) -> Result<C
                 .source(failure),
                 _ => directory.changing_failed(&lease, failure, &entry, label).await,
             };
-            Err(if leaves { error.effect(Effect::Unknown) } else { error })
+            Err(if left { error.effect(Effect::Unknown) } else { error })
         }
     }
 }
