@@ -54,26 +54,31 @@ impl Suspension {
         if suspended { AccountStatus::Suspended } else { AccountStatus::Active }
     }
 
-    /// What makes an entry suspended, or not; nothing where it is so already.
+    /// What makes an entry suspended, or not. It is asked for where the entry is so already, too: the server then says whether
+    /// bridgehead may do this at all.
     pub(crate) fn changes(&self, entry: &Entry, suspended: bool) -> Vec<Change> {
-        if (self.status(entry) == AccountStatus::Suspended) == suspended && !self.is_locked_otherwise(entry) {
-            return Vec::new();
-        }
         let attribute = self.attribute();
         match self {
             Self::UserAccountControl => {
                 let before = control(entry);
                 let bits = before.unwrap_or(NORMAL_ACCOUNT);
                 let after = if suspended { bits | DISABLED } else { bits & !DISABLED };
-                // Taking out the old value fails if somebody else has changed it meanwhile: their bits are not lost.
-                let old = before.map(|bits| Change::delete(attribute, bits.to_string()));
-                old.into_iter().chain([Change::add(attribute, after.to_string())]).collect()
+                match before {
+                    // Taking out the old value fails if somebody else has changed it meanwhile: their bits are not lost.
+                    Some(before) if before != after => {
+                        let old = before.cast_signed().to_string();
+                        let new = after.cast_signed().to_string();
+                        vec![Change::delete(attribute, old), Change::add(attribute, new)]
+                    }
+                    _ => vec![Change::replace(attribute, [after.cast_signed().to_string()])],
+                }
             }
-            _ if suspended => match self.value() {
-                Some(value) => vec![Change::replace(attribute, [value])],
-                None => Vec::new(),
-            },
-            _ => vec![Change::replace::<&str>(attribute, [])],
+            // What else the attribute holds is nobody's suspension.
+            Self::Attribute { value, .. } if !suspended => {
+                let is_suspended = self.status(entry) == AccountStatus::Suspended;
+                is_suspended.then(|| Change::delete(attribute, value.as_str())).into_iter().collect()
+            }
+            _ => vec![Change::replace(attribute, self.value().filter(|_| suspended))],
         }
     }
 
@@ -96,13 +101,6 @@ impl Suspension {
             Self::Attribute { value, .. } => Some(value),
         }
     }
-
-    /// A lock that is no suspension, and goes with one: whoever is let in again shall get in.
-    fn is_locked_otherwise(&self, entry: &Entry) -> bool {
-        *self == Self::PwdAccountLockedTime
-            && self.status(entry) == AccountStatus::Active
-            && entry.texts(self.attribute()).next().is_some()
-    }
 }
 
 fn control(entry: &Entry) -> Option<u32> {
@@ -121,31 +119,34 @@ mod tests {
 
     #[test]
     fn other_bits_of_user_account_control_are_kept() {
-        let entry = entry("userAccountControl", "66048");
-        let changes = Suspension::UserAccountControl.changes(&entry, true);
-        assert_eq!(
-            changes,
-            [Change::delete("userAccountControl", "66048"), Change::add("userAccountControl", "66050")]
-        );
-        assert_eq!(Suspension::UserAccountControl.changes(&entry, false), []);
+        let of = |value| entry("userAccountControl", value);
+        let suspension = Suspension::UserAccountControl;
+        let changed = |old, new| {
+            vec![Change::delete("userAccountControl", old), Change::add("userAccountControl", new)]
+        };
+        assert_eq!(suspension.changes(&of("66048"), true), changed("66048", "66050"));
+        assert_eq!(suspension.changes(&of("66050"), false), changed("66050", "66048"));
+        assert_eq!(suspension.changes(&of("-2147483136"), true), changed("-2147483136", "-2147483134"));
+        assert_eq!(suspension.changes(&of("512"), false), [Change::replace("userAccountControl", ["512"])]);
     }
 
     #[test]
     fn a_lock_after_failed_attempts_is_no_suspension() {
+        let suspension = Suspension::PwdAccountLockedTime;
         let locked = entry("pwdAccountLockedTime", "20260101000000Z");
-        assert_eq!(Suspension::PwdAccountLockedTime.status(&locked), AccountStatus::Active);
-        assert_eq!(
-            Suspension::PwdAccountLockedTime.changes(&locked, false),
-            [Change::replace::<&str>("pwdAccountLockedTime", [])]
-        );
+        assert_eq!(suspension.status(&locked), AccountStatus::Active);
+        let taken_away = [Change::replace::<&str>("pwdAccountLockedTime", [])];
+        assert_eq!(suspension.changes(&locked, false), taken_away);
         let suspended = entry("pwdAccountLockedTime", "000001010000Z");
-        assert_eq!(Suspension::PwdAccountLockedTime.status(&suspended), AccountStatus::Suspended);
-        assert_eq!(Suspension::PwdAccountLockedTime.changes(&suspended, true), []);
+        assert_eq!(suspension.status(&suspended), AccountStatus::Suspended);
     }
 
     #[test]
-    fn the_state_that_is_wanted_needs_no_change() {
-        assert_eq!(Suspension::NsAccountLock.changes(&entry("nsAccountLock", "TRUE"), true), []);
-        assert_eq!(Suspension::NsAccountLock.changes(&entry("uid", "ann"), false), []);
+    fn another_value_of_an_attribute_of_ones_own_is_left_alone() {
+        let suspension = Suspension::Attribute { attribute: "employeeType".into(), value: "left".into() };
+        assert_eq!(suspension.changes(&entry("employeeType", "staff"), false), []);
+        let suspended = entry("employeeType", "LEFT");
+        assert_eq!(suspension.status(&suspended), AccountStatus::Suspended);
+        assert_eq!(suspension.changes(&suspended, false), [Change::delete("employeeType", "left")]);
     }
 }
