@@ -26,9 +26,9 @@ pub(crate) struct Lookup {
 #[derive(Debug)]
 enum Way {
     /// The answer is the record.
-    Read(Request, Expression),
+    Read(Box<Request>, Expression),
     /// The answer is a list in which it may be.
-    Search(Pages),
+    Search(Box<Pages>),
 }
 
 #[derive(Debug)]
@@ -69,11 +69,11 @@ impl Lookup {
         let of_answer = reply::scope(scope.clone());
         let way = if settings.records.is_some() {
             let (records, paging) = (settings.records.as_deref(), settings.paging.as_ref());
-            Way::Search(Pages::new(key, settings.request(), records, paging, scope)?)
+            Way::Search(Box::new(Pages::new(key, settings.request(), records, paging, scope)?))
         } else {
             let source = settings.record.as_deref().unwrap_or("answer");
             let record = Expression::new(&format!("{key}.record"), source, &of_answer)?;
-            Way::Read(Request::new(key, settings.request(), scope)?, record)
+            Way::Read(Box::new(Request::new(key, settings.request(), scope)?), record)
         };
         let mut lookup = Self { way, absent: None };
         if !lookup.request().uses().iter().any(|used| used == variable) {
