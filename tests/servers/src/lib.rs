@@ -9,7 +9,8 @@
 mod authority;
 mod directory;
 mod ldif;
-pub mod openldap;
+mod openldap;
+mod options;
 mod population;
 mod port;
 mod process;
@@ -19,6 +20,7 @@ pub use authority::{Authority, Files, Issued};
 pub use directory::{Directory, Login};
 pub use ldif::Entry;
 pub use openldap::OpenLdap;
+pub use options::Options;
 pub use population::Population;
 pub use port::{free_port, listens};
 pub use process::{Process, require, run};
