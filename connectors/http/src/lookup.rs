@@ -111,12 +111,12 @@ impl Lookup {
         let unharmed = |error: Error| error.effect(Effect::NotApplied);
         let ask = Ask { request: self.request(), vars, what, about: About::Target };
         match &self.way {
-            Way::Read(request, record) => {
+            Way::Read(_, record) => {
                 let reply = target.send(ask, None).await.map_err(unharmed)?;
                 if let Some(certain) = self.says_nobody(&reply, vars) {
                     return Ok(Looked::Nobody { certain });
                 }
-                request.judge(&reply, vars, what, About::Target).map_err(unharmed)?;
+                target.judge(ask, &reply).map_err(unharmed)?;
                 let record =
                     record.value(&reply.vars(vars)).map_err(|fault| unharmed(reply.fault(what, &fault)))?;
                 Ok(Looked::One(record))

@@ -90,7 +90,7 @@ impl Pages {
         if let Some(other) = instead(&reply) {
             return Ok(Err(other));
         }
-        self.request.judge(&reply, &vars, what, About::Target).map_err(unharmed)?;
+        target.judge(ask, &reply).map_err(unharmed)?;
         let of_answer = reply.vars(&vars);
         let records = self.records.list(&of_answer).map_err(|fault| unharmed(reply.fault(what, &fault)))?;
         let (Some(paging), Some(place)) = (&self.paging, &place) else {

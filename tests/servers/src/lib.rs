@@ -8,6 +8,7 @@
 
 mod authority;
 mod directory;
+mod jupyterhub;
 mod ldif;
 mod openldap;
 mod options;
@@ -15,9 +16,11 @@ mod population;
 mod port;
 mod process;
 mod python;
+mod rabbitmq;
 
 pub use authority::{Authority, Files, Issued};
 pub use directory::{Directory, Login};
+pub use jupyterhub::JupyterHub;
 pub use ldif::Entry;
 pub use openldap::OpenLdap;
 pub use options::Options;
@@ -25,3 +28,4 @@ pub use population::Population;
 pub use port::{free_port, listens};
 pub use process::{Process, require, run};
 pub use python::{python, python_program};
+pub use rabbitmq::RabbitMq;
