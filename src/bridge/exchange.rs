@@ -10,7 +10,9 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::salvage::salvage;
-use super::{ApiKey, Call, Error, body, clock, detail, retry_after};
+use bridgehead_sdk::http::{body, retry_after};
+
+use super::{ApiKey, Call, Error, clock, detail};
 
 /// How much of the body of an error is read.
 const ERROR_BYTES: usize = 64 * 1024;

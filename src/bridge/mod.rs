@@ -13,7 +13,7 @@ mod advice;
 mod api;
 mod app;
 mod backoff;
-pub(crate) mod body;
+
 mod call;
 mod client;
 mod clock;
@@ -35,7 +35,7 @@ mod read;
 mod record;
 mod report;
 mod resource;
-mod retry_after;
+
 mod salvage;
 mod settings;
 mod status;

@@ -3,13 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use bridgehead_sdk::http::body;
 use tokio::time::Instant;
 
 use super::args::Global;
 use super::context::Context;
 use super::failure::{Exit, Failure, Outcome};
 use super::{logging, overview, print};
-use crate::bridge::body;
 use crate::config::Connectors;
 use crate::journal::Sqlite;
 use crate::runtime::{self, Overview};

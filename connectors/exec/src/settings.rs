@@ -266,7 +266,7 @@ mod tests {
         let Value::Object(target) = target else { panic!("not a table") };
         let redactor = Redactor::new();
         redactor.protect_for_good(["-----BEGIN KEY-----\nfirst-line-of-it\nsecond-line-of-it\n"]);
-        let setup = Setup { app: "acme-hr".into(), target, base: "/etc/bridgehead".into(), redactor };
+        let setup = Setup { base: "/etc/bridgehead".into(), redactor, ..Setup::new("acme-hr", target) };
         Launch::new(setup.settings()?, setup)
     }
 

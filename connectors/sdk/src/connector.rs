@@ -215,7 +215,7 @@ impl Completion {
 ///
 /// # fn main() {
 /// let target = serde_json::json!({ "seats": 1 }).as_object().unwrap().clone();
-/// let setup = Setup { app: "Memory".into(), target, base: ".".into(), redactor: Redactor::new() };
+/// let setup = Setup::new("Memory", target);
 /// let memory = Memory::factory().build(setup).unwrap();
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let context = Context { task_id: "t1".into(), attempt: 1, timeout: std::time::Duration::from_secs(60) };

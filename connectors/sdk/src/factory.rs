@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::{Connector, Redactor, SettingsError};
+use crate::{Connector, Network, Redactor, SettingsError};
 
 /// What a factory is given: one app's `target` table, and where it stands.
 #[derive(Clone)]
@@ -18,11 +18,25 @@ pub struct Setup {
     pub target: Map<String, Value>,
     /// The folder of the configuration file; relative paths in `target` start here.
     pub base: PathBuf,
+    /// How to reach the target over the network: whom to trust, and which way out to take.
+    pub network: Network,
     /// Knows the secrets of `target` already. Pass texts of the target through it before they are logged.
     pub redactor: Redactor,
 }
 
 impl Setup {
+    /// A setup of an app's name and its `target` alone, for tests: secrets are not known to any redactor, relative paths start
+    /// where the process does, and the operating system decides whom to trust.
+    pub fn new(app: impl Into<String>, target: Map<String, Value>) -> Self {
+        Self {
+            app: app.into(),
+            target,
+            base: PathBuf::from("."),
+            network: Network::default(),
+            redactor: Redactor::new(),
+        }
+    }
+
     /// Reads `target` as the connector's own settings. Unknown keys are errors that suggest the nearest key.
     pub fn settings<T: DeserializeOwned + schemars::JsonSchema>(&self) -> Result<T, SettingsError> {
         crate::settings::parse(Value::Object(self.target.clone()))

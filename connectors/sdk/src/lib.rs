@@ -10,23 +10,32 @@
 //! - [`Operation`] is what a task asks for, [`Completion`] what is answered, [`Error`] what went wrong.
 //! - [`Page`], [`Cursor`] and [`Record`] are how a target is listed.
 //! - [`Factory`] and [`Setup`] are how a connector comes from a configuration file.
+//! - [`Network`] says whom to trust and which way out to take; with the feature `http`, the module `http` has a client that goes by it.
+//! - With the feature `conformance`, the module `conformance` has the kit that proves a connector.
 //! - [`Redactor`] keeps secrets out of what is logged and reported.
 //!
 //! The crate is small, and slow to change: connectors depend on it alone, never on the runtime.
 
 mod account;
 mod action;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod connector;
 mod error;
 mod factory;
+#[cfg(feature = "http")]
+pub mod http;
 mod id;
 mod listing;
+mod network;
 mod operation;
 mod payload;
 mod record;
 mod redact;
 mod resource;
 mod settings;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use account::{Account, AccountRecord, AccountStatus};
 pub use action::{Action, UnknownAction};
@@ -36,6 +45,7 @@ pub use error::{Code, Effect, Error, Retry, Subject};
 pub use factory::{Factory, Setup, factory};
 pub use id::{AccountId, Slug, TaskId};
 pub use listing::{Cursor, Page};
+pub use network::{Network, NetworkError};
 pub use operation::{
     CreateAccount, DeleteAccount, Operation, ResetPassword, SuspendAccount, UnsuspendAccount, UpdateAccount,
 };

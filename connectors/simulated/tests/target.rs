@@ -8,18 +8,13 @@ use std::time::Duration;
 
 use bridgehead_sdk::{
     Account, AccountRecord, AccountStatus, Action, Code, Completion, Connector, Context, Cursor, Effect,
-    Error, Operation, Page, Record, Redactor, Ref, ResourceType, Retry, Setup, Subject,
+    Error, Operation, Page, Record, Ref, ResourceType, Retry, Setup, Subject,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn target(settings: &Value) -> Arc<dyn Connector> {
-    let setup = Setup {
-        app: "rehearsal".into(),
-        target: settings.as_object().unwrap().clone(),
-        base: ".".into(),
-        redactor: Redactor::new(),
-    };
+    let setup = Setup::new("rehearsal", settings.as_object().unwrap().clone());
     bridgehead_simulated::factory().build(setup).unwrap()
 }
 

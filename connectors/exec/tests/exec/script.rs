@@ -103,7 +103,7 @@ impl Script {
 
 pub(crate) fn build(base: &Path, target: Value, redactor: &Redactor) -> Arc<dyn Connector> {
     let Value::Object(target) = target else { panic!("not a table") };
-    let setup = Setup { app: "acme-hr".into(), target, base: base.to_owned(), redactor: redactor.clone() };
+    let setup = Setup { base: base.to_owned(), redactor: redactor.clone(), ..Setup::new("acme-hr", target) };
     bridgehead_exec::factory().build(setup).unwrap()
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use bridgehead_sdk::{Connector, Record, Redactor, ResourceKind, Setup};
+use bridgehead_sdk::{Connector, Record, ResourceKind, Setup};
 
 /// The connector of `config/examples/file.toml`.
 fn example() -> std::sync::Arc<dyn Connector> {
@@ -11,7 +11,7 @@ fn example() -> std::sync::Arc<dyn Connector> {
     let text = std::fs::read_to_string(base.join("file.toml")).unwrap();
     let configuration: serde_json::Value = toml::from_str(&text).unwrap();
     let target = configuration["apps"]["acme-hr"]["target"].as_object().unwrap().clone();
-    let setup = Setup { app: "acme-hr".into(), target, base, redactor: Redactor::new() };
+    let setup = Setup { base, ..Setup::new("acme-hr", target) };
     bridgehead_file::factory().build(setup).unwrap()
 }
 

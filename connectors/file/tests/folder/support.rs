@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bridgehead_sdk::{
     Account, AccountRecord, Action, Completion, Connector, Context, Cursor, Error, Operation, Page, Record,
-    Redactor, RejectedRecord, ResourceKind, ResourceType, Setup,
+    RejectedRecord, ResourceKind, ResourceType, Setup,
 };
 use serde_json::{Value, json};
 
@@ -113,12 +113,7 @@ pub(crate) fn connector(folder: &Path, settings: &Value) -> Arc<dyn Connector> {
     let mut target = settings.as_object().unwrap().clone();
     // Relative, so that it is resolved from the folder of the configuration file.
     target.insert("path".into(), folder.file_name().unwrap().to_str().unwrap().into());
-    let setup = Setup {
-        app: "acme-hr".into(),
-        target,
-        base: folder.parent().unwrap().to_owned(),
-        redactor: Redactor::new(),
-    };
+    let setup = Setup { base: folder.parent().unwrap().to_owned(), ..Setup::new("acme-hr", target) };
     bridgehead_file::factory().build(setup).unwrap()
 }
 

@@ -9,7 +9,7 @@ const LONGEST: Duration = Duration::from_hours(1);
 
 /// How long the server asks to wait. A date is compared with the server's own `Date` where it gives one, so
 /// that clocks that differ do no harm. `None` for what is absent, unreadable, or not in the future.
-pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub fn read(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         text.parse().map_or(LONGEST, Duration::from_secs)

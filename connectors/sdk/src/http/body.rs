@@ -5,7 +5,7 @@ use tokio::time::{Instant, timeout_at};
 
 /// Why a body was not read to its end.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// It is larger than it may be.
     #[error("larger than {0} bytes")]
     TooLarge(usize),
@@ -18,13 +18,13 @@ pub(crate) enum Error {
 }
 
 /// Reads a body of at most `limit` bytes (after decompression), to its end, before `deadline`.
-pub(crate) async fn read(response: &mut Response, limit: usize, deadline: Instant) -> Result<Vec<u8>, Error> {
+pub async fn read(response: &mut Response, limit: usize, deadline: Instant) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
     read_into(&mut body, response, limit, deadline).await.map(|()| body)
 }
 
 /// Reads what comes of a body within the bounds: all of it, or its beginning.
-pub(crate) async fn read_some(response: &mut Response, limit: usize, deadline: Instant) -> Vec<u8> {
+pub async fn read_some(response: &mut Response, limit: usize, deadline: Instant) -> Vec<u8> {
     let mut body = Vec::new();
     match read_into(&mut body, response, limit, deadline).await {
         Ok(()) | Err(_) => body,

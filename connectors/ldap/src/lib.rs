@@ -1,0 +1,1 @@
+//! A connector whose target is an LDAP directory.

@@ -1,0 +1,133 @@
+//! What came back, and what its status usually means.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::{Code, Effect, Error, Retry};
+
+/// The answer to one request, read to its end.
+#[derive(Clone)]
+pub struct Answer {
+    system: Arc<str>,
+    status: StatusCode,
+    headers: HeaderMap,
+    url: Url,
+    retry_after: Option<Duration>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    pub(super) fn new(
+        system: Arc<str>,
+        response: &reqwest::Response,
+        retry_after: Option<Duration>,
+        body: Vec<u8>,
+    ) -> Self {
+        Self {
+            system,
+            status: response.status(),
+            headers: response.headers().clone(),
+            url: response.url().clone(),
+            retry_after,
+            body,
+        }
+    }
+
+    /// The target's name in messages.
+    pub fn system(&self) -> &str {
+        &self.system
+    }
+
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Its headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Where it came from.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// How long the target asks to wait; at most an hour.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// The body as it came. It is the target's, and must not go into a message.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The body as JSON. What is not JSON, though the status says success, is an error of unknown effect: something
+    /// between here and the target may have answered in its place.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            // The parser's own words may quote the text; its position does not.
+            let (line, column) = (error.line(), error.column());
+            let what = if error.is_data() { "JSON of another shape than is documented" } else { "no JSON" };
+            let message = format!(
+                "{} answered {} with {what} (line {line}, column {column})",
+                self.system,
+                self.status.as_u16()
+            );
+            Error::new(Code::InternalError, message)
+        })
+    }
+
+    /// What a status other than success usually means. `what` begins the message and names the account: "User ann cannot be
+    /// created in Jira".
+    ///
+    /// | status | code | effect | retry | subject |
+    /// |---|---|---|---|---|
+    /// | 401 | `PERMISSION_DENIED` | not applied | backoff | connection |
+    /// | 403 | `PERMISSION_DENIED` | not applied | never | account |
+    /// | 404, 410 | `ACCOUNT_NOT_FOUND` | not applied | never | account |
+    /// | 409 | `ACCOUNT_ALREADY_EXISTS` | not applied | never | account |
+    /// | 408, 504 | `TIMEOUT` | unknown | backoff | account |
+    /// | 429 | `RATE_LIMITED` | not applied | after what it asks, or backoff | account |
+    /// | 503 with `Retry-After` | `RATE_LIMITED` | unknown | after what it asks | account |
+    /// | other 5xx | `INTERNAL_ERROR` | unknown | backoff | account |
+    /// | any other | `INTERNAL_ERROR` | not applied | never | account |
+    pub fn refusal(&self, what: &str) -> Error {
+        let status = self.status.as_u16();
+        let told = |reason: &str| format!("{what}: {} answered {status}{reason}", self.system);
+        let later = self.retry_after.map_or(Retry::Backoff, Retry::After);
+        match status {
+            401 => Error::credential_refused(format!(
+                "{} refuses the connector's own credential (401)",
+                self.system
+            )),
+            403 => Error::permission_denied(told(", which means that the connector may not do this")),
+            404 | 410 => Error::account_not_found(told("")),
+            409 => Error::account_already_exists(told("")),
+            408 | 504 => Error::timeout(told("")).retry(later),
+            429 => Error::rate_limited(told("")).retry(later),
+            503 if self.retry_after.is_some() => {
+                Error::rate_limited(told("")).effect(Effect::Unknown).retry(later)
+            }
+            500..=599 => Error::new(Code::InternalError, told("")).retry(later),
+            300..=399 => Error::internal(told(", which points to another address; set the final one")),
+            _ => Error::internal(told("")),
+        }
+    }
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Headers and body may hold secrets.
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}

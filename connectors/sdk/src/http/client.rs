@@ -1,0 +1,159 @@
+//! Sending a request once.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use reqwest::{Certificate, Method, NoProxy, Proxy, RequestBuilder, redirect};
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use super::{Answer, body, retry_after};
+use crate::{Code, Effect, Error, Network, NetworkError, Retry, Subject};
+
+/// What one request may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From looking up the name to the connection standing. Past it, nothing was sent, which is worth knowing for
+    /// certain. Default: 10 seconds.
+    pub connect: Duration,
+    /// From connecting to the last byte of the answer. Default: 30 seconds.
+    pub request: Duration,
+    /// How many bytes an answer may have, after decompression. Default: 16 MiB.
+    pub body: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(10), request: Duration::from_secs(30), body: 16 * 1024 * 1024 }
+    }
+}
+
+/// Sends requests to one target.
+///
+/// It retries nothing: the runtime decides that, from the [`Error`] alone. Connections are pooled, so make one client for a
+/// connector and keep it. Redirects are not followed, since a credential must not go where one points to; cookies are not
+/// kept.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    system: Arc<str>,
+    limits: Limits,
+}
+
+impl Client {
+    /// A client for the target that messages call `system`. Nothing is connected to yet.
+    pub fn new(system: impl Into<Arc<str>>, network: &Network, limits: Limits) -> Result<Self, NetworkError> {
+        let builder = reqwest::Client::builder()
+            .user_agent(concat!("bridgehead/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(limits.connect.min(limits.request))
+            .pool_idle_timeout(Duration::from_mins(1));
+        let http = network.apply(builder)?.build().map_err(|error| NetworkError::Tls(cause(&error)))?;
+        Ok(Self { http, system: system.into(), limits })
+    }
+
+    /// The same client under another name, for requests to somebody else on the target's behalf. Connections are shared.
+    pub fn named(&self, system: impl Into<Arc<str>>) -> Self {
+        Self { http: self.http.clone(), system: system.into(), limits: self.limits }
+    }
+
+    /// Begins a request. Give it to [`send`](Self::send); reqwest's own `send` knows no bounds.
+    pub fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        self.http.request(method, url)
+    }
+
+    /// The target's name in messages.
+    pub fn system(&self) -> &str {
+        &self.system
+    }
+
+    /// Sends a request, and reads the answer to its end, whatever its status.
+    ///
+    /// # Errors
+    /// | what happened | code | effect | subject |
+    /// |---|---|---|---|
+    /// | no connection came about | `TIMEOUT` | not applied | connection |
+    /// | no answer in time | `TIMEOUT` | unknown | account |
+    /// | the connection broke before the answer was whole | `TIMEOUT` | unknown | connection |
+    /// | the answer is larger than it may be | `INTERNAL_ERROR` | unknown | account |
+    /// | the request cannot be made | `INTERNAL_ERROR` | not applied | account |
+    pub async fn send(&self, request: RequestBuilder) -> Result<Answer, Error> {
+        let deadline = Instant::now() + self.limits.request;
+        let system = &self.system;
+        let mut response = match timeout_at(deadline, request.send()).await {
+            Err(_) => return Err(self.late()),
+            Ok(Err(error)) if error.is_builder() => {
+                let message = format!("a request to {system} cannot be made: {}", cause(&error));
+                return Err(Error::internal(message).source(error.without_url()));
+            }
+            Ok(Err(error)) if error.is_connect() => {
+                let message = format!("{system} cannot be reached: {}", cause(&error));
+                return Err(Error::unreachable(message).source(error.without_url()));
+            }
+            Ok(Err(error)) => return Err(self.broken(error)),
+            Ok(Ok(response)) => response,
+        };
+        let body = match body::read(&mut response, self.limits.body, deadline).await {
+            Ok(body) => body,
+            Err(body::Error::Late) => return Err(self.late()),
+            Err(body::Error::Cut(error)) => return Err(self.broken(error)),
+            Err(body::Error::TooLarge(limit)) => {
+                return Err(Error::new(
+                    Code::InternalError,
+                    format!("an answer of {system} is larger than {limit} bytes"),
+                ));
+            }
+        };
+        let retry_after = retry_after::read(response.headers(), SystemTime::now());
+        Ok(Answer::new(Arc::clone(system), &response, retry_after, body))
+    }
+
+    fn late(&self) -> Error {
+        let seconds = self.limits.request.as_secs_f64();
+        Error::timeout(format!("{} did not answer within {seconds} s", self.system))
+    }
+
+    fn broken(&self, error: reqwest::Error) -> Error {
+        let message =
+            format!("the connection to {} broke before it had answered: {}", self.system, cause(&error));
+        Error::new(Code::Timeout, message)
+            .effect(Effect::Unknown)
+            .retry(Retry::Backoff)
+            .subject(Subject::Connection)
+            .source(error.without_url())
+    }
+}
+
+impl Network {
+    /// Has a client of reqwest go by this.
+    pub fn apply(&self, builder: reqwest::ClientBuilder) -> Result<reqwest::ClientBuilder, NetworkError> {
+        let mut builder = builder;
+        let certificates = self.certificates()?;
+        if !certificates.is_empty() {
+            let certificates = certificates
+                .iter()
+                .map(|der| Certificate::from_der(der))
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|error| NetworkError::Authorities(error.to_string()))?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        if let Some(url) = &self.proxy {
+            let direct = format!("{},localhost,127.0.0.0/8,::1", self.no_proxy.join(","));
+            let proxy = Proxy::all(url.clone())
+                .map_err(|error| NetworkError::Proxy(cause(&error)))?
+                .no_proxy(NoProxy::from_string(&direct));
+            builder = builder.proxy(proxy);
+        }
+        Ok(builder)
+    }
+}
+
+/// The chain of causes in one line, without the address, which may hold what is nobody's business.
+fn cause(error: &reqwest::Error) -> String {
+    let chain = std::iter::successors(std::error::Error::source(error), |error| error.source());
+    let told = chain
+        .map(ToString::to_string)
+        .reduce(|all, one| if all.contains(&one) { all } else { format!("{all}: {one}") });
+    told.unwrap_or_else(|| "the request failed".to_owned())
+}

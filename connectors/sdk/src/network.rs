@@ -1,0 +1,50 @@
+//! How targets are reached over the network: one setting for the Bridge and for every connector.
+
+use std::sync::Arc;
+
+use url::Url;
+
+/// What `[network]` says in the configuration: whom to trust beside what the operating system trusts, and which way out
+/// to take.
+///
+/// Every connector goes by this, so that an operator says it once. Certificates count for every TLS connection; the proxy for
+/// HTTP alone, since directories and databases are not reached through one.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Certificates of authorities in PEM, trusted beside those of the operating system. Empty for none.
+    pub authorities: Arc<[u8]>,
+    /// The proxy that HTTP goes through; `None` for what the environment says (`HTTPS_PROXY`, `HTTP_PROXY`,
+    /// `NO_PROXY`). Its user name and password, if it has any, are part of it.
+    pub proxy: Option<Url>,
+    /// Hosts that are reached without the proxy: names, domains such as `.example.com`, addresses and networks.
+    /// Loopback always is.
+    pub no_proxy: Vec<String>,
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The proxy's address may hold a password.
+        f.debug_struct("Network")
+            .field("authorities", &format_args!("{} bytes", self.authorities.len()))
+            .field("proxy", &self.proxy.as_ref().and_then(Url::host_str))
+            .field("no_proxy", &self.no_proxy)
+            .finish()
+    }
+}
+
+/// What is wrong with how targets are to be reached.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetworkError {
+    /// The operator must mend the file that `network.ca_file` names.
+    #[error("the file of network.ca_file holds no certificate that can be read: {0}")]
+    Authorities(String),
+    /// The operator must mend `network.proxy`.
+    #[error("network.proxy cannot be used: {0}")]
+    Proxy(String),
+    /// The operating system's certificates cannot be loaded, and no others are given.
+    #[error(
+        "TLS cannot be set up: {0}; install the system's certificates (ca-certificates), or set network.ca_file"
+    )]
+    Tls(String),
+}

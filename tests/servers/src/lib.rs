@@ -1,0 +1,27 @@
+//! Real servers for tests.
+//!
+//! Each is started by the test that needs it, on free ports of loopback and in a temporary folder, and ended by its process id
+//! when the value is dropped. What is not installed is said in one sentence: `tests/install` installs all of it.
+
+#![expect(clippy::expect_used, reason = "what fails here fails the test that asked for it")]
+#![expect(clippy::format_push_string, reason = "configurations of test servers are to be readable, not fast")]
+
+mod authority;
+mod directory;
+mod ldif;
+mod openldap;
+mod options;
+mod population;
+mod port;
+mod process;
+mod python;
+
+pub use authority::{Authority, Files, Issued};
+pub use directory::{Directory, Login};
+pub use ldif::Entry;
+pub use openldap::OpenLdap;
+pub use options::Options;
+pub use population::Population;
+pub use port::{free_port, listens};
+pub use process::{Process, require, run};
+pub use python::{python, python_program};
