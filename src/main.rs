@@ -8,6 +8,8 @@ fn main() -> ExitCode {
     Daemon::builder()
         .connector("file", bridgehead_file::factory())
         .connector("exec", bridgehead_exec::factory())
+        .connector("http", bridgehead_http::factory())
+        .connector("scim", bridgehead_scim::factory())
         .connector("simulated", bridgehead_simulated::factory())
         .run_from_args()
 }

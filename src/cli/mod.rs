@@ -8,6 +8,7 @@ mod args;
 mod check;
 mod completions;
 mod config;
+mod conformance;
 mod context;
 #[cfg(debug_assertions)]
 mod crash;

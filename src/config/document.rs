@@ -15,6 +15,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 pub(super) const SECRET: &str = "Reference to a secret";
 /// The title of the schema of a `target`.
 pub(super) const TARGET: &str = "Target";
+/// The title of the schema of a table of anything.
+pub(super) const TABLE: &str = "Table";
 
 /// The configuration of bridgehead.
 #[derive(JsonSchema)]
@@ -136,6 +138,8 @@ struct App {
     protect: Option<Protect>,
     /// The connector's own settings.
     target: Option<Target>,
+    /// What `bridgehead check NAME --conformance` has to be told; of no meaning to the daemon.
+    conformance: Option<Conformance>,
 }
 
 #[derive(JsonSchema)]
@@ -225,6 +229,37 @@ struct Protect {
     actions: Option<Vec<Action>>,
 }
 
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Conformance {
+    /// Fields of the accounts that are created, laid over those of the kit. `{name}` in a text is the account's unique name; an empty
+    /// text leaves a field out.
+    account: Option<Table>,
+    /// What an update changes, in place of what the kit would; `{name}` as above.
+    changes: Option<Table>,
+    /// The fields in which any text may stand.
+    free_text_fields: Option<Vec<String>>,
+    /// By resource type, an id that could be one of the target's and is not.
+    missing_refs: Option<Table>,
+    /// By resource type, the group or licence in which the kit may put the accounts that it creates.
+    usable_refs: Option<Table>,
+    /// Where the target listens.
+    #[schemars(extend("examples" = ["127.0.0.1:389"]))]
+    address: Option<String>,
+    /// Keys of `target` with a credential that the target refuses.
+    bad_credential: Option<Table>,
+    /// Keys of `target` with a credential that may read, but not change accounts.
+    refused_permission: Option<Table>,
+    /// Keys of `target` at which nobody listens; `{address}`, or `{host}` and `{port}`, stand for where that is.
+    unreachable: Option<Table>,
+    /// Keys of `target` where connections are taken and nothing is said; `{address}` as above.
+    silent: Option<Table>,
+    /// Keys of `target` that lead to it through the kit, at `{address}`; needs `address`.
+    through: Option<Table>,
+    /// Keys of `target` with which a listing breaks off in its middle, for targets without an address.
+    cut_listing: Option<Table>,
+}
+
 /// How fast to send requests.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -277,6 +312,19 @@ impl JsonSchema for Target {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let rate_limit = generator.subschema_for::<RateLimit>();
         json_schema!({ "title": TARGET, "type": "object", "properties": { "rate_limit": rate_limit } })
+    }
+}
+
+/// A table whose keys somebody else knows.
+struct Table;
+
+impl JsonSchema for Table {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Table".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "title": TABLE, "type": "object" })
     }
 }
 

@@ -20,6 +20,7 @@
 //! sync (`every`, or `cron` with `timezone`), for their keys exclude one another.
 
 mod build;
+mod conformance;
 mod document;
 mod duration;
 mod environment;
@@ -47,6 +48,7 @@ mod values;
 mod tests;
 
 pub use build::build_connector;
+pub use conformance::Conformance;
 pub use error::{Error, Errors};
 pub use load::{load, parse};
 pub use model::{

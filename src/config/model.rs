@@ -9,7 +9,7 @@ use bridgehead_sdk::Action;
 use url::Url;
 use uuid::Uuid;
 
-use super::{Error, Network, Pattern, Schedule, Secret, Target};
+use super::{Conformance, Error, Network, Pattern, Schedule, Secret, Target};
 
 /// Everything that the operator has said, with defaults where they said nothing. Holds no secret, only where secrets are.
 #[derive(Clone, Debug)]
@@ -120,6 +120,8 @@ pub struct App {
     pub protect: Protect,
     /// The connector's own settings.
     pub target: Target,
+    /// What the kit that proves a connector has to be told.
+    pub conformance: Conformance,
 }
 
 /// Provisioning tasks.

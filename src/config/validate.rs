@@ -17,7 +17,7 @@ use super::{
     Admin, App, Bridge, Config, Connectors, Guard, Log, LogFormat, OnInvalid, Pattern, Protect, RateLimit,
     Refs, Runtime, Schedule, Secret, State, Sync, Target, TaskGuard, Tasks,
 };
-use super::{duration, log_level, network, schedule, target, values};
+use super::{conformance, duration, log_level, network, schedule, target, values};
 
 /// What reading an app needs besides its table.
 pub(super) struct Context<'a> {
@@ -152,6 +152,10 @@ fn app(section: &Section<'_>, entry: &Entry, context: &Context<'_>) -> Result<Ap
     let sync = sync(&section.section("sync"));
     let protect = protect(&section.section("protect"));
     let target = read_target(section, entry, context);
+    let conformance = section
+        .optional_section("conformance")
+        .map(|section| conformance::read(&section, context))
+        .transpose();
     Ok(App {
         app_id: app_id?,
         connector: connector?,
@@ -160,6 +164,7 @@ fn app(section: &Section<'_>, entry: &Entry, context: &Context<'_>) -> Result<Ap
         sync: sync?,
         protect: protect?,
         target: target?,
+        conformance: conformance?.unwrap_or_default(),
     })
 }
 

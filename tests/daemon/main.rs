@@ -14,6 +14,7 @@
 )]
 
 mod admin;
+mod conformance;
 mod control;
 mod crash;
 mod examples;

@@ -1,5 +1,6 @@
 //! Tests of the configuration as a whole; those of single rules stand beside the code.
 
+mod conformance;
 mod example;
 mod layering;
 mod messages;
