@@ -70,13 +70,11 @@ impl Listing<'_> {
         for _ in 0..PAGES_AT_A_TIME {
             let (groups, next) = app.walk(endpoint, None).page(&mark.place).await?;
             self.listings.add(mark.listing, &groups).map_err(|fault| fault.incomplete(app.system()))?;
-            match next {
-                Some(place) => mark.place = place,
-                None => {
-                    let mark = Mark { stage: Stage::Records, place: app.start(), ..mark };
-                    return self.users(mark).await;
-                }
-            }
+            let Some(place) = next else {
+                let mark = Mark { stage: Stage::Records, place: app.start(), ..mark };
+                return self.users(mark).await;
+            };
+            mark.place = place;
         }
         Ok(Page { records: Vec::new(), rejected: Vec::new(), next: Some(write(&mark)?) })
     }

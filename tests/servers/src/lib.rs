@@ -20,12 +20,9 @@ mod port;
 mod postgres;
 mod process;
 mod python;
-<<<<<<< HEAD
-pub mod scim2;
-=======
 mod rabbitmq;
+mod scim2;
 mod user;
->>>>>>> main
 
 pub use authority::{Authority, Files, Issued};
 pub use directory::{Directory, Login};
@@ -40,8 +37,5 @@ pub use port::{free_port, listens};
 pub use postgres::Postgres;
 pub use process::{Process, require, run};
 pub use python::{python, python_program};
-<<<<<<< HEAD
-pub use scim2::Scim2;
-=======
 pub use rabbitmq::RabbitMq;
->>>>>>> main
+pub use scim2::{Scim2, Scim2Options};

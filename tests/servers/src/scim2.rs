@@ -26,7 +26,7 @@ pub struct Scim2 {
 
 /// Options of a SCIM server.
 #[derive(Debug)]
-pub struct Builder {
+pub struct Scim2Options {
     population: Population,
     config: Value,
     groups_on_users: bool,
@@ -47,8 +47,8 @@ impl Scim2 {
     }
 
     /// Starts one with options.
-    pub fn builder() -> Builder {
-        Builder { population: Population::default(), config: json!({}), groups_on_users: false }
+    pub fn builder() -> Scim2Options {
+        Scim2Options { population: Population::default(), config: json!({}), groups_on_users: false }
     }
 
     /// Where SCIM is spoken.
@@ -77,7 +77,7 @@ impl Scim2 {
     }
 }
 
-impl Builder {
+impl Scim2Options {
     /// What it starts with.
     pub fn population(mut self, population: Population) -> Self {
         self.population = population;
