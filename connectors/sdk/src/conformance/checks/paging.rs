@@ -133,7 +133,10 @@ async fn page_again(kit: &Kit<'_>) -> Verdict {
             Ok(page) => (&kit.working, page.next),
             Err(error) => return failed(parts(&error)),
         },
-        Err(finding) => return Err(finding),
+        // That it cannot be read is the finding of another check.
+        Err(Finding::Failed(why) | Finding::Late(why)) => {
+            return skipped(format!("it cannot be read: {why}"));
+        }
     };
     // The first page has no cursor, the second has one; a target with a single page is asked for that twice.
     for cursor in [None, first.as_ref()] {
