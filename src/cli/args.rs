@@ -42,7 +42,7 @@ pub(crate) struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the daemon: execute tasks and sync on schedule, until SIGTERM or SIGINT.
+    /// Run the daemon: execute tasks and sync on schedule, until SIGTERM, SIGINT or SIGHUP.
     Run,
     /// Show everything on made-up people: a sandbox, the real daemon, syncs and tasks. Needs no account and no network.
     Demo {
@@ -51,13 +51,19 @@ pub(crate) enum Command {
         stay: bool,
     },
     /// Check configuration, key, access, resource types and targets, and say what to do about what is wrong.
+    ///
+    /// With --conformance, it is the connector of one app that is proven, against its live target, with the same kit that the
+    /// connectors' own tests run: what it declares it must do, and each error must say exactly what happened. Iden is not asked.
+    /// [apps.NAME.conformance] in the configuration says what the kit cannot know: docs/connector-author.md.
     Check {
         /// The apps to check; all when none is named.
         #[arg(value_name = "APP")]
         apps: Vec<String>,
         /// Check the configuration only: no network, no target.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "conformance")]
         offline: bool,
+        #[command(flatten)]
+        kit: Kit,
     },
     /// Sync apps once, now: through the running daemon, or by itself while none runs.
     ///
@@ -134,6 +140,20 @@ pub(crate) enum Tasks {
     /// `bridgehead tasks list APP --rejected` shows these reports, with what Iden said. Details of a result, such as the new
     /// account's id, were erased when the report was refused; the next sync brings them to Iden.
     Retry(Selected),
+}
+
+/// How a connector is proven.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Kit {
+    /// Prove the connector of one app against its live target. Creates, changes and deletes accounts of its own there.
+    #[arg(long)]
+    pub(crate) conformance: bool,
+    /// Change nothing in the target: only what reads is proven.
+    #[arg(long, requires = "conformance")]
+    pub(crate) read_only: bool,
+    /// Agree beforehand to accounts being created, changed and deleted.
+    #[arg(long, requires = "conformance", conflicts_with = "read_only")]
+    pub(crate) yes: bool,
 }
 
 /// Tasks of an app.

@@ -1,48 +1,76 @@
 //! Processes that end with the test that started them.
 
 use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process, kill_process_group, waitid,
+};
+
 /// No server that works needs longer to start, however busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// A server. It is ended, by its process id, when this is dropped.
+/// How long a server may take to end of its own accord, before it is killed.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Ends the process group `$1` when standard input closes, which it does when the test's process is gone, however it went.
+const GUARD: &str = r#"while read -r line; do :; done
+kill -s TERM -- "-$1" && kill -s CONT -- "-$1" && sleep 2 && kill -s KILL -- "-$1""#;
+
+/// A server, in a process group of its own. When this is dropped, it is asked to end, and after ten seconds it is killed;
+/// what it started is killed with it. If the test's process is killed, the same happens.
 #[derive(Debug)]
 pub struct Process {
     name: String,
     child: Child,
+    guard: Child,
+    asked_by: Signal,
     log: PathBuf,
 }
 
 impl Process {
-    /// Starts a command; what it writes goes to a file `NAME.log` in `folder`.
+    /// Starts a command, which must stay in the foreground; what it writes is added to a file `NAME.log` in `folder`.
     ///
     /// # Panics
     /// If it cannot be started.
     pub fn start(name: &str, folder: &Path, command: &mut Command) -> Self {
         let log = folder.join(format!("{name}.log"));
-        let output = File::create(&log).expect("the folder can be written to");
+        let output = File::options().create(true).append(true).open(&log);
+        let output = output.expect("the folder can be written to");
         let errors = output.try_clone().expect("a file can be shared");
-        let child = command.stdin(Stdio::null()).stdout(output).stderr(errors).spawn();
+        let child = command.stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0).spawn();
         let child = child.unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
-        Self { name: name.to_owned(), child, log }
+        let mut guard = Command::new("/bin/sh");
+        guard.args(["-c", GUARD, "guard", &child.id().to_string()]);
+        // A group of its own, since whoever kills the test kills the test's group.
+        guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        let guard = guard.spawn().expect("a shell can be started");
+        Self { name: name.to_owned(), child, guard, asked_by: Signal::TERM, log }
+    }
+
+    /// Asks it to end by SIGINT rather than by SIGTERM: PostgreSQL waits for its clients at the latter.
+    pub fn ended_by_interrupt(mut self) -> Self {
+        self.asked_by = Signal::INT;
+        self
     }
 
     /// Waits until it is ready.
     ///
     /// # Panics
     /// With its log, if it ends instead or takes longer than three minutes.
-    pub async fn ready(mut self, mut is_ready: impl FnMut() -> bool) -> Self {
+    pub async fn ready(self, mut is_ready: impl FnMut() -> bool) -> Self {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             if is_ready() {
                 return self;
             }
-            let ended = self.child.try_wait().expect("a child can be asked");
-            if let Some(status) = ended {
-                panic!("{} has ended with {status}:\n{}", self.name, self.log());
+            if let Some(status) = self.ended() {
+                let code =
+                    status.exit_status().map_or_else(|| "a signal".to_owned(), |code| code.to_string());
+                panic!("{} has ended with {code}:\n{}", self.name, self.log());
             }
             assert!(tokio::time::Instant::now() < deadline, "{} does not start:\n{}", self.name, self.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -51,19 +79,57 @@ impl Process {
 
     /// What it has written so far.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
+        let bytes = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Its process id.
+    /// Its process id, which is the id of its group too.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Halts it: connections stay open and nothing is answered, as with a server that hangs.
+    ///
+    /// # Panics
+    /// If it has ended.
+    pub fn pause(&self) {
+        kill_process_group(self.pid(), Signal::STOP).expect("the server runs");
+    }
+
+    /// Lets it go on after [`Process::pause`].
+    ///
+    /// # Panics
+    /// If it has ended.
+    pub fn resume(&self) {
+        kill_process_group(self.pid(), Signal::CONT).expect("the server runs");
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// How it has ended, if it has. It is not reaped by asking: its id belongs to no other process until this is dropped.
+    fn ended(&self) -> Option<WaitIdStatus> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(self.pid()), options).expect("a child can be asked")
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended already.
-        drop(self.child.kill());
+        // First the guard, or it would see its input close and signal an id that may be somebody else's by then. What fails
+        // below does so because what it is about has ended already, which is what is wanted.
+        drop(self.guard.kill());
+        drop(self.guard.wait());
+        kill_process(self.pid(), self.asked_by).ok();
+        kill_process_group(self.pid(), Signal::CONT).ok();
+        let pause = Duration::from_millis(10);
+        let mut waited = Duration::ZERO;
+        while self.ended().is_none() && waited < GRACE {
+            std::thread::sleep(pause);
+            waited += pause;
+        }
+        kill_process_group(self.pid(), Signal::KILL).ok();
         drop(self.child.wait());
     }
 }

@@ -1,0 +1,151 @@
+//! What a test needs to know of a directory server, and may do to it with the command-line tools of OpenLDAP, which share no
+//! code with the connector under test.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::ldif::{self, Entry};
+use crate::process::{require, run};
+
+/// A name and a password that a directory accepts.
+#[derive(Clone, Debug)]
+pub struct Login {
+    pub dn: String,
+    pub password: String,
+}
+
+impl Login {
+    pub(crate) fn new(dn: impl Into<String>, password: &str) -> Self {
+        Self { dn: dn.into(), password: password.to_owned() }
+    }
+}
+
+/// A directory that runs: where it is, what is in it, and who may do what.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    /// An address of loopback, the only one it listens at.
+    pub address: Ipv4Addr,
+    /// Without TLS, or with StartTLS.
+    pub ldap_port: u16,
+    /// With TLS from the first byte.
+    pub ldaps_port: u16,
+    /// The certificate of the authority that has issued the server's.
+    pub ca: PathBuf,
+    /// The DN that everything is below.
+    pub suffix: String,
+    /// The container of accounts.
+    pub people: String,
+    /// The container of groups.
+    pub groups: String,
+    /// May do everything, and no limit applies to it.
+    pub admin: Login,
+    /// May read and write accounts and groups; limits apply to it. What a connector is given in earnest.
+    pub writer: Login,
+    /// May read accounts and groups, but no password, and write nothing.
+    pub reader: Login,
+}
+
+impl Directory {
+    /// `ldap://ADDRESS:PORT`
+    pub fn ldap_url(&self) -> String {
+        format!("ldap://{}:{}", self.address, self.ldap_port)
+    }
+
+    /// `ldaps://ADDRESS:PORT`
+    pub fn ldaps_url(&self) -> String {
+        format!("ldaps://{}:{}", self.address, self.ldaps_port)
+    }
+
+    /// Adds entries as the administrator (`ldapadd`).
+    ///
+    /// # Panics
+    /// If the server refuses one.
+    pub fn add_ldif(&self, text: &str) {
+        self.change(&["-a"], text);
+    }
+
+    /// Makes changes as the administrator (`ldapmodify`): records with a `changetype`.
+    ///
+    /// # Panics
+    /// If the server refuses one.
+    pub fn modify_ldif(&self, text: &str) {
+        self.change(&[], text);
+    }
+
+    fn change(&self, options: &[&str], text: &str) {
+        let file = tempfile::NamedTempFile::new().expect("the temporary folder can be written to");
+        std::fs::write(file.path(), text).expect("the temporary folder can be written to");
+        let mut command = self.tool("ldapmodify", &self.admin);
+        run(command.args(options).arg("-f").arg(file.path()));
+    }
+
+    /// Deletes an entry as the administrator.
+    ///
+    /// # Panics
+    /// If the server refuses, or there is none.
+    pub fn delete(&self, dn: &str) {
+        run(self.tool("ldapdelete", &self.admin).arg(dn));
+    }
+
+    /// Entries below `base` that match a filter, as the administrator sees them; operational attributes are given if they
+    /// are named, or as `+`.
+    ///
+    /// # Panics
+    /// If the server refuses, or there is no such base.
+    pub fn search(&self, base: &str, filter: &str, attributes: &[&str]) -> Vec<Entry> {
+        // Pages, since some servers give no more than a thousand entries at a time to anybody.
+        let mut command = self.tool("ldapsearch", &self.admin);
+        command.args(["-LLL", "-o", "ldif-wrap=no", "-E", "pr=500/noprompt", "-b", base, filter]);
+        ldif::entries(&run(command.args(attributes)))
+    }
+
+    /// One entry as the administrator sees it, operational attributes included; nothing if there is none.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    pub fn entry(&self, dn: &str) -> Option<Entry> {
+        let mut command = self.tool("ldapsearch", &self.admin);
+        command.args(["-LLL", "-o", "ldif-wrap=no", "-s", "base", "-b", dn, "(objectClass=*)", "*", "+"]);
+        let output = command.output().expect("the tool can be started");
+        // 32 is noSuchObject; the tools end with the server's result code.
+        if output.status.code() == Some(32) {
+            return None;
+        }
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{dn} cannot be read: {errors}");
+        ldif::entries(&String::from_utf8_lossy(&output.stdout)).pop()
+    }
+
+    /// Whether the server accepts a name and a password.
+    ///
+    /// # Panics
+    /// If it answers anything but yes or no.
+    pub fn accepts(&self, login: &Login) -> bool {
+        let output = self.bind(login).output().expect("the tool can be started");
+        let code = output.status.code();
+        // 49 is invalidCredentials.
+        assert!(matches!(code, Some(0 | 49)), "{}", String::from_utf8_lossy(&output.stderr));
+        code == Some(0)
+    }
+
+    /// Whether it answers at all.
+    pub(crate) fn answers(&self) -> bool {
+        crate::port::listens_at(self.address, self.ldaps_port)
+            && self.bind(&self.admin).output().is_ok_and(|output| output.status.success())
+    }
+
+    fn bind(&self, login: &Login) -> Command {
+        let mut command = self.tool("ldapsearch", login);
+        command.args(["-LLL", "-s", "base", "-b", "", "(objectClass=*)", "1.1"]);
+        command
+    }
+
+    /// One of OpenLDAP's tools, with everything that all of them need; it goes by `ldaps://`, which every server accepts.
+    pub fn tool(&self, name: &str, login: &Login) -> Command {
+        let mut command = Command::new(require(name, "ldap-utils"));
+        command.env("LDAPTLS_CACERT", &self.ca).env("LDAPTLS_REQCERT", "demand");
+        command.args(["-x", "-H", &self.ldaps_url(), "-D", &login.dn, "-w", &login.password]);
+        command
+    }
+}
