@@ -118,11 +118,11 @@ fn complete(listing: &Listing, wanted: usize) -> Verdict {
     if let Some(id) = listing.repeated() {
         return failed(format!("record '{id}' comes twice"));
     }
-    let count: usize = listing.pages.iter().map(|(count, _)| count).sum();
-    ensure(count == wanted && listing.records.len() == wanted, || {
-        let pages = listing.pages.len();
-        format!("the target has {wanted} accounts; {count} came, in {pages} pages")
-    })
+    if let Some(rejected) = listing.rejected.first() {
+        return failed(format!("the bench's own accounts are rejected: {rejected}"));
+    }
+    let (count, pages) = (listing.records.len(), listing.pages.len());
+    ensure(count == wanted, || format!("the target has {wanted} accounts; {count} came, in {pages} pages"))
 }
 
 async fn page_again(kit: &Kit<'_>) -> Verdict {
