@@ -8,10 +8,10 @@ use serde_json::{Map, Value, json};
 
 /// The `target` table of an example, to be changed and built.
 #[derive(Clone)]
-pub struct Example {
-    pub target: Map<String, Value>,
-    pub network: Network,
-    pub base: PathBuf,
+pub(crate) struct Example {
+    pub(crate) target: Map<String, Value>,
+    pub(crate) network: Network,
+    pub(crate) base: PathBuf,
 }
 
 fn folder() -> PathBuf {
@@ -19,13 +19,13 @@ fn folder() -> PathBuf {
 }
 
 /// The statements that make the tables of an example.
-pub fn tables(name: &str) -> String {
+pub(crate) fn tables(name: &str) -> String {
     std::fs::read_to_string(folder().join("sql").join(name)).unwrap()
 }
 
 impl Example {
     /// Reads the only app of an example.
-    pub fn read(name: &str) -> Self {
+    pub(crate) fn read(name: &str) -> Self {
         let text = std::fs::read_to_string(folder().join(name)).unwrap();
         let file: toml::Table = text.parse().unwrap();
         let app = file["apps"].as_table().unwrap().values().next().unwrap();
@@ -37,7 +37,7 @@ impl Example {
     }
 
     /// With another value for a key, such as `accounts.list`, or without it.
-    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+    pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         let value = value.into();
         let mut table = &mut self.target;
         let mut path: Vec<&str> = key.split('.').collect();
@@ -54,23 +54,23 @@ impl Example {
     }
 
     /// At a port of loopback, in the clear.
-    pub fn at(self, port: u16) -> Self {
+    pub(crate) fn at(self, port: u16) -> Self {
         self.with("host", "127.0.0.1").with("port", port).with("tls", Value::Null)
     }
 
     /// As this user.
-    pub fn as_user(self, user: &str, password: &str) -> Self {
+    pub(crate) fn as_user(self, user: &str, password: &str) -> Self {
         self.with("user", user).with("password", password)
     }
 
-    pub fn build(&self) -> Result<Arc<dyn Connector>, SettingsError> {
+    pub(crate) fn build(&self) -> Result<Arc<dyn Connector>, SettingsError> {
         let mut setup = Setup::new("crm", self.target.clone());
         setup.network = self.network.clone();
         setup.base.clone_from(&self.base);
         bridgehead_sql::factory().build(setup)
     }
 
-    pub fn connector(&self) -> Arc<dyn Connector> {
+    pub(crate) fn connector(&self) -> Arc<dyn Connector> {
         self.build().unwrap()
     }
 }

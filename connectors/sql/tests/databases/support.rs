@@ -9,29 +9,29 @@ use bridgehead_sdk::{
 };
 use serde_json::{Value, json};
 
-pub fn context() -> Context {
+pub(crate) fn context() -> Context {
     Context { task_id: "t1".into(), attempt: 1, timeout: Duration::from_secs(60) }
 }
 
-pub async fn execute(connector: &dyn Connector, action: Action, payload: Value) -> Result<Completion, Error> {
+pub(crate) async fn execute(connector: &dyn Connector, action: Action, payload: Value) -> Result<Completion, Error> {
     let operation = Operation::parse(action, serde_json::from_value(payload).unwrap()).unwrap();
     connector.execute(&context(), &operation).await
 }
 
 /// Creates somebody, and answers the identifier.
-pub async fn create(connector: &dyn Connector, name: &str) -> String {
+pub(crate) async fn create(connector: &dyn Connector, name: &str) -> String {
     let account = json!({ "username": name, "email": format!("{name}@example.com") });
     let done = execute(connector, Action::CreateAccount, json!({ "account": account })).await.unwrap();
     done.result["account_id"].as_str().unwrap().to_owned()
 }
 
-pub async fn find(connector: &dyn Connector, name: &str) -> Option<AccountRecord> {
+pub(crate) async fn find(connector: &dyn Connector, name: &str) -> Option<AccountRecord> {
     let account = Account { username: Some(name.to_owned()), ..Account::default() };
     connector.find_account(&account).await.unwrap()
 }
 
 /// A whole listing: what was read, and what could not be.
-pub async fn list(
+pub(crate) async fn list(
     connector: &dyn Connector,
     of: &ResourceType,
 ) -> Result<(Vec<Record>, Vec<RejectedRecord>, usize), Error> {
@@ -53,10 +53,10 @@ pub async fn list(
     }
 }
 
-pub fn accounts() -> ResourceType {
+pub(crate) fn accounts() -> ResourceType {
     ResourceType::account("account", "Account")
 }
 
-pub fn ids(records: &[Record]) -> BTreeSet<String> {
+pub(crate) fn ids(records: &[Record]) -> BTreeSet<String> {
     records.iter().map(|record| record.id().to_owned()).collect()
 }
