@@ -2,4 +2,10 @@
 
 mod bench;
 mod conformance;
+mod creating;
+mod listing;
+mod loading;
+mod memberships;
+mod network;
 mod support;
+mod updating;
