@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bridgehead_sdk::conformance::{Bench, Situation, Skip};
 use bridgehead_sdk::{Connector, async_trait};
-use bridgehead_test_servers::{Directory, OpenLdap, Options, Population};
+use bridgehead_test_servers::{Directory, Ds389, OpenLdap, Options, Population};
 use serde_json::{Map, Value, json};
 
 use crate::support::{bound_as, connector, settings, with};
@@ -52,6 +52,27 @@ impl Server for OpenLdap {
 
     fn missing_id() -> &'static str {
         "0b0e5a3c-0000-1041-8191-8b0d5bc63e0e"
+    }
+}
+
+#[async_trait]
+impl Server for Ds389 {
+    const PROFILE: &'static str = "389ds";
+
+    async fn start(options: Options) -> Self {
+        Self::start_with(options).await
+    }
+
+    fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    fn settings() -> Value {
+        json!({ "licenses": [{ "slug": "plan", "member_attribute": "uniqueMember" }] })
+    }
+
+    fn missing_id() -> &'static str {
+        "70ef5317-e68411f1-00000000-50609f76"
     }
 }
 

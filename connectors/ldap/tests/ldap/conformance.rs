@@ -1,7 +1,7 @@
 //! The kit, on every server.
 
 use bridgehead_sdk::conformance;
-use bridgehead_test_servers::OpenLdap;
+use bridgehead_test_servers::{Ds389, OpenLdap};
 
 use crate::bench::{LdapBench, Server};
 
@@ -13,4 +13,9 @@ async fn passes<S: Server>() {
 #[tokio::test(flavor = "multi_thread")]
 async fn openldap_passes_the_kit() {
     passes::<OpenLdap>().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ds389_passes_the_kit() {
+    passes::<Ds389>().await;
 }

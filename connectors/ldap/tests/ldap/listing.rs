@@ -1,6 +1,6 @@
 //! Listing: pages, limits, and what is not to be followed.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bridgehead_sdk::{Code, Cursor, Effect, Record, Retry, Subject};
 use bridgehead_test_servers::{OpenLdap, Options, Population};
@@ -130,7 +130,7 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl std::io::Write for Log {
     fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(text)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(text)
     }
 
     fn flush(&mut self) -> std::io::Result<()> {

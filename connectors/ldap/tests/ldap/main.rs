@@ -3,6 +3,7 @@
 mod bench;
 mod conformance;
 mod creating;
+mod ds389;
 mod listing;
 mod loading;
 mod memberships;
