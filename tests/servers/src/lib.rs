@@ -16,9 +16,11 @@ mod options;
 mod population;
 mod port;
 mod process;
+mod samba;
+mod samba_domain;
 
 pub use authority::{Authority, Files, Issued};
-pub use directory::{Directory, Login};
+pub use directory::{Directory, Login, Schema};
 pub use ds389::Ds389;
 pub use ldif::Entry;
 pub use openldap::OpenLdap;
@@ -26,3 +28,4 @@ pub use options::Options;
 pub use population::Population;
 pub use port::{free_port, listens};
 pub use process::{Process, require, run};
+pub use samba::{Samba, unicode_password};
