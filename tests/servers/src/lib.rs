@@ -21,10 +21,12 @@ mod postgres;
 mod process;
 mod python;
 mod rabbitmq;
+mod samba;
+mod samba_domain;
 mod user;
 
 pub use authority::{Authority, Files, Issued};
-pub use directory::{Directory, Login};
+pub use directory::{Directory, Login, Schema};
 pub use ds389::Ds389;
 pub use jupyterhub::JupyterHub;
 pub use ldif::Entry;
@@ -37,3 +39,4 @@ pub use postgres::Postgres;
 pub use process::{Process, require, run};
 pub use python::{python, python_program};
 pub use rabbitmq::RabbitMq;
+pub use samba::{Samba, unicode_password};
