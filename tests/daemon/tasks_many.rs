@@ -6,7 +6,6 @@ use bridgehead::sandbox::{Filter, Settings, TaskOrder};
 use serde_json::{Value, json};
 
 use crate::support::{World, eventually};
-use crate::target::QUICK;
 
 const MANY: &str = "poll_interval = \"100ms\"\nconcurrency = 32\ntimeout = \"30s\"\n";
 
@@ -156,8 +155,9 @@ async fn tasks_of_one_account_never_overlap_nor_overtake() {
 #[tokio::test]
 async fn however_many_tasks_wait_for_one_account_others_are_seen_and_done() {
     let world = World::new().await;
-    world.script(QUICK, "");
-    world.rules(&json!([{"account": "ann", "hang_until": "never"}]));
+    world.script("poll_interval = \"100ms\"\ntimeout = \"50s\"\n", "");
+    world.account(&json!({"id": "ann", "username": "ann"}));
+    world.rules(&json!([{"method": "update_account", "apply": true, "hang_until": "never"}]));
     world.sandbox.add_tasks(
         world.app,
         (0..4300).map(|n| {

@@ -38,7 +38,16 @@ impl Bench for Simulated {
 async fn the_kit_finds_no_fault() {
     let bench = Simulated { target: target(&Settings { accounts: 120, ..Settings::default() }) };
     let report = conformance::run(&bench).await;
-    println!("{report}");
     report.assert_passed();
-    assert_eq!(report.skipped(), [""; 0]);
+    // A target in memory has no connection to break and no permission to refuse, and it offers every action.
+    let never = [
+        "refused-permission",
+        "undeclared-actions",
+        "bad-credential",
+        "unreachable",
+        "cut-listing",
+        "cut-look-up",
+        "cut-change",
+    ];
+    assert_eq!(report.skipped(), never);
 }

@@ -41,7 +41,6 @@ pub(crate) fn entries(text: &str) -> Vec<Entry> {
             }
             None => value.trim_start().to_owned(),
         };
-        // Search results may have "# refldap://…" comments, and "ref:" or "search:" lines only in other formats.
         if name == "dn" {
             entries.push(Entry { dn: value, attributes: BTreeMap::new() });
         } else if let Some(entry) = entries.last_mut() {
@@ -51,9 +50,4 @@ pub(crate) fn entries(text: &str) -> Vec<Entry> {
         }
     }
     entries
-}
-
-/// One line of LDIF; the value is encoded, so that it may hold anything.
-pub(crate) fn line(attribute: &str, value: &str) -> String {
-    format!("{attribute}:: {}\n", STANDARD.encode(value))
 }

@@ -1,7 +1,5 @@
 //! Many accounts and groups, made the same way for every directory.
 
-use crate::ldif::line;
-
 /// How many accounts and groups a directory starts with.
 ///
 /// Account number 7 of 10,000 is `uid=user-00007` with the mail `user-00007@example.com`; group number 3 is `cn=group-003`.
@@ -32,43 +30,53 @@ impl Population {
         (0..count).map(move |member| (group * members + member) % accounts)
     }
 
-    /// Accounts as `inetOrgPerson`, groups as `groupOfNames` with a placeholder that keeps an empty one valid. `member_of`
-    /// says whether accounts carry the attribute: a loader that goes past the server's overlays needs it in the file.
-    pub(crate) fn ldif(
-        &self,
-        people: &str,
-        groups: &str,
-        placeholder: Option<&str>,
-        member_of: bool,
-    ) -> String {
+    /// Accounts as `inetOrgPerson`, groups as `groupOfNames`.
+    pub(crate) fn ldif(&self, layout: &Layout<'_>) -> String {
+        let Layout { people, groups, .. } = layout;
         let mut text = String::new();
-        let mut groups_of = vec![Vec::new(); if member_of { self.accounts } else { 0 }];
-        if member_of {
+        let mut groups_of = vec![Vec::new(); self.accounts];
+        if layout.member_of {
             for group in 0..self.groups {
                 self.members_of(group).for_each(|member| groups_of[member].push(group));
             }
         }
-        for number in 0..self.accounts {
+        for (number, member_of) in groups_of.iter().enumerate() {
             let uid = Self::account(number);
             text += &format!(
                 "dn: uid={uid},{people}\nobjectClass: inetOrgPerson\nuid: {uid}\ncn: User {number:05}\n\
                  sn: Number {number:05}\ngivenName: User\ndisplayName: User {number:05}\nmail: {uid}@example.com\n"
             );
-            for group in groups_of.get(number).into_iter().flatten() {
-                text.push_str(&line("memberOf", &format!("cn={},{groups}", Self::group(*group))));
+            if let Some(class) = layout.further_class {
+                text += &format!("objectClass: {class}\n");
+            }
+            for group in member_of {
+                text += &format!("memberOf: cn={},{groups}\n", Self::group(*group));
             }
             text.push('\n');
         }
         for number in 0..self.groups {
             let cn = Self::group(number);
             text += &format!("dn: cn={cn},{groups}\nobjectClass: groupOfNames\ncn: {cn}\n");
-            let members =
-                self.members_of(number).map(|member| format!("uid={},{people}", Self::account(member)));
-            for member in placeholder.map(str::to_owned).into_iter().chain(members) {
-                text += &format!("member: {member}\n");
+            if let Some(placeholder) = layout.placeholder {
+                text += &format!("member: {placeholder}\n");
+            }
+            for member in self.members_of(number) {
+                text += &format!("member: uid={},{people}\n", Self::account(member));
             }
             text.push('\n');
         }
         text
     }
+}
+
+/// Where a population goes, and what a server wants of it.
+pub(crate) struct Layout<'a> {
+    pub(crate) people: &'a str,
+    pub(crate) groups: &'a str,
+    /// A member that keeps a group valid that has no other.
+    pub(crate) placeholder: Option<&'a str>,
+    /// Whether accounts carry their groups: a loader that goes past what keeps the attribute needs it in the file.
+    pub(crate) member_of: bool,
+    /// A further object class of accounts.
+    pub(crate) further_class: Option<&'a str>,
 }

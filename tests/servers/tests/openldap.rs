@@ -2,7 +2,7 @@
 
 mod support;
 
-use bridgehead_test_servers::{Login, OpenLdap, Population};
+use bridgehead_test_servers::{Login, OpenLdap, Options, Population};
 use support::{running, until_nothing_runs};
 
 #[tokio::test]
@@ -46,8 +46,12 @@ async fn data_outlive_a_restart_at_the_same_ports() {
 
 #[tokio::test]
 async fn membership_follows_the_groups_and_a_locked_account_cannot_log_in() {
-    let server =
-        OpenLdap::builder().population(Population { accounts: 3, groups: 2, members: 2 }).start().await;
+    let server = OpenLdap::start_with(Options::default().population(Population {
+        accounts: 3,
+        groups: 2,
+        members: 2,
+    }))
+    .await;
     let directory = &server.directory;
     let member_of = |uid: &str| {
         let found = directory.search(&directory.people, &format!("(uid={uid})"), &["memberOf"]);
@@ -81,7 +85,7 @@ async fn membership_follows_the_groups_and_a_locked_account_cannot_log_in() {
 #[tokio::test]
 async fn a_size_limit_holds_for_all_but_the_administrator_over_all_pages() {
     let population = Population { accounts: 30, groups: 0, members: 0 };
-    let server = OpenLdap::builder().population(population).size_limit(20).start().await;
+    let server = OpenLdap::start_with(Options::default().population(population).size_limit(20)).await;
     let directory = &server.directory;
     let read = |login: &Login| {
         let mut command = directory.tool("ldapsearch", login);
@@ -94,27 +98,18 @@ async fn a_size_limit_holds_for_all_but_the_administrator_over_all_pages() {
 
 #[tokio::test]
 async fn options_are_heeded() {
-    let server = OpenLdap::builder().require_tls().unique(&["mail"]).start().await;
+    let server = OpenLdap::start_with(Options::default().require_tls().unique("mail")).await;
     let directory = &server.directory;
     let mut plain = support::plain(directory, &directory.reader);
     assert_eq!(plain.output().unwrap().status.code(), Some(13));
 
-    let person = support::person("first", directory);
-    directory.add_ldif(&person);
-    let mut second = directory.tool("ldapadd", &directory.writer);
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(
-        file.path(),
-        person.replacen("uid=first", "uid=second", 1).replace("uid: first", "uid: second"),
-    )
-    .unwrap();
-    assert_eq!(second.arg("-f").arg(file.path()).output().unwrap().status.code(), Some(19));
+    support::a_second_account_with_the_same_mail_is_refused(directory);
 }
 
 #[tokio::test]
 async fn ten_thousand_accounts_are_loaded_and_found() {
     let population = Population { accounts: 10_000, groups: 200, members: 50 };
-    let server = OpenLdap::builder().population(population).start().await;
+    let server = OpenLdap::start_with(Options::default().population(population)).await;
     let directory = &server.directory;
     assert_eq!(directory.search(&directory.people, "(uid=*)", &["uid"]).len(), 10_000);
     let groups = directory.search(&directory.groups, "(cn=group-*)", &["member"]);

@@ -26,6 +26,10 @@ fn engine() -> Environment<'static> {
     for name in ["safe", "escaped"] {
         engine.remove_test(name);
     }
+    engine.add_filter("prefixed", |text: &str, prefix: &str| format!("{prefix}{text}"));
+    engine.add_filter("unprefixed", |text: &str, prefix: &str| {
+        text.strip_prefix(prefix).unwrap_or(text).to_owned()
+    });
     engine.remove_global("debug");
     engine.add_global("omit", Value::from_object(Omit));
     engine
@@ -47,7 +51,7 @@ pub(crate) fn is_omitted(value: &Value) -> bool {
 }
 
 /// Writes a value into a text. What has no obvious form as text is an error: `none` in a URL is nobody's name.
-fn write(output: &mut Output, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+fn write(output: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     let text = plain(value).map_err(|reason| {
         // The reason travels as the source, so that nobody has to read minijinja's own words.
         Error::new(ErrorKind::InvalidOperation, "a value cannot be written").with_source(reason)
@@ -69,4 +73,9 @@ pub(super) fn plain(value: &Value) -> Result<String, Reason> {
 /// Names that every template may use.
 pub(super) fn globals() -> impl Iterator<Item = String> {
     ENGINE.globals().map(|(name, _)| name.to_owned())
+}
+
+/// The value that leaves a field out.
+pub(crate) fn omitted() -> Value {
+    Value::from_object(Omit)
 }

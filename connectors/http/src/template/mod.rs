@@ -19,7 +19,7 @@ mod text;
 mod tree;
 mod vars;
 
-pub(crate) use engine::is_omitted;
+pub(crate) use engine::{is_omitted, omitted};
 pub(crate) use expression::Expression;
 pub(crate) use fault::{Fault, Reason};
 pub(crate) use path::Path;

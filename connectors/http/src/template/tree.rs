@@ -60,6 +60,15 @@ impl Tree {
         }
     }
 
+    /// Where it stands in `target`, as far as it has a template; else `name`.
+    pub(crate) fn key(&self, name: &str) -> String {
+        match self {
+            Self::Value(expression) => expression.key().to_owned(),
+            Self::Text(text) => text.key().to_owned(),
+            Self::Constant(_) | Self::List(_) | Self::Table(_) => name.to_owned(),
+        }
+    }
+
     /// The JSON; `None` if the whole of it is left out.
     pub(crate) fn build(&self, vars: &Vars) -> Result<Option<Value>, Fault> {
         Ok(Some(match self {

@@ -125,6 +125,15 @@ impl<'a> Kit<'a> {
         password
     }
 
+    /// The same account with a password of its own, where the connector knows what to do with one.
+    pub(super) fn with_password(&self, account: &Map<String, Value>) -> Map<String, Value> {
+        let mut account = account.clone();
+        if self.offers(Action::ResetPassword) && !account.contains_key("password") {
+            account.insert("password".to_owned(), json!(self.password()));
+        }
+        account
+    }
+
     pub(super) fn offers(&self, action: Action) -> bool {
         self.description.actions.contains(&action)
     }

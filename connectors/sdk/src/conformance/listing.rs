@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::{AccountRecord, Cursor, EntityRecord, Error, Record, ResourceType};
+use crate::{AccountRecord, Cursor, Error, Record, ResourceType};
 
 use super::finding::{Verdict, failed, parts};
 use super::probe::Probe;
@@ -23,13 +23,6 @@ impl Listing {
         self.records.iter().filter_map(|record| match record {
             Record::Account(account) => Some(account.as_ref().clone()),
             Record::Entity(_) => None,
-        })
-    }
-
-    pub(super) fn entities(&self) -> impl Iterator<Item = EntityRecord> + '_ {
-        self.records.iter().filter_map(|record| match record {
-            Record::Account(_) => None,
-            Record::Entity(entity) => Some(entity.clone()),
         })
     }
 

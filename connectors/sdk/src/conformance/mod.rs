@@ -16,6 +16,7 @@ mod checks;
 mod finding;
 mod kit;
 mod listing;
+mod network;
 mod probe;
 mod report;
 mod rule;

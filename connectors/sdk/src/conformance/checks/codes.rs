@@ -72,11 +72,8 @@ async fn duplicate_create(kit: &Kit<'_>) -> Verdict {
     let person = kit.person().await?;
     let mut other = person.fields.clone();
     other.insert("display_name".to_owned(), json!("Somebody Else"));
-    let password = kit.password();
-    if kit.offers(Action::ResetPassword) {
-        other.insert("password".to_owned(), json!(password));
-    }
-    Demand::DUPLICATE.of("create_account", kit.execute(1, &about(CREATE, &other)?).await?)?;
+    Demand::DUPLICATE
+        .of("create_account", kit.execute(1, &about(CREATE, &kit.with_password(&other))?).await?)?;
     kit.unchanged(&person).await
 }
 
@@ -117,7 +114,11 @@ async fn delete_again(kit: &Kit<'_>) -> Verdict {
 }
 
 /// One task of each action that is done to somebody who is there.
-fn each_action(kit: &Kit<'_>, account: &Map<String, Value>, name: &str) -> Verdict<Vec<Operation>> {
+pub(super) fn each_action(
+    kit: &Kit<'_>,
+    account: &Map<String, Value>,
+    name: &str,
+) -> Verdict<Vec<Operation>> {
     let actions = kit.description.actions.iter().filter(|action| **action != CREATE);
     actions.map(|action| change(kit, *action, account, name)).collect()
 }
@@ -178,7 +179,7 @@ async fn missing_ref(kit: &Kit<'_>, kind: ResourceKind, demand: Demand) -> Verdi
         let missing = kit.bench.missing_ref(slug);
         let name = kit.name();
         let account = kit.bench.account(&name);
-        let task = with_refs(json!({ "account": &account }), kind, slug, &[&missing]);
+        let task = with_refs(json!({ "account": kit.with_password(&account) }), kind, slug, &[&missing]);
         let call = format!("create_account with {slug} '{missing}'");
         demand.of(&call, kit.execute(1, &operation(CREATE, task)?).await?)?;
         half_done(kit, &account).await?;
@@ -196,7 +197,7 @@ async fn missing_ref(kit: &Kit<'_>, kind: ResourceKind, demand: Demand) -> Verdi
 }
 
 /// Fails if a creation that was refused has left somebody behind.
-async fn half_done(kit: &Kit<'_>, account: &Map<String, Value>) -> Verdict {
+pub(super) async fn half_done(kit: &Kit<'_>, account: &Map<String, Value>) -> Verdict {
     match kit.look(&identity(account)).await? {
         None => Ok(()),
         Some(record) => {
@@ -209,7 +210,8 @@ async fn refused_permission(kit: &Kit<'_>) -> Verdict {
     let probe = kit.connect(Situation::RefusedPermission).await?;
     let name = kit.name();
     let account = kit.bench.account(&name);
-    Demand::NO_PERMISSION.of("create_account", probe.execute(1, &about(CREATE, &account)?).await?)?;
+    Demand::NO_PERMISSION
+        .of("create_account", probe.execute(1, &about(CREATE, &kit.with_password(&account))?).await?)?;
     half_done(kit, &account).await?;
     let person: Person = kit.person().await?;
     for operation in each_action(kit, &person.known(), &name)? {

@@ -60,12 +60,8 @@ pub(in crate::conformance) const RULES: [Rule; 7] = [
 async fn create(kit: &Kit<'_>) -> Verdict {
     let name = kit.name();
     let fields = kit.bench.account(&name);
-    let mut account = fields.clone();
-    if kit.offers(Action::ResetPassword) && !account.contains_key("password") {
-        account.insert("password".to_owned(), json!(kit.password()));
-    }
     kit.gone(&identity(&fields)).await?;
-    let completion = kit.done(&about(CREATE, &account)?).await?;
+    let completion = kit.done(&about(CREATE, &kit.with_password(&fields))?).await?;
     let record = kit.found(&identity(&fields)).await?;
     let answered = completion.result.get("account_id").and_then(Value::as_str);
     kit.creates.store(true, Ordering::Relaxed);
@@ -182,7 +178,7 @@ pub(super) fn holds(call: &str, record: &AccountRecord, wanted: &Map<String, Val
 
 /// Fails if a field with a name, or a membership, is another than before. Fields of the target's own, such as the time of the last
 /// change, may go on.
-fn keeps(call: &str, before: &AccountRecord, after: &AccountRecord) -> Verdict {
+pub(super) fn keeps(call: &str, before: &AccountRecord, after: &AccountRecord) -> Verdict {
     let own = |record: &AccountRecord| AccountRecord { extra: Map::new(), ..record.clone() };
     let changed = changed(&own(before), &own(after));
     ensure(changed.is_empty(), || {
