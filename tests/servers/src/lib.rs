@@ -23,6 +23,7 @@ mod python;
 mod rabbitmq;
 mod samba;
 mod samba_domain;
+mod scim2;
 mod user;
 
 pub use authority::{Authority, Files, Issued};
@@ -40,3 +41,4 @@ pub use process::{Process, require, run};
 pub use python::{python, python_program};
 pub use rabbitmq::RabbitMq;
 pub use samba::{Samba, unicode_password};
+pub use scim2::{Scim2, Scim2Options};

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bridgehead_sdk::conformance::{self, Bench, Situation, Skip};
 use bridgehead_sdk::{
-    Account, AccountStatus, Action, Code, Connector, Effect, Record, ResourceType, Retry, Subject, async_trait,
+    Account, AccountStatus, Action, Code, Connector, Effect, Record, ResourceType, Retry, Subject,
+    async_trait,
 };
 use bridgehead_test_servers::{Authority, Postgres};
 use serde_json::{Map, Value, json};
@@ -51,7 +52,9 @@ impl Bench for Crm {
             Situation::Working => example,
             Situation::BadCredential => example.as_user(&self.server.user, "wrong-secret-1"),
             Situation::RefusedPermission => example.as_user("reader", "reader-secret-1"),
-            Situation::Unreachable(at) | Situation::Silent(at) | Situation::Through(at) => example.at(at.port()),
+            Situation::Unreachable(at) | Situation::Silent(at) | Situation::Through(at) => {
+                example.at(at.port())
+            }
             _ => return Err(Skip::because("the target is a server")),
         }
         .connector())
@@ -63,7 +66,8 @@ impl Bench for Crm {
 
     async fn populated(&self, accounts: usize) -> Result<Arc<dyn Connector>, Skip> {
         let name = format!("crm_{accounts}");
-        let known = self.server.sql("postgres", &format!("SELECT 1 FROM pg_database WHERE datname = '{name}'"));
+        let known =
+            self.server.sql("postgres", &format!("SELECT 1 FROM pg_database WHERE datname = '{name}'"));
         if known.trim().is_empty() {
             self.database(&name);
             self.server.sql(

@@ -136,7 +136,8 @@ fn aimed(prefix: &str, name: &str) -> Vec<String> {
         format!("{name}\n"),
         format!("{prefix}{{{{ '-' }}}}"),
     ];
-    aimed.retain(|aimed| aimed != name);
+    // An identifier without a '-' would be aimed at by itself.
+    aimed.retain(|hostile| hostile != name);
     aimed
 }
 
