@@ -148,12 +148,12 @@ impl Accounts {
                     );
                     return Err(Error::internal(message));
                 }
-                return self.pick(target, account, read.into_iter().collect(), &what);
+                return pick(target, account, read.into_iter().collect(), &what);
             }
             Looked::Candidates(raw) => raw,
         };
         let read = self.complete_all(target, raw, &what).await?;
-        self.pick(target, account, read, &what)
+        pick(target, account, read, &what)
     }
 
     /// Reads the whole list.
@@ -171,39 +171,8 @@ impl Accounts {
             }));
             place = page.next;
             if place.is_none() {
-                return self.pick(target, account, matching, what);
+                return pick(target, account, matching, what);
             }
-        }
-    }
-
-    /// The one that is meant: a search may find others as well, or pass its condition over.
-    fn pick(
-        &self,
-        target: &Target,
-        account: &Account,
-        read: Vec<Read>,
-        what: &str,
-    ) -> Result<Option<Found>, Error> {
-        let (mut found, mut unreadable) = (Vec::new(), None);
-        for one in read {
-            match one {
-                Ok(one) if account.is_same_as(&one.record) => found.push(one),
-                Ok(_) => {}
-                Err(rejected) if may_be(account, &rejected) => unreadable = Some(rejected),
-                Err(_) => {}
-            }
-        }
-        match (found.pop(), found.pop(), unreadable) {
-            (Some(one), Some(other), _) if one.record.id != other.record.id => Err(Error::internal(format!(
-                "{what}: {} has two accounts of that name, {} and {}",
-                target.system, one.record.id, other.record.id
-            ))),
-            (Some(one), _, _) => Ok(Some(one)),
-            (None, _, Some(rejected)) => Err(Error::internal(format!(
-                "{what}: {} has an account that cannot be read: {rejected}",
-                target.system
-            ))),
-            (None, ..) => Ok(None),
         }
     }
 
@@ -247,6 +216,30 @@ impl Accounts {
         }
         let read = self.mapping.read_account(&vars);
         Ok(Some(read.map(|record| Found { record, raw })))
+    }
+}
+
+/// The one that is meant: a search may find others as well, or pass its condition over.
+fn pick(target: &Target, account: &Account, read: Vec<Read>, what: &str) -> Result<Option<Found>, Error> {
+    let (mut found, mut unreadable) = (Vec::new(), None);
+    for one in read {
+        match one {
+            Ok(one) if account.is_same_as(&one.record) => found.push(one),
+            Err(rejected) if may_be(account, &rejected) => unreadable = Some(rejected),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    match (found.pop(), found.pop(), unreadable) {
+        (Some(one), Some(other), _) if one.record.id != other.record.id => Err(Error::internal(format!(
+            "{what}: {} has two accounts of that name, {} and {}",
+            target.system, one.record.id, other.record.id
+        ))),
+        (Some(one), _, _) => Ok(Some(one)),
+        (None, _, Some(rejected)) => Err(Error::internal(format!(
+            "{what}: {} has an account that cannot be read: {rejected}",
+            target.system
+        ))),
+        (None, ..) => Ok(None),
     }
 }
 

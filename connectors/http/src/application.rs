@@ -17,6 +17,7 @@ use crate::mapping::Mapping;
 use crate::pages::Pages;
 use crate::reply;
 use crate::request::{Headers, Request};
+use crate::rules::Rule;
 use crate::settings::{ActionSettings, EntitySettings, ListSettings, LookupSettings, Settings};
 use crate::target::Target;
 use crate::template::{Expression, Members, Scope, Vars};
@@ -95,7 +96,9 @@ fn target(settings: &Settings, setup: &Setup) -> Result<Target, SettingsError> {
     let login = login
         .map(|login| Login::new("login", login, &before_login, &headers, &setup.redactor))
         .transpose()?;
-    Ok(Target { system, base: url, client, credential, login, headers, vars })
+    let of_answer = reply::scope(Scope::default());
+    let rules = Rule::all("errors", &settings.errors, None, &of_answer)?;
+    Ok(Target { system, base: url, client, credential, login, headers, rules, vars })
 }
 
 fn listed(

@@ -95,38 +95,33 @@ impl Entities {
             return Ok(());
         }
         let mut missing: Vec<&String> = refs.iter().collect();
-        match (&self.source, &self.find) {
-            (Source::Listed { mapping, .. }, Some(find)) => {
-                for wanted in refs {
-                    let vars = target.vars.with("ref", wanted.as_str());
-                    let id = |raw: &Value| mapping.id(raw);
-                    match find.look(target, &vars, what, id).await? {
-                        Looked::Nobody { certain: true } => {}
-                        Looked::Nobody { certain: false } => accounts.check(target).await?,
-                        Looked::One(raw) if mapping.id(&raw).as_ref() != Some(wanted) => {
-                            let message =
-                                format!("{what}: {} answered with another than {wanted}", target.system);
-                            return Err(Error::internal(message));
-                        }
-                        Looked::One(_) => missing.retain(|one| *one != wanted),
-                        Looked::Candidates(raw) => {
-                            if raw.iter().any(|raw| mapping.id(raw).as_ref() == Some(wanted)) {
-                                missing.retain(|one| *one != wanted);
-                            }
-                        }
+        if let (Source::Listed { mapping, .. }, Some(find)) = (&self.source, &self.find) {
+            for wanted in refs {
+                let vars = target.vars.with("ref", wanted.as_str());
+                let is_wanted = |raw: &Value| mapping.id(raw).as_ref() == Some(wanted);
+                match find.look(target, &vars, what, |raw| mapping.id(raw)).await? {
+                    Looked::Nobody { certain: false } => accounts.check(target).await?,
+                    Looked::One(raw) if !is_wanted(&raw) => {
+                        let message =
+                            format!("{what}: {} answered with another than {wanted}", target.system);
+                        return Err(Error::internal(message));
                     }
+                    Looked::One(_) => missing.retain(|one| *one != wanted),
+                    Looked::Candidates(raw) if raw.iter().any(is_wanted) => {
+                        missing.retain(|one| *one != wanted);
+                    }
+                    Looked::Candidates(_) | Looked::Nobody { certain: true } => {}
                 }
             }
-            _ => {
-                let mut place = None;
-                loop {
-                    let (read, next) = self.page(target, place, what).await?;
-                    let ids: Vec<String> = read.into_iter().flatten().map(|entity| entity.id).collect();
-                    missing.retain(|wanted| !ids.contains(wanted));
-                    place = next;
-                    if place.is_none() || missing.is_empty() {
-                        break;
-                    }
+        } else {
+            let mut place = None;
+            loop {
+                let (read, next) = self.page(target, place, what).await?;
+                let ids: Vec<String> = read.into_iter().flatten().map(|entity| entity.id).collect();
+                missing.retain(|wanted| !ids.contains(wanted));
+                place = next;
+                if place.is_none() || missing.is_empty() {
+                    break;
                 }
             }
         }

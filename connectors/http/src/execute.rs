@@ -186,7 +186,8 @@ impl Execution<'_> {
             let wanted = if named { ids(wanted.of(slug)) } else { now.clone() };
             let added: Vec<String> = wanted.iter().filter(|id| !now.contains(id)).cloned().collect();
             let removed: Vec<String> = now.iter().filter(|id| !wanted.contains(id)).cloned().collect();
-            if !(added.is_empty() && removed.is_empty()) && !self.plan.uses_field("memberships", slug) {
+            let changes = !added.is_empty() || !removed.is_empty();
+            if changes && !self.plan.uses_field("memberships", slug) {
                 return Err(Error::internal(format!(
                     "{}: the configuration does not say how {slug} is changed in {}; use `memberships.{slug}` in a step",
                     self.what, self.target.system

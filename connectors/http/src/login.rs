@@ -120,7 +120,7 @@ impl Login {
             error.effect(Effect::NotApplied).subject(Subject::Connection).retry(retry)
         };
         let reply = target.send_once(ask, vars, None, &self.headers).await.map_err(of_connection)?;
-        self.request.judge(&reply, vars, WHAT, About::Target).map_err(|error| {
+        target.judge(ask, &reply).map_err(|error| {
             if matches!(reply.status(), 400 | 401 | 403 | 422) {
                 let message = format!(
                     "{} refuses the connector's own credential (the log-in is answered with {})",

@@ -26,9 +26,9 @@ pub(crate) struct Lookup {
 #[derive(Debug)]
 enum Way {
     /// The answer is the record.
-    Read(Request, Expression),
+    Read(Box<Request>, Expression),
     /// The answer is a list in which it may be.
-    Search(Pages),
+    Search(Box<Pages>),
 }
 
 #[derive(Debug)]
@@ -69,11 +69,11 @@ impl Lookup {
         let of_answer = reply::scope(scope.clone());
         let way = if settings.records.is_some() {
             let (records, paging) = (settings.records.as_deref(), settings.paging.as_ref());
-            Way::Search(Pages::new(key, settings.request(), records, paging, scope)?)
+            Way::Search(Box::new(Pages::new(key, settings.request(), records, paging, scope)?))
         } else {
             let source = settings.record.as_deref().unwrap_or("answer");
             let record = Expression::new(&format!("{key}.record"), source, &of_answer)?;
-            Way::Read(Request::new(key, settings.request(), scope)?, record)
+            Way::Read(Box::new(Request::new(key, settings.request(), scope)?), record)
         };
         let mut lookup = Self { way, absent: None };
         if !lookup.request().uses().iter().any(|used| used == variable) {
@@ -111,12 +111,12 @@ impl Lookup {
         let unharmed = |error: Error| error.effect(Effect::NotApplied);
         let ask = Ask { request: self.request(), vars, what, about: About::Target };
         match &self.way {
-            Way::Read(request, record) => {
+            Way::Read(_, record) => {
                 let reply = target.send(ask, None).await.map_err(unharmed)?;
                 if let Some(certain) = self.says_nobody(&reply, vars) {
                     return Ok(Looked::Nobody { certain });
                 }
-                request.judge(&reply, vars, what, About::Target).map_err(unharmed)?;
+                target.judge(ask, &reply).map_err(unharmed)?;
                 let record =
                     record.value(&reply.vars(vars)).map_err(|fault| unharmed(reply.fault(what, &fault)))?;
                 Ok(Looked::One(record))

@@ -90,15 +90,15 @@ impl Pages {
         if let Some(other) = instead(&reply) {
             return Ok(Err(other));
         }
-        self.request.judge(&reply, &vars, what, About::Target).map_err(unharmed)?;
+        target.judge(ask, &reply).map_err(unharmed)?;
         let of_answer = reply.vars(&vars);
-        let mut records =
-            self.records.list(&of_answer).map_err(|fault| unharmed(reply.fault(what, &fault)))?;
+        let records = self.records.list(&of_answer).map_err(|fault| unharmed(reply.fault(what, &fault)))?;
         let (Some(paging), Some(place)) = (&self.paging, &place) else {
             return Ok(Ok(RawPage { records, next: None }));
         };
+        let (mut records, all) = paging.part(place, records);
         let ids: Vec<Option<String>> = records.iter().map(id).collect();
-        let seam = Seam { reply: &reply, vars: &of_answer, ids: &ids, what, base: &target.base };
+        let seam = Seam { reply: &reply, vars: &of_answer, ids: &ids, all, what, base: &target.base };
         let (repeated, next) = paging.follow(place, seam).map_err(unharmed)?;
         records.drain(..repeated);
         Ok(Ok(RawPage { records, next }))

@@ -16,7 +16,7 @@ use crate::link;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::settings::{PagingKind, PagingSettings};
-use crate::template::{Expression, Members, Scope, Vars, is_omitted};
+use crate::template::{Expression, Fault, Members, Scope, Vars, is_omitted};
 
 /// How many records a page by offset repeats of the one before, so that a list that has moved is noticed.
 const OVERLAP: usize = 8;
@@ -83,6 +83,8 @@ pub(crate) struct Seam<'a> {
     pub(crate) vars: &'a Vars,
     /// The identifiers of all records of the page, in order; `None` of one that has none.
     pub(crate) ids: &'a [Option<String>],
+    /// How many records there are, where each answer holds everything.
+    pub(crate) all: Option<usize>,
     /// Begins the message of an error.
     pub(crate) what: &'a str,
     /// The target's address.
@@ -96,7 +98,7 @@ impl Paging {
             Some(PagingKind::Offset) => ["offset", "size"].as_slice(),
             Some(PagingKind::Page) => &["number", "size"],
             Some(PagingKind::Cursor) => &["cursor"],
-            Some(PagingKind::Link) | None => return scope.clone(),
+            Some(PagingKind::Link | PagingKind::Whole) | None => return scope.clone(),
         };
         scope.clone().with("page", Members::of(members.iter().copied()))
     }
@@ -108,10 +110,10 @@ impl Paging {
         request: &Request,
         of_answer: &Scope,
     ) -> Result<Self, SettingsError> {
-        use PagingKind::{Cursor, Link, Offset, Page};
+        use PagingKind::{Cursor, Link, Offset, Page, Whole};
         let kind = settings.kind;
         let keys: [(&str, bool, &[PagingKind]); 5] = [
-            ("size", settings.size.is_some(), &[Offset, Page]),
+            ("size", settings.size.is_some(), &[Offset, Page, Whole]),
             ("first", settings.first.is_some(), &[Page]),
             ("next", settings.next.is_some(), &[Cursor, Link]),
             ("pages", settings.pages.is_some(), &[Page]),
@@ -128,7 +130,7 @@ impl Paging {
             Offset => Some("page.offset"),
             Page => Some("page.number"),
             Cursor => Some("page.cursor"),
-            Link => None,
+            Link | Whole => None,
         };
         if let Some(needed) = needed.filter(|needed| !uses.contains(*needed)) {
             let message = format!(
@@ -142,7 +144,7 @@ impl Paging {
         if settings.size.is_some_and(|size| !(1..=LARGEST_SIZE).contains(&size)) {
             return error("size", format!("must be between 1 and {LARGEST_SIZE}"));
         }
-        if settings.size.is_some() && !uses.contains("page.size") {
+        if settings.size.is_some() && kind != Whole && !uses.contains("page.size") {
             return error("size", "the request does not use {{ page.size }}".to_owned());
         }
         let expression = |name: &str, source: &Option<String>| {
@@ -165,7 +167,7 @@ impl Paging {
     /// Where a listing begins.
     pub(crate) fn start(&self) -> Place {
         let at = match self.kind {
-            PagingKind::Offset => At::Offset(0),
+            PagingKind::Offset | PagingKind::Whole => At::Offset(0),
             PagingKind::Page => At::Page(self.first),
             PagingKind::Cursor | PagingKind::Link => At::Start,
         };
@@ -183,7 +185,22 @@ impl Paging {
             At::Start => [("cursor", crate::template::omitted())].into_iter().collect(),
             At::Url(_) => return vars.clone(),
         };
+        if self.kind == PagingKind::Whole {
+            return vars.clone();
+        }
         vars.with("page", page)
+    }
+
+    /// The part of an answer that is the page; and how many records there are, where each answer holds everything.
+    pub(crate) fn part(&self, place: &Place, records: Vec<Value>) -> (Vec<Value>, Option<usize>) {
+        match (self.kind, &place.at) {
+            (PagingKind::Whole, At::Offset(offset)) => {
+                let all = records.len();
+                let offset = usize::try_from(*offset).unwrap_or(usize::MAX);
+                (records.into_iter().skip(offset).take(self.size as usize).collect(), Some(all))
+            }
+            _ => (records, None),
+        }
     }
 
     /// How many records of the page repeat those of the page before, and where the listing goes on; `None` at its end.
@@ -200,7 +217,7 @@ impl Paging {
         })?;
         let fresh = seam.ids.len() - repeated;
         let (read, total) = self.count(place, seam, fresh)?;
-        let more = self.more.as_ref().map(|more| self.told(seam, more.truth(seam.vars))).transpose()?;
+        let more = self.more.as_ref().map(|more| told(seam, more.truth(seam.vars))).transpose()?;
         if fresh == 0 && more == Some(true) {
             return Err(broken("the target says that more follows, and gives no more"));
         }
@@ -216,7 +233,7 @@ impl Paging {
             }
             At::Page(number) => {
                 let pages =
-                    self.pages.as_ref().map(|pages| self.told(seam, pages.count(seam.vars))).transpose()?;
+                    self.pages.as_ref().map(|pages| told(seam, pages.count(seam.vars))).transpose()?;
                 let by_default = pages.map_or(fresh > 0, |pages| number + 1 < self.first + pages);
                 (goes_on(by_default).then(|| At::Page(number + 1)), Vec::new())
             }
@@ -237,7 +254,8 @@ impl Paging {
 
     /// How many records have been read, and how many there are, where the answer says so.
     fn count(&self, place: &Place, seam: Seam<'_>, fresh: usize) -> Result<(u64, Option<u64>), Error> {
-        let total = self.total.as_ref().map(|total| self.told(seam, total.count(seam.vars))).transpose()?;
+        let total = self.total.as_ref().map(|total| told(seam, total.count(seam.vars))).transpose()?;
+        let total = seam.all.map(|all| all as u64).or(total);
         // By offset the position counts: it says where the list has moved to.
         let read = match (&place.at, place.seen) {
             (At::Offset(offset), _) => offset + seam.ids.len() as u64,
@@ -257,7 +275,7 @@ impl Paging {
     fn told_next(&self, place: &Place, seam: Seam<'_>) -> Result<Option<At>, Error> {
         let broken = |why: &str| Error::incomplete_listing(format!("{}: {why}", seam.what));
         let value = match &self.next {
-            Some(next) => self.told(seam, next.value(seam.vars))?,
+            Some(next) => told(seam, next.value(seam.vars))?,
             None => match link::next(seam.reply.header_values("link")) {
                 Ok(None) => return Ok(None),
                 Ok(Some(url)) => Value::from(url),
@@ -307,10 +325,6 @@ impl Paging {
         }
         Ok(Some(next))
     }
-
-    fn told<T>(&self, seam: Seam<'_>, read: Result<T, crate::template::Fault>) -> Result<T, Error> {
-        read.map_err(|fault| seam.reply.fault(seam.what, &fault))
-    }
 }
 
 impl Place {
@@ -334,6 +348,10 @@ impl Place {
         let url = Url::parse(url);
         url.map(Some).map_err(|_| Error::incomplete_listing("a listing is to go on from a URL that is none"))
     }
+}
+
+fn told<T>(seam: Seam<'_>, read: Result<T, Fault>) -> Result<T, Error> {
+    read.map_err(|fault| seam.reply.fault(seam.what, &fault))
 }
 
 fn fingerprint(ids: &[Option<String>]) -> u64 {

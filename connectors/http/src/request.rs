@@ -66,7 +66,7 @@ impl Request {
             query: trees(&at("query"), settings.query, scope)?,
             headers: Headers::new(&at("headers"), settings.headers, scope)?,
             body,
-            rules: Rule::all(&at("errors"), settings.errors, &expect, &of_answer)?,
+            rules: Rule::all(&at("errors"), settings.errors, Some(&expect), &of_answer)?,
             expect,
         })
     }
@@ -143,15 +143,16 @@ impl Request {
         })
     }
 
-    /// Tells success from failure.
+    /// Tells success from failure; `common` are the rules of all requests.
     pub(crate) fn judge(
         &self,
+        common: &[Rule],
         reply: &Reply,
         vars: &Vars,
         what: &str,
         about: About,
     ) -> Result<(), bridgehead_sdk::Error> {
-        judge(&self.expect, &self.rules, reply, vars, what, about)
+        judge(&self.expect, (&self.rules, common), reply, vars, what, about)
     }
 }
 

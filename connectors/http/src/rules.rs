@@ -53,13 +53,18 @@ fn message_scope() -> Scope {
 }
 
 impl Expect {
+    /// Any status of success.
+    pub(crate) fn success() -> Self {
+        Self { statuses: None, when: None }
+    }
+
     pub(crate) fn new(
         key: &str,
         settings: Option<&ExpectSettings>,
         scope: &Scope,
     ) -> Result<Self, SettingsError> {
         let Some(ExpectSettings { status, when }) = settings else {
-            return Ok(Self { statuses: None, when: None });
+            return Ok(Self::success());
         };
         let when =
             when.as_deref().map(|when| Expression::new(&format!("{key}.when"), when, scope)).transpose()?;
@@ -70,18 +75,23 @@ impl Expect {
         self.statuses.as_ref().map_or((200..300).contains(&status), |statuses| statuses.contains(&status))
     }
 
-    /// Whether another status than success is expected.
+    /// Whether a status is expected by name.
+    fn names(&self, status: u16) -> bool {
+        self.statuses.as_ref().is_some_and(|statuses| statuses.contains(&status))
+    }
+
+    /// Which of these statuses is expected.
     pub(crate) fn has_any_of(&self, statuses: &BTreeSet<u16>) -> Option<u16> {
         statuses.iter().copied().find(|status| self.has(*status))
     }
 }
 
 impl Rule {
-    /// Checks the entries of an `errors` table; none may stand behind one that is always met first.
+    /// Checks the entries of an `errors` table, of one request or of all; none may stand behind one that is always met first.
     pub(crate) fn all(
         key: &str,
         settings: &[ErrorSettings],
-        expect: &Expect,
+        expect: Option<&Expect>,
         scope: &Scope,
     ) -> Result<Vec<Self>, SettingsError> {
         let mut rules: Vec<Self> = Vec::new();
@@ -96,7 +106,8 @@ impl Rule {
                 ));
             }
             if entry.when.is_none()
-                && let Some(status) = statuses.as_ref().and_then(|statuses| expect.has_any_of(statuses))
+                && let Some(status) =
+                    expect.zip(statuses.as_ref()).and_then(|(expect, statuses)| expect.has_any_of(statuses))
             {
                 return Err(error(
                     ".status",
@@ -181,16 +192,18 @@ fn meaning(code: Code, subject: Option<Subject>) -> &'static str {
     }
 }
 
-/// Tells success from failure. `what` begins the message, such as "User ann cannot be created".
+/// Tells success from failure: by the rules of the request, then by those of all requests. `what` begins the message, such as
+/// "User ann cannot be created".
 pub(crate) fn judge(
     expect: &Expect,
-    rules: &[Rule],
+    (rules, common): (&[Rule], &[Rule]),
     reply: &Reply,
     vars: &Vars,
     what: &str,
     about: About,
 ) -> Result<(), Error> {
-    if let Some(rule) = rules.iter().find(|rule| rule.fits(reply, vars)) {
+    let common = common.iter().filter(|_| !expect.names(reply.status()));
+    if let Some(rule) = rules.iter().chain(common).find(|rule| rule.fits(reply, vars)) {
         return Err(rule.error(reply, vars, what));
     }
     let (system, status) = (reply.system(), reply.status());

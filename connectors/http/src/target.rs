@@ -9,7 +9,7 @@ use url::Url;
 use crate::login::Login;
 use crate::reply::Reply;
 use crate::request::{Headers, Request};
-use crate::rules::About;
+use crate::rules::{About, Rule};
 use crate::template::Vars;
 
 /// The target, as far as all requests have it in common.
@@ -22,6 +22,8 @@ pub(crate) struct Target {
     pub(crate) login: Option<Login>,
     /// Headers of every request.
     pub(crate) headers: Headers,
+    /// What answers mean, whatever was asked.
+    pub(crate) rules: Vec<Rule>,
     /// The variables of every request: the secrets of the configuration.
     pub(crate) vars: Vars,
 }
@@ -40,8 +42,13 @@ impl Target {
     /// Asks, and tells success from failure.
     pub(crate) async fn ask(&self, ask: Ask<'_>) -> Result<Reply, Error> {
         let reply = self.send(ask, None).await?;
-        ask.request.judge(&reply, ask.vars, ask.what, ask.about)?;
+        self.judge(ask, &reply)?;
         Ok(reply)
+    }
+
+    /// Tells success from failure.
+    pub(crate) fn judge(&self, ask: Ask<'_>, reply: &Reply) -> Result<(), Error> {
+        ask.request.judge(&self.rules, reply, ask.vars, ask.what, ask.about)
     }
 
     /// Asks what changes nothing: no failure has an effect on the target.

@@ -103,16 +103,7 @@ async fn options_are_heeded() {
     let mut plain = support::plain(directory, &directory.reader);
     assert_eq!(plain.output().unwrap().status.code(), Some(13));
 
-    let person = support::person("first", directory);
-    directory.add_ldif(&person);
-    let mut second = directory.tool("ldapadd", &directory.writer);
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(
-        file.path(),
-        person.replacen("uid=first", "uid=second", 1).replace("uid: first", "uid: second"),
-    )
-    .unwrap();
-    assert_eq!(second.arg("-f").arg(file.path()).output().unwrap().status.code(), Some(19));
+    support::a_second_account_with_the_same_mail_is_refused(directory);
 }
 
 #[tokio::test]

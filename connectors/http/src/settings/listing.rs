@@ -132,7 +132,7 @@ pub struct PagingSettings {
     /// Which way.
     #[serde(rename = "type")]
     pub kind: PagingKind,
-    /// `offset`, `page`: how many records to ask for, as `page.size`; 100 when absent.
+    /// `offset`, `page`: how many records to ask for, as `page.size`. `whole`: how many records a page has. 100 when absent.
     pub size: Option<u32>,
     /// `page`: the number of the first page; 1 when absent.
     pub first: Option<u64>,
@@ -158,6 +158,9 @@ pub enum PagingKind {
     Page,
     /// By what the last answer gave: the request uses `page.cursor`, which is `omit` at first.
     Cursor,
+    /// Not at all: each answer holds everything. It is handed on in pages of `size` all the same, each read anew; for
+    /// targets with many records and follow-ups, so that no page takes too long.
+    Whole,
     /// By the URL that the last answer gave, in the `Link` header (RFC 8288) or in its body. It must be of the same origin.
     Link,
 }

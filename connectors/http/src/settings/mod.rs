@@ -49,6 +49,10 @@ pub struct Settings {
     /// What one request may take.
     #[serde(default)]
     pub limits: LimitSettings,
+    /// What particular answers mean, whatever was asked; after what the request itself says of errors, and except for statuses
+    /// that it expects by name.
+    #[serde(default)]
+    pub errors: Vec<ErrorSettings>,
     /// A request that is cheap, changes nothing, and succeeds only if the target is there and accepts the credential.
     /// Before "nobody there" is believed, it is made as well.
     pub check: ProbeSettings,

@@ -26,6 +26,10 @@ fn engine() -> Environment<'static> {
     for name in ["safe", "escaped"] {
         engine.remove_test(name);
     }
+    engine.add_filter("prefixed", |text: &str, prefix: &str| format!("{prefix}{text}"));
+    engine.add_filter("unprefixed", |text: &str, prefix: &str| {
+        text.strip_prefix(prefix).unwrap_or(text).to_owned()
+    });
     engine.remove_global("debug");
     engine.add_global("omit", Value::from_object(Omit));
     engine

@@ -99,6 +99,23 @@ pub(crate) fn logins_may_do_what_they_are_for(directory: &Directory) {
     assert!(!read(&directory.reader).contains("userPassword"));
 }
 
+/// The result code of a bind over TLS.
+pub(crate) fn bind_code(directory: &Directory, login: &Login) -> Option<i32> {
+    let mut command = directory.tool("ldapsearch", login);
+    command.args(["-LLL", "-s", "base", "-b", "", "1.1"]).output().unwrap().status.code()
+}
+
+/// What an account of one's own may not share is refused as `constraintViolation` (19).
+pub(crate) fn a_second_account_with_the_same_mail_is_refused(directory: &Directory) {
+    let person = person("first", directory);
+    directory.add_ldif(&person);
+    let second = person.replacen("uid=first", "uid=second", 1).replace("uid: first", "uid: second");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), second).unwrap();
+    let mut command = directory.tool("ldapadd", &directory.writer);
+    assert_eq!(command.arg("-f").arg(file.path()).output().unwrap().status.code(), Some(19));
+}
+
 /// Both ways to TLS, and the certificate is checked in earnest: another authority is not accepted.
 pub(crate) fn tls_is_offered(directory: &Directory) {
     let other = tempfile::NamedTempFile::new().unwrap();

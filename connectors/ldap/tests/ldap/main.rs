@@ -1,0 +1,5 @@
+//! The LDAP connector against real servers.
+
+mod bench;
+mod conformance;
+mod support;
