@@ -1,6 +1,7 @@
 //! What is wrong with a configuration is said when it is loaded, and names the key.
 
 #[path = "databases/example.rs"]
+#[expect(dead_code, reason = "no server is needed here")]
 mod example;
 
 use bridgehead_sdk::{Action, ResourceType};
@@ -16,7 +17,8 @@ fn faults(name: &str, changes: &[(&str, Value)]) -> String {
     let lines = changes.iter().map(|(key, value)| {
         let engine = Example::read(name);
         // SQLite has none.
-        let plain = if engine.target.contains_key("password") { engine.with("password", "x") } else { engine };
+        let plain =
+            if engine.target.contains_key("password") { engine.with("password", "x") } else { engine };
         let example = plain.with(key, value.clone());
         format!("{}\n", fault(&example))
     });
@@ -71,7 +73,10 @@ fn what_would_fail_silently_is_an_error_at_load() {
             ("actions.create_account", json!(["INSERT INTO accounts (title) VALUES (:title)"])),
             ("actions.create_account", json!(["INSERT INTO accounts (id) VALUES (:id)"])),
             ("actions.create_account", json!([{ "require": "SELECT 1" }])),
-            ("actions.create_account", json!([{ "unless": "SELECT 1", "otherwise": "ACCOUNT_ALREADY_EXISTS" }])),
+            (
+                "actions.create_account",
+                json!([{ "unless": "SELECT 1", "otherwise": "ACCOUNT_ALREADY_EXISTS" }]),
+            ),
             ("actions.create_account", json!([{ "sql": "SELECT 1", "unless": "SELECT 1" }])),
             ("actions.create_account", json!([{ "sql": "SELECT :username", "expct": { "rows": 1 } }])),
             ("actions.create_account", json!([{ "sql": "SELECT :username", "otherwise": "TIMEOUT" }])),
@@ -81,9 +86,18 @@ fn what_would_fail_silently_is_an_error_at_load() {
             ("actions.delete_account", json!(["DELETE FROM accounts"])),
             ("actions.delete_account", json!(["COMMIT"])),
             ("actions.delete_account", json!(["SET search_path = other"])),
-            ("actions.delete_account", json!([{ "sql": "DELETE FROM accounts WHERE id = :id", "returns": "id" }])),
-            ("actions.suspend_account", json!(["UPDATE accounts SET password_hash = :password WHERE id = :id"])),
-            ("actions.update_account", json!([{ "sql": "UPDATE accounts SET email = :email", "when": ["title"] }])),
+            (
+                "actions.delete_account",
+                json!([{ "sql": "DELETE FROM accounts WHERE id = :id", "returns": "id" }]),
+            ),
+            (
+                "actions.suspend_account",
+                json!(["UPDATE accounts SET password_hash = :password WHERE id = :id"]),
+            ),
+            (
+                "actions.update_account",
+                json!([{ "sql": "UPDATE accounts SET email = :email", "when": ["title"] }]),
+            ),
             ("actions.update_account", json!([{ "sql": "UPDATE accounts SET email = :email", "when": [] }])),
             ("actions.rename_account", json!(["SELECT 1"])),
             ("parameters", json!({ "id": { "value": 1 } })),
@@ -92,7 +106,10 @@ fn what_would_fail_silently_is_an_error_at_load() {
             ("parameters", json!({ "x": { "field": "api_token" } })),
             ("errors", json!([{ "report": "TIMEOUT" }])),
             ("errors", json!([{ "constraint": "", "report": "TIMEOUT" }])),
-            ("errors", json!([{ "code": "23505", "report": "TIMEOUT" }, { "code": "23505", "report": "RATE_LIMITED" }])),
+            (
+                "errors",
+                json!([{ "code": "23505", "report": "TIMEOUT" }, { "code": "23505", "report": "RATE_LIMITED" }]),
+            ),
             ("errors", json!([{ "code": "23505", "report": "NO_SUCH_CODE" }])),
             ("engine", json!("oracle")),
             ("host", Value::Null),

@@ -1,8 +1,11 @@
 //! The connector against real databases: each test starts its own server, and ends it.
 
 mod example;
+mod failures;
 mod mariadb;
 mod postgres;
+mod reading;
+mod relay;
 mod roles;
 mod sqlite;
 mod support;

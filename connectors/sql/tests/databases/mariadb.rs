@@ -17,7 +17,8 @@ impl Shop {
     async fn start() -> Self {
         let shop = Self { server: MariaDb::start().await };
         shop.database("shop");
-        shop.server.sql("shop", "CREATE USER reader IDENTIFIED BY 'reader-secret-1'; GRANT SELECT ON *.* TO reader");
+        shop.server
+            .sql("shop", "CREATE USER reader IDENTIFIED BY 'reader-secret-1'; GRANT SELECT ON *.* TO reader");
         shop
     }
 
@@ -44,7 +45,9 @@ impl Bench for Shop {
             Situation::Working => example,
             Situation::BadCredential => example.as_user(&self.server.user, "wrong-secret-1"),
             Situation::RefusedPermission => example.as_user("reader", "reader-secret-1"),
-            Situation::Unreachable(at) | Situation::Silent(at) | Situation::Through(at) => example.at(at.port()),
+            Situation::Unreachable(at) | Situation::Silent(at) | Situation::Through(at) => {
+                example.at(at.port())
+            }
             _ => return Err(Skip::because("the target is a server")),
         }
         .connector())

@@ -2,24 +2,19 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bridgehead_sdk::conformance::{self, Bench, Situation, Skip};
-use bridgehead_sdk::{
-    Account, AccountStatus, Action, Code, Connector, Effect, Record, ResourceType, Retry, Subject, async_trait,
-};
-use bridgehead_test_servers::{Authority, Postgres};
-use serde_json::{Map, Value, json};
+use bridgehead_sdk::{Connector, async_trait};
+use bridgehead_test_servers::Postgres;
 
 use crate::example::{Example, tables};
-use crate::support::{accounts, create, execute, find, ids, list};
 
-struct Crm {
-    server: Postgres,
+pub(crate) struct Crm {
+    pub(crate) server: Postgres,
 }
 
 impl Crm {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let crm = Self { server: Postgres::start_with(&["max_connections=40", "log_statement=all"]).await };
         crm.server.sql("postgres", "CREATE ROLE reader LOGIN PASSWORD 'reader-secret-1'");
         crm.database("crm");
@@ -37,7 +32,7 @@ impl Crm {
         );
     }
 
-    fn example(&self) -> Example {
+    pub(crate) fn example(&self) -> Example {
         let example = Example::read("sql.toml").at(self.server.port).with("database", "crm");
         example.as_user(&self.server.user, &self.server.password)
     }
@@ -51,7 +46,9 @@ impl Bench for Crm {
             Situation::Working => example,
             Situation::BadCredential => example.as_user(&self.server.user, "wrong-secret-1"),
             Situation::RefusedPermission => example.as_user("reader", "reader-secret-1"),
-            Situation::Unreachable(at) | Situation::Silent(at) | Situation::Through(at) => example.at(at.port()),
+            Situation::Unreachable(at) | Situation::Silent(at) | Situation::Through(at) => {
+                example.at(at.port())
+            }
             _ => return Err(Skip::because("the target is a server")),
         }
         .connector())
@@ -63,7 +60,8 @@ impl Bench for Crm {
 
     async fn populated(&self, accounts: usize) -> Result<Arc<dyn Connector>, Skip> {
         let name = format!("crm_{accounts}");
-        let known = self.server.sql("postgres", &format!("SELECT 1 FROM pg_database WHERE datname = '{name}'"));
+        let known =
+            self.server.sql("postgres", &format!("SELECT 1 FROM pg_database WHERE datname = '{name}'"));
         if known.trim().is_empty() {
             self.database(&name);
             self.server.sql(
@@ -97,7 +95,4 @@ async fn postgresql_passes_the_kit() {
     let report = conformance::run(&crm).await;
     println!("{report}");
     report.assert_passed();
-    for wrong in ["Pw7!", "-Harbour"] {
-        assert!(!report.to_string().contains(wrong), "{wrong}");
-    }
 }

@@ -13,7 +13,11 @@ pub(crate) fn context() -> Context {
     Context { task_id: "t1".into(), attempt: 1, timeout: Duration::from_secs(60) }
 }
 
-pub(crate) async fn execute(connector: &dyn Connector, action: Action, payload: Value) -> Result<Completion, Error> {
+pub(crate) async fn execute(
+    connector: &dyn Connector,
+    action: Action,
+    payload: Value,
+) -> Result<Completion, Error> {
     let operation = Operation::parse(action, serde_json::from_value(payload).unwrap()).unwrap();
     connector.execute(&context(), &operation).await
 }
