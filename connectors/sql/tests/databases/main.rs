@@ -7,5 +7,6 @@ mod postgres;
 mod reading;
 mod relay;
 mod roles;
+mod secrecy;
 mod sqlite;
 mod support;
