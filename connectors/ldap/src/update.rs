@@ -317,7 +317,23 @@ async fn apply(
         *applied = true;
     }
     if let Some(rdn) = rdn {
-        rename(directory, session, entry, label, &rdn).await?;
+        match session.rename(&entry.dn, &rdn.to_string()).await {
+            Ok(()) => {}
+            // The server sees to it after all, and stumbles over the new name in a group.
+            Err(failure) if failure.code() == Some(20) && !moves.is_empty() => {
+                for (group, _, new) in &moves {
+                    groups::remove_value(directory, session, group, new).await?;
+                }
+                let renamed = session.rename(&entry.dn, &rdn.to_string()).await;
+                if let Err(failure) = renamed {
+                    return Err(not_renamed(directory, session, failure, entry, label, &rdn).await);
+                }
+                for (group, _, new) in &moves {
+                    groups::add_value(directory, session, group, new).await?;
+                }
+            }
+            Err(failure) => return Err(not_renamed(directory, session, failure, entry, label, &rdn).await),
+        }
         *applied = true;
     }
     for (group, old, _) in &moves {
@@ -397,20 +413,17 @@ async fn modify(
     }
 }
 
-async fn rename(
+async fn not_renamed(
     directory: &Directory,
     session: &Session,
+    failure: Failure,
     entry: &Entry,
     label: &str,
     rdn: &Rdn,
-) -> Result<(), Error> {
-    match session.rename(&entry.dn, &rdn.to_string()).await {
-        Ok(()) => Ok(()),
-        Err(failure) if failure.code() == Some(68) => Err(Error::account_already_exists(format!(
-            "User {label}: the name {rdn} is taken in {} by another entry",
-            directory.system()
-        ))
-        .source(failure)),
-        Err(failure) => Err(directory.changing_failed(session, failure, entry, label).await),
+) -> Error {
+    if failure.code() != Some(68) {
+        return directory.changing_failed(session, failure, entry, label).await;
     }
+    let message = format!("User {label}: the name {rdn} is taken in {} by another entry", directory.system());
+    Error::account_already_exists(message).source(failure)
 }

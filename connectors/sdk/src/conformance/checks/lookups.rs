@@ -116,7 +116,7 @@ const HOSTILE: [&str; 17] = [
 
 /// The same, aimed at one of the kit's own: should it hit, it hits nobody else.
 fn aimed(prefix: &str, name: &str) -> Vec<String> {
-    vec![
+    let mut aimed = vec![
         format!("{prefix}*"),
         format!("{prefix}%"),
         format!("{name}*"),
@@ -135,7 +135,10 @@ fn aimed(prefix: &str, name: &str) -> Vec<String> {
         format!("{name},cn=x"),
         format!("{name}\n"),
         format!("{prefix}{{{{ '-' }}}}"),
-    ]
+    ];
+    // An identifier without a '-' would be aimed at by itself.
+    aimed.retain(|hostile| hostile != name);
+    aimed
 }
 
 /// A text that some targets cannot even be asked about.
