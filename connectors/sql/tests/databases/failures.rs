@@ -17,8 +17,8 @@ async fn fails(connector: &dyn Connector, name: &str) -> Error {
 }
 
 /// Creating an account and then doing something else, in the same transaction.
-fn then(crm: &Crm, step: Value) -> Example {
-    crm.example().with("actions.create_account", json!([INSERT, step]))
+fn then(crm: &Crm, step: impl Into<Value>) -> Example {
+    crm.example().with("actions.create_account", [Value::from(INSERT), step.into()].to_vec())
 }
 
 fn parts(error: &Error) -> (Code, Effect, Retry, Subject) {
@@ -148,11 +148,11 @@ async fn what_meets_every_task_alike_is_about_the_connection() {
     later(Code::Timeout, &check(crm.example().with("database", "nowhere")).await);
 
     sql("CREATE ROLE full_up LOGIN PASSWORD 'full-secret-1' CONNECTION LIMIT 0");
-    later(Code::RateLimited, &check(crm.example().as_user("full_up", "full-secret-1")).await);
+    later(Code::RateLimited, &check(crm.example().login("full_up", "full-secret-1")).await);
 
     // Whoever may not read may not read anybody.
     sql("CREATE ROLE blind LOGIN PASSWORD 'blind-secret-1'");
-    let blind = crm.example().as_user("blind", "blind-secret-1").connector();
+    let blind = crm.example().login("blind", "blind-secret-1").connector();
     let of = crate::support::accounts();
     later(Code::PermissionDenied, &blind.list(&of, None).await.unwrap_err());
     later(Code::PermissionDenied, &fails(&*blind, "ann").await);
@@ -178,7 +178,7 @@ async fn what_meets_every_task_alike_is_about_the_connection() {
     );
     later(
         Code::PermissionDenied,
-        &fails(&*crm.example().as_user("standby", "standby-secret-1").connector(), "ann").await,
+        &fails(&*crm.example().login("standby", "standby-secret-1").connector(), "ann").await,
     );
 }
 

@@ -1,5 +1,7 @@
 //! The connector against real databases: each test starts its own server, and ends it.
 
+#![cfg(test)]
+
 mod example;
 mod failures;
 mod mariadb;

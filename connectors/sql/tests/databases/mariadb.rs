@@ -36,7 +36,7 @@ impl Shop {
 
     fn example(&self) -> Example {
         let example = Example::read("sql-mariadb.toml").at(self.server.port);
-        example.as_user(&self.server.user, &self.server.password)
+        example.login(&self.server.user, &self.server.password)
     }
 }
 
@@ -46,8 +46,8 @@ impl Bench for Shop {
         let example = self.example();
         Ok(match situation {
             Situation::Working => example,
-            Situation::BadCredential => example.as_user(&self.server.user, "wrong-secret-1"),
-            Situation::RefusedPermission => example.as_user("reader", "reader-secret-1"),
+            Situation::BadCredential => example.login(&self.server.user, "wrong-secret-1"),
+            Situation::RefusedPermission => example.login("reader", "reader-secret-1"),
             Situation::Unreachable(at) | Situation::Silent(at) | Situation::Through(at) => {
                 example.at(at.port())
             }
@@ -223,7 +223,7 @@ async fn what_mariadb_refuses_is_told_and_rolled_back() {
     let error = check(plain.clone().with("database", "nowhere")).await;
     assert_eq!(error.about(), Subject::Connection, "{error}");
     sql("CREATE USER full_up IDENTIFIED BY 'full-secret-1' WITH MAX_CONNECTIONS_PER_HOUR 1");
-    let full = plain.as_user("full_up", "full-secret-1").with("database", "information_schema");
+    let full = plain.login("full_up", "full-secret-1").with("database", "information_schema");
     check(full.clone()).await;
     let error = check(full).await;
     assert_eq!(parts(&error), not_applied(Code::RateLimited, Retry::Backoff, Subject::Connection), "{error}");

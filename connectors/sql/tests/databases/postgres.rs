@@ -34,7 +34,7 @@ impl Crm {
 
     pub(crate) fn example(&self) -> Example {
         let example = Example::read("sql.toml").at(self.server.port).with("database", "crm");
-        example.as_user(&self.server.user, &self.server.password)
+        example.login(&self.server.user, &self.server.password)
     }
 }
 
@@ -44,8 +44,8 @@ impl Bench for Crm {
         let example = self.example();
         Ok(match situation {
             Situation::Working => example,
-            Situation::BadCredential => example.as_user(&self.server.user, "wrong-secret-1"),
-            Situation::RefusedPermission => example.as_user("reader", "reader-secret-1"),
+            Situation::BadCredential => example.login(&self.server.user, "wrong-secret-1"),
+            Situation::RefusedPermission => example.login("reader", "reader-secret-1"),
             Situation::Unreachable(at) | Situation::Silent(at) | Situation::Through(at) => {
                 example.at(at.port())
             }

@@ -29,12 +29,12 @@ impl Cluster {
 
     fn example(&self) -> Example {
         let example = Example::read("sql-postgres-roles.toml").at(self.server.port);
-        example.as_user("bridgehead", "bridge-secret-1")
+        example.login("bridgehead", "bridge-secret-1")
     }
 
     /// Whether somebody may log in with a password.
     async fn logs_in(&self, user: &str, password: &str) -> bool {
-        self.example().as_user(user, password).connector().check().await.is_ok()
+        self.example().login(user, password).connector().check().await.is_ok()
     }
 }
 
@@ -44,8 +44,8 @@ impl Bench for Cluster {
         let example = self.example();
         Ok(match situation {
             Situation::Working => example,
-            Situation::BadCredential => example.as_user("bridgehead", "wrong-secret-1"),
-            Situation::RefusedPermission => example.as_user("powerless", "power-secret-1"),
+            Situation::BadCredential => example.login("bridgehead", "wrong-secret-1"),
+            Situation::RefusedPermission => example.login("powerless", "power-secret-1"),
             Situation::Unreachable(at) | Situation::Silent(at) | Situation::Through(at) => {
                 example.at(at.port())
             }

@@ -37,14 +37,14 @@ impl Wiki {
     async fn file(&self, name: &str, accounts: usize) {
         let mut file = open(&self.path(name)).await;
         file.execute(AssertSqlSafe(tables("sqlite.sql"))).await.unwrap();
-        let fill = format!(
+        let rows = format!(
             "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT 200) \
              INSERT INTO teams SELECT 'team-' || n, 'Team ' || n FROM n; \
              WITH RECURSIVE n (n) AS (SELECT 1 WHERE {accounts} > 0 UNION ALL SELECT n + 1 FROM n WHERE n < {accounts}) \
              INSERT INTO accounts (username, email) SELECT 'u' || n, 'u' || n || '@example.com' FROM n; \
              INSERT INTO team_members SELECT id, 'team-' || (1 + rowid % 200) FROM accounts"
         );
-        file.execute(AssertSqlSafe(fill)).await.unwrap();
+        file.execute(AssertSqlSafe(rows)).await.unwrap();
         file.close().await.unwrap();
     }
 
