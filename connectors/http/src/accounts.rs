@@ -212,7 +212,7 @@ impl Accounts {
             })?;
             let value = value.value(&reply.vars(&vars)).map_err(|fault| reply.fault(what, &fault))?;
             follow.push((name.clone(), value));
-            vars.set("follow", follow.iter().cloned().collect::<Value>());
+            vars.set("follow", Value::from_pairs(follow.iter().cloned()));
         }
         let read = self.mapping.read_account(&vars);
         Ok(Some(read.map(|record| Found { record, raw })))

@@ -94,7 +94,9 @@ impl Kind {
             Self::Value => {
                 (C::InternalError, Never, Account, false, "a value does not fit its column or its cast")
             }
-            Self::Raised => (C::InternalError, Never, Account, true, "a trigger or a function of the database refuses it"),
+            Self::Raised => {
+                (C::InternalError, Never, Account, true, "a trigger or a function of the database refuses it")
+            }
             Self::Denied => (
                 C::PermissionDenied,
                 Never,
