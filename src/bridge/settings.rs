@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use bridgehead_sdk::Network;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
@@ -63,6 +64,9 @@ pub struct Settings {
     pub patience: Duration,
     /// How calls that are safe to repeat are repeated.
     pub retry: Retry,
+    /// Whom to trust, and which way out to take. A Bridge on this machine is reached without a proxy. Default: what the operating
+    /// system and the environment say.
+    pub network: Network,
     /// Whether the key may travel over plain `http` to another machine. To this machine it always may.
     /// Default: no.
     pub allow_plain_http: bool,
@@ -79,6 +83,7 @@ impl Settings {
             max_body_bytes: 16 * 1024 * 1024,
             patience: Duration::from_secs(30),
             retry: Retry::default(),
+            network: Network::default(),
             allow_plain_http: false,
         }
     }

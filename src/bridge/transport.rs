@@ -213,6 +213,7 @@ fn client(settings: &Settings) -> Result<reqwest::Client, BuildError> {
         // A connection that a firewall forgot is noticed, rather than shared by one call after another.
         .http2_keep_alive_interval(Duration::from_secs(20))
         .http2_keep_alive_timeout(Duration::from_secs(10));
+    let builder = settings.network.apply(builder).map_err(|error| BuildError::Http(error.to_string()))?;
     // A proxy is for the way out; the sandbox is on this machine.
     let builder = if settings.is_local() { builder.no_proxy() } else { builder };
     builder.build().map_err(|error| {

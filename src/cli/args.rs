@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::new::Language;
+
 /// The whole command line.
 #[derive(Debug, Parser)]
 #[command(name = "bridgehead", version, about, max_term_width = 110, after_help = EXIT_CODES)]
@@ -42,7 +44,7 @@ pub(crate) struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the daemon: execute tasks and sync on schedule, until SIGTERM or SIGINT.
+    /// Run the daemon: execute tasks and sync on schedule, until SIGTERM, SIGINT or SIGHUP.
     Run,
     /// Show everything on made-up people: a sandbox, the real daemon, syncs and tasks. Needs no account and no network.
     Demo {
@@ -51,13 +53,19 @@ pub(crate) enum Command {
         stay: bool,
     },
     /// Check configuration, key, access, resource types and targets, and say what to do about what is wrong.
+    ///
+    /// With --conformance, it is the connector of one app that is proven, against its live target, with the same kit that the
+    /// connectors' own tests run: what it declares it must do, and each error must say exactly what happened. Iden is not asked.
+    /// [apps.NAME.conformance] in the configuration says what the kit cannot know: docs/connector-author.md.
     Check {
         /// The apps to check; all when none is named.
         #[arg(value_name = "APP")]
         apps: Vec<String>,
         /// Check the configuration only: no network, no target.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "conformance")]
         offline: bool,
+        #[command(flatten)]
+        kit: Kit,
     },
     /// Sync apps once, now: through the running daemon, or by itself while none runs.
     ///
@@ -86,6 +94,8 @@ pub(crate) enum Command {
     /// Look at and create Bridge apps in Iden.
     #[command(subcommand)]
     Apps(Apps),
+    /// Write the beginning of a connector, which works as it stands and passes the kit that proves connectors.
+    New(New),
     /// Run a strict emulator of the Bridge API, to try things and to test connectors against.
     Sandbox(Sandbox),
     /// Look at the configuration.
@@ -136,6 +146,20 @@ pub(crate) enum Tasks {
     Retry(Selected),
 }
 
+/// How a connector is proven.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Kit {
+    /// Prove the connector of one app against its live target. Creates, changes and deletes accounts of its own there.
+    #[arg(long)]
+    pub(crate) conformance: bool,
+    /// Change nothing in the target: only what reads is proven.
+    #[arg(long, requires = "conformance")]
+    pub(crate) read_only: bool,
+    /// Agree beforehand to accounts being created, changed and deleted.
+    #[arg(long, requires = "conformance", conflicts_with = "read_only")]
+    pub(crate) yes: bool,
+}
+
 /// Tasks of an app.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Selected {
@@ -163,6 +187,23 @@ pub(crate) enum Apps {
         #[arg(long, value_name = "APP_ID")]
         clone_from: Option<uuid::Uuid>,
     },
+}
+
+/// What is begun.
+#[derive(Args, Debug)]
+pub(crate) struct New {
+    /// The connector's name: small letters, digits and hyphens, such as "jira".
+    pub(crate) name: String,
+    /// Rust for a crate with a daemon of its own, python for a program behind the connector "exec".
+    #[arg(long, default_value = "rust")]
+    pub(crate) lang: Language,
+    /// The folder to write into, which must be new or empty; the name in the current folder when absent.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) path: Option<PathBuf>,
+    /// Where bridgehead's source is, to compile a crate against: a checkout, or the URL of a git repository. When absent, the
+    /// checkout that this program was built in.
+    #[arg(long, value_name = "PATH|URL")]
+    pub(crate) sdk: Option<String>,
 }
 
 /// How the sandbox is run.

@@ -71,10 +71,15 @@ pub(crate) async fn run(
     for warning in context.config.warnings(&context.environment) {
         findings.add("warning", "configuration", warning, None);
     }
-    let bridge = check_key(&context, &mut findings, offline).await;
+    let network = check_network(&context, &mut findings);
+    let bridge = match &network {
+        Some(_) => check_key(&context, &mut findings, offline).await,
+        None => None,
+    };
     for name in &names {
+        let Some(network) = &network else { break };
         let app = &context.config.apps[name];
-        let connector = match config::build_connector(name, app, connectors, &context.redactor) {
+        let connector = match config::build_connector(name, app, connectors, network, &context.redactor) {
             Ok(connector) => connector,
             Err(error) => {
                 findings.failed(format!("{name}: target"), error.to_string(), "");
@@ -101,6 +106,26 @@ pub(crate) async fn run(
     }
     let exit = if offline { Exit::Configuration } else { Exit::Failed };
     if failed { Err(Failure::silent(exit)) } else { Ok(()) }
+}
+
+/// Without it, nothing can be reached, and the rest is not looked at.
+fn check_network(context: &Context, findings: &mut Findings) -> Option<bridgehead_sdk::Network> {
+    let network = match context.network() {
+        Ok(network) => network,
+        Err(failure) => {
+            findings.failed("network", failure.message(), "");
+            return None;
+        }
+    };
+    let proxy = network.proxy.as_ref().and_then(url::Url::host_str);
+    let trusted =
+        context.config.network.ca_file.as_ref().map(|path| format!("{} is trusted", path.display()));
+    let through = proxy.map(|host| format!("HTTP goes through {host}"));
+    let said: Vec<String> = trusted.into_iter().chain(through).collect();
+    if !said.is_empty() {
+        findings.ok("network", said.join("; "));
+    }
+    Some(network)
 }
 
 async fn check_key(context: &Context, findings: &mut Findings, offline: bool) -> Option<Client> {

@@ -38,6 +38,11 @@ impl Context {
         Ok(Self { config, redactor: Redactor::new(), environment: Arc::new(sources.environment) })
     }
 
+    /// How Iden and targets are reached. The files that `[network]` names are read now.
+    pub(crate) fn network(&self) -> Result<bridgehead_sdk::Network, Failure> {
+        Ok(self.config.network.resolve(&self.environment, &self.redactor)?)
+    }
+
     /// The client of the Bridge. The key is read now, so that a missing one is told of at once.
     pub(crate) fn bridge(&self) -> Result<Client, Failure> {
         let settings = &self.config.bridge;
@@ -48,6 +53,7 @@ impl Context {
         };
         key.read().map_err(|error| Failure::new(Exit::Configuration, format!("bridge.api_key: {error}")))?;
         let mut client = bridge::Settings::new(settings.base_url.clone());
+        client.network = self.network()?;
         client.request_timeout = settings.request_timeout;
         client.rate_limit = settings
             .rate_limit
@@ -62,10 +68,11 @@ impl Context {
 
     /// The apps of these names, all if none is given, each with its connector.
     pub(crate) fn apps(&self, names: &[String], connectors: &Connectors) -> Result<Apps, Failure> {
+        let network = self.network()?;
         let mut apps = Apps::new();
         for name in self.names(names)? {
             let app = &self.config.apps[&name];
-            let connector = config::build_connector(&name, app, connectors, &self.redactor)?;
+            let connector = config::build_connector(&name, app, connectors, &network, &self.redactor)?;
             apps.insert(name, (app.clone(), connector));
         }
         Ok(apps)

@@ -1,13 +1,14 @@
 //! The command line: a file for each command.
 //!
 //! [`args`] is what can be written, [`context`] loads the configuration and opens what a command needs, [`failure`] is how
-//! a command ends other than well, [`daemon`] how a command reaches the one that runs, [`print`] the only place that writes to standard output, [`logging`] the log.
+//! a command ends other than well, [`signals`] how it is told to, [`daemon`] how a command reaches the one that runs, [`print`] the only place that writes to standard output, [`logging`] the log.
 
 mod apps;
 mod args;
 mod check;
 mod completions;
 mod config;
+mod conformance;
 mod context;
 #[cfg(debug_assertions)]
 mod crash;
@@ -15,6 +16,7 @@ mod daemon;
 mod demo;
 mod failure;
 mod logging;
+mod new;
 mod orders;
 mod overview;
 mod print;
@@ -22,6 +24,7 @@ mod progress;
 mod run;
 mod sandbox;
 mod serving;
+mod signals;
 mod start;
 mod status;
 mod sync;

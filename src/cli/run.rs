@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::args::Global;
 use super::context::Context;
-use super::failure::{Exit, Failure, Outcome};
+use super::failure::{Failure, Outcome};
 use super::logging;
 use super::serving::Serving;
+use super::signals::Told;
 use crate::config::Connectors;
 use crate::control;
 use crate::journal::{Journal, Sqlite};
@@ -25,7 +25,7 @@ const KEEP_ENDED: SignedDuration = SignedDuration::from_hours(30 * 24);
 pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     // First of all: a signal that comes while the daemon starts must not end it out of order.
     let stop = CancellationToken::new();
-    let _signals = AbortOnDropHandle::new(tokio::spawn(heed_signals(stop.clone())?));
+    let _signals = AbortOnDropHandle::new(tokio::spawn(heed(Told::listen()?, stop.clone())));
     let context = Context::load(global, connectors)?;
     logging::start(&context.config.log, &context.redactor);
     for warning in context.config.warnings(&context.environment) {
@@ -95,31 +95,18 @@ async fn close(journal: Arc<Sqlite>) {
     }
 }
 
-/// SIGTERM and SIGINT stop in order; a second one at once.
-fn heed_signals(stop: CancellationToken) -> Result<impl Future<Output = ()>, Failure> {
-    let listen = |kind| {
-        signal(kind)
-            .map_err(|error| Failure::new(Exit::Failed, format!("signals cannot be received: {error}")))
-    };
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    Ok(async move {
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            if stop.is_cancelled() {
-                tracing::warn!(
-                    "told to stop a second time; stopping at once, the journal knows where to go on"
-                );
-                leave_now();
-            }
-            tracing::info!("told to stop; what runs may finish");
-            drop(sd_notify::notify(&[NotifyState::Stopping]));
-            stop.cancel();
+/// The first signal stops in order; a second one at once.
+async fn heed(mut told: Told, stop: CancellationToken) {
+    loop {
+        told.wait().await;
+        if stop.is_cancelled() {
+            tracing::warn!("told to stop a second time; stopping at once, the journal knows where to go on");
+            leave_now();
         }
-    })
+        tracing::info!("told to stop; what runs may finish");
+        drop(sd_notify::notify(&[NotifyState::Stopping]));
+        stop.cancel();
+    }
 }
 
 #[expect(clippy::exit, reason = "a second signal means now; the journal makes that safe")]

@@ -5,11 +5,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{self, Global};
 use super::failure::{Exit, Failure, Outcome};
+use super::signals::Told;
 use super::{logging, print};
 use crate::config::{Log, LogFormat};
 use crate::sandbox::{Options, Sandbox, run_until};
 
 pub(crate) async fn run(global: &Global, options: args::Sandbox) -> Outcome {
+    let mut told = Told::listen()?;
     let format = if global.json { LogFormat::Json } else { LogFormat::Text };
     logging::start(&Log { format, level: "info".into() }, &bridgehead_sdk::Redactor::new());
     let sandbox = Sandbox::start(Options {
@@ -41,17 +43,7 @@ pub(crate) async fn run(global: &Global, options: args::Sandbox) -> Outcome {
     let stop = CancellationToken::new();
     let serving = run_until(sandbox, stop.clone());
     let signalled = async {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
-        let terminated = async {
-            match &mut terminate {
-                Some(signal) => signal.recv().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminated => {}
-        }
+        told.wait().await;
         stop.cancel();
     };
     tokio::join!(serving, signalled);

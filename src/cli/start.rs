@@ -6,7 +6,10 @@ use clap::Parser;
 
 use super::args::{Cli, Command};
 use super::failure::{Exit, Failure, Outcome};
-use super::{apps, check, completions, config, demo, print, run as daemon, sandbox, status, sync, tasks};
+use super::{
+    apps, check, completions, config, conformance, demo, new, print, run as daemon, sandbox, status, sync,
+    tasks,
+};
 use crate::config::Connectors;
 
 /// Parses the arguments of the process, does what they say, and gives the exit code.
@@ -40,7 +43,10 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
     match cli.command {
         Command::Run => daemon::run(global, connectors).await,
         Command::Demo { stay } => demo::run(global, connectors, stay).await,
-        Command::Check { apps, offline } => check::run(global, connectors, &apps, offline).await,
+        Command::Check { apps, kit: options, .. } if options.conformance => {
+            conformance::run(global, connectors, &apps, &options).await
+        }
+        Command::Check { apps, offline, .. } => check::run(global, connectors, &apps, offline).await,
         Command::Sync { apps, dry_run, allow_removals } => {
             if dry_run && allow_removals {
                 return Err(Failure::new(
@@ -53,6 +59,7 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
         Command::Status { apps } => status::run(global, connectors, &apps).await,
         Command::Tasks(command) => tasks::run(global, connectors, command).await,
         Command::Apps(command) => apps::run(global, connectors, command).await,
+        Command::New(options) => new::run(global, connectors, &options),
         Command::Sandbox(options) => sandbox::run(global, options).await,
         Command::Config(command) => config::run(global, connectors, &command),
         Command::Completions { shell } => {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -10,6 +9,7 @@ use super::args::Global;
 use super::context::Context;
 use super::failure::{Exit, Failure, Outcome};
 use super::progress::Progress;
+use super::signals::Told;
 use super::{daemon, logging, print, table};
 use crate::config::Connectors;
 use crate::control::{self, Client, Event, Request};
@@ -54,8 +54,10 @@ pub(crate) async fn run(
     let stop = CancellationToken::new();
     let _interrupt = AbortOnDropHandle::new(tokio::spawn({
         let stop = stop.clone();
+        // A sync that is told to stop still abandons its session.
+        let mut told = Told::listen()?;
         async move {
-            told_to_stop().await;
+            told.wait().await;
             stop.cancel();
         }
     }));
@@ -104,8 +106,10 @@ async fn through(
     let interrupted = CancellationToken::new();
     let _interrupt = AbortOnDropHandle::new(tokio::spawn({
         let interrupted = interrupted.clone();
+        // A sync that is told to stop still abandons its session.
+        let mut told = Told::listen()?;
         async move {
-            told_to_stop().await;
+            told.wait().await;
             interrupted.cancel();
         }
     }));
@@ -141,17 +145,6 @@ async fn through(
         }
     }
     conclude(global, summaries)
-}
-
-/// Until SIGINT or SIGTERM: a sync that is told to stop still abandons its session.
-async fn told_to_stop() {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        Ok(()) = tokio::signal::ctrl_c() => {}
-    }
 }
 
 /// Prints what a sync did.

@@ -10,11 +10,12 @@ use super::{App, Connectors, Error};
 /// Makes the connector of an app.
 ///
 /// Reads the secrets of its `target`, has the redactor look for them for as long as the daemon runs, and calls the
-/// factory. The target itself is not touched. What the connector finds wrong is reported at its place in the file.
+/// factory, which is told by `network` whom to trust and which way out to take. The target itself is not touched. What the connector finds wrong is reported at its place in the file.
 pub fn build_connector(
     app_name: &str,
     app: &App,
     connectors: &Connectors,
+    network: &Network,
     redactor: &Redactor,
 ) -> Result<Arc<dyn Connector>, Error> {
     let Some(factory) = connectors.get(&app.connector) else {
@@ -32,7 +33,7 @@ pub fn build_connector(
         app: app_name.to_owned(),
         target: resolved.settings,
         base: app.target.base.clone(),
-        network: Network::default(),
+        network: network.clone(),
         redactor: redactor.clone(),
     };
     factory.build(setup).map_err(|error| {

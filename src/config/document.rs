@@ -15,6 +15,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 pub(super) const SECRET: &str = "Reference to a secret";
 /// The title of the schema of a `target`.
 pub(super) const TARGET: &str = "Target";
+/// The title of the schema of a table of anything.
+pub(super) const TABLE: &str = "Table";
 
 /// The configuration of bridgehead.
 #[derive(JsonSchema)]
@@ -22,6 +24,8 @@ pub(super) const TARGET: &str = "Target";
 pub(super) struct Document {
     /// How to reach Iden.
     bridge: Bridge,
+    /// How Iden and targets are reached over the network.
+    network: Option<Network>,
     /// What has to survive a restart.
     state: Option<State>,
     /// The listener for health, metrics and status; none when absent.
@@ -55,6 +59,25 @@ struct Bridge {
 enum Refs {
     Id,
     Object,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Network {
+    /// A file of certificates in PEM. They are trusted beside those of the operating system, for Iden and for every target.
+    #[schemars(extend("examples" = ["/etc/bridgehead/ca.pem"]))]
+    ca_file: Option<PathBuf>,
+    /// The proxy for HTTP; when absent, the environment decides (`HTTPS_PROXY`, `NO_PROXY`). A Bridge on this machine is reached
+    /// without one.
+    #[schemars(extend("examples" = ["http://proxy.example:3128"]))]
+    proxy: Option<String>,
+    /// As whom the proxy is used.
+    proxy_username: Option<String>,
+    /// Where the password for the proxy is.
+    proxy_password: Option<Secret>,
+    /// Hosts that are reached without the proxy: hosts, domains, addresses, networks. Loopback always is.
+    #[schemars(extend("examples" = [["intranet.example.com", "10.0.0.0/8"]]))]
+    no_proxy: Option<Vec<String>>,
 }
 
 #[derive(JsonSchema)]
@@ -115,6 +138,8 @@ struct App {
     protect: Option<Protect>,
     /// The connector's own settings.
     target: Option<Target>,
+    /// What `bridgehead check NAME --conformance` has to be told; of no meaning to the daemon.
+    conformance: Option<Conformance>,
 }
 
 #[derive(JsonSchema)]
@@ -204,6 +229,37 @@ struct Protect {
     actions: Option<Vec<Action>>,
 }
 
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Conformance {
+    /// Fields of the accounts that are created, laid over those of the kit. `{name}` in a text is the account's unique name; an empty
+    /// text leaves a field out.
+    account: Option<Table>,
+    /// What an update changes, in place of what the kit would; `{name}` as above.
+    changes: Option<Table>,
+    /// The fields in which any text may stand.
+    free_text_fields: Option<Vec<String>>,
+    /// By resource type, an id that could be one of the target's and is not.
+    missing_refs: Option<Table>,
+    /// By resource type, the group or licence in which the kit may put the accounts that it creates.
+    usable_refs: Option<Table>,
+    /// Where the target listens.
+    #[schemars(extend("examples" = ["127.0.0.1:389"]))]
+    address: Option<String>,
+    /// Keys of `target` with a credential that the target refuses.
+    bad_credential: Option<Table>,
+    /// Keys of `target` with a credential that may read, but not change accounts.
+    refused_permission: Option<Table>,
+    /// Keys of `target` at which nobody listens; `{address}`, or `{host}` and `{port}`, stand for where that is.
+    unreachable: Option<Table>,
+    /// Keys of `target` where connections are taken and nothing is said; `{address}` as above.
+    silent: Option<Table>,
+    /// Keys of `target` that lead to it through the kit, at `{address}`; needs `address`.
+    through: Option<Table>,
+    /// Keys of `target` with which a listing breaks off in its middle, for targets without an address.
+    cut_listing: Option<Table>,
+}
+
 /// How fast to send requests.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -256,6 +312,19 @@ impl JsonSchema for Target {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let rate_limit = generator.subschema_for::<RateLimit>();
         json_schema!({ "title": TARGET, "type": "object", "properties": { "rate_limit": rate_limit } })
+    }
+}
+
+/// A table whose keys somebody else knows.
+struct Table;
+
+impl JsonSchema for Table {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Table".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "title": TABLE, "type": "object" })
     }
 }
 

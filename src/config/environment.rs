@@ -38,9 +38,10 @@ pub(super) fn overlay(
         match path(tree, &segments, connectors, keys) {
             Ok(path) => {
                 let mut node = Node::from_variable(&variable, text);
-                let place =
-                    matches!(path.as_slice(), [bridge, key, _] if bridge == "bridge" && key == "api_key");
-                if place && node.as_str().is_none() {
+                let place = |table: &str, key: &str| matches!(path.as_slice(), [first, second, _] if first == table && second == key);
+                if (place("bridge", "api_key") || place("network", "proxy_password"))
+                    && node.as_str().is_none()
+                {
                     // The name of a variable, file or credential is a text, even if it looks like a number.
                     node.value = Value::String(text.clone());
                 }

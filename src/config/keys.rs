@@ -21,7 +21,7 @@ pub(super) enum Kind {
     Table,
     /// A table of things that the operator names.
     Map,
-    /// A table that somebody else knows about: an app's `target`.
+    /// A table that somebody else knows about, such as an app's `target`.
     Free,
     /// A reference to a secret.
     Secret,
@@ -63,7 +63,7 @@ impl<'a> Keys<'a> {
         let title = self.schema.get("title").and_then(Value::as_str);
         if title == Some(document::SECRET) {
             Kind::Secret
-        } else if title == Some(document::TARGET) {
+        } else if title == Some(document::TARGET) || title == Some(document::TABLE) {
             Kind::Free
         } else if self.schema.get("properties").is_some() {
             Kind::Table

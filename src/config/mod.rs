@@ -10,6 +10,7 @@
 //!
 //! - [`load`] reads [`Sources`] into a [`Config`]; [`parse`] does the same from texts.
 //! - [`Secret`] is a reference to a secret; it is read when it is needed, and never stands in the configuration.
+//! - [`Network`] says whom to trust and which way out to take; [`Network::resolve`] reads the files and secrets that it names.
 //! - [`build_connector`] resolves the secrets of an app's `target` and makes its connector.
 //! - [`schema`] describes the whole file for editors, [`show`] shows what the layers amount to.
 //!
@@ -19,6 +20,7 @@
 //! sync (`every`, or `cron` with `timezone`), for their keys exclude one another.
 
 mod build;
+mod conformance;
 mod document;
 mod duration;
 mod environment;
@@ -28,6 +30,7 @@ mod layers;
 mod load;
 mod log_level;
 mod model;
+mod network;
 mod origin;
 mod pattern;
 mod schedule;
@@ -45,12 +48,14 @@ mod values;
 mod tests;
 
 pub use build::build_connector;
+pub use conformance::Conformance;
 pub use error::{Error, Errors};
 pub use load::{load, parse};
 pub use model::{
     Admin, App, Bridge, Config, Guard, Log, LogFormat, OnInvalid, Protect, RateLimit, Refs, Runtime, State,
     Sync, TaskGuard, Tasks,
 };
+pub use network::Network;
 pub use origin::Origin;
 pub use pattern::Pattern;
 pub use schedule::Schedule;

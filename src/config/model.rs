@@ -9,13 +9,15 @@ use bridgehead_sdk::Action;
 use url::Url;
 use uuid::Uuid;
 
-use super::{Error, Pattern, Schedule, Secret, Target};
+use super::{Conformance, Error, Network, Pattern, Schedule, Secret, Target};
 
 /// Everything that the operator has said, with defaults where they said nothing. Holds no secret, only where secrets are.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// How to reach Iden.
     pub bridge: Bridge,
+    /// How Iden and targets are reached over the network.
+    pub network: Network,
     /// What has to survive a restart.
     pub state: State,
     /// The listener for health, metrics and status; `None` for no listener.
@@ -118,6 +120,8 @@ pub struct App {
     pub protect: Protect,
     /// The connector's own settings.
     pub target: Target,
+    /// What the kit that proves a connector has to be told.
+    pub conformance: Conformance,
 }
 
 /// Provisioning tasks.
@@ -205,7 +209,8 @@ impl Config {
 
     /// What is careless without being wrong, one sentence each, for the log: secrets in files that everybody can read.
     pub fn warnings(&self, environment: &BTreeMap<String, String>) -> Vec<String> {
-        let mut warnings: Vec<String> = self.bridge.api_key.warning(environment).into_iter().collect();
+        let secrets = std::iter::once(&self.bridge.api_key).chain(&self.network.proxy_password);
+        let mut warnings: Vec<String> = secrets.filter_map(|secret| secret.warning(environment)).collect();
         warnings.extend(self.apps.values().flat_map(|app| app.target.warnings()));
         warnings.sort();
         warnings.dedup();

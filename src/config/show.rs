@@ -112,7 +112,7 @@ fn ordered<'a>(table: &'a Table, keys: Option<Keys<'_>>) -> Vec<(&'a String, &'a
     entries
 }
 
-fn json(node: &Node, keys: Option<Keys<'_>>) -> Json {
+pub(super) fn json(node: &Node, keys: Option<Keys<'_>>) -> Json {
     match &node.value {
         Value::Table(table) => {
             let entries = ordered(table, keys).into_iter();

@@ -13,7 +13,7 @@ use super::error::Problems;
 use super::origin::Origin;
 use super::secret::PLAIN_TEXT;
 use super::tree::{Node, Value, join};
-use super::{RateLimit, Secret, SecretError};
+use super::{RateLimit, Secret, SecretError, layers};
 
 /// The key of a target that is the runtime's, not the connector's.
 pub(super) const RATE_LIMIT: &str = "rate_limit";
@@ -108,6 +108,15 @@ impl Target {
                 Json::Object(fields)
             }
         })
+    }
+
+    /// The same target with other settings laid over its own.
+    pub(super) fn overlaid(&self, overlay: Node) -> Self {
+        let mut settings = self.settings.clone();
+        // The path makes a table of one key, such as `{ file = "…" }`, a table of settings.
+        let mut path = vec!["apps".to_owned(), String::new(), "target".to_owned()];
+        layers::merge(&mut settings, overlay, &mut path);
+        Self { settings, ..self.clone() }
     }
 
     /// What is careless about the places of its secrets.

@@ -17,7 +17,7 @@ use super::{
     Admin, App, Bridge, Config, Connectors, Guard, Log, LogFormat, OnInvalid, Pattern, Protect, RateLimit,
     Refs, Runtime, Schedule, Secret, State, Sync, Target, TaskGuard, Tasks,
 };
-use super::{duration, log_level, schedule, target, values};
+use super::{conformance, duration, log_level, network, schedule, target, values};
 
 /// What reading an app needs besides its table.
 pub(super) struct Context<'a> {
@@ -30,6 +30,7 @@ pub(super) struct Context<'a> {
 pub(super) fn config(tree: &Node, context: &Context<'_>) -> Result<Config, Reported> {
     let root = Section::root(tree, context.problems);
     let bridge = bridge(&root.section("bridge"));
+    let network = root.optional_section("network").map(|section| network::read(&section)).transpose();
     let state = state(&root.section("state"));
     let admin = root.optional_section("admin").map(|section| admin(&section)).transpose();
     let log = log(&root.section("log"));
@@ -38,7 +39,15 @@ pub(super) fn config(tree: &Node, context: &Context<'_>) -> Result<Config, Repor
         Some(section) => apps(&section, context),
         None => Ok(BTreeMap::new()),
     };
-    Ok(Config { bridge: bridge?, state: state?, admin: admin?, log: log?, runtime: runtime?, apps: apps? })
+    Ok(Config {
+        bridge: bridge?,
+        network: network?.unwrap_or_default(),
+        state: state?,
+        admin: admin?,
+        log: log?,
+        runtime: runtime?,
+        apps: apps?,
+    })
 }
 
 fn bridge(section: &Section<'_>) -> Result<Bridge, Reported> {
@@ -143,6 +152,10 @@ fn app(section: &Section<'_>, entry: &Entry, context: &Context<'_>) -> Result<Ap
     let sync = sync(&section.section("sync"));
     let protect = protect(&section.section("protect"));
     let target = read_target(section, entry, context);
+    let conformance = section
+        .optional_section("conformance")
+        .map(|section| conformance::read(&section, context))
+        .transpose();
     Ok(App {
         app_id: app_id?,
         connector: connector?,
@@ -151,6 +164,7 @@ fn app(section: &Section<'_>, entry: &Entry, context: &Context<'_>) -> Result<Ap
         sync: sync?,
         protect: protect?,
         target: target?,
+        conformance: conformance?.unwrap_or_default(),
     })
 }
 

@@ -35,19 +35,35 @@ pub struct Duplicate {
     pub same: bool,
 }
 
-/// How the listing that is under way differs from that of the last completed sync, for one resource type.
+/// How the listing that is under way differs from what Iden is known to hold, for one resource type: from the listing of
+/// the last completed sync, and from what uncompleted syncs have pushed and tasks have created since then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// Records in the last completed listing.
+    /// Records that are known of and count when removals are judged.
     pub known: u64,
-    /// Records in the present one.
+    /// Records in the present listing.
     pub seen: u64,
-    /// In the present one only.
+    /// In the present listing, and in no earlier one.
     pub created: u64,
     /// In both, with different hashes.
     pub changed: u64,
-    /// In the last completed one only: completing the sync would remove these.
+    /// Not in the present listing: completing the sync would remove these.
     pub removed: u64,
+    /// Those of them that only [doubted](Belief::Doubted) listings have ever had, and that count for nothing.
+    pub doubted: u64,
+}
+
+/// How far the listing of a sync is believed that ends without being completed. What it has pushed is in Iden, whatever it
+/// was; this says whether a later sync may remove it unasked. See `docs/decisions/0007-what-held-listings-leave.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Belief {
+    /// It was read to its end, and the removal guard has nothing against it: its records count like those of a completed
+    /// sync.
+    Plausible,
+    /// It was not read to its end, so nobody could judge it. Its records count, until a doubted listing has them too.
+    Unjudged,
+    /// The removal guard holds it. Records that no other listing had do not count.
+    Doubted,
 }
 
 /// A part of a [`Difference`].
@@ -57,7 +73,7 @@ pub enum Which {
     Created,
     /// In both, with different hashes.
     Changed,
-    /// In the last completed listing only.
+    /// Known, and not in the present listing.
     Removed,
 }
 
@@ -172,7 +188,7 @@ pub trait Listings: Send + Sync + fmt::Debug + 'static {
     /// How many records the present listing holds.
     async fn seen_count(&self, app: &AppKey, slug: &str) -> Result<u64, Error>;
 
-    /// How the present listing differs from the last completed one.
+    /// How the present listing differs from what is known.
     async fn difference(&self, app: &AppKey, slug: &str) -> Result<Difference, Error>;
 
     /// The ids of a part of the difference, ordered by id, from the one after `after`, at most `limit`.
@@ -189,14 +205,26 @@ pub trait Listings: Send + Sync + fmt::Debug + 'static {
     /// the listing, as of this time: what `complete` removes has been judged, and what it left must be known.
     async fn completing(&self, app: &AppKey, at: Timestamp) -> Result<(), Error>;
 
-    /// Makes the present listing the last completed one and records how many of each type were removed. A
+    /// Makes the present listing the last completed one and records how many of each type were removed that count. A
     /// type that the present listing does not have is dropped, and counts as removed whole: `complete` has PUT
     /// semantics. All of it happens, or nothing.
     async fn promote(&self, app: &AppKey, at: Timestamp) -> Result<(), Error>;
 
     /// The sync ends without `complete`. What it pushed stays in Iden, so the present listing is added to what later ones
-    /// are compared with, and ends. This makes no completed sync of it: see [`last`](Self::last).
-    async fn keep(&self, app: &AppKey) -> Result<(), Error>;
+    /// are compared with, and ends. What is said of it decides whether that counts when removals are judged; what a
+    /// completed or a plausible listing had counts whatever comes after it. This makes no completed sync of it: see
+    /// [`last`](Self::last).
+    async fn keep(&self, app: &AppKey, belief: Belief) -> Result<(), Error>;
+
+    /// A task has created an account, so Iden holds it. It counts when removals are judged, although no sync has seen it
+    /// yet.
+    async fn note_created(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error>;
+
+    /// A task has deleted an account. If [no sync has seen it](Self::note_created), it does not count any more.
+    async fn note_deleted(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error>;
+
+    /// The resource types of which anything is known but the present listing.
+    async fn known_slugs(&self, app: &AppKey) -> Result<Vec<String>, Error>;
 
     /// How many records of a type completed syncs have removed since this instant, it included. Removals are
     /// remembered for 400 days.

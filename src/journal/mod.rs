@@ -24,6 +24,8 @@ mod task;
 
 pub use app::AppKey;
 pub use error::Error;
-pub use listing::{Added, Difference, Duplicate, LastSync, Listings, Past, Run, RunResult, Seen, Which};
+pub use listing::{
+    Added, Belief, Difference, Duplicate, LastSync, Listings, Past, Run, RunResult, Seen, Which,
+};
 pub use sqlite::{Moment, Observer, Sqlite, Stats, Step};
 pub use task::{Counts, Ended, Entry, Held, Intent, Journal, Kept, Known, Outcome, State};

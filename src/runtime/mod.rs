@@ -55,6 +55,7 @@ pub use overview::{
     Alarm, AlarmKind, AppOverview, Completed, DaemonOverview, Figures, Guarded, Held, Level, Overview,
     PollFailing, SyncEnd, SyncOverview, SyncRun, TasksOverview,
 };
+pub(crate) use pacing::Pacing;
 pub use readiness::{Readiness, Ready};
 pub use status::{AppStatus, Contact, LastSync, PollFailure, SyncProgress, TaskCounts};
 pub(crate) use tally::Counted;

@@ -31,7 +31,7 @@ fn given(name: &str) -> Option<u64> {
 
 async fn chaos(mix: Mix) {
     let seed = given("CHAOS_SEED").unwrap_or(1);
-    let length = Duration::from_secs(given("CHAOS_SECONDS").unwrap_or(10));
+    let length = Duration::from_secs(given("CHAOS_SECONDS").unwrap_or(20));
     Box::pin(run::run(Plan::new(seed, length, mix))).await;
 }
 

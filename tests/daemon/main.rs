@@ -14,11 +14,14 @@
 )]
 
 mod admin;
+mod conformance;
 mod control;
 mod crash;
 mod examples;
 mod guard;
 mod hostile;
+mod network;
+mod new;
 mod smoke;
 mod support;
 mod sync_faults;

@@ -86,13 +86,15 @@ impl World {
 
     /// The same with more variables in its environment.
     pub(crate) fn start_with(&self, variables: &[(&str, &str)]) -> Daemon {
-        let mut child = self
-            .command(&["run"])
-            .envs(variables.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
+        let mut command = self.command(&["run"]);
+        command.envs(variables.iter().copied());
+        Self::started(command)
+    }
+
+    /// A command that is `bridgehead run`.
+    pub(crate) fn started(mut command: Command) -> Daemon {
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let log = Arc::new(Mutex::new(String::new()));
         let (out, err) = (child.stdout.take(), child.stderr.take());
         collect(out.expect("piped"), Arc::clone(&log));
@@ -163,8 +165,9 @@ impl Daemon {
         self.child.id()
     }
 
-    /// Sends a signal, by this process's id alone.
-    pub(crate) fn signal(&self, name: &str) {
+    /// Sends a signal, by this process's id alone, once it is caught.
+    pub(crate) async fn signal(&self, name: &str) {
+        self.heeds_signals().await;
         let status = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
         assert!(status.expect("kill runs").success(), "the daemon is gone: {}", self.log());
     }
@@ -203,8 +206,7 @@ impl Daemon {
 
     /// Stops it with SIGTERM; it must end in order. Returns its log.
     pub(crate) async fn stop(mut self) -> String {
-        self.heeds_signals().await;
-        self.signal("TERM");
+        self.signal("TERM").await;
         let status = self.ended().await;
         assert!(status.success(), "{status}: {}", self.log());
         self.log()

@@ -70,6 +70,113 @@ async fn as_many_as_before_but_others_is_held() {
     assert_eq!(world.active_ids("account"), ids((0..50).chain(100..150)));
 }
 
+/// A bad record, which makes a sync end without completing.
+fn with_a_bad_record(numbers: impl IntoIterator<Item = usize>) -> Value {
+    let mut said = target(numbers);
+    let bad = json!({"id": "bad", "email": 7});
+    said["records"]["account"].as_array_mut().expect("accounts").push(bad);
+    said
+}
+
+/// A listing that fails on its fourth page, behind 300 accounts.
+fn cut(numbers: impl IntoIterator<Item = usize>) -> Value {
+    let mut said = target(numbers);
+    let data = json!({"code": "INTERNAL_ERROR", "retry": "never"});
+    said["faults"] = json!([{"do": "error", "type": "account", "page": 4, "data": data}]);
+    said
+}
+
+#[tokio::test]
+async fn when_the_others_are_gone_again_the_sync_goes_through_by_itself_and_uses_up_nothing() {
+    let world = synced(0..50, "").await;
+    world.target(target(100..150));
+    for _ in 0..2 {
+        world.sync(&[]).await.assert(1, "held");
+    }
+    world.target(target(0..50));
+    let synced = world.sync(&[]).await;
+    assert_eq!(synced.assert(0, "completed").figures("account"), [50, 0, 0, 50]);
+    assert!(synced.stderr.contains("the listing has recovered"), "{}", synced.stderr);
+    assert_eq!(world.active_ids("account"), ids(0..50));
+    // They were nobody's leave, and make no leaver of the same day one too many.
+    world.target(target(5..50));
+    world.sync(&[]).await.assert(0, "completed");
+    assert_eq!(world.active_ids("account"), ids(5..50));
+}
+
+#[tokio::test]
+async fn a_listing_recovers_too_if_a_bad_record_or_a_failure_ended_the_sync_before_the_guard_was_asked() {
+    let world = synced(0..50, "push_concurrency = 1").await;
+    world.target(with_a_bad_record(100..150));
+    world.sync(&[]).await.assert(1, "abandoned");
+    world.target(cut(1000..1350));
+    world.sync(&[]).await.assert(1, "abandoned");
+    assert!(world.active("account").len() >= 300, "part of it was pushed");
+    world.target(target(1000..1350));
+    world.sync(&[]).await.assert(1, "held");
+    world.target(target(0..50));
+    world.sync(&[]).await.assert(0, "completed");
+    assert_eq!(world.active_ids("account"), ids(0..50));
+}
+
+#[tokio::test]
+async fn no_number_of_held_syncs_makes_the_people_of_the_last_completed_one_removable() {
+    let world = synced(0..50, "").await;
+    for listing in [target(100..150), target(0..25), with_a_bad_record(200..250), target([]), target(25..75)]
+    {
+        world.target(listing);
+        assert_eq!(world.sync(&[]).await.code, Some(1));
+    }
+    world.target(target(0..25));
+    world.sandbox.clear_ledger();
+    held(&world, &world.sync(&[]).await, &["25 of 50 records of account"]);
+    assert!(world.active_ids("account").is_superset(&ids(0..75)));
+}
+
+#[tokio::test]
+async fn people_whom_only_abandoned_syncs_have_seen_are_guarded_like_everybody() {
+    let world = synced(0..50, "").await;
+    // Nobody mends the bad record for weeks; meanwhile somebody leaves, and many come.
+    for day in 1..=4 {
+        world.target(with_a_bad_record(day..50 + day * 10));
+        world.sync(&[]).await.assert(1, "abandoned");
+    }
+    world.target(target(4..50));
+    world.sandbox.clear_ledger();
+    held(&world, &world.sync(&[]).await, &["44 of 90 records of account"]);
+    assert_eq!(world.active_ids("account"), ids(0..90));
+    world.target(target(4..91));
+    world.sync(&[]).await.assert(0, "completed");
+    assert_eq!(world.active_ids("account"), ids(4..91));
+}
+
+#[tokio::test]
+async fn many_bad_records_are_no_reason_to_doubt_the_good_ones() {
+    let world = synced(0..50, "").await;
+    let mut said = target(0..90);
+    for record in &mut said["records"]["account"].as_array_mut().expect("accounts")[..20] {
+        record["email"] = json!(7);
+    }
+    world.target(said);
+    world.sync(&[]).await.assert(1, "abandoned");
+    world.target(target(0..50));
+    world.sandbox.clear_ledger();
+    held(&world, &world.sync(&[]).await, &["40 of 90 records of account"]);
+}
+
+#[tokio::test]
+async fn people_whom_only_half_read_listings_have_shown_are_guarded_too() {
+    let world = synced(0..50, "push_concurrency = 1").await;
+    world.target(cut(0..350));
+    world.sync(&[]).await.assert(1, "abandoned");
+    let there = world.active("account").len();
+    assert!(there >= 200, "most of it was pushed: {there}");
+    world.target(target(0..50));
+    world.sandbox.clear_ledger();
+    held(&world, &world.sync(&[]).await, &["records of account; the most is 100"]);
+    assert_eq!(world.active("account").len(), there);
+}
+
 #[tokio::test]
 async fn a_drip_is_held_once_it_adds_up() {
     let world = synced(0..100, "").await;
@@ -179,4 +286,36 @@ async fn a_rehearsal_finds_the_same_and_changes_nothing() {
     let synced = world.sync(&["--dry-run"]).await;
     assert_eq!(synced.assert(0, "rehearsed").figures("account"), [61, 1, 0, 0]);
     assert_eq!(world.active_ids("account"), ids(0..60));
+}
+
+#[tokio::test]
+async fn people_whom_tasks_have_created_are_guarded_before_any_completed_sync_has_seen_them() {
+    let create = |n: usize| {
+        let id = format!("u{n:06}");
+        ("create_account", json!({"account": {"username": id, "email": format!("{id}@example.org")}}))
+    };
+    // Seen by no sync at all.
+    let world = synced(0..50, "every = \"6h\", on_start = false").await;
+    let daemon = world.start();
+    world.all_done((50..70).map(create).collect()).await;
+    // The listing is as if nobody had ever come.
+    world.write("state.json", "{}");
+    let synced = world.sync(&[]).await;
+    assert!(synced.assert(1, "held").detail().contains("20 of 70 records of account"), "{}", synced.detail());
+    // Seen by one that was held for others who are missing.
+    world.target(target(25..70));
+    world.sync(&[]).await.assert(1, "held");
+    world.target(target(0..50));
+    let synced = world.sync(&[]).await;
+    assert!(synced.assert(1, "held").detail().contains("20 of 70 records of account"), "{}", synced.detail());
+
+    // Whom a task has deleted again is nobody's loss.
+    let gone = |n: usize| ("delete_account", json!({"account": {"id": format!("u{n:06}")}}));
+    world.target(target(0..70));
+    world.sync(&[]).await.assert(0, "completed");
+    world.all_done((70..90).map(create).collect()).await;
+    world.all_done((70..90).map(gone).collect()).await;
+    world.sync(&[]).await.assert(0, "completed");
+    daemon.stop().await;
+    assert_eq!(world.active_ids("account"), ids(0..70));
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use bridgehead::sandbox::{NewKey, Options, Sandbox};
+use bridgehead::sandbox::{Effect, Fault, NewKey, Options, Sandbox};
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::support::{KEY, World, eventually};
 use crate::target::QUICK;
@@ -145,4 +146,80 @@ async fn a_bridge_that_goes_down_in_the_middle_costs_nothing() {
     daemon.stop().await;
     assert_eq!((world.attempts("the-task"), world.applied("the-task")), (vec![1], 1));
     assert_eq!(world.task("the-task")["result"], json!({"account_id": "ann"}));
+}
+
+/// Three apps of one key, each with tasks: two beside `hr`. Returns those two.
+fn three_apps(world: &World) -> [Uuid; 2] {
+    let others = [Uuid::new_v4(), Uuid::new_v4()];
+    let table = |(n, app): (usize, &Uuid)| {
+        world.sandbox.add_app(*app, "Another");
+        format!(
+            "[apps.other-{n}]\napp_id = \"{app}\"\nconnector = \"simulated\"\nsync = {{ enabled = false }}\n\
+             tasks = {{ poll_interval = \"100ms\" }}\n[apps.other-{n}.target]\naccounts = 0\n"
+        )
+    };
+    let text: String = others.iter().enumerate().map(table).collect();
+    world.script(QUICK, &text);
+    others
+}
+
+fn create(name: &str) -> serde_json::Value {
+    json!({"action": "create_account", "payload": {"account": {"username": name}}})
+}
+
+#[tokio::test]
+async fn while_the_bridge_is_down_all_apps_together_ask_less_than_twice_a_second_and_catch_up_afterwards() {
+    let world = World::new().await;
+    let others = three_apps(&world);
+    world.rules(&json!([{"method": "create_account", "apply": true, "hang_until": "go"}]));
+    // Outcomes that want to be reported meanwhile, and lists that want to be read.
+    let tasks: Vec<String> =
+        (0..8).map(|n| world.task_for("create_account", json!(format!("user-{n}")))).collect();
+    let daemon = world.start();
+    eventually("all are under way", || tasks.iter().all(|task| world.applied(task) == 1)).await;
+    let outage = world.sandbox.add_fault(Fault::new(Effect::answer(503)));
+    world.write("target/go", "");
+    daemon.says("the outcome could not be reported").await;
+    // What was under way when it went down is not held back any more.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.sandbox.clear_ledger();
+    let began = tokio::time::Instant::now();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let (asked, seconds) = (world.sandbox.ledger().len(), began.elapsed().as_secs_f64());
+    assert!((asked as f64) < 2.0 * seconds, "{asked} requests in {seconds} s");
+    assert!(asked > 0, "it is asked whether it is back");
+
+    let late: Vec<String> = others.iter().map(|app| world.sandbox.add_task(*app, create("late"))).collect();
+    world.sandbox.remove_fault(outage);
+    world.drained().await;
+    eventually("the other apps catch up too", || {
+        others.iter().all(|app| world.sandbox.tasks(*app).iter().all(|task| task["status"] == "completed"))
+    })
+    .await;
+    daemon.stop().await;
+    for task in &tasks {
+        assert_eq!((world.attempts(task), world.task(task)["status"].as_str()), (vec![1], Some("completed")));
+    }
+    assert_eq!(late.len(), 2);
+}
+
+#[tokio::test]
+async fn a_429_for_one_call_pauses_every_call_of_the_key_whatever_the_app() {
+    let world = World::new().await;
+    three_apps(&world);
+    let daemon = world.start();
+    daemon.says("ready").await;
+    let throttled = Fault::new(Effect::retry_after(429, 3)).path(&format!("**/apps/{}/tasks/", world.app));
+    world.sandbox.add_fault(throttled.times(1));
+    eventually("it is refused once", || world.sandbox.ledger().iter().any(|entry| entry.status == Some(429)))
+        .await;
+    let entries = || world.sandbox.ledger();
+    let refused = entries().into_iter().find(|entry| entry.status == Some(429)).expect("it was").time;
+    let seconds = |time: jiff::Timestamp| time.duration_since(refused).as_secs_f64();
+    eventually("it goes on", || entries().iter().any(|entry| seconds(entry.time) > 2.5)).await;
+    daemon.stop().await;
+    // Calls that were under way with it are not called back.
+    let early: Vec<f64> =
+        entries().iter().map(|entry| seconds(entry.time)).filter(|at| (0.5..2.8).contains(at)).collect();
+    assert!(early.is_empty(), "{early:?}");
 }

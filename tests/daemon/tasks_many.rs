@@ -151,3 +151,24 @@ async fn tasks_of_one_account_never_overlap_nor_overtake() {
     is_once(&world, &whose.into_keys().collect::<Vec<_>>());
     assert!(world.accounts().is_empty());
 }
+
+#[tokio::test]
+async fn however_many_tasks_wait_for_one_account_others_are_seen_and_done() {
+    let world = World::new().await;
+    world.script("poll_interval = \"100ms\"\ntimeout = \"50s\"\n", "");
+    world.account(&json!({"id": "ann", "username": "ann"}));
+    world.rules(&json!([{"method": "update_account", "apply": true, "hang_until": "never"}]));
+    world.sandbox.add_tasks(
+        world.app,
+        (0..4300).map(|n| {
+            let payload =
+                json!({"account": {"username": "ann"}, "changes": {"last_name": format!("Name {n}")}});
+            json!({"action": "update_account", "payload": payload})
+        }),
+    );
+    let daemon = world.start();
+    eventually("the first one is under way", || world.called("update_account", "ann") > 0).await;
+    let other = world.task_for("create_account", json!("bob"));
+    eventually("the other one is done", || world.task(&other)["status"] == "completed").await;
+    daemon.kill();
+}

@@ -1,5 +1,8 @@
 //! SIGTERM in the middle: what runs is finished, or cut off and recovered at the next start.
 
+use std::process::Command;
+
+use bridgehead::sandbox::{Effect, Fault};
 use serde_json::json;
 
 use crate::support::{World, eventually};
@@ -16,7 +19,7 @@ async fn what_runs_at_a_sigterm_is_finished_and_reported_and_nothing_new_is_begu
     let mut daemon = world.start();
     let begun = || tasks.iter().filter(|task| world.applied(task) == 1).count();
     eventually("two are under way", || begun() == 2).await;
-    daemon.signal("TERM");
+    daemon.signal("TERM").await;
     daemon.says("told to stop").await;
     world.write("target/go", "");
     let status = daemon.ended().await;
@@ -43,7 +46,7 @@ async fn what_does_not_end_within_the_grace_is_cut_off_and_recovered() {
     let suspend = world.task_for("suspend_account", json!("bob"));
     let mut daemon = world.start();
     eventually("both are done", || world.applied(&create) + world.applied(&suspend) == 2).await;
-    daemon.signal("TERM");
+    daemon.signal("TERM").await;
     let status = daemon.ended().await;
     assert_eq!(status.code(), Some(0), "{}", daemon.log());
     assert!(daemon.log().contains("the grace is over"), "{}", daemon.log());
@@ -67,9 +70,9 @@ async fn a_second_sigterm_ends_it_at_once_and_the_journal_makes_that_safe() {
     let task = world.task_for("create_account", json!("ann"));
     let mut daemon = world.start();
     eventually("it is done", || world.applied(&task) == 1).await;
-    daemon.signal("TERM");
+    daemon.signal("TERM").await;
     daemon.says("told to stop; what runs may finish").await;
-    daemon.signal("TERM");
+    daemon.signal("TERM").await;
     let status = daemon.ended().await;
     assert_eq!(status.code(), Some(1), "{}", daemon.log());
     assert!(daemon.log().contains("a second time"), "{}", daemon.log());
@@ -97,4 +100,88 @@ async fn a_task_that_waits_for_another_attempt_does_not_hold_up_the_end() {
     let daemon = world.start();
     daemon.says("was interrupted; reading back").await;
     daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_terminal_that_closes_stops_it_in_order_unless_it_was_told_not_to_care() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    let mut daemon = world.start();
+    daemon.signal("HUP").await;
+    let status = daemon.ended().await;
+    assert_eq!(status.code(), Some(0), "{}", daemon.log());
+
+    // As nohup does it.
+    let command = world.command(&["run"]);
+    let mut careless = Command::new("sh");
+    careless
+        .args(["-c", "trap '' HUP; exec \"$0\" \"$@\""])
+        .arg(command.get_program())
+        .args(command.get_args());
+    careless.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    careless.env_remove("NOTIFY_SOCKET");
+    let daemon = World::started(careless);
+    daemon.says("ready").await;
+    daemon.signal("HUP").await;
+    let task = world.task_for("create_account", json!("ann"));
+    world.drained().await;
+    assert_eq!(world.applied(&task), 1);
+    assert!(!daemon.log().contains("told to stop"), "{}", daemon.log());
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn told_to_stop_while_iden_is_out_of_reach_it_ends_in_order_and_loses_nothing() {
+    let world = World::new().await;
+    world.script(&format!("{QUICK}concurrency = 2\n"), "[runtime]\nshutdown_grace = \"2s\"");
+    world.rules(&json!([{"account": "bob", "hang_until": "go"}]));
+    let ann = world.task_for("create_account", json!("ann"));
+    let bob = world.task_for("create_account", json!("bob"));
+    let outage = world.sandbox.add_fault(Fault::new(Effect::answer(503)).method("PATCH"));
+    let mut daemon = world.start();
+    daemon.says("the outcome could not be reported").await;
+    let all = world.sandbox.add_fault(Fault::new(Effect::Cut));
+    eventually("the other is under way", || world.called("create_account", "bob") == 1).await;
+    daemon.signal("TERM").await;
+    daemon.says("told to stop").await;
+    world.write("target/go", "");
+    let status = daemon.ended().await;
+    assert_eq!(status.code(), Some(0), "{}", daemon.log());
+    assert_eq!(world.tasks_that_are("pending"), 2);
+
+    for fault in [outage, all] {
+        world.sandbox.remove_fault(fault);
+    }
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    for task in [&ann, &bob] {
+        assert_eq!((world.attempts(task), world.applied(task)), (vec![1], 1));
+        assert_eq!(world.task(task)["status"], "completed");
+    }
+}
+
+#[tokio::test]
+async fn told_to_stop_while_the_target_is_out_of_reach_it_ends_at_once_and_the_tasks_stay_pending() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    let data = json!({"code": "PERMISSION_DENIED", "effect": "not_applied", "retry": "backoff", "subject": "connection"});
+    let refused = json!({"message": "HR refuses the token", "data": data});
+    world.rules(
+        &json!([{"method": "create_account", "error": refused}, {"method": "check", "error": refused}]),
+    );
+    let tasks: Vec<String> =
+        (0..5).map(|n| world.task_for("create_account", json!(format!("user-{n}")))).collect();
+    let daemon = world.start();
+    daemon.says("the target is still out of reach").await;
+    let log = daemon.stop().await;
+    assert!(!log.contains("the grace is over"), "{log}");
+    assert_eq!(world.tasks_that_are("pending"), 5);
+    world.rules(&json!([]));
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    for task in &tasks {
+        assert_eq!((world.applied(task), world.task(task)["status"].as_str()), (1, Some("completed")));
+    }
 }

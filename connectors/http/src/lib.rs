@@ -1,1 +1,37 @@
-//! A connector whose target is an application with a REST interface.
+//! A connector whose target is an application with a REST interface, by configuration alone.
+//!
+//! What operators need to know stands in `docs/connectors/http.md`.
+//!
+//! - `settings`: the keys of `target`
+//! - `template`: templates and expressions, compiled once and checked against the variables that are known where they stand
+//! - `request`, `rules`, `reply`: one request, what its answer means, and how the answer is read
+//! - `target`, `login`: sending it with whatever shows who the connector is
+//! - `pages`, `paging`, `link`: lists, page by page, and how it is known that they have ended
+//! - `mapping`: from what the target says of a record to a record
+//! - `lookup`: looking one up: the one that is asked for, nobody, or an error
+//! - `accounts`, `entities`: what is listed and looked up
+//! - `actions`, `execute`: what the six actions do, checked and carried out
+//! - `application`: from settings to all of this
+//! - `connector`: the contract with the runtime
+
+mod accounts;
+mod actions;
+mod application;
+mod connector;
+mod entities;
+mod execute;
+mod link;
+mod login;
+mod lookup;
+mod mapping;
+mod pages;
+mod paging;
+mod reply;
+mod request;
+mod rules;
+pub mod settings;
+mod target;
+mod template;
+
+pub use connector::{HttpConnector, factory};
+pub use settings::Settings;

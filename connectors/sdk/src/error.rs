@@ -67,7 +67,7 @@ impl std::str::FromStr for Code {
 }
 
 /// What the failed call did to the target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// Nothing changed: the request was never sent, or the target refused it. Say this only when it is certain.
@@ -89,7 +89,7 @@ pub enum Retry {
 }
 
 /// Who or what the error is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
     /// The account of the task.

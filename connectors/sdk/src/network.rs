@@ -9,7 +9,7 @@ use url::Url;
 ///
 /// Every connector goes by this, so that an operator says it once. Certificates count for every TLS connection; the proxy for
 /// HTTP alone, since directories and databases are not reached through one.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Network {
     /// Certificates of authorities in PEM, trusted beside those of the operating system. Empty for none.
     pub authorities: Arc<[u8]>,

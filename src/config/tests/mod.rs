@@ -1,8 +1,10 @@
 //! Tests of the configuration as a whole; those of single rules stand beside the code.
 
+mod conformance;
 mod example;
 mod layering;
 mod messages;
+mod network;
 mod robustness;
 mod schemas;
 mod secrets;

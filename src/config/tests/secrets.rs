@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use bridgehead_sdk::Redactor;
+use bridgehead_sdk::{Network, Redactor};
 use secrecy::ExposeSecret;
 
 use super::support::{environment, recording, with_app};
@@ -95,9 +95,12 @@ fn the_connector_is_given_secrets_and_the_redactor_knows_them_for_good() {
     let config = with_app(TARGET, &VARIABLES).unwrap();
     let (connectors, built) = recording();
     let redactor = Redactor::new();
-    build_connector("acme-hr", &config.apps["acme-hr"], &connectors, &redactor).map(drop).unwrap();
+    let network = Network { no_proxy: vec!["intranet".into()], ..Network::default() };
+    let app = &config.apps["acme-hr"];
+    build_connector("acme-hr", app, &connectors, &network, &redactor).map(drop).unwrap();
     let setups = built.lock().unwrap();
     assert_eq!((setups[0].app.as_str(), setups[0].base.as_path()), ("acme-hr", Path::new("/etc")));
+    assert_eq!(setups[0].network, network, "every connector is told how to reach its target");
     let expected = serde_json::json!({
         "parts": [{ "size": 1 }, { "note": "other-secret", "size": 2 }], "password": SECRET, "path": "people",
     });
@@ -126,7 +129,8 @@ fn nothing_that_is_shown_holds_a_secret() {
 fn refused(target: &str) -> String {
     let config = with_app(target, &VARIABLES).unwrap_or_else(|errors| panic!("{errors}"));
     let redactor = Redactor::new();
-    let built = build_connector("acme-hr", &config.apps["acme-hr"], &recording().0, &redactor);
+    let built =
+        build_connector("acme-hr", &config.apps["acme-hr"], &recording().0, &Network::default(), &redactor);
     built.map(drop).unwrap_err().to_string()
 }
 
@@ -149,8 +153,8 @@ fn what_the_connector_refuses_is_reported_at_its_place() {
         "[apps.acme-crm]\napp_id = \"22222222-2222-4222-8222-222222222222\"\nconnector = \"exec\"",
         &[],
     );
-    let error =
-        build_connector("acme-crm", &config.unwrap().apps["acme-crm"], &recording().0, &Redactor::new());
+    let app = &config.unwrap().apps["acme-crm"];
+    let error = build_connector("acme-crm", app, &recording().0, &Network::default(), &Redactor::new());
     insta::assert_snapshot!(error.map(drop).unwrap_err(), @"/etc/a.toml:7:7: apps.acme-crm.target: missing field `command`");
 }
 

@@ -8,11 +8,14 @@ use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::super::{
-    Added, AppKey, Difference, Duplicate, Error, LastSync, Listings, Past, Run, RunResult, Seen, Which,
+    Added, AppKey, Belief, Difference, Duplicate, Error, LastSync, Listings, Past, Run, RunResult, Seen,
+    Which,
 };
 use super::chunks::{Statements, parameters};
+use super::keeping;
+use super::noted::{NoteCreated, NoteDeleted};
 use super::open::Sqlite;
-use super::promotion::{self, Begin, Completing, Keep, Promote};
+use super::promotion::{self, Begin, Completing, NONE, Promote};
 use super::time;
 use super::writer::{Problem, Write};
 
@@ -79,18 +82,24 @@ impl Listings for Sqlite {
         let compared = self.compared(app, slug).await?;
         let (present, last) = (compared.present, compared.last);
         let seen = self.count("SELECT count(*) FROM records WHERE listing = ?1", present, None).await?;
-        let (both, changed) = if last == NONE {
-            (0, 0)
-        } else {
-            let both = self.count(promotion::IN_BOTH, present, Some(last)).await?;
-            (both, self.count(CHANGED, present, Some(last)).await?)
-        };
+        if last == NONE {
+            return Ok(Difference { seen, created: seen, ..Difference::default() });
+        }
+        let both = self.count(promotion::IN_BOTH, present, Some(last)).await?;
+        let store = self.listings();
+        let (removed, counting): (i64, i64) = sqlx::query_as(promotion::GONE)
+            .bind(last)
+            .bind(present)
+            .fetch_one(store.readers())
+            .await
+            .map_err(|error| store.fault(error))?;
         Ok(Difference {
-            known: compared.known,
+            known: self.count(COUNTING, last, None).await?,
             seen,
             created: seen.saturating_sub(both),
-            changed,
-            removed: compared.known.saturating_sub(both),
+            changed: self.count(CHANGED, present, Some(last)).await?,
+            removed: removed.unsigned_abs(),
+            doubted: removed.abs_diff(counting),
         })
     }
 
@@ -131,8 +140,30 @@ impl Listings for Sqlite {
         self.listings().write(Promote { app: app.clone(), at }).await
     }
 
-    async fn keep(&self, app: &AppKey) -> Result<(), Error> {
-        self.listings().write(Keep { app: app.clone() }).await
+    async fn keep(&self, app: &AppKey, belief: Belief) -> Result<(), Error> {
+        keeping::keep(self.listings(), app, belief).await
+    }
+
+    async fn note_created(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {
+        let (app, slug, id) = (app.clone(), slug.to_owned(), id.to_owned());
+        self.listings().write(NoteCreated { app, slug, id }).await
+    }
+
+    async fn note_deleted(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {
+        let (app, slug, id) = (app.clone(), slug.to_owned(), id.to_owned());
+        self.listings().write(NoteDeleted { app, slug, id }).await
+    }
+
+    async fn known_slugs(&self, app: &AppKey) -> Result<Vec<String>, Error> {
+        let store = self.listings();
+        sqlx::query_scalar(
+            "SELECT slug FROM listings WHERE app = ?1 AND state = 'last' AND EXISTS \
+             (SELECT 1 FROM records WHERE records.listing = listings.listing) ORDER BY slug",
+        )
+        .bind(app.as_str())
+        .fetch_all(store.readers())
+        .await
+        .map_err(|error| store.fault(error))
     }
 
     async fn removals_since(&self, app: &AppKey, slug: &str, since: Timestamp) -> Result<u64, Error> {
@@ -245,33 +276,33 @@ impl Listings for Sqlite {
 /// In the first listing and not in the second, from the id after ?4 on.
 const IDS_IN_ONE: &str = "SELECT one.id FROM records AS one WHERE one.listing = ?1 AND one.id >= ?3 \
      AND one.id IS NOT ?4 AND NOT EXISTS \
-     (SELECT 1 FROM records AS other WHERE other.listing = ?2 AND other.id = one.id) ORDER BY one.id LIMIT ?5";
+     (SELECT 1 FROM records AS other WHERE other.listing = ?2 AND other.id = one.id AND other.standing <> 3) \
+     ORDER BY one.id LIMIT ?5";
 
 /// In both, with different hashes, from the id after ?4 on. The CROSS JOIN fixes the order of reading.
 const IDS_CHANGED: &str = "SELECT one.id FROM records AS one CROSS JOIN records AS other \
-     ON other.listing = ?2 AND other.id = one.id AND other.hash <> one.hash \
+     ON other.listing = ?2 AND other.id = one.id AND other.hash <> one.hash AND other.standing <> 3 \
      WHERE one.listing = ?1 AND one.id >= ?3 AND one.id IS NOT ?4 ORDER BY one.id LIMIT ?5";
 
 const CHANGED: &str = "SELECT count(*) FROM records AS one CROSS JOIN records AS other \
-     ON other.listing = ?2 AND other.id = one.id AND other.hash <> one.hash WHERE one.listing = ?1";
+     ON other.listing = ?2 AND other.id = one.id AND other.hash <> one.hash AND other.standing <> 3 \
+     WHERE one.listing = ?1";
 
-/// No listing has this number.
-const NONE: i64 = -1;
+/// How many records of the last listing count when removals are judged.
+const COUNTING: &str = "SELECT count(*) FROM records WHERE listing = ?1 AND standing <> 2";
 
 /// The two listings of a resource type.
 struct Compared {
     present: i64,
     last: i64,
-    /// How many records the last one holds.
-    known: u64,
 }
 
 impl Sqlite {
     /// The listings of a type, if a listing of the app is under way.
     async fn compared(&self, app: &AppKey, slug: &str) -> Result<Compared, Error> {
         let store = self.listings();
-        let row: Option<(Option<i64>, Option<i64>, Option<i64>)> = sqlx::query_as(
-            "SELECT present.listing, last.listing, last.records FROM syncs \
+        let row: Option<(Option<i64>, Option<i64>)> = sqlx::query_as(
+            "SELECT present.listing, last.listing FROM syncs \
              LEFT JOIN listings AS present \
              ON present.app = syncs.app AND present.state = 'present' AND present.slug = ?2 \
              LEFT JOIN listings AS last \
@@ -283,12 +314,8 @@ impl Sqlite {
         .fetch_optional(store.readers())
         .await
         .map_err(|error| store.fault(error))?;
-        let (present, last, known) = row.ok_or_else(|| Error::NoListing { app: app.clone() })?;
-        Ok(Compared {
-            present: present.unwrap_or(NONE),
-            last: last.unwrap_or(NONE),
-            known: known.unwrap_or_default().unsigned_abs(),
-        })
+        let (present, last) = row.ok_or_else(|| Error::NoListing { app: app.clone() })?;
+        Ok(Compared { present: present.unwrap_or(NONE), last: last.unwrap_or(NONE) })
     }
 
     async fn count(&self, statement: &'static str, one: i64, other: Option<i64>) -> Result<u64, Error> {

@@ -17,9 +17,14 @@ const REMEMBERED: SignedDuration = SignedDuration::from_hours(400 * 24);
 /// How many records are removed at a time.
 const REMOVED_AT_ONCE: i64 = 5000;
 
-/// How many records two listings share. The CROSS JOIN fixes the order of reading.
+/// How many records of the present listing earlier ones had. The CROSS JOIN fixes the order of reading.
 pub(super) const IN_BOTH: &str = "SELECT count(*) FROM records AS one CROSS JOIN records AS other \
-     ON other.listing = ?2 AND other.id = one.id WHERE one.listing = ?1";
+     ON other.listing = ?2 AND other.id = one.id AND other.standing <> 3 WHERE one.listing = ?1";
+
+/// How many records of the last listing, and how many of those that count, the present one does not have.
+pub(super) const GONE: &str = "SELECT count(*), count(CASE WHEN one.standing <> 2 THEN 1 END) FROM records AS one \
+     WHERE one.listing = ?1 AND NOT EXISTS \
+     (SELECT 1 FROM records AS other WHERE other.listing = ?2 AND other.id = one.id)";
 
 pub(super) struct Begin {
     pub(super) app: AppKey,
@@ -137,29 +142,21 @@ impl Write for Promote {
 impl Promote {
     async fn record_removals(&self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         let app = self.app.as_str();
-        let last: Vec<(i64, String, i64)> =
-            sqlx::query_as("SELECT listing, slug, records FROM listings WHERE app = ?1 AND state = 'last'")
+        let last: Vec<(i64, String)> =
+            sqlx::query_as("SELECT listing, slug FROM listings WHERE app = ?1 AND state = 'last'")
                 .bind(app)
                 .fetch_all(&mut *connection)
                 .await?;
-        for (listing, slug, known) in last {
-            let present = find_present(connection, app, &slug).await?;
-            let both: i64 = match present {
-                None => 0,
-                Some(present) => {
-                    sqlx::query_scalar(IN_BOTH)
-                        .bind(present)
-                        .bind(listing)
-                        .fetch_one(&mut *connection)
-                        .await?
-                }
-            };
-            if known > both {
+        for (listing, slug) in last {
+            let present = find_present(connection, app, &slug).await?.unwrap_or(NONE);
+            let (_, removed): (i64, i64) =
+                sqlx::query_as(GONE).bind(listing).bind(present).fetch_one(&mut *connection).await?;
+            if removed > 0 {
                 sqlx::query("INSERT INTO removals (app, slug, at, records) VALUES (?1, ?2, ?3, ?4)")
                     .bind(app)
                     .bind(slug)
                     .bind(time::to_column(self.at))
-                    .bind(known - both)
+                    .bind(removed)
                     .execute(&mut *connection)
                     .await?;
             }
@@ -174,40 +171,8 @@ impl Promote {
     }
 }
 
-/// What was pushed stays, although nothing was completed.
-pub(super) struct Keep {
-    pub(super) app: AppKey,
-}
-
-#[async_trait]
-impl Write for Keep {
-    type Answer = ();
-    const NAME: &'static str = "keep";
-    const CHORE: Option<Chore> = Some(Chore::Discard);
-
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
-        let app = self.app.as_str();
-        require_under_way(connection, &self.app).await?;
-        let statements = [
-            // Of a type that no completed sync has seen there is nothing to add to: its listing takes that place.
-            "UPDATE listings SET state = 'last' WHERE app = ?1 AND state = 'present' AND NOT EXISTS \
-             (SELECT 1 FROM listings AS last WHERE last.app = ?1 AND last.state = 'last' AND last.slug = listings.slug)",
-            "INSERT OR REPLACE INTO records (listing, id, hash) \
-             SELECT last.listing, records.id, records.hash FROM listings AS present \
-             JOIN listings AS last ON last.app = present.app AND last.state = 'last' AND last.slug = present.slug \
-             JOIN records ON records.listing = present.listing \
-             WHERE present.app = ?1 AND present.state = 'present'",
-            "UPDATE listings SET records = (SELECT count(*) FROM records WHERE records.listing = listings.listing) \
-             WHERE app = ?1 AND state = 'last'",
-            "UPDATE listings SET state = 'discarded' WHERE app = ?1 AND state = 'present'",
-            "UPDATE syncs SET under_way = 0, completing_at = NULL WHERE app = ?1",
-        ];
-        for statement in statements {
-            sqlx::query(statement).bind(app).execute(&mut *connection).await?;
-        }
-        Ok(())
-    }
-}
+/// No listing has this number.
+pub(super) const NONE: i64 = -1;
 
 /// The present listing of a type, which is made if the type was not seen before.
 pub(super) async fn present(
@@ -239,7 +204,10 @@ async fn find_present(
         .await
 }
 
-async fn require_under_way(connection: &mut SqliteConnection, app: &AppKey) -> Result<(), Problem> {
+pub(super) async fn require_under_way(
+    connection: &mut SqliteConnection,
+    app: &AppKey,
+) -> Result<(), Problem> {
     let under_way: Option<bool> = sqlx::query_scalar("SELECT under_way = 1 FROM syncs WHERE app = ?1")
         .bind(app.as_str())
         .fetch_optional(connection)

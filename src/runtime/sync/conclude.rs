@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::engine::{Stage, Sync};
 use super::{Error, Summary, TypeSummary};
-use crate::journal::{Run, RunResult};
+use crate::journal::{Belief, Run, RunResult};
 use crate::runtime::app::App;
 use crate::runtime::status::LastSync;
 
@@ -20,11 +20,14 @@ pub(super) async fn run(mut sync: Sync<'_>, result: Result<(), Error>, started_a
     }
     let summary = summarise(&mut sync, &result).await;
     // What was pushed stays in Iden, abandoned or not: a later `complete` could remove it, so the guard must know of it.
-    if sync.has_begun
-        && sync.stage != Stage::Completed
-        && let Err(error) = app.listings.keep(&app.key).await
-    {
-        tracing::error!(app = %app.name, %error, "what this sync has left in Iden could not be noted");
+    if sync.has_begun && sync.stage != Stage::Completed {
+        let belief = sync.belief().await.unwrap_or_else(|error| {
+            tracing::error!(app = %app.name, %error, "what this sync has left in Iden could not be judged");
+            Belief::Unjudged
+        });
+        if let Err(error) = app.listings.keep(&app.key, belief).await {
+            tracing::error!(app = %app.name, %error, "what this sync has left in Iden could not be noted");
+        }
     }
     if !sync.options.dry_run {
         record(app, &summary, result_of(&result), started_at).await;

@@ -176,9 +176,10 @@ impl Dispatch {
         self.app.status.queue(self.lanes.waiting() + self.holding.parked(), self.lives.len());
     }
 
-    /// Whether more is to be listed. What waits behind held tasks does not keep the tasks of others from being seen.
+    /// Whether more is to be listed. However much waits behind tasks that are held or tried again, it does not keep the
+    /// tasks of others from being seen.
     fn has_room(&self) -> bool {
-        self.lanes.waiting() < KEPT || (self.lives.is_empty() && self.holding.is_holding())
+        self.lanes.waiting() < KEPT || !self.lanes.has_ready()
     }
 
     async fn take(&mut self, walked: Walked) {

@@ -41,10 +41,6 @@ impl Holding {
         self.parked.len()
     }
 
-    pub(super) fn is_holding(&self) -> bool {
-        !self.held.is_empty()
-    }
-
     /// The next task that may start, which from now on counts as running in its lane.
     pub(super) fn start_next(
         &mut self,

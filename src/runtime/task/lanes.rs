@@ -92,7 +92,6 @@ impl Lanes {
     }
 
     /// Whether any waiting task may run now.
-    #[cfg(test)]
     pub(crate) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead_sdk::{Completion, TaskId};
+use bridgehead_sdk::{Completion, Description, Operation, ResourceKind, TaskId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -98,9 +98,35 @@ async fn attempt(
         Ok(operation) => {
             let mut trial = Trial::new(app, operation, intent, stop);
             let end = Box::pin(trial.run(prior)).await?;
+            if let End::Completed(completion) = &end {
+                note(app, &description, &trial.operation, completion).await;
+            }
             Ok((end, trial.under_way_until))
         }
         Err(failure) => Ok((End::Failed(failure), None)),
+    }
+}
+
+/// Iden holds an account from the moment it hears that it was created. The removal guard must know that before a sync has
+/// seen it; else a listing that is cut short could remove any number of new people.
+async fn note(app: &App, description: &Description, operation: &Operation, completion: &Completion) {
+    let mut types = description.resource_types.iter();
+    let Some(of) = types.find(|of| of.kind == ResourceKind::Account) else { return };
+    let slug = of.slug.as_str();
+    let noted = match operation {
+        Operation::CreateAccount(_) => {
+            let id = completion.result.get("account_id").and_then(serde_json::Value::as_str);
+            let Some(id) = id else { return };
+            app.listings.note_created(&app.key, slug, id).await
+        }
+        Operation::DeleteAccount(_) => {
+            let Some(id) = &operation.account().id else { return };
+            app.listings.note_deleted(&app.key, slug, id.as_str()).await
+        }
+        _ => return,
+    };
+    if let Err(error) = noted {
+        tracing::warn!(app = %app.name, %error, "what a task did could not be noted for the removal guard");
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
-use crate::Connector;
+use crate::{Connector, EntityRecord};
 
 /// How the connector is to find its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -103,6 +104,32 @@ pub trait Bench: Send + Sync {
     fn missing_ref(&self, slug: &str) -> String {
         let _ = slug;
         "bridgehead-kit-not-there".to_owned()
+    }
+
+    /// A group (or licence) of the resource type `slug` in which the kit may put accounts that it has made, for a moment;
+    /// `listed` are the first of those that the connector lists. Answer with a [`Skip`] where memberships of this type cannot be
+    /// changed, or must not be.
+    fn usable_ref(&self, slug: &str, listed: &[EntityRecord]) -> Result<String, Skip> {
+        let first = listed.first().map(|record| record.id.clone());
+        first.ok_or_else(|| Skip::because(format!("the target holds no {slug}")))
+    }
+
+    /// How many records a page may hold. Memory is bounded by it; some hundreds is good. Raise it for a target that knows no
+    /// paging and gives everything at once.
+    fn largest_page(&self) -> usize {
+        1_000
+    }
+
+    /// How long one call may take before the kit takes the connector to hang. At a target that never says a word the kit waits
+    /// less, see [`silence`](Self::silence).
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
+    /// How long the kit lets a call wait for a target that never says a word, before it is dropped as the runtime would do.
+    /// A call that blocks its thread is noticed only if this is a second or more.
+    fn silence(&self) -> Duration {
+        Duration::from_secs(5)
     }
 
     /// Whether nothing may be changed: then only what reads is checked.

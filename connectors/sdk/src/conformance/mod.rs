@@ -12,8 +12,17 @@
 //! ```
 
 mod bench;
+mod checks;
+mod finding;
+mod kit;
+mod listing;
+mod network;
+mod probe;
 mod report;
+mod rule;
 mod run;
+mod tasks;
+mod watch;
 
 pub use bench::{Bench, Situation, Skip};
 pub use report::{Check, Outcome, Report};

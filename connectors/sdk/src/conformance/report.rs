@@ -56,15 +56,84 @@ impl Report {
     }
 }
 
+/// Lines of a report are no longer than this, so that it can be read on any terminal.
+const WIDTH: usize = 80;
+
+/// What stands before the text of a check, and before its further lines.
+const INDENT: usize = 9;
+
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for Check { name, rule, outcome } in &self.checks {
             match outcome {
                 Outcome::Passed => writeln!(f, "ok       {name}")?,
-                Outcome::Failed(why) => writeln!(f, "failed   {name}: {why}\n         rule: {rule}")?,
-                Outcome::Skipped(why) => writeln!(f, "skipped  {name}: {why}")?,
+                Outcome::Failed(why) => {
+                    wrapped(f, "failed   ", &format!("{name}: {why}"))?;
+                    wrapped(f, "         ", &format!("The rule: {rule}"))?;
+                }
+                Outcome::Skipped(why) => wrapped(f, "skipped  ", &format!("{name}: {why}"))?,
             }
         }
-        Ok(())
+        let (failed, skipped) = (self.failed().len(), self.skipped().len());
+        let passed = self.checks.len() - failed - skipped;
+        write!(f, "{passed} passed, {failed} failed, {skipped} skipped")
+    }
+}
+
+/// Writes a text in lines, each as long as it may be, all but the first indented.
+fn wrapped(f: &mut std::fmt::Formatter<'_>, first: &str, text: &str) -> std::fmt::Result {
+    let mut line = first.to_owned();
+    let mut begun = false;
+    for word in text.split_whitespace() {
+        if begun && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            writeln!(f, "{line}")?;
+            line = " ".repeat(INDENT);
+            begun = false;
+        }
+        if begun {
+            line.push(' ');
+        }
+        line.extend(word.chars().map(|one| if one.is_control() { '\u{fffd}' } else { one }));
+        begun = true;
+    }
+    writeln!(f, "{line}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(outcome: Outcome) -> Report {
+        Report {
+            checks: vec![Check { name: "delete-again", rule: "Somebody who is gone is not found.", outcome }],
+        }
+    }
+
+    #[test]
+    fn a_report_fits_eighty_columns_and_says_what_was_not_proven() {
+        let why = "expected ACCOUNT_NOT_FOUND, not applied; got TIMEOUT, effect unknown: ".repeat(4);
+        let failed = report(Outcome::Failed(why)).to_string();
+        assert!(failed.lines().all(|line| line.chars().count() <= 80), "{failed}");
+        assert!(failed.starts_with("failed   delete-again: expected"), "{failed}");
+        assert!(failed.contains("\n         The rule: Somebody"), "{failed}");
+        let skipped = report(Outcome::Skipped("nobody is deleted".into())).to_string();
+        assert_eq!(skipped, "skipped  delete-again: nobody is deleted\n0 passed, 0 failed, 1 skipped");
+    }
+
+    #[test]
+    fn a_report_is_plain_json() {
+        let passed = serde_json::to_value(report(Outcome::Passed)).unwrap();
+        let rule = "Somebody who is gone is not found.";
+        let check = serde_json::json!({ "name": "delete-again", "rule": rule, "result": "passed" });
+        assert_eq!(passed, serde_json::json!({ "checks": [check] }));
+        let failed = serde_json::to_value(report(Outcome::Failed("it hung".into()))).unwrap();
+        assert_eq!(failed["checks"][0]["result"], "failed");
+        assert_eq!(failed["checks"][0]["why"], "it hung");
+    }
+
+    #[test]
+    #[should_panic(expected = "0 passed, 0 failed, 1 skipped")]
+    fn a_report_of_nothing_but_skipped_checks_is_no_pass() {
+        report(Outcome::Skipped("the target is not there".into())).assert_passed();
     }
 }

@@ -38,6 +38,11 @@ impl Answer {
         }
     }
 
+    /// The target's name in messages.
+    pub fn system(&self) -> &str {
+        &self.system
+    }
+
     /// Its status.
     pub fn status(&self) -> StatusCode {
         self.status

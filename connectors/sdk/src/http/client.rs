@@ -53,6 +53,11 @@ impl Client {
         Ok(Self { http, system: system.into(), limits })
     }
 
+    /// The same client under another name, for requests to somebody else on the target's behalf. Connections are shared.
+    pub fn named(&self, system: impl Into<Arc<str>>) -> Self {
+        Self { http: self.http.clone(), system: system.into(), limits: self.limits }
+    }
+
     /// Begins a request. Give it to [`send`](Self::send); reqwest's own `send` knows no bounds.
     pub fn request(&self, method: Method, url: Url) -> RequestBuilder {
         self.http.request(method, url)

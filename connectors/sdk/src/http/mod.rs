@@ -2,14 +2,23 @@
 //!
 //! - [`Client`] sends a request once, within bounds of time and size, follows no redirect, and says of every failure what it did to the
 //!   target.
+//! - [`Auth`] is how a configuration says who the connector is, [`Credential`] what puts that on requests.
+//! - [`LimitSettings`] and [`endpoint`] are the other keys that such connectors have in common.
 //! - [`Answer`] is what came back, whole; [`Answer::refusal`] is what its status usually means.
 //! - [`retry_after`] and [`body`] are the pieces it is made of.
 
 mod answer;
+mod auth;
 pub mod body;
 mod client;
+mod credential;
 pub mod retry_after;
+mod settings;
+mod token;
 
 pub use answer::Answer;
+pub use auth::{ApiKey, Auth, Basic, ClientAuthentication, ClientCredentials};
 pub use client::{Client, Limits};
+pub use credential::Credential;
 pub use reqwest;
+pub use settings::{FriendlyDuration, LimitSettings, endpoint};

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::super::super::{Difference, Duplicate, Error, Listings, Past, Run, RunResult, Which};
+use super::super::super::{Belief, Difference, Duplicate, Error, Listings, Past, Run, RunResult, Which};
 use super::*;
 
 async fn listed(state: &Sqlite, app: &AppKey, slug: &str, records: &[(&str, u64)]) {
@@ -26,7 +26,7 @@ async fn the_difference_is_what_completing_would_do() {
 
     state.begin(&app).await.unwrap();
     listed(&state, &app, "account", &[("b", 2), ("c", 33), ("d", u64::MAX), ("e", 5), ("f", 6)]).await;
-    let difference = Difference { known: 4, seen: 5, created: 2, changed: 2, removed: 1 };
+    let difference = Difference { known: 4, seen: 5, created: 2, changed: 2, removed: 1, doubted: 0 };
     assert_eq!(state.difference(&app, "account").await.unwrap(), difference);
     assert_eq!(state.seen_count(&app, "account").await.unwrap(), 5);
     for (which, ids) in
@@ -178,25 +178,139 @@ async fn what_is_kept_is_compared_with_and_is_no_completed_sync() {
     let app = app(1);
     state.begin(&app).await.unwrap();
     listed(&state, &app, "account", &[("a", 1), ("b", 2)]).await;
-    state.keep(&app).await.unwrap();
+    state.keep(&app, Belief::Plausible).await.unwrap();
     assert_eq!(state.last(&app).await.unwrap(), None);
-    assert!(matches!(state.keep(&app).await, Err(Error::NoListing { .. })));
+    let again = state.keep(&app, Belief::Plausible).await;
+    assert!(matches!(again, Err(Error::NoListing { .. })));
 
     // Added to what is known already, of a type that is and one that is not.
     state.begin(&app).await.unwrap();
     listed(&state, &app, "account", &[("b", 22), ("c", 3)]).await;
     listed(&state, &app, "team", &[("t", 1)]).await;
-    state.keep(&app).await.unwrap();
+    state.keep(&app, Belief::Unjudged).await.unwrap();
+    assert_eq!(state.known_slugs(&app).await.unwrap(), ["account", "team"]);
 
     state.begin(&app).await.unwrap();
     listed(&state, &app, "account", &[("b", 22)]).await;
-    let difference = Difference { known: 3, seen: 1, created: 0, changed: 0, removed: 2 };
+    let difference = Difference { known: 3, seen: 1, created: 0, changed: 0, removed: 2, doubted: 0 };
     assert_eq!(state.difference(&app, "account").await.unwrap(), difference);
     assert_eq!(state.difference(&app, "team").await.unwrap().removed, 1);
     state.promote(&app, at(100)).await.unwrap();
     let last = state.last(&app).await.unwrap().unwrap();
     assert_eq!(last.counts, counts(&[("account", 1)]));
     assert_eq!(state.removals_since(&app, "account", at(100)).await.unwrap(), 2);
+}
+
+/// Known, removed and doubted, of a type of which nobody is listed any more.
+async fn if_all_went(state: &Sqlite, app: &AppKey, slug: &str) -> (u64, u64, u64) {
+    state.begin(app).await.unwrap();
+    let difference = state.difference(app, slug).await.unwrap();
+    (difference.known, difference.removed, difference.doubted)
+}
+
+async fn kept(state: &Sqlite, app: &AppKey, ids: &[&str], belief: Belief) {
+    state.begin(app).await.unwrap();
+    let records: Vec<(&str, u64)> = ids.iter().map(|id| (*id, 1)).collect();
+    listed(state, app, "account", &records).await;
+    state.keep(app, belief).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_only_doubted_listings_had_is_removed_without_being_counted() {
+    let state = fleeting().await;
+    let app = app(1);
+    state.begin(&app).await.unwrap();
+    listed(&state, &app, "account", &[("a", 1), ("b", 1)]).await;
+    state.promote(&app, at(1)).await.unwrap();
+    // However often, and whether the type was known or not.
+    kept(&state, &app, &["a", "x", "y"], Belief::Doubted).await;
+    kept(&state, &app, &["x", "y", "z"], Belief::Doubted).await;
+    state.begin(&app).await.unwrap();
+    listed(&state, &app, "seat", &[("s", 1)]).await;
+    state.keep(&app, Belief::Doubted).await.unwrap();
+
+    assert_eq!(if_all_went(&state, &app, "account").await, (2, 5, 3));
+    assert_eq!(if_all_went(&state, &app, "seat").await, (0, 1, 1));
+    assert_eq!(state.last(&app).await.unwrap().unwrap().counts, counts(&[("account", 2), ("seat", 0)]));
+    state.begin(&app).await.unwrap();
+    listed(&state, &app, "account", &[("b", 1)]).await;
+    let difference = Difference { known: 2, seen: 1, created: 0, changed: 0, removed: 4, doubted: 3 };
+    assert_eq!(state.difference(&app, "account").await.unwrap(), difference);
+    let gone = state.ids(&app, "account", Which::Removed, None, 9).await.unwrap();
+    assert_eq!(gone, ["a", "x", "y", "z"], "they are told all the same");
+    state.promote(&app, at(100)).await.unwrap();
+    assert_eq!(state.removals_since(&app, "account", at(0)).await.unwrap(), 1);
+    assert_eq!(state.removals_since(&app, "seat", at(0)).await.unwrap(), 0);
+    assert_eq!(if_all_went(&state, &app, "account").await, (1, 1, 0));
+}
+
+#[tokio::test]
+async fn what_counts_for_good_is_never_doubted_again() {
+    for first in [Some(Belief::Plausible), None] {
+        let state = fleeting().await;
+        let app = app(1);
+        if let Some(belief) = first {
+            kept(&state, &app, &["a"], belief).await;
+        } else {
+            state.begin(&app).await.unwrap();
+            listed(&state, &app, "account", &[("a", 1)]).await;
+            state.promote(&app, at(1)).await.unwrap();
+        }
+        for belief in [Belief::Doubted, Belief::Unjudged, Belief::Doubted] {
+            kept(&state, &app, &["a"], belief).await;
+        }
+        assert_eq!(if_all_went(&state, &app, "account").await, (1, 1, 0), "{first:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_could_judge_counts_until_a_whole_listing_judges_it() {
+    use Belief::{Doubted, Plausible, Unjudged};
+    for (beliefs, counts) in [
+        (vec![Unjudged], 1),
+        (vec![Unjudged, Unjudged], 1),
+        (vec![Unjudged, Doubted], 0),
+        (vec![Doubted, Unjudged], 0),
+        (vec![Unjudged, Plausible, Doubted], 1),
+        (vec![Doubted, Plausible], 1),
+        (vec![Doubted, Plausible, Unjudged, Doubted], 1),
+    ] {
+        let state = fleeting().await;
+        for belief in &beliefs {
+            kept(&state, &app(1), &["a"], *belief).await;
+        }
+        let (known, removed, doubted) = if_all_went(&state, &app(1), "account").await;
+        assert_eq!((known, removed, doubted), (counts, 1, 1 - counts), "{beliefs:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_was_created_by_a_task_counts_before_any_sync_has_seen_them_and_whatever_sync_does() {
+    for belief in [Belief::Plausible, Belief::Unjudged, Belief::Doubted] {
+        let state = fleeting().await;
+        let app = app(1);
+        // In one that doubted listings had already, too.
+        kept(&state, &app, &["old"], Belief::Doubted).await;
+        for id in ["old", "new", "gone", "gone"] {
+            state.note_created(&app, "account", id).await.unwrap();
+        }
+        state.note_deleted(&app, "account", "gone").await.unwrap();
+        state.note_deleted(&app, "account", "never there").await.unwrap();
+        assert_eq!(state.known_slugs(&app).await.unwrap(), ["account"]);
+        assert_eq!(if_all_went(&state, &app, "account").await, (2, 2, 0));
+
+        // To whoever reads the figures of a sync they are new, and not changed.
+        state.begin(&app).await.unwrap();
+        listed(&state, &app, "account", &[("new", 7)]).await;
+        let difference = Difference { known: 2, seen: 1, created: 1, changed: 0, removed: 1, doubted: 0 };
+        assert_eq!(state.difference(&app, "account").await.unwrap(), difference);
+        assert_eq!(state.ids(&app, "account", Which::Created, None, 9).await.unwrap(), ["new"]);
+        assert_eq!(state.ids(&app, "account", Which::Changed, None, 9).await.unwrap(), [""; 0]);
+        state.keep(&app, belief).await.unwrap();
+        // Once a sync has seen them, they are known like everybody else.
+        state.note_deleted(&app, "account", "new").await.unwrap();
+        assert_eq!(if_all_went(&state, &app, "account").await, (2, 2, 0), "{belief:?}");
+    }
 }
 
 #[tokio::test]

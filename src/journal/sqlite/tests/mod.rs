@@ -5,6 +5,7 @@ mod folder;
 mod format;
 mod holds;
 mod listings;
+mod listings_model;
 mod model;
 mod reading;
 mod rehearsal;

@@ -1,0 +1,252 @@
+//! The accounts: listed, completed by follow-up requests, and looked up.
+
+use bridgehead_sdk::{
+    Account, AccountRecord, Cursor, Error, Page, Record, RejectedRecord, ResourceType, Retry,
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use minijinja::Value;
+use minijinja::value::Serde;
+
+use crate::lookup::{Looked, Lookup};
+use crate::mapping::Mapping;
+use crate::pages::Pages;
+use crate::paging::Place;
+use crate::request::Request;
+use crate::rules::About;
+use crate::target::{Ask, Target};
+use crate::template::Expression;
+
+/// How accounts are read.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    pub(crate) resource_type: ResourceType,
+    pub(crate) pages: Pages,
+    pub(crate) filter: Option<Expression>,
+    pub(crate) follow_ups: Vec<FollowUp>,
+    pub(crate) at_once: usize,
+    pub(crate) mapping: Mapping,
+    pub(crate) find: Find,
+    pub(crate) check: Request,
+}
+
+/// A request for more of a record.
+#[derive(Debug)]
+pub(crate) struct FollowUp {
+    pub(crate) name: String,
+    pub(crate) request: Request,
+    pub(crate) value: Expression,
+}
+
+/// How one account is looked up.
+#[derive(Debug)]
+pub(crate) struct Find {
+    pub(crate) by_id: Option<Lookup>,
+    pub(crate) by_username: Option<Lookup>,
+    pub(crate) by_email: Option<Lookup>,
+    pub(crate) scan: bool,
+}
+
+/// An account that was found: as Iden knows it, and as the target has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) record: AccountRecord,
+    pub(crate) raw: Value,
+}
+
+type Read = Result<Found, RejectedRecord>;
+
+impl Accounts {
+    /// One page of the listing.
+    pub(crate) async fn list(&self, target: &Target, cursor: Option<&Cursor>) -> Result<Page, Error> {
+        let place = cursor.map(Place::read).transpose()?;
+        let what = "The accounts cannot be listed";
+        let page = self.pages.page(target, &target.vars, what, |raw| self.mapping.id(raw), place).await?;
+        let next = page.next.as_ref().map(Place::cursor).transpose()?;
+        let (mut records, mut rejected) = (Vec::new(), Vec::new());
+        for read in self.complete_all(target, page.records, what).await? {
+            match read {
+                Ok(found) => records.push(Record::from(found.record)),
+                Err(record) => rejected.push(record),
+            }
+        }
+        Ok(Page { records, rejected, next })
+    }
+
+    /// The account, if there is one. Looks by identifier where there is one, else by user name, else by e-mail.
+    pub(crate) async fn find(&self, target: &Target, account: &Account) -> Result<Option<Found>, Error> {
+        let (name, lookup) = if account.id.is_some() {
+            ("identifier", &self.find.by_id)
+        } else if account.username.is_some() {
+            ("user name", &self.find.by_username)
+        } else {
+            ("e-mail", &self.find.by_email)
+        };
+        self.find_by(target, account, name, lookup.as_ref()).await
+    }
+
+    /// Whoever has the user name or the e-mail that a new account is to have.
+    pub(crate) async fn find_taken(
+        &self,
+        target: &Target,
+        account: &Account,
+    ) -> Result<Option<Found>, Error> {
+        let keys = [
+            (
+                "user name",
+                Account { username: account.username.clone(), ..Account::default() },
+                &self.find.by_username,
+            ),
+            ("e-mail", Account { email: account.email.clone(), ..Account::default() }, &self.find.by_email),
+        ];
+        for (name, account, lookup) in keys {
+            let is_known = self.find.scan || lookup.is_some();
+            if account.is_identified()
+                && is_known
+                && let Some(found) = self.find_by(target, &account, name, lookup.as_ref()).await?
+            {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn find_by(
+        &self,
+        target: &Target,
+        account: &Account,
+        key: &str,
+        lookup: Option<&Lookup>,
+    ) -> Result<Option<Found>, Error> {
+        let label = account.label();
+        let what = format!("User {label} cannot be looked up");
+        let Some(lookup) = lookup else {
+            if self.find.scan {
+                return self.scan(target, account, &what).await;
+            }
+            return Err(Error::internal(format!(
+                "{what}: the configuration does not say how {} is asked for an account by its {key}; set find.by_… or find.scan",
+                target.system
+            )));
+        };
+        let vars = target.vars.with("account", Value::from(Serde(account)));
+        let raw = match lookup.look(target, &vars, &what, |raw| self.mapping.id(raw)).await? {
+            Looked::Nobody { certain } => {
+                if !certain {
+                    // A wrong address answers the same, so the target has to show that it is there.
+                    self.check(target).await?;
+                }
+                return Ok(None);
+            }
+            Looked::One(raw) => {
+                let read = self.complete(target, raw, &what).await?;
+                if let Some(Ok(found)) = &read
+                    && !account.is_same_as(&found.record)
+                {
+                    let message = format!(
+                        "{what}: {} answered with another account, {}",
+                        target.system, found.record.id
+                    );
+                    return Err(Error::internal(message));
+                }
+                return pick(target, account, read.into_iter().collect(), &what);
+            }
+            Looked::Candidates(raw) => raw,
+        };
+        let read = self.complete_all(target, raw, &what).await?;
+        pick(target, account, read, &what)
+    }
+
+    /// Reads the whole list.
+    async fn scan(&self, target: &Target, account: &Account, what: &str) -> Result<Option<Found>, Error> {
+        let (mut place, mut matching) = (None, Vec::new());
+        loop {
+            let page = self.pages.page(target, &target.vars, what, |raw| self.mapping.id(raw), place).await?;
+            let read = self.complete_all(target, page.records, what).await?;
+            // What cannot be read may be the one.
+            matching.extend(read.into_iter().filter(|read| {
+                read.as_ref().map_or_else(
+                    |rejected| may_be(account, rejected),
+                    |found| account.is_same_as(&found.record),
+                )
+            }));
+            place = page.next;
+            if place.is_none() {
+                return pick(target, account, matching, what);
+            }
+        }
+    }
+
+    /// Whether the target is there and accepts the credential.
+    pub(crate) async fn check(&self, target: &Target) -> Result<(), Error> {
+        let what = "The check request fails";
+        target.read(Ask { request: &self.check, vars: &target.vars, what, about: About::Target }).await?;
+        Ok(())
+    }
+
+    async fn complete_all(&self, target: &Target, raw: Vec<Value>, what: &str) -> Result<Vec<Read>, Error> {
+        let reads = stream::iter(raw.into_iter().map(|raw| self.complete(target, raw, what)));
+        let reads: Vec<Option<Read>> = reads.buffered(self.at_once).try_collect().await?;
+        Ok(reads.into_iter().flatten().collect())
+    }
+
+    /// Asks for what is missing of a record, and reads it; `None` if it is none of ours.
+    async fn complete(&self, target: &Target, raw: Value, what: &str) -> Result<Option<Read>, Error> {
+        let mut vars = target.vars.with("record", raw.clone());
+        if let Some(filter) = &self.filter {
+            match filter.truth(&vars) {
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                Err(fault) => {
+                    let rule = format!("what accounts.list.filter can judge, but {fault}");
+                    let id = self.mapping.id(&raw);
+                    return Ok(Some(Err(RejectedRecord { id, field: "record".to_owned(), rule })));
+                }
+            }
+        }
+        let mut follow: Vec<(String, Value)> = Vec::new();
+        for FollowUp { name, request, value } in &self.follow_ups {
+            let about = About::Target;
+            let reply = target.read(Ask { request, vars: &vars, what, about }).await.map_err(|error| {
+                // The record may have been removed since it was listed; another reading will tell.
+                if error.retry_policy() == Retry::Never { error.retry(Retry::Backoff) } else { error }
+            })?;
+            let value = value.value(&reply.vars(&vars)).map_err(|fault| reply.fault(what, &fault))?;
+            follow.push((name.clone(), value));
+            vars.set("follow", Value::from_pairs(follow.iter().cloned()));
+        }
+        let read = self.mapping.read_account(&vars);
+        Ok(Some(read.map(|record| Found { record, raw })))
+    }
+}
+
+/// The one that is meant: a search may find others as well, or pass its condition over.
+fn pick(target: &Target, account: &Account, read: Vec<Read>, what: &str) -> Result<Option<Found>, Error> {
+    let (mut found, mut unreadable) = (Vec::new(), None);
+    for one in read {
+        match one {
+            Ok(one) if account.is_same_as(&one.record) => found.push(one),
+            Err(rejected) if may_be(account, &rejected) => unreadable = Some(rejected),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    match (found.pop(), found.pop(), unreadable) {
+        (Some(one), Some(other), _) if one.record.id != other.record.id => Err(Error::internal(format!(
+            "{what}: {} has two accounts of that name, {} and {}",
+            target.system, one.record.id, other.record.id
+        ))),
+        (Some(one), _, _) => Ok(Some(one)),
+        (None, _, Some(rejected)) => Err(Error::internal(format!(
+            "{what}: {} has an account that cannot be read: {rejected}",
+            target.system
+        ))),
+        (None, ..) => Ok(None),
+    }
+}
+
+/// Whether a record that cannot be read may be the account: its identifier is the only thing that is known of it, if at all.
+fn may_be(account: &Account, rejected: &RejectedRecord) -> bool {
+    match (&account.id, &rejected.id) {
+        (Some(id), Some(rejected)) => id.as_str() == rejected,
+        _ => true,
+    }
+}

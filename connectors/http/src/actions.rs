@@ -1,0 +1,218 @@
+//! What an action does: requests in order, checked at load.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bridgehead_sdk::{Action, SettingsError};
+
+use crate::reply;
+use crate::request::Request;
+use crate::settings::{ActionSettings, StepSettings};
+use crate::template::{Expression, Members, Scope};
+
+/// An action that was checked.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) account_id: Option<Expression>,
+    pub(crate) result: Vec<(String, Expression)>,
+    ignore: BTreeSet<String>,
+    uses: BTreeSet<String>,
+}
+
+/// One request of an action.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) request: Request,
+    pub(crate) when: Option<Expression>,
+    pub(crate) for_each: Option<Expression>,
+    pub(crate) save: Vec<(String, Expression)>,
+    pub(crate) changes: bool,
+}
+
+/// What an action can know.
+#[derive(Clone, Debug)]
+pub(crate) struct Knowledge<'a> {
+    /// The variables of every request.
+    pub(crate) base: &'a Scope,
+    /// The slugs of groups and licences.
+    pub(crate) slugs: &'a [String],
+    /// The extra fields of an account.
+    pub(crate) extra: &'a BTreeMap<String, String>,
+}
+
+/// The fields of an account, as templates know them.
+const FIELDS: [&str; 10] = [
+    "id",
+    "username",
+    "email",
+    "first_name",
+    "last_name",
+    "display_name",
+    "status",
+    "memberships",
+    "assignments",
+    "label",
+];
+
+impl Knowledge<'_> {
+    fn scope(&self, action: Action) -> Scope {
+        let mut scope = self.base.clone().any("account").with("task", Members::of(["id", "attempt"]));
+        if matches!(action, Action::CreateAccount | Action::ResetPassword) {
+            scope = scope.any("password");
+        }
+        if action == Action::UpdateAccount {
+            scope = scope.any("changes");
+        }
+        if matches!(action, Action::CreateAccount | Action::UpdateAccount) {
+            let refs = |slug: &String| (slug.clone(), Members::of(["wanted", "added", "removed"]));
+            scope = scope.with("memberships", Members::Of(self.slugs.iter().map(refs).collect()));
+        }
+        if action != Action::CreateAccount {
+            let fields = FIELDS.into_iter().map(str::to_owned).chain(self.extra.keys().cloned());
+            scope = scope.with("current", Members::of(fields.chain(["record".to_owned()])));
+        }
+        scope
+    }
+}
+
+impl Plan {
+    /// Checks what `action` does.
+    pub(crate) fn new(
+        action: Action,
+        settings: &ActionSettings,
+        knowledge: &Knowledge<'_>,
+    ) -> Result<Self, SettingsError> {
+        let key = action.as_str();
+        let error = |name: &str, message: &str| Err(SettingsError::new(format!("{key}.{name}"), message));
+        if settings.steps.is_empty() {
+            return error("steps", "must hold at least one request");
+        }
+        if !settings.ignore.is_empty() && action != Action::UpdateAccount {
+            return error("ignore", "has a meaning for update_account only");
+        }
+        let mut scope = knowledge.scope(action);
+        let mut saved: BTreeMap<String, Members> = BTreeMap::new();
+        let mut steps: Vec<Step> = Vec::new();
+        for (at, step) in settings.steps.iter().enumerate() {
+            let step_key = format!("{key}.steps.{at}");
+            steps.push(Step::new(&step_key, step, &scope)?);
+            if let Some(name) = step.save.keys().find(|name| saved.contains_key(*name)) {
+                return error(&format!("steps.{at}.save.{name}"), "is saved by an earlier step already");
+            }
+            saved.extend(step.save.keys().map(|name| (name.clone(), Members::Any)));
+            if !saved.is_empty() {
+                scope = scope.with("saved", Members::Of(saved.clone()));
+            }
+        }
+        if !steps.iter().any(|step| step.changes) {
+            return error("steps", "change nothing: none has a method that does, nor `changes = true`");
+        }
+        let expression =
+            |name: &str, source: &String| Expression::new(&format!("{key}.{name}"), source, &scope);
+        let account_id = match (&settings.account_id, action) {
+            (Some(source), Action::CreateAccount) => Some(expression("account_id", source)?),
+            (None, Action::CreateAccount) => {
+                return error(
+                    "account_id",
+                    "must say what the new account's identifier is, such as \"saved.id\"",
+                );
+            }
+            (Some(_), _) => return error("account_id", "has a meaning for create_account only"),
+            (None, _) => None,
+        };
+        let mut result = Vec::new();
+        for (name, source) in &settings.result {
+            if name == "account_id" || bridgehead_sdk::is_secret_name(name) {
+                return error(
+                    &format!("result.{name}"),
+                    "is a name that is kept for other things, or that of a secret",
+                );
+            }
+            result.push((name.clone(), expression(&format!("result.{name}"), source)?));
+        }
+        let mut uses: BTreeSet<String> = steps.iter().flat_map(Step::uses).collect();
+        uses.extend(
+            account_id
+                .iter()
+                .chain(result.iter().map(|(_, value)| value))
+                .flat_map(Expression::uses)
+                .cloned(),
+        );
+        let plan =
+            Self { steps, account_id, result, ignore: settings.ignore.iter().cloned().collect(), uses };
+        if let Some(name) = saved.keys().find(|name| !plan.uses_field("saved", name)) {
+            let at = settings.steps.iter().position(|step| step.save.contains_key(name)).unwrap_or_default();
+            return error(
+                &format!("steps.{at}.save.{name}"),
+                "is never used; use it as {{ saved.… }}, or leave it out",
+            );
+        }
+        if action == Action::UpdateAccount
+            && !["changes", "memberships"].iter().any(|name| plan.uses_any(name))
+        {
+            return error(
+                "steps",
+                "use neither `changes` nor `memberships`, so that nothing would be updated",
+            );
+        }
+        if let Some(name) = plan.ignore.iter().find(|name| plan.uses.contains(&format!("changes.{name}"))) {
+            return error("ignore", &format!("names {name}, which a step uses"));
+        }
+        Ok(plan)
+    }
+
+    /// Whether anything of a variable is used.
+    pub(crate) fn uses_any(&self, variable: &str) -> bool {
+        self.uses.iter().any(|used| used.split('.').next() == Some(variable))
+    }
+
+    /// Whether a field of a variable is used, or the variable as a whole.
+    pub(crate) fn uses_field(&self, variable: &str, field: &str) -> bool {
+        let path = format!("{variable}.{field}");
+        self.uses.iter().any(|used| {
+            used == variable
+                || used.strip_prefix(&path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
+    }
+
+    /// Whether the target has no place for a field.
+    pub(crate) fn ignores(&self, field: &str) -> bool {
+        self.ignore.contains(field)
+    }
+}
+
+impl Step {
+    fn new(key: &str, settings: &StepSettings, scope: &Scope) -> Result<Self, SettingsError> {
+        let expression = |name: &str, source: &Option<String>, scope: &Scope| {
+            source
+                .as_deref()
+                .map(|source| Expression::new(&format!("{key}.{name}"), source, scope))
+                .transpose()
+        };
+        let for_each = expression("for_each", &settings.for_each, scope)?;
+        if for_each.is_some() && !settings.save.is_empty() {
+            let message = "cannot stand beside for_each: there would be one answer for each item";
+            return Err(SettingsError::new(format!("{key}.save"), message));
+        }
+        let when = expression("when", &settings.when, scope)?;
+        let scope = if for_each.is_some() { scope.clone().any("item") } else { scope.clone() };
+        let request = Request::new(key, settings.request(), &scope)?;
+        if for_each.is_some() && !request.uses().iter().any(|used| used.split('.').next() == Some("item")) {
+            let message = "the request does not use {{ item }}, so that it would be the same each time";
+            return Err(SettingsError::new(format!("{key}.for_each"), message));
+        }
+        let of_answer = reply::scope(scope);
+        let save = settings.save.iter().map(|(name, source)| {
+            Ok((name.clone(), Expression::new(&format!("{key}.save.{name}"), source, &of_answer)?))
+        });
+        let changes = settings.changes.unwrap_or_else(|| !request.is_safe());
+        Ok(Self { save: save.collect::<Result<_, _>>()?, request, when, for_each, changes })
+    }
+
+    fn uses(&self) -> BTreeSet<String> {
+        let own = self.when.iter().chain(&self.for_each).chain(self.save.iter().map(|(_, value)| value));
+        let mut uses = self.request.uses();
+        uses.extend(own.flat_map(Expression::uses).cloned());
+        uses
+    }
+}

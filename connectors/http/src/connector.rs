@@ -1,0 +1,76 @@
+//! The contract with the runtime.
+
+use std::sync::Arc;
+
+use bridgehead_sdk::{
+    Account, AccountRecord, Completion, Connector, Context, Cursor, Description, Error, Factory, Operation,
+    Page, ResourceKind, ResourceType, SettingsError, Setup, async_trait,
+};
+
+use crate::application::Application;
+use crate::execute::{self, Execution};
+use crate::settings::Settings;
+
+/// A target that is an application with a REST interface.
+///
+/// Everything it does stands in its configuration. It keeps nothing between calls but connections and what shows who it is.
+#[derive(Debug)]
+pub struct HttpConnector {
+    application: Application,
+}
+
+/// Makes http connectors: `.connector("http", bridgehead_http::factory())`.
+pub fn factory() -> Arc<dyn Factory> {
+    bridgehead_sdk::factory(HttpConnector::new)
+}
+
+impl HttpConnector {
+    /// A connector for one app. Nothing is sent.
+    #[expect(clippy::needless_pass_by_value, reason = "factories are given both to keep")]
+    pub fn new(settings: Settings, setup: Setup) -> Result<Self, SettingsError> {
+        Ok(Self { application: Application::new(&settings, &setup)? })
+    }
+}
+
+#[async_trait]
+impl Connector for HttpConnector {
+    async fn describe(&self) -> Result<Description, Error> {
+        let others = self.application.entities.iter().map(|one| one.resource_type.clone());
+        Ok(Description {
+            name: "http".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            actions: self.application.plans.keys().copied().collect(),
+            resource_types: others.chain([self.application.accounts.resource_type.clone()]).collect(),
+        })
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        self.application.accounts.check(&self.application.target).await
+    }
+
+    async fn list(&self, resource_type: &ResourceType, cursor: Option<&Cursor>) -> Result<Page, Error> {
+        let Application { target, accounts, entities, .. } = &self.application;
+        if resource_type.kind == ResourceKind::Account && resource_type.slug == accounts.resource_type.slug {
+            return accounts.list(target, cursor).await;
+        }
+        match entities.iter().find(|one| one.resource_type.slug == resource_type.slug) {
+            Some(entities) => entities.list(target, cursor).await,
+            None => Err(Error::incomplete_listing(format!(
+                "{} has no resource type '{}' in this configuration",
+                target.system, resource_type.slug
+            ))),
+        }
+    }
+
+    async fn find_account(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
+        let found = self.application.accounts.find(&self.application.target, account).await?;
+        Ok(found.map(|found| found.record))
+    }
+
+    async fn execute(&self, context: &Context, operation: &Operation) -> Result<Completion, Error> {
+        let Application { target, accounts, entities, plans } = &self.application;
+        let plan = plans.get(&operation.action()).ok_or_else(|| Error::unsupported(operation.action()))?;
+        let what = execute::what(operation);
+        Execution { target, accounts, entities, plan, operation, what: &what }.run(context).await
+    }
+}

@@ -1,0 +1,292 @@
+//! Carrying out an action.
+
+use std::collections::BTreeMap;
+
+use bridgehead_sdk::{
+    Account, AccountStatus, Action, Completion, Context, Effect, Error, Memberships, Operation, Subject,
+};
+use minijinja::Value;
+use minijinja::value::Serde;
+use secrecy::ExposeSecret;
+use serde_json::Map;
+
+use crate::accounts::{Accounts, Found};
+use crate::actions::{Plan, Step};
+use crate::entities::Entities;
+use crate::rules::About;
+use crate::target::{Ask, Target};
+use crate::template::{Fault, Vars};
+
+/// One operation, and all that is needed for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Execution<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) accounts: &'a Accounts,
+    pub(crate) entities: &'a [Entities],
+    pub(crate) plan: &'a Plan,
+    pub(crate) operation: &'a Operation,
+    /// Begins the message of an error, such as "User ann cannot be created".
+    pub(crate) what: &'a str,
+}
+
+/// How far an action has come.
+#[derive(Debug, Default)]
+struct Progress {
+    /// A request that changes the target has succeeded.
+    changed: bool,
+    saved: BTreeMap<String, Value>,
+}
+
+/// Begins the message of an error.
+pub(crate) fn what(operation: &Operation) -> String {
+    let verb = match operation.action() {
+        Action::CreateAccount => "created",
+        Action::UpdateAccount => "updated",
+        Action::DeleteAccount => "deleted",
+        Action::SuspendAccount => "suspended",
+        Action::UnsuspendAccount => "unsuspended",
+        Action::ResetPassword => "given another password",
+    };
+    format!("User {} cannot be {verb}", operation.account().label())
+}
+
+impl Execution<'_> {
+    /// Looks first, then makes the requests in order.
+    pub(crate) async fn run(&self, context: &Context) -> Result<Completion, Error> {
+        let account = self.operation.account();
+        let current = self.look(account).await?;
+        let mut vars = self.target.vars.with("account", self.wanted_account());
+        let attempt =
+            [("id", Value::from(context.task_id.as_str())), ("attempt", Value::from(context.attempt))];
+        vars.set("task", Value::from_pairs(attempt));
+        if let Some(found) = &current {
+            vars.set("current", current_account(found));
+        }
+        self.add_password(&mut vars)?;
+        if let Operation::UpdateAccount(update) = self.operation {
+            self.check_changes(&update.changes, current.as_ref())?;
+            vars.set("changes", Value::from(Serde(&update.changes)));
+        }
+        let wanted = match self.operation {
+            Operation::CreateAccount(create) => Some(create.memberships.as_ref()),
+            Operation::UpdateAccount(update) => Some(update.memberships.as_ref()),
+            _ => None,
+        };
+        if let Some(wanted) = wanted {
+            vars.set("memberships", self.memberships(wanted, current.as_ref()).await?);
+        }
+        let mut progress = Progress::default();
+        for step in &self.plan.steps {
+            self.step(step, &vars, &mut progress).await?;
+        }
+        self.conclude(&vars, &progress)
+    }
+
+    /// The account as it is; whoever is to be created must not be there, and everybody else must.
+    async fn look(&self, account: &Account) -> Result<Option<Found>, Error> {
+        let system = &self.target.system;
+        if matches!(self.operation, Operation::CreateAccount(_)) {
+            return match self.accounts.find_taken(self.target, account).await? {
+                None => Ok(None),
+                Some(found) => Err(Error::account_already_exists(format!(
+                    "User {} exists in {system} already, as {}",
+                    account.label(),
+                    found.record.id
+                ))),
+            };
+        }
+        let found = self.accounts.find(self.target, account).await?;
+        found.map(Some).ok_or_else(|| {
+            Error::account_not_found(format!("User {} not found in {system}", account.label()))
+        })
+    }
+
+    fn wanted_account(&self) -> Value {
+        let account = self.operation.account();
+        with_label(serde_json::to_value(account).unwrap_or_default(), account.label())
+    }
+
+    /// A password that Iden has chosen must reach the target.
+    fn add_password(&self, vars: &mut Vars) -> Result<(), Error> {
+        let (password, status) = match self.operation {
+            Operation::CreateAccount(create) => (create.password.as_ref(), create.account.status),
+            Operation::ResetPassword(reset) => (reset.password.as_ref(), None),
+            _ => return Ok(()),
+        };
+        let action = self.operation.action();
+        let unused = |variable: &str| {
+            Error::internal(format!(
+                "{}: the task says what `{variable}` is to be, and no step of {action} uses it",
+                self.what
+            ))
+        };
+        if status.is_some_and(|status| status != AccountStatus::Active)
+            && !self.plan.uses_field("account", "status")
+        {
+            return Err(unused("account.status"));
+        }
+        let Some(password) = password else { return Ok(()) };
+        if action == Action::ResetPassword && !self.plan.uses_any("password") {
+            return Err(unused("password"));
+        }
+        vars.set("password", password.expose_secret());
+        Ok(())
+    }
+
+    /// A change that no step makes would be reported as made.
+    fn check_changes(
+        &self,
+        changes: &Map<String, serde_json::Value>,
+        current: Option<&Found>,
+    ) -> Result<(), Error> {
+        let current = current.and_then(|found| serde_json::to_value(&found.record).ok()).unwrap_or_default();
+        let unmade = changes.iter().find(|(name, value)| {
+            let is_so = current.get(name.as_str()).unwrap_or(&serde_json::Value::Null) == *value;
+            let elsewhere = matches!(name.as_str(), "memberships" | "assignments");
+            !(elsewhere || is_so || self.plan.ignores(name) || self.plan.uses_field("changes", name))
+        });
+        match unmade {
+            None => Ok(()),
+            Some((name, _)) => Err(Error::internal(format!(
+                "{}: the configuration does not say how {name} is changed in {}; use `changes.{name}` in a step of \
+                 update_account, or name it in its `ignore`",
+                self.what, self.target.system
+            ))),
+        }
+    }
+
+    /// What is wanted, and what is to be added and removed for it; what is to be added must be there.
+    async fn memberships(
+        &self,
+        wanted: Option<&Memberships>,
+        current: Option<&Found>,
+    ) -> Result<Value, Error> {
+        let nobody = Memberships::default();
+        let wanted = wanted.unwrap_or(&nobody);
+        let known = |slug: &str| self.entities.iter().find(|one| one.resource_type.slug.as_str() == slug);
+        if let Some(slug) = wanted.0.keys().find(|slug| known(slug.as_str()).is_none()) {
+            let message = format!(
+                "{}: {} has no groups or licences of the type '{slug}'",
+                self.what, self.target.system
+            );
+            return Err(Error::group_not_found(message));
+        }
+        let mut all: BTreeMap<String, Value> = BTreeMap::new();
+        for entities in self.entities {
+            let slug = entities.resource_type.slug.as_str();
+            let ids =
+                |refs: &[bridgehead_sdk::Ref]| refs.iter().map(|r| r.id.clone()).collect::<Vec<String>>();
+            let now = current.map(|found| {
+                let mut now = ids(found.record.memberships.of(slug));
+                now.extend(ids(found.record.assignments.of(slug)));
+                now
+            });
+            let now = now.unwrap_or_default();
+            let named = wanted.0.contains_key(slug);
+            let wanted = if named { ids(wanted.of(slug)) } else { now.clone() };
+            let added: Vec<String> = wanted.iter().filter(|id| !now.contains(id)).cloned().collect();
+            let removed: Vec<String> = now.iter().filter(|id| !wanted.contains(id)).cloned().collect();
+            let changes = !added.is_empty() || !removed.is_empty();
+            if changes && !self.plan.uses_field("memberships", slug) {
+                return Err(Error::internal(format!(
+                    "{}: the configuration does not say how {slug} is changed in {}; use `memberships.{slug}` in a step",
+                    self.what, self.target.system
+                ))
+                .subject(Subject::Group));
+            }
+            entities.require(self.target, self.accounts, &added, self.what).await?;
+            let lists = [("wanted", wanted), ("added", added), ("removed", removed)];
+            all.insert(slug.to_owned(), Value::from_pairs(lists));
+        }
+        Ok(Value::from_pairs(all))
+    }
+
+    async fn step(&self, step: &Step, vars: &Vars, progress: &mut Progress) -> Result<(), Error> {
+        let vars = vars.with("saved", Value::from_pairs(progress.saved.clone()));
+        let cannot_be_made = |fault: Fault| Error::internal(format!("{}: {fault}", self.what));
+        if let Some(when) = &step.when
+            && !when.truth(&vars).map_err(|fault| progress.taint(cannot_be_made(fault)))?
+        {
+            return Ok(());
+        }
+        let items = step.for_each.as_ref().map(|for_each| for_each.list(&vars)).transpose();
+        let Some(items) = items.map_err(|fault| progress.taint(cannot_be_made(fault)))? else {
+            let about =
+                if self.operation.action() == Action::CreateAccount { About::New } else { About::Account };
+            return self.request(step, &vars, about, progress).await;
+        };
+        for item in items {
+            self.request(step, &vars.with("item", item), About::Item, progress).await?;
+        }
+        Ok(())
+    }
+
+    async fn request(
+        &self,
+        step: &Step,
+        vars: &Vars,
+        about: About,
+        progress: &mut Progress,
+    ) -> Result<(), Error> {
+        let ask = Ask { request: &step.request, vars, what: self.what, about };
+        let of_step = |progress: &Progress, error: Error| {
+            progress.taint(if step.changes { error } else { error.effect(Effect::NotApplied) })
+        };
+        let reply = self.target.ask(ask).await.map_err(|error| of_step(progress, error))?;
+        progress.changed |= step.changes;
+        if step.save.is_empty() {
+            return Ok(());
+        }
+        let of_answer = reply.vars(vars);
+        for (name, expression) in &step.save {
+            let value = expression.value(&of_answer);
+            let value = value.map_err(|fault| of_step(progress, reply.fault(self.what, &fault)))?;
+            progress.saved.insert(name.clone(), value);
+        }
+        Ok(())
+    }
+
+    fn conclude(&self, vars: &Vars, progress: &Progress) -> Result<Completion, Error> {
+        let vars = vars.with("saved", Value::from_pairs(progress.saved.clone()));
+        let unclear = |fault: Fault| progress.taint(Error::internal(format!("{}: {fault}", self.what)));
+        let mut completion = Completion::done();
+        if let Some(account_id) = &self.plan.account_id {
+            let id = account_id.text(&vars).map_err(unclear)?;
+            if id.is_empty() {
+                return Err(unclear(account_id.not_a("an identifier")));
+            }
+            completion = Completion::created(id);
+        }
+        for (name, expression) in &self.plan.result {
+            let value = expression.value(&vars).map_err(unclear)?;
+            let value = serde_json::to_value(&value).map_err(|_| unclear(expression.not_a("JSON")))?;
+            completion = completion.with(name.clone(), value);
+        }
+        Ok(completion)
+    }
+}
+
+impl Progress {
+    /// Once something was changed, no later failure leaves the target as it was: the runtime has to read back.
+    fn taint(&self, error: Error) -> Error {
+        if self.changed { error.effect(Effect::Unknown) } else { error }
+    }
+}
+
+/// The account as the target has it: its fields, and under `record` what the target said.
+fn current_account(found: &Found) -> Value {
+    let fields =
+        with_label(serde_json::to_value(&found.record).unwrap_or_default(), found.record.id.as_str());
+    let fields = fields.try_iter().into_iter().flatten().filter_map(|name| {
+        let value = fields.get_item(&name).ok()?;
+        Some((name, value))
+    });
+    Value::from_pairs(fields.chain([(Value::from("record"), found.raw.clone())]))
+}
+
+fn with_label(mut fields: serde_json::Value, label: &str) -> Value {
+    if let Some(fields) = fields.as_object_mut() {
+        fields.insert("label".to_owned(), label.into());
+    }
+    Value::from(Serde(fields))
+}

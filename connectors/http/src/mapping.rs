@@ -1,0 +1,263 @@
+//! From what a target says of a record to a record.
+
+use bridgehead_sdk::{
+    AccountRecord, EntityRecord, Record, RejectedRecord, ResourceKind, SettingsError, is_secret_name,
+};
+use serde_json::{Map, Value};
+
+use crate::settings::{AccountRecordSettings, EntityRecordSettings, StatusSettings};
+use crate::template::{Expression, Fault, Reason, Scope, Vars, is_omitted};
+
+/// How the fields of a record are read.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    kind: ResourceKind,
+    id: Expression,
+    fields: Vec<(String, Expression)>,
+    status: Option<Status>,
+    memberships: Vec<Refs>,
+}
+
+/// References to one type of groups or licences.
+#[derive(Debug)]
+struct Refs {
+    slug: String,
+    /// `memberships` of groups, or `assignments` of licences.
+    field: &'static str,
+    expression: Expression,
+}
+
+/// How it is told whether an account can be used.
+#[derive(Debug)]
+struct Status {
+    value: Expression,
+    /// Which values mean what; empty where the value is the name itself.
+    meanings: Vec<(Value, &'static str)>,
+}
+
+impl Mapping {
+    /// Checks how accounts are read; `kind_of` says what a slug stands for.
+    pub(crate) fn account(
+        key: &str,
+        settings: &AccountRecordSettings,
+        scope: &Scope,
+        kind_of: impl Fn(&str) -> Option<ResourceKind>,
+    ) -> Result<Self, SettingsError> {
+        if settings.username.is_none() && settings.email.is_none() {
+            return Err(SettingsError::new(
+                key,
+                "must have username or email, or both: every account has one",
+            ));
+        }
+        let names = [
+            ("username", &settings.username),
+            ("email", &settings.email),
+            ("first_name", &settings.first_name),
+            ("last_name", &settings.last_name),
+            ("display_name", &settings.display_name),
+        ];
+        let mut fields = Vec::new();
+        for (name, source) in names {
+            if let Some(source) = source {
+                fields.push((name.to_owned(), Expression::new(&format!("{key}.{name}"), source, scope)?));
+            }
+        }
+        fields.extend(extra(key, &settings.extra, &OWN_OF_ACCOUNT, scope)?);
+        let memberships = settings.memberships.iter().map(|(slug, source)| {
+            let key = format!("{key}.memberships.{slug}");
+            let field = match kind_of(slug) {
+                Some(ResourceKind::Group) => "memberships",
+                Some(ResourceKind::License) => "assignments",
+                _ => {
+                    return Err(SettingsError::new(
+                        key,
+                        "is the slug of neither a group nor a licence of this target",
+                    ));
+                }
+            };
+            Ok(Refs { slug: slug.clone(), field, expression: Expression::new(&key, source, scope)? })
+        });
+        let status =
+            settings.status.as_ref().map(|status| Status::new(&format!("{key}.status"), status, scope));
+        Ok(Self {
+            kind: ResourceKind::Account,
+            id: Expression::new(&format!("{key}.id"), &settings.id, scope)?,
+            fields,
+            status: status.transpose()?,
+            memberships: memberships.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Checks how groups or licences are read.
+    pub(crate) fn entity(
+        key: &str,
+        kind: ResourceKind,
+        settings: &EntityRecordSettings,
+        scope: &Scope,
+    ) -> Result<Self, SettingsError> {
+        let name = Expression::new(&format!("{key}.name"), &settings.name, scope)?;
+        let mut fields = vec![("name".to_owned(), name)];
+        fields.extend(extra(key, &settings.extra, &["id", "name"], scope)?);
+        let id = Expression::new(&format!("{key}.id"), &settings.id, scope)?;
+        Ok(Self { kind, id, fields, status: None, memberships: Vec::new() })
+    }
+
+    /// The identifier alone, to tell records apart.
+    pub(crate) fn id(&self, record: &minijinja::Value) -> Option<String> {
+        self.id.text(&Vars::default().with("record", record.clone())).ok().filter(|id| !id.is_empty())
+    }
+
+    /// The variables that are used, to see which follow-ups are.
+    pub(crate) fn uses(&self) -> impl Iterator<Item = &String> {
+        let own = self.fields.iter().map(|(_, expression)| expression);
+        let more = self.memberships.iter().map(|refs| &refs.expression);
+        let status = self.status.iter().map(|status| &status.value);
+        own.chain(more).chain(status).chain([&self.id]).flat_map(Expression::uses)
+    }
+
+    /// Whether accounts have a status that an account can lose.
+    pub(crate) fn knows_suspension(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| {
+            status.meanings.is_empty() || status.meanings.iter().any(|(_, name)| *name != "active")
+        })
+    }
+
+    /// Whether the target tells which groups or licences of this type an account has.
+    pub(crate) fn shows(&self, slug: &str) -> bool {
+        self.memberships.iter().any(|refs| refs.slug == slug)
+    }
+
+    /// Reads an account.
+    pub(crate) fn read_account(&self, vars: &Vars) -> Result<AccountRecord, RejectedRecord> {
+        match self.read(vars)? {
+            Record::Account(account) => Ok(*account),
+            Record::Entity(entity) => Err(no_record(Some(entity.id))),
+        }
+    }
+
+    /// Reads a group or licence.
+    pub(crate) fn read_entity(&self, vars: &Vars) -> Result<EntityRecord, RejectedRecord> {
+        match self.read(vars)? {
+            Record::Entity(entity) => Ok(entity),
+            Record::Account(account) => Err(no_record(Some(account.id.into_string()))),
+        }
+    }
+
+    fn read(&self, vars: &Vars) -> Result<Record, RejectedRecord> {
+        let id = self.id.text(vars).ok();
+        let rejected = |field: &str, fault: &Fault| RejectedRecord {
+            id: id.clone(),
+            field: field.to_owned(),
+            rule: format!("what the configuration says, but {fault}"),
+        };
+        let mut record = Map::new();
+        let id_value = json(&self.id, vars).map_err(|fault| rejected("id", &fault))?;
+        record.insert("id".to_owned(), id_value.unwrap_or_default());
+        for (name, expression) in &self.fields {
+            if let Some(value) = json(expression, vars).map_err(|fault| rejected(name, &fault))? {
+                record.insert(name.clone(), value);
+            }
+        }
+        if let Some(status) = &self.status {
+            record
+                .insert("status".to_owned(), status.read(vars).map_err(|fault| rejected("status", &fault))?);
+        }
+        for Refs { slug, field, expression } in &self.memberships {
+            let refs =
+                json(expression, vars).map_err(|fault| rejected(&format!("{field}.{slug}"), &fault))?;
+            let of_field = record.entry(*field).or_insert_with(|| Value::Object(Map::new()));
+            of_field[slug] = refs.unwrap_or_default();
+        }
+        Record::from_json(self.kind, Value::Object(record))
+    }
+}
+
+const OWN_OF_ACCOUNT: [&str; 9] = [
+    "id",
+    "username",
+    "email",
+    "first_name",
+    "last_name",
+    "display_name",
+    "status",
+    "memberships",
+    "assignments",
+];
+
+fn no_record(id: Option<String>) -> RejectedRecord {
+    RejectedRecord { id, field: "record".to_owned(), rule: "of its type".to_owned() }
+}
+
+/// The value as JSON; `None` if it is left out.
+fn json(expression: &Expression, vars: &Vars) -> Result<Option<Value>, Fault> {
+    let value = expression.value(vars)?;
+    if is_omitted(&value) {
+        return Ok(None);
+    }
+    let json =
+        serde_json::to_value(&value).map_err(|_| Fault::new(expression.key(), Reason::NotA("JSON")))?;
+    Ok(Some(json))
+}
+
+fn extra(
+    key: &str,
+    settings: &std::collections::BTreeMap<String, String>,
+    own: &[&str],
+    scope: &Scope,
+) -> Result<Vec<(String, Expression)>, SettingsError> {
+    let field = |(name, source): (&String, &String)| {
+        let key = format!("{key}.extra.{name}");
+        if own.contains(&name.as_str()) {
+            return Err(SettingsError::new(key, "has a key of its own in the record"));
+        }
+        if is_secret_name(name) {
+            return Err(SettingsError::new(
+                key,
+                "is named like a secret, and no secret may leave the target",
+            ));
+        }
+        Ok((name.clone(), Expression::new(&key, source, scope)?))
+    };
+    settings.iter().map(field).collect()
+}
+
+impl Status {
+    fn new(key: &str, settings: &StatusSettings, scope: &Scope) -> Result<Self, SettingsError> {
+        let lists = [
+            ("active", &settings.active),
+            ("inactive", &settings.inactive),
+            ("suspended", &settings.suspended),
+        ];
+        let mut meanings: Vec<(Value, &'static str)> = Vec::new();
+        for (name, values) in lists {
+            for value in values {
+                if meanings.iter().any(|(known, _)| known == value) {
+                    let message = "holds a value that stands in these lists twice";
+                    return Err(SettingsError::new(format!("{key}.{name}"), message));
+                }
+                meanings.push((value.clone(), name));
+            }
+        }
+        if !meanings.is_empty() && settings.active.is_empty() {
+            return Err(SettingsError::new(format!("{key}.active"), "must say which values mean active"));
+        }
+        let value = Expression::new(&format!("{key}.value"), &settings.value, scope)?;
+        Ok(Self { value, meanings })
+    }
+
+    fn read(&self, vars: &Vars) -> Result<Value, Fault> {
+        let value = json(&self.value, vars)?.unwrap_or_default();
+        let known = ["active", "inactive", "suspended"];
+        let name = if self.meanings.is_empty() {
+            known.into_iter().find(|name| value == *name)
+        } else {
+            self.meanings.iter().find(|(known, _)| *known == value).map(|(_, name)| *name)
+        };
+        let what = if self.meanings.is_empty() {
+            "active, inactive or suspended"
+        } else {
+            "a value that stands in one of the lists"
+        };
+        name.map(Value::from).ok_or_else(|| self.value.not_a(what))
+    }
+}

@@ -1,0 +1,377 @@
+//! Where a listing goes on, and how it is known that it has ended.
+//!
+//! Every way of paging has its own way of ending too early: a server that hands out fewer records than it was asked for, a record that
+//! is removed and moves all others up, a parameter that it does not know and passes over. Whatever can be told of these is an
+//! error here, since whoever is missing from a listing that ended is removed from Iden.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use bridgehead_sdk::{Cursor, Error, SettingsError};
+use minijinja::Value;
+use minijinja::value::ValueKind;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::link;
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::settings::{PagingKind, PagingSettings};
+use crate::template::{Expression, Fault, Members, Scope, Vars, is_omitted};
+
+/// How many records a page by offset repeats of the one before, so that a list that has moved is noticed.
+const OVERLAP: usize = 8;
+const DEFAULT_SIZE: u32 = 100;
+const LARGEST_SIZE: u32 = 10_000;
+
+/// How the rest of a list is asked for.
+#[derive(Debug)]
+pub(crate) struct Paging {
+    kind: PagingKind,
+    size: u32,
+    first: u64,
+    next: Option<Expression>,
+    total: Option<Expression>,
+    pages: Option<Expression>,
+    more: Option<Expression>,
+}
+
+/// Where a listing stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    at: At,
+    /// How many records were read before; counted only where the answer says how many there are, so that a cycle of cursors is
+    /// seen as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seen: Option<Seen>,
+    /// Tells the page before from others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    print: Option<u64>,
+    /// The identifiers of the last records before, of which the page that follows repeats some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tail: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen {
+    records: u64,
+    total: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum At {
+    Offset(u64),
+    Page(u64),
+    Start,
+    Token(Token),
+    Url(String),
+}
+
+/// A cursor of the target: it goes back as it came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Token {
+    Number(i64),
+    Text(String),
+}
+
+/// What a page is, as far as paging goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seam<'a> {
+    pub(crate) reply: &'a Reply,
+    /// The variables of the answer.
+    pub(crate) vars: &'a Vars,
+    /// The identifiers of all records of the page, in order; `None` of one that has none.
+    pub(crate) ids: &'a [Option<String>],
+    /// How many records there are, where each answer holds everything.
+    pub(crate) all: Option<usize>,
+    /// Begins the message of an error.
+    pub(crate) what: &'a str,
+    /// The target's address.
+    pub(crate) base: &'a Url,
+}
+
+impl Paging {
+    /// The variables of a request with this paging.
+    pub(crate) fn scope(settings: Option<&PagingSettings>, scope: &Scope) -> Scope {
+        let members = match settings.map(|settings| settings.kind) {
+            Some(PagingKind::Offset) => ["offset", "size"].as_slice(),
+            Some(PagingKind::Page) => &["number", "size"],
+            Some(PagingKind::Cursor) => &["cursor"],
+            Some(PagingKind::Link | PagingKind::Whole) | None => return scope.clone(),
+        };
+        scope.clone().with("page", Members::of(members.iter().copied()))
+    }
+
+    /// Checks the paging of a request.
+    pub(crate) fn new(
+        key: &str,
+        settings: &PagingSettings,
+        request: &Request,
+        of_answer: &Scope,
+    ) -> Result<Self, SettingsError> {
+        use PagingKind::{Cursor, Link, Offset, Page, Whole};
+        let kind = settings.kind;
+        let keys: [(&str, bool, &[PagingKind]); 5] = [
+            ("size", settings.size.is_some(), &[Offset, Page, Whole]),
+            ("first", settings.first.is_some(), &[Page]),
+            ("next", settings.next.is_some(), &[Cursor, Link]),
+            ("pages", settings.pages.is_some(), &[Page]),
+            ("more", settings.more.is_some(), &[Offset, Page]),
+        ];
+        let error = |name: &str, message: String| Err(SettingsError::new(format!("{key}.{name}"), message));
+        if let Some((name, ..)) =
+            keys.into_iter().find(|(_, is_set, kinds)| *is_set && !kinds.contains(&kind))
+        {
+            return error(name, "has no meaning for this type of paging".to_owned());
+        }
+        let uses = request.uses();
+        let needed = match kind {
+            Offset => Some("page.offset"),
+            Page => Some("page.number"),
+            Cursor => Some("page.cursor"),
+            Link | Whole => None,
+        };
+        if let Some(needed) = needed.filter(|needed| !uses.contains(*needed)) {
+            let message = format!(
+                "the request does not use {{{{ {needed} }}}}, so that every page would be the first; put it into the query"
+            );
+            return error("type", message);
+        }
+        if kind == Cursor && settings.next.is_none() {
+            return error("next", "must say where the next cursor stands in the answer".to_owned());
+        }
+        if settings.size.is_some_and(|size| !(1..=LARGEST_SIZE).contains(&size)) {
+            return error("size", format!("must be between 1 and {LARGEST_SIZE}"));
+        }
+        if settings.size.is_some() && kind != Whole && !uses.contains("page.size") {
+            return error("size", "the request does not use {{ page.size }}".to_owned());
+        }
+        let expression = |name: &str, source: &Option<String>| {
+            source
+                .as_deref()
+                .map(|source| Expression::new(&format!("{key}.{name}"), source, of_answer))
+                .transpose()
+        };
+        Ok(Self {
+            kind,
+            size: settings.size.unwrap_or(DEFAULT_SIZE),
+            first: settings.first.unwrap_or(1),
+            next: expression("next", &settings.next)?,
+            total: expression("total", &settings.total)?,
+            pages: expression("pages", &settings.pages)?,
+            more: expression("more", &settings.more)?,
+        })
+    }
+
+    /// Where a listing begins.
+    pub(crate) fn start(&self) -> Place {
+        let at = match self.kind {
+            PagingKind::Offset | PagingKind::Whole => At::Offset(0),
+            PagingKind::Page => At::Page(self.first),
+            PagingKind::Cursor | PagingKind::Link => At::Start,
+        };
+        Place { at, seen: None, print: None, tail: Vec::new() }
+    }
+
+    /// The variables of the request for the page at `place`.
+    pub(crate) fn vars(&self, vars: &Vars, place: &Place) -> Vars {
+        let size = Value::from(self.size);
+        let page: Value = match &place.at {
+            At::Offset(offset) => Value::from_pairs([("offset", Value::from(*offset)), ("size", size)]),
+            At::Page(number) => Value::from_pairs([("number", Value::from(*number)), ("size", size)]),
+            At::Token(Token::Text(token)) => Value::from_pairs([("cursor", Value::from(token.as_str()))]),
+            At::Token(Token::Number(token)) => Value::from_pairs([("cursor", Value::from(*token))]),
+            At::Start => Value::from_pairs([("cursor", crate::template::omitted())]),
+            At::Url(_) => return vars.clone(),
+        };
+        if self.kind == PagingKind::Whole {
+            return vars.clone();
+        }
+        vars.with("page", page)
+    }
+
+    /// The part of an answer that is the page; and how many records there are, where each answer holds everything.
+    pub(crate) fn part(&self, place: &Place, records: Vec<Value>) -> (Vec<Value>, Option<usize>) {
+        match (self.kind, &place.at) {
+            (PagingKind::Whole, At::Offset(offset)) => {
+                let all = records.len();
+                let offset = usize::try_from(*offset).unwrap_or(usize::MAX);
+                (records.into_iter().skip(offset).take(self.size as usize).collect(), Some(all))
+            }
+            _ => (records, None),
+        }
+    }
+
+    /// How many records of the page repeat those of the page before, and where the listing goes on; `None` at its end.
+    pub(crate) fn follow(&self, place: &Place, seam: Seam<'_>) -> Result<(usize, Option<Place>), Error> {
+        let broken = |why: &str| Error::incomplete_listing(format!("{}: {why}", seam.what));
+        let print = (!seam.ids.is_empty()).then(|| fingerprint(seam.ids));
+        if print.is_some() && print == place.print {
+            return Err(broken(
+                "the same page came twice; the target passes over what the request asks for, look at its query",
+            ));
+        }
+        let repeated = repeated(&place.tail, seam.ids).ok_or_else(|| {
+            broken("the list has moved while it was read: the last records of a page are not where they were")
+        })?;
+        let fresh = seam.ids.len() - repeated;
+        let (read, total) = self.count(place, seam, fresh)?;
+        let more = self.more.as_ref().map(|more| told(seam, more.truth(seam.vars))).transpose()?;
+        if fresh == 0 && more == Some(true) {
+            return Err(broken("the target says that more follows, and gives no more"));
+        }
+        let goes_on = |by_default: bool| match (more, total) {
+            (Some(more), _) => more,
+            (None, Some(total)) => read < total && fresh > 0,
+            (None, None) => by_default,
+        };
+        let (at, tail) = match &place.at {
+            At::Offset(offset) if goes_on(fresh > 0) => {
+                let tail = tail(seam.ids);
+                (Some(At::Offset(offset + seam.ids.len() as u64 - tail.len() as u64)), tail)
+            }
+            At::Page(number) => {
+                let pages =
+                    self.pages.as_ref().map(|pages| told(seam, pages.count(seam.vars))).transpose()?;
+                let by_default = pages.map_or(fresh > 0, |pages| number + 1 < self.first + pages);
+                (goes_on(by_default).then(|| At::Page(number + 1)), Vec::new())
+            }
+            At::Offset(_) => (None, Vec::new()),
+            At::Start | At::Token(_) | At::Url(_) => (self.told_next(place, seam)?, Vec::new()),
+        };
+        match (at, total) {
+            (None, Some(total)) if read < total => Err(broken(&format!(
+                "the list ends after {read} records, and the target says that it has {total}"
+            ))),
+            (None, _) => Ok((repeated, None)),
+            (Some(at), total) => {
+                let seen = total.map(|total| Seen { records: read, total });
+                Ok((repeated, Some(Place { at, seen, print, tail })))
+            }
+        }
+    }
+
+    /// How many records have been read, and how many there are, where the answer says so.
+    fn count(&self, place: &Place, seam: Seam<'_>, fresh: usize) -> Result<(u64, Option<u64>), Error> {
+        let total = self.total.as_ref().map(|total| told(seam, total.count(seam.vars))).transpose()?;
+        let total = seam.all.map(|all| all as u64).or(total);
+        // By offset the position counts: it says where the list has moved to.
+        let read = match (&place.at, place.seen) {
+            (At::Offset(offset), _) => offset + seam.ids.len() as u64,
+            (_, seen) => seen.map_or(0, |seen| seen.records) + fresh as u64,
+        };
+        match (place.seen, total) {
+            (Some(seen), Some(total)) if total < seen.total && !matches!(place.at, At::Offset(_)) => {
+                let message =
+                    "records were removed while the list was read, so that others may have been passed over";
+                Err(Error::incomplete_listing(format!("{}: {message}", seam.what)))
+            }
+            _ => Ok((read, total)),
+        }
+    }
+
+    /// What the answer says of the next page.
+    fn told_next(&self, place: &Place, seam: Seam<'_>) -> Result<Option<At>, Error> {
+        let broken = |why: &str| Error::incomplete_listing(format!("{}: {why}", seam.what));
+        let value = match &self.next {
+            Some(next) => told(seam, next.value(seam.vars))?,
+            None => match link::next(seam.reply.header_values("link")) {
+                Ok(None) => return Ok(None),
+                Ok(Some(url)) => Value::from(url),
+                Err(link::Unreadable) => {
+                    return Err(broken("the answer has a Link header that cannot be read"));
+                }
+            },
+        };
+        let ends = is_omitted(&value)
+            || matches!(value.kind(), ValueKind::None)
+            || (matches!(value.kind(), ValueKind::Bool) && !value.is_true())
+            || value.as_str().is_some_and(str::is_empty);
+        if ends {
+            return Ok(None);
+        }
+        let next = match (self.kind, value.as_str(), value.as_i64()) {
+            (PagingKind::Link, Some(text), _) => {
+                let url = seam
+                    .reply
+                    .url()
+                    .join(text)
+                    .map_err(|_| broken("the next page has no URL that can be read"))?;
+                if url.origin() != seam.base.origin()
+                    || !url.username().is_empty()
+                    || url.password().is_some()
+                {
+                    return Err(broken(
+                        "the next page is said to be at another address, which is not given the credential",
+                    ));
+                }
+                At::Url(url.into())
+            }
+            (PagingKind::Cursor, Some(text), _) => At::Token(Token::Text(text.to_owned())),
+            (PagingKind::Cursor, None, Some(number)) => At::Token(Token::Number(number)),
+            _ => {
+                return Err(broken(
+                    "what should say where the next page begins is neither text nor a number",
+                ));
+            }
+        };
+        let itself = match &next {
+            At::Url(url) => url == seam.reply.url().as_str(),
+            next => *next == place.at,
+        };
+        if itself {
+            return Err(broken("the next page is said to be the page itself"));
+        }
+        Ok(Some(next))
+    }
+}
+
+impl Place {
+    /// Reads what [`Place::cursor`] wrote.
+    pub(crate) fn read(cursor: &Cursor) -> Result<Self, Error> {
+        serde_json::from_str(cursor.as_str()).map_err(|_| {
+            Error::incomplete_listing("a listing is to go on from a cursor that is none of this connector's")
+        })
+    }
+
+    /// As the runtime keeps it.
+    pub(crate) fn cursor(&self) -> Result<Cursor, Error> {
+        let text = serde_json::to_string(self);
+        text.map(Cursor::new)
+            .map_err(|error| Error::incomplete_listing("a cursor cannot be written").source(error))
+    }
+
+    /// The URL of the page, where the page before has given it.
+    pub(crate) fn url(&self) -> Result<Option<Url>, Error> {
+        let At::Url(url) = &self.at else { return Ok(None) };
+        let url = Url::parse(url);
+        url.map(Some).map_err(|_| Error::incomplete_listing("a listing is to go on from a URL that is none"))
+    }
+}
+
+fn told<T>(seam: Seam<'_>, read: Result<T, Fault>) -> Result<T, Error> {
+    read.map_err(|fault| seam.reply.fault(seam.what, &fault))
+}
+
+fn fingerprint(ids: &[Option<String>]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    ids.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The identifiers that the next page has to repeat: at most half of a page, so that each page has something new.
+fn tail(ids: &[Option<String>]) -> Vec<String> {
+    let count = OVERLAP.min(ids.len() / 2);
+    let last: Option<Vec<String>> = ids[ids.len() - count..].iter().cloned().collect();
+    // Where one has no identifier nothing can be told by it.
+    last.unwrap_or_default()
+}
+
+/// How many records at the beginning of a page are those of the page before; `None` if none of them is there any more.
+fn repeated(tail: &[String], ids: &[Option<String>]) -> Option<usize> {
+    if tail.is_empty() {
+        return Some(0);
+    }
+    tail.iter().rev().find_map(|last| Some(ids.iter().position(|id| id.as_ref() == Some(last))? + 1))
+}

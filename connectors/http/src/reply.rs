@@ -1,0 +1,109 @@
+//! An answer, and the variables by which expressions read it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bridgehead_sdk::http::Answer;
+use bridgehead_sdk::http::reqwest::header::SET_COOKIE;
+use bridgehead_sdk::{Code, Error};
+use minijinja::Value;
+use url::Url;
+
+use crate::template::{Fault, Scope, Vars};
+
+/// The answer to one request. `Debug` shows neither headers nor body.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    system: String,
+    answer: Answer,
+    /// The body, if it is JSON.
+    json: Option<Value>,
+}
+
+/// The variables of an expression that reads an answer.
+pub(crate) fn scope(of_request: Scope) -> Scope {
+    of_request.any("answer").any("status").any("headers").any("cookies").any("text")
+}
+
+impl Reply {
+    pub(crate) fn new(system: &str, answer: Answer) -> Self {
+        let json = serde_json::from_slice(answer.body()).ok();
+        Self { system: system.to_owned(), answer, json }
+    }
+
+    pub(crate) fn system(&self) -> &str {
+        &self.system
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        self.answer.status().as_u16()
+    }
+
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.answer.retry_after()
+    }
+
+    /// Where it came from.
+    pub(crate) fn url(&self) -> &Url {
+        self.answer.url()
+    }
+
+    /// Every value of a header.
+    pub(crate) fn header_values(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.answer.headers().get_all(name).iter().filter_map(|value| value.to_str().ok())
+    }
+
+    /// What its status usually means.
+    pub(crate) fn refusal(&self, what: &str) -> Error {
+        self.answer.refusal(what)
+    }
+
+    /// The variables of the request and those of the answer.
+    pub(crate) fn vars(&self, of_request: &Vars) -> Vars {
+        let mut vars = of_request.clone();
+        // What is no JSON is not there, and an expression that needs it says so.
+        if let Some(json) = &self.json {
+            vars.set("answer", json.clone());
+        } else {
+            vars.set("text", String::from_utf8_lossy(self.answer.body()).into_owned());
+        }
+        vars.set("status", self.status());
+        vars.set("headers", self.headers());
+        vars.set("cookies", self.cookies());
+        vars
+    }
+
+    /// An answer that is not what an expression needs. Its effect is unknown: the target may have done what it was asked.
+    pub(crate) fn fault(&self, what: &str, fault: &Fault) -> Error {
+        let shape = if self.json.is_none() { " (the body is no JSON)" } else { "" };
+        let message = format!(
+            "{what}: {} answered {}{shape}, but {fault}; correct the configuration, or ask those who run the target",
+            self.system,
+            self.status()
+        );
+        Error::new(Code::InternalError, message)
+    }
+
+    fn headers(&self) -> Value {
+        let mut headers: BTreeMap<String, String> = BTreeMap::new();
+        for (name, value) in self.answer.headers() {
+            let Ok(value) = value.to_str() else { continue };
+            headers
+                .entry(name.as_str().to_owned())
+                .and_modify(|all| {
+                    all.push_str(", ");
+                    all.push_str(value);
+                })
+                .or_insert_with(|| value.to_owned());
+        }
+        Value::from_pairs(headers)
+    }
+
+    fn cookies(&self) -> Value {
+        let pairs = self.header_values(SET_COOKIE.as_str()).filter_map(|cookie| {
+            let (name, value) = cookie.split(';').next()?.split_once('=')?;
+            Some((name.trim().to_owned(), Value::from(value.trim())))
+        });
+        Value::from_pairs(pairs)
+    }
+}

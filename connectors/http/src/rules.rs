@@ -1,0 +1,238 @@
+//! What an answer means: expected, or which error.
+
+use std::collections::BTreeSet;
+
+use bridgehead_sdk::{Code, Effect, Error, Retry, SettingsError, Subject};
+
+use crate::reply::Reply;
+use crate::settings::{ErrorSettings, ExpectSettings, RetrySettings, Statuses};
+use crate::template::{Expression, Members, Scope, Text, Vars};
+
+/// What counts as success.
+#[derive(Debug)]
+pub(crate) struct Expect {
+    statuses: Option<BTreeSet<u16>>,
+    when: Option<Expression>,
+}
+
+/// What a particular answer means.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    statuses: Option<BTreeSet<u16>>,
+    when: Option<Expression>,
+    code: Code,
+    effect: Option<Effect>,
+    retry: Option<RetrySettings>,
+    subject: Option<Subject>,
+    message: Option<Text>,
+}
+
+/// What the statuses that are not expected usually mean, by what a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// The account of a task: 404 means that it is not there.
+    Account,
+    /// An account that is to come into being: 404 cannot be about it.
+    New,
+    /// A group or a licence of an account: 404 may mean either, and must not be taken for a missing account.
+    Item,
+    /// The target as a whole: 404 means that the configuration asks for what is not there.
+    Target,
+}
+
+/// The variables of a message: who, what and where, and nothing that may hold a secret.
+fn message_scope() -> Scope {
+    let who = ["id", "username", "email", "first_name", "last_name", "display_name", "label"];
+    Scope::default()
+        .with("account", Members::of(who))
+        .with("current", Members::of(who))
+        .any("item")
+        .any("ref")
+        .any("system")
+        .any("status")
+}
+
+impl Expect {
+    /// Any status of success.
+    pub(crate) fn success() -> Self {
+        Self { statuses: None, when: None }
+    }
+
+    pub(crate) fn new(
+        key: &str,
+        settings: Option<&ExpectSettings>,
+        scope: &Scope,
+    ) -> Result<Self, SettingsError> {
+        let Some(ExpectSettings { status, when }) = settings else {
+            return Ok(Self::success());
+        };
+        let when =
+            when.as_deref().map(|when| Expression::new(&format!("{key}.when"), when, scope)).transpose()?;
+        Ok(Self { statuses: status.as_ref().map(|statuses| statuses.0.clone()), when })
+    }
+
+    fn has(&self, status: u16) -> bool {
+        self.statuses.as_ref().map_or((200..300).contains(&status), |statuses| statuses.contains(&status))
+    }
+
+    /// Whether a status is expected by name.
+    fn names(&self, status: u16) -> bool {
+        self.statuses.as_ref().is_some_and(|statuses| statuses.contains(&status))
+    }
+
+    /// Which of these statuses is expected.
+    pub(crate) fn has_any_of(&self, statuses: &BTreeSet<u16>) -> Option<u16> {
+        statuses.iter().copied().find(|status| self.has(*status))
+    }
+}
+
+impl Rule {
+    /// Checks the entries of an `errors` table, of one request or of all; none may stand behind one that is always met first.
+    pub(crate) fn all(
+        key: &str,
+        settings: &[ErrorSettings],
+        expect: Option<&Expect>,
+        scope: &Scope,
+    ) -> Result<Vec<Self>, SettingsError> {
+        let mut rules: Vec<Self> = Vec::new();
+        for (at, entry) in settings.iter().enumerate() {
+            let key = format!("{key}.{at}");
+            let error = |name: &str, message: String| SettingsError::new(format!("{key}{name}"), message);
+            let statuses = entry.status.as_ref().map(|Statuses(statuses)| statuses.clone());
+            if entry.status.is_none() && entry.when.is_none() {
+                return Err(error(
+                    "",
+                    "must have status or when, else it would take every answer".to_owned(),
+                ));
+            }
+            if entry.when.is_none()
+                && let Some(status) =
+                    expect.zip(statuses.as_ref()).and_then(|(expect, statuses)| expect.has_any_of(statuses))
+            {
+                return Err(error(
+                    ".status",
+                    format!(
+                        "{status} is expected, and cannot be an error as well; add `when`, or set `expect`"
+                    ),
+                ));
+            }
+            for (before, earlier) in settings[..at].iter().enumerate() {
+                let covers = match (&earlier.status, &entry.status) {
+                    (None, _) => true,
+                    (Some(Statuses(earlier)), Some(Statuses(statuses))) => statuses.is_subset(earlier),
+                    (Some(_), None) => false,
+                };
+                if covers && (earlier.when.is_none() || earlier.when == entry.when) {
+                    return Err(error(
+                        "",
+                        format!("is never reached: entry {before} takes every answer that would fit"),
+                    ));
+                }
+            }
+            let when = entry.when.as_deref().map(|when| Expression::new(&format!("{key}.when"), when, scope));
+            let message = entry
+                .message
+                .as_deref()
+                .map(|text| Text::new(&format!("{key}.message"), text, &message_scope()));
+            rules.push(Self {
+                statuses,
+                when: when.transpose()?,
+                code: entry.code,
+                effect: entry.effect,
+                retry: entry.retry,
+                subject: entry.subject,
+                message: message.transpose()?,
+            });
+        }
+        Ok(rules)
+    }
+
+    fn fits(&self, reply: &Reply, vars: &Vars) -> bool {
+        self.statuses.as_ref().is_none_or(|statuses| statuses.contains(&reply.status()))
+            // What cannot be evaluated does not fit: an answer of another shape is another answer.
+            && self.when.as_ref().is_none_or(|when| when.truth(&reply.vars(vars)).unwrap_or(false))
+    }
+
+    fn error(&self, reply: &Reply, vars: &Vars, what: &str) -> Error {
+        let (system, status) = (reply.system(), reply.status());
+        let usual = || format!("{what}: {system} answered {status}{}", meaning(self.code, self.subject));
+        let told = vars.with("system", system).with("status", status);
+        let message = self.message.as_ref().and_then(|message| message.write(&told).ok());
+        let mut error = Error::new(self.code, message.unwrap_or_else(usual));
+        if let Some(effect) = self.effect {
+            error = error.effect(effect);
+        } else if (400..500).contains(&status) {
+            error = error.effect(Effect::NotApplied);
+        }
+        if let Some(subject) = self.subject {
+            error = error.subject(subject);
+        }
+        let retry = match self.retry {
+            Some(RetrySettings::Never) => Retry::Never,
+            Some(RetrySettings::Backoff) => Retry::Backoff,
+            None => error.retry_policy(),
+        };
+        match (retry, reply.retry_after()) {
+            (Retry::Backoff, Some(after)) => error.retry(Retry::After(after)),
+            (retry, _) => error.retry(retry),
+        }
+    }
+}
+
+fn meaning(code: Code, subject: Option<Subject>) -> &'static str {
+    match (code, subject) {
+        (_, Some(Subject::Group)) => ", which is about a group",
+        (Code::AccountNotFound, _) => ", which means that there is no such account",
+        (Code::AccountAlreadyExists, _) => ", which means that there is one already",
+        (Code::LicenseExhausted, _) => ", which means that no seat is left",
+        (Code::PermissionDenied, _) => ", which means that the connector may not do this",
+        (Code::RateLimited, _) => ", which asks to slow down",
+        (Code::Timeout, _) => ", which means that it did not finish in time",
+        (Code::InternalError, _) => "",
+    }
+}
+
+/// Tells success from failure: by the rules of the request, then by those of all requests. `what` begins the message, such as
+/// "User ann cannot be created".
+pub(crate) fn judge(
+    expect: &Expect,
+    (rules, common): (&[Rule], &[Rule]),
+    reply: &Reply,
+    vars: &Vars,
+    what: &str,
+    about: About,
+) -> Result<(), Error> {
+    let common = common.iter().filter(|_| !expect.names(reply.status()));
+    if let Some(rule) = rules.iter().chain(common).find(|rule| rule.fits(reply, vars)) {
+        return Err(rule.error(reply, vars, what));
+    }
+    let (system, status) = (reply.system(), reply.status());
+    if expect.has(status) {
+        let Some(when) = &expect.when else { return Ok(()) };
+        return match when.truth(&reply.vars(vars)) {
+            Ok(true) => Ok(()),
+            // It may have been carried out, in part or whole: the status says success.
+            Ok(false) => Err(Error::new(
+                Code::InternalError,
+                format!("{what}: {system} answered {status}, but '{}' does not hold", when.key()),
+            )),
+            Err(fault) => Err(reply.fault(what, &fault)),
+        };
+    }
+    Err(match (status, about) {
+        (200..300, _) => Error::new(
+            Code::InternalError,
+            format!("{what}: {system} answered {status}, which the configuration does not expect"),
+        ),
+        (404 | 410, About::Item) => Error::group_not_found(format!(
+            "{what}: {system} answered {status}: the account or what it is to be added to or removed from is not there"
+        )),
+        (409, About::Item) => {
+            Error::internal(format!("{what}: {system} answered {status}")).subject(Subject::Group)
+        }
+        (404 | 410, About::New | About::Target) | (409, About::Target) => Error::internal(format!(
+            "{what}: {system} answered {status}; look at base_url and at the path of the request"
+        )),
+        _ => reply.refusal(what),
+    })
+}

@@ -1,0 +1,42 @@
+//! What an action does.
+
+use std::collections::BTreeMap;
+
+use bridgehead_sdk::schemars;
+use serde::Deserialize;
+
+use super::request::request_settings;
+
+/// What an action does: requests, one after another.
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[schemars(crate = "bridgehead_sdk::schemars")]
+#[serde(deny_unknown_fields)]
+pub struct ActionSettings {
+    /// The requests, in order. The first that fails ends the action.
+    pub steps: Vec<StepSettings>,
+    /// `create_account` only: an expression that gives the new account's identifier, such as `"saved.id"` or
+    /// `"account.username"`.
+    pub account_id: Option<String>,
+    /// What goes to Iden as the task's result, besides the identifier: expressions by name. Put in no secret.
+    #[serde(default)]
+    pub result: BTreeMap<String, String>,
+    /// `update_account` only: fields whose changes the target has no place for. A change of another field that no step
+    /// uses is an error, rather than passed over in silence.
+    #[serde(default)]
+    pub ignore: Vec<String>,
+}
+
+request_settings! {
+    /// One request of an action.
+    pub struct StepSettings {
+        /// An expression; the request is made only if it is true.
+        pub when: Option<String>,
+        /// An expression that gives a list, such as `"memberships.team.added"`; the request is made once for each `item`.
+        pub for_each: Option<String>,
+        /// What is kept of the answer for the requests after this: expressions by name, used as `saved.NAME`.
+        #[serde(default)]
+        pub save: BTreeMap<String, String>,
+        /// Whether the request changes the target. Absent: `GET` and `HEAD` do not, the others do.
+        pub changes: Option<bool>,
+    }
+}

@@ -1,0 +1,63 @@
+//! Why a template gives nothing. No value is ever repeated: it may be a secret.
+
+use minijinja::ErrorKind;
+
+/// A template or an expression that gives nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{key}' {reason}")]
+pub(crate) struct Fault {
+    /// Where it stands in `target`.
+    pub(crate) key: String,
+    /// What is wrong.
+    pub(crate) reason: Reason,
+}
+
+/// What is wrong with what a template is given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Reason {
+    /// A variable is not there, such as `account.email` of an account without one.
+    #[error("needs {}, which is not there", if .0.is_empty() { "something".to_owned() } else { .0.join(" and ") })]
+    Missing(Vec<String>),
+    /// The value is `none`.
+    #[error("gives none, which cannot be written as text")]
+    Nothing,
+    /// The value is `omit` where a field cannot be left out.
+    #[error("gives omit where nothing can be left out")]
+    Omitted,
+    /// The value is a list or a table.
+    #[error("gives a list or a table, which cannot be written as text")]
+    NoText,
+    /// The value is not of the kind that the place needs.
+    #[error("does not give {0}")]
+    NotA(&'static str),
+    /// An empty text or dots would make the path another one.
+    #[error("gives a text that would make the path another one (empty, '.' or '..')")]
+    Path,
+    /// A line break or another control character in a header.
+    #[error("gives a text that a header cannot hold, such as a line break")]
+    Header,
+    /// The bound on the steps of a template was met.
+    #[error("takes too long")]
+    Fuel,
+    /// Anything else the engine says, without the value.
+    #[error("fails: {0}")]
+    Engine(ErrorKind),
+}
+
+impl Fault {
+    pub(crate) fn new(key: impl Into<String>, reason: Reason) -> Self {
+        Self { key: key.into(), reason }
+    }
+
+    /// An error of the engine. Its own words may hold values and are left out.
+    pub(super) fn of(key: &str, error: &minijinja::Error, missing: impl FnOnce() -> Vec<String>) -> Self {
+        let told = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Reason>());
+        let reason = match (told, error.kind()) {
+            (Some(Reason::Missing(_)), _) | (None, ErrorKind::UndefinedError) => Reason::Missing(missing()),
+            (Some(reason), _) => reason.clone(),
+            (None, ErrorKind::OutOfFuel) => Reason::Fuel,
+            (None, kind) => Reason::Engine(kind),
+        };
+        Self::new(key, reason)
+    }
+}

@@ -1,0 +1,173 @@
+//! One application, with everything that is to be known in order to work with it.
+
+use std::sync::Arc;
+
+use bridgehead_sdk::{Account, AccountRecord, Error};
+
+use crate::change::Style;
+use crate::client::Scim;
+use crate::discovery::{Features, rules_out};
+use crate::mapping::Mapping;
+use crate::paging::{Place, Walk};
+use crate::path::{Path, equals};
+use crate::settings::{Lookup, MembershipsFrom, Settings};
+use crate::wire::{Fields, GROUP, USER, id};
+
+/// An application whose abilities are known.
+#[derive(Clone, Debug)]
+pub(crate) struct Application<'a> {
+    pub(crate) scim: &'a Scim,
+    pub(crate) settings: &'a Settings,
+    pub(crate) mapping: &'a Mapping,
+    pub(crate) features: Arc<Features>,
+    /// Whoever writes the members of a group as a whole must be alone in it.
+    pub(crate) turn: &'a tokio::sync::Mutex<()>,
+}
+
+impl Application<'_> {
+    pub(crate) fn system(&self) -> &str {
+        self.scim.system()
+    }
+
+    /// Where users are.
+    pub(crate) fn users(&self) -> &str {
+        &self.features.users
+    }
+
+    pub(crate) fn style(&self) -> Style {
+        Style {
+            profile: self.settings.profile,
+            booleans: self.settings.booleans(),
+            patch: self.features.patch,
+        }
+    }
+
+    /// The version that a change is to depend on, where the application knows such a thing.
+    pub(crate) fn version<'r>(&self, resource: &'r Fields) -> Option<&'r str> {
+        self.features.etag.then(|| crate::wire::version(resource)).flatten()
+    }
+
+    /// Listing an endpoint, with a parameter that goes with every page.
+    pub(crate) fn walk<'w>(&'w self, endpoint: &'w str, with: Option<(&'w str, &'w str)>) -> Walk<'w> {
+        Walk { scim: self.scim, endpoint, count: self.settings.page_size, with }
+    }
+
+    /// Where a listing begins.
+    pub(crate) fn start(&self) -> Place {
+        Place::start(self.features.cursor)
+    }
+
+    /// That the place from which memberships are read exists at all. Without it, everybody would be in no group.
+    pub(crate) fn memberships_can_be_read(&self) -> Result<(), Error> {
+        let (schema, attribute, other) = match self.settings.groups.memberships_from {
+            MembershipsFrom::Groups => (GROUP, "members", "accounts"),
+            MembershipsFrom::Accounts => (USER, "groups", "groups"),
+        };
+        if self.features.groups.is_some() && rules_out(&self.features, schema, attribute) {
+            return Err(Error::incomplete_listing(format!(
+                "{}: its schemas know no attribute '{attribute}', from which memberships would be read; set \
+                 groups.memberships_from = \"{other}\"",
+                self.system()
+            )));
+        }
+        Ok(())
+    }
+
+    /// The user that an account is; `None` only if the application is certain not to have it.
+    pub(crate) async fn find(&self, account: &Account) -> Result<Option<Fields>, Error> {
+        if let Some(id) = &account.id {
+            return self.scim.get(self.users(), id.as_str(), &[]).await;
+        }
+        if let Some(username) = &account.username
+            && let Some(path) = self.mapping.path("username")
+        {
+            return self.find_by(path, username).await;
+        }
+        if let Some(email) = &account.email
+            && let Some(path) = self.mapping.path("email")
+        {
+            return self.find_by(path, email).await;
+        }
+        let message = format!(
+            "User {} cannot be looked for in {}: neither its user name nor its e-mail stands in an attribute; see \
+             target.attributes",
+            account.label(),
+            self.system()
+        );
+        Err(Error::internal(message))
+    }
+
+    /// The user that has a value; a user name or an e-mail address is the same in any case.
+    pub(crate) async fn find_by(&self, path: &Path, value: &str) -> Result<Option<Fields>, Error> {
+        if self.settings.lookup == Lookup::List {
+            return self.search(path, value, None).await;
+        }
+        let attribute = path.for_filter();
+        let found = self.search(path, value, Some(&equals(&attribute, value))).await?;
+        let lower = value.to_lowercase();
+        if found.is_some() || lower == value {
+            return Ok(found);
+        }
+        // Where case counts for the filter, most applications keep names in lower case.
+        self.search(path, value, Some(&equals(&attribute, &lower))).await
+    }
+
+    async fn search(&self, path: &Path, value: &str, filter: Option<&str>) -> Result<Option<Fields>, Error> {
+        let lower = value.to_lowercase();
+        let is_same = |found: Option<&serde_json::Value>| {
+            found.and_then(serde_json::Value::as_str).is_some_and(|found| found.to_lowercase() == lower)
+        };
+        let mut found: Option<Fields> = None;
+        let walk = self.walk(self.users(), filter.map(|filter| ("filter", filter)));
+        // A user name stands for one user only (RFC 7643, section 4.1.1); an e-mail address may stand for several.
+        let is_unique = path.stem().eq_ignore_ascii_case("userName");
+        let mut place = Some(self.start());
+        while let Some(at) = place.filter(|_| !is_unique || found.is_none()) {
+            let (users, next) = walk.page(&at).await?;
+            for user in users {
+                if is_same(path.get(&user)) {
+                    if found.as_ref().is_some_and(|known| id(known) != id(&user)) {
+                        let message = format!(
+                            "{value} stands for several users in {}; change all but one of them there",
+                            self.system()
+                        );
+                        return Err(Error::internal(message));
+                    }
+                    found = Some(user);
+                } else if filter.is_some() && !path.holds(&user, is_same) {
+                    let message = format!(
+                        "{} does not heed the filter on {path}: it gives users that are not asked for; set lookup = \
+                         \"list\"",
+                        self.system()
+                    );
+                    return Err(Error::internal(message));
+                }
+            }
+            place = next;
+        }
+        Ok(found)
+    }
+
+    /// The user that an account is, which must be there.
+    pub(crate) async fn require(&self, account: &Account) -> Result<(String, Fields), Error> {
+        let found = self.find(account).await?;
+        let found = found.and_then(|user| Some((id(&user)?, user)));
+        found.ok_or_else(|| {
+            Error::account_not_found(format!("User {} not found in {}", account.label(), self.system()))
+        })
+    }
+
+    /// A user as a record, with its memberships.
+    pub(crate) async fn record(&self, user: &Fields) -> Result<AccountRecord, Error> {
+        let mut record = self.mapping.record(user).map_err(|fault| self.unreadable(&fault))?;
+        if self.features.groups.is_some() {
+            self.memberships_can_be_read()?;
+            record.memberships = self.memberships_of(user).await?;
+        }
+        Ok(record)
+    }
+
+    pub(crate) fn unreadable(&self, fault: &bridgehead_sdk::RejectedRecord) -> Error {
+        Error::internal(format!("{}: {fault}; correct it there", self.system()))
+    }
+}

@@ -1,0 +1,248 @@
+//! Requests to a SCIM server, each sent once.
+
+use bridgehead_sdk::http::reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_MATCH};
+use bridgehead_sdk::http::reqwest::{Method, RequestBuilder};
+use bridgehead_sdk::http::{Answer, Client, Credential};
+use bridgehead_sdk::{Effect, Error};
+use serde_json::Value;
+use url::Url;
+
+use crate::errors::{Asked, place, refused, wrong_address};
+use crate::wire::{Fields, ListPage, ScimError, field, id, version};
+
+/// What every request wants back.
+const ACCEPTED: &str = "application/scim+json, application/json;q=0.9";
+
+/// Sends requests to one server.
+#[derive(Clone, Debug)]
+pub(crate) struct Scim {
+    http: Client,
+    credential: Credential,
+    base: Url,
+}
+
+/// A change that was not made, or not for certain.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) error: Error,
+    /// The resource is not there (404).
+    pub(crate) is_gone: bool,
+    /// There is nothing at the path of the change (`noTarget`).
+    pub(crate) no_target: bool,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self { error, is_gone: false, no_target: false }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        refusal.error
+    }
+}
+
+impl Scim {
+    pub(crate) fn new(http: Client, credential: Credential, base: Url) -> Self {
+        Self { http, credential, base }
+    }
+
+    /// The target's name in messages.
+    pub(crate) fn system(&self) -> &str {
+        self.http.system()
+    }
+
+    /// The address of an endpoint, or of a resource behind it. `None` for an identifier that no address can name: the
+    /// empty one and the two that mean folders would lead to the endpoint itself, and control characters nowhere.
+    fn address(&self, endpoint: &str, id: Option<&str>) -> Option<Url> {
+        if id.is_some_and(|id| matches!(id, "" | "." | "..") || id.chars().any(char::is_control)) {
+            return None;
+        }
+        let mut url = self.base.clone();
+        let mut segments = url.path_segments_mut().ok()?;
+        segments.pop_if_empty().extend(endpoint.split('/').filter(|part| !part.is_empty())).extend(id);
+        drop(segments);
+        Some(url)
+    }
+
+    async fn send(&self, request: RequestBuilder, asked: Asked) -> Result<Answer, Error> {
+        let request = request.header(ACCEPT, ACCEPTED);
+        self.credential.send(&self.http, request).await.map_err(|error| place(error, asked))
+    }
+
+    fn endpoint(&self, endpoint: &str) -> Result<Url, Error> {
+        let message = || format!("{}: '{endpoint}' is no path of an endpoint", self.system());
+        self.address(endpoint, None).ok_or_else(|| Error::internal(message()))
+    }
+
+    /// What a server says of itself; `None` where it has no such endpoint.
+    pub(crate) async fn describe(&self, endpoint: &str) -> Result<Option<Fields>, Error> {
+        let request = self.http.request(Method::GET, self.endpoint(endpoint)?);
+        let answer = self.send(request, Asked::Read).await?;
+        match answer.status().as_u16() {
+            200 => match answer.json() {
+                Ok(Value::Object(body)) => Ok(Some(body)),
+                // Not every server keeps to lists that are objects.
+                Ok(Value::Array(items)) => {
+                    let mut body = Fields::new();
+                    body.insert("totalResults".to_owned(), items.len().into());
+                    body.insert("Resources".to_owned(), Value::Array(items));
+                    Ok(Some(body))
+                }
+                Ok(_) => Err(self.no_scim(endpoint)),
+                Err(error) => Err(place(error, Asked::Read)),
+            },
+            403 | 404 | 405 | 501 => Ok(None),
+            _ => Err(refused(&answer, &format!("{endpoint} cannot be read"), Asked::Read)),
+        }
+    }
+
+    /// One page of a listing.
+    pub(crate) async fn list(
+        &self,
+        endpoint: &str,
+        query: &[(&str, String)],
+        asked: Asked,
+    ) -> Result<ListPage, Error> {
+        let mut url = self.endpoint(endpoint)?;
+        url.query_pairs_mut().extend_pairs(query);
+        // A form writes a blank as '+', which not every server reads so in a query; a '+' itself is written as %2B.
+        let encoded = url.query().map(|query| query.replace('+', "%20"));
+        url.set_query(encoded.as_deref());
+        let answer = self.send(self.http.request(Method::GET, url), asked).await?;
+        match answer.status().as_u16() {
+            200 => {
+                let body: Fields = answer.json().map_err(|error| place(error, asked))?;
+                ListPage::read(&body).ok_or_else(|| self.no_scim(endpoint))
+            }
+            404 | 410 => Err(wrong_address(self.system(), endpoint)),
+            _ => Err(refused(&answer, &format!("{endpoint} cannot be listed"), asked)),
+        }
+    }
+
+    /// One resource; `None` if the server is certain not to have it.
+    pub(crate) async fn get(
+        &self,
+        endpoint: &str,
+        wanted: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Option<Fields>, Error> {
+        let Some(mut url) = self.address(endpoint, Some(wanted)) else {
+            // A server gives out no identifier that it cannot be asked for by.
+            self.prove(endpoint).await?;
+            return Ok(None);
+        };
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let answer = self.send(self.http.request(Method::GET, url), Asked::Read).await?;
+        match answer.status().as_u16() {
+            200 => {
+                let mut resource: Fields = answer.json().map_err(|error| place(error, Asked::Read))?;
+                match id(&resource) {
+                    Some(found) if found.eq_ignore_ascii_case(wanted) => {}
+                    // A server that makes another path of this one has nobody whose identifier it is.
+                    Some(_) if wanted.contains(['/', '\\', '%', ';']) => return Ok(None),
+                    // Something that answers every address in the same way must not pass for the resource.
+                    _ => {
+                        let message = format!(
+                            "{} answered with another resource than the one asked for behind {endpoint}; check target.url",
+                            self.system()
+                        );
+                        return Err(Error::internal(message));
+                    }
+                }
+                adopt_version(&mut resource, &answer);
+                Ok(Some(resource))
+            }
+            404 | 410 => {
+                self.prove(endpoint).await?;
+                Ok(None)
+            }
+            _ => Err(refused(&answer, &format!("{wanted} cannot be read"), Asked::Read)),
+        }
+    }
+
+    /// That there is a SCIM endpoint at all: with a wrong address, everybody is "not found".
+    pub(crate) async fn prove(&self, endpoint: &str) -> Result<(), Error> {
+        let query = [("startIndex", "1".to_owned()), ("count", "1".to_owned())];
+        self.list(endpoint, &query, Asked::Read).await.map(drop)
+    }
+
+    /// Makes a resource, and gives it as the server has made it.
+    pub(crate) async fn post(&self, endpoint: &str, resource: &Fields, what: &str) -> Result<Fields, Error> {
+        let request = self.http.request(Method::POST, self.endpoint(endpoint)?);
+        let answer = self.send(with_body(request, resource)?, Asked::Create).await?;
+        if !answer.status().is_success() {
+            return Err(refused(&answer, what, Asked::Create));
+        }
+        let created: Fields = answer.json()?;
+        if id(&created).is_none() {
+            let message = format!("{} answered a create without an id", self.system());
+            return Err(Error::internal(message).effect(Effect::Unknown));
+        }
+        Ok(created)
+    }
+
+    /// Changes a resource, by `PUT` or `PATCH`; if `version` is given, only if it still is of that version.
+    pub(crate) async fn change(
+        &self,
+        method: Method,
+        (endpoint, id): (&str, &str),
+        body: &Fields,
+        version: Option<&str>,
+        (what, asked): (&str, Asked),
+    ) -> Result<(), Refusal> {
+        let request = with_body(self.http.request(method, self.resource(endpoint, id)?), body)?;
+        let answer = self.send(if_match(request, version), asked).await?;
+        if answer.status().is_success() {
+            return Ok(());
+        }
+        let said = ScimError::read(&answer);
+        let (is_gone, no_target) = (answer.status().as_u16() == 404, said.kind == Some("noTarget"));
+        Err(Refusal { error: refused(&answer, what, asked), is_gone, no_target })
+    }
+
+    /// Deletes a resource.
+    pub(crate) async fn delete(&self, endpoint: &str, id: &str, what: &str) -> Result<(), Error> {
+        let request = self.http.request(Method::DELETE, self.resource(endpoint, id)?);
+        let answer = self.send(request, Asked::Delete).await?;
+        if answer.status().is_success() { Ok(()) } else { Err(refused(&answer, what, Asked::Delete)) }
+    }
+
+    fn resource(&self, endpoint: &str, id: &str) -> Result<Url, Error> {
+        let message = || format!("{}: no address can name the identifier '{id}'", self.system());
+        self.address(endpoint, Some(id)).ok_or_else(|| Error::internal(message()))
+    }
+
+    fn no_scim(&self, endpoint: &str) -> Error {
+        let message =
+            format!("{} answered {endpoint} with something else than SCIM; check target.url", self.system());
+        Error::internal(message)
+    }
+}
+
+fn with_body(request: RequestBuilder, body: &Fields) -> Result<RequestBuilder, Error> {
+    let body = serde_json::to_vec(body)
+        .map_err(|error| Error::internal("a request cannot be written").source(error))?;
+    Ok(request.header(CONTENT_TYPE, "application/scim+json").body(body))
+}
+
+fn if_match(request: RequestBuilder, version: Option<&str>) -> RequestBuilder {
+    match version {
+        Some(version) => request.header(IF_MATCH, version),
+        None => request,
+    }
+}
+
+/// A server may give the version in the header alone (RFC 7644, section 3.14).
+fn adopt_version(resource: &mut Fields, answer: &Answer) {
+    if version(resource).is_some() {
+        return;
+    }
+    let Some(etag) = answer.headers().get(ETAG).and_then(|etag| etag.to_str().ok()) else { return };
+    let mut meta = field(resource, "meta").and_then(Value::as_object).cloned().unwrap_or_default();
+    meta.insert("version".to_owned(), etag.into());
+    resource.insert("meta".to_owned(), Value::Object(meta));
+}

@@ -1,0 +1,255 @@
+//! What an application says of itself (RFC 7644, section 4), and what is taken for granted where it says nothing.
+
+use std::collections::BTreeSet;
+
+use bridgehead_sdk::{Error, Retry, Subject};
+
+use crate::client::Scim;
+use crate::path::Path;
+use crate::settings::{Paging, Profile, Settings};
+use crate::wire::{Fields, GROUP, ListPage, USER, field, objects, text, truth};
+
+/// What an application can do, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one line of a ServiceProviderConfig")]
+pub(crate) struct Features {
+    pub(crate) patch: bool,
+    pub(crate) filter: bool,
+    pub(crate) change_password: bool,
+    pub(crate) etag: bool,
+    pub(crate) cursor: bool,
+    /// The path of the users behind the base address.
+    pub(crate) users: String,
+    /// The path of the groups; `None` where there are none.
+    pub(crate) groups: Option<String>,
+    /// The attributes of users and groups, where the application says which there are.
+    pub(crate) attributes: Option<Attributes>,
+}
+
+/// Attributes by schema, in lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Attributes {
+    known: BTreeSet<(String, String)>,
+    read_only: BTreeSet<(String, String)>,
+}
+
+impl Features {
+    /// Asks the application. What it leaves unsaid, the profile says; what the operator says counts more than either.
+    pub(crate) async fn discover(scim: &Scim, settings: &Settings) -> Result<Self, Error> {
+        let config = scim.describe("ServiceProviderConfig").await?;
+        let types = scim.describe("ResourceTypes").await?;
+        let schemas = scim.describe("Schemas").await?;
+        let features = Self::of(settings, config.as_ref(), types.as_ref(), schemas.as_ref());
+        features.map_err(|message| {
+            let message = format!("{}: {message}", scim.system());
+            Error::internal(message).retry(Retry::Backoff).subject(Subject::Connection)
+        })
+    }
+
+    fn of(
+        settings: &Settings,
+        config: Option<&Fields>,
+        types: Option<&Fields>,
+        schemas: Option<&Fields>,
+    ) -> Result<Self, String> {
+        let says = |name: &str| {
+            let part = field(field(config?, name)?.as_object()?, "supported")?;
+            truth(part)
+        };
+        let own = &settings.capabilities;
+        // RFC 7643, section 5: each of them is required, so that one who says nothing at all is judged by the profile, and one who
+        // leaves a part out does not offer it.
+        let usual = |generic: bool, entra: bool, okta: bool| match (config, settings.profile) {
+            (Some(_), _) => false,
+            (None, Profile::Generic) => generic,
+            (None, Profile::Entra) => entra,
+            (None, Profile::Okta) => okta,
+        };
+        let paging = config.and_then(|config| field(config, "pagination")?.as_object());
+        let announces_cursor =
+            paging.and_then(|paging| field(paging, "cursor")).and_then(truth).unwrap_or(false);
+        let cursor = match settings.paging {
+            Paging::Cursor => true,
+            Paging::Index => false,
+            Paging::Auto => own.cursor.unwrap_or(announces_cursor),
+        };
+        let attributes = schemas.and_then(Attributes::read);
+        let groups = if settings.groups.enabled { Some(groups(settings, types)?) } else { None };
+        Ok(Self {
+            patch: own.patch.or(says("patch")).unwrap_or(usual(true, true, true)),
+            filter: own.filter.or(says("filter")).unwrap_or(usual(true, true, true)),
+            change_password: own
+                .change_password
+                .or(says("changePassword"))
+                .unwrap_or(usual(false, false, true)),
+            etag: own.etag.or(says("etag")).unwrap_or(false),
+            cursor,
+            users: settings.accounts.endpoint.clone().or(endpoint(types, USER)).unwrap_or("Users".to_owned()),
+            groups,
+            attributes,
+        })
+    }
+}
+
+fn groups(settings: &Settings, types: Option<&Fields>) -> Result<String, String> {
+    if let Some(endpoint) = &settings.groups.endpoint {
+        return Ok(endpoint.clone());
+    }
+    match (endpoint(types, GROUP), types) {
+        (Some(endpoint), _) => Ok(endpoint),
+        (None, None) => Ok("Groups".to_owned()),
+        (None, Some(_)) => {
+            Err("its ResourceTypes name no groups; set groups.enabled = false, or groups.endpoint if it \
+             has some all the same"
+                .to_owned())
+        }
+    }
+}
+
+/// Where the resources of a schema are. An address elsewhere is not followed.
+fn endpoint(types: Option<&Fields>, schema: &str) -> Option<String> {
+    let page = ListPage::read(types?)?;
+    let fits = |kind: &&Fields| text(kind, "schema").is_some_and(|is| is.eq_ignore_ascii_case(schema));
+    let path = text(page.resources.iter().find(fits)?, "endpoint")?.trim_matches('/').to_owned();
+    let is_path = !path.is_empty() && !path.contains([':', '?', '#']) && !path.contains("..");
+    is_path.then_some(path)
+}
+
+impl Attributes {
+    /// `None` unless all schemas are there.
+    fn read(schemas: &Fields) -> Option<Self> {
+        let page = ListPage::read(schemas)?;
+        if page.resources.is_empty() || page.total.is_some_and(|total| total > page.resources.len() as u64) {
+            return None;
+        }
+        let mut attributes = Self::default();
+        for schema in &page.resources {
+            let Some(id) = text(schema, "id").map(str::to_lowercase) else { continue };
+            for attribute in objects(field(schema, "attributes")) {
+                let Some(name) = text(attribute, "name").map(str::to_lowercase) else { continue };
+                let key = (id.clone(), name);
+                if text(attribute, "mutability").is_some_and(|is| is.eq_ignore_ascii_case("readOnly")) {
+                    attributes.read_only.insert(key.clone());
+                }
+                attributes.known.insert(key);
+            }
+        }
+        Some(attributes)
+    }
+
+    fn key(schema: &str, attribute: &str) -> (String, String) {
+        (schema.to_lowercase(), attribute.to_lowercase())
+    }
+
+    /// Whether resources of a schema have an attribute. A schema that is not among those told of may have any.
+    pub(crate) fn has(&self, schema: &str, attribute: &str) -> bool {
+        let lower = schema.to_lowercase();
+        let tells_of = self.known.iter().any(|(known, _)| *known == lower);
+        let common = ["id", "externalid", "meta", "schemas"].contains(&attribute.to_lowercase().as_str());
+        common || !tells_of || self.known.contains(&Self::key(schema, attribute))
+    }
+
+    /// What is wrong with setting an attribute of a user, if anything.
+    pub(crate) fn fault(&self, path: &Path) -> Option<&'static str> {
+        let schema = path.schema.as_deref().unwrap_or(USER);
+        let lower = schema.to_lowercase();
+        let is_extension = path.schema.is_some();
+        if is_extension && !self.known.iter().any(|(known, _)| *known == lower) {
+            return Some("its schemas do not name that extension");
+        }
+        if !self.has(schema, &path.attribute) {
+            return Some("its schemas do not name that attribute");
+        }
+        let key = Self::key(schema, &path.attribute);
+        self.read_only.contains(&key).then_some("its schemas say that the attribute cannot be set")
+    }
+}
+
+/// Whether a resource type's schema rules out that an attribute is ever given.
+pub(crate) fn rules_out(features: &Features, schema: &str, attribute: &str) -> bool {
+    features.attributes.as_ref().is_some_and(|attributes| !attributes.has(schema, attribute))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn fields(value: Value) -> Fields {
+        let Value::Object(fields) = value else { panic!("not an object") };
+        fields
+    }
+
+    fn settings(more: Value) -> Settings {
+        let mut target = json!({"url": "https://example.com/scim/v2"});
+        for (key, value) in fields(more) {
+            target[key] = value;
+        }
+        serde_json::from_value(target).unwrap()
+    }
+
+    #[test]
+    fn what_is_left_unsaid_the_profile_says() {
+        let of =
+            |profile: &str| Features::of(&settings(json!({"profile": profile})), None, None, None).unwrap();
+        assert!(
+            of("generic").patch
+                && of("generic").filter
+                && !of("generic").change_password
+                && !of("generic").etag
+        );
+        assert!(of("okta").change_password);
+        assert_eq!((of("entra").users.as_str(), of("entra").groups.as_deref()), ("Users", Some("Groups")));
+    }
+
+    #[test]
+    fn what_is_said_counts_and_what_the_operator_says_counts_more() {
+        let config = fields(json!({
+            "patch": {"supported": false}, "etag": {"supported": "true"}, "pagination": {"cursor": true, "index": true}
+        }));
+        let of = |more: Value| Features::of(&settings(more), Some(&config), None, None).unwrap();
+        let said = of(json!({}));
+        assert!(!said.patch && said.etag && !said.filter && said.cursor);
+        let own = of(json!({"capabilities": {"patch": true, "filter": true}, "paging": "index"}));
+        assert!(own.patch && own.filter && !own.cursor);
+    }
+
+    #[test]
+    fn endpoints_are_where_the_resource_types_say_but_never_elsewhere() {
+        let types = |endpoint: &str| {
+            fields(json!({"totalResults": 2, "Resources": [
+                {"schema": USER, "endpoint": endpoint}, {"schema": GROUP, "endpoint": "/Teams"}
+            ]}))
+        };
+        let of =
+            |endpoint: &str| Features::of(&settings(json!({})), None, Some(&types(endpoint)), None).unwrap();
+        assert_eq!(of("/People/").users, "People");
+        assert_eq!(of("https://evil.example/Users").users, "Users");
+        assert_eq!(of("/../Users").users, "Users");
+        assert_eq!(of("/Users").groups.as_deref(), Some("Teams"));
+    }
+
+    #[test]
+    fn an_application_without_groups_must_be_told_so() {
+        let types = fields(json!({"totalResults": 1, "Resources": [{"schema": USER, "endpoint": "/Users"}]}));
+        let of = |more: Value| Features::of(&settings(more), None, Some(&types), None);
+        assert!(of(json!({})).unwrap_err().contains("groups.enabled = false"));
+        assert_eq!(of(json!({"groups": {"enabled": false}})).unwrap().groups, None);
+        assert_eq!(of(json!({"groups": {"endpoint": "Groups"}})).unwrap().groups.as_deref(), Some("Groups"));
+    }
+
+    #[test]
+    fn schemas_rule_out_what_they_do_not_name() {
+        let schemas = fields(json!({"totalResults": 1, "Resources": [
+            {"id": USER, "attributes": [{"name": "userName"}, {"name": "groups", "mutability": "readOnly"}]}
+        ]}));
+        let attributes = Attributes::read(&schemas).unwrap();
+        let fault = |path: &str| attributes.fault(&Path::parse(path).unwrap()).is_some();
+        assert!(!fault("username") && !fault("externalId") && fault("title") && fault("groups"));
+        assert!(fault("urn:example:2.0:User:badge"));
+        assert!(!attributes.has(USER, "emails") && attributes.has(GROUP, "members"));
+        let some = fields(json!({"totalResults": 9, "Resources": [{"id": USER}]}));
+        assert_eq!(Attributes::read(&some), None);
+    }
+}

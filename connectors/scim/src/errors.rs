@@ -1,0 +1,88 @@
+//! From what a SCIM server refuses to an error of the SDK.
+
+use bridgehead_sdk::http::Answer;
+use bridgehead_sdk::{Effect, Error, Retry, Subject};
+
+use crate::wire::ScimError;
+
+/// What the server was asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// One page of a listing.
+    List,
+    /// One resource, or a search for one, or what the server can do.
+    Read,
+    Create,
+    Change,
+    Delete,
+    /// Changing the members of a group.
+    Members,
+}
+
+impl Asked {
+    fn is_reading(self) -> bool {
+        matches!(self, Self::List | Self::Read)
+    }
+}
+
+/// What a status other than success means. `what` begins the message: "User ann cannot be created". Of the body, nothing but a keyword
+/// of the fixed vocabulary is told.
+pub(crate) fn refused(answer: &Answer, what: &str, asked: Asked) -> Error {
+    let status = answer.status().as_u16();
+    let said = ScimError::read(answer);
+    let told = |more: &str| {
+        let keyword = said.kind.zip(said.meaning());
+        let keyword = keyword.map(|(kind, meaning)| format!(" ({kind}: {meaning})")).unwrap_or_default();
+        format!("{what}: {} answered {status}{keyword}{more}", answer.system())
+    };
+    let error = match (status, said.kind) {
+        (400 | 409, Some("uniqueness")) if matches!(asked, Asked::Create | Asked::Change) => {
+            Error::account_already_exists(told(""))
+        }
+        (409, None) if asked == Asked::Create => Error::account_already_exists(told("")),
+        // RFC 7644, section 3.12: a 409 is a version that does not match as well.
+        (409 | 412, _) => Error::internal(told(", which means that somebody else has just changed it"))
+            .retry(Retry::Backoff),
+        (400, Some("tooMany")) if asked == Asked::List => {
+            Error::incomplete_listing(told("; set a smaller page_size, or have the limit raised there"))
+        }
+        (400, Some("invalidCursor" | "expiredCursor" | "invalidCount")) if asked == Asked::List => {
+            Error::incomplete_listing(told(", so that the listing cannot go on; the next sync begins afresh"))
+        }
+        (400, Some("invalidFilter")) => {
+            Error::internal(told("; set lookup = \"list\" if it knows no such filters"))
+        }
+        (400, _) => Error::internal(told("")),
+        (404 | 410, _) if asked == Asked::Create => wrong_address(answer.system(), "POST"),
+        (405 | 501, _) if matches!(asked, Asked::Change | Asked::Members) => {
+            let hint = ", which means that it does not offer this; set capabilities.patch = false if it knows no PATCH";
+            Error::internal(told(hint))
+        }
+        (405 | 501, _) => Error::internal(told(", which means that it does not offer this")),
+        _ => answer.refusal(what),
+    };
+    place(error, asked)
+}
+
+/// What an error of transport or of a refusal says once it is known what was asked.
+pub(crate) fn place(error: Error, asked: Asked) -> Error {
+    let error = match (asked, error.about()) {
+        (Asked::Members, Subject::Account) => error.subject(Subject::Group),
+        _ => error,
+    };
+    // Reading changes nothing, whatever became of it.
+    if asked.is_reading() { error.effect(Effect::NotApplied) } else { error }
+}
+
+/// There is no SCIM where the configuration says; every request meets the same fate.
+pub(crate) fn wrong_address(system: &str, what: &str) -> Error {
+    let message = format!(
+        "{system} has no SCIM endpoint for {what} at the address that is set (404); check target.url"
+    );
+    Error::internal(message).retry(Retry::Backoff).subject(Subject::Connection)
+}
+
+/// An error after something was changed already: what the operation as a whole did is not known.
+pub(crate) fn half_done(error: Error) -> Error {
+    error.effect(Effect::Unknown)
+}

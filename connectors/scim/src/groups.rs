@@ -1,0 +1,125 @@
+//! Who is in which group, and putting users in and taking them out.
+
+use bridgehead_sdk::{Error, Memberships, Ref, Subject};
+
+use serde_json::Value;
+
+use crate::application::Application;
+use crate::change::{Change, put, with_members};
+use crate::errors::Asked;
+use crate::mapping::groups_of;
+use crate::path::equals;
+use crate::settings::{MembershipsFrom, RemoveMember};
+use crate::wire::{Fields, field, id, objects, reference, text};
+
+/// Whom a group has as members, other than groups.
+pub(crate) fn members(group: &Fields) -> Result<Vec<String>, String> {
+    let is_group = |member: &&Fields| {
+        text(member, "type").is_some_and(|kind| kind.eq_ignore_ascii_case("Group"))
+            || text(member, "$ref").is_some_and(|url| url.contains("/Groups/"))
+    };
+    let items = field(group, "members");
+    let count = items.and_then(Value::as_array).map_or(usize::from(items.is_some()), Vec::len);
+    let all: Vec<&Fields> = objects(items).collect();
+    let users = all.iter().copied().filter(|member| !is_group(member));
+    let users: Option<Vec<String>> = users.map(reference).collect();
+    // One that cannot be read would be a membership lost.
+    users.filter(|_| all.len() == count).ok_or_else(|| {
+        let name = id(group).unwrap_or_else(|| "without an id".to_owned());
+        format!("a member of the group {name} cannot be read")
+    })
+}
+
+impl Application<'_> {
+    /// The groups that a user is in, by itself.
+    pub(crate) async fn memberships_of(&self, user: &Fields) -> Result<Memberships, Error> {
+        let (Some(endpoint), Some(user_id)) = (&self.features.groups, id(user)) else {
+            return Ok(Memberships::default());
+        };
+        let slug = self.settings.groups.slug.as_str();
+        if self.settings.groups.memberships_from == MembershipsFrom::Accounts {
+            return groups_of(user, slug).map_err(|fault| self.unreadable(&fault));
+        }
+        let filter = self.settings.groups.filter_members.then(|| equals("members.value", &user_id));
+        let walk = self.walk(endpoint, filter.as_deref().map(|filter| ("filter", filter)));
+        let mut refs: Vec<Ref> = Vec::new();
+        let mut place = Some(self.start());
+        while let Some(at) = place {
+            let (groups, next) = walk.page(&at).await?;
+            for group in groups {
+                let members = members(&group)
+                    .map_err(|why| Error::incomplete_listing(format!("{}: {why}", self.system())))?;
+                let Some(group_id) = id(&group) else { continue };
+                if members.contains(&user_id) && !refs.iter().any(|known| known.id == group_id) {
+                    refs.push(Ref { id: group_id, name: text(&group, "displayName").map(str::to_owned) });
+                }
+            }
+            place = next;
+        }
+        Ok(Memberships([(slug.into(), refs)].into()))
+    }
+
+    /// That groups are there, before anything is changed for their sake.
+    pub(crate) async fn require_groups(&self, refs: &[&str]) -> Result<(), Error> {
+        let Some(endpoint) = &self.features.groups else { return Ok(()) };
+        for wanted in refs {
+            let query = [("excludedAttributes", "members")];
+            let found = self.scim.get(endpoint, wanted, &query).await.map_err(about_group)?;
+            if found.is_none() {
+                return Err(self.group_missing(wanted));
+            }
+        }
+        Ok(())
+    }
+
+    fn group_missing(&self, group: &str) -> Error {
+        Error::group_not_found(format!(
+            "{} {group} not found in {}; add it there, or run a sync to bring Iden up to date",
+            self.settings.groups.name,
+            self.system()
+        ))
+    }
+
+    /// Puts a user into a group, or takes it out.
+    pub(crate) async fn set_member(
+        &self,
+        group: &str,
+        (user, label): (&str, &str),
+        is_member: bool,
+    ) -> Result<(), Error> {
+        let Some(endpoint) = &self.features.groups else { return Ok(()) };
+        let what = if is_member {
+            format!("User {label} cannot be put into {} {group}", self.settings.groups.name)
+        } else {
+            format!("User {label} cannot be taken out of {} {group}", self.settings.groups.name)
+        };
+        let (change, version, _turn) = if self.features.patch {
+            let by_value = self.settings.groups.remove_member == RemoveMember::Value;
+            let style = self.style();
+            let change = if is_member { style.add_member(user) } else { style.remove_member(user, by_value) };
+            (change, None, None)
+        } else {
+            // Without PATCH, the members are read and written as a whole, by one task at a time.
+            let turn = self.turn.lock().await;
+            let found = self.scim.get(endpoint, group, &[]).await.map_err(about_group)?;
+            let before = found.ok_or_else(|| self.group_missing(group))?;
+            let Some(after) = with_members(&before, user, is_member) else { return Ok(()) };
+            (put(&after), self.version(&before).map(str::to_owned), Some(turn))
+        };
+        let Change { method, body } = change;
+        let asked = (what.as_str(), Asked::Members);
+        match self.scim.change(method, (endpoint, group), &body, version.as_deref(), asked).await {
+            // Whoever is no member any more need not be taken out.
+            Err(refusal) if refusal.no_target && !is_member => Ok(()),
+            Err(refusal) if refusal.is_gone => Err(self.group_missing(group)),
+            other => Ok(other?),
+        }
+    }
+}
+
+fn about_group(error: Error) -> Error {
+    match error.about() {
+        Subject::Account => error.subject(Subject::Group),
+        _ => error,
+    }
+}

@@ -1,0 +1,214 @@
+//! Listing accounts, groups and licences.
+
+use bridgehead_sdk::{Cursor, EntityRecord, Error, Page, Record, RejectedRecord};
+use serde::{Deserialize, Serialize};
+
+use crate::application::Application;
+use crate::groups::members;
+use crate::mapping::{group, groups_of};
+use crate::memberships::Listings;
+use crate::paging::Place;
+use crate::settings::{License, MembershipsFrom};
+use crate::wire::{Fields, field, id};
+
+/// So many pages of groups are read in one call, which has a deadline.
+const PAGES_AT_A_TIME: usize = 8;
+
+/// What a cursor holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Mark {
+    stage: Stage,
+    /// Which memberships belong to this listing; 0 for none.
+    #[serde(default)]
+    listing: u64,
+    /// Whether any account of this listing has shown groups.
+    #[serde(default)]
+    shown: bool,
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Stage {
+    /// The groups are read for their members, before the accounts.
+    Members,
+    Records,
+}
+
+/// Listing one application.
+pub(crate) struct Listing<'a> {
+    pub(crate) application: &'a Application<'a>,
+    pub(crate) listings: &'a Listings,
+}
+
+impl Listing<'_> {
+    /// A page of accounts, each with its memberships.
+    pub(crate) async fn accounts(&self, cursor: Option<&Cursor>) -> Result<Page, Error> {
+        let app = self.application;
+        app.memberships_can_be_read()?;
+        let from_groups = app.settings.groups.memberships_from == MembershipsFrom::Groups;
+        let mark = match self.read(cursor)? {
+            Some(mark) => mark,
+            None if app.features.groups.is_some() && from_groups => Mark {
+                stage: Stage::Members,
+                listing: self.listings.begin(),
+                shown: false,
+                place: app.start(),
+            },
+            None => Mark { stage: Stage::Records, listing: 0, shown: false, place: app.start() },
+        };
+        match mark.stage {
+            Stage::Members => self.members(mark).await,
+            Stage::Records => self.users(mark).await,
+        }
+    }
+
+    /// Some pages of groups, read for their members; then the first page of accounts, or none yet.
+    async fn members(&self, mut mark: Mark) -> Result<Page, Error> {
+        let app = self.application;
+        let endpoint = app.features.groups.as_deref().unwrap_or_default();
+        for _ in 0..PAGES_AT_A_TIME {
+            let (groups, next) = app.walk(endpoint, None).page(&mark.place).await?;
+            self.listings.add(mark.listing, &groups).map_err(|fault| fault.incomplete(app.system()))?;
+            let Some(place) = next else {
+                let mark = Mark { stage: Stage::Records, place: app.start(), ..mark };
+                return self.users(mark).await;
+            };
+            mark.place = place;
+        }
+        Ok(Page { records: Vec::new(), rejected: Vec::new(), next: Some(write(&mark)?) })
+    }
+
+    async fn users(&self, mark: Mark) -> Result<Page, Error> {
+        let app = self.application;
+        let (users, next) = app.walk(app.users(), None).page(&mark.place).await?;
+        let mut page = Page::default();
+        let mut shown = mark.shown;
+        for user in &users {
+            let has_groups = field(user, "groups")
+                .is_some_and(|groups| groups.as_array().is_none_or(|all| !all.is_empty()));
+            shown |= has_groups;
+            if has_groups {
+                self.contradiction(&mark, user)?;
+            }
+            match self.account(&mark, user)? {
+                Ok(record) => page.records.push(record),
+                Err(rejected) => page.rejected.push(rejected),
+            }
+        }
+        match next {
+            Some(place) => page.next = Some(write(&Mark { shown, place, ..mark })?),
+            None if !shown => self.prove_that_nobody_is_in_a_group().await?,
+            None => {}
+        }
+        Ok(page)
+    }
+
+    fn account(&self, mark: &Mark, user: &Fields) -> Result<Result<Record, RejectedRecord>, Error> {
+        let app = self.application;
+        let mut record = match app.mapping.record(user) {
+            Ok(record) => record,
+            Err(rejected) => return Ok(Err(rejected)),
+        };
+        let slug = app.settings.groups.slug.as_str();
+        if mark.listing != 0 {
+            let of = self.listings.of(mark.listing, record.id.as_str(), slug);
+            record.memberships = of.map_err(|fault| fault.incomplete(app.system()))?;
+        } else if app.features.groups.is_some() {
+            match groups_of(user, slug) {
+                Ok(memberships) => record.memberships = memberships,
+                Err(rejected) => return Ok(Err(rejected)),
+            }
+        }
+        Ok(Ok(record.into()))
+    }
+
+    /// Groups that show no members, and an account that says it is in one: the members are not shown.
+    fn contradiction(&self, mark: &Mark, user: &Fields) -> Result<(), Error> {
+        let app = self.application;
+        if mark.listing == 0 {
+            return Ok(());
+        }
+        let is_bare = self.listings.is_bare(mark.listing).map_err(|fault| fault.incomplete(app.system()))?;
+        if !is_bare {
+            return Ok(());
+        }
+        Err(Error::incomplete_listing(format!(
+            "{}: none of its groups shows a member, yet the account {} is in one; set groups.memberships_from = \
+             \"accounts\"",
+            app.system(),
+            id(user).unwrap_or_default()
+        )))
+    }
+
+    /// Not one account has shown groups: either nobody is in one, or accounts do not show them.
+    async fn prove_that_nobody_is_in_a_group(&self) -> Result<(), Error> {
+        let app = self.application;
+        let from_accounts = app.settings.groups.memberships_from == MembershipsFrom::Accounts;
+        let Some(endpoint) = app.features.groups.as_deref().filter(|_| from_accounts) else { return Ok(()) };
+        let mut place = Some(app.start());
+        while let Some(at) = place {
+            let (groups, next) = app.walk(endpoint, None).page(&at).await?;
+            if let Some(group) = groups.iter().find(|group| members(group).is_ok_and(|all| !all.is_empty())) {
+                return Err(Error::incomplete_listing(format!(
+                    "{}: no account shows a group, yet the group {} has members; set groups.memberships_from = \"groups\"",
+                    app.system(),
+                    id(group).unwrap_or_default()
+                )));
+            }
+            place = next;
+        }
+        Ok(())
+    }
+
+    /// A page of groups.
+    pub(crate) async fn groups(&self, cursor: Option<&Cursor>) -> Result<Page, Error> {
+        let app = self.application;
+        let Some(endpoint) = app.features.groups.as_deref() else {
+            return Err(Error::incomplete_listing(format!("{} has no groups", app.system())));
+        };
+        let place = self.read(cursor)?.map_or_else(|| app.start(), |mark| mark.place);
+        // Their members may be many, and are not wanted here.
+        let walk = app.walk(endpoint, Some(("excludedAttributes", "members")));
+        let (groups, next) = walk.page(&place).await?;
+        let mut page = Page::default();
+        for resource in &groups {
+            match group(resource) {
+                Ok(record) => page.records.push(record.into()),
+                Err(rejected) => page.rejected.push(rejected),
+            }
+        }
+        if let Some(place) = next {
+            page.next = Some(write(&Mark { stage: Stage::Records, listing: 0, shown: false, place })?);
+        }
+        Ok(page)
+    }
+
+    /// The licences of a type, as the operator has named them. They are worth nothing without an application that answers.
+    pub(crate) async fn licenses(&self, license: &License, cursor: Option<&Cursor>) -> Result<Page, Error> {
+        if self.read(cursor)?.is_some() {
+            return Err(self.strange_cursor());
+        }
+        self.application.scim.prove(self.application.users()).await?;
+        let records = license.values.iter().map(|(id, name)| EntityRecord::new(id, name).into());
+        Ok(Page::last(records.collect()))
+    }
+
+    fn read(&self, cursor: Option<&Cursor>) -> Result<Option<Mark>, Error> {
+        let Some(cursor) = cursor else { return Ok(None) };
+        serde_json::from_str(cursor.as_str()).map(Some).map_err(|_| self.strange_cursor())
+    }
+
+    fn strange_cursor(&self) -> Error {
+        let system = self.application.system();
+        Error::incomplete_listing(format!(
+            "{system}: the listing cannot go on: its cursor is none of this connector's"
+        ))
+    }
+}
+
+fn write(mark: &Mark) -> Result<Cursor, Error> {
+    let text = serde_json::to_string(mark);
+    text.map(Cursor::new)
+        .map_err(|error| Error::incomplete_listing("a cursor cannot be written").source(error))
+}

@@ -1,0 +1,205 @@
+//! Who is in which group, kept while accounts are listed.
+//!
+//! Groups are read before accounts, and what is kept of them is their members' identifiers: some hundred bytes for each account,
+//! and no more memberships than [`MOST`] in all.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+use bridgehead_sdk::{Error, Memberships, Ref};
+
+use crate::groups::members;
+use crate::wire::{Fields, id};
+
+/// So many memberships are kept; an application with more of them must give them with its accounts.
+const MOST: usize = 2_000_000;
+
+/// So many listings may be under way at a time; one that was left unfinished is forgotten when others begin, or need the room.
+const LISTINGS: usize = 16;
+
+/// The memberships of the listings that are under way.
+#[derive(Debug, Default)]
+pub(crate) struct Listings(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    count: u64,
+    listings: VecDeque<(u64, Index)>,
+}
+
+/// The groups of each user.
+#[derive(Debug, Default)]
+struct Index {
+    groups: Vec<Box<str>>,
+    numbers: HashMap<Box<str>, u32>,
+    members: HashMap<Box<str>, Vec<u32>>,
+    count: usize,
+}
+
+/// Why a listing cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// The process was started anew, or other listings have begun since.
+    #[error("what was read of its groups is not held any more; the next sync begins afresh")]
+    Forgotten,
+    /// The operator must have memberships read from the accounts.
+    #[error("there are more than {MOST} memberships; set groups.memberships_from = \"accounts\"")]
+    TooMany,
+    /// Somebody must look at the group.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+impl Fault {
+    pub(crate) fn incomplete(&self, system: &str) -> Error {
+        Error::incomplete_listing(format!("{system}: memberships cannot be read: {self}"))
+    }
+}
+
+impl Listings {
+    /// Begins a listing.
+    pub(crate) fn begin(&self) -> u64 {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.count += 1;
+        let listing = kept.count;
+        kept.listings.push_back((listing, Index::default()));
+        while kept.listings.len() > LISTINGS {
+            kept.listings.pop_front();
+        }
+        listing
+    }
+
+    /// Takes a page of groups in. A page that comes twice changes nothing.
+    pub(crate) fn add(&self, listing: u64, groups: &[Fields]) -> Result<(), Fault> {
+        self.with(listing, |index| groups.iter().try_for_each(|group| index.add(group, MOST)))??;
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while kept.listings.iter().map(|(_, index)| index.count).sum::<usize>() > MOST {
+            let other = kept.listings.iter().position(|(known, _)| *known != listing);
+            let Some(other) = other else { break };
+            kept.listings.remove(other);
+        }
+        Ok(())
+    }
+
+    /// The groups of a user.
+    pub(crate) fn of(&self, listing: u64, user: &str, slug: &str) -> Result<Memberships, Fault> {
+        self.with(listing, |index| {
+            let numbers = index.members.get(user).map_or(&[][..], Vec::as_slice);
+            let names = numbers.iter().filter_map(|number| index.groups.get(*number as usize));
+            Memberships([(slug.into(), names.map(|id| Ref::new(&**id)).collect())].into())
+        })
+    }
+
+    /// Whether groups were read, and none of them has members.
+    pub(crate) fn is_bare(&self, listing: u64) -> Result<bool, Fault> {
+        self.with(listing, |index| !index.groups.is_empty() && index.count == 0)
+    }
+
+    fn with<T>(&self, listing: u64, work: impl FnOnce(&mut Index) -> T) -> Result<T, Fault> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = kept.listings.iter_mut().find(|(known, _)| *known == listing);
+        index.map(|(_, index)| work(index)).ok_or(Fault::Forgotten)
+    }
+}
+
+impl Index {
+    fn add(&mut self, group: &Fields, most: usize) -> Result<(), Fault> {
+        let users = members(group).map_err(Fault::Unreadable)?;
+        let Some(own) = id(group) else {
+            return Err(Fault::Unreadable("a group has no id".to_owned()));
+        };
+        let own = own.into_boxed_str();
+        let next = u32::try_from(self.groups.len()).map_err(|_| Fault::TooMany)?;
+        let number = *self.numbers.entry(own.clone()).or_insert(next);
+        if number == next {
+            self.groups.push(own);
+        }
+        for user in users {
+            let of_user = self.members.entry(user.into_boxed_str()).or_default();
+            if !of_user.contains(&number) {
+                of_user.push(number);
+                self.count += 1;
+            }
+            if self.count > most {
+                return Err(Fault::TooMany);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn group(value: Value) -> Fields {
+        let Value::Object(fields) = value else { panic!("not an object") };
+        fields
+    }
+
+    fn refs(listings: &Listings, listing: u64, user: &str) -> Vec<String> {
+        let memberships = listings.of(listing, user, "team").unwrap();
+        memberships.of("team").iter().map(|one| one.id.clone()).collect()
+    }
+
+    #[test]
+    fn a_page_that_comes_twice_changes_nothing() {
+        let listings = Listings::default();
+        let listing = listings.begin();
+        let page = [
+            group(
+                json!({"id": "g1", "members": [{"value": "u1"}, {"value": "u2", "type": "User"}, {"value": "g2", "type": "Group"}]}),
+            ),
+            group(
+                json!({"id": "g2", "members": [{"$ref": "https://x/Users/u1"}, {"$ref": "https://x/Groups/g1"}]}),
+            ),
+        ];
+        listings.add(listing, &page).unwrap();
+        listings.add(listing, &page).unwrap();
+        assert_eq!(refs(&listings, listing, "u1"), ["g1", "g2"]);
+        assert_eq!(refs(&listings, listing, "u2"), ["g1"]);
+        assert!(refs(&listings, listing, "g2").is_empty());
+        assert!(!listings.is_bare(listing).unwrap());
+    }
+
+    #[test]
+    fn a_listing_that_is_not_held_any_more_is_never_taken_for_one_without_memberships() {
+        let listings = Listings::default();
+        let first = listings.begin();
+        for _ in 1..LISTINGS {
+            listings.begin();
+        }
+        assert!(listings.of(first, "u1", "team").is_ok());
+        listings.begin();
+        assert!(matches!(listings.of(first, "u1", "team"), Err(Fault::Forgotten)));
+        assert!(matches!(listings.add(99, &[]), Err(Fault::Forgotten)));
+    }
+
+    #[test]
+    fn a_member_that_cannot_be_read_is_an_error() {
+        let listings = Listings::default();
+        let listing = listings.begin();
+        for members in [json!([{"display": "Ann"}]), json!(["u1"]), json!([{"value": ""}])] {
+            let page = [group(json!({"id": "g1", "members": members}))];
+            assert!(matches!(listings.add(listing, &page), Err(Fault::Unreadable(_))));
+        }
+    }
+
+    #[test]
+    fn memory_has_a_bound() {
+        let mut index = Index::default();
+        let full = group(json!({"id": "g1", "members": [{"value": "u1"}, {"value": "u2"}, {"value": "u3"}]}));
+        assert!(matches!(index.add(&full, 2), Err(Fault::TooMany)));
+    }
+
+    #[test]
+    fn groups_without_any_member_are_noticed() {
+        let listings = Listings::default();
+        let listing = listings.begin();
+        assert!(!listings.is_bare(listing).unwrap());
+        listings.add(listing, &[group(json!({"id": "g1"}))]).unwrap();
+        assert!(listings.is_bare(listing).unwrap());
+    }
+}

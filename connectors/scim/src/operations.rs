@@ -1,0 +1,344 @@
+//! The six actions.
+
+use std::collections::BTreeSet;
+
+use bridgehead_sdk::{
+    Account, AccountStatus, Completion, Context, CreateAccount, Error, Memberships, Operation, Ref,
+    ResetPassword, Subject, UpdateAccount,
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use crate::application::Application;
+use crate::change::Change;
+use crate::errors::{Asked, half_done};
+use crate::mapping::{Wanted, agrees, blank};
+use crate::path::Path;
+use crate::settings::Deletion;
+use crate::wire::{Fields, field, id, truth};
+
+/// Fields of a task that could not be kept are named in its result under this name.
+const NOT_KEPT: &str = "fields_without_attribute";
+
+/// The groups that a task wants an account to be in.
+struct WantedGroups<'a> {
+    /// `None` when the task says nothing of groups.
+    refs: Option<&'a [Ref]>,
+}
+
+impl Application<'_> {
+    pub(crate) async fn execute(
+        &self,
+        context: &Context,
+        operation: &Operation,
+    ) -> Result<Completion, Error> {
+        match operation {
+            Operation::CreateAccount(create) => self.create(context, create).await,
+            Operation::UpdateAccount(update) => self.update(update).await,
+            Operation::DeleteAccount(delete) => self.remove(&delete.account).await,
+            Operation::SuspendAccount(suspend) => self.set_active(&suspend.account, false).await,
+            Operation::UnsuspendAccount(unsuspend) => self.set_active(&unsuspend.account, true).await,
+            Operation::ResetPassword(reset) => self.reset_password(reset).await,
+            other => Err(Error::unsupported(other.action())),
+        }
+    }
+
+    async fn create(&self, context: &Context, create: &CreateAccount) -> Result<Completion, Error> {
+        let account = &create.account;
+        let label = account.label();
+        let mut wanted = self.mapping.wanted_at_first(account);
+        self.leave_out_what_has_no_place(&mut wanted);
+        let mut user = blank();
+        for (path, value) in wanted.fields {
+            path.set(&mut user, value);
+        }
+        let active = account.status.is_none_or(|status| status == AccountStatus::Active);
+        user.insert("active".to_owned(), active.into());
+        // Nothing is made before it is certain that every group and licence is there.
+        let groups = self.apply_memberships(create.memberships.as_ref(), &mut user)?;
+        let refs = ids(groups.refs.unwrap_or_default());
+        self.require_groups(&refs).await?;
+        if let Some(own) = self.exists(context, account, &refs).await? {
+            return self.finish_create(own, (label, &refs), wanted.unknown).await;
+        }
+        if let Some(password) = &create.password {
+            user.insert("password".to_owned(), password.expose_secret().into());
+        }
+        let what = format!("User {label} cannot be created");
+        let created = self.scim.post(self.users(), &user, &what).await?;
+        let own = id(&created).unwrap_or_default();
+        self.finish_create(own, (label, &refs), wanted.unknown).await
+    }
+
+    /// Looks first: there are applications that answer a create of somebody they know by changing that one. Gives the identifier
+    /// of an account that an earlier attempt has made and not put into its groups.
+    async fn exists(
+        &self,
+        context: &Context,
+        account: &Account,
+        groups: &[&str],
+    ) -> Result<Option<String>, Error> {
+        let by_login = Account { id: None, ..account.clone() };
+        if by_login.username.is_none() && by_login.email.is_none() {
+            return Ok(None);
+        }
+        let mut found = self.find(&by_login).await?;
+        if found.is_none()
+            && by_login.username.is_none()
+            && let (Some(email), Some(path)) = (&by_login.email, self.mapping.path("username"))
+        {
+            // The e-mail address is going to be its user name, too.
+            found = self.find_by(path, email).await?;
+        }
+        let Some(user) = found else { return Ok(None) };
+        let record = self.mapping.record(&user).map_err(|fault| self.unreadable(&fault))?;
+        if context.attempt > 1 && !groups.is_empty() && agrees(account, &record) {
+            let memberships = self.memberships_of(&user).await?;
+            let current = ids(memberships.of(&self.settings.groups.slug));
+            if groups.iter().any(|group| !current.contains(group)) {
+                return Ok(Some(record.id.into_string()));
+            }
+        }
+        let (label, system) = (account.label(), self.system());
+        let message = format!("User {label} exists in {system} already, as {}", record.id);
+        Err(Error::account_already_exists(message))
+    }
+
+    async fn finish_create(
+        &self,
+        own: String,
+        (label, groups): (&str, &[&str]),
+        not_kept: Vec<String>,
+    ) -> Result<Completion, Error> {
+        for group in groups {
+            self.set_member(group, (&own, label), true).await.map_err(half_done)?;
+        }
+        let completion = Completion::created(own);
+        Ok(if not_kept.is_empty() { completion } else { completion.with(NOT_KEPT, not_kept) })
+    }
+
+    async fn update(&self, update: &UpdateAccount) -> Result<Completion, Error> {
+        let label = update.account.label();
+        let wanted = self.wanted_changes(update)?;
+        let password = new_password(update);
+        if password.is_some() && !self.features.change_password {
+            return Err(self.no_passwords());
+        }
+        let (own, before) = self.require(&update.account).await?;
+        let mut after = before.clone();
+        let mut touched: Vec<Path> = Vec::new();
+        for (path, value) in wanted.fields {
+            path.set(&mut after, value);
+            touched.push(path);
+        }
+        let groups = self.apply_memberships(update.memberships.as_ref(), &mut after)?;
+        touched.extend(self.mapping.license_attributes().cloned());
+        let (join, leave) = match groups.refs {
+            Some(refs) => self.difference(&before, refs).await?,
+            None => (Vec::new(), Vec::new()),
+        };
+        self.require_groups(&join.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+
+        let mut is_changed = false;
+        if let Some(change) = self.style().user(&before, &after, &touched) {
+            self.change(&own, label, change, &before, "changed").await?;
+            is_changed = true;
+        }
+        let wants_active = update.changes.get("status").and_then(Value::as_str);
+        if let Some(status) = wants_active.and_then(AccountStatus::from_name) {
+            let active = status == AccountStatus::Active;
+            if is_active(&before) != active {
+                self.change_fresh(&own, label, is_changed, &before, |user| {
+                    self.style().activation(user, active)
+                })
+                .await?;
+                is_changed = true;
+            }
+        }
+        if let Some(password) = password {
+            let password = password.expose_secret();
+            self.change_fresh(&own, label, is_changed, &before, |user| self.style().password(user, password))
+                .await?;
+            is_changed = true;
+        }
+        for (group, is_member) in join.iter().map(|id| (id, true)).chain(leave.iter().map(|id| (id, false))) {
+            let set = self.set_member(group, (&own, label), is_member).await;
+            set.map_err(|error| if is_changed { half_done(error) } else { error })?;
+            is_changed = true;
+        }
+        Ok(Completion::done())
+    }
+
+    /// A change behind another one of the same task: what was read before is not what is there now.
+    async fn change_fresh(
+        &self,
+        own: &str,
+        label: &str,
+        is_changed: bool,
+        before: &Fields,
+        change: impl Fn(&Fields) -> Change,
+    ) -> Result<(), Error> {
+        if !is_changed {
+            return self.change(own, label, change(before), before, "changed").await;
+        }
+        let read = self.scim.get(self.users(), own, &[]).await.map_err(half_done)?;
+        let now = read.unwrap_or_else(|| before.clone());
+        self.change(own, label, change(&now), &now, "changed").await.map_err(half_done)
+    }
+
+    async fn remove(&self, account: &Account) -> Result<Completion, Error> {
+        if self.settings.delete == Deletion::Deactivate {
+            return self.set_active(account, false).await;
+        }
+        let (own, _) = self.require(account).await?;
+        let what = format!("User {} cannot be deleted", account.label());
+        self.scim.delete(self.users(), &own, &what).await?;
+        Ok(Completion::done())
+    }
+
+    async fn set_active(&self, account: &Account, active: bool) -> Result<Completion, Error> {
+        let (own, before) = self.require(account).await?;
+        let done = if active { "activated" } else { "deactivated" };
+        let change = self.style().activation(&before, active);
+        self.change(&own, account.label(), change, &before, done).await?;
+        Ok(Completion::done())
+    }
+
+    async fn reset_password(&self, reset: &ResetPassword) -> Result<Completion, Error> {
+        let label = reset.account.label();
+        if !self.features.change_password {
+            return Err(self.no_passwords());
+        }
+        let Some(password) = &reset.password else {
+            return Err(Error::internal(format!(
+                "The task names no password for User {label}, and {} makes none of its own",
+                self.system()
+            )));
+        };
+        let (own, before) = self.require(&reset.account).await?;
+        let change = self.style().password(&before, password.expose_secret());
+        self.change(&own, label, change, &before, "given another password").await?;
+        Ok(Completion::done())
+    }
+
+    async fn change(
+        &self,
+        own: &str,
+        label: &str,
+        change: Change,
+        before: &Fields,
+        done: &str,
+    ) -> Result<(), Error> {
+        let what = format!("User {label} cannot be {done}");
+        let Change { method, body } = change;
+        let place = (self.users(), own);
+        self.scim.change(method, place, &body, self.version(before), (&what, Asked::Change)).await?;
+        Ok(())
+    }
+
+    /// What an update changes; whatever stands nowhere in a user is an error, or Iden would believe it changed.
+    fn wanted_changes(&self, update: &UpdateAccount) -> Result<Wanted, Error> {
+        let label = update.account.label();
+        let refuse = |field: &str, why: &str| {
+            Error::internal(format!("User {label} cannot be changed in {}: {field} {why}", self.system()))
+        };
+        if update.changes.contains_key("id") || update.changes.contains_key("account_id") {
+            return Err(refuse("id", "is chosen by the application, and never changes"));
+        }
+        if let Some(status) = update.changes.get("status")
+            && !status.is_null()
+            && status.as_str().and_then(AccountStatus::from_name).is_none()
+        {
+            return Err(refuse("status", "must be active, inactive or suspended"));
+        }
+        let changes = update.changes.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        let mut wanted = self.mapping.wanted(changes);
+        self.leave_out_what_has_no_place(&mut wanted);
+        if let Some(unknown) = wanted.unknown.first() {
+            return Err(refuse(unknown, "stands in no attribute; name one under target.attributes"));
+        }
+        for name in ["username", "email"] {
+            let is_cleared = update.changes.get(name).is_some_and(|value| value.is_null() || value == "");
+            let is_user_name = self.mapping.path(name).is_some_and(|path| path.to_string() == "userName");
+            if is_cleared && is_user_name {
+                return Err(refuse(name, "cannot be cleared: every user of SCIM has a userName"));
+            }
+        }
+        for (_, value) in &mut wanted.fields {
+            // An empty text is unassigned as much as null is, and would be no valid address.
+            if value == "" {
+                *value = Value::Null;
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn leave_out_what_has_no_place(&self, wanted: &mut Wanted) {
+        let Some(attributes) = &self.features.attributes else { return };
+        let (fields, unplaced): (Vec<_>, Vec<_>) = std::mem::take(&mut wanted.fields)
+            .into_iter()
+            .partition(|(path, _)| attributes.fault(path).is_none());
+        wanted.fields = fields;
+        wanted.unknown.extend(unplaced.into_iter().map(|(path, _)| self.mapping.name_of(&path)));
+    }
+
+    /// Sets licences in the user, and gives the groups that are wanted.
+    fn apply_memberships<'m>(
+        &self,
+        wanted: Option<&'m Memberships>,
+        user: &mut Fields,
+    ) -> Result<WantedGroups<'m>, Error> {
+        let mut groups = WantedGroups { refs: None };
+        for (slug, refs) in wanted.into_iter().flat_map(|wanted| &wanted.0) {
+            if self.features.groups.is_some() && *slug.as_str() == self.settings.groups.slug {
+                groups.refs = Some(refs);
+                continue;
+            }
+            let assigned = self.mapping.assign(user, slug.as_str(), refs).map_err(|missing| {
+                let message = format!(
+                    "The licence {} of the type '{slug}' is none of those that target.licenses names for {}",
+                    missing.id,
+                    self.system()
+                );
+                Error::internal(message).subject(Subject::License)
+            })?;
+            if !assigned {
+                let message = format!("{}: there is no type '{slug}' of groups or licences", self.system());
+                return Err(Error::group_not_found(message));
+            }
+        }
+        Ok(groups)
+    }
+
+    /// Which groups a user is to join, and which to leave.
+    async fn difference(&self, user: &Fields, wanted: &[Ref]) -> Result<(Vec<String>, Vec<String>), Error> {
+        self.memberships_can_be_read()?;
+        let memberships = self.memberships_of(user).await?;
+        let current: BTreeSet<&str> = ids(memberships.of(&self.settings.groups.slug)).into_iter().collect();
+        let wanted: BTreeSet<&str> = ids(wanted).into_iter().collect();
+        let owned = |ids: Vec<&&str>| ids.into_iter().map(|id| (*id).to_owned()).collect();
+        Ok((owned(wanted.difference(&current).collect()), owned(current.difference(&wanted).collect())))
+    }
+
+    fn no_passwords(&self) -> Error {
+        Error::internal(format!(
+            "{} says that passwords cannot be set; set capabilities.change_password = true if they can",
+            self.system()
+        ))
+    }
+}
+
+/// A user that says nothing is active.
+fn is_active(user: &Fields) -> bool {
+    field(user, "active").and_then(truth).unwrap_or(true)
+}
+
+fn ids(refs: &[Ref]) -> Vec<&str> {
+    refs.iter().map(|one| one.id.as_str()).collect()
+}
+
+fn new_password(update: &UpdateAccount) -> Option<SecretString> {
+    let password =
+        ["password", "new_password"].into_iter().find_map(|name| update.changes.get(name)?.as_str());
+    password.map(SecretString::from)
+}

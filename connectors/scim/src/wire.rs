@@ -1,0 +1,205 @@
+//! Reading what a SCIM server says. Resources stay JSON: what is not known here must survive a change.
+
+use bridgehead_sdk::http::Answer;
+use serde_json::{Map, Value};
+
+/// The schema of users (RFC 7643, section 4.1).
+pub(crate) const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
+/// The schema of groups (RFC 7643, section 4.2).
+pub(crate) const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
+/// The enterprise extension of users (RFC 7643, section 4.3).
+pub(crate) const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+/// The message of a PATCH (RFC 7644, section 3.5.2).
+pub(crate) const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+/// The message of an error (RFC 7644, section 3.12).
+const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
+
+/// A user, a group, or a part of one.
+pub(crate) type Fields = Map<String, Value>;
+
+/// The name under which a field stands: names of attributes and schemas differ in nothing but case (RFC 7643, section 2.1).
+pub(crate) fn key<'a>(fields: &'a Fields, name: &'a str) -> Option<&'a str> {
+    if fields.contains_key(name) {
+        return Some(name);
+    }
+    fields.keys().map(String::as_str).find(|key| key.eq_ignore_ascii_case(name))
+}
+
+/// A field; `null` is absent (RFC 7643, section 2.5).
+pub(crate) fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a Value> {
+    let exact = fields.get(name);
+    let found = exact
+        .or_else(|| fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value));
+    found.filter(|value| !value.is_null())
+}
+
+/// A field that is text, and not empty.
+pub(crate) fn text<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
+    field(fields, name)?.as_str().filter(|text| !text.is_empty())
+}
+
+/// The identifier that the server gave: text, or from a careless server a number.
+pub(crate) fn id(resource: &Fields) -> Option<String> {
+    match field(resource, "id")? {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// The version of a resource, for `If-Match`.
+pub(crate) fn version(resource: &Fields) -> Option<&str> {
+    text(field(resource, "meta")?.as_object()?, "version")
+}
+
+/// A truth value. Some servers write it as text, in any case.
+pub(crate) fn truth(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(truth) => Some(*truth),
+        Value::String(text) if text.eq_ignore_ascii_case("true") => Some(true),
+        Value::String(text) if text.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    }
+}
+
+/// The objects of a list; of one object, that one.
+pub(crate) fn objects(value: Option<&Value>) -> impl Iterator<Item = &Fields> {
+    let items: &[Value] = match value {
+        Some(Value::Array(items)) => items,
+        Some(one) => std::slice::from_ref(one),
+        None => &[],
+    };
+    items.iter().filter_map(Value::as_object)
+}
+
+/// Whom a member of a group, or a group of a user, refers to: by its `value`, else by the end of its `$ref`.
+pub(crate) fn reference(item: &Fields) -> Option<String> {
+    if let Some(value) = text(item, "value") {
+        return Some(value.to_owned());
+    }
+    let url = text(item, "$ref")?;
+    url.rsplit('/').next().filter(|end| !end.is_empty()).map(str::to_owned)
+}
+
+/// One page of a listing (RFC 7644, section 3.4.2, and RFC 9865).
+#[derive(Debug)]
+pub(crate) struct ListPage {
+    pub(crate) total: Option<u64>,
+    pub(crate) start: Option<u64>,
+    pub(crate) next: Option<String>,
+    pub(crate) resources: Vec<Fields>,
+}
+
+impl ListPage {
+    /// Reads a page; `None` for what is no list of resources.
+    pub(crate) fn read(body: &Fields) -> Option<Self> {
+        let total = field(body, "totalResults").and_then(number);
+        let resources = match field(body, "Resources") {
+            Some(Value::Array(items)) => {
+                items.iter().map(|item| item.as_object().cloned()).collect::<Option<Vec<_>>>()?
+            }
+            Some(_) => return None,
+            // A list without results has none of them (RFC 7644, section 3.4.2).
+            None => {
+                total?;
+                Vec::new()
+            }
+        };
+        let next = text(body, "nextCursor").map(str::to_owned);
+        Some(Self { total, start: field(body, "startIndex").and_then(number), next, resources })
+    }
+}
+
+fn number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+}
+
+/// What an error of SCIM says that is of a fixed vocabulary. Its `detail` is the server's own text, and is not kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ScimError {
+    /// Whether the body is an error of SCIM at all, rather than that of something before it.
+    pub(crate) is_scim: bool,
+    /// The detail error keyword, of those that RFC 7644 (section 3.12) and RFC 9865 name.
+    pub(crate) kind: Option<&'static str>,
+}
+
+/// The keywords, and what each means to somebody who has not read the document.
+pub(crate) const KINDS: [(&str, &str); 14] = [
+    ("invalidFilter", "the filter is not understood"),
+    ("tooMany", "there are more results than it gives out"),
+    ("uniqueness", "a value is taken already"),
+    ("mutability", "an attribute cannot be changed"),
+    ("invalidSyntax", "the request is not understood"),
+    ("invalidPath", "an attribute of the request is not known"),
+    ("noTarget", "there is nothing at the path of the change"),
+    ("invalidValue", "a value is missing, or is not allowed"),
+    ("invalidVers", "the version of SCIM is another"),
+    ("sensitive", "the request holds what must not be in an address"),
+    ("invalidCursor", "the cursor of the listing is not known"),
+    ("expiredCursor", "the cursor of the listing has expired"),
+    ("invalidCount", "the size of the page is not allowed"),
+    ("insufficientScope", "the token lacks a scope"),
+];
+
+impl ScimError {
+    pub(crate) fn read(answer: &Answer) -> Self {
+        let Ok(Value::Object(body)) = serde_json::from_slice(answer.body()) else {
+            return Self::default();
+        };
+        let schemas = field(&body, "schemas").and_then(Value::as_array);
+        let is_scim = schemas.is_some_and(|all| {
+            all.iter().filter_map(Value::as_str).any(|one| one.eq_ignore_ascii_case(ERROR))
+        });
+        let said = text(&body, "scimType").unwrap_or_default();
+        let kind = KINDS.iter().map(|(kind, _)| *kind).find(|kind| kind.eq_ignore_ascii_case(said));
+        Self { is_scim, kind }
+    }
+
+    /// What the keyword means.
+    pub(crate) fn meaning(self) -> Option<&'static str> {
+        let kind = self.kind?;
+        KINDS.iter().find(|(known, _)| *known == kind).map(|(_, meaning)| *meaning)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fields(value: Value) -> Fields {
+        let Value::Object(fields) = value else { panic!("not an object") };
+        fields
+    }
+
+    #[test]
+    fn names_are_found_in_any_case_and_null_is_absent() {
+        let user = fields(json!({"UserName": "ann", "title": null, "id": 7, "META": {"Version": "W/\"1\""}}));
+        assert_eq!(text(&user, "userName"), Some("ann"));
+        assert_eq!(field(&user, "title"), None);
+        assert_eq!(id(&user).as_deref(), Some("7"));
+        assert_eq!(version(&user), Some("W/\"1\""));
+        assert_eq!(key(&user, "username"), Some("UserName"));
+    }
+
+    #[test]
+    fn truth_is_read_as_text_too() {
+        assert_eq!(truth(&json!("False")), Some(false));
+        assert_eq!(truth(&json!("true")), Some(true));
+        assert_eq!(truth(&json!(true)), Some(true));
+        assert_eq!(truth(&json!("no")), None);
+        assert_eq!(truth(&json!(1)), None);
+    }
+
+    #[test]
+    fn a_list_without_results_is_a_list_and_an_object_is_none() {
+        let page = ListPage::read(&fields(json!({"totalResults": 0}))).unwrap();
+        assert_eq!((page.total, page.resources.len()), (Some(0), 0));
+        assert!(ListPage::read(&fields(json!({"id": "u1", "userName": "ann"}))).is_none());
+        assert!(ListPage::read(&fields(json!({"totalResults": 1, "Resources": ["ann"]}))).is_none());
+        let page = ListPage::read(&fields(json!({"totalResults": "3", "resources": [{}], "nextCursor": ""})));
+        let page = page.unwrap();
+        assert_eq!((page.total, page.resources.len(), page.next), (Some(3), 1, None));
+    }
+}

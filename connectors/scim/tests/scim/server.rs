@@ -1,0 +1,1 @@
+//! What the kit does not ask, against scim2-server.

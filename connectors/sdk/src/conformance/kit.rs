@@ -1,0 +1,331 @@
+//! What all checks share: the connector, the names that the kit has given, and the accounts it has made.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Map, Value, json};
+use tokio::sync::OnceCell;
+
+use crate::{Account, AccountRecord, Action, Description, Error, Operation, ResourceKind, ResourceType};
+
+use super::finding::{Finding, Verdict, failed, parts, skipped};
+use super::listing::{Listing, read};
+use super::probe::Probe;
+use super::tasks::{self, identity, operation};
+use super::watch::Watch;
+use super::{Bench, Situation, Skip};
+
+/// The shared state of a run.
+pub(super) struct Kit<'a> {
+    pub(super) bench: &'a dyn Bench,
+    pub(super) working: Probe,
+    pub(super) description: Description,
+    pub(super) watch: Arc<Watch>,
+    /// A listing of 10,000 accounts, read once; or why not, and whether that is nobody's fault.
+    pub(super) many: OnceCell<Result<(Probe, Listing), (bool, String)>>,
+    /// Whether an account could be created at all: then a failure to create one is news.
+    pub(super) creates: AtomicBool,
+    run: String,
+    count: AtomicU32,
+    given: Mutex<Vec<Map<String, Value>>>,
+    /// Every account that was ever asked for: one may come late, after its call was dropped.
+    ever: Mutex<Vec<Map<String, Value>>>,
+    /// The one who is taken through a whole life.
+    living: Mutex<Option<Person>>,
+    left: Mutex<Vec<String>>,
+}
+
+/// Somebody whom the kit has made.
+#[derive(Clone)]
+pub(super) struct Person {
+    /// The `account` of the task that made them.
+    pub(super) fields: Map<String, Value>,
+    /// As the target holds them.
+    pub(super) record: AccountRecord,
+}
+
+impl Person {
+    /// Names them as Iden does: by all that is known.
+    pub(super) fn known(&self) -> Map<String, Value> {
+        let mut known = Map::from_iter([("id".to_owned(), json!(self.record.id))]);
+        for name in ["username", "email"] {
+            if let Some(value) = self.fields.get(name) {
+                known.insert(name.to_owned(), value.clone());
+            }
+        }
+        known
+    }
+
+    /// Names them by their identifier alone.
+    pub(super) fn by_id(&self) -> Account {
+        Account::by_id(self.record.id.clone())
+    }
+}
+
+impl<'a> Kit<'a> {
+    pub(super) fn new(
+        bench: &'a dyn Bench,
+        watch: Arc<Watch>,
+        working: Probe,
+        description: Description,
+    ) -> Self {
+        // Random without a dependency: each run must find its own accounts, and nobody else's.
+        let drawn = RandomState::new().build_hasher().finish();
+        let digits = b"abcdefghijkmnpqrstuvwxyz23456789";
+        let run = (0..5).map(|at| char::from(digits[((drawn >> (5 * at)) % 32) as usize])).collect();
+        Self {
+            bench,
+            working,
+            description,
+            watch,
+            many: OnceCell::new(),
+            creates: AtomicBool::new(false),
+            run,
+            count: AtomicU32::new(0),
+            given: Mutex::default(),
+            ever: Mutex::default(),
+            living: Mutex::default(),
+            left: Mutex::default(),
+        }
+    }
+
+    /// A name that nobody has, such as `bhk-x4k2p-07`: short enough for the oldest directory.
+    pub(super) fn name(&self) -> String {
+        let name = format!("{}-{:02}", self.prefix(), self.count.fetch_add(1, Ordering::Relaxed));
+        lock(&self.given).push(self.bench.account(&name));
+        lock(&self.ever).push(self.bench.account(&name));
+        name
+    }
+
+    /// The one who is taken through a whole life, from check to check; somebody new if there is nobody.
+    pub(super) async fn living(&self) -> Verdict<Person> {
+        let living = lock(&self.living).take();
+        match living {
+            Some(person) => Ok(person),
+            None => self.person().await,
+        }
+    }
+
+    /// Keeps somebody for the next part of their life.
+    pub(super) fn live_on(&self, person: Person) {
+        *lock(&self.living) = Some(person);
+    }
+
+    /// What every name of this run begins with.
+    pub(super) fn prefix(&self) -> String {
+        format!("bhk-{}", self.run)
+    }
+
+    /// A password that satisfies the usual rules, and that nothing may say again.
+    pub(super) fn password(&self) -> String {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let password = format!("Pw7!{}-Quiet-{count:02}-Harbour", self.run);
+        self.watch.keep_secret([&password]);
+        password
+    }
+
+    /// The same account with a password of its own, where the connector knows what to do with one.
+    pub(super) fn with_password(&self, account: &Map<String, Value>) -> Map<String, Value> {
+        let mut account = account.clone();
+        if self.offers(Action::ResetPassword) && !account.contains_key("password") {
+            account.insert("password".to_owned(), json!(self.password()));
+        }
+        account
+    }
+
+    pub(super) fn offers(&self, action: Action) -> bool {
+        self.description.actions.contains(&action)
+    }
+
+    /// The resource types of one kind.
+    pub(super) fn types(&self, kind: ResourceKind) -> impl Iterator<Item = &ResourceType> {
+        self.description.resource_types.iter().filter(move |one| one.kind == kind)
+    }
+
+    /// The connector in another situation.
+    pub(super) async fn connect(&self, situation: Situation) -> Verdict<Probe> {
+        let connector = self.bench.connect(situation).await?;
+        Ok(Probe::new(connector, Arc::clone(&self.watch), self.bench.deadline()))
+    }
+
+    /// A connector whose target has so many accounts.
+    pub(super) async fn populated(&self, accounts: usize) -> Result<Probe, Skip> {
+        let connector = self.bench.populated(accounts).await?;
+        Ok(Probe::new(connector, Arc::clone(&self.watch), self.bench.deadline()))
+    }
+
+    /// Makes somebody to try things with.
+    pub(super) async fn person(&self) -> Verdict<Person> {
+        let name = self.name();
+        self.person_with(json!({ "account": self.bench.account(&name) })).await
+    }
+
+    /// Makes somebody by this task.
+    pub(super) async fn person_with(&self, payload: Value) -> Verdict<Person> {
+        if !self.offers(Action::CreateAccount) {
+            return skipped("it needs an account to try it with, and the connector creates none");
+        }
+        let fields = payload.get("account").and_then(Value::as_object).cloned().unwrap_or_default();
+        let created = self.execute(1, &operation(Action::CreateAccount, payload)?).await;
+        let made = match created {
+            Ok(Ok(_)) => self.found(&identity(&fields)).await,
+            Ok(Err(error)) => failed(parts(&error)),
+            Err(finding) => Err(finding),
+        };
+        match made {
+            Ok(record) => Ok(Person { fields, record }),
+            Err(Finding::Failed(why) | Finding::Late(why)) if !self.creates.load(Ordering::Relaxed) => {
+                skipped(format!("it needs an account to try it with, and none can be created: {why}"))
+            }
+            Err(finding) => Err(finding),
+        }
+    }
+
+    /// Carries out an operation, at a target that works.
+    pub(super) async fn execute(
+        &self,
+        attempt: u32,
+        operation: &Operation,
+    ) -> Verdict<Result<crate::Completion, Error>> {
+        self.working.execute(attempt, operation).await
+    }
+
+    /// Carries out an operation that must succeed.
+    pub(super) async fn done(&self, operation: &Operation) -> Verdict<crate::Completion> {
+        match self.execute(1, operation).await? {
+            Ok(completion) => Ok(completion),
+            Err(error) => failed(format!("{}: expected success; got {}", operation.action(), parts(&error))),
+        }
+    }
+
+    /// Looks for somebody; whether there is anybody must be certain.
+    pub(super) async fn look(&self, account: &Account) -> Verdict<Option<AccountRecord>> {
+        match self.working.find(account).await? {
+            Ok(found) => Ok(found),
+            Err(error) => failed(format!("find_account of {}: {}", who(account), parts(&error))),
+        }
+    }
+
+    /// Looks for somebody who must be there.
+    pub(super) async fn found(&self, account: &Account) -> Verdict<AccountRecord> {
+        match self.look(account).await? {
+            Some(record) => Ok(record),
+            None => failed(format!("find_account does not find {}, who is there", who(account))),
+        }
+    }
+
+    /// Looks for somebody who must not be there.
+    pub(super) async fn gone(&self, account: &Account) -> Verdict {
+        match self.look(account).await? {
+            None => Ok(()),
+            Some(record) => {
+                failed(format!("find_account finds {}, who should not be there: {}", who(account), record.id))
+            }
+        }
+    }
+
+    /// All accounts that are listed.
+    pub(super) async fn listed(&self) -> Verdict<Vec<AccountRecord>> {
+        let mut accounts = Vec::new();
+        for of in self.types(ResourceKind::Account) {
+            accounts.extend(read(&self.working, of).await?.accounts());
+        }
+        Ok(accounts)
+    }
+
+    /// Somebody as they are found and as they are listed, in that order; `None` where no accounts are listed.
+    pub(super) async fn seen(&self, person: &Person) -> Verdict<Vec<(&'static str, AccountRecord)>> {
+        let mut seen = vec![("find_account", self.found(&person.by_id()).await?)];
+        if self.types(ResourceKind::Account).next().is_some() {
+            let listed = self.listed().await?.into_iter().find(|record| record.id == person.record.id);
+            match listed {
+                Some(record) => seen.push(("list", record)),
+                None => return failed(format!("list leaves out {}, who is there", person.record.id)),
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Fails if somebody is not as they were.
+    pub(super) async fn unchanged(&self, person: &Person) -> Verdict {
+        let now = self.found(&person.by_id()).await?;
+        let changed = tasks::changed(&person.record, &now);
+        if changed.is_empty() {
+            return Ok(());
+        }
+        failed(format!("account {} was changed all the same: {}", now.id, changed.join(", ")))
+    }
+
+    /// Removes whom the kit has made, and keeps in mind who could not be removed.
+    pub(super) async fn clean_up(&self) {
+        let given = std::mem::take(&mut *lock(&self.given));
+        if !self.offers(Action::CreateAccount) || self.bench.read_only() {
+            return;
+        }
+        let living = lock(&self.living).as_ref().map(|person| person.fields.clone());
+        for fields in given {
+            if living.as_ref() == Some(&fields) {
+                continue;
+            }
+            if let Err(why) = self.remove(&fields).await {
+                lock(&self.left).push(why);
+            }
+        }
+    }
+
+    /// Looks once more for everybody whom the kit ever asked for, and says who could not be removed.
+    pub(super) async fn sweep(&self) -> Vec<String> {
+        *lock(&self.living) = None;
+        *lock(&self.given) = std::mem::take(&mut *lock(&self.ever));
+        lock(&self.left).clear();
+        self.clean_up().await;
+        std::mem::take(&mut *lock(&self.left))
+    }
+
+    async fn remove(&self, fields: &Map<String, Value>) -> Result<(), String> {
+        let account = identity(fields);
+        if !account.is_identified() {
+            return Ok(());
+        }
+        let name = account.label().to_owned();
+        let text = |finding| match finding {
+            Finding::Failed(why) | Finding::Late(why) | Finding::Skipped(why) => {
+                format!("{name} may be left: {why}")
+            }
+        };
+        let Some(record) = self.look(&account).await.map_err(text)? else {
+            return Ok(());
+        };
+        let known = Map::from_iter([("id".to_owned(), json!(record.id))]);
+        let ways = [Action::DeleteAccount, Action::SuspendAccount];
+        let Some(action) = ways.into_iter().find(|action| self.offers(*action)) else {
+            return Err(format!("{name} is left: the connector neither deletes nor suspends"));
+        };
+        self.done(&tasks::about(action, &known).map_err(text)?).await.map_err(text)?;
+        if action == Action::SuspendAccount {
+            return Err(format!("{name} is left, suspended: the connector does not delete"));
+        }
+        self.gone(&account).await.map_err(text)
+    }
+}
+
+/// Who an account is, by all the names a task gives.
+pub(super) fn who(account: &Account) -> String {
+    let id = account.id.as_ref().map(|id| ("id", id.as_str()));
+    let names = [
+        id,
+        account.username.as_deref().map(|name| ("user name", name)),
+        account.email.as_deref().map(|name| ("e-mail", name)),
+    ];
+    let names: Vec<String> = names
+        .into_iter()
+        .flatten()
+        .map(|(field, name)| format!("{field} {}", tasks::shown(&name.into())))
+        .collect();
+    names.join(", ")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

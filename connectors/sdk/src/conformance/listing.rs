@@ -1,0 +1,74 @@
+//! Reading a listing from its beginning to its end, as the runtime does.
+
+use std::collections::HashSet;
+
+use crate::{AccountRecord, Cursor, Error, Record, RejectedRecord, ResourceType};
+
+use super::finding::{Verdict, failed, parts};
+use super::probe::Probe;
+
+/// A chain of cursors that is longer than this has no end.
+const MOST_PAGES: usize = 100_000;
+
+/// A listing that has been read to its end.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Listing {
+    pub(super) records: Vec<Record>,
+    /// Those that are there, and could not be read as what they should be.
+    pub(super) rejected: Vec<RejectedRecord>,
+    /// How many records each page held, and where the next one began.
+    pub(super) pages: Vec<(usize, Option<Cursor>)>,
+}
+
+impl Listing {
+    pub(super) fn accounts(&self) -> impl Iterator<Item = AccountRecord> + '_ {
+        self.records.iter().filter_map(|record| match record {
+            Record::Account(account) => Some(account.as_ref().clone()),
+            Record::Entity(_) => None,
+        })
+    }
+
+    pub(super) fn ids(&self) -> HashSet<&str> {
+        self.records.iter().map(Record::id).collect()
+    }
+
+    /// An identifier that stands in it twice.
+    pub(super) fn repeated(&self) -> Option<&str> {
+        let mut seen = HashSet::new();
+        self.records.iter().map(Record::id).find(|id| !seen.insert(*id))
+    }
+}
+
+/// Reads a listing to its end, or to the error that ends it.
+pub(super) async fn attempt(probe: &Probe, of: &ResourceType) -> Verdict<Result<Listing, Error>> {
+    let mut listing = Listing::default();
+    let mut cursors = HashSet::new();
+    let mut cursor: Option<Cursor> = None;
+    loop {
+        let page = match probe.list(of, cursor.as_ref()).await? {
+            Ok(page) => page,
+            Err(error) => return Ok(Err(error)),
+        };
+        listing.pages.push((page.records.len() + page.rejected.len(), page.next.clone()));
+        listing.records.extend(page.records);
+        listing.rejected.extend(page.rejected);
+        let Some(next) = page.next else {
+            return Ok(Ok(listing));
+        };
+        if !cursors.insert(next.clone()) {
+            return failed(format!("list {}: cursor '{}' comes a second time", of.slug, next.as_str()));
+        }
+        if cursors.len() > MOST_PAGES {
+            return failed(format!("list {}: no end after {MOST_PAGES} pages", of.slug));
+        }
+        cursor = Some(next);
+    }
+}
+
+/// Reads a listing that must come to its end.
+pub(super) async fn read(probe: &Probe, of: &ResourceType) -> Verdict<Listing> {
+    match attempt(probe, of).await? {
+        Ok(listing) => Ok(listing),
+        Err(error) => failed(format!("list {}: {}", of.slug, parts(&error))),
+    }
+}

@@ -1,0 +1,84 @@
+//! What the connector says during the whole run, searched for secrets.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+
+use crate::{Completion, Error, Redactor};
+
+/// Looks for secrets in whatever the connector says.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    redactor: Redactor,
+    leaks: Mutex<Leaks>,
+}
+
+/// The calls that let out a secret, by where it stood.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Leaks {
+    pub(super) errors: BTreeSet<String>,
+    pub(super) records: BTreeSet<String>,
+    pub(super) answers: BTreeSet<String>,
+}
+
+impl Watch {
+    /// Looks for these texts from now on.
+    pub(super) fn keep_secret<S: AsRef<str>>(&self, secrets: impl IntoIterator<Item = S>) {
+        self.redactor.protect_for_good(secrets);
+    }
+
+    /// A text as it may be printed.
+    pub(super) fn printable(&self, text: &str) -> String {
+        self.redactor.redact(text).into_owned()
+    }
+
+    pub(super) fn leaks(&self) -> Leaks {
+        self.lock().clone()
+    }
+
+    /// An error may be logged with all that stands behind it, so all of it is searched.
+    pub(super) fn error(&self, call: &str, error: &Error) {
+        let mut shown = vec![("message", error.to_string()), ("Debug", format!("{error:?} {error:#?}"))];
+        let mut cause = std::error::Error::source(error);
+        while let Some(one) = cause {
+            shown.push(("source", format!("{one} {one:?}")));
+            cause = one.source();
+        }
+        for (place, text) in shown {
+            if self.holds_secret(&text) {
+                self.lock().errors.insert(format!("{call} ({place})"));
+            }
+        }
+    }
+
+    pub(super) fn record(&self, call: &str, record: &(impl Serialize + Debug)) {
+        let written = serde_json::to_string(record).unwrap_or_default();
+        if self.holds_secret(&written) || self.holds_secret(&format!("{record:?}")) {
+            self.lock().records.insert(call.to_owned());
+        }
+    }
+
+    pub(super) fn completion(&self, call: &str, completion: &Completion) {
+        let written = serde_json::to_string(&completion.result).unwrap_or_default();
+        if self.holds_secret(&written) {
+            self.lock().answers.insert(call.to_owned());
+        }
+    }
+
+    /// Any other thing that the connector says of itself.
+    pub(super) fn answer(&self, call: &str, answer: &impl Debug) {
+        if self.holds_secret(&format!("{answer:?}")) {
+            self.lock().answers.insert(call.to_owned());
+        }
+    }
+
+    fn holds_secret(&self, text: &str) -> bool {
+        matches!(self.redactor.redact(text), std::borrow::Cow::Owned(_))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Leaks> {
+        self.leaks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

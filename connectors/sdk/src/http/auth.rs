@@ -1,0 +1,251 @@
+//! How a connector shows who it is.
+
+use std::collections::BTreeMap;
+
+use reqwest::header::{HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::settings::endpoint;
+use crate::SettingsError;
+
+/// How the connector shows who it is, as a table of `target`: at most one of its keys. Absent or empty, it shows nothing.
+///
+/// ```toml
+/// auth = { bearer = { env = "TOKEN" } }
+/// auth = { basic = { username = "bridgehead", password = { env = "PASSWORD" } } }
+/// auth = { api_key = { header = "X-Api-Key", value = { env = "KEY" } } }
+/// auth = { oauth2 = { token_url = "https://…", client_id = "…", client_secret = { env = "SECRET" } } }
+/// ```
+#[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// A user name and a password (RFC 7617).
+    pub basic: Option<Basic>,
+    /// A token that is sent as `Authorization: Bearer` (RFC 6750).
+    #[schemars(with = "Option<String>")]
+    pub bearer: Option<SecretString>,
+    /// A key in a header or in the query.
+    pub api_key: Option<ApiKey>,
+    /// Tokens that are fetched with the client credentials grant of OAuth 2.0 (RFC 6749, section 4.4), kept until shortly
+    /// before they end, and fetched anew when one is refused.
+    pub oauth2: Option<ClientCredentials>,
+}
+
+/// A user name and a password.
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Basic {
+    /// The user name. It holds no colon.
+    pub username: String,
+    /// The password.
+    #[schemars(with = "String")]
+    pub password: SecretString,
+}
+
+/// A key in a header or in the query.
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKey {
+    /// The header that takes the key, such as `X-Api-Key`. Either this or `query`.
+    pub header: Option<String>,
+    /// The parameter of the query that takes the key. Servers write queries into their logs: prefer `header`.
+    pub query: Option<String>,
+    /// The key.
+    #[schemars(with = "String")]
+    pub value: SecretString,
+    /// What stands before the key, such as `"Token "`; nothing when absent.
+    #[serde(default)]
+    pub prefix: String,
+}
+
+/// The client credentials grant of OAuth 2.0.
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCredentials {
+    /// Where tokens are given out.
+    pub token_url: String,
+    /// The client's identifier.
+    pub client_id: String,
+    /// The client's secret.
+    #[schemars(with = "String")]
+    pub client_secret: SecretString,
+    /// The scopes to ask for, separated by blanks, where the server wants them.
+    pub scope: Option<String>,
+    /// Other parameters of the request for a token, such as `audience` or `resource`.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, String>,
+    /// How the secret is sent.
+    #[serde(default)]
+    pub authentication: ClientAuthentication,
+}
+
+/// How a client shows its secret to the server that gives out tokens, by the names of OAuth's own registry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuthentication {
+    /// As user name and password in the `Authorization` header, which every server must know.
+    #[default]
+    ClientSecretBasic,
+    /// As `client_id` and `client_secret` in the body.
+    ClientSecretPost,
+}
+
+impl Auth {
+    /// Checks what a type cannot say; errors name keys below `key`.
+    pub fn validate(&self, key: &str) -> Result<(), SettingsError> {
+        let error = |name: &str, message: &str| Err(SettingsError::new(format!("{key}.{name}"), message));
+        let ways =
+            [self.basic.is_some(), self.bearer.is_some(), self.api_key.is_some(), self.oauth2.is_some()];
+        if ways.into_iter().filter(|is_set| *is_set).count() > 1 {
+            let message = "must hold one of basic, bearer, api_key and oauth2, not several";
+            return Err(SettingsError::new(key, message));
+        }
+        if let Some(basic) = &self.basic
+            && (basic.username.is_empty() || basic.username.contains(':'))
+        {
+            return error("basic.username", "must not be empty, and must hold no colon");
+        }
+        if let Some(bearer) = &self.bearer
+            && !is_token(bearer.expose_secret())
+        {
+            return error("bearer", "must be a token: printable ASCII without blanks, and not empty");
+        }
+        if let Some(api_key) = &self.api_key {
+            api_key.validate(&format!("{key}.api_key"))?;
+        }
+        if let Some(oauth2) = &self.oauth2 {
+            oauth2.validate(&format!("{key}.oauth2"))?;
+        }
+        Ok(())
+    }
+}
+
+impl ApiKey {
+    fn validate(&self, key: &str) -> Result<(), SettingsError> {
+        let error = |name: &str, message: &str| Err(SettingsError::new(format!("{key}.{name}"), message));
+        match (&self.header, &self.query) {
+            (Some(header), None) if HeaderName::from_bytes(header.as_bytes()).is_err() => {
+                return error("header", "must be the name of a header");
+            }
+            (None, Some(query)) if query.is_empty() => {
+                return error("query", "must be the name of a parameter");
+            }
+            (Some(_), None) | (None, Some(_)) => {}
+            _ => return Err(SettingsError::new(key, "must hold either header or query")),
+        }
+        if self.value.expose_secret().is_empty() {
+            return error("value", "must not be empty");
+        }
+        if self.header.is_some() && HeaderValue::from_str(&self.text()).is_err() {
+            return error("value", "must be text that a header may hold, without a line break");
+        }
+        Ok(())
+    }
+
+    /// What is sent.
+    pub(super) fn text(&self) -> String {
+        format!("{}{}", self.prefix, self.value.expose_secret())
+    }
+}
+
+impl ClientCredentials {
+    fn validate(&self, key: &str) -> Result<(), SettingsError> {
+        /// They are what the grant is made of.
+        const OWN: [&str; 4] = ["grant_type", "client_id", "client_secret", "scope"];
+        endpoint(&format!("{key}.token_url"), &self.token_url)?;
+        let error = |name: &str, message: &str| Err(SettingsError::new(format!("{key}.{name}"), message));
+        if self.client_id.is_empty() {
+            return error("client_id", "must not be empty");
+        }
+        if self.client_secret.expose_secret().is_empty() {
+            return error("client_secret", "must not be empty");
+        }
+        if let Some(name) = self.parameters.keys().find(|name| OWN.contains(&name.as_str())) {
+            return error(&format!("parameters.{name}"), "has a key of its own, or is always sent");
+        }
+        Ok(())
+    }
+}
+
+/// Whether a text can be a bearer token: what goes into a header as it stands.
+pub(super) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn validate(auth: Value) -> Result<(), String> {
+        let auth: Auth = serde_json::from_value(auth).map_err(|error| error.to_string())?;
+        auth.validate("auth").map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_way_is_accepted_and_none_as_well() {
+        for auth in [
+            json!({}),
+            json!({"bearer": "tok"}),
+            json!({"basic": {"username": "u", "password": ""}}),
+            json!({"api_key": {"header": "Authorization", "prefix": "token ", "value": "k"}}),
+            json!({"api_key": {"query": "key", "value": "a b\n"}}),
+            json!({"oauth2": {"token_url": "https://example.com/token", "client_id": "c", "client_secret": "s",
+                "scope": "scim", "parameters": {"audience": "x"}, "authentication": "client_secret_post"}}),
+        ] {
+            assert_eq!(validate(auth.clone()), Ok(()), "{auth}");
+        }
+    }
+
+    #[test]
+    fn every_wrong_key_is_named_and_no_secret_is_told() {
+        let oauth2 = |name: &str, value: Value| {
+            let mut table =
+                json!({"token_url": "https://example.com/t", "client_id": "c", "client_secret": "s"});
+            table[name] = value;
+            json!({ "oauth2": table })
+        };
+        for (auth, message) in [
+            (
+                json!({"bearer": "hunter2", "basic": {"username": "u", "password": "p"}}),
+                "auth: must hold one of",
+            ),
+            (json!({"bearer": ""}), "auth.bearer: must be a token"),
+            (json!({"bearer": "hunter2\n"}), "auth.bearer: must be a token"),
+            (json!({"basic": {"username": "a:b", "password": "hunter2"}}), "auth.basic.username: "),
+            (json!({"api_key": {"value": "hunter2"}}), "auth.api_key: must hold either"),
+            (
+                json!({"api_key": {"header": "A", "query": "b", "value": "x"}}),
+                "auth.api_key: must hold either",
+            ),
+            (json!({"api_key": {"header": "A B", "value": "x"}}), "auth.api_key.header: "),
+            (json!({"api_key": {"header": "A", "value": ""}}), "auth.api_key.value: "),
+            (json!({"api_key": {"header": "A", "value": "hunter2\r\nB: c"}}), "auth.api_key.value: "),
+            (
+                oauth2("token_url", json!("http://example.com/t")),
+                "auth.oauth2.token_url: must begin with https",
+            ),
+            (oauth2("client_id", json!("")), "auth.oauth2.client_id: "),
+            (oauth2("client_secret", json!("")), "auth.oauth2.client_secret: "),
+            (oauth2("parameters", json!({"scope": "x"})), "auth.oauth2.parameters.scope: "),
+        ] {
+            let error = validate(auth.clone()).unwrap_err();
+            assert!(error.starts_with(message), "{auth}: {error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let auth: Auth = serde_json::from_value(json!({
+            "bearer": "hunter2-a", "basic": {"username": "u", "password": "hunter2-b"},
+            "api_key": {"header": "A", "value": "hunter2-c"},
+            "oauth2": {"token_url": "https://example.com/t", "client_id": "c", "client_secret": "hunter2-d"},
+        }))
+        .unwrap();
+        let shown = format!("{auth:?}");
+        assert!(!shown.contains("hunter2") && shown.contains("REDACTED"), "{shown}");
+    }
+}

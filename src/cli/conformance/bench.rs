@@ -1,0 +1,259 @@
+//! How the kit gets at a live target: as the configuration says.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bridgehead_sdk::conformance::{Bench, Situation, Skip};
+use bridgehead_sdk::{Connector, EntityRecord, Network, async_trait};
+use serde_json::{Map, Value};
+
+use super::super::context::Context;
+use super::super::failure::{Exit, Failure};
+use super::noted::{Noted, Progress};
+use crate::config::{self, App, Connectors};
+use crate::runtime::Pacing;
+
+/// An address at which to see whether settings are in order before anything begins.
+const SOMEWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
+/// How long a connector may take to close what it has open.
+const GRACE: Duration = Duration::from_secs(10);
+/// What stands for an account's name.
+const NAME: &str = "{name}";
+
+/// The app's target, and what its table `conformance` says.
+pub(super) struct LiveBench<'a> {
+    name: &'a str,
+    app: &'a App,
+    context: &'a Context,
+    connectors: &'a Connectors,
+    network: Network,
+    working: Arc<dyn Connector>,
+    secrets: Vec<String>,
+    read_only: bool,
+    progress: Arc<Progress>,
+    pacing: Arc<Pacing>,
+    /// Everything that was built, to be shut down.
+    built: Mutex<Vec<Arc<dyn Connector>>>,
+    /// The names that accounts were given.
+    names: Mutex<Vec<String>>,
+}
+
+impl<'a> LiveBench<'a> {
+    /// Builds the connector, and sees whether the settings of every situation are in order.
+    pub(super) fn new(
+        context: &'a Context,
+        connectors: &'a Connectors,
+        name: &'a str,
+        read_only: bool,
+        progress: Progress,
+    ) -> Result<Self, Failure> {
+        let app = &context.config.apps[name];
+        let network = context.network()?;
+        let working = config::build_connector(name, app, connectors, &network, &context.redactor)?;
+        // What the connector was built from just now can be read.
+        let secrets = app.target.resolve().map(|resolved| resolved.secrets).unwrap_or_default();
+        let rate = app.target.rate_limit.map(|rate| (rate.per_second, rate.burst));
+        let bench = Self {
+            name,
+            app,
+            context,
+            connectors,
+            network,
+            built: Mutex::new(vec![Arc::clone(&working)]),
+            working,
+            secrets,
+            read_only,
+            progress: Arc::new(progress),
+            pacing: Arc::new(Pacing::new(rate)),
+            names: Mutex::default(),
+        };
+        for situation in [
+            Situation::BadCredential,
+            Situation::RefusedPermission,
+            Situation::Unreachable(SOMEWHERE),
+            Situation::Silent(SOMEWHERE),
+            Situation::Through(SOMEWHERE),
+            Situation::CutListing,
+        ] {
+            if let Some((key, _)) = key(situation) {
+                bench.build(situation, key)?;
+            }
+        }
+        Ok(bench)
+    }
+
+    /// The names that accounts were given so far.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Shuts down everything that was built.
+    pub(super) async fn close(&self) {
+        self.progress.end();
+        let built = std::mem::take(&mut *self.built.lock().unwrap_or_else(PoisonError::into_inner));
+        for connector in built {
+            // Whoever does not end in time is cut off when the command ends.
+            drop(tokio::time::timeout(GRACE, connector.shutdown()).await);
+        }
+    }
+
+    /// The connector in a situation; `None` if nothing is said of it.
+    fn build(&self, situation: Situation, key: &str) -> Result<Option<Arc<dyn Connector>>, Failure> {
+        let address = match situation {
+            Situation::Unreachable(address) | Situation::Silent(address) | Situation::Through(address) => {
+                Some(address)
+            }
+            _ => None,
+        };
+        let Some(target) = self.app.conformance.target(&self.app.target, key, address) else {
+            return Ok(None);
+        };
+        let app = App { target, ..self.app.clone() };
+        let built =
+            config::build_connector(self.name, &app, self.connectors, &self.network, &self.context.redactor);
+        let built = built.map_err(|error| {
+            let message = format!("{error} (with apps.{}.conformance.{key} laid over target)", self.name);
+            Failure::new(Exit::Configuration, message)
+        })?;
+        self.built.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&built));
+        Ok(Some(built))
+    }
+
+    fn noted(&self, connector: Arc<dyn Connector>) -> Arc<dyn Connector> {
+        Arc::new(Noted::new(connector, Arc::clone(&self.progress), Arc::clone(&self.pacing), self.read_only))
+    }
+}
+
+#[async_trait]
+impl Bench for LiveBench<'_> {
+    async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
+        if situation == Situation::Working {
+            return Ok(self.noted(Arc::clone(&self.working)));
+        }
+        let Some((key, what)) = key(situation) else {
+            return Err(Skip::because("this version of bridgehead has no key for it"));
+        };
+        match self.build(situation, key) {
+            Ok(Some(connector)) => Ok(self.noted(connector)),
+            Ok(None) => {
+                Err(Skip::because(format!("apps.{}.conformance.{key} does not say {what}", self.name)))
+            }
+            // The same settings were in order with another address.
+            Err(failure) => Err(Skip::because(failure.message())),
+        }
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        self.app.conformance.address
+    }
+
+    async fn populated(&self, _: usize) -> Result<Arc<dyn Connector>, Skip> {
+        Err(Skip::because("a live target is not filled; the connector's own tests do that"))
+    }
+
+    fn account(&self, name: &str) -> Map<String, Value> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
+        account(self.app, name)
+    }
+
+    fn changes(&self, name: &str) -> Map<String, Value> {
+        match &self.app.conformance.changes {
+            Some(changes) => named(changes, name),
+            None => Plain.changes(name),
+        }
+    }
+
+    fn free_text_fields(&self) -> Vec<&'static str> {
+        match &self.app.conformance.free_text_fields {
+            // A few names, for as long as the command runs.
+            Some(fields) => fields.iter().map(|field| &*field.clone().leak()).collect(),
+            None => Plain.free_text_fields(),
+        }
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        self.secrets.clone()
+    }
+
+    fn missing_ref(&self, slug: &str) -> String {
+        let said = self.app.conformance.missing_refs.get(slug);
+        said.cloned().unwrap_or_else(|| Plain.missing_ref(slug))
+    }
+
+    fn usable_ref(&self, slug: &str, _: &[EntityRecord]) -> Result<String, Skip> {
+        // Whoever is first in a listing may be the administrators.
+        let said = self.app.conformance.usable_refs.get(slug);
+        let why = || {
+            format!(
+                "apps.{}.conformance.usable_refs does not name a {slug} for the kit's accounts",
+                self.name
+            )
+        };
+        said.cloned().ok_or_else(|| Skip::because(why()))
+    }
+
+    fn deadline(&self) -> Duration {
+        self.app.tasks.timeout
+    }
+
+    fn read_only(&self) -> bool {
+        self.read_only
+    }
+}
+
+/// The key for a situation, and what it says.
+fn key(situation: Situation) -> Option<(&'static str, &'static str)> {
+    Some(match situation {
+        Situation::BadCredential => ("bad_credential", "which credential the target refuses"),
+        Situation::RefusedPermission => ("refused_permission", "which credential may read and not change"),
+        Situation::Unreachable(_) => {
+            ("unreachable", "how the target is missed, with {address} where nobody listens")
+        }
+        Situation::Silent(_) => ("silent", "how a target at {address} is used that never says a word"),
+        Situation::Through(_) => ("through", "how the target is reached through the kit at {address}"),
+        Situation::CutListing => (
+            "cut_listing",
+            "how a listing breaks off; for a target with an address, set address and through instead",
+        ),
+        _ => return None,
+    })
+}
+
+/// The fields of an account, as the kit has them and the configuration changes them.
+pub(super) fn account(app: &App, name: &str) -> Map<String, Value> {
+    let mut account = Plain.account(name);
+    for (field, value) in named(&app.conformance.account, name) {
+        if value == "" {
+            account.shift_remove(&field);
+        } else {
+            account.insert(field, value);
+        }
+    }
+    account
+}
+
+/// The fields with an account's name where they say `{name}`.
+fn named(fields: &Map<String, Value>, name: &str) -> Map<String, Value> {
+    fn put(value: &mut Value, name: &str) {
+        match value {
+            Value::String(text) => *text = text.replace(NAME, name),
+            Value::Array(items) => items.iter_mut().for_each(|item| put(item, name)),
+            Value::Object(fields) => fields.values_mut().for_each(|field| put(field, name)),
+            _ => {}
+        }
+    }
+    let mut fields = fields.clone();
+    fields.values_mut().for_each(|value| put(value, name));
+    fields
+}
+
+/// What the kit says of a target of which nobody has said anything.
+struct Plain;
+
+#[async_trait]
+impl Bench for Plain {
+    async fn connect(&self, _: Situation) -> Result<Arc<dyn Connector>, Skip> {
+        Err(Skip::because("there is none"))
+    }
+}

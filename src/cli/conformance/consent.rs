@@ -1,0 +1,81 @@
+//! What must be so before the kit changes a live target.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use bridgehead_sdk::Action;
+
+use super::super::context::Context;
+use super::super::daemon;
+use super::super::failure::{Exit, Failure};
+use super::bench;
+use crate::config::App;
+
+/// What the kit needs to make accounts and to remove them again.
+const NEEDED: [Action; 2] = [Action::CreateAccount, Action::DeleteAccount];
+
+/// Refuses where the operator has said no, and asks where nobody has said yes.
+pub(super) async fn obtain(context: &Context, name: &str, yes: bool) -> Result<(), Failure> {
+    let app = &context.config.apps[name];
+    if let Some(problem) = forbidden(name, app) {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "{problem}; run it with --read-only, or give it a configuration of its own for a target made for tests"
+            ),
+        ));
+    }
+    if daemon::connect(context).await?.is_some() {
+        return Err(Failure::new(
+            Exit::Temporary,
+            format!(
+                "a daemon runs on the state folder {}: its next sync would tell Iden of the accounts that the kit makes. Stop it \
+                 first, or run this with --read-only",
+                context.config.state.path.display()
+            ),
+        ));
+    }
+    if yes {
+        return Ok(());
+    }
+    let warning = format!(
+        "The kit creates, changes and deletes accounts in '{name}', under names that begin with bhk-. It removes them at the end, \
+         as far as the connector can. Use a target that was made for tests."
+    );
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("{warning}\nSay --yes to agree, or --read-only to change nothing."),
+        ));
+    }
+    if confirmed(&warning, name) {
+        Ok(())
+    } else {
+        Err(Failure::new(Exit::Failed, "not agreed; nothing was changed"))
+    }
+}
+
+/// What in the configuration says that tasks must not do what the kit would: the kit is not bound by it, but whoever wrote it
+/// did not mean to be tested on.
+fn forbidden(name: &str, app: &App) -> Option<String> {
+    let account = bench::account(app, "bhk-00000-00");
+    let names = ["id", "username", "email"].into_iter().filter_map(|field| account.get(field)?.as_str());
+    for text in names {
+        if let Some(pattern) = app.protect.accounts.iter().find(|pattern| pattern.matches(text)) {
+            return Some(format!(
+                "apps.{name}.protect.accounts protects '{pattern}', and with it the kit's own accounts"
+            ));
+        }
+    }
+    let allowed = app.protect.actions.as_ref()?;
+    let missing: Vec<&str> =
+        NEEDED.iter().filter(|action| !allowed.contains(action)).map(|action| action.as_str()).collect();
+    (!missing.is_empty())
+        .then(|| format!("apps.{name}.protect.actions does not allow {}", missing.join(", ")))
+}
+
+fn confirmed(warning: &str, name: &str) -> bool {
+    let mut out = std::io::stderr().lock();
+    let asked = write!(out, "{warning}\nType {name} to go on: ").and_then(|()| out.flush());
+    let mut line = String::new();
+    asked.and_then(|()| std::io::stdin().lock().read_line(&mut line)).is_ok() && line.trim() == name
+}

@@ -1,0 +1,41 @@
+//! Being told to stop from outside.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::failure::{Exit, Failure};
+
+/// SIGTERM, SIGINT, and SIGHUP, which a terminal sends when it is closed: all of them mean the same.
+#[derive(Debug)]
+pub(crate) struct Told {
+    signals: Vec<Signal>,
+}
+
+impl Told {
+    /// From now on none of them ends the process out of order.
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        let mut kinds = vec![SignalKind::terminate(), SignalKind::interrupt()];
+        if !is_ignored(SignalKind::hangup()) {
+            kinds.push(SignalKind::hangup());
+        }
+        let signals =
+            kinds.into_iter().map(signal).collect::<Result<_, _>>().map_err(|error| {
+                Failure::new(Exit::Failed, format!("signals cannot be received: {error}"))
+            })?;
+        Ok(Self { signals })
+    }
+
+    /// Waits for one of them.
+    pub(crate) async fn wait(&mut self) {
+        let signals = self.signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+        futures::future::select_all(signals).await;
+    }
+}
+
+/// Whether whoever started the process wants it not to be bothered by this signal, as `nohup` does for SIGHUP. Where that
+/// cannot be known, it is taken for not so.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    ignored & (1 << (kind.as_raw_value() - 1)) != 0
+}

@@ -1,0 +1,70 @@
+//! What tasks did to accounts, noted among what is known of the target.
+
+use async_trait::async_trait;
+use sqlx::SqliteConnection;
+
+use super::super::AppKey;
+use super::writer::{Problem, Write};
+
+/// A task created an account: Iden holds it, whether a sync has seen it or not.
+pub(super) struct NoteCreated {
+    pub(super) app: AppKey,
+    pub(super) slug: String,
+    pub(super) id: String,
+}
+
+#[async_trait]
+impl Write for NoteCreated {
+    type Answer = ();
+    const NAME: &'static str = "note_created";
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        let (app, slug) = (self.app.as_str(), self.slug.as_str());
+        sqlx::query(
+            "INSERT INTO listings (app, slug, state) SELECT ?1, ?2, 'last' WHERE NOT EXISTS \
+             (SELECT 1 FROM listings WHERE app = ?1 AND slug = ?2 AND state = 'last')",
+        )
+        .bind(app)
+        .bind(slug)
+        .execute(&mut *connection)
+        .await?;
+        // The hash is that of no record: nobody has read it yet.
+        sqlx::query(
+            "INSERT INTO records (listing, id, hash, standing) \
+             SELECT listing, ?3, 0, 3 FROM listings WHERE app = ?1 AND slug = ?2 AND state = 'last' \
+             ON CONFLICT (listing, id) DO UPDATE SET standing = CASE standing WHEN 3 THEN 3 ELSE 0 END",
+        )
+        .bind(app)
+        .bind(slug)
+        .bind(&self.id)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+/// A task deleted an account. One that a sync has seen stays: the removal guard counts who is gone, whatever the reason.
+pub(super) struct NoteDeleted {
+    pub(super) app: AppKey,
+    pub(super) slug: String,
+    pub(super) id: String,
+}
+
+#[async_trait]
+impl Write for NoteDeleted {
+    type Answer = ();
+    const NAME: &'static str = "note_deleted";
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        sqlx::query(
+            "DELETE FROM records WHERE id = ?3 AND standing = 3 AND listing IN \
+             (SELECT listing FROM listings WHERE app = ?1 AND slug = ?2 AND state = 'last')",
+        )
+        .bind(self.app.as_str())
+        .bind(&self.slug)
+        .bind(&self.id)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}

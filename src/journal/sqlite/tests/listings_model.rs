@@ -1,0 +1,163 @@
+//! What is known of a target, against a model that keeps everything in maps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use super::super::super::{Belief, Listings, Which};
+use super::*;
+
+const SLUG: &str = "account";
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// A sync lists these, and ends uncompleted.
+    Keep(Vec<u8>, Belief),
+    /// A sync lists these, and completes.
+    Complete(Vec<u8>),
+    /// A task creates or deletes one.
+    Created(u8),
+    Deleted(u8),
+    /// A sync lists these, and the process dies.
+    CutOff(Vec<u8>),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let ids = || prop::collection::btree_set(0_u8..8, 0..8).prop_map(|ids| ids.into_iter().collect());
+    let belief = prop_oneof![
+        Just(Belief::Plausible),
+        Just(Belief::Unjudged),
+        Just(Belief::Doubted),
+        Just(Belief::Doubted)
+    ];
+    prop_oneof![
+        4 => (ids(), belief).prop_map(|(ids, belief)| Step::Keep(ids, belief)),
+        1 => ids().prop_map(Step::Complete),
+        1 => (0_u8..8).prop_map(Step::Created),
+        1 => (0_u8..8).prop_map(Step::Deleted),
+        1 => ids().prop_map(Step::CutOff),
+    ]
+}
+
+/// Where a record that Iden holds is known from.
+#[derive(Clone, Debug, Default)]
+struct Sources {
+    /// A listing that counts for good.
+    believed: bool,
+    /// A task created it, and no sync has had it since.
+    only_created: bool,
+    doubted: bool,
+}
+
+#[derive(Debug, Default)]
+struct Model {
+    known: BTreeMap<u8, Sources>,
+    removals: u64,
+}
+
+impl Model {
+    fn counts(sources: &Sources) -> bool {
+        sources.believed || sources.only_created || !sources.doubted
+    }
+
+    fn apply(&mut self, step: &Step) {
+        match step {
+            Step::Keep(ids, belief) => {
+                for id in ids {
+                    let sources = self.known.entry(*id).or_default();
+                    sources.believed |= sources.only_created || *belief == Belief::Plausible;
+                    sources.doubted |= *belief == Belief::Doubted;
+                    sources.only_created = false;
+                }
+            }
+            Step::Complete(ids) => {
+                let gone = self.known.iter().filter(|(id, of)| !ids.contains(id) && Self::counts(of)).count();
+                self.removals += gone as u64;
+                let believed = Sources { believed: true, ..Sources::default() };
+                self.known = ids.iter().map(|id| (*id, believed.clone())).collect();
+            }
+            Step::Created(id) => match self.known.get_mut(id) {
+                Some(sources) => sources.believed |= !sources.only_created,
+                None => {
+                    self.known.insert(*id, Sources { only_created: true, ..Sources::default() });
+                }
+            },
+            Step::Deleted(id) => {
+                if self.known.get(id).is_some_and(|sources| sources.only_created) {
+                    self.known.remove(id);
+                }
+            }
+            Step::CutOff(_) => {}
+        }
+    }
+}
+
+fn name(id: u8) -> String {
+    format!("a{id}")
+}
+
+async fn list(state: &Sqlite, app: &AppKey, ids: &[u8]) {
+    state.begin(app).await.unwrap();
+    let records: Vec<Seen> = ids.iter().map(|id| seen(&name(*id), u64::from(*id))).collect();
+    state.add(app, SLUG, &records).await.unwrap();
+}
+
+async fn run(state: &Sqlite, app: &AppKey, step: &Step) {
+    match step {
+        Step::Keep(ids, belief) => {
+            list(state, app, ids).await;
+            state.keep(app, *belief).await.unwrap();
+        }
+        Step::Complete(ids) => {
+            list(state, app, ids).await;
+            state.promote(app, at(1_000)).await.unwrap();
+        }
+        Step::Created(id) => state.note_created(app, SLUG, &name(*id)).await.unwrap(),
+        Step::Deleted(id) => state.note_deleted(app, SLUG, &name(*id)).await.unwrap(),
+        Step::CutOff(ids) => list(state, app, ids).await,
+    }
+}
+
+/// What the next listing, of these, is judged by.
+async fn compare(state: &Sqlite, app: &AppKey, model: &Model, next: &BTreeSet<u8>) {
+    list(state, app, &next.iter().copied().collect::<Vec<_>>()).await;
+    let found = state.difference(app, SLUG).await.unwrap();
+    let gone: Vec<u8> = model.known.keys().filter(|id| !next.contains(id)).copied().collect();
+    let doubted = gone.iter().filter(|id| !Model::counts(&model.known[id])).count() as u64;
+    let known = model.known.values().filter(|of| Model::counts(of)).count() as u64;
+    let new = next.iter().filter(|id| model.known.get(id).is_none_or(|of| of.only_created)).count() as u64;
+    assert_eq!(
+        (found.known, found.seen, found.created, found.changed, found.removed, found.doubted),
+        (known, next.len() as u64, new, 0, gone.len() as u64, doubted)
+    );
+    let ids = state.ids(app, SLUG, Which::Removed, None, 99).await.unwrap();
+    assert_eq!(ids, gone.iter().map(|id| name(*id)).collect::<Vec<_>>());
+    assert_eq!(state.removals_since(app, SLUG, at(0)).await.unwrap(), model.removals);
+}
+
+#[test]
+fn what_is_known_is_what_the_model_knows() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let state = runtime.block_on(fleeting());
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: 128,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    let given = (prop::collection::vec(step(), 0..12), prop::collection::btree_set(0_u8..8, 0..8));
+    runner
+        .run(&given, |(steps, next)| {
+            let app = AppKey::from(uuid::Uuid::new_v4());
+            runtime.block_on(async {
+                let mut model = Model::default();
+                for step in &steps {
+                    model.apply(step);
+                    run(&state, &app, step).await;
+                }
+                compare(&state, &app, &model, &next).await;
+            });
+            Ok(())
+        })
+        .unwrap();
+}
