@@ -62,8 +62,7 @@ impl Folders {
                 }
                 for number in 0..accounts {
                     let (id, username) = (format!("u{number}"), format!("p{number}"));
-                    let account =
-                        json!({ "id": id, "username": username, "team": ["t1"] });
+                    let account = json!({ "id": id, "username": username, "team": ["t1"] });
                     writeln!(text, "{account}").unwrap();
                 }
             }

@@ -138,7 +138,8 @@ fn aimed(prefix: &str, name: &str) -> Vec<String> {
         format!("{name}\n"),
         format!("{prefix}{{{{ '-' }}}}"),
     ];
-    aimed.retain(|aimed| aimed != name);
+    // An identifier without a '-' would be aimed at by itself.
+    aimed.retain(|hostile| hostile != name);
     aimed
 }
 
@@ -184,7 +185,10 @@ async fn hostile_deletes(kit: &Kit<'_>) -> Verdict {
         tried.push(("username", hostile.clone()));
         tried.push(("id", hostile));
     }
-    tried.extend(aimed(&kit.prefix(), first.record.id.as_str()).into_iter().map(|hostile| ("id", hostile)));
+    // An identifier without a `-` is among what is aimed at it.
+    let id = first.record.id.as_str();
+    let at_id = aimed(&kit.prefix(), id).into_iter().filter(|hostile| hostile != id);
+    tried.extend(at_id.map(|hostile| ("id", hostile)));
     for (field, hostile) in tried {
         let call = format!("delete_account of {field} {}", shown(&hostile.as_str().into()));
         let answer = kit.execute(1, &about(Action::DeleteAccount, &fields(field, &hostile))?).await?;
