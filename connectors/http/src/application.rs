@@ -273,7 +273,6 @@ fn find(settings: &Settings, base: &Scope) -> Result<Find, SettingsError> {
         by_id: lookup("by_id", "id", &find.by_id)?,
         by_username: lookup("by_username", "username", &find.by_username)?,
         by_email: lookup("by_email", "email", &find.by_email)?,
-        scan: find.scan,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The kit, against scim2-server.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,10 +57,10 @@ impl Bench for Server {
 
     async fn populated(&self, accounts: usize) -> Result<Arc<dyn Connector>, Skip> {
         let mut servers = self.populated.lock().await;
-        if !servers.contains_key(&accounts) {
+        if let Entry::Vacant(vacant) = servers.entry(accounts) {
             let population = Population { accounts, groups: accounts.div_ceil(50).min(200), members: 50 };
             let server = Scim2::builder().population(population).config(self.config.clone()).start().await;
-            servers.insert(accounts, server);
+            vacant.insert(server);
         }
         Ok(self.connector(servers[&accounts].port, Scim2::TOKEN))
     }
