@@ -9,7 +9,9 @@ fn main() -> ExitCode {
         .connector("file", bridgehead_file::factory())
         .connector("exec", bridgehead_exec::factory())
         .connector("http", bridgehead_http::factory())
+        .connector("ldap", bridgehead_ldap::factory())
         .connector("scim", bridgehead_scim::factory())
         .connector("simulated", bridgehead_simulated::factory())
+        .connector("sql", bridgehead_sql::factory())
         .run_from_args()
 }

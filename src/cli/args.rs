@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::new::Language;
+
 /// The whole command line.
 #[derive(Debug, Parser)]
 #[command(name = "bridgehead", version, about, max_term_width = 110, after_help = EXIT_CODES)]
@@ -92,6 +94,8 @@ pub(crate) enum Command {
     /// Look at and create Bridge apps in Iden.
     #[command(subcommand)]
     Apps(Apps),
+    /// Write the beginning of a connector, which works as it stands and passes the kit that proves connectors.
+    New(New),
     /// Run a strict emulator of the Bridge API, to try things and to test connectors against.
     Sandbox(Sandbox),
     /// Look at the configuration.
@@ -183,6 +187,23 @@ pub(crate) enum Apps {
         #[arg(long, value_name = "APP_ID")]
         clone_from: Option<uuid::Uuid>,
     },
+}
+
+/// What is begun.
+#[derive(Args, Debug)]
+pub(crate) struct New {
+    /// The connector's name: small letters, digits and hyphens, such as "jira".
+    pub(crate) name: String,
+    /// Rust for a crate with a daemon of its own, python for a program behind the connector "exec".
+    #[arg(long, default_value = "rust")]
+    pub(crate) lang: Language,
+    /// The folder to write into, which must be new or empty; the name in the current folder when absent.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) path: Option<PathBuf>,
+    /// Where bridgehead's source is, to compile a crate against: a checkout, or the URL of a git repository. When absent, the
+    /// checkout that this program was built in.
+    #[arg(long, value_name = "PATH|URL")]
+    pub(crate) sdk: Option<String>,
 }
 
 /// How the sandbox is run.

@@ -16,6 +16,7 @@ mod daemon;
 mod demo;
 mod failure;
 mod logging;
+mod new;
 mod orders;
 mod overview;
 mod print;

@@ -7,7 +7,8 @@ use clap::Parser;
 use super::args::{Cli, Command};
 use super::failure::{Exit, Failure, Outcome};
 use super::{
-    apps, check, completions, config, conformance, demo, print, run as daemon, sandbox, status, sync, tasks,
+    apps, check, completions, config, conformance, demo, new, print, run as daemon, sandbox, status, sync,
+    tasks,
 };
 use crate::config::Connectors;
 
@@ -58,6 +59,7 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
         Command::Status { apps } => status::run(global, connectors, &apps).await,
         Command::Tasks(command) => tasks::run(global, connectors, command).await,
         Command::Apps(command) => apps::run(global, connectors, command).await,
+        Command::New(options) => new::run(global, connectors, &options),
         Command::Sandbox(options) => sandbox::run(global, options).await,
         Command::Config(command) => config::run(global, connectors, &command),
         Command::Completions { shell } => {

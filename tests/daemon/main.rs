@@ -21,6 +21,7 @@ mod examples;
 mod guard;
 mod hostile;
 mod network;
+mod new;
 mod smoke;
 mod support;
 mod sync_faults;

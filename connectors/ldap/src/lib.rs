@@ -1,1 +1,57 @@
-//! A connector whose target is an LDAP directory.
+//! A connector whose target is an LDAP directory: OpenLDAP, 389 Directory Server, Active Directory and Samba.
+//!
+//! What operators need to know stands in `docs/connectors/ldap.md`.
+//!
+//! # The parts
+//! - `settings`: the keys of `target`; `layout` and `endpoint`: what they amount to, checked
+//! - `escape`, `name`, `identifier`, `template`: values, and the syntax they must not become. Pure
+//! - `session`: one bound connection, and the requests on it; `pool`: a few of them
+//! - `entry`, `paging`: what the server answers, read without trust; `failure`: what can go wrong
+//! - `report`: from result codes to what the runtime is told
+//! - `directory`: look-ups; `probe`: whether the directory is what the settings say
+//! - `memberships`, `groups`: who is in which group, and changing it
+//! - `records`, `listing`: pages of records
+//! - `draft`, `staging`, `create`, `update`, `suspension`, `password`: the six actions
+//! - `connector`: the contract with the runtime
+//!
+//! # Decisions
+//! **A cursor is kept with its connection.** The cookie of a paged search means nothing on another connection. A listing whose
+//! connection is lost is incomplete, which is an error; it is never resumed elsewhere (see `listing`).
+//!
+//! **An entry is there when it is whole.** Passwords are set before the entry gets its name (see `staging`), so that
+//! looking for an account tells truly whether a task was done.
+//!
+//! **"No such object" is looked into.** It is an account's absence only if what the account lies in is there.
+
+mod connector;
+mod create;
+mod directory;
+mod draft;
+mod endpoint;
+mod entry;
+mod escape;
+mod failure;
+mod groups;
+mod identifier;
+mod layout;
+mod listing;
+mod memberships;
+mod name;
+mod paging;
+mod password;
+mod pool;
+mod probe;
+mod records;
+mod report;
+mod session;
+mod settings;
+mod staging;
+mod suspension;
+mod template;
+mod update;
+
+pub use connector::{LdapConnector, factory};
+pub use settings::{
+    Accounts, CreateSettings, FriendlyDuration, GroupType, MembershipSettings, MembershipSource,
+    PasswordMethod, Profile, Scope, Settings, SuspendMethod, SuspendSettings,
+};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bridgehead_sdk::conformance::{Bench, Situation, Skip};
-use bridgehead_sdk::{Connector, Network, async_trait};
+use bridgehead_sdk::{Connector, EntityRecord, Network, async_trait};
 use serde_json::{Map, Value};
 
 use super::super::context::Context;
@@ -179,6 +179,22 @@ impl Bench for LiveBench<'_> {
     fn missing_ref(&self, slug: &str) -> String {
         let said = self.app.conformance.missing_refs.get(slug);
         said.cloned().unwrap_or_else(|| Plain.missing_ref(slug))
+    }
+
+    fn usable_ref(&self, slug: &str, _: &[EntityRecord]) -> Result<String, Skip> {
+        // Whoever is first in a listing may be the administrators.
+        let said = self.app.conformance.usable_refs.get(slug);
+        let why = || {
+            format!(
+                "apps.{}.conformance.usable_refs does not name a {slug} for the kit's accounts",
+                self.name
+            )
+        };
+        said.cloned().ok_or_else(|| Skip::because(why()))
+    }
+
+    fn deadline(&self) -> Duration {
+        self.app.tasks.timeout
     }
 
     fn read_only(&self) -> bool {

@@ -12,9 +12,10 @@ use super::super::{
     Which,
 };
 use super::chunks::{Statements, parameters};
+use super::keeping;
 use super::noted::{NoteCreated, NoteDeleted};
 use super::open::Sqlite;
-use super::promotion::{self, Begin, Completing, Keep, NONE, Promote};
+use super::promotion::{self, Begin, Completing, NONE, Promote};
 use super::time;
 use super::writer::{Problem, Write};
 
@@ -140,7 +141,7 @@ impl Listings for Sqlite {
     }
 
     async fn keep(&self, app: &AppKey, belief: Belief) -> Result<(), Error> {
-        self.listings().write(Keep { app: app.clone(), belief }).await
+        keeping::keep(self.listings(), app, belief).await
     }
 
     async fn note_created(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {

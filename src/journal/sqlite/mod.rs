@@ -13,6 +13,7 @@ mod entry;
 mod erasure;
 mod files;
 mod holds;
+mod keeping;
 mod listings;
 mod lock;
 mod noted;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::SqliteConnection;
 
-use super::super::{AppKey, Belief, Error};
+use super::super::{AppKey, Error};
 use super::time;
 use super::writer::{Chore, Problem, Write};
 
@@ -171,57 +171,6 @@ impl Promote {
     }
 }
 
-/// What was pushed stays, although nothing was completed.
-pub(super) struct Keep {
-    pub(super) app: AppKey,
-    pub(super) belief: Belief,
-}
-
-#[async_trait]
-impl Write for Keep {
-    type Answer = ();
-    const NAME: &'static str = "keep";
-    const CHORE: Option<Chore> = Some(Chore::Discard);
-
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
-        let app = self.app.as_str();
-        require_under_way(connection, &self.app).await?;
-        let statements = [
-            // Of a type of which nothing was known there is nothing to add to: its listing takes that place.
-            "UPDATE records SET standing = ?2 WHERE ?2 <> 0 AND listing IN \
-             (SELECT listing FROM listings WHERE app = ?1 AND state = 'present' AND NOT EXISTS \
-             (SELECT 1 FROM listings AS last WHERE last.app = ?1 AND last.state = 'last' AND last.slug = listings.slug))",
-            "UPDATE listings SET state = 'last' WHERE app = ?1 AND state = 'present' AND NOT EXISTS \
-             (SELECT 1 FROM listings AS last WHERE last.app = ?1 AND last.state = 'last' AND last.slug = listings.slug)",
-            // What counts for good stays so; what nobody has judged is judged by this listing.
-            "INSERT INTO records (listing, id, hash, standing) \
-             SELECT last.listing, records.id, records.hash, ?2 FROM listings AS present \
-             JOIN listings AS last ON last.app = present.app AND last.state = 'last' AND last.slug = present.slug \
-             JOIN records ON records.listing = present.listing \
-             WHERE present.app = ?1 AND present.state = 'present' \
-             ON CONFLICT (listing, id) DO UPDATE SET hash = excluded.hash, standing = CASE \
-             WHEN ?2 = 0 OR records.standing = 3 THEN 0 WHEN ?2 = 2 AND records.standing = 1 THEN 2 ELSE records.standing END",
-            "UPDATE listings SET state = 'discarded' WHERE app = ?1 AND state = 'present'",
-            "UPDATE syncs SET under_way = 0, completing_at = NULL WHERE app = ?1",
-        ];
-        for statement in statements {
-            let query = sqlx::query(statement).bind(app);
-            let query = if statement.contains("?2") { query.bind(standing(self.belief)) } else { query };
-            query.execute(&mut *connection).await?;
-        }
-        Ok(())
-    }
-}
-
-/// What the column `standing` says of the records of such a listing.
-fn standing(belief: Belief) -> i64 {
-    match belief {
-        Belief::Plausible => 0,
-        Belief::Unjudged => 1,
-        Belief::Doubted => 2,
-    }
-}
-
 /// No listing has this number.
 pub(super) const NONE: i64 = -1;
 
@@ -255,7 +204,10 @@ async fn find_present(
         .await
 }
 
-async fn require_under_way(connection: &mut SqliteConnection, app: &AppKey) -> Result<(), Problem> {
+pub(super) async fn require_under_way(
+    connection: &mut SqliteConnection,
+    app: &AppKey,
+) -> Result<(), Problem> {
     let under_way: Option<bool> = sqlx::query_scalar("SELECT under_way = 1 FROM syncs WHERE app = ?1")
         .bind(app.as_str())
         .fetch_optional(connection)

@@ -8,24 +8,37 @@
 
 mod authority;
 mod directory;
+mod ds389;
+mod dse;
 mod jupyterhub;
 mod ldif;
+mod mariadb;
 mod openldap;
 mod options;
 mod population;
 mod port;
+mod postgres;
 mod process;
 mod python;
 mod rabbitmq;
+mod samba;
+mod samba_domain;
+mod scim2;
+mod user;
 
 pub use authority::{Authority, Files, Issued};
-pub use directory::{Directory, Login};
+pub use directory::{Directory, Login, Schema};
+pub use ds389::Ds389;
 pub use jupyterhub::JupyterHub;
 pub use ldif::Entry;
+pub use mariadb::MariaDb;
 pub use openldap::OpenLdap;
 pub use options::Options;
 pub use population::Population;
 pub use port::{free_port, listens};
+pub use postgres::Postgres;
 pub use process::{Process, require, run};
 pub use python::{python, python_program};
 pub use rabbitmq::RabbitMq;
+pub use samba::{Samba, unicode_password};
+pub use scim2::{Scim2, Scim2Options};

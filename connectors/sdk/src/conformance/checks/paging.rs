@@ -118,28 +118,30 @@ fn complete(listing: &Listing, wanted: usize) -> Verdict {
     if let Some(id) = listing.repeated() {
         return failed(format!("record '{id}' comes twice"));
     }
-    let count: usize = listing.pages.iter().map(|(count, _)| count).sum();
-    ensure(count == wanted && listing.records.len() == wanted, || {
-        let pages = listing.pages.len();
-        format!("the target has {wanted} accounts; {count} came, in {pages} pages")
-    })
+    if let Some(rejected) = listing.rejected.first() {
+        return failed(format!("the bench's own accounts are rejected: {rejected}"));
+    }
+    let (count, pages) = (listing.records.len(), listing.pages.len());
+    ensure(count == wanted, || format!("the target has {wanted} accounts; {count} came, in {pages} pages"))
 }
 
 async fn page_again(kit: &Kit<'_>) -> Verdict {
     let of = accounts(kit)?;
-    let (probe, first) = match many(kit).await {
-        Ok((probe, listing)) => (probe, listing.pages.first().and_then(|(_, next)| next.clone())),
-        Err(Finding::Skipped(_)) => match kit.working.list(of, None).await? {
-            Ok(page) => (&kit.working, page.next),
-            Err(error) => return failed(parts(&error)),
-        },
-        Err(finding) => return Err(finding),
+    let probe = match many(kit).await {
+        Ok((probe, _)) => probe,
+        Err(Finding::Skipped(_)) => &kit.working,
+        // That it cannot be read is the finding of another check.
+        Err(Finding::Failed(why) | Finding::Late(why)) => {
+            return skipped(format!("it cannot be read: {why}"));
+        }
     };
-    // The first page has no cursor, the second has one; a target with a single page is asked for that twice.
-    for cursor in [None, first.as_ref()] {
+    // Of a listing that is under way, as the runtime asks after an error: a position that the target forgets once it has gone on,
+    // as with LDAP's paged results, need not be found again. The first page has no cursor, the second has one.
+    let mut cursor: Option<crate::Cursor> = None;
+    for page in ["first", "second"] {
         let mut seen: Vec<(Vec<String>, Option<crate::Cursor>)> = Vec::new();
         for _ in 0..2 {
-            match probe.list(of, cursor).await? {
+            match probe.list(of, cursor.as_ref()).await? {
                 Ok(page) => {
                     seen.push((
                         page.records.iter().map(|record| record.id().to_owned()).collect(),
@@ -152,9 +154,13 @@ async fn page_again(kit: &Kit<'_>) -> Verdict {
         let sets: Vec<HashSet<&String>> = seen.iter().map(|(ids, _)| ids.iter().collect()).collect();
         let ends: Vec<bool> = seen.iter().map(|(_, next)| next.is_none()).collect();
         ensure(sets.first() == sets.last() && ends.first() == ends.last(), || {
-            let page = if cursor.is_none() { "first" } else { "second" };
             format!("the {page} page held other records, or ended otherwise, when it was asked for again")
         })?;
+        match seen.pop() {
+            Some((_, Some(next))) => cursor = Some(next),
+            // A single page is all there is.
+            _ => break,
+        }
     }
     Ok(())
 }

@@ -1,0 +1,158 @@
+//! What can go wrong between this connector and a server.
+
+use ldap3::{LdapError, LdapResult};
+
+/// Why a request has no good answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// No connection: nothing was sent. The operator looks at the network, or waits for the server.
+    #[error("cannot be reached: {0}")]
+    Unreachable(String),
+    /// TLS cannot be agreed upon. The operator mends the certificate, or says whom to trust.
+    #[error("TLS fails: {0}")]
+    Tls(String),
+    /// The server does not take the bind. The operator mends `bind_dn` or `bind_password`.
+    #[error("refuses the bind: {0}")]
+    Bind(Refusal),
+    /// The connection was gone before the request was sent.
+    #[error("closed the connection before the request was sent")]
+    NotSent,
+    /// The connection broke after the request may have been sent.
+    #[error("broke the connection off")]
+    Cut,
+    /// No answer in time.
+    #[error("did not answer in time")]
+    Silent,
+    /// The server answered, and said no.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The server answered something that is not LDAP, or not an answer to what was asked.
+    #[error("answered what cannot be understood: {0}")]
+    Garbled(&'static str),
+}
+
+/// A result code that is not success, and what came along.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) code: u32,
+    /// The name of the last entry that exists on the way to the one that does not.
+    pub(crate) matched: String,
+    /// What the server says, made fit to be shown.
+    pub(crate) text: String,
+}
+
+/// The longest text of a server that is shown.
+const LONGEST_TEXT: usize = 200;
+
+impl Failure {
+    /// What went wrong with a request on a connection that was there.
+    pub(crate) fn of_request(error: &LdapError) -> Self {
+        match error {
+            LdapError::OpSend { .. } => Self::NotSent,
+            LdapError::LdapResult { result } => Self::Refused(Refusal::of(result)),
+            LdapError::FilterParsing => Self::Garbled("a filter that the client itself could not read"),
+            LdapError::AddNoValues => Self::Garbled("an attribute without a value"),
+            LdapError::Timeout { .. } => Self::Silent,
+            _ => Self::Cut,
+        }
+    }
+
+    /// What went wrong while connecting.
+    pub(crate) fn of_connecting(error: &LdapError) -> Self {
+        match error {
+            LdapError::Io { source } => {
+                match source.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                    Some(tls) => Self::Tls(tls.to_string()),
+                    None => Self::Unreachable(source.to_string()),
+                }
+            }
+            LdapError::Rustls { source } => Self::Tls(source.to_string()),
+            LdapError::DNSName { .. } => Self::Tls(
+                "the host of the url is no name that a certificate can be checked against".to_owned(),
+            ),
+            LdapError::LdapResult { result } => {
+                let refusal = Refusal::of(result);
+                Self::Tls(format!("the server does not offer StartTLS ({refusal})"))
+            }
+            LdapError::Timeout { .. } => Self::Unreachable("no answer in time (connect_timeout)".to_owned()),
+            other => Self::Unreachable(other.to_string()),
+        }
+    }
+
+    /// The result code, if the server answered with one.
+    pub(crate) fn code(&self) -> Option<u32> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.code),
+            _ => None,
+        }
+    }
+
+    /// Whether the connection is of no use any more.
+    pub(crate) fn ends_connection(&self) -> bool {
+        // 51 and 52: the server is going down, or wants to be left alone.
+        !matches!(self, Self::Refused(refusal) if !matches!(refusal.code, 51 | 52))
+    }
+}
+
+impl Refusal {
+    pub(crate) fn of(result: &LdapResult) -> Self {
+        let mut text: String = result.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        if let Some((end, _)) = text.char_indices().nth(LONGEST_TEXT) {
+            text.truncate(end);
+            text.push('…');
+        }
+        Self { code: result.rc, matched: result.matched.clone(), text: text.trim().to_owned() }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", code_name(self.code), self.code)?;
+        if !self.text.is_empty() {
+            write!(f, ": {}", self.text)?;
+        }
+        Ok(())
+    }
+}
+
+/// The name of a result code, as RFC 4511 has it.
+pub(crate) fn code_name(code: u32) -> &'static str {
+    match code {
+        1 => "operationsError",
+        2 => "protocolError",
+        3 => "timeLimitExceeded",
+        4 => "sizeLimitExceeded",
+        7 => "authMethodNotSupported",
+        8 => "strongerAuthRequired",
+        10 => "referral",
+        11 => "adminLimitExceeded",
+        12 => "unavailableCriticalExtension",
+        13 => "confidentialityRequired",
+        16 => "noSuchAttribute",
+        17 => "undefinedAttributeType",
+        18 => "inappropriateMatching",
+        19 => "constraintViolation",
+        20 => "attributeOrValueExists",
+        21 => "invalidAttributeSyntax",
+        32 => "noSuchObject",
+        33 => "aliasProblem",
+        34 => "invalidDNSyntax",
+        36 => "aliasDereferencingProblem",
+        48 => "inappropriateAuthentication",
+        49 => "invalidCredentials",
+        50 => "insufficientAccessRights",
+        51 => "busy",
+        52 => "unavailable",
+        53 => "unwillingToPerform",
+        54 => "loopDetect",
+        64 => "namingViolation",
+        65 => "objectClassViolation",
+        66 => "notAllowedOnNonLeaf",
+        67 => "notAllowedOnRDN",
+        68 => "entryAlreadyExists",
+        69 => "objectClassModsProhibited",
+        71 => "affectsMultipleDSAs",
+        80 => "other",
+        _ => "a result code without a name",
+    }
+}

@@ -1,0 +1,268 @@
+//! Changing who is in a group.
+
+use bridgehead_sdk::{Effect, Error, Memberships};
+
+use crate::directory::{Directory, equals};
+use crate::entry::Entry;
+use crate::failure::Failure;
+use crate::memberships::{self, Group, Resolver, folded, member_value};
+use crate::report::About;
+use crate::session::{Change, Search, Session};
+use crate::settings::Profile;
+
+/// The groups that a task wants, each known to be there.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    /// The types that the task names, as positions in the layout.
+    types: Vec<usize>,
+    groups: Vec<Group>,
+}
+
+/// Looks up every group that a task names, before anything is changed.
+pub(crate) async fn look_up(
+    directory: &Directory,
+    session: &Session,
+    wanted: Option<&Memberships>,
+) -> Result<Wanted, Error> {
+    let mut found = Wanted::default();
+    let layouts = &directory.layout.groups;
+    for (slug, refs) in wanted.iter().flat_map(|wanted| &wanted.0) {
+        let Some(of) = layouts.iter().position(|of| of.resource_type.slug == *slug) else {
+            let known: Vec<_> = layouts.iter().map(crate::layout::GroupLayout::slug).collect();
+            return Err(Error::group_not_found(format!(
+                "{}: no type of groups is called '{slug}'; known are {}",
+                directory.system(),
+                known.join(", ")
+            )));
+        };
+        found.types.push(of);
+        for wanted in refs {
+            let groups = match directory.layout.id.filter(&wanted.id) {
+                Some(condition) => memberships::naming(directory, session, of, &condition).await?,
+                None => Vec::new(),
+            };
+            let mut groups = groups.into_iter();
+            match (groups.next(), groups.next()) {
+                (Some(group), None) => found.groups.push(group),
+                (None, _) => return Err(not_found(directory, of, &wanted.id)),
+                (Some(one), Some(other)) => {
+                    let message = format!(
+                        "{}: {} and {} both have the id {}; choose an id_attribute that is unique",
+                        directory.system(),
+                        one.dn,
+                        other.dn,
+                        wanted.id
+                    );
+                    return Err(Error::internal(message).subject(layouts[of].subject()));
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn not_found(directory: &Directory, of: usize, id: &str) -> Error {
+    let layout = &directory.layout.groups[of];
+    let name = &layout.resource_type.name;
+    Error::group_not_found(format!(
+        "{name} {id} not found in {}; create it there, or run a sync to bring Iden up to date",
+        directory.system()
+    ))
+    .subject(layout.subject())
+}
+
+/// Puts an account into the groups that are wanted. With `exactly`, takes it out of the others of the same types.
+pub(crate) async fn settle(
+    directory: &Directory,
+    session: &Session,
+    entry: &Entry,
+    wanted: &Wanted,
+    exactly: bool,
+) -> Result<(), Error> {
+    if wanted.types.is_empty() {
+        return Ok(());
+    }
+    let held = memberships::direct(directory, session, entry).await?;
+    let is_wanted = |group: &Group| wanted.groups.iter().any(|other| is_same(group, other));
+    let named = |group: &&Group| wanted.types.contains(&group.of);
+    let surplus: Vec<&Group> =
+        held.iter().filter(named).filter(|group| exactly && !is_wanted(group)).collect();
+    let resolver = Resolver::default();
+    let mut missing: Vec<&Group> =
+        wanted.groups.iter().filter(|group| !held.iter().any(|other| is_same(group, other))).collect();
+    if directory.layout.nested {
+        let kept = held.iter().filter(|group| !surplus.iter().any(|other| is_same(group, other))).cloned();
+        let through = resolver.closure(directory, session, kept.collect()).await?;
+        missing.retain(|group| !through.iter().any(|other| is_same(group, other)));
+        let after = through.iter().cloned().chain(missing.iter().map(|group| (*group).clone())).collect();
+        let after = resolver.closure(directory, session, after).await?;
+        if let Some(group) = after.iter().filter(named).find(|group| exactly && !is_wanted(group)) {
+            return Err(Error::internal(format!(
+                "{}: {} would stay in {} through another group that it is in; change that group",
+                directory.system(),
+                entry.dn,
+                group.dn
+            ))
+            .subject(directory.layout.groups[group.of].subject()));
+        }
+    }
+    for group in missing {
+        add(directory, session, group, entry).await?;
+    }
+    for group in surplus {
+        remove(directory, session, group, entry).await?;
+    }
+    Ok(())
+}
+
+fn is_same(one: &Group, other: &Group) -> bool {
+    one.of == other.of && folded(&one.dn) == folded(&other.dn)
+}
+
+/// Puts an account into a group; being in it already is fine.
+async fn add(directory: &Directory, session: &Session, group: &Group, entry: &Entry) -> Result<(), Error> {
+    let layout = &directory.layout.groups[group.of];
+    let Some(value) = member_value(directory, layout, entry) else {
+        let message = format!(
+            "{}: {} has no user name, which is what stands for an account in {}",
+            directory.system(),
+            entry.dn,
+            group.dn
+        );
+        return Err(Error::internal(message).subject(layout.subject()));
+    };
+    add_value(directory, session, group, &value).await
+}
+
+/// Adds a member to a group, and takes the placeholder out if it held the place.
+pub(crate) async fn add_value(
+    directory: &Directory,
+    session: &Session,
+    group: &Group,
+    value: &str,
+) -> Result<(), Error> {
+    let layout = &directory.layout.groups[group.of];
+    let about = About::Group(&group.dn, layout.subject());
+    match session.modify(&group.dn, vec![Change::add(&layout.member, value)]).await {
+        Ok(()) => {}
+        // 68 is how Active Directory says 20.
+        Err(failure) if matches!(failure.code(), Some(20 | 68)) => return Ok(()),
+        Err(failure) if failure.code() == Some(32) => {
+            return Err(if is_there(directory, session, &group.dn).await? {
+                // Active Directory: the member is not there.
+                directory.reporter.account_not_found(value)
+            } else {
+                not_found(directory, group.of, &group.id)
+            });
+        }
+        Err(failure) => return Err(directory.report(failure, about)),
+    }
+    let Some(placeholder) = &layout.placeholder else { return Ok(()) };
+    let condition = equals(&layout.member, placeholder);
+    let search = Search {
+        base: &group.dn,
+        scope: ldap3::Scope::Base,
+        filter: &condition,
+        attributes: &["1.1"],
+        limit: 1,
+    };
+    let holds = session.search(&search).await.map_err(|failure| directory.report(failure, about))?;
+    if holds.is_empty() {
+        return Ok(());
+    }
+    match session.modify(&group.dn, vec![Change::delete(&layout.member, placeholder.as_str())]).await {
+        Err(failure) if failure.code() != Some(16) => Err(directory.report(failure, about)),
+        _ => Ok(()),
+    }
+}
+
+/// Takes an account out of a group; not being in it is fine.
+async fn remove(directory: &Directory, session: &Session, group: &Group, entry: &Entry) -> Result<(), Error> {
+    match member_value(directory, &directory.layout.groups[group.of], entry) {
+        Some(value) => remove_value(directory, session, group, &value).await,
+        None => Ok(()),
+    }
+}
+
+/// Takes a member out of a group, and puts the placeholder in if it was the last one and there has to be one.
+pub(crate) async fn remove_value(
+    directory: &Directory,
+    session: &Session,
+    group: &Group,
+    value: &str,
+) -> Result<(), Error> {
+    let layout = &directory.layout.groups[group.of];
+    let about = About::Group(&group.dn, layout.subject());
+    let delete = || Change::delete(&layout.member, value);
+    match session.modify(&group.dn, vec![delete()]).await {
+        Ok(()) => Ok(()),
+        Err(failure) if matches!(failure.code(), Some(16 | 32)) => Ok(()),
+        Err(failure) if failure.code() == Some(65) => {
+            let Some(placeholder) = &layout.placeholder else {
+                let message = format!(
+                    "{}: {} must have a member, and this is the last one; set placeholder_member of the type '{}'",
+                    directory.system(),
+                    group.dn,
+                    layout.slug()
+                );
+                return Err(Error::internal(message).subject(layout.subject()));
+            };
+            let changes = vec![Change::add(&layout.member, placeholder.as_str()), delete()];
+            session.modify(&group.dn, changes).await.map_err(|failure| directory.report(failure, about))
+        }
+        // Active Directory is unwilling to remove what is not there.
+        Err(failure)
+            if failure.code() == Some(53) && directory.layout.profile == Profile::ActiveDirectory =>
+        {
+            let condition = equals(&layout.member, value);
+            let search = Search {
+                base: &group.dn,
+                scope: ldap3::Scope::Base,
+                filter: &condition,
+                attributes: &["1.1"],
+                limit: 1,
+            };
+            let holds = session.search(&search).await;
+            match holds {
+                Ok(holds) if holds.is_empty() => Ok(()),
+                Ok(_) => Err(directory.report(failure, about)),
+                Err(failure) => Err(directory.report(failure, about)),
+            }
+        }
+        Err(failure) => Err(directory.report(failure, about)),
+    }
+}
+
+/// Takes an account out of every group, where the server does not do so when the entry goes. Says whether it was in any.
+pub(crate) async fn leave_all(
+    directory: &Directory,
+    session: &Session,
+    entry: &Entry,
+) -> Result<bool, Error> {
+    let mut left = false;
+    for group in memberships::direct(directory, session, entry).await? {
+        let layout = &directory.layout.groups[group.of];
+        if layout.by_username || !directory.layout.referential_integrity {
+            let removed = remove(directory, session, &group, entry).await;
+            removed.map_err(|error| if left { error.effect(Effect::Unknown) } else { error })?;
+            left = true;
+        }
+    }
+    Ok(left)
+}
+
+/// Whether an entry exists.
+pub(crate) async fn is_there(directory: &Directory, session: &Session, dn: &str) -> Result<bool, Error> {
+    let search = Search {
+        base: dn,
+        scope: ldap3::Scope::Base,
+        filter: "(objectClass=*)",
+        attributes: &["1.1"],
+        limit: 1,
+    };
+    match session.search(&search).await {
+        Ok(found) => Ok(!found.is_empty()),
+        Err(Failure::Refused(refusal)) if refusal.code == 32 => Ok(false),
+        Err(failure) => Err(directory.report(failure, About::Reading("an entry"))),
+    }
+}

@@ -1,0 +1,98 @@
+//! Identifiers that survive a rename: from what the directory holds to text, and back.
+
+use uuid::Uuid;
+
+use crate::escape;
+
+/// The attribute whose value is the identifier of an entry.
+#[derive(Clone, Debug)]
+pub(crate) struct IdAttribute {
+    pub(crate) name: String,
+    form: Form,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// The value is text.
+    Text,
+    /// The value is the sixteen octets of a GUID, in the order in which Microsoft writes them: the first three groups
+    /// with their last octet first ([MS-DTYP] 2.3.4).
+    Guid,
+}
+
+impl IdAttribute {
+    pub(crate) fn new(name: &str) -> Self {
+        let form = if name.eq_ignore_ascii_case("objectGUID") { Form::Guid } else { Form::Text };
+        Self { name: name.to_owned(), form }
+    }
+
+    /// The identifier as text, or `None` if the value is none.
+    pub(crate) fn text(&self, value: &[u8]) -> Option<String> {
+        match self.form {
+            Form::Text => String::from_utf8(value.to_vec()).ok().filter(|text| !text.is_empty()),
+            Form::Guid => Some(Uuid::from_bytes_le(value.try_into().ok()?).to_string()),
+        }
+    }
+
+    /// The filter that finds the entry with this identifier, or `None` if no entry can have it.
+    pub(crate) fn filter(&self, id: &str) -> Option<String> {
+        let value = match self.form {
+            Form::Text if id.is_empty() => return None,
+            Form::Text => escape::filter_value(id.as_bytes()),
+            Form::Guid => octets(&Uuid::try_parse(id).ok()?.to_bytes_le()),
+        };
+        Some(format!("({}={value})", self.name))
+    }
+}
+
+/// Every octet as `\xx`: Active Directory reads a GUID in a filter in this form alone.
+fn octets(value: &[u8]) -> String {
+    let mut text = String::with_capacity(3 * value.len());
+    for octet in value {
+        escape::push_hex(&mut text, *octet);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_guid_is_written_as_microsoft_writes_it() {
+        let id = IdAttribute::new("objectGUID");
+        let value =
+            [0x33, 0x22, 0x11, 0x00, 0x55, 0x44, 0x77, 0x66, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff];
+        assert_eq!(id.text(&value).unwrap(), "00112233-4455-6677-8899-aabbccddeeff");
+        assert_eq!(
+            id.filter("00112233-4455-6677-8899-aabbccddeeff").unwrap(),
+            r"(objectGUID=\33\22\11\00\55\44\77\66\88\99\aa\bb\cc\dd\ee\ff)"
+        );
+    }
+
+    #[test]
+    fn what_is_no_guid_is_no_identifier() {
+        let id = IdAttribute::new("objectguid");
+        assert_eq!(id.text(b"short"), None);
+        assert_eq!(id.filter("*"), None);
+    }
+
+    #[test]
+    fn a_text_is_escaped() {
+        assert_eq!(IdAttribute::new("entryUUID").filter("*)(").unwrap(), r"(entryUUID=\2a\29\28)");
+    }
+
+    proptest! {
+        #[test]
+        fn a_guid_reads_back(value in any::<[u8; 16]>()) {
+            let id = IdAttribute::new("objectGUID");
+            let text = id.text(&value).unwrap();
+            let filter = id.filter(&text).unwrap();
+            let octets = filter.trim_start_matches("(objectGUID=").trim_end_matches(')').split('\\').skip(1);
+            let read: Vec<u8> = octets.map(|octet| u8::from_str_radix(octet, 16).unwrap()).collect();
+            prop_assert_eq!(read, value);
+        }
+    }
+}

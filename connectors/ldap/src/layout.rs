@@ -1,0 +1,419 @@
+//! What the settings amount to: the profile's defaults filled in, everything checked, nothing connected.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bridgehead_sdk::{ResourceKind, ResourceType, SettingsError, Subject};
+
+use crate::identifier::IdAttribute;
+use crate::name::{self, Name};
+use crate::settings::{GroupType, MembershipSource, PasswordMethod, Profile, Scope, Settings, SuspendMethod};
+use crate::suspension::Suspension;
+use crate::template::Template;
+
+/// Fields that every account has a name for.
+const OWN_FIELDS: [&str; 5] = ["username", "email", "first_name", "last_name", "display_name"];
+
+/// Fields that no attribute can be mapped to: they are read and written by other means.
+const RESERVED: [&str; 7] =
+    ["id", "account_id", "status", "memberships", "assignments", "password", "new_password"];
+
+/// What is where in the directory, and what it means.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    pub(crate) profile: Profile,
+    pub(crate) id: IdAttribute,
+    pub(crate) accounts: AccountLayout,
+    pub(crate) groups: Vec<GroupLayout>,
+    pub(crate) source: MembershipSource,
+    pub(crate) member_of: String,
+    pub(crate) nested: bool,
+    pub(crate) referential_integrity: bool,
+    pub(crate) create: CreateLayout,
+    pub(crate) suspension: Option<Suspension>,
+    pub(crate) password: PasswordMethod,
+}
+
+/// Which entries are accounts.
+#[derive(Clone, Debug)]
+pub(crate) struct AccountLayout {
+    pub(crate) resource_type: ResourceType,
+    pub(crate) base: String,
+    pub(crate) scope: ldap3::Scope,
+    pub(crate) filter: String,
+    /// Field to attribute.
+    pub(crate) attributes: BTreeMap<String, String>,
+}
+
+/// Which entries are groups of one type.
+#[derive(Clone, Debug)]
+pub(crate) struct GroupLayout {
+    pub(crate) resource_type: ResourceType,
+    pub(crate) base: String,
+    pub(crate) base_name: Name,
+    pub(crate) filter: String,
+    pub(crate) member: String,
+    /// Whether members are user names instead of distinguished names.
+    pub(crate) by_username: bool,
+    pub(crate) name: String,
+    pub(crate) placeholder: Option<String>,
+}
+
+/// What a new account looks like.
+#[derive(Clone, Debug)]
+pub(crate) struct CreateLayout {
+    pub(crate) base: String,
+    pub(crate) rdn: String,
+    pub(crate) object_classes: Vec<String>,
+    /// Attributes that no field is mapped to.
+    pub(crate) attributes: BTreeMap<String, Template>,
+    pub(crate) domain: String,
+}
+
+impl GroupLayout {
+    pub(crate) fn slug(&self) -> &str {
+        self.resource_type.slug.as_str()
+    }
+
+    /// What an error about one of these is about.
+    pub(crate) fn subject(&self) -> Subject {
+        if self.resource_type.kind == ResourceKind::License { Subject::License } else { Subject::Group }
+    }
+}
+
+impl Layout {
+    /// Fills in what the profile says, and checks everything that can be checked without asking the server.
+    pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
+        let profile = settings.profile;
+        let base = parse_name("base", &settings.base)?;
+        if base.rdns.is_empty() {
+            return Err(SettingsError::new(
+                "base",
+                "must name a part of the directory, such as \"dc=example,dc=com\"",
+            ));
+        }
+        let id = settings.id_attribute.as_deref().unwrap_or(match profile {
+            Profile::OpenLdap => "entryUUID",
+            Profile::Ds389 => "nsUniqueId",
+            Profile::ActiveDirectory => "objectGUID",
+        });
+        check_attribute("id_attribute", id)?;
+        let accounts = account_layout(settings)?;
+        let mut groups = Vec::new();
+        let standard = [standard_group()];
+        let group_types = settings.groups.as_deref().unwrap_or(&standard);
+        for (key, kind, types) in [
+            ("groups", ResourceKind::Group, group_types),
+            ("licenses", ResourceKind::License, &settings.licenses),
+        ] {
+            for (position, of) in types.iter().enumerate() {
+                groups.push(group_layout(&format!("{key}.{position}"), kind, of, settings)?);
+            }
+        }
+        let types =
+            std::iter::once(&accounts.resource_type).chain(groups.iter().map(|group| &group.resource_type));
+        check_slugs(types)?;
+        let source = settings.memberships.read_from.unwrap_or(match profile {
+            Profile::ActiveDirectory => MembershipSource::MemberOf,
+            Profile::OpenLdap | Profile::Ds389 => MembershipSource::Members,
+        });
+        let member_of = settings.memberships.attribute.clone().unwrap_or_else(|| "memberOf".to_owned());
+        check_attribute("memberships.attribute", &member_of)?;
+        if settings.memberships.attribute.is_some() && source == MembershipSource::Members {
+            let message = "is read with read_from = \"memberOf\" alone";
+            return Err(SettingsError::new("memberships.attribute", message));
+        }
+        if source == MembershipSource::MemberOf && groups.iter().any(|group| group.by_username) {
+            let message = "must be \"members\" where the members of a group are user names (memberUid)";
+            return Err(SettingsError::new("memberships.read_from", message));
+        }
+        let by_username = groups.iter().any(|group| group.by_username);
+        if by_username && !accounts.attributes.contains_key("username") {
+            let message = "must map username where the members of a group are user names (memberUid)";
+            return Err(SettingsError::new("accounts.attributes", message));
+        }
+        let create = create_layout(settings, &accounts)?;
+        Ok(Self {
+            profile,
+            id: IdAttribute::new(id),
+            groups,
+            source,
+            member_of,
+            nested: settings.memberships.nested,
+            referential_integrity: settings
+                .referential_integrity
+                .unwrap_or(profile == Profile::ActiveDirectory),
+            create,
+            suspension: suspension(settings, &accounts)?,
+            password: settings.password.unwrap_or(match profile {
+                Profile::ActiveDirectory => PasswordMethod::UnicodePwd,
+                Profile::OpenLdap | Profile::Ds389 => PasswordMethod::ExtendedOperation,
+            }),
+            accounts,
+        })
+    }
+
+    /// The attributes that are asked for of an account.
+    pub(crate) fn account_attributes(&self) -> Vec<&str> {
+        let mut wanted: Vec<&str> = vec![&self.id.name];
+        wanted.extend(self.accounts.attributes.values().map(String::as_str));
+        // They follow the fields that they are made of.
+        wanted.extend(self.create.attributes.keys().map(String::as_str));
+        wanted.extend(self.suspension.as_ref().map(Suspension::attribute));
+        if self.source == MembershipSource::MemberOf {
+            wanted.push(&self.member_of);
+        }
+        wanted
+    }
+
+    /// The attribute that a field is mapped to.
+    pub(crate) fn attribute(&self, field: &str) -> Option<&str> {
+        self.accounts.attributes.get(field).map(String::as_str)
+    }
+}
+
+fn account_layout(settings: &Settings) -> Result<AccountLayout, SettingsError> {
+    let of = &settings.accounts;
+    let base = of.base.as_ref().unwrap_or(&settings.base);
+    parse_name("accounts.base", base)?;
+    let filter = of.filter.as_deref().unwrap_or(match settings.profile {
+        Profile::OpenLdap | Profile::Ds389 => "(objectClass=inetOrgPerson)",
+        Profile::ActiveDirectory => "(&(objectCategory=person)(objectClass=user))",
+    });
+    let filter = check_filter("accounts.filter", filter)?;
+    let username = match settings.profile {
+        Profile::OpenLdap | Profile::Ds389 => "uid",
+        Profile::ActiveDirectory => "sAMAccountName",
+    };
+    let standard = [username, "mail", "givenName", "sn", "displayName"];
+    let mut attributes: BTreeMap<String, String> =
+        OWN_FIELDS.into_iter().zip(standard).map(|(field, of)| (field.to_owned(), of.to_owned())).collect();
+    for (field, attribute) in &of.attributes {
+        let key = format!("accounts.attributes.{field}");
+        if RESERVED.contains(&field.as_str()) {
+            return Err(SettingsError::new(key, "is not read from an attribute; take it out of the table"));
+        }
+        if bridgehead_sdk::is_secret_name(field) {
+            return Err(SettingsError::new(
+                key,
+                "has the name of a secret, and would be sent to Iden; take it out",
+            ));
+        }
+        if attribute.is_empty() {
+            attributes.remove(field);
+            continue;
+        }
+        check_attribute(&key, attribute)?;
+        attributes.insert(field.clone(), attribute.clone());
+    }
+    let mut seen = BTreeSet::new();
+    for (field, attribute) in &attributes {
+        if !seen.insert(attribute.to_lowercase()) {
+            let message = format!("the attribute '{attribute}' is mapped to another field as well");
+            return Err(SettingsError::new(format!("accounts.attributes.{field}"), message));
+        }
+    }
+    if !attributes.contains_key("username") && !attributes.contains_key("email") {
+        let message = "must map username or email: an account without either cannot be told from others";
+        return Err(SettingsError::new("accounts.attributes", message));
+    }
+    Ok(AccountLayout {
+        resource_type: ResourceType::account(of.slug.clone(), of.name.clone()),
+        base: base.clone(),
+        scope: match of.scope {
+            Scope::Subtree => ldap3::Scope::Subtree,
+            Scope::OneLevel => ldap3::Scope::OneLevel,
+        },
+        filter,
+        attributes,
+    })
+}
+
+fn standard_group() -> GroupType {
+    GroupType {
+        slug: "group".to_owned(),
+        name: None,
+        base: None,
+        filter: None,
+        member_attribute: "member".to_owned(),
+        name_attribute: "cn".to_owned(),
+        placeholder_member: None,
+    }
+}
+
+fn group_layout(
+    key: &str,
+    kind: ResourceKind,
+    of: &GroupType,
+    settings: &Settings,
+) -> Result<GroupLayout, SettingsError> {
+    let base = of.base.as_ref().unwrap_or(&settings.base);
+    let base_name = parse_name(&format!("{key}.base"), base)?;
+    check_attribute(&format!("{key}.member_attribute"), &of.member_attribute)?;
+    check_attribute(&format!("{key}.name_attribute"), &of.name_attribute)?;
+    let by_username = of.member_attribute.eq_ignore_ascii_case("memberUid");
+    let standard = match settings.profile {
+        Profile::ActiveDirectory => "(objectClass=group)",
+        _ if by_username => "(objectClass=posixGroup)",
+        _ if of.member_attribute.eq_ignore_ascii_case("uniqueMember") => "(objectClass=groupOfUniqueNames)",
+        _ => "(objectClass=groupOfNames)",
+    };
+    let filter = check_filter(&format!("{key}.filter"), of.filter.as_deref().unwrap_or(standard))?;
+    let placeholder = match &of.placeholder_member {
+        Some(placeholder) if !by_username => {
+            parse_name(&format!("{key}.placeholder_member"), placeholder)?;
+            Some(placeholder.clone())
+        }
+        Some(placeholder) => Some(placeholder.clone()),
+        // The schema of OpenLDAP alone demands a member, and takes the name of nobody for one.
+        None if settings.profile == Profile::OpenLdap && !by_username => Some(String::new()),
+        None => None,
+    };
+    Ok(GroupLayout {
+        resource_type: ResourceType {
+            slug: of.slug.clone().into(),
+            name: of.name.clone().unwrap_or_else(|| title(&of.slug)),
+            kind,
+        },
+        base: base.clone(),
+        base_name,
+        filter,
+        member: of.member_attribute.clone(),
+        by_username,
+        name: of.name_attribute.clone(),
+        placeholder,
+    })
+}
+
+fn create_layout(settings: &Settings, accounts: &AccountLayout) -> Result<CreateLayout, SettingsError> {
+    let of = &settings.create;
+    let base = of.base.as_ref().unwrap_or(&accounts.base);
+    let base_name = parse_name("create.base", base)?;
+    let accounts_base = parse_name("accounts.base", &accounts.base)?;
+    if !base_name.is_within(&accounts_base) {
+        let message =
+            "must lie within the base of the accounts: what is created elsewhere would never be found again";
+        return Err(SettingsError::new("create.base", message));
+    }
+    let is_ad = settings.profile == Profile::ActiveDirectory;
+    let rdn = of.rdn.clone().unwrap_or_else(|| if is_ad { "cn" } else { "uid" }.to_owned());
+    check_attribute("create.rdn", &rdn)?;
+    let object_classes = of
+        .object_classes
+        .clone()
+        .unwrap_or_else(|| vec![if is_ad { "user" } else { "inetOrgPerson" }.to_owned()]);
+    if object_classes.iter().all(String::is_empty) {
+        return Err(SettingsError::new("create.object_classes", "must name at least one object class"));
+    }
+    let standard: &[(&str, &str)] = if is_ad {
+        &[("cn", "{username|email}"), ("userPrincipalName", "{username}@{domain}")]
+    } else {
+        &[("cn", "{display_name|username|email}"), ("sn", "{last_name|display_name|username|email}")]
+    };
+    let mut texts: BTreeMap<String, String> =
+        standard.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    for (attribute, text) in &of.attributes {
+        check_attribute(&format!("create.attributes.{attribute}"), attribute)?;
+        texts.retain(|known, _| !known.eq_ignore_ascii_case(attribute));
+        if !text.is_empty() {
+            texts.insert(attribute.clone(), text.clone());
+        }
+    }
+    let fields = accounts.attributes.keys().map(String::as_str).chain(["domain"]);
+    let mut attributes = BTreeMap::new();
+    for (attribute, text) in texts {
+        let key = format!("create.attributes.{attribute}");
+        let template = match Template::parse(&text, &fields.clone().chain(OWN_FIELDS)) {
+            Ok(template) => template,
+            Err(fault) => return Err(SettingsError::new(key, fault)),
+        };
+        attributes.insert(attribute, template);
+    }
+    let named = attributes.keys().chain(accounts.attributes.values());
+    if !settings.read_only && !named.into_iter().any(|name| name.eq_ignore_ascii_case(&rdn)) {
+        let message = format!("no field is mapped to '{rdn}', and create.attributes does not make it either");
+        return Err(SettingsError::new("create.rdn", message));
+    }
+    Ok(CreateLayout { base: base.clone(), rdn, object_classes, attributes, domain: base_name.domain() })
+}
+
+fn suspension(settings: &Settings, accounts: &AccountLayout) -> Result<Option<Suspension>, SettingsError> {
+    let of = &settings.suspend;
+    let method = of.method.unwrap_or(match settings.profile {
+        Profile::OpenLdap => SuspendMethod::PwdAccountLockedTime,
+        Profile::Ds389 => SuspendMethod::NsAccountLock,
+        Profile::ActiveDirectory => SuspendMethod::UserAccountControl,
+    });
+    if method != SuspendMethod::Attribute {
+        for (key, value) in [("suspend.attribute", &of.attribute), ("suspend.value", &of.value)] {
+            if value.is_some() {
+                return Err(SettingsError::new(key, "belongs to method = \"attribute\" alone"));
+            }
+        }
+    }
+    Ok(Some(match method {
+        SuspendMethod::PwdAccountLockedTime => Suspension::PwdAccountLockedTime,
+        SuspendMethod::NsAccountLock => Suspension::NsAccountLock,
+        SuspendMethod::UserAccountControl => Suspension::UserAccountControl,
+        SuspendMethod::None => return Ok(None),
+        SuspendMethod::Attribute => {
+            let missing = |key| SettingsError::new(key, "is needed with method = \"attribute\"");
+            let attribute = of.attribute.clone().ok_or_else(|| missing("suspend.attribute"))?;
+            check_attribute("suspend.attribute", &attribute)?;
+            if accounts.attributes.values().any(|name| name.eq_ignore_ascii_case(&attribute)) {
+                return Err(SettingsError::new(
+                    "suspend.attribute",
+                    "is mapped to a field of accounts as well",
+                ));
+            }
+            let value = of.value.clone().filter(|value| !value.is_empty());
+            Suspension::Attribute { attribute, value: value.ok_or_else(|| missing("suspend.value"))? }
+        }
+    }))
+}
+
+fn check_slugs<'a>(types: impl Iterator<Item = &'a ResourceType>) -> Result<(), SettingsError> {
+    let mut slugs = BTreeSet::new();
+    for of in types {
+        let slug = of.slug.as_str();
+        let key = if of.kind == ResourceKind::Account { "accounts.slug" } else { "groups" };
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if slug.is_empty() || !slug.chars().all(fits) {
+            let message = format!("the slug '{slug}' must be letters, digits, '-' and '_'");
+            return Err(SettingsError::new(key, message));
+        }
+        if !slugs.insert(slug) {
+            return Err(SettingsError::new(key, format!("the slug '{slug}' is used twice")));
+        }
+    }
+    Ok(())
+}
+
+fn check_attribute(key: &str, attribute: &str) -> Result<(), SettingsError> {
+    if name::is_attribute(attribute) {
+        return Ok(());
+    }
+    Err(SettingsError::new(key, "must be the name of an attribute: letters, digits and '-'"))
+}
+
+fn check_filter(key: &str, filter: &str) -> Result<String, SettingsError> {
+    let filter = filter.trim();
+    let filter = if filter.starts_with('(') { filter.to_owned() } else { format!("({filter})") };
+    match ldap3::parse_filter(&filter) {
+        Ok(_) => Ok(filter),
+        Err(()) => Err(SettingsError::new(
+            key,
+            "is no filter of RFC 4515, such as \"(&(objectClass=person)(mail=*))\"; mind the brackets",
+        )),
+    }
+}
+
+fn parse_name(key: &str, text: &str) -> Result<Name, SettingsError> {
+    Name::parse(text).map_err(|malformed| SettingsError::new(key, malformed.to_string()))
+}
+
+/// `sales_team` as people read it: `Sales team`.
+fn title(slug: &str) -> String {
+    let words = slug.replace(['_', '-'], " ");
+    let mut characters = words.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}

@@ -1,0 +1,257 @@
+//! Listing page by page, with paged results (RFC 2696).
+//!
+//! The position in such a search is a cookie that means something on its own connection alone, once, and for a while. So
+//! a listing has a connection of its own, which is kept from page to page and found by the cursor. What was read last is
+//! kept too: asking for it again needs no server. A position cannot be had back once the connection is gone, or the server has
+//! forgotten the cookie; going on elsewhere could skip people, and reading from the beginning again to find the place could
+//! as well, since no order is promised. Such a listing is incomplete, and says so; the sync is abandoned and starts anew.
+//!
+//! Memory is that of a page for each listing, and a few are kept.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use bridgehead_sdk::{Cursor, Error, Page, Record, RejectedRecord};
+use futures::{StreamExt as _, TryStreamExt as _};
+
+use crate::directory::Directory;
+use crate::entry::Entry;
+use crate::failure::Failure;
+use crate::memberships::Resolver;
+use crate::records;
+use crate::report::About;
+use crate::session::{Search, Session};
+use crate::staging;
+
+/// How many listings are kept open.
+const HELD: usize = 8;
+
+/// How many accounts of a page are asked after at once, for their groups.
+const AT_ONCE: usize = 16;
+
+/// The listings under way.
+#[derive(Debug)]
+pub(crate) struct Listings {
+    held: Mutex<VecDeque<Listing>>,
+    /// Tells the cursors of this process from those of an earlier one.
+    nonce: u64,
+    started: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Listing {
+    number: u64,
+    slug: String,
+    /// `None` when the end was reached.
+    position: Option<Position>,
+    /// How many pages have been read.
+    pages: u64,
+    last: Page,
+    resolver: Resolver,
+}
+
+#[derive(Debug)]
+struct Position {
+    session: Session,
+    cookie: Vec<u8>,
+}
+
+impl Listings {
+    pub(crate) fn new() -> Self {
+        Self {
+            held: Mutex::default(),
+            nonce: RandomState::new().build_hasher().finish(),
+            started: AtomicU64::new(0),
+        }
+    }
+
+    /// Forgets all listings, and closes their connections.
+    pub(crate) fn close(&self) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Reads one page.
+    pub(crate) async fn page(
+        &self,
+        directory: &Directory,
+        slug: &str,
+        cursor: Option<&Cursor>,
+    ) -> Result<Page, Error> {
+        let mut listing = match cursor {
+            None => self.start(directory, slug).await?,
+            Some(cursor) => {
+                let (listing, page) = self.resume(directory, slug, cursor)?;
+                if page + 1 == listing.pages {
+                    let last = listing.last.clone();
+                    self.keep(listing);
+                    return Ok(last);
+                }
+                listing
+            }
+        };
+        let lost = |message: &str| {
+            Error::incomplete_listing(format!(
+                "{message}; the listing of {slug} cannot go on from there and begins anew with the next sync"
+            ))
+        };
+        let is_first = listing.pages == 0;
+        let position = listing.position.take().ok_or_else(|| lost("the listing is at its end already"))?;
+        // Until the page is there the listing is held nowhere: a call that is dropped, or fails, gives up its connection.
+        match listing.read(directory, position).await {
+            Ok(()) => {}
+            Err(error) if is_first => return Err(error),
+            Err(error) => return Err(lost(error.message()).source(error)),
+        }
+        if listing.position.is_some() {
+            let cursor = format!("{:x}-{}-{}", self.nonce, listing.number, listing.pages);
+            listing.last.next = Some(Cursor::new(cursor));
+        }
+        let page = listing.last.clone();
+        self.keep(listing);
+        Ok(page)
+    }
+
+    async fn start(&self, directory: &Directory, slug: &str) -> Result<Listing, Error> {
+        let opened = Session::open(&directory.endpoint).await;
+        let session = opened.map_err(|failure| directory.report(failure, About::Reading(slug)))?;
+        Ok(Listing {
+            number: self.started.fetch_add(1, Ordering::Relaxed),
+            slug: slug.to_owned(),
+            position: Some(Position { session, cookie: Vec::new() }),
+            pages: 0,
+            last: Page::default(),
+            resolver: Resolver::default(),
+        })
+    }
+
+    fn resume(&self, directory: &Directory, slug: &str, cursor: &Cursor) -> Result<(Listing, u64), Error> {
+        let system = directory.system();
+        let lost = |why: &str| {
+            Error::incomplete_listing(format!(
+                "{system}: the listing of {slug} cannot go on: {why}; it begins anew with the next sync"
+            ))
+        };
+        let mut parts = cursor.as_str().split('-');
+        let nonce = parts.next().and_then(|part| u64::from_str_radix(part, 16).ok());
+        let mut number = || parts.next().and_then(|part| part.parse::<u64>().ok());
+        let (Some(nonce), Some(listing), Some(page)) = (nonce, number(), number()) else {
+            return Err(lost("its cursor is not one of this connector"));
+        };
+        if nonce != self.nonce {
+            return Err(lost("it was begun before bridgehead was started"));
+        }
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |one: &Listing| {
+            // The page that comes next, or the last one again.
+            one.number == listing && one.slug == slug && (page == one.pages || page + 1 == one.pages)
+        };
+        let position = held.iter().position(is_it);
+        let found = position.and_then(|position| held.remove(position));
+        let why = "its connection is gone, or it has gone on elsewhere, and a server keeps the position with the connection";
+        found.map(|listing| (listing, page)).ok_or_else(|| lost(why))
+    }
+
+    fn keep(&self, listing: Listing) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        while held.len() >= HELD {
+            let ended = held.iter().position(|one| one.position.is_none()).unwrap_or(0);
+            held.remove(ended);
+        }
+        held.push_back(listing);
+    }
+}
+
+impl Listing {
+    /// Reads the page at a position, and moves on to the next.
+    async fn read(&mut self, directory: &Directory, position: Position) -> Result<(), Error> {
+        let layout = &directory.layout;
+        let Position { session, cookie } = position;
+        let (page, cookie) = if self.slug == layout.accounts.resource_type.slug.as_str() {
+            let accounts = &layout.accounts;
+            let attributes = layout.account_attributes();
+            let search = Search {
+                base: &accounts.base,
+                scope: accounts.scope,
+                filter: &accounts.filter,
+                attributes: &attributes,
+                limit: 0,
+            };
+            let (entries, cookie) = self.entries(directory, &session, &search, cookie).await?;
+            (self.accounts(directory, &session, entries).await?, cookie)
+        } else {
+            let of = layout.groups.iter().find(|of| of.slug() == self.slug);
+            let of = of.ok_or_else(|| {
+                Error::internal(format!("{}: there is no type '{}'", directory.system(), self.slug))
+            })?;
+            let attributes = [layout.id.name.as_str(), &of.name];
+            let search = Search {
+                base: &of.base,
+                scope: ldap3::Scope::Subtree,
+                filter: &of.filter,
+                attributes: &attributes,
+                limit: 0,
+            };
+            let (entries, cookie) = self.entries(directory, &session, &search, cookie).await?;
+            let records = entries.iter().map(|entry| records::group(layout, of, entry));
+            (page_of(records), cookie)
+        };
+        self.last = page;
+        self.pages += 1;
+        self.position = (!cookie.is_empty()).then_some(Position { session, cookie });
+        Ok(())
+    }
+
+    async fn entries(
+        &self,
+        directory: &Directory,
+        session: &Session,
+        search: &Search<'_>,
+        cookie: Vec<u8>,
+    ) -> Result<(Vec<Entry>, Vec<u8>), Error> {
+        let page = session.page(search, directory.page_size, cookie).await;
+        page.map_err(|failure| match failure {
+            Failure::Refused(refusal) if refusal.code == 32 => {
+                let key = format!("the base of the type '{}'", self.slug);
+                directory.reporter.base_missing(search.base, &key, Some(&refusal))
+            }
+            failure => directory.report(failure, About::Reading(&self.slug)),
+        })
+    }
+
+    async fn accounts(
+        &self,
+        directory: &Directory,
+        session: &Session,
+        entries: Vec<Entry>,
+    ) -> Result<Page, Error> {
+        let (staged, entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(staging::is_staged);
+        for entry in staged {
+            tracing::warn!(
+                app = %directory.system(), dn = %entry.dn,
+                "an account was left half-made by a task that did not end; if no task is under way, delete the entry"
+            );
+        }
+        let records = futures::stream::iter(entries)
+            .map(|entry| async move {
+                let groups = self.resolver.of(directory, session, &entry).await?;
+                Ok::<_, Error>(records::account(&directory.layout, &entry, groups).map(Record::from))
+            })
+            .buffered(AT_ONCE)
+            .try_collect::<Vec<_>>()
+            .await?;
+        Ok(page_of(records.into_iter()))
+    }
+}
+
+fn page_of(records: impl Iterator<Item = Result<Record, RejectedRecord>>) -> Page {
+    let mut page = Page::default();
+    for record in records {
+        match record {
+            Ok(record) => page.records.push(record),
+            Err(rejected) => page.rejected.push(rejected),
+        }
+    }
+    page
+}

@@ -1,0 +1,275 @@
+//! Distinguished names (RFC 4514): taken apart, compared, and put together.
+
+use crate::escape;
+
+/// A distinguished name, from the entry to the root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Name {
+    pub(crate) rdns: Vec<Rdn>,
+}
+
+/// One level of a name. It has more than one part only where an entry is named by several attributes (`cn=a+uid=b`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rdn {
+    pub(crate) parts: Vec<Part>,
+}
+
+/// An attribute and its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) attribute: String,
+    /// As the text means it, without escapes.
+    pub(crate) value: Vec<u8>,
+}
+
+/// A text that is no distinguished name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is no distinguished name such as \"ou=people,dc=example,dc=com\"")]
+pub(crate) struct Malformed;
+
+impl Name {
+    /// Reads a name. The empty text is the name of the root.
+    pub(crate) fn parse(text: &str) -> Result<Self, Malformed> {
+        let mut rdns = Vec::new();
+        if text.trim().is_empty() {
+            return Ok(Self { rdns });
+        }
+        let mut rest = text.as_bytes();
+        loop {
+            let (rdn, end) = Rdn::parse(rest)?;
+            rdns.push(rdn);
+            match rest.get(end) {
+                None => return Ok(Self { rdns }),
+                Some(_) => rest = &rest[end + 1..],
+            }
+        }
+    }
+
+    /// A text that is the same for two names if they are the same without regard to case, to how they are escaped, and
+    /// to the order of the parts of a level. It is for comparing, never for sending.
+    pub(crate) fn folded(&self) -> String {
+        let levels = self.rdns.iter().map(Rdn::folded);
+        levels.collect::<Vec<_>>().join(",")
+    }
+
+    /// The name one level up.
+    pub(crate) fn parent(&self) -> Self {
+        Self { rdns: self.rdns.iter().skip(1).cloned().collect() }
+    }
+
+    /// Whether this is `base`, or lies below it.
+    pub(crate) fn is_within(&self, base: &Self) -> bool {
+        let Some(above) = self.rdns.len().checked_sub(base.rdns.len()) else { return false };
+        let own = Self { rdns: self.rdns[above..].to_vec() };
+        own.folded() == base.folded()
+    }
+
+    /// The DNS name that the `dc` parts make up: `example.com` for `ou=people,dc=example,dc=com`.
+    pub(crate) fn domain(&self) -> String {
+        let parts = self.rdns.iter().flat_map(|rdn| &rdn.parts);
+        let labels = parts.filter(|part| part.attribute.eq_ignore_ascii_case("dc"));
+        labels.map(|part| String::from_utf8_lossy(&part.value).into_owned()).collect::<Vec<_>>().join(".")
+    }
+}
+
+impl Rdn {
+    /// A level of one part.
+    pub(crate) fn new(attribute: &str, value: &str) -> Self {
+        Self { parts: vec![Part { attribute: attribute.to_owned(), value: value.as_bytes().to_vec() }] }
+    }
+
+    /// The value of an attribute that names the entry.
+    pub(crate) fn value_of(&self, attribute: &str) -> Option<&[u8]> {
+        let part = self.parts.iter().find(|part| part.attribute.eq_ignore_ascii_case(attribute));
+        part.map(|part| part.value.as_slice())
+    }
+
+    /// The same level with another value of one attribute.
+    pub(crate) fn with(&self, attribute: &str, value: &str) -> Self {
+        let mut changed = self.clone();
+        for part in &mut changed.parts {
+            if part.attribute.eq_ignore_ascii_case(attribute) {
+                part.value = value.as_bytes().to_vec();
+            }
+        }
+        changed
+    }
+
+    fn folded(&self) -> String {
+        let fold = |part: &Part| {
+            let value = String::from_utf8_lossy(&part.value).to_lowercase();
+            let words: Vec<_> = value.split(' ').filter(|word| !word.is_empty()).collect();
+            format!("{}={}", part.attribute.to_lowercase(), escape::name_value(&words.join(" ")))
+        };
+        let mut parts: Vec<_> = self.parts.iter().map(fold).collect();
+        parts.sort();
+        parts.join("+")
+    }
+
+    /// Reads one level, and says where it ends: at a comma, or behind the last octet.
+    fn parse(text: &[u8]) -> Result<(Self, usize), Malformed> {
+        let mut parts = Vec::new();
+        let mut at = 0;
+        loop {
+            let equals = text[at..].iter().position(|octet| *octet == b'=').ok_or(Malformed)?;
+            let attribute = std::str::from_utf8(&text[at..at + equals]).map_err(|_| Malformed)?.trim();
+            if !is_attribute(attribute) {
+                return Err(Malformed);
+            }
+            let start = at + equals + 1;
+            let (value, end) = parse_value(text, start)?;
+            parts.push(Part { attribute: attribute.to_owned(), value });
+            match text.get(end) {
+                Some(b'+') => at = end + 1,
+                _ => return Ok((Self { parts }, end)),
+            }
+        }
+    }
+}
+
+/// Reads a value from `start` on, and says where it ends.
+fn parse_value(text: &[u8], start: usize) -> Result<(Vec<u8>, usize), Malformed> {
+    let mut at = start;
+    while text.get(at) == Some(&b' ') {
+        at += 1;
+    }
+    if text.get(at) == Some(&b'#') {
+        return parse_hex(text, at + 1);
+    }
+    let mut value = Vec::new();
+    // Spaces at the end belong to the value only if they are escaped.
+    let mut kept = 0;
+    while let Some(&octet) = text.get(at) {
+        match octet {
+            b',' | b'+' | b';' => break,
+            b'"' | b'<' | b'>' | 0 => return Err(Malformed),
+            b'\\' => {
+                let next = *text.get(at + 1).ok_or(Malformed)?;
+                if let Some(octet) = hex(next, text.get(at + 2).copied()) {
+                    value.push(octet);
+                    at += 3;
+                } else if matches!(next, b' ' | b'"' | b'#' | b'+' | b',' | b';' | b'<' | b'=' | b'>' | b'\\')
+                {
+                    value.push(next);
+                    at += 2;
+                } else {
+                    return Err(Malformed);
+                }
+                kept = value.len();
+                continue;
+            }
+            b' ' => value.push(octet),
+            _ => {
+                value.push(octet);
+                kept = value.len();
+            }
+        }
+        at += 1;
+    }
+    if text.get(at) == Some(&b';') {
+        return Err(Malformed);
+    }
+    value.truncate(kept);
+    Ok((value, at))
+}
+
+/// A value as octets of BER, `#` already read: kept as it is, header included, since it is only ever compared.
+fn parse_hex(text: &[u8], start: usize) -> Result<(Vec<u8>, usize), Malformed> {
+    let mut at = start;
+    let mut value = Vec::new();
+    while let Some(&octet) = text.get(at) {
+        if matches!(octet, b',' | b'+') {
+            break;
+        }
+        value.push(hex(octet, text.get(at + 1).copied()).ok_or(Malformed)?);
+        at += 2;
+    }
+    if value.is_empty() { Err(Malformed) } else { Ok((value, at)) }
+}
+
+fn hex(high: u8, low: Option<u8>) -> Option<u8> {
+    let digit = |octet: u8| char::from(octet).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some((digit(high)? << 4) | digit(low?)?)
+}
+
+/// Whether a text can be the name of an attribute: letters, digits and `-`, or numbers with dots.
+pub(crate) fn is_attribute(text: &str) -> bool {
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) if first.is_ascii_alphabetic() => {
+            characters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | ';' | '_'))
+        }
+        Some(first) if first.is_ascii_digit() => {
+            text.split('.').all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit()))
+        }
+        _ => false,
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (position, rdn) in self.rdns.iter().enumerate() {
+            if position > 0 {
+                f.write_str(",")?;
+            }
+            rdn.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Rdn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (position, part) in self.parts.iter().enumerate() {
+            if position > 0 {
+                f.write_str("+")?;
+            }
+            let value = String::from_utf8_lossy(&part.value);
+            write!(f, "{}={}", part.attribute, escape::name_value(&value))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folded(text: &str) -> String {
+        Name::parse(text).unwrap().folded()
+    }
+
+    #[test]
+    fn names_are_the_same_whatever_their_case_and_escapes() {
+        assert_eq!(folded("UID=Ann, ou=People,dc=test"), folded("uid=ann,OU=people,DC=test"));
+        assert_eq!(folded(r"cn=Doe\, J,dc=test"), folded(r"cn=doe\2C j,dc=test"));
+        assert_eq!(folded("cn=a+uid=b,dc=test"), folded("uid=B+CN=a,dc=test"));
+        assert_ne!(folded(r"cn=a\,dc\3dtest"), folded("cn=a,dc=test"));
+    }
+
+    #[test]
+    fn a_malformed_name_is_refused() {
+        for text in
+            ["people", "ou=people,", "=x", "ou=a\"b", "ou=a\\", "ou=a\\z", "ou=#1", "ou=a;dc=b", "1x=a"]
+        {
+            assert_eq!(Name::parse(text), Err(Malformed), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_lies_within_its_base() {
+        let name = Name::parse("uid=ann,ou=people,dc=test").unwrap();
+        assert!(name.is_within(&Name::parse("OU=People,DC=test").unwrap()));
+        assert!(name.is_within(&Name::parse("").unwrap()));
+        assert!(!name.is_within(&Name::parse("ou=other,dc=test").unwrap()));
+        assert_eq!(name.parent().to_string(), "ou=people,dc=test");
+        assert_eq!(Name::parse("ou=x,dc=example,dc=com").unwrap().domain(), "example.com");
+    }
+
+    #[test]
+    fn one_part_of_a_level_is_replaced() {
+        let rdn = Name::parse("cn=Ann+uid=ann,dc=test").unwrap().rdns[0].clone();
+        assert_eq!(rdn.with("UID", "a,b").to_string(), r"cn=Ann+uid=a\2cb");
+        assert_eq!(rdn.value_of("uid"), Some(&b"ann"[..]));
+    }
+}

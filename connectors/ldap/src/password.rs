@@ -1,0 +1,136 @@
+//! Passwords: how they are written, and where there is none, a new one that nobody knows.
+
+use bridgehead_sdk::{Completion, Effect, Error, ResetPassword};
+use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
+
+use crate::directory::Directory;
+use crate::entry::Entry;
+use crate::failure::Failure;
+use crate::pool::Lease;
+use crate::report::About;
+use crate::session::Change;
+use crate::settings::PasswordMethod;
+use crate::suspension::Suspension;
+
+/// The attribute of Active Directory.
+pub(crate) const UNICODE_PWD: &str = "unicodePwd";
+
+/// A value of `unicodePwd`: in quotes, UTF-16, the low octet first ([MS-ADTS] 3.1.1.3.1.5.1).
+pub(crate) fn unicode(password: &str) -> Vec<u8> {
+    format!("\"{password}\"").encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+/// A password that nobody knows, with a character of every kind that policies ask for.
+pub(crate) fn random() -> SecretString {
+    let (one, other) = (Uuid::new_v4().simple().to_string(), Uuid::new_v4().simple().to_string());
+    format!("Aa1-{one}{}", other.to_uppercase()).into()
+}
+
+/// Sets a new password: the one of the task, else one that nobody knows, so that the old one is good for nothing.
+pub(crate) async fn reset(directory: &Directory, reset: &ResetPassword) -> Result<Completion, Error> {
+    let label = reset.account.label();
+    let lease = directory.lease(About::Account(label)).await?;
+    let entry = directory.get(&lease, &reset.account).await?;
+    let password = reset.password.clone().unwrap_or_else(random);
+    set(directory, lease, &entry, label, password).await?;
+    Ok(Completion::done())
+}
+
+/// Sets the password of an entry. A suspended account stays suspended.
+pub(crate) async fn set(
+    directory: &Directory,
+    lease: Lease,
+    entry: &Entry,
+    label: &str,
+    password: SecretString,
+) -> Result<(), Error> {
+    let _protection = directory.redactor.protect([password.expose_secret()]);
+    let dn = entry.dn.clone();
+    let lock = lock_again(directory, entry);
+    let is_ad = directory.layout.password == PasswordMethod::UnicodePwd;
+    // Setting the password lets a locked account in (`ppolicy` takes the lock away), so that it is locked again at once. The two
+    // go together: a deadline that passes in between must not leave the account open.
+    let both = tokio::spawn(async move {
+        if is_ad {
+            let change = Change::replace(UNICODE_PWD, [unicode(password.expose_secret())]);
+            lease.modify(&dn, vec![change]).await.map_err(|failure| (lease.shared(), failure, false))?;
+        } else {
+            let set = lease.set_password(&dn, password.expose_secret()).await;
+            set.map_err(|failure| (lease.shared(), failure, false))?;
+        }
+        match lock {
+            Some(lock) => {
+                lease.modify(&dn, vec![lock]).await.map_err(|failure| (lease.shared(), failure, true))
+            }
+            None => Ok(()),
+        }
+    });
+    let broke_off = |error: tokio::task::JoinError| {
+        let message = format!("{}: setting the password of User {label} broke off", directory.system());
+        Error::internal(message).effect(Effect::Unknown).source(error)
+    };
+    match both.await.map_err(broke_off)? {
+        Ok(()) => Ok(()),
+        Err((_, failure, true)) => {
+            let error = directory.report(failure, About::Account(label));
+            let message = format!(
+                "{}; the password of User {label} was set, which ended the suspension; suspend the account again",
+                error.message()
+            );
+            Err(Error::new(error.code(), message)
+                .effect(Effect::Unknown)
+                .subject(error.about())
+                .source(error))
+        }
+        Err((session, failure, false)) => Err(refused(directory, &session, failure, entry, label).await),
+    }
+}
+
+/// What suspends the account again after its password was set, if it is suspended and setting it ends that.
+fn lock_again(directory: &Directory, entry: &Entry) -> Option<Change> {
+    let suspension = directory.layout.suspension.as_ref()?;
+    let is_suspended = suspension.status(entry) == bridgehead_sdk::AccountStatus::Suspended;
+    if *suspension != Suspension::PwdAccountLockedTime || !is_suspended {
+        return None;
+    }
+    let (attribute, value) = suspension.at_first(true)?;
+    Some(Change::replace(&attribute, [value]))
+}
+
+/// The error for a password that was not taken.
+pub(crate) async fn refused(
+    directory: &Directory,
+    session: &crate::session::Session,
+    failure: Failure,
+    entry: &Entry,
+    label: &str,
+) -> Error {
+    match &failure {
+        Failure::Refused(refusal) if matches!(refusal.code, 19 | 53) => {
+            let message = format!(
+                "{}: the password of User {label} is not taken: {refusal}; it must meet the password policy",
+                directory.system()
+            );
+            Error::internal(directory.redactor.redact(&message)).source(failure)
+        }
+        _ => directory.changing_failed(session, failure, entry, label).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_for_active_directory_is_quoted_utf_16() {
+        assert_eq!(unicode("aé"), [0x22, 0, 0x61, 0, 0xe9, 0, 0x22, 0]);
+    }
+
+    #[test]
+    fn a_random_password_meets_policies_and_is_another_each_time() {
+        let (one, other) = (random(), random());
+        assert_ne!(one.expose_secret(), other.expose_secret());
+        assert!(one.expose_secret().len() > 60);
+    }
+}

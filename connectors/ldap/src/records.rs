@@ -1,0 +1,78 @@
+//! From entries to records.
+
+use bridgehead_sdk::{AccountRecord, AccountStatus, EntityRecord, Memberships, Record, RejectedRecord};
+use serde_json::Value;
+
+use crate::entry::Entry;
+use crate::layout::{GroupLayout, Layout};
+
+/// The record of an account; memberships apart, which the entry alone does not tell.
+pub(crate) fn account(
+    layout: &Layout,
+    entry: &Entry,
+    (memberships, assignments): (Memberships, Memberships),
+) -> Result<AccountRecord, RejectedRecord> {
+    let id = identifier(layout, entry)?;
+    let rejected = |field: &str, rule: &str| RejectedRecord {
+        id: Some(id.clone()),
+        field: field.to_owned(),
+        rule: format!("{rule} ({})", entry.dn),
+    };
+    let mut record = AccountRecord::new(id.as_str());
+    for (field, attribute) in &layout.accounts.attributes {
+        let slot = match field.as_str() {
+            "username" => &mut record.username,
+            "email" => &mut record.email,
+            "first_name" => &mut record.first_name,
+            "last_name" => &mut record.last_name,
+            "display_name" => &mut record.display_name,
+            _ => {
+                let texts: Option<Vec<Value>> =
+                    entry.texts(attribute).map(|text| text.map(Value::from)).collect();
+                let mut texts = texts.ok_or_else(|| rejected(field, "text in UTF-8"))?;
+                match texts.len() {
+                    0 => {}
+                    1 => {
+                        record.extra.insert(field.clone(), texts.remove(0));
+                    }
+                    _ => {
+                        record.extra.insert(field.clone(), Value::Array(texts));
+                    }
+                }
+                continue;
+            }
+        };
+        let value = entry.main_value(attribute).map(|value| String::from_utf8(value.to_vec()));
+        *slot = value.transpose().map_err(|_| rejected(field, "text in UTF-8"))?;
+    }
+    if record.username.is_none() && record.email.is_none() {
+        let rule = "there, or else email: an account without either cannot be told from others";
+        return Err(rejected("username", rule));
+    }
+    record.status = layout.suspension.as_ref().map_or(AccountStatus::Active, |of| of.status(entry));
+    record.memberships = memberships;
+    record.assignments = assignments;
+    Ok(record)
+}
+
+/// The record of a group or licence.
+pub(crate) fn group(layout: &Layout, of: &GroupLayout, entry: &Entry) -> Result<Record, RejectedRecord> {
+    let id = identifier(layout, entry)?;
+    let name = entry.main_value(&of.name).and_then(|value| String::from_utf8(value.to_vec()).ok());
+    let name = name.ok_or_else(|| RejectedRecord {
+        id: Some(id.clone()),
+        field: "name".to_owned(),
+        rule: format!("text, in the attribute {} ({})", of.name, entry.dn),
+    })?;
+    Ok(EntityRecord::new(id, name).into())
+}
+
+/// The identifier of an entry.
+pub(crate) fn identifier(layout: &Layout, entry: &Entry) -> Result<String, RejectedRecord> {
+    let value = entry.values(&layout.id.name).first();
+    value.and_then(|value| layout.id.text(value)).ok_or_else(|| RejectedRecord {
+        id: Some(entry.dn.clone()),
+        field: "id".to_owned(),
+        rule: format!("in the attribute {}, which bind_dn must be able to read", layout.id.name),
+    })
+}

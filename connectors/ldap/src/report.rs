@@ -1,0 +1,308 @@
+//! From what a server answers to what the runtime and an administrator are told: code, effect, retry, subject.
+
+use bridgehead_sdk::{Effect, Error, Redactor, Retry, Subject};
+
+use crate::failure::{Failure, Refusal};
+use crate::settings::Profile;
+
+/// Who says it: what the target is called, and where it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Reporter {
+    pub(crate) system: String,
+    pub(crate) url: String,
+    pub(crate) bind_dn: String,
+    pub(crate) profile: Profile,
+    pub(crate) redactor: Redactor,
+}
+
+/// What was being done when it went wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum About<'a> {
+    /// Something was read; it changes nothing.
+    Reading(&'a str),
+    /// An account was being changed: its label.
+    Account(&'a str),
+    /// The members of a group or licence were being changed: its name, and which of the two it is.
+    Group(&'a str, Subject),
+}
+
+impl About<'_> {
+    fn changes(self) -> bool {
+        !matches!(self, Self::Reading(_))
+    }
+
+    fn subject(self) -> Subject {
+        if let Self::Group(_, subject) = self { subject } else { Subject::Account }
+    }
+}
+
+impl std::fmt::Display for About<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Reading(what) => write!(f, "reading {what}"),
+            Self::Account(label) => write!(f, "changing User {label}"),
+            Self::Group(name, _) => write!(f, "changing the members of {name}"),
+        }
+    }
+}
+
+impl Reporter {
+    /// The error that a failure amounts to.
+    pub(crate) fn report(&self, failure: Failure, about: About<'_>) -> Error {
+        let error = self.judge(&failure, about);
+        let message = self.redactor.redact(error.message()).into_owned();
+        Error::new(error.code(), message)
+            .effect(error.effect_on_target())
+            .retry(error.retry_policy())
+            .subject(error.about())
+            .source(failure)
+    }
+
+    fn judge(&self, failure: &Failure, about: About<'_>) -> Error {
+        let (system, url) = (&self.system, &self.url);
+        match failure {
+            Failure::Unreachable(why) => Error::unreachable(format!(
+                "{system} cannot be reached at {url}: {why}; check the url, the network, and whether the server runs"
+            )),
+            Failure::Tls(why) => Error::internal(format!(
+                "{system} at {url}: TLS cannot be agreed upon: {why}; check the server's certificate, and whether \
+                 network.ca_file names the authority that issued it"
+            ))
+            .retry(Retry::Backoff)
+            .subject(Subject::Connection),
+            Failure::Bind(refusal) => self.bind(refusal),
+            Failure::NotSent => Error::unreachable(format!(
+                "{system} at {url} closed the connection before the request for {about} was sent"
+            )),
+            Failure::Cut if about.changes() => Error::timeout(format!(
+                "{system} at {url} broke the connection off while {about}; whether it was done is not known"
+            ))
+            .subject(Subject::Connection),
+            Failure::Cut => {
+                Error::unreachable(format!("{system} at {url} broke the connection off while {about}"))
+            }
+            Failure::Silent => {
+                let effect = if about.changes() { Effect::Unknown } else { Effect::NotApplied };
+                let message =
+                    format!("{system} at {url} did not answer in time while {about} (request_timeout)");
+                Error::timeout(message).effect(effect)
+            }
+            Failure::Garbled(what) => {
+                let effect = if about.changes() { Effect::Unknown } else { Effect::NotApplied };
+                let message = format!("{system} at {url} answered {what} while {about}; is it an LDAP server?");
+                Error::internal(message).effect(effect)
+            }
+            Failure::Refused(refusal) => self.refused(refusal, about),
+        }
+    }
+
+    fn bind(&self, refusal: &Refusal) -> Error {
+        let Self { system, url, bind_dn, .. } = self;
+        let said = format!("{system} at {url} refuses the bind as {bind_dn}: {refusal}");
+        match refusal.code {
+            8 | 13 => {
+                Error::internal(format!("{said}; encrypt the connection: ldaps://, or start_tls = true"))
+                    .retry(Retry::Backoff)
+                    .subject(Subject::Connection)
+            }
+            49 => Error::credential_refused(format!("{said}; {}", why_invalid(&refusal.text))),
+            _ => Error::credential_refused(format!("{said}; check bind_dn and bind_password")),
+        }
+    }
+
+    fn refused(&self, refusal: &Refusal, about: About<'_>) -> Error {
+        let system = &self.system;
+        let said = format!("{system}: {refusal} while {about}");
+        let with = |hint: &str| format!("{said}; {hint}");
+        let connection =
+            |hint: &str| Error::internal(with(hint)).retry(Retry::Backoff).subject(Subject::Connection);
+        let error = match refusal.code {
+            3 => {
+                let effect = if about.changes() { Effect::Unknown } else { Effect::NotApplied };
+                Error::timeout(with("an index on the attributes that are searched helps")).effect(effect)
+            }
+            4 | 11 => Error::internal(with(self.limit_hint())),
+            8 | 13 => connection("encrypt the connection: ldaps://, or start_tls = true"),
+            10 => {
+                connection("the entries are on another server; point url at the one that may be written to")
+            }
+            12 => connection("the server does not offer what the connector needs; is it the right profile?"),
+            17 if about.changes() => {
+                Error::internal(with("an attribute of the settings is not in the server's schema"))
+            }
+            19 if about.changes() => Error::internal(with("a value breaks a rule of the server")),
+            21 => Error::internal(with("a value does not fit its attribute")),
+            32 => connection("an entry that the settings name is not there, or bind_dn may not see it"),
+            49 => Error::credential_refused(said),
+            50 => Error::permission_denied(with(&format!("give {} the right to do this", self.bind_dn))),
+            51 => Error::rate_limited(said),
+            52 => Error::unreachable(said),
+            65 => Error::internal(with(
+                "an object class demands an attribute or forbids one; see create.object_classes and create.attributes",
+            )),
+            67 => Error::internal(with("the attribute names the entry; see create.rdn")),
+            68 => Error::account_already_exists(said),
+            1 | 80 => {
+                let effect = if about.changes() { Effect::Unknown } else { Effect::NotApplied };
+                Error::internal(said).effect(effect)
+            }
+            _ => Error::internal(said),
+        };
+        if error.about() == Subject::Account { error.subject(about.subject()) } else { error }
+    }
+
+    fn limit_hint(&self) -> &'static str {
+        match self.profile {
+            Profile::OpenLdap => {
+                "raise the limits of bind_dn: `limits dn.exact=\"…\" size=unlimited size.prtotal=unlimited time=unlimited`"
+            }
+            Profile::Ds389 => {
+                "raise nsSizeLimit, nsLookThroughLimit and nsPagedSizeLimit of the entry of bind_dn (-1 for none)"
+            }
+            Profile::ActiveDirectory => {
+                "lower page_size to MaxPageSize of the domain's query policy, or raise the limit there"
+            }
+        }
+    }
+
+    /// The base that the settings name is not there: that is nobody's absence.
+    pub(crate) fn base_missing(&self, base: &str, key: &str, refusal: Option<&Refusal>) -> Error {
+        let matched = refusal.map(|refusal| refusal.matched.as_str()).filter(|matched| !matched.is_empty());
+        let matched = matched.map_or_else(String::new, |matched| format!(" (only {matched} is)"));
+        Error::internal(format!(
+            "{}: {base} is not in the directory{matched}, or {} may not see it; correct {key}",
+            self.system, self.bind_dn
+        ))
+        .retry(Retry::Backoff)
+        .subject(Subject::Connection)
+    }
+
+    /// The account is not in the directory.
+    pub(crate) fn account_not_found(&self, label: &str) -> Error {
+        Error::account_not_found(format!("User {label} not found in {}", self.system))
+    }
+}
+
+/// What Active Directory means by invalid credentials, from the number in its text.
+fn why_invalid(text: &str) -> &'static str {
+    let data = text.split("data ").nth(1).and_then(|rest| rest.split([',', ' ']).next());
+    match data {
+        Some("525") => "there is no such user; check bind_dn",
+        Some("530") => "the account may not log in at this time",
+        Some("531") => "the account may not log in from this machine",
+        Some("532") => "the password has expired; give the account a new one that does not",
+        Some("533") => "the account is disabled",
+        Some("701") => "the account has expired",
+        Some("773") => "the account must change its password first",
+        Some("775") => "the account is locked after failed attempts",
+        _ => "check bind_dn and bind_password",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bridgehead_sdk::Code;
+
+    use super::*;
+    use crate::failure::code_name;
+
+    fn reporter() -> Reporter {
+        Reporter {
+            system: "acme-ldap".to_owned(),
+            url: "ldaps://ldap.example.com".to_owned(),
+            bind_dn: "cn=bridgehead,dc=test".to_owned(),
+            profile: Profile::OpenLdap,
+            redactor: Redactor::new(),
+        }
+    }
+
+    fn refusal(code: u32) -> Refusal {
+        Refusal { code, matched: String::new(), text: String::new() }
+    }
+
+    fn of_code(code: u32, about: About<'_>) -> (Code, Effect, Retry, Subject) {
+        let error = reporter().report(Failure::Refused(refusal(code)), about);
+        (error.code(), error.effect_on_target(), error.retry_policy(), error.about())
+    }
+
+    #[test]
+    fn every_result_code_has_its_four_parts() {
+        use Effect::{NotApplied, Unknown};
+        use Retry::{Backoff, Never};
+        use Subject::{Account, Connection};
+        let expected = [
+            (1, Code::InternalError, Unknown, Never, Account),
+            (2, Code::InternalError, NotApplied, Never, Account),
+            (3, Code::Timeout, Unknown, Backoff, Account),
+            (4, Code::InternalError, NotApplied, Never, Account),
+            (8, Code::InternalError, NotApplied, Backoff, Connection),
+            (10, Code::InternalError, NotApplied, Backoff, Connection),
+            (11, Code::InternalError, NotApplied, Never, Account),
+            (12, Code::InternalError, NotApplied, Backoff, Connection),
+            (13, Code::InternalError, NotApplied, Backoff, Connection),
+            (16, Code::InternalError, NotApplied, Never, Account),
+            (17, Code::InternalError, NotApplied, Never, Account),
+            (19, Code::InternalError, NotApplied, Never, Account),
+            (20, Code::InternalError, NotApplied, Never, Account),
+            (21, Code::InternalError, NotApplied, Never, Account),
+            (32, Code::InternalError, NotApplied, Backoff, Connection),
+            (49, Code::PermissionDenied, NotApplied, Backoff, Connection),
+            (50, Code::PermissionDenied, NotApplied, Never, Account),
+            (51, Code::RateLimited, NotApplied, Backoff, Account),
+            (52, Code::Timeout, NotApplied, Backoff, Connection),
+            (53, Code::InternalError, NotApplied, Never, Account),
+            (64, Code::InternalError, NotApplied, Never, Account),
+            (65, Code::InternalError, NotApplied, Never, Account),
+            (67, Code::InternalError, NotApplied, Never, Account),
+            (68, Code::AccountAlreadyExists, NotApplied, Never, Account),
+            (71, Code::InternalError, NotApplied, Never, Account),
+            (80, Code::InternalError, Unknown, Never, Account),
+        ];
+        for (code, standard, effect, retry, subject) in expected {
+            let parts = of_code(code, About::Account("ann"));
+            assert_eq!(parts, (standard, effect, retry, subject), "{code} {}", code_name(code));
+        }
+    }
+
+    #[test]
+    fn what_only_read_has_changed_nothing() {
+        for code in 1..=90 {
+            assert_eq!(of_code(code, About::Reading("accounts")).1, Effect::NotApplied, "{code}");
+        }
+        for failure in [Failure::Cut, Failure::Silent, Failure::Garbled("x")] {
+            let error = reporter().report(failure, About::Reading("accounts"));
+            assert_eq!(error.effect_on_target(), Effect::NotApplied);
+        }
+    }
+
+    #[test]
+    fn a_change_without_an_answer_has_an_unknown_effect() {
+        for failure in [Failure::Cut, Failure::Silent, Failure::Garbled("x")] {
+            let error = reporter().report(failure, About::Account("ann"));
+            assert_eq!(error.effect_on_target(), Effect::Unknown);
+        }
+        for failure in [Failure::NotSent, Failure::Unreachable("x".into()), Failure::Tls("x".into())] {
+            let error = reporter().report(failure, About::Account("ann"));
+            assert_eq!((error.effect_on_target(), error.about()), (Effect::NotApplied, Subject::Connection));
+        }
+    }
+
+    #[test]
+    fn a_right_that_is_missing_on_a_group_is_about_the_group() {
+        assert_eq!(of_code(50, About::Group("sales", Subject::Group)).3, Subject::Group);
+    }
+
+    #[test]
+    fn a_refused_bind_is_about_the_connection_and_says_why() {
+        for code in [8, 13, 32, 48, 49, 53] {
+            let error = reporter().report(Failure::Bind(refusal(code)), About::Account("ann"));
+            assert_eq!((error.about(), error.effect_on_target()), (Subject::Connection, Effect::NotApplied));
+        }
+        let text = "80090308: LdapErr: DSID-0C09044E, comment: AcceptSecurityContext error, data 533, v4563";
+        let error = reporter().report(
+            Failure::Bind(Refusal { text: text.to_owned(), ..refusal(49) }),
+            About::Reading("accounts"),
+        );
+        assert!(error.message().ends_with("the account is disabled"), "{}", error.message());
+    }
+}

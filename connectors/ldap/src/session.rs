@@ -1,0 +1,304 @@
+//! One connection that is bound, and the requests on it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ldap3::controls::{MakeCritical as _, PagedResults, RawControl};
+use ldap3::exop::PasswordModify;
+use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Mod, SearchOptions};
+use secrecy::ExposeSecret as _;
+
+use crate::endpoint::Endpoint;
+use crate::entry::Entry;
+use crate::failure::{Failure, Refusal};
+use crate::paging;
+
+/// A connection that is bound. Requests on it may overlap.
+#[derive(Debug)]
+pub(crate) struct Session {
+    ldap: Ldap,
+    endpoint: Arc<Endpoint>,
+    /// Set when a request was left without an answer: what comes next on this connection cannot be trusted.
+    spoiled: Arc<AtomicBool>,
+}
+
+/// What to look for, and where.
+#[derive(Clone, Debug)]
+pub(crate) struct Search<'a> {
+    pub(crate) base: &'a str,
+    pub(crate) scope: ldap3::Scope,
+    pub(crate) filter: &'a str,
+    pub(crate) attributes: &'a [&'a str],
+    /// No more entries than this are of interest; 0 for all.
+    pub(crate) limit: i32,
+}
+
+/// One part of a modification.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    kind: Kind,
+    pub(crate) attribute: String,
+    values: Vec<Vec<u8>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Add,
+    Delete,
+    Replace,
+}
+
+impl Change {
+    pub(crate) fn add(attribute: &str, value: impl Into<Vec<u8>>) -> Self {
+        Self { kind: Kind::Add, attribute: attribute.to_owned(), values: vec![value.into()] }
+    }
+
+    pub(crate) fn delete(attribute: &str, value: impl Into<Vec<u8>>) -> Self {
+        Self { kind: Kind::Delete, attribute: attribute.to_owned(), values: vec![value.into()] }
+    }
+
+    /// Sets the values of an attribute; none takes the attribute away.
+    pub(crate) fn replace<V: Into<Vec<u8>>>(attribute: &str, values: impl IntoIterator<Item = V>) -> Self {
+        let values = values.into_iter().map(Into::into).collect();
+        Self { kind: Kind::Replace, attribute: attribute.to_owned(), values }
+    }
+
+    fn into_mod(self) -> Mod<Vec<u8>> {
+        let values: HashSet<Vec<u8>> = self.values.into_iter().collect();
+        let attribute = self.attribute.into_bytes();
+        match self.kind {
+            Kind::Add => Mod::Add(attribute, values),
+            Kind::Delete => Mod::Delete(attribute, values),
+            Kind::Replace => Mod::Replace(attribute, values),
+        }
+    }
+}
+
+impl std::fmt::Debug for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let secret =
+            ["unicodePwd", "userPassword"].iter().any(|name| self.attribute.eq_ignore_ascii_case(name));
+        let values = self.values.iter().map(|value| String::from_utf8_lossy(value));
+        let values: Vec<_> = if secret { Vec::new() } else { values.collect() };
+        write!(f, "{:?} {} {values:?}", self.kind, self.attribute)
+    }
+}
+
+impl Session {
+    /// Connects, agrees upon TLS, and binds.
+    pub(crate) async fn open(endpoint: &Arc<Endpoint>) -> Result<Self, Failure> {
+        let opened = tokio::time::timeout(endpoint.connect_timeout, Self::connect(endpoint)).await;
+        opened.unwrap_or_else(|_| Err(Failure::Unreachable("no answer in time (connect_timeout)".to_owned())))
+    }
+
+    async fn connect(endpoint: &Arc<Endpoint>) -> Result<Self, Failure> {
+        let mut settings = LdapConnSettings::new().set_starttls(endpoint.start_tls);
+        if let Some(tls) = &endpoint.tls {
+            settings = settings.set_config(Arc::clone(tls));
+        }
+        let connected = LdapConnAsync::from_url_with_settings(settings, &endpoint.url).await;
+        let (connection, mut ldap) = connected.map_err(|error| Failure::of_connecting(&error))?;
+        // What moves octets to and fro; it ends with the connection, at the latest when its last handle is dropped.
+        tokio::spawn(async move { drop(connection.drive().await) });
+        let bound = ldap.simple_bind(&endpoint.bind_dn, endpoint.bind_password.expose_secret()).await;
+        match bound {
+            Ok(result) if result.rc == 0 => {
+                Ok(Self { ldap, endpoint: Arc::clone(endpoint), spoiled: Arc::default() })
+            }
+            Ok(result) if matches!(result.rc, 51 | 52) => Err(Failure::Refused(Refusal::of(&result))),
+            Ok(result) => Err(Failure::Bind(Refusal::of(&result))),
+            Err(_) => Err(Failure::Unreachable("the connection broke off during the bind".to_owned())),
+        }
+    }
+
+    /// Whether another request can be made on this connection.
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.spoiled.load(Ordering::Relaxed) && !self.ldap.clone().is_closed()
+    }
+
+    /// The entries that a search finds. More than the limit are no error; anything else but success is.
+    pub(crate) async fn search(&self, search: &Search<'_>) -> Result<Vec<Entry>, Failure> {
+        let (mut entries, result) = self.run(search, None).await?;
+        let enough = usize::try_from(search.limit).is_ok_and(|limit| limit > 0 && entries.len() >= limit);
+        if result.rc != 0 && !(result.rc == 4 && enough) {
+            return Err(self.refused(&result));
+        }
+        for entry in &mut entries {
+            self.complete(entry).await?;
+        }
+        Ok(entries)
+    }
+
+    /// A page of the entries that a search finds, and where the next one begins.
+    pub(crate) async fn page(
+        &self,
+        search: &Search<'_>,
+        size: u16,
+        cookie: Vec<u8>,
+    ) -> Result<(Vec<Entry>, Vec<u8>), Failure> {
+        let control = PagedResults { size: i32::from(size), cookie }.critical();
+        let (mut entries, result) = self.run(search, Some(control.into())).await?;
+        if result.rc != 0 {
+            return Err(self.refused(&result));
+        }
+        // A server that does not page may have given a part and call it all.
+        let Some(cookie) = paging::cookie(&result) else {
+            self.spoil();
+            return Err(Failure::Garbled("a page without the control for paged results (RFC 2696)"));
+        };
+        for entry in &mut entries {
+            self.complete(entry).await?;
+        }
+        Ok((entries, cookie))
+    }
+
+    /// Adds an entry.
+    pub(crate) async fn add(&self, dn: &str, attributes: Vec<(String, Vec<Vec<u8>>)>) -> Result<(), Failure> {
+        let attributes = attributes
+            .into_iter()
+            .map(|(name, values)| (name.into_bytes(), values.into_iter().collect::<HashSet<_>>()))
+            .collect();
+        let mut ldap = self.ldap.clone();
+        self.change(async { ldap.add(dn, attributes).await }).await
+    }
+
+    /// Changes an entry, in one step.
+    pub(crate) async fn modify(&self, dn: &str, changes: Vec<Change>) -> Result<(), Failure> {
+        let changes = changes.into_iter().map(Change::into_mod).collect();
+        let mut ldap = self.ldap.clone();
+        self.change(async { ldap.modify(dn, changes).await }).await
+    }
+
+    /// Gives an entry another name where it is.
+    pub(crate) async fn rename(&self, dn: &str, rdn: &str) -> Result<(), Failure> {
+        let mut ldap = self.ldap.clone();
+        self.change(async { ldap.modifydn(dn, rdn, true, None).await }).await
+    }
+
+    /// Removes an entry.
+    pub(crate) async fn delete(&self, dn: &str) -> Result<(), Failure> {
+        let mut ldap = self.ldap.clone();
+        self.change(async { ldap.delete(dn).await }).await
+    }
+
+    /// Sets a password by the extended operation of RFC 3062.
+    pub(crate) async fn set_password(&self, dn: &str, password: &str) -> Result<(), Failure> {
+        let request = PasswordModify { user_id: Some(dn), old_pass: None, new_pass: Some(password) };
+        let mut ldap = self.ldap.clone();
+        self.change(async { ldap.extended(request).await.map(|answer| answer.1) }).await
+    }
+
+    async fn change(
+        &self,
+        request: impl Future<Output = Result<LdapResult, LdapError>>,
+    ) -> Result<(), Failure> {
+        let result = self.call(request).await?;
+        if result.rc == 0 { Ok(()) } else { Err(self.refused(&result)) }
+    }
+
+    fn refused(&self, result: &LdapResult) -> Failure {
+        let failure = Failure::Refused(Refusal::of(result));
+        if failure.ends_connection() {
+            self.spoil();
+        }
+        failure
+    }
+
+    fn spoil(&self) {
+        self.spoiled.store(true, Ordering::Relaxed);
+    }
+
+    /// Makes a request, within the time that one may take. If it is given up, so is the connection.
+    async fn call<T>(&self, request: impl Future<Output = Result<T, LdapError>>) -> Result<T, Failure> {
+        if !self.is_usable() {
+            return Err(Failure::NotSent);
+        }
+        let spoil = SpoilOnDrop(Some(&self.spoiled));
+        let answer = tokio::time::timeout(self.endpoint.request_timeout, request).await;
+        match answer {
+            Err(_) => Err(Failure::Silent),
+            Ok(Err(error)) => Err(Failure::of_request(&error)),
+            Ok(Ok(answer)) => {
+                spoil.disarm();
+                Ok(answer)
+            }
+        }
+    }
+
+    async fn run(
+        &self,
+        search: &Search<'_>,
+        control: Option<RawControl>,
+    ) -> Result<(Vec<Entry>, LdapResult), Failure> {
+        let mut ldap = self.ldap.clone();
+        let seconds = i32::try_from(self.endpoint.request_timeout.as_secs()).unwrap_or(i32::MAX).max(1);
+        ldap.with_search_options(SearchOptions::new().timelimit(seconds).sizelimit(search.limit));
+        if let Some(control) = control {
+            ldap.with_controls(vec![control]);
+        }
+        let attributes: Vec<&str> = search.attributes.to_vec();
+        let found = self
+            .call(async {
+                let mut entries = Vec::new();
+                let mut stream =
+                    ldap.streaming_search(search.base, search.scope, search.filter, attributes).await?;
+                while let Some(item) = stream.next().await? {
+                    entries.push(item);
+                }
+                Ok((entries, stream.finish().await))
+            })
+            .await?;
+        let mut entries = Vec::with_capacity(found.0.len());
+        for item in found.0 {
+            if item.is_ref() {
+                self.endpoint.referrals.notice();
+            } else if !item.is_intermediate() {
+                let entry = Entry::read(item).ok_or(Failure::Garbled("an entry that is none"))?;
+                entries.push(entry);
+            }
+        }
+        Ok((entries, found.1))
+    }
+
+    /// Reads the rest of attributes that came in part.
+    async fn complete(&self, entry: &mut Entry) -> Result<(), Failure> {
+        while let Some(ranged) = entry.ranged() {
+            let further = ranged.further();
+            let dn = entry.dn.clone();
+            let attributes = [further.as_str()];
+            let search = Search {
+                base: &dn,
+                scope: ldap3::Scope::Base,
+                filter: "(objectClass=*)",
+                attributes: &attributes,
+                limit: 0,
+            };
+            let (mut more, result) = self.run(&search, None).await?;
+            if result.rc != 0 {
+                return Err(self.refused(&result));
+            }
+            let more = more.pop().ok_or(Failure::Garbled("no further part of a ranged attribute"))?;
+            entry.continue_range(more).ok_or(Failure::Garbled("no further part of a ranged attribute"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Spoils the connection unless it is told that all is well: when the deadline of a task drops a request, nobody waits for
+/// its answer any more.
+struct SpoilOnDrop<'a>(Option<&'a AtomicBool>);
+
+impl SpoilOnDrop<'_> {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for SpoilOnDrop<'_> {
+    fn drop(&mut self) {
+        if let Some(spoiled) = self.0 {
+            spoiled.store(true, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What keeps a suspended account out, by directory.
+
+use bridgehead_sdk::AccountStatus;
+
+use crate::entry::Entry;
+use crate::session::Change;
+
+/// Locked for good, as `draft-behera-ldap-password-policy` writes it; any other time is a lock that the server set after
+/// failed attempts, which is no suspension.
+const LOCKED_FOR_GOOD: &str = "000001010000Z";
+
+/// `ACCOUNTDISABLE` of `userAccountControl` ([MS-ADTS] 2.2.16).
+const DISABLED: u32 = 2;
+
+/// `NORMAL_ACCOUNT` of `userAccountControl`.
+pub(crate) const NORMAL_ACCOUNT: u32 = 512;
+
+/// How accounts are suspended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Suspension {
+    /// OpenLDAP's overlay `ppolicy`.
+    PwdAccountLockedTime,
+    /// 389 Directory Server.
+    NsAccountLock,
+    /// Active Directory.
+    UserAccountControl,
+    /// A value of an attribute.
+    Attribute { attribute: String, value: String },
+}
+
+impl Suspension {
+    pub(crate) fn attribute(&self) -> &str {
+        match self {
+            Self::PwdAccountLockedTime => "pwdAccountLockedTime",
+            Self::NsAccountLock => "nsAccountLock",
+            Self::UserAccountControl => "userAccountControl",
+            Self::Attribute { attribute, .. } => attribute,
+        }
+    }
+
+    /// Whether an entry is suspended.
+    pub(crate) fn status(&self, entry: &Entry) -> AccountStatus {
+        let holds = |text: &str| {
+            entry
+                .texts(self.attribute())
+                .any(|value| value.is_some_and(|value| value.eq_ignore_ascii_case(text)))
+        };
+        let suspended = match self {
+            Self::PwdAccountLockedTime => holds(LOCKED_FOR_GOOD),
+            Self::NsAccountLock => holds("true"),
+            Self::UserAccountControl => control(entry).is_some_and(|control| control & DISABLED != 0),
+            Self::Attribute { value, .. } => holds(value),
+        };
+        if suspended { AccountStatus::Suspended } else { AccountStatus::Active }
+    }
+
+    /// What makes an entry suspended, or not. It is asked for where the entry is so already, too: the server then says whether
+    /// bridgehead may do this at all.
+    pub(crate) fn changes(&self, entry: &Entry, suspended: bool) -> Vec<Change> {
+        let attribute = self.attribute();
+        match self {
+            Self::UserAccountControl => {
+                let before = control(entry);
+                let bits = before.unwrap_or(NORMAL_ACCOUNT);
+                let after = if suspended { bits | DISABLED } else { bits & !DISABLED };
+                match before {
+                    // Taking out the old value fails if somebody else has changed it meanwhile: their bits are not lost.
+                    Some(before) if before != after => {
+                        let old = before.cast_signed().to_string();
+                        let new = after.cast_signed().to_string();
+                        vec![Change::delete(attribute, old), Change::add(attribute, new)]
+                    }
+                    _ => vec![Change::replace(attribute, [after.cast_signed().to_string()])],
+                }
+            }
+            // What else the attribute holds is nobody's suspension.
+            Self::Attribute { value, .. } if !suspended => {
+                let is_suspended = self.status(entry) == AccountStatus::Suspended;
+                is_suspended.then(|| Change::delete(attribute, value.as_str())).into_iter().collect()
+            }
+            _ => vec![Change::replace(attribute, self.value().filter(|_| suspended))],
+        }
+    }
+
+    /// The attribute of a new account, if it needs one.
+    pub(crate) fn at_first(&self, suspended: bool) -> Option<(String, String)> {
+        let value = match self {
+            Self::UserAccountControl if suspended => (NORMAL_ACCOUNT | DISABLED).to_string(),
+            Self::UserAccountControl => NORMAL_ACCOUNT.to_string(),
+            _ if suspended => self.value()?.to_owned(),
+            _ => return None,
+        };
+        Some((self.attribute().to_owned(), value))
+    }
+
+    fn value(&self) -> Option<&str> {
+        match self {
+            Self::PwdAccountLockedTime => Some(LOCKED_FOR_GOOD),
+            Self::NsAccountLock => Some("true"),
+            Self::UserAccountControl => None,
+            Self::Attribute { value, .. } => Some(value),
+        }
+    }
+}
+
+fn control(entry: &Entry) -> Option<u32> {
+    let text = entry.texts("userAccountControl").next()??;
+    // Active Directory writes it as a signed number of 32 bits.
+    text.parse::<i32>().ok().map(i32::cast_unsigned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(attribute: &str, value: &str) -> Entry {
+        Entry::new("uid=ann,dc=test", [(attribute, vec![value])])
+    }
+
+    #[test]
+    fn other_bits_of_user_account_control_are_kept() {
+        let of = |value| entry("userAccountControl", value);
+        let suspension = Suspension::UserAccountControl;
+        let changed = |old, new| {
+            vec![Change::delete("userAccountControl", old), Change::add("userAccountControl", new)]
+        };
+        assert_eq!(suspension.changes(&of("66048"), true), changed("66048", "66050"));
+        assert_eq!(suspension.changes(&of("66050"), false), changed("66050", "66048"));
+        assert_eq!(suspension.changes(&of("-2147483136"), true), changed("-2147483136", "-2147483134"));
+        assert_eq!(suspension.changes(&of("512"), false), [Change::replace("userAccountControl", ["512"])]);
+    }
+
+    #[test]
+    fn a_lock_after_failed_attempts_is_no_suspension() {
+        let suspension = Suspension::PwdAccountLockedTime;
+        let locked = entry("pwdAccountLockedTime", "20260101000000Z");
+        assert_eq!(suspension.status(&locked), AccountStatus::Active);
+        let taken_away = [Change::replace::<&str>("pwdAccountLockedTime", [])];
+        assert_eq!(suspension.changes(&locked, false), taken_away);
+        let suspended = entry("pwdAccountLockedTime", "000001010000Z");
+        assert_eq!(suspension.status(&suspended), AccountStatus::Suspended);
+    }
+
+    #[test]
+    fn another_value_of_an_attribute_of_ones_own_is_left_alone() {
+        let suspension = Suspension::Attribute { attribute: "employeeType".into(), value: "left".into() };
+        assert_eq!(suspension.changes(&entry("employeeType", "staff"), false), []);
+        let suspended = entry("employeeType", "LEFT");
+        assert_eq!(suspension.status(&suspended), AccountStatus::Suspended);
+        assert_eq!(suspension.changes(&suspended, false), [Change::delete("employeeType", "left")]);
+    }
+}

@@ -1,0 +1,147 @@
+//! What the conformance kit is told of a directory.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bridgehead_sdk::conformance::{Bench, Situation, Skip};
+use bridgehead_sdk::{Connector, async_trait};
+use bridgehead_test_servers::{Directory, Ds389, OpenLdap, Options, Population};
+use serde_json::{Map, Value, json};
+
+use crate::support::{bound_as, connector, settings, with};
+
+/// A server of one kind, which others of its kind can be started beside.
+#[async_trait]
+pub(crate) trait Server: Send + Sync + Sized {
+    const PROFILE: &'static str;
+
+    async fn start(options: Options) -> Self;
+
+    fn directory(&self) -> &Directory;
+
+    /// Settings on top of those of every test.
+    fn settings() -> Value {
+        json!({})
+    }
+
+    /// An identifier that no group has.
+    fn missing_id() -> &'static str;
+}
+
+#[async_trait]
+impl Server for OpenLdap {
+    const PROFILE: &'static str = "openldap";
+
+    async fn start(options: Options) -> Self {
+        Self::start_with(options).await
+    }
+
+    fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    fn settings() -> Value {
+        let placeholder = "cn=placeholder,dc=test";
+        json!({
+            "groups": [{ "slug": "group", "placeholder_member": placeholder }],
+            "licenses": [{
+                "slug": "plan", "member_attribute": "uniqueMember", "placeholder_member": placeholder,
+            }],
+        })
+    }
+
+    fn missing_id() -> &'static str {
+        "0b0e5a3c-0000-1041-8191-8b0d5bc63e0e"
+    }
+}
+
+#[async_trait]
+impl Server for Ds389 {
+    const PROFILE: &'static str = "389ds";
+
+    async fn start(options: Options) -> Self {
+        Self::start_with(options).await
+    }
+
+    fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    fn settings() -> Value {
+        json!({ "licenses": [{ "slug": "plan", "member_attribute": "uniqueMember" }] })
+    }
+
+    fn missing_id() -> &'static str {
+        "70ef5317-e68411f1-00000000-50609f76"
+    }
+}
+
+/// A server for the kit, and further ones with many accounts.
+pub(crate) struct LdapBench<S> {
+    server: S,
+    populated: Mutex<Vec<S>>,
+}
+
+impl<S: Server> LdapBench<S> {
+    pub(crate) async fn start() -> Self {
+        Self { server: S::start(Options::default()).await, populated: Mutex::default() }
+    }
+
+    fn settings(&self) -> Map<String, Value> {
+        with(settings(S::PROFILE, self.server.directory()), &S::settings())
+    }
+}
+
+#[async_trait]
+impl<S: Server> Bench for LdapBench<S> {
+    async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
+        let directory = self.server.directory();
+        let at = |address: SocketAddr| {
+            let url = format!("ldaps://{address}");
+            with(self.settings(), &json!({ "url": url, "connect_timeout": "3s", "request_timeout": "5s" }))
+        };
+        let settings = match situation {
+            Situation::Working => self.settings(),
+            Situation::BadCredential => {
+                with(self.settings(), &json!({ "bind_password": "not-the-password" }))
+            }
+            Situation::RefusedPermission => bound_as(self.settings(), &directory.reader),
+            Situation::Unreachable(address) | Situation::Silent(address) | Situation::Through(address) => {
+                at(address)
+            }
+            _ => return Err(Skip::because("the bench knows no such situation")),
+        };
+        Ok(connector(directory, settings))
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        let directory = self.server.directory();
+        Some((directory.address, directory.ldaps_port).into())
+    }
+
+    async fn populated(&self, accounts: usize) -> Result<Arc<dyn Connector>, Skip> {
+        let population = Population { accounts, groups: 20, members: 50 };
+        let server = S::start(Options::default().population(population)).await;
+        let settings = with(settings(S::PROFILE, server.directory()), &S::settings());
+        let settings = with(
+            settings,
+            &json!({ "accounts": {
+            "base": server.directory().people,
+            // Whatever the server brings along of its own.
+            "filter": "(&(objectClass=person)(mail=user-*@example.com))",
+        } }),
+        );
+        let connector = connector(server.directory(), settings);
+        self.populated.lock().unwrap_or_else(PoisonError::into_inner).push(server);
+        Ok(connector)
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        let directory = self.server.directory();
+        [&directory.admin, &directory.writer, &directory.reader].map(|login| login.password.clone()).into()
+    }
+
+    fn missing_ref(&self, _: &str) -> String {
+        S::missing_id().to_owned()
+    }
+}

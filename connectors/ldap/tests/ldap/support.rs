@@ -1,0 +1,115 @@
+//! A connector for a directory that a test has started.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here fails the test that asked for it")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bridgehead_sdk::{
+    Account, AccountRecord, Action, Completion, Connector, Context, Error, Operation, Page, Record,
+    SettingsError, Setup,
+};
+use bridgehead_test_servers::{Directory, Login};
+use serde_json::{Map, Value, json};
+
+/// The settings that every test begins with: LDAPS, as somebody who may write, short time limits.
+pub(crate) fn settings(profile: &str, directory: &Directory) -> Map<String, Value> {
+    let settings = json!({
+        "profile": profile,
+        "url": directory.ldaps_url(),
+        "bind_dn": directory.writer.dn,
+        "bind_password": directory.writer.password,
+        "base": directory.suffix,
+        "accounts": { "base": directory.people },
+    });
+    settings.as_object().unwrap().clone()
+}
+
+/// The same settings, with some of them otherwise.
+pub(crate) fn with(mut settings: Map<String, Value>, other: &Value) -> Map<String, Value> {
+    settings.extend(other.as_object().unwrap().clone());
+    settings
+}
+
+/// The same settings for somebody else.
+pub(crate) fn bound_as(settings: Map<String, Value>, login: &Login) -> Map<String, Value> {
+    with(settings, &json!({ "bind_dn": login.dn, "bind_password": login.password }))
+}
+
+/// A connector that trusts the authority of the test.
+pub(crate) fn connector(directory: &Directory, settings: Map<String, Value>) -> Arc<dyn Connector> {
+    build(&std::fs::read(&directory.ca).unwrap(), settings).unwrap()
+}
+
+/// A connector that trusts these certificates.
+pub(crate) fn build(
+    authorities: &[u8],
+    settings: Map<String, Value>,
+) -> Result<Arc<dyn Connector>, SettingsError> {
+    let mut setup = Setup::new("acme-ldap", settings);
+    setup.network.authorities = authorities.into();
+    bridgehead_ldap::factory().build(setup)
+}
+
+pub(crate) async fn run(
+    connector: &Arc<dyn Connector>,
+    action: Action,
+    payload: Value,
+) -> Result<Completion, Error> {
+    attempt(connector, 1, action, payload).await
+}
+
+pub(crate) async fn attempt(
+    connector: &Arc<dyn Connector>,
+    attempt: u32,
+    action: Action,
+    payload: Value,
+) -> Result<Completion, Error> {
+    let context = Context { task_id: "task-1".into(), attempt, timeout: Duration::from_mins(1) };
+    let operation = Operation::parse(action, serde_json::from_value(payload).unwrap()).unwrap();
+    connector.execute(&context, &operation).await
+}
+
+/// The id of an account that a create has made.
+pub(crate) fn id(completion: &Completion) -> String {
+    completion.result["account_id"].as_str().unwrap().to_owned()
+}
+
+pub(crate) async fn find(connector: &Arc<dyn Connector>, id: &str) -> Option<AccountRecord> {
+    connector.find_account(&Account::by_id(id)).await.unwrap()
+}
+
+pub(crate) async fn page(
+    connector: &Arc<dyn Connector>,
+    slug: &str,
+    cursor: Option<&bridgehead_sdk::Cursor>,
+) -> Result<Page, Error> {
+    let description = connector.describe().await.unwrap();
+    let of = description.resource_types.iter().find(|of| of.slug.as_str() == slug).unwrap();
+    connector.list(of, cursor).await
+}
+
+/// Lists a type to its end.
+pub(crate) async fn list(connector: &Arc<dyn Connector>, slug: &str) -> Result<Vec<Record>, Error> {
+    let mut next = None;
+    let mut records = Vec::new();
+    loop {
+        let mut page = page(connector, slug, next.as_ref()).await?;
+        assert_eq!(page.rejected, []);
+        records.append(&mut page.records);
+        next = page.next;
+        if next.is_none() {
+            return Ok(records);
+        }
+    }
+}
+
+/// The identifier of the group with this name.
+pub(crate) async fn group_id(connector: &Arc<dyn Connector>, slug: &str, name: &str) -> String {
+    let records = list(connector, slug).await.unwrap();
+    let found = records.iter().find_map(|record| match record {
+        Record::Entity(entity) if entity.name == name => Some(entity.id.clone()),
+        _ => None,
+    });
+    found.unwrap_or_else(|| panic!("no {slug} is called {name}"))
+}

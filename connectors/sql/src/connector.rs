@@ -1,0 +1,107 @@
+//! The contract with the runtime.
+
+use std::sync::Arc;
+
+use bridgehead_sdk::{
+    Account, AccountRecord, Completion, Connector, Context, Cursor, Description, Error, Factory, Operation,
+    Page, ResourceType, SettingsError, Setup, async_trait,
+};
+
+use crate::driver::Target;
+use crate::fault::{Doing, Verdicts};
+use crate::plan::Plan;
+use crate::pool::Pool;
+use crate::settings::Settings;
+use crate::target::Database;
+
+/// A target that is a database.
+///
+/// Each action is one transaction: whatever fails before the commit has changed nothing. Only a commit without an answer is of
+/// unknown effect.
+pub struct SqlConnector {
+    database: Database,
+}
+
+/// Makes connectors to databases: `.connector("sql", bridgehead_sql::factory())`.
+pub fn factory() -> Arc<dyn Factory> {
+    bridgehead_sdk::factory(|settings: Settings, setup: Setup| SqlConnector::new(&settings, setup))
+}
+
+impl SqlConnector {
+    /// A connector for one app. Connects to nothing.
+    pub fn new(settings: &Settings, setup: Setup) -> Result<Self, SettingsError> {
+        let pool = &settings.pool;
+        if !(1..=100).contains(&pool.max_connections) {
+            return Err(SettingsError::new("pool.max_connections", "must be from 1 to 100"));
+        }
+        let acquire_timeout = crate::driver::duration("pool.acquire_timeout", pool.acquire_timeout)?;
+        let idle_timeout = crate::driver::duration("pool.idle_timeout", pool.idle_timeout)?;
+        let target = Target::build(settings, &setup)?;
+        let mut plan = Plan::build(settings)?;
+        let overrides = std::mem::take(&mut plan.overrides);
+        let size = usize::try_from(pool.max_connections).unwrap_or(1);
+        let database = Database {
+            plan,
+            pool: Pool::new(target, size, acquire_timeout, idle_timeout),
+            verdicts: Verdicts { system: setup.app, overrides, redactor: setup.redactor },
+        };
+        Ok(Self { database })
+    }
+}
+
+#[async_trait]
+impl Connector for SqlConnector {
+    async fn describe(&self) -> Result<Description, Error> {
+        Ok(Description {
+            name: "sql".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            actions: self.database.plan.offered(),
+            resource_types: self.database.plan.resource_types(),
+        })
+    }
+
+    /// Connects, and lets the server look at every statement of the configuration without running it.
+    async fn check(&self) -> Result<(), Error> {
+        let Database { plan, pool, verdicts } = &self.database;
+        let mut lease = pool.acquire().await.map_err(|fault| verdicts.of(&fault, Doing::Checking))?;
+        for statement in plan.statements() {
+            if let Err(fault) = lease.prepare(statement).await {
+                let error = verdicts.of(&fault, Doing::Checking);
+                let message = format!("{} ({})", error.message(), statement.key);
+                return Err(Error::new(error.code(), message)
+                    .effect(error.effect_on_target())
+                    .retry(error.retry_policy())
+                    .subject(error.about()));
+            }
+        }
+        lease.release();
+        Ok(())
+    }
+
+    async fn list(&self, resource_type: &ResourceType, cursor: Option<&Cursor>) -> Result<Page, Error> {
+        self.database.page(resource_type.slug.as_str(), cursor).await
+    }
+
+    async fn find_account(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
+        let Database { pool, verdicts, .. } = &self.database;
+        let doing = Doing::Finding(account.label());
+        let mut lease = pool.acquire().await.map_err(|fault| verdicts.of(&fault, doing))?;
+        let found = self.database.find(&mut lease, account).await;
+        lease.release();
+        found
+    }
+
+    async fn execute(&self, context: &Context, operation: &Operation) -> Result<Completion, Error> {
+        self.database.execute(context, operation).await
+    }
+
+    async fn shutdown(&self) {
+        self.database.pool.close().await;
+    }
+}
+
+impl std::fmt::Debug for SqlConnector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqlConnector").field("system", &self.database.verdicts.system).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,124 @@
+//! A connection to MySQL or MariaDB.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::TryStreamExt;
+use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlSslMode};
+use sqlx::{Arguments, AssertSqlSafe, Column, ConnectOptions, Connection, Either, Executor, Row, SqlSafeStr};
+
+use super::mysql_values;
+use super::session::{Answer, Session};
+use super::target::{Place, Target};
+use crate::fault::{Fault, read};
+use crate::plan::Kind;
+use crate::settings::Engine;
+use crate::value::{Bound, Scalar};
+
+/// How the server is to understand statements, and to refuse what it would else shorten or round.
+const MODE: &str = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
+
+struct MySql(MySqlConnection);
+
+/// Makes a connection.
+pub(super) async fn connect(target: &Target, roots: Vec<u8>) -> Result<Box<dyn Session>, Fault> {
+    let mut options = MySqlConnectOptions::new()
+        .username(&target.user)
+        .database(target.database.as_deref().unwrap_or_default())
+        .ssl_mode(if target.tls { MySqlSslMode::VerifyIdentity } else { MySqlSslMode::Disabled })
+        .ssl_ca_from_pem(roots)
+        .pipes_as_concat(false)
+        .no_engine_substitution(false)
+        .disable_statement_logging();
+    if let Some(password) = &target.password {
+        options = options.password(password);
+    }
+    options = match &target.place {
+        Place::Server { host, port } => options.host(host).port(*port),
+        Place::Socket { path, .. } => options.socket(path),
+        Place::File(path) => options.socket(path),
+    };
+    let mut connection = options.connect().await.map_err(|error| fault(error, true))?;
+    let version = sqlx::query("SELECT VERSION() AS version").fetch_one(&mut connection).await;
+    let version =
+        version.and_then(|row| row.try_get::<String, _>("version")).map_err(|error| fault(error, true))?;
+    let seconds = target.statement_timeout.as_secs_f64();
+    let limit = if version.contains("MariaDB") {
+        format!("max_statement_time = {seconds}")
+    } else {
+        // MySQL cancels only what reads; what waits for a lock is limited for both.
+        format!("max_execution_time = {}", target.statement_timeout.as_millis())
+    };
+    let locks = target.statement_timeout.as_secs().max(1);
+    let setting = format!("SET SESSION sql_mode = '{MODE}', innodb_lock_wait_timeout = {locks}, {limit}");
+    connection.execute(AssertSqlSafe(setting)).await.map_err(|error| fault(error, true))?;
+    Ok(Box::new(MySql(connection)))
+}
+
+fn fault(error: sqlx::Error, connecting: bool) -> Fault {
+    read(Engine::Mysql, error, connecting)
+}
+
+fn add(arguments: &mut MySqlArguments, bound: &Bound) -> Result<(), Fault> {
+    let added = match &bound.value {
+        Scalar::Null => arguments.add(None::<String>),
+        Scalar::Text(text) => arguments.add(text.as_str()),
+        Scalar::Integer(number) => arguments.add(*number),
+        Scalar::Float(number) => arguments.add(*number),
+        Scalar::Bool(yes) => arguments.add(*yes),
+        Scalar::Uuid(uuid) => arguments.add(uuid.to_string()),
+    };
+    added.map_err(|error| Fault::Unreadable(error.to_string()))
+}
+
+fn push(answer: &mut Answer, row: &MySqlRow) -> Result<(), Fault> {
+    answer.push(row.columns().iter().enumerate().map(|(index, column)| {
+        let value = row.try_get_raw(index).map_err(|error| fault(error, false))?;
+        Ok((column.name().to_owned(), mysql_values::json(column.name(), value)?))
+    }))
+}
+
+#[async_trait]
+impl Session for MySql {
+    async fn run(&mut self, sql: Arc<str>, values: Vec<Bound>, kept: bool) -> Result<Answer, Fault> {
+        let mut arguments = MySqlArguments::default();
+        for bound in &values {
+            add(&mut arguments, bound)?;
+        }
+        let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(kept);
+        let mut stream = (&mut self.0).fetch_many(query);
+        let mut answer = Answer::default();
+        while let Some(step) = stream.try_next().await.map_err(|error| fault(error, false))? {
+            match step {
+                Either::Left(done) => answer.affected += done.rows_affected(),
+                Either::Right(row) => push(&mut answer, &row)?,
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn prepare(&mut self, sql: Arc<str>, _: &[Kind]) -> Result<(), Fault> {
+        let prepared = self.0.prepare(AssertSqlSafe(sql).into_sql_str()).await;
+        prepared.map(drop).map_err(|error| fault(error, false))
+    }
+
+    async fn begin(&mut self) -> Result<(), Fault> {
+        self.0.execute("START TRANSACTION").await.map(drop).map_err(|error| fault(error, false))
+    }
+
+    async fn commit(&mut self) -> Result<(), Fault> {
+        self.0.execute("COMMIT").await.map(drop).map_err(|error| fault(error, false))
+    }
+
+    async fn roll_back(&mut self) -> Result<(), Fault> {
+        self.0.execute("ROLLBACK").await.map(drop).map_err(|error| fault(error, false))
+    }
+
+    async fn ping(&mut self) -> Result<(), Fault> {
+        self.0.ping().await.map_err(|error| fault(error, false))
+    }
+
+    async fn close(self: Box<Self>) {
+        drop(self.0.close().await);
+    }
+}

@@ -1,0 +1,85 @@
+//! What a connection can do.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+
+use crate::fault::Fault;
+use crate::plan::Kind;
+use crate::value::Bound;
+
+/// A row: column to value.
+pub(crate) type Row = Map<String, Value>;
+
+/// More rows than this are not read: no page and no membership of a page is so large.
+pub(super) const MOST_ROWS: usize = 200_000;
+
+/// What a statement gave.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) rows: Vec<Row>,
+    /// How many rows it changed, where it changes rows.
+    pub(crate) affected: u64,
+}
+
+/// A connection. It is used by one call at a time, and dropped when a call was.
+#[async_trait]
+pub(crate) trait Session: Send {
+    /// Runs a statement. A statement that is `kept` is prepared once and used again.
+    async fn run(&mut self, sql: Arc<str>, values: Vec<Bound>, kept: bool) -> Result<Answer, Fault>;
+
+    /// Lets the server look at a statement without running it.
+    async fn prepare(&mut self, sql: Arc<str>, kinds: &[Kind]) -> Result<(), Fault>;
+
+    /// Begins a transaction that changes something.
+    async fn begin(&mut self) -> Result<(), Fault>;
+
+    /// Commits it.
+    async fn commit(&mut self) -> Result<(), Fault>;
+
+    /// Rolls it back.
+    async fn roll_back(&mut self) -> Result<(), Fault>;
+
+    /// Asks whether the server is still there.
+    async fn ping(&mut self) -> Result<(), Fault>;
+
+    /// Says goodbye.
+    async fn close(self: Box<Self>);
+}
+
+impl Answer {
+    /// Takes a row of columns and values. Two columns with one name would hide one another.
+    pub(super) fn push(
+        &mut self,
+        cells: impl Iterator<Item = Result<(String, Value), Fault>>,
+    ) -> Result<(), Fault> {
+        if self.rows.len() >= MOST_ROWS {
+            return Err(Fault::Unreadable(format!("the statement gives more than {MOST_ROWS} rows")));
+        }
+        let mut row = Row::new();
+        for cell in cells {
+            let (column, value) = cell?;
+            if row.contains_key(&column) {
+                let message =
+                    format!("two columns of the statement are called {column}; give one another name (AS)");
+                return Err(Fault::Unreadable(message));
+            }
+            row.insert(column, value);
+        }
+        self.rows.push(row);
+        Ok(())
+    }
+}
+
+/// A value of a type that JSON has no form for.
+pub(super) fn unreadable(column: &str, type_name: &str) -> Fault {
+    Fault::Unreadable(format!("column {column} is of the type {type_name}, which cannot be read"))
+}
+
+/// Bytes in hexadecimal digits: the one form of them that is always text.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}

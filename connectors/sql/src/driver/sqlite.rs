@@ -1,0 +1,156 @@
+//! A connection to a file of SQLite.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::TryStreamExt;
+use serde_json::{Number, Value};
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteRow, SqliteValueRef};
+use sqlx::{
+    Arguments, AssertSqlSafe, Column, ConnectOptions, Connection, Decode, Either, Executor, Row, SqlSafeStr,
+    Sqlite as Db, TypeInfo, ValueRef,
+};
+use tokio::time::Instant;
+
+use super::session::{Answer, Session, hexadecimal, unreadable};
+use super::target::{Place, Target};
+use crate::fault::{Fault, read};
+use crate::plan::Kind;
+use crate::settings::Engine;
+use crate::value::{Bound, Scalar};
+
+/// How many steps of SQLite's machine lie between two looks at the clock: some tenths of a millisecond.
+const STEPS: i32 = 10_000;
+
+struct Sqlite {
+    connection: SqliteConnection,
+    timeout: Duration,
+    /// When the statement that is running is interrupted: SQLite knows no time limit of its own.
+    deadline: Arc<Mutex<Option<Instant>>>,
+}
+
+/// Opens the file.
+pub(super) async fn connect(target: &Target) -> Result<Box<dyn Session>, Fault> {
+    let Place::File(path) = &target.place else {
+        return Err(Fault::Unreachable("no file is named".to_owned()));
+    };
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .foreign_keys(true)
+        .busy_timeout(target.statement_timeout)
+        .disable_statement_logging();
+    let mut connection = options.connect().await.map_err(|error| fault(error, true))?;
+    let deadline = Arc::new(Mutex::new(None::<Instant>));
+    let seen = Arc::clone(&deadline);
+    let mut handle = connection.lock_handle().await.map_err(|error| fault(error, true))?;
+    handle.set_progress_handler(STEPS, move || {
+        seen.lock().unwrap_or_else(PoisonError::into_inner).is_none_or(|deadline| Instant::now() < deadline)
+    });
+    drop(handle);
+    Ok(Box::new(Sqlite { connection, timeout: target.statement_timeout, deadline }))
+}
+
+fn fault(error: sqlx::Error, connecting: bool) -> Fault {
+    read(Engine::Sqlite, error, connecting)
+}
+
+impl Sqlite {
+    fn start(&self) {
+        let until = Instant::now() + self.timeout;
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    }
+
+    async fn execute(&mut self, sql: &'static str) -> Result<(), Fault> {
+        self.start();
+        self.connection.execute(sql).await.map(drop).map_err(|error| fault(error, false))
+    }
+}
+
+fn add(arguments: &mut SqliteArguments, bound: &Bound) -> Result<(), Fault> {
+    let added = match &bound.value {
+        Scalar::Null => arguments.add(None::<String>),
+        Scalar::Text(text) => arguments.add(text.clone()),
+        Scalar::Integer(number) => arguments.add(*number),
+        Scalar::Float(number) => arguments.add(*number),
+        Scalar::Bool(yes) => arguments.add(*yes),
+        Scalar::Uuid(uuid) => arguments.add(uuid.to_string()),
+    };
+    added.map_err(|error| Fault::Unreadable(error.to_string()))
+}
+
+fn push(answer: &mut Answer, row: &SqliteRow) -> Result<(), Fault> {
+    answer.push(row.columns().iter().enumerate().map(|(index, column)| {
+        let value = row.try_get_raw(index).map_err(|error| fault(error, false))?;
+        let type_name = value.type_info().name().to_owned();
+        let declared = column.type_info().name().to_owned();
+        let read = json(value, &type_name, &declared);
+        Ok((column.name().to_owned(), read.ok_or_else(|| unreadable(column.name(), &type_name))?))
+    }))
+}
+
+/// A value, as what it is; a number in a column that is declared as BOOLEAN is one.
+fn json(value: SqliteValueRef<'_>, type_name: &str, declared: &str) -> Option<Value> {
+    if value.is_null() {
+        return Some(Value::Null);
+    }
+    Some(match type_name {
+        "INTEGER" => match (<i64 as Decode<Db>>::decode(value).ok()?, declared) {
+            (number @ (0 | 1), "BOOLEAN") => Value::from(number == 1),
+            (number, _) => Value::from(number),
+        },
+        "REAL" => Value::Number(Number::from_f64(<f64 as Decode<Db>>::decode(value).ok()?)?),
+        "TEXT" => Value::from(<String as Decode<Db>>::decode(value).ok()?),
+        "BLOB" => Value::from(hexadecimal(<&[u8] as Decode<Db>>::decode(value).ok()?)),
+        _ => return None,
+    })
+}
+
+#[async_trait]
+impl Session for Sqlite {
+    async fn run(&mut self, sql: Arc<str>, values: Vec<Bound>, kept: bool) -> Result<Answer, Fault> {
+        let mut arguments = SqliteArguments::default();
+        for bound in &values {
+            add(&mut arguments, bound)?;
+        }
+        self.start();
+        let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(kept);
+        let mut stream = (&mut self.connection).fetch_many(query);
+        let mut answer = Answer::default();
+        while let Some(step) = stream.try_next().await.map_err(|error| fault(error, false))? {
+            match step {
+                Either::Left(done) => answer.affected += done.rows_affected(),
+                Either::Right(row) => push(&mut answer, &row)?,
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn prepare(&mut self, sql: Arc<str>, _: &[Kind]) -> Result<(), Fault> {
+        self.start();
+        let prepared = (&mut self.connection).prepare(AssertSqlSafe(sql).into_sql_str()).await;
+        prepared.map(drop).map_err(|error| fault(error, false))
+    }
+
+    async fn begin(&mut self) -> Result<(), Fault> {
+        // The lock is taken at once: one that is only taken by the first change can come too late for those who read before.
+        self.execute("BEGIN IMMEDIATE").await
+    }
+
+    async fn commit(&mut self) -> Result<(), Fault> {
+        self.execute("COMMIT").await
+    }
+
+    async fn roll_back(&mut self) -> Result<(), Fault> {
+        self.execute("ROLLBACK").await
+    }
+
+    async fn ping(&mut self) -> Result<(), Fault> {
+        self.connection.ping().await.map_err(|error| fault(error, false))
+    }
+
+    async fn close(self: Box<Self>) {
+        drop(self.connection.close().await);
+    }
+}

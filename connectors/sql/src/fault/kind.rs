@@ -1,0 +1,135 @@
+//! The kinds of errors that databases have in common.
+
+use bridgehead_sdk::{Code, Retry, Subject};
+
+/// What kind of error a server tells. Nothing of any kind was applied: the transaction is rolled back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// Something that must be unique is there already.
+    Unique,
+    /// What a row refers to is missing, or a row that is referred to would go.
+    ForeignKey,
+    /// A rule of the table is broken: NOT NULL, CHECK, an exclusion.
+    Rule,
+    /// A value does not fit its column.
+    Value,
+    /// A trigger or a function of the operator's own refused.
+    Raised,
+    /// The connector's user may not do this.
+    Denied,
+    /// The connector's user or password is refused.
+    Credential,
+    /// The server goes down, comes up, or ends the connection.
+    Unavailable,
+    /// The server has no connection left.
+    TooMany,
+    /// The server has run out of something, or is damaged.
+    Resources,
+    /// The statement took too long, and was cancelled.
+    Cancelled,
+    /// Somebody else holds a lock.
+    Locked,
+    /// The transaction came into conflict with another, and lost.
+    Conflict,
+    /// The database takes no changes: a standby, a file without write access.
+    ReadOnly,
+    /// The statement does not fit the database: a typing error, a missing table.
+    Statement,
+    /// The server cannot tell whether it committed.
+    InDoubt,
+    /// Anything else.
+    Other,
+}
+
+/// What a kind means for a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Meaning {
+    pub(crate) code: Code,
+    pub(crate) retry: Retry,
+    pub(crate) subject: Subject,
+    /// What an administrator reads.
+    pub(crate) sentence: &'static str,
+    /// Whether the server's own words may follow. They may hold values where a value is what is wrong.
+    pub(crate) quotes: bool,
+}
+
+impl Kind {
+    /// What it means for a task.
+    pub(crate) fn meaning(self) -> Meaning {
+        use Code as C;
+        use Retry::{Backoff, Never};
+        use Subject::{Account, Connection};
+        let (code, retry, subject, quotes, sentence) = match self {
+            Self::Unique => (C::AccountAlreadyExists, Never, Account, false, "exists already"),
+            Self::ForeignKey => (
+                C::InternalError,
+                Never,
+                Account,
+                false,
+                "a record that it refers to is missing, or others still refer to it",
+            ),
+            Self::Rule => (C::InternalError, Never, Account, false, "a rule of the table does not allow it"),
+            Self::Value => {
+                (C::InternalError, Never, Account, false, "a value does not fit its column or its cast")
+            }
+            Self::Raised => {
+                (C::InternalError, Never, Account, true, "a trigger or a function of the database refuses it")
+            }
+            Self::Denied => (
+                C::PermissionDenied,
+                Never,
+                Account,
+                true,
+                "the connector's user may not do this; grant it the right",
+            ),
+            Self::Credential => (
+                C::PermissionDenied,
+                Backoff,
+                Connection,
+                false,
+                "the server refuses the connector's user or password; correct user and password in the app's target",
+            ),
+            Self::Unavailable => {
+                (C::Timeout, Backoff, Connection, true, "the server ends the connection, or takes none")
+            }
+            Self::TooMany => (
+                C::RateLimited,
+                Backoff,
+                Connection,
+                true,
+                "the server has no connection left; lower pool.max_connections or raise its limit",
+            ),
+            Self::Resources => (C::InternalError, Backoff, Connection, true, "the server cannot go on"),
+            Self::Cancelled => (
+                C::Timeout,
+                Backoff,
+                Account,
+                false,
+                "a statement took longer than statement_timeout and was cancelled",
+            ),
+            Self::Locked => (C::Timeout, Backoff, Account, false, "another transaction holds a lock"),
+            Self::Conflict => {
+                (C::InternalError, Backoff, Account, false, "it came into conflict with another transaction")
+            }
+            Self::ReadOnly => (
+                C::PermissionDenied,
+                Backoff,
+                Connection,
+                true,
+                "the database takes no changes; is it a standby, or a file without write access?",
+            ),
+            Self::Statement => (
+                C::InternalError,
+                Backoff,
+                Connection,
+                true,
+                "a statement of the configuration does not fit the database; correct it, or the table",
+            ),
+            Self::InDoubt => {
+                (C::Timeout, Backoff, Account, false, "the server cannot tell whether it committed")
+            }
+            Self::Other => (C::InternalError, Never, Account, true, "the database refuses it"),
+        };
+        Meaning { code, retry, subject, sentence, quotes }
+    }
+}

@@ -1,0 +1,146 @@
+//! MySQL's and MariaDB's error numbers. <https://mariadb.com/kb/en/mariadb-error-code-reference/>
+
+use super::Kind;
+
+/// The kind of an error number.
+pub(super) fn kind(number: u16) -> Kind {
+    match number {
+        1022 | 1062 | 1169 | 1586 | 1859 => Kind::Unique,
+        1216 | 1217 | 1451 | 1452 => Kind::ForeignKey,
+        1048 | 1364 | 3819 | 4025 | 1557 | 1761 | 1762 => Kind::Rule,
+        1264 | 1265 | 1292 | 1366 | 1367 | 1406 | 1411 | 1416 | 1425 | 1441 | 1690 | 3140 | 3141 | 4038 => {
+            Kind::Value
+        }
+        1644 => Kind::Raised,
+        1142 | 1143 | 1227 | 1370 | 1419 => Kind::Denied,
+        1044 | 1045 | 1130 | 1131 | 1132 | 1133 | 1251 | 1698 | 1820 | 1862 | 3118 | 3955 | 4151 => {
+            Kind::Credential
+        }
+        1042
+        | 1043
+        | 1047
+        | 1049
+        | 1053
+        | 1077
+        | 1079
+        | 1081
+        | 1129
+        | 1152
+        | 1153..=1161
+        | 1184
+        | 1927
+        | 2006
+        | 2013
+        | 3168
+        | 3169
+        | 4031 => Kind::Unavailable,
+        1040 | 1203 | 1226 => Kind::TooMany,
+        1021 | 1037 | 1038 | 1041 | 1114 | 1126 | 1135 | 1194 | 1195 | 1030 => Kind::Resources,
+        1317 | 1969 | 3024 | 1028 => Kind::Cancelled,
+        1205 | 1015 | 1099 | 1100 | 3572 => Kind::Locked,
+        1213 | 1020 | 1614 => Kind::Conflict,
+        1036 | 1290 | 1792 | 1836 => Kind::ReadOnly,
+        1180 | 1181 => Kind::InDoubt,
+        1046
+        | 1051
+        | 1052
+        | 1054..=1060
+        | 1063..=1066
+        | 1072
+        | 1103
+        | 1109
+        | 1110
+        | 1111
+        | 1115
+        | 1136
+        | 1146
+        | 1149
+        | 1210
+        | 1222
+        | 1235
+        | 1241
+        | 1242
+        | 1247
+        | 1248
+        | 1267
+        | 1288
+        | 1295
+        | 1305
+        | 1318
+        | 1327
+        | 1393
+        | 1394
+        | 1582 => Kind::Statement,
+        _ => Kind::Other,
+    }
+}
+
+/// The constraint that a message names: `… for key 'accounts.login'`, `… CONSTRAINT `name` …`.
+pub(super) fn constraint(number: u16, message: &str) -> Option<String> {
+    let between = |start: &str, end: char| {
+        let (_, behind) = message.rsplit_once(start)?;
+        let (name, _) = behind.split_once(end)?;
+        Some(name.to_owned())
+    };
+    match number {
+        1022 | 1062 | 1169 | 1586 | 1859 => between("for key '", '\''),
+        1216 | 1217 | 1451 | 1452 | 4025 => between("CONSTRAINT `", '`'),
+        3819 => between("Check constraint '", '\''),
+        1048 => between("Column '", '\''),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_that_matters_has_its_kind() {
+        let table = [
+            (1062, Kind::Unique),
+            (1452, Kind::ForeignKey),
+            (1451, Kind::ForeignKey),
+            (1048, Kind::Rule),
+            (4025, Kind::Rule),
+            (3819, Kind::Rule),
+            (1366, Kind::Value),
+            (1406, Kind::Value),
+            (1644, Kind::Raised),
+            (1142, Kind::Denied),
+            (1045, Kind::Credential),
+            (1044, Kind::Credential),
+            (1698, Kind::Credential),
+            (2006, Kind::Unavailable),
+            (2013, Kind::Unavailable),
+            (1053, Kind::Unavailable),
+            (1927, Kind::Unavailable),
+            (1040, Kind::TooMany),
+            (1226, Kind::TooMany),
+            (1114, Kind::Resources),
+            (3024, Kind::Cancelled),
+            (1969, Kind::Cancelled),
+            (1205, Kind::Locked),
+            (1213, Kind::Conflict),
+            (1290, Kind::ReadOnly),
+            (1180, Kind::InDoubt),
+            (1146, Kind::Statement),
+            (1064, Kind::Statement),
+            (9999, Kind::Other),
+        ];
+        for (number, expected) in table {
+            assert_eq!(kind(number), expected, "{number}");
+        }
+    }
+
+    #[test]
+    fn constraints_are_found_in_the_messages() {
+        let found = |number, message| constraint(number, message).unwrap_or_default();
+        assert_eq!(found(1062, "Duplicate entry 'for key 'x' for key 'login'"), "login");
+        let message = "Cannot add or update a child row: a foreign key constraint fails (`crm`.`seats`, CONSTRAINT `fk_team` \
+                       FOREIGN KEY (`team`) REFERENCES `teams` (`id`))";
+        assert_eq!(found(1452, message), "fk_team");
+        assert_eq!(found(4025, "CONSTRAINT `seats` failed for `crm`.`accounts`"), "seats");
+        assert_eq!(constraint(1064, "near 'for key 'a''"), None);
+    }
+}

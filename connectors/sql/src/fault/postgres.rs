@@ -1,0 +1,80 @@
+//! PostgreSQL's SQLSTATEs. <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+
+use super::Kind;
+
+/// The kind of a SQLSTATE.
+pub(super) fn kind(state: &str) -> Kind {
+    match state {
+        "23505" | "42710" | "23P01" => Kind::Unique,
+        "23503" => Kind::ForeignKey,
+        "P0001" => Kind::Raised,
+        "42501" => Kind::Denied,
+        "40003" | "08007" => Kind::InDoubt,
+        "57014" => Kind::Cancelled,
+        "53300" => Kind::TooMany,
+        "55P03" | "55006" => Kind::Locked,
+        "40001" | "40P01" | "40002" => Kind::Conflict,
+        "25006" => Kind::ReadOnly,
+        "3D000" | "25P03" => Kind::Unavailable,
+        // A name that is taken from a value: a role, a database.
+        "42704" | "42939" | "42602" | "42622" => Kind::Other,
+        _ => match state.get(..2) {
+            Some("08" | "57") => Kind::Unavailable,
+            Some("22" | "21") => Kind::Value,
+            Some("23" | "27" | "44") => Kind::Rule,
+            Some("28") => Kind::Credential,
+            Some("53" | "58" | "XX" | "F0") => Kind::Resources,
+            Some("42" | "3F" | "25" | "26" | "34" | "0A") => Kind::Statement,
+            Some("40") => Kind::Conflict,
+            Some("P0") => Kind::Raised,
+            _ => Kind::Other,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_that_matters_has_its_kind() {
+        let table = [
+            ("23505", Kind::Unique),
+            ("42710", Kind::Unique),
+            ("23503", Kind::ForeignKey),
+            ("23502", Kind::Rule),
+            ("23514", Kind::Rule),
+            ("22001", Kind::Value),
+            ("22P02", Kind::Value),
+            ("22021", Kind::Value),
+            ("P0001", Kind::Raised),
+            ("42501", Kind::Denied),
+            ("28000", Kind::Credential),
+            ("28P01", Kind::Credential),
+            ("57P01", Kind::Unavailable),
+            ("57P02", Kind::Unavailable),
+            ("57P03", Kind::Unavailable),
+            ("08006", Kind::Unavailable),
+            ("08003", Kind::Unavailable),
+            ("3D000", Kind::Unavailable),
+            ("08007", Kind::InDoubt),
+            ("40003", Kind::InDoubt),
+            ("53300", Kind::TooMany),
+            ("53100", Kind::Resources),
+            ("57014", Kind::Cancelled),
+            ("55P03", Kind::Locked),
+            ("40001", Kind::Conflict),
+            ("40P01", Kind::Conflict),
+            ("25006", Kind::ReadOnly),
+            ("42P01", Kind::Statement),
+            ("42703", Kind::Statement),
+            ("42601", Kind::Statement),
+            ("42883", Kind::Statement),
+            ("2BP01", Kind::Other),
+            ("", Kind::Other),
+        ];
+        for (state, expected) in table {
+            assert_eq!(kind(state), expected, "{state}");
+        }
+    }
+}

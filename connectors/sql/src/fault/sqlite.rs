@@ -1,0 +1,91 @@
+//! SQLite's result codes. <https://www.sqlite.org/rescode.html>
+
+use super::Kind;
+
+/// The kind of an extended result code. SQLite has one code for everything that is wrong with a statement, so that the message
+/// has to tell a missing table from a value that a function does not take.
+pub(super) fn kind(code: i32, message: &str) -> Kind {
+    const UNIQUE: i32 = 2067;
+    const PRIMARY_KEY: i32 = 1555;
+    const ROW_ID: i32 = 2579;
+    const FOREIGN_KEY: i32 = 787;
+    const TRIGGER: i32 = 1811;
+    match code {
+        UNIQUE | PRIMARY_KEY | ROW_ID => return Kind::Unique,
+        FOREIGN_KEY => return Kind::ForeignKey,
+        TRIGGER => return Kind::Raised,
+        _ => {}
+    }
+    match code & 0xff {
+        1 if is_about_a_statement(message) => Kind::Statement,
+        1 | 18 | 20 => Kind::Value,
+        3 | 23 => Kind::Denied,
+        5 | 6 | 15 => Kind::Locked,
+        8 => Kind::ReadOnly,
+        9 => Kind::Cancelled,
+        14 => Kind::Unavailable,
+        17 => Kind::Conflict,
+        7 | 10 | 11 | 13 | 22 | 26 => Kind::Resources,
+        19 => Kind::Rule,
+        25 => Kind::Statement,
+        _ => Kind::Other,
+    }
+}
+
+fn is_about_a_statement(message: &str) -> bool {
+    const BEGINNINGS: [&str; 9] = [
+        "no such",
+        "near ",
+        "ambiguous",
+        "incomplete",
+        "wrong number",
+        "unrecognized",
+        "table ",
+        "misuse",
+        "sub-select",
+    ];
+    BEGINNINGS.iter().any(|beginning| message.starts_with(beginning)) || message.contains("values for")
+}
+
+/// What the message names behind `constraint failed: `.
+pub(super) fn constraint(message: &str) -> Option<String> {
+    message.split_once("constraint failed: ").map(|(_, name)| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_that_matters_has_its_kind() {
+        let table = [
+            (2067, "UNIQUE constraint failed: a.b", Kind::Unique),
+            (1555, "UNIQUE constraint failed: a.id", Kind::Unique),
+            (787, "FOREIGN KEY constraint failed", Kind::ForeignKey),
+            (1299, "NOT NULL constraint failed: a.b", Kind::Rule),
+            (275, "CHECK constraint failed: seats", Kind::Rule),
+            (1811, "no", Kind::Raised),
+            (5, "database is locked", Kind::Locked),
+            (6, "database table is locked", Kind::Locked),
+            (517, "database is locked", Kind::Locked),
+            (8, "attempt to write a readonly database", Kind::ReadOnly),
+            (9, "interrupted", Kind::Cancelled),
+            (14, "unable to open database file", Kind::Unavailable),
+            (26, "file is not a database", Kind::Resources),
+            (11, "database disk image is malformed", Kind::Resources),
+            (13, "database or disk is full", Kind::Resources),
+            (1, "no such table: acounts", Kind::Statement),
+            (1, "near \"SELEC\": syntax error", Kind::Statement),
+            (1, "malformed JSON", Kind::Value),
+        ];
+        for (code, message, expected) in table {
+            assert_eq!(kind(code, message), expected, "{code} {message}");
+        }
+    }
+
+    #[test]
+    fn a_constraint_is_called_by_its_columns() {
+        assert_eq!(constraint("UNIQUE constraint failed: accounts.login").as_deref(), Some("accounts.login"));
+        assert_eq!(constraint("database is locked"), None);
+    }
+}

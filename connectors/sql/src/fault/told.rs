@@ -1,0 +1,121 @@
+//! What went wrong, as far as it was told.
+
+use sqlx::mysql::MySqlDatabaseError;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
+use super::{Kind, mysql, postgres, sqlite};
+use crate::settings::Engine;
+
+/// What went wrong with a call to the database.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// The server said so. What it takes to mend it depends on what it said.
+    #[error("{0}")]
+    Told(Told),
+    /// The server cannot be reached. The operator starts it, or corrects the address.
+    #[error("cannot be reached: {0}")]
+    Unreachable(String),
+    /// An encrypted connection does not come about. The operator corrects certificates or settings.
+    #[error("no encrypted connection comes about: {0}")]
+    Tls(String),
+    /// The connection broke. Nobody needs to act.
+    #[error("the connection broke: {0}")]
+    Lost(String),
+    /// No answer came in time. Nobody needs to act, unless it goes on.
+    #[error("no answer came in time")]
+    Silent,
+    /// All connections are in use. Nobody needs to act, unless it goes on: then `pool.max_connections` is too small.
+    #[error("all {0} connections of the pool are in use")]
+    Busy(usize),
+    /// A column is of a type that cannot be read. The operator casts it.
+    #[error("{0}")]
+    Unreadable(String),
+    /// A text has a NUL in it, and PostgreSQL holds none.
+    #[error("a text of the task has a NUL character, which PostgreSQL cannot hold")]
+    Nul,
+}
+
+/// What a server said, without details that quote values.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{engine} {code}", engine = engine.title())]
+pub(crate) struct Told {
+    pub(crate) engine: Engine,
+    /// The SQLSTATE, the error number, or the extended result code.
+    pub(crate) code: String,
+    pub(crate) kind: Kind,
+    /// The constraint that was violated, where it has a name.
+    pub(crate) constraint: Option<String>,
+    /// What the server said. It may hold values: see [`Meaning::quotes`](super::kind::Meaning).
+    pub(crate) message: String,
+    /// The server ended the connection with it.
+    pub(crate) ends_connection: bool,
+}
+
+impl Fault {
+    /// Whether the connection can still be used.
+    pub(crate) fn leaves_connection(&self) -> bool {
+        match self {
+            Self::Told(told) => !told.ends_connection,
+            Self::Unreadable(_) | Self::Nul => true,
+            Self::Unreachable(_) | Self::Tls(_) | Self::Lost(_) | Self::Silent | Self::Busy(_) => false,
+        }
+    }
+}
+
+/// Reads an error of sqlx. `connecting` tells a server that cannot be reached from one that is lost.
+pub(crate) fn read(engine: Engine, error: sqlx::Error, connecting: bool) -> Fault {
+    match error {
+        sqlx::Error::Database(error) => Fault::Told(told(engine, &*error)),
+        sqlx::Error::Io(error) if is_tls(&error) => Fault::Tls(error.to_string()),
+        sqlx::Error::Io(error) if connecting => Fault::Unreachable(error.to_string()),
+        sqlx::Error::Io(error) => Fault::Lost(error.to_string()),
+        sqlx::Error::Tls(error) => Fault::Tls(error.to_string()),
+        sqlx::Error::ColumnDecode { index, source } => Fault::Unreadable(format!("column {index}: {source}")),
+        sqlx::Error::Decode(error) => Fault::Unreadable(error.to_string()),
+        other if connecting => Fault::Unreachable(other.to_string()),
+        other => Fault::Lost(other.to_string()),
+    }
+}
+
+/// rustls' errors arrive inside those of the operating system.
+fn is_tls(error: &std::io::Error) -> bool {
+    error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
+}
+
+fn told(engine: Engine, error: &dyn sqlx::error::DatabaseError) -> Told {
+    let message = error.message().to_owned();
+    if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+        let kind = postgres::kind(error.code());
+        return Told {
+            engine,
+            code: error.code().to_owned(),
+            kind,
+            constraint: error.constraint().or(error.column()).map(str::to_owned),
+            message,
+            ends_connection: matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic),
+        };
+    }
+    if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
+        let number = error.number();
+        let kind = mysql::kind(number);
+        return Told {
+            engine,
+            code: number.to_string(),
+            kind,
+            constraint: mysql::constraint(number, &message),
+            ends_connection: kind == Kind::Unavailable,
+            message,
+        };
+    }
+    let code = error.code().unwrap_or_default().into_owned();
+    let kind = sqlite::kind(code.parse().unwrap_or_default(), &message);
+    Told {
+        engine,
+        kind,
+        constraint: sqlite::constraint(&message),
+        // What SQLite says of a whole file is looked at anew.
+        ends_connection: matches!(kind, Kind::Unavailable | Kind::Resources),
+        code,
+        message,
+    }
+}

@@ -1,0 +1,222 @@
+//! The six actions, from BEGIN to COMMIT.
+
+use bridgehead_sdk::{
+    Account, AccountId, AccountRecord, AccountStatus, Action, Completion, Context, CreateAccount, Effect,
+    Error, Operation, UpdateAccount,
+};
+
+use super::inputs::{Inputs, Refusal};
+use super::run::Purpose;
+use crate::fault::Doing;
+use crate::plan::{Parameter, Source, Step};
+use crate::pool::Lease;
+use crate::target::Database;
+
+impl Database {
+    /// Carries out an operation.
+    pub(crate) async fn execute(
+        &self,
+        context: &Context,
+        operation: &Operation,
+    ) -> Result<Completion, Error> {
+        let action = operation.action();
+        if !self.plan.offered().contains(&action) {
+            return Err(Error::unsupported(action));
+        }
+        let label = operation.account().label();
+        // A server may repeat in an error what it was given.
+        let _protection = self.verdicts.redactor.protect(operation.payload().secrets());
+        let doing = Doing::Acting { action, account: label, made: false };
+        let mut lease = self.pool.acquire().await.map_err(|fault| self.verdicts.of(&fault, doing))?;
+        lease.begin().await.map_err(|fault| self.verdicts.of(&fault, doing))?;
+        let done = match self.carry_out(&mut lease, context, operation).await {
+            Ok(done) => done,
+            Err(error) => {
+                lease.roll_back().await;
+                lease.release();
+                return Err(error.effect(Effect::NotApplied));
+            }
+        };
+        match lease.commit().await {
+            Ok(()) => {
+                lease.release();
+                Ok(done)
+            }
+            Err(fault) => {
+                lease.roll_back().await;
+                lease.release();
+                Err(self.verdicts.of(&fault, Doing::Committing { action, account: label }))
+            }
+        }
+    }
+
+    async fn carry_out(
+        &self,
+        lease: &mut Lease<'_>,
+        context: &Context,
+        operation: &Operation,
+    ) -> Result<Completion, Error> {
+        if let Operation::CreateAccount(create) = operation {
+            return self.create(lease, context, create).await;
+        }
+        let account = operation.account();
+        let action = operation.action();
+        let Some(found) = self.find(lease, account).await? else {
+            let message = format!("User {} not found in {}", account.label(), self.verdicts.system);
+            return Err(Error::account_not_found(message));
+        };
+        let mut inputs = Inputs::of(context, &self.plan.accounts.fields, operation, &found);
+        if let Operation::UpdateAccount(update) = operation {
+            return self.update(lease, &mut inputs, update, &found).await;
+        }
+        let steps = self.steps(action);
+        let needs_password = steps.iter().any(uses_password);
+        if action == Action::ResetPassword && needs_password && !inputs.has_password() {
+            return Err(self.refused(action, account, &Refusal::NoPassword));
+        }
+        self.run_steps(lease, steps, &mut inputs, Purpose::action(action, account), &[]).await?;
+        self.check_outcome(lease, action, account, &found.id).await?;
+        Ok(Completion::done())
+    }
+
+    async fn create(
+        &self,
+        lease: &mut Lease<'_>,
+        context: &Context,
+        create: &CreateAccount,
+    ) -> Result<Completion, Error> {
+        let action = Action::CreateAccount;
+        let account = &create.account;
+        let by_names = Account { id: None, ..account.clone() };
+        if self.find(lease, &by_names).await?.is_some() {
+            let message = format!("User {} exists in {} already", account.label(), self.verdicts.system);
+            return Err(Error::account_already_exists(message));
+        }
+        let fields = &self.plan.accounts.fields;
+        let mut inputs = Inputs::create(context, fields, account, create.password.as_ref())
+            .map_err(|why| self.refused(action, account, &why))?;
+        let steps = self.steps(action);
+        self.run_steps(lease, steps, &mut inputs, Purpose::action(action, account), &[]).await?;
+        let wanted = inputs.id.clone().map_or(by_names, Account::by_id);
+        let created = self.created(lease, account, &wanted).await?;
+        inputs.id = Some(created.id.to_string());
+        if let Some(memberships) = &create.memberships {
+            self.change_memberships(lease, &mut inputs, account.label(), memberships, None).await?;
+            let afterwards = self.created(lease, account, &Account::by_id(created.id.clone())).await?;
+            self.check_memberships(account.label(), memberships, &afterwards)?;
+        }
+        let done = Completion::created(created.id);
+        let unwritten = self.unwritten(steps, &inputs);
+        Ok(if unwritten.is_empty() { done } else { done.with("fields_without_statement", unwritten) })
+    }
+
+    async fn created(
+        &self,
+        lease: &mut Lease<'_>,
+        account: &Account,
+        wanted: &Account,
+    ) -> Result<AccountRecord, Error> {
+        self.find(lease, wanted).await?.ok_or_else(|| {
+            let doing = Purpose::action(Action::CreateAccount, account).doing;
+            let why = "its statements ran, and the account is not found afterwards; nothing was kept";
+            Error::internal(self.verdicts.message(doing, why))
+        })
+    }
+
+    async fn update(
+        &self,
+        lease: &mut Lease<'_>,
+        inputs: &mut Inputs,
+        update: &UpdateAccount,
+        found: &AccountRecord,
+    ) -> Result<Completion, Error> {
+        let action = Action::UpdateAccount;
+        let account = &update.account;
+        let changed = inputs
+            .change(&self.plan.accounts.fields, &self.plan.own, update)
+            .map_err(|why| self.refused(action, account, &why))?;
+        let steps = self.steps(action);
+        if let Some(field) = changed.iter().find(|field| !self.is_written(steps, field, &changed)) {
+            let why = Refusal::NoStatement { action: action.as_str(), field: field.clone() };
+            return Err(self.refused(action, account, &why));
+        }
+        if !changed.is_empty() {
+            self.run_steps(lease, steps, inputs, Purpose::action(action, account), &changed).await?;
+        }
+        if let Some(memberships) = &update.memberships {
+            self.change_memberships(lease, inputs, account.label(), memberships, Some(found)).await?;
+        }
+        self.check_outcome(lease, action, account, &found.id).await?;
+        if let Some(memberships) = &update.memberships {
+            let afterwards = self.find(lease, &Account::by_id(found.id.clone())).await?;
+            if let Some(afterwards) = afterwards {
+                self.check_memberships(account.label(), memberships, &afterwards)?;
+            }
+        }
+        Ok(Completion::done())
+    }
+
+    /// Looks whether an action had the effect that it is for. What changed nothing is no success.
+    async fn check_outcome(
+        &self,
+        lease: &mut Lease<'_>,
+        action: Action,
+        account: &Account,
+        id: &AccountId,
+    ) -> Result<(), Error> {
+        let afterwards = self.find(lease, &Account::by_id(id.clone())).await?;
+        let why = match (action, afterwards.map(|found| found.status)) {
+            (Action::DeleteAccount, None) => return Ok(()),
+            (Action::DeleteAccount, Some(_)) => "the account is still found",
+            (_, None) => "the account is not found any more under its identifier",
+            (Action::SuspendAccount, Some(AccountStatus::Active)) => "the account is still active",
+            (Action::UnsuspendAccount, Some(AccountStatus::Inactive | AccountStatus::Suspended)) => {
+                "the account is still not active"
+            }
+            (_, Some(_)) => return Ok(()),
+        };
+        let why = format!("its statements ran, and {why}; nothing was changed. Correct actions.{action}");
+        Err(Error::internal(self.verdicts.message(Purpose::action(action, account).doing, &why)))
+    }
+
+    fn steps(&self, action: Action) -> &[Step] {
+        self.plan.actions.get(&action).map_or(&[], Vec::as_slice)
+    }
+
+    fn refused(&self, action: Action, account: &Account, why: &Refusal) -> Error {
+        Error::internal(self.verdicts.message(Purpose::action(action, account).doing, &why.to_string()))
+    }
+
+    /// Whether a statement that is run writes the field.
+    fn is_written(&self, steps: &[Step], field: &str, changed: &[String]) -> bool {
+        steps.iter().any(|step| match &step.when {
+            Some(when) if !when.iter().any(|one| changed.contains(one)) => false,
+            Some(when) if when.iter().any(|one| one == field) => true,
+            _ => self.uses_field(step, field),
+        })
+    }
+
+    fn uses_field(&self, step: &Step, field: &str) -> bool {
+        step.statement.slots.iter().any(|slot| match &slot.parameter {
+            Parameter::Field(name) => name == field,
+            Parameter::Own(name) => {
+                matches!(self.plan.own.get(name), Some(Source::Task { field: source, .. }) if source == field)
+            }
+            _ => false,
+        })
+    }
+
+    /// The names of the fields that a new account was to have and no statement writes; `password` among them.
+    fn unwritten(&self, steps: &[Step], inputs: &Inputs) -> Vec<String> {
+        let fields = inputs.named().filter(|field| !steps.iter().any(|step| self.uses_field(step, field)));
+        let mut unwritten: Vec<String> = fields.map(str::to_owned).collect();
+        if inputs.has_password() && !steps.iter().any(uses_password) {
+            unwritten.push("password".to_owned());
+        }
+        unwritten
+    }
+}
+
+fn uses_password(step: &Step) -> bool {
+    [Parameter::Password, Parameter::PasswordScram].iter().any(|parameter| step.statement.uses(parameter))
+}

@@ -1,0 +1,197 @@
+//! What the parameters of an operation stand for.
+
+use std::collections::BTreeMap;
+
+use bridgehead_sdk::{
+    Account, AccountRecord, AccountStatus, Context, Operation, UpdateAccount, is_secret_name,
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+
+use crate::plan::{Parameter, Source};
+use crate::scram;
+use crate::settings::Fields;
+
+/// Fields that say who an account is or what it is a member of, and are no values to write.
+const NO_VALUES: [&str; 4] = ["id", "account_id", "memberships", "assignments"];
+
+/// The values of an operation. It has no `Debug`: the password is inside.
+pub(super) struct Inputs {
+    /// The account's identifier, once it is known.
+    pub(super) id: Option<String>,
+    /// The fields that have a column, as the statements are to write them.
+    fields: Map<String, Value>,
+    /// The task's own fields, for parameters of the operator's.
+    extra: Map<String, Value>,
+    password: Option<SecretString>,
+    task_id: String,
+    attempt: u32,
+}
+
+/// What an operation asks for that cannot be done. Never a value: it may be a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    /// The field is not one that statements write.
+    #[error("no statement of {action} writes the field {field}; Iden would believe it changed")]
+    NoStatement { action: &'static str, field: String },
+    /// An identifier never changes.
+    #[error("changes.id must be left as it is: an identifier never changes")]
+    Identifier,
+    /// A secret is no field.
+    #[error("changes.{0} has the name of a secret; a password is changed by reset_password")]
+    Secret(String),
+    /// There is no such status.
+    #[error("status must be one of active, inactive, suspended")]
+    Status,
+    /// The task has no password, and a statement needs one.
+    #[error("the task brings no password, and no statement makes one")]
+    NoPassword,
+    /// The operating system gives no random bytes.
+    #[error(transparent)]
+    NoRandomBytes(#[from] scram::NoRandomBytes),
+}
+
+impl Inputs {
+    /// For an account that is to be created.
+    pub(super) fn create(
+        context: &Context,
+        fields: &Fields,
+        account: &Account,
+        password: Option<&SecretString>,
+    ) -> Result<Self, Refusal> {
+        if account.status.is_none() && account.extra.contains_key("status") {
+            return Err(Refusal::Status);
+        }
+        let all = object(account);
+        Ok(Self {
+            id: None,
+            fields: mapped(fields, &all),
+            extra: all,
+            password: password.cloned(),
+            task_id: context.task_id.to_string(),
+            attempt: context.attempt,
+        })
+    }
+
+    /// For an account as it is now.
+    pub(super) fn of(
+        context: &Context,
+        fields: &Fields,
+        operation: &Operation,
+        found: &AccountRecord,
+    ) -> Self {
+        let password = match operation {
+            Operation::ResetPassword(reset) => reset.password.clone(),
+            _ => None,
+        };
+        Self {
+            id: Some(found.id.to_string()),
+            fields: mapped(fields, &object(found)),
+            extra: object(operation.account()),
+            password,
+            task_id: context.task_id.to_string(),
+            attempt: context.attempt,
+        }
+    }
+
+    /// Takes over what an update changes. Answers the names of the fields that are not already as they are wanted.
+    pub(super) fn change(
+        &mut self,
+        fields: &Fields,
+        own: &BTreeMap<String, Source>,
+        update: &UpdateAccount,
+    ) -> Result<Vec<String>, Refusal> {
+        let mut changed = Vec::new();
+        for (name, value) in &update.changes {
+            match name.as_str() {
+                "id" | "account_id" => {
+                    let same = crate::value::as_text(value).is_some_and(|id| self.id.as_deref() == Some(&id));
+                    if !same {
+                        return Err(Refusal::Identifier);
+                    }
+                    continue;
+                }
+                name if NO_VALUES.contains(&name) => continue,
+                "status" => {
+                    let known = value.as_str().and_then(AccountStatus::from_name);
+                    if known.is_none() {
+                        return Err(Refusal::Status);
+                    }
+                }
+                name if is_secret_name(name) => return Err(Refusal::Secret(name.to_owned())),
+                _ => {}
+            }
+            let is_own =
+                own.values().any(|source| matches!(source, Source::Task { field, .. } if field == name));
+            if fields.contains_key(name) {
+                let before = self.fields.insert(name.clone(), value.clone()).unwrap_or_default();
+                if before != *value {
+                    changed.push(name.clone());
+                }
+            } else if is_own {
+                self.extra.insert(name.clone(), value.clone());
+                changed.push(name.clone());
+            } else {
+                return Err(Refusal::NoStatement { action: "update_account", field: name.clone() });
+            }
+        }
+        Ok(changed)
+    }
+
+    /// The value of a parameter, apart from those of lists.
+    pub(super) fn value(
+        &self,
+        own: &BTreeMap<String, Source>,
+        parameter: &Parameter,
+    ) -> Result<Value, Refusal> {
+        Ok(match parameter {
+            Parameter::Id => self.id.clone().map_or(Value::Null, Value::from),
+            Parameter::Field(name) => self.fields.get(name).cloned().unwrap_or_default(),
+            Parameter::Password => {
+                self.password.as_ref().map_or(Value::Null, |password| password.expose_secret().into())
+            }
+            Parameter::PasswordScram => match &self.password {
+                Some(password) => Value::from(scram::verifier(password.expose_secret())?),
+                None => Value::Null,
+            },
+            Parameter::TaskId => Value::from(self.task_id.as_str()),
+            Parameter::Attempt => Value::from(self.attempt),
+            Parameter::Own(name) => match own.get(name) {
+                Some(Source::Fixed(value)) => value.clone(),
+                Some(Source::Task { field, default }) => {
+                    self.extra.get(field).filter(|value| !value.is_null()).unwrap_or(default).clone()
+                }
+                None => Value::Null,
+            },
+            _ => Value::Null,
+        })
+    }
+
+    /// Whether the task brings a password.
+    pub(super) fn has_password(&self) -> bool {
+        self.password.is_some()
+    }
+
+    /// The names of the fields that a new account is to have.
+    pub(super) fn named(&self) -> impl Iterator<Item = &str> {
+        let values = self.extra.iter().filter(|(name, value)| {
+            !value.is_null() && !NO_VALUES.contains(&name.as_str()) && !is_secret_name(name)
+        });
+        values.map(|(name, _)| name.as_str())
+    }
+}
+
+fn object(value: &impl serde::Serialize) -> Map<String, Value> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    }
+}
+
+fn mapped(fields: &Fields, all: &Map<String, Value>) -> Map<String, Value> {
+    let values = fields
+        .keys()
+        .filter(|name| *name != "id")
+        .filter_map(|name| Some((name.clone(), all.get(name)?.clone())));
+    values.collect()
+}

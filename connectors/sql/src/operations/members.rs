@@ -1,0 +1,131 @@
+//! What an account is a member of.
+
+use std::collections::BTreeSet;
+
+use bridgehead_sdk::{AccountRecord, Error, Memberships, ResourceKind};
+use serde_json::Value;
+
+use super::inputs::Inputs;
+use super::run::Purpose;
+use crate::fault::{Doing, noun, subject};
+use crate::plan::{Parameter, Type};
+use crate::pool::Lease;
+use crate::target::Database;
+
+impl Database {
+    /// Adds what is wanted and is not there, and removes what is there and is not wanted, of each type that is named.
+    pub(super) async fn change_memberships(
+        &self,
+        lease: &mut Lease<'_>,
+        inputs: &mut Inputs,
+        label: &str,
+        wanted: &Memberships,
+        found: Option<&AccountRecord>,
+    ) -> Result<(), Error> {
+        for (slug, references) in &wanted.0 {
+            let slug = slug.as_str();
+            let one = self.type_of(slug, label)?;
+            let wanted: BTreeSet<&str> = references.iter().map(|one| one.id.as_str()).collect();
+            let now: BTreeSet<&str> = found.map(|found| held(found, one)).into_iter().flatten().collect();
+            for (references, adds) in [(&now - &wanted, false), (&wanted - &now, true)] {
+                for reference in references {
+                    self.change_membership(lease, inputs, label, (one, reference, adds)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the account holds afterwards what was wanted: a statement that changed nothing is no success.
+    pub(super) fn check_memberships(
+        &self,
+        label: &str,
+        wanted: &Memberships,
+        found: &AccountRecord,
+    ) -> Result<(), Error> {
+        for (slug, references) in &wanted.0 {
+            let one = self.type_of(slug.as_str(), label)?;
+            let wanted: BTreeSet<&str> = references.iter().map(|one| one.id.as_str()).collect();
+            let now: BTreeSet<&str> = held(found, one).collect();
+            let differing = wanted.symmetric_difference(&now).next();
+            if let Some(reference) = differing {
+                let doing = joining(one, label, reference);
+                let why =
+                    "its statements ran, and the account does not hold what was wanted; nothing was changed";
+                return Err(Error::internal(self.verdicts.message(doing, why))
+                    .subject(subject(one.resource_type.kind)));
+            }
+        }
+        Ok(())
+    }
+
+    fn type_of(&self, slug: &str, label: &str) -> Result<&Type, Error> {
+        let one = self.plan.types.iter().find(|one| one.resource_type.slug.as_str() == slug);
+        one.ok_or_else(|| {
+            let doing = Doing::Joining { account: label, kind: ResourceKind::Group, slug, reference: "" };
+            let why = "there is no such resource type in the configuration";
+            Error::group_not_found(self.verdicts.message(doing, why))
+        })
+    }
+
+    async fn change_membership(
+        &self,
+        lease: &mut Lease<'_>,
+        inputs: &mut Inputs,
+        label: &str,
+        (one, reference, adds): (&Type, &str, bool),
+    ) -> Result<(), Error> {
+        let kind = one.resource_type.kind;
+        let doing = joining(one, label, reference);
+        let steps = if adds { &one.add } else { &one.remove };
+        if steps.is_empty() {
+            let why = "the configuration has no statement for it (add and remove)";
+            return Err(Error::internal(self.verdicts.message(doing, why)).subject(subject(kind)));
+        }
+        if adds && !self.is_there(lease, one, reference, doing).await? {
+            let why =
+                format!("there is no {} {reference} of the type {}", noun(kind), one.resource_type.slug);
+            return Err(Error::group_not_found(self.verdicts.message(doing, &why)).subject(subject(kind)));
+        }
+        let purpose = Purpose { doing, reference: Some(reference) };
+        self.run_steps(lease, steps, inputs, purpose, &[]).await
+    }
+
+    async fn is_there(
+        &self,
+        lease: &mut Lease<'_>,
+        one: &Type,
+        reference: &str,
+        doing: Doing<'_>,
+    ) -> Result<bool, Error> {
+        // An identifier of another form than those of the type is certain not to be there.
+        if crate::value::Bound::new(one.id_type.into(), &Value::from(reference)).is_err() {
+            return Ok(false);
+        }
+        let Some(find) = &one.find else { return Ok(true) };
+        let values = self.values(find, |parameter| match parameter {
+            Parameter::Ref => Value::from(reference),
+            _ => Value::Null,
+        });
+        let Ok(values) = values else { return Ok(false) };
+        match lease.run(find, values).await {
+            Ok(answer) => Ok(!answer.rows.is_empty()),
+            Err(crate::fault::Fault::Nul) => Ok(false),
+            Err(fault) => Err(self.verdicts.of(&fault, doing)),
+        }
+    }
+}
+
+fn joining<'a>(one: &'a Type, account: &'a str, reference: &'a str) -> Doing<'a> {
+    let resource_type = &one.resource_type;
+    Doing::Joining { account, kind: resource_type.kind, slug: resource_type.slug.as_str(), reference }
+}
+
+/// What an account holds of a type.
+fn held<'a>(found: &'a AccountRecord, one: &Type) -> impl Iterator<Item = &'a str> + use<'a> {
+    let all = match one.resource_type.kind {
+        ResourceKind::License => &found.assignments,
+        ResourceKind::Group | ResourceKind::Account => &found.memberships,
+    };
+    all.of(one.resource_type.slug.as_str()).iter().map(|one| one.id.as_str())
+}

@@ -1,0 +1,179 @@
+//! Running the statements and checks of an action.
+
+use bridgehead_sdk::{Account, Action, Effect, Error};
+use serde_json::Value;
+
+use super::inputs::Inputs;
+use crate::driver::Answer;
+use crate::fault::{Doing, Fault};
+use crate::plan::{Expectation, Parameter, Refusal, Role, Step};
+use crate::pool::Lease;
+use crate::rows::cell;
+use crate::target::Database;
+use crate::value::as_text;
+
+/// What steps are run for.
+#[derive(Clone, Copy)]
+pub(super) struct Purpose<'a> {
+    /// What it is to the one who reads an error.
+    pub(super) doing: Doing<'a>,
+    /// The group or licence, where there is one.
+    pub(super) reference: Option<&'a str>,
+}
+
+impl<'a> Purpose<'a> {
+    /// An action for an account.
+    pub(super) fn action(action: Action, account: &'a Account) -> Self {
+        Self { doing: Doing::Acting { action, account: account.label(), made: false }, reference: None }
+    }
+}
+
+impl Database {
+    /// Runs the steps, one after another. `changed` names the fields that an update changes.
+    pub(super) async fn run_steps(
+        &self,
+        lease: &mut Lease<'_>,
+        steps: &[Step],
+        inputs: &mut Inputs,
+        purpose: Purpose<'_>,
+        changed: &[String],
+    ) -> Result<(), Error> {
+        for step in steps {
+            let is_due =
+                step.when.as_ref().is_none_or(|when| when.iter().any(|field| changed.contains(field)));
+            if is_due {
+                self.run_step(lease, step, inputs, purpose).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn run_step(
+        &self,
+        lease: &mut Lease<'_>,
+        step: &Step,
+        inputs: &mut Inputs,
+        purpose: Purpose<'_>,
+    ) -> Result<(), Error> {
+        let answer = self.run_statement(lease, step, inputs, purpose).await?;
+        match &step.role {
+            Role::Run { expect, returns } => {
+                if let Some(expect) = expect {
+                    self.check_expectation(step, expect, &answer, purpose)?;
+                }
+                if let Some(column) = returns {
+                    inputs.id = Some(self.returned(step, column, &answer, purpose)?);
+                }
+                Ok(())
+            }
+            Role::Require(refusal) if answer.rows.is_empty() => Err(self.refuse(step, refusal, purpose)),
+            Role::Unless(refusal) if !answer.rows.is_empty() => Err(self.refuse(step, refusal, purpose)),
+            Role::Require(_) | Role::Unless(_) => Ok(()),
+            Role::ExecuteResult => {
+                let made = self.made(step, &answer, purpose)?;
+                let doing = match purpose.doing {
+                    Doing::Acting { action, account, .. } => Doing::Acting { action, account, made: true },
+                    other => other,
+                };
+                lease.run_made(&made).await.map(drop).map_err(|fault| self.verdicts.of(&fault, doing))
+            }
+        }
+    }
+
+    async fn run_statement(
+        &self,
+        lease: &mut Lease<'_>,
+        step: &Step,
+        inputs: &Inputs,
+        purpose: Purpose<'_>,
+    ) -> Result<Answer, Error> {
+        let mut refusal = None;
+        let values = self.values(&step.statement, |parameter| match (parameter, purpose.reference) {
+            (Parameter::Ref, Some(reference)) => Value::from(reference),
+            _ => inputs.value(&self.plan.own, parameter).unwrap_or_else(|why| {
+                refusal = Some(why);
+                Value::Null
+            }),
+        });
+        if let Some(why) = refusal {
+            return Err(Error::internal(self.verdicts.message(purpose.doing, &why.to_string())));
+        }
+        let values = values.map_err(|misfit| {
+            let why = format!("a parameter of {} {misfit}", step.statement.key);
+            Error::internal(self.verdicts.message(purpose.doing, &why))
+        })?;
+        lease.run(&step.statement, values).await.map_err(|fault| self.verdicts.of(&fault, purpose.doing))
+    }
+
+    fn check_expectation(
+        &self,
+        step: &Step,
+        expect: &Expectation,
+        answer: &Answer,
+        purpose: Purpose<'_>,
+    ) -> Result<(), Error> {
+        // What gives rows is counted by them: databases do not agree on what a query has changed.
+        let rows = if step.statement.reads || !answer.rows.is_empty() {
+            answer.rows.len() as u64
+        } else {
+            answer.affected
+        };
+        if rows == expect.rows {
+            return Ok(());
+        }
+        let usual = format!(
+            "{} must change or give {} rows, and it is {rows}; nothing was changed",
+            step.statement.key, expect.rows
+        );
+        Err(self.refusal(&usual, &expect.refusal, purpose))
+    }
+
+    fn refuse(&self, step: &Step, refusal: &Refusal, purpose: Purpose<'_>) -> Error {
+        let usual = format!("{} does not allow it; nothing was changed", step.statement.key);
+        self.refusal(&usual, refusal, purpose)
+    }
+
+    fn refusal(&self, usual: &str, refusal: &Refusal, purpose: Purpose<'_>) -> Error {
+        let why = refusal.message.as_deref().unwrap_or(usual);
+        let mut error =
+            Error::new(refusal.code, self.verdicts.message(purpose.doing, why)).effect(Effect::NotApplied);
+        if let Some(subject) = refusal.subject {
+            error = error.subject(subject);
+        }
+        error
+    }
+
+    fn returned(
+        &self,
+        step: &Step,
+        column: &str,
+        answer: &Answer,
+        purpose: Purpose<'_>,
+    ) -> Result<String, Error> {
+        let key = step.statement.key.as_str();
+        let found = match answer.rows.as_slice() {
+            [row] => cell(row, column, key).map(as_text),
+            rows => Err(Fault::Unreadable(format!("{key} gives {} rows, and must give one", rows.len()))),
+        };
+        let found = found.and_then(|id| {
+            id.filter(|id| !id.is_empty())
+                .ok_or_else(|| Fault::Unreadable(format!("{key} gives no identifier in the column {column}")))
+        });
+        found.map_err(|fault| Error::internal(self.verdicts.message(purpose.doing, &fault.to_string())))
+    }
+
+    /// The statement that another one gave. Nothing of it goes into a message: there may be a password in it.
+    fn made(&self, step: &Step, answer: &Answer, purpose: Purpose<'_>) -> Result<String, Error> {
+        let text = match answer.rows.as_slice() {
+            [row] if row.len() == 1 => row.values().next().and_then(Value::as_str),
+            _ => None,
+        };
+        text.filter(|text| !text.trim().is_empty()).map(str::to_owned).ok_or_else(|| {
+            let why = format!(
+                "{} must give one row with one column, the text of a statement, and does not; nothing was changed",
+                step.statement.key
+            );
+            Error::internal(self.verdicts.message(purpose.doing, &why))
+        })
+    }
+}

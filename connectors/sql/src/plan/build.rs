@@ -1,0 +1,197 @@
+//! The whole of what the settings amount to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bridgehead_sdk::{
+    Action, Code, ResourceKind, ResourceType, Retry, SettingsError, Subject, is_secret_name,
+};
+use serde_json::Value;
+
+use super::parameter::{Names, Parameter, Source, is_reserved};
+use super::records::{Accounts, Type};
+use super::statement::{Compiler, Statement};
+use super::steps::{self, Step};
+use crate::settings::{ErrorSettings, ParameterSettings, RetrySettings, Settings};
+
+/// Everything that the connector reads and runs.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) accounts: Accounts,
+    pub(crate) types: Vec<Type>,
+    pub(crate) actions: BTreeMap<Action, Vec<Step>>,
+    pub(crate) own: BTreeMap<String, Source>,
+    pub(crate) overrides: Vec<Override>,
+}
+
+/// What certain errors of the database mean here.
+#[derive(Debug)]
+pub(crate) struct Override {
+    pub(crate) constraint: Option<String>,
+    pub(crate) code: Option<String>,
+    pub(crate) contains: Option<String>,
+    pub(crate) report: Code,
+    pub(crate) message: Option<String>,
+    pub(crate) retry: Option<Retry>,
+    pub(crate) subject: Option<Subject>,
+}
+
+impl Plan {
+    /// Checks the settings against one another. Nothing is connected.
+    pub(crate) fn build(settings: &Settings) -> Result<Self, SettingsError> {
+        let own = own_parameters(settings)?;
+        let fields: Vec<String> =
+            settings.accounts.fields.keys().filter(|field| *field != "id").cloned().collect();
+        let compiler = Compiler {
+            engine: settings.engine,
+            names: Names { fields: &fields, own: &own },
+            id_type: settings.accounts.id_type,
+        };
+        let accounts = Accounts::build(&compiler, &settings.accounts)?;
+        let mut slugs = BTreeSet::from([settings.accounts.slug.as_str()]);
+        let mut types = Vec::new();
+        for (part, kind, list) in [
+            ("groups", ResourceKind::Group, &settings.groups),
+            ("licenses", ResourceKind::License, &settings.licenses),
+        ] {
+            for (index, one) in list.iter().enumerate() {
+                let key = format!("{part}.{index}");
+                if !slugs.insert(one.slug.as_str()) {
+                    return Err(SettingsError::new(format!("{key}.slug"), "is used twice"));
+                }
+                types.push(Type::build(&compiler, &key, kind, one)?);
+            }
+        }
+        let mut actions = BTreeMap::new();
+        for action in Action::ALL {
+            let Some(steps) = settings.actions.of(action) else { continue };
+            let suspends = matches!(action, Action::SuspendAccount | Action::UnsuspendAccount);
+            if suspends && !settings.accounts.fields.contains_key("status") {
+                let message =
+                    "needs a column for status in accounts.fields: else nobody sees who is suspended";
+                return Err(SettingsError::new(format!("actions.{action}"), message));
+            }
+            actions.insert(action, steps::of_action(&compiler, action, steps)?);
+        }
+        let plan = Self { accounts, types, actions, overrides: overrides(&settings.errors)?, own };
+        plan.check_own()?;
+        Ok(plan)
+    }
+
+    /// Every statement there is.
+    pub(crate) fn statements(&self) -> impl Iterator<Item = &Statement> {
+        let accounts = &self.accounts;
+        let readers = [Some(&accounts.listing.statement), Some(&accounts.by_id)]
+            .into_iter()
+            .chain([accounts.by_username.as_ref(), accounts.by_email.as_ref()])
+            .flatten();
+        let types = self.types.iter().flat_map(|one| {
+            let members = match &one.members {
+                Some(super::Members::Statement { statement, .. }) => Some(&**statement),
+                _ => None,
+            };
+            let steps = one.add.iter().chain(&one.remove).map(|step| &step.statement);
+            [Some(&one.listing.statement), one.find.as_ref(), members].into_iter().flatten().chain(steps)
+        });
+        let actions = self.actions.values().flatten().map(|step| &step.statement);
+        readers.chain(types).chain(actions)
+    }
+
+    /// The resource types: groups and licences first, accounts last.
+    pub(crate) fn resource_types(&self) -> Vec<ResourceType> {
+        let types = self.types.iter().map(|one| one.resource_type.clone());
+        types.chain([self.accounts.resource_type.clone()]).collect()
+    }
+
+    /// The actions that are offered. Memberships alone are reason enough for updates.
+    pub(crate) fn offered(&self) -> BTreeSet<Action> {
+        let mut offered: BTreeSet<Action> = self.actions.keys().copied().collect();
+        if self.types.iter().any(|one| !one.add.is_empty()) {
+            offered.insert(Action::UpdateAccount);
+        }
+        offered
+    }
+
+    fn check_own(&self) -> Result<(), SettingsError> {
+        for name in self.own.keys() {
+            let parameter = Parameter::Own(name.clone());
+            if !self.statements().any(|statement| statement.uses(&parameter)) {
+                let message = format!("no statement uses :{name}");
+                return Err(SettingsError::new(format!("parameters.{name}"), message));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn own_parameters(settings: &Settings) -> Result<BTreeMap<String, Source>, SettingsError> {
+    let is_scalar = |value: &Value| !value.is_array() && !value.is_object();
+    let mut own = BTreeMap::new();
+    for (name, one) in &settings.parameters {
+        let key = format!("parameters.{name}");
+        let error = |message: &str| Err(SettingsError::new(key.as_str(), message));
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(fits) {
+            return error("must be made of letters, digits and '_'");
+        }
+        if is_reserved(name) || settings.accounts.fields.contains_key(name) {
+            return error("is a parameter already; choose another name");
+        }
+        let ParameterSettings { value, field, default } = one;
+        let source = match (value, field) {
+            (Some(_), None) if default.is_some() => {
+                return error("has a fixed value, so that default has no meaning");
+            }
+            (Some(value), None) if is_scalar(value) => Source::Fixed(value.clone()),
+            (Some(_), None) => return error("must be text, a number, true or false"),
+            (None, Some(field)) if settings.accounts.fields.contains_key(field) => {
+                return error("names a field that has a column, and so a parameter of its own");
+            }
+            (None, Some(field)) if is_secret_name(field) => {
+                return error(
+                    "names a secret; a password is bound as :password in create_account and reset_password",
+                );
+            }
+            (None, Some(field)) => {
+                Source::Task { field: field.clone(), default: default.clone().unwrap_or(Value::Null) }
+            }
+            _ => return error("needs one of value and field"),
+        };
+        own.insert(name.clone(), source);
+    }
+    Ok(own)
+}
+
+fn overrides(settings: &[ErrorSettings]) -> Result<Vec<Override>, SettingsError> {
+    let mut seen = BTreeSet::new();
+    let mut overrides = Vec::with_capacity(settings.len());
+    for (index, one) in settings.iter().enumerate() {
+        let key = format!("errors.{index}");
+        let conditions = (one.constraint.clone(), one.code.clone(), one.contains.clone());
+        let given = [&conditions.0, &conditions.1, &conditions.2];
+        if given.iter().all(|condition| condition.is_none()) {
+            return Err(SettingsError::new(key, "needs a condition: constraint, code or contains"));
+        }
+        if given.iter().any(|condition| condition.as_ref().is_some_and(String::is_empty)) {
+            return Err(SettingsError::new(key, "has an empty condition, which would fit everything"));
+        }
+        if !seen.insert(conditions) {
+            return Err(SettingsError::new(
+                key,
+                "has the conditions of another before it, and would never count",
+            ));
+        }
+        overrides.push(Override {
+            constraint: one.constraint.clone(),
+            code: one.code.clone(),
+            contains: one.contains.clone(),
+            report: one.report,
+            message: one.message.clone(),
+            retry: one.retry.map(|retry| match retry {
+                RetrySettings::Never => Retry::Never,
+                RetrySettings::Backoff => Retry::Backoff,
+            }),
+            subject: one.subject.map(Into::into),
+        });
+    }
+    Ok(overrides)
+}

@@ -1,0 +1,212 @@
+//! What a parameter of a statement stands for.
+
+use std::collections::BTreeMap;
+
+use bridgehead_sdk::{Action, nearest};
+use serde_json::Value;
+
+use crate::settings::IdType;
+
+/// What a parameter stands for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Parameter {
+    /// The account's identifier.
+    Id,
+    /// The identifier of a group or licence.
+    Ref,
+    /// The last identifier of the page before; NULL on the first page.
+    After,
+    /// How many rows a page has.
+    Limit,
+    /// How many rows to leave out.
+    Offset,
+    /// The identifiers of all accounts of a page, as a list in JSON.
+    Ids,
+    /// The password of the task.
+    Password,
+    /// What PostgreSQL keeps of the password.
+    PasswordScram,
+    /// The task's identifier.
+    TaskId,
+    /// Which attempt it is.
+    Attempt,
+    /// A field of the account.
+    Field(String),
+    /// One of the operator's own.
+    Own(String),
+}
+
+/// Where an own parameter comes from.
+#[derive(Clone, PartialEq)]
+pub(crate) enum Source {
+    /// It is always the same.
+    Fixed(Value),
+    /// It is a field of the task, or else the default.
+    Task {
+        /// The field's name.
+        field: String,
+        /// What it is when the task has none.
+        default: Value,
+    },
+}
+
+impl std::fmt::Debug for Source {
+    /// A fixed value may be a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Fixed(_) => f.write_str("Fixed"),
+            Self::Task { field, .. } => f.debug_tuple("Task").field(field).finish(),
+        }
+    }
+}
+
+/// How a value is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// As its type says; PostgreSQL is given text, so that a statement has the same types every time.
+    Natural,
+    /// As a number of 64 bits.
+    Integer,
+    /// As a UUID, where the database has such a type.
+    Uuid,
+}
+
+impl From<IdType> for Kind {
+    fn from(id: IdType) -> Self {
+        match id {
+            IdType::Text => Self::Natural,
+            IdType::Integer => Self::Integer,
+            IdType::Uuid => Self::Uuid,
+        }
+    }
+}
+
+/// Where a statement stands, and so what its parameters may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It lists records.
+    List,
+    /// It lists the members of a type.
+    Members,
+    /// It finds an account by identifier.
+    ById,
+    /// It finds an account by a field.
+    ByField(&'static str),
+    /// It finds a group or licence.
+    FindRef(IdType),
+    /// It adds or removes a member.
+    Membership(IdType),
+    /// It belongs to an action; and whether the account's identifier is known by then.
+    Action(Action, bool),
+}
+
+const RESERVED: [(&str, Parameter); 10] = [
+    ("id", Parameter::Id),
+    ("ref", Parameter::Ref),
+    ("after", Parameter::After),
+    ("limit", Parameter::Limit),
+    ("offset", Parameter::Offset),
+    ("ids", Parameter::Ids),
+    ("password", Parameter::Password),
+    ("password_scram_sha_256", Parameter::PasswordScram),
+    ("task_id", Parameter::TaskId),
+    ("attempt", Parameter::Attempt),
+];
+
+/// Whether a name has a meaning of its own.
+pub(super) fn is_reserved(name: &str) -> bool {
+    RESERVED.iter().any(|(known, _)| *known == name)
+}
+
+/// Everything that names are looked up in.
+#[derive(Debug)]
+pub(super) struct Names<'a> {
+    pub(super) fields: &'a [String],
+    pub(super) own: &'a BTreeMap<String, Source>,
+}
+
+impl Names<'_> {
+    /// What a name stands for in a place; or why it cannot stand there.
+    pub(super) fn resolve(&self, name: &str, place: Place) -> Result<Parameter, String> {
+        let reserved = RESERVED.into_iter().find(|(known, _)| *known == name).map(|(_, parameter)| parameter);
+        let is_field = self.fields.iter().any(|field| field == name);
+        let parameter = match (reserved, self.own.get(name)) {
+            (Some(parameter), _) => parameter,
+            (None, Some(_)) => Parameter::Own(name.to_owned()),
+            (None, None) if is_field => Parameter::Field(name.to_owned()),
+            (None, None) => return Err(self.unknown(name, place)),
+        };
+        if self.fits(&parameter, place) {
+            return Ok(parameter);
+        }
+        let allowed = self.allowed(place);
+        if parameter == Parameter::Id && matches!(place, Place::Action(Action::CreateAccount, false)) {
+            let message =
+                "uses :id before it is known: let a statement before this one return it (returns = \"id\")";
+            return Err(message.to_owned());
+        }
+        Err(format!("uses :{name}, which has no value here; there is {}", listed(&allowed)))
+    }
+
+    fn fits(&self, parameter: &Parameter, place: Place) -> bool {
+        use Parameter as P;
+        if let P::Own(name) = parameter {
+            let is_fixed = matches!(self.own.get(name), Some(Source::Fixed(_)));
+            return is_fixed || matches!(place, Place::Membership(_) | Place::Action(..));
+        }
+        match place {
+            Place::List => matches!(parameter, P::After | P::Limit | P::Offset),
+            Place::Members => *parameter == P::Ids,
+            Place::ById => *parameter == P::Id,
+            Place::ByField(field) => *parameter == P::Field(field.to_owned()),
+            Place::FindRef(_) => *parameter == P::Ref,
+            Place::Membership(_) => {
+                matches!(parameter, P::Id | P::Ref | P::Field(_) | P::TaskId | P::Attempt)
+            }
+            Place::Action(action, knows_id) => match parameter {
+                P::Id => knows_id,
+                P::Password | P::PasswordScram => {
+                    matches!(action, Action::CreateAccount | Action::ResetPassword)
+                }
+                P::Field(_) | P::TaskId | P::Attempt => true,
+                _ => false,
+            },
+        }
+    }
+
+    fn allowed(&self, place: Place) -> Vec<String> {
+        let reserved = RESERVED.into_iter().filter(|(_, parameter)| self.fits(parameter, place));
+        let fields = self.fields.iter().filter(|field| self.fits(&Parameter::Field((*field).clone()), place));
+        let own = self.own.keys().filter(|name| self.fits(&Parameter::Own((*name).clone()), place));
+        let names = reserved.map(|(name, _)| name.to_owned()).chain(fields.cloned()).chain(own.cloned());
+        names.collect()
+    }
+
+    fn unknown(&self, name: &str, place: Place) -> String {
+        let allowed = self.allowed(place);
+        match nearest(name, allowed.iter().map(String::as_str)) {
+            Some(near) => format!("uses :{name}, which is no parameter; did you mean :{near}?"),
+            None => format!(
+                "uses :{name}, which is no parameter; there is {}. Name a column for it in accounts.fields, or declare \
+                 it in parameters",
+                listed(&allowed)
+            ),
+        }
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() {
+        return "none".to_owned();
+    }
+    names.iter().map(|name| format!(":{name}")).collect::<Vec<_>>().join(", ")
+}
+
+impl Names<'_> {
+    /// Whether a task's field of this name can be bound.
+    pub(super) fn is_task_field(&self, name: &str) -> bool {
+        let own =
+            self.own.values().any(|source| matches!(source, Source::Task { field, .. } if field == name));
+        own || (name != "id" && self.fields.iter().any(|field| field == name))
+    }
+}

@@ -1,0 +1,64 @@
+//! What PostgreSQL keeps of a password, made here, so that the password itself reaches neither the server nor its log.
+//!
+//! `SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY`, as RFC 5803 and PostgreSQL have it.
+
+use std::num::NonZeroU32;
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use aws_lc_rs::{digest, hmac, pbkdf2};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// As many as PostgreSQL takes.
+const ITERATIONS: NonZeroU32 = NonZeroU32::new(4096).unwrap();
+const SALT_LENGTH: usize = 16;
+
+/// The operating system gives no random bytes. Nobody can do anything but try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the operating system gives no random bytes for the salt of a password")]
+pub(crate) struct NoRandomBytes;
+
+/// What PostgreSQL keeps of a password, with a salt of its own.
+pub(crate) fn verifier(password: &str) -> Result<String, NoRandomBytes> {
+    let mut salt = [0; SALT_LENGTH];
+    SystemRandom::new().fill(&mut salt).map_err(|_| NoRandomBytes)?;
+    Ok(with_salt(password, &salt))
+}
+
+fn with_salt(password: &str, salt: &[u8]) -> String {
+    // PostgreSQL takes a password that cannot be prepared as it is, and so does this.
+    let prepared = stringprep::saslprep(password).unwrap_or(password.into());
+    let mut salted = [0; digest::SHA256_OUTPUT_LEN];
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, ITERATIONS, salt, prepared.as_bytes(), &mut salted);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &salted);
+    let client_key = hmac::sign(&key, b"Client Key");
+    let stored_key = digest::digest(&digest::SHA256, client_key.as_ref());
+    let server_key = hmac::sign(&key, b"Server Key");
+    format!(
+        "SCRAM-SHA-256${ITERATIONS}:{}${}:{}",
+        STANDARD.encode(salt),
+        STANDARD.encode(stored_key),
+        STANDARD.encode(server_key)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_rfc_7677_is_met() {
+        // RFC 7677, section 3: user, pencil, and the salt of its server.
+        let salt = STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap();
+        assert_eq!(
+            with_salt("pencil", &salt),
+            "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:\
+             wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
+        );
+    }
+
+    #[test]
+    fn no_two_salts_are_the_same() {
+        assert_ne!(verifier("pencil").unwrap(), verifier("pencil").unwrap());
+    }
+}

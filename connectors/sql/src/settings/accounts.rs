@@ -1,0 +1,139 @@
+//! How accounts are listed and found.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use bridgehead_sdk::{AccountStatus, schemars};
+use serde::Deserialize;
+
+/// The accounts, and the statements that read them.
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[schemars(crate = "bridgehead_sdk::schemars")]
+#[serde(deny_unknown_fields)]
+pub struct AccountsSettings {
+    /// The resource type's short name.
+    #[serde(default = "account")]
+    pub slug: String,
+    /// What people read.
+    #[serde(default = "account_name")]
+    pub name: String,
+    /// Which column holds which field: `{ id = "user_id", username = "login", email = "mail" }`. `id` and one of `username` and
+    /// `email` are required; what is named here, and nothing else, goes to Iden. `status` may have a table of values.
+    pub fields: Fields,
+    /// What identifiers are: `text`, `integer` or `uuid`. They are bound as such, and one that is not such a thing is not there.
+    #[serde(default)]
+    pub id_type: IdType,
+    /// How a listing is read page by page: `key` (with `:after` and `:limit`), `offset` (with `:offset` and `:limit`), or `none`
+    /// (all at once).
+    #[serde(default)]
+    pub paging: Paging,
+    /// How many accounts a page holds, from 1 to 10000.
+    #[serde(default = "page_size")]
+    pub page_size: u32,
+    /// What the statements below begin with, so that it is written once. When absent, each is complete.
+    #[serde(default)]
+    pub select: Option<String>,
+    /// Lists accounts in the order of their identifiers. For paging by key, such as
+    /// `WHERE id > COALESCE(:after, 0) ORDER BY id LIMIT :limit`; `:after` is NULL on the first page.
+    pub list: String,
+    /// Finds an account by `:id`.
+    pub by_id: String,
+    /// Finds an account by `:username`, in any case: `WHERE lower(login) = lower(:username)`. Required if `fields` has `username`.
+    #[serde(default)]
+    pub by_username: Option<String>,
+    /// Finds an account by `:email`, in any case. Required if `fields` has `email`.
+    #[serde(default)]
+    pub by_email: Option<String>,
+}
+
+/// Fields, and the columns that hold them.
+pub type Fields = BTreeMap<String, FieldSettings>;
+
+/// Where a field stands: the name of a column, or `{ column, values }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldSettings {
+    /// The column, as the statement calls it.
+    pub column: String,
+    /// For `status`: what stands in the column, and which status it means.
+    pub values: Option<BTreeMap<String, AccountStatus>>,
+}
+
+#[derive(Deserialize, schemars::JsonSchema)]
+#[schemars(crate = "bridgehead_sdk::schemars")]
+#[serde(deny_unknown_fields)]
+struct FieldTable {
+    /// The column, as the statement calls it.
+    column: String,
+    /// For `status`: what stands in the column, as text, and which status it means: `{ true = "active", false = "suspended" }`. A
+    /// value that is not named spoils the record.
+    #[serde(default)]
+    values: Option<BTreeMap<String, AccountStatus>>,
+}
+
+#[derive(schemars::JsonSchema)]
+#[schemars(crate = "bridgehead_sdk::schemars", untagged)]
+#[expect(dead_code, reason = "it is there for the schema")]
+enum FieldForm {
+    Column(String),
+    Table(FieldTable),
+}
+
+impl schemars::JsonSchema for FieldSettings {
+    fn schema_name() -> Cow<'static, str> {
+        "FieldSettings".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        FieldForm::json_schema(generator)
+    }
+}
+
+impl<'de> Deserialize<'de> for FieldSettings {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let table = super::step::text_or_table(deserializer, "the name of a column, or a table with column")?;
+        Ok(match table {
+            Ok(column) => Self { column, values: None },
+            Err(FieldTable { column, values }) => Self { column, values },
+        })
+    }
+}
+
+/// What identifiers are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
+#[schemars(crate = "bridgehead_sdk::schemars")]
+#[serde(rename_all = "lowercase")]
+pub enum IdType {
+    /// Any text.
+    #[default]
+    Text,
+    /// A whole number of 64 bits.
+    Integer,
+    /// A UUID.
+    Uuid,
+}
+
+/// How a listing is read page by page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
+#[schemars(crate = "bridgehead_sdk::schemars")]
+#[serde(rename_all = "lowercase")]
+pub enum Paging {
+    /// Each page begins behind the last identifier of the page before. What comes and goes meanwhile shifts nothing.
+    #[default]
+    Key,
+    /// Each page begins at a number of rows. A listing that shifts meanwhile is noticed, and read again.
+    Offset,
+    /// There is one page; at most 10000 rows.
+    None,
+}
+
+pub(super) fn page_size() -> u32 {
+    500
+}
+
+fn account() -> String {
+    "account".into()
+}
+
+fn account_name() -> String {
+    "Account".into()
+}

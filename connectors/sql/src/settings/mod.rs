@@ -1,0 +1,13 @@
+//! The keys of `target`.
+
+mod accounts;
+mod connection;
+mod rules;
+mod step;
+mod types;
+
+pub use accounts::{AccountsSettings, FieldSettings, Fields, IdType, Paging};
+pub use connection::{Engine, PoolSettings, Settings};
+pub use rules::{ErrorSettings, ParameterSettings, RetrySettings, SubjectSettings};
+pub use step::{ActionSettings, ExpectSettings, RunSettings, StepSettings};
+pub use types::{MemberSettings, TypeSettings};

@@ -1,0 +1,85 @@
+//! Parameters of the operator's own, and what errors of the database mean.
+
+use bridgehead_sdk::{Code, Subject, schemars};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A parameter of the operator's own. Either `value`, or `field`.
+#[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
+#[schemars(crate = "bridgehead_sdk::schemars")]
+#[serde(deny_unknown_fields)]
+pub struct ParameterSettings {
+    /// A fixed value: text, a number, true or false.
+    #[serde(default)]
+    pub value: Option<Value>,
+    /// A field of the task's account (or of its changes) that has no column in `accounts.fields`.
+    #[serde(default)]
+    pub field: Option<String>,
+    /// The value when the task has no such field; NULL when absent.
+    #[serde(default)]
+    pub default: Option<Value>,
+}
+
+/// What certain errors of the database mean. All the conditions that are given must fit.
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[schemars(crate = "bridgehead_sdk::schemars")]
+#[serde(deny_unknown_fields)]
+pub struct ErrorSettings {
+    /// The constraint that was violated. SQLite names a unique constraint by its column, `accounts.login`.
+    #[serde(default)]
+    pub constraint: Option<String>,
+    /// The SQLSTATE of PostgreSQL, the error number of MySQL, or the extended result code of SQLite, as text.
+    #[serde(default)]
+    pub code: Option<String>,
+    /// Part of the database's message, such as that of a trigger.
+    #[serde(default)]
+    pub contains: Option<String>,
+    /// The code that Iden is told.
+    pub report: Code,
+    /// What an administrator is told. When absent, what the connector makes of it.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// Whether it is tried again: `never` or `backoff`.
+    #[serde(default)]
+    pub retry: Option<RetrySettings>,
+    /// Whom it is about. When absent, it follows from the code.
+    #[serde(default)]
+    pub subject: Option<SubjectSettings>,
+}
+
+/// Whether something is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[schemars(crate = "bridgehead_sdk::schemars")]
+#[serde(rename_all = "lowercase")]
+pub enum RetrySettings {
+    /// It is not.
+    Never,
+    /// It is, later.
+    Backoff,
+}
+
+/// Whom an error is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[schemars(crate = "bridgehead_sdk::schemars")]
+#[serde(rename_all = "lowercase")]
+pub enum SubjectSettings {
+    /// The account of the task.
+    Account,
+    /// A group.
+    Group,
+    /// A licence.
+    License,
+    /// The database itself: every task meets the same, and is held.
+    Connection,
+}
+
+impl From<SubjectSettings> for Subject {
+    fn from(subject: SubjectSettings) -> Self {
+        match subject {
+            SubjectSettings::Account => Self::Account,
+            SubjectSettings::Group => Self::Group,
+            SubjectSettings::License => Self::License,
+            SubjectSettings::Connection => Self::Connection,
+        }
+    }
+}

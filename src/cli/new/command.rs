@@ -1,0 +1,76 @@
+//! From the arguments to the files.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::super::args::{Global, New};
+use super::super::failure::{Exit, Failure, Outcome};
+use super::super::print;
+use super::name::Name;
+use super::source::Source;
+use super::template::{self, File, Language};
+use crate::config::Connectors;
+
+pub(crate) fn run(global: &Global, connectors: &Connectors, options: &New) -> Outcome {
+    let name = Name::new(&options.name, connectors)?;
+    let files = match options.lang {
+        Language::Rust => template::rust(&name, &Source::find(options.sdk.as_deref())?),
+        Language::Python => template::python(&name),
+    };
+    let folder = options.path.clone().unwrap_or_else(|| PathBuf::from(name.as_str()));
+    write(&folder, &files)?;
+    if global.json {
+        let paths: Vec<String> =
+            files.iter().map(|file| folder.join(&file.path).display().to_string()).collect();
+        print::json(&json!({ "folder": folder.display().to_string(), "files": paths }));
+        return Ok(());
+    }
+    for file in &files {
+        print::line(folder.join(&file.path).display());
+    }
+    let name = name.as_str();
+    let next = match options.lang {
+        Language::Rust => "cargo test".to_owned(),
+        Language::Python => {
+            format!("IDEN_API_KEY=none bridgehead --config {name}.toml check {name} --conformance --yes")
+        }
+    };
+    print::line(format!(
+        "\nIt works as it stands. Prove it, then make it yours; README.md says how:\n\n    cd {}\n    {next}",
+        folder.display()
+    ));
+    Ok(())
+}
+
+/// Writes into a folder that is new or empty: nothing of anybody's is ever overwritten.
+fn write(folder: &Path, files: &[File]) -> Result<(), Failure> {
+    let failed = |path: &Path, error: std::io::Error| {
+        Failure::new(Exit::Failed, format!("{} cannot be written: {error}", path.display()))
+    };
+    match std::fs::read_dir(folder).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => {
+            return Err(Failure::new(
+                Exit::Failed,
+                format!(
+                    "{} is there already, and is not empty; nothing was written. Name another folder with --path",
+                    folder.display()
+                ),
+            ));
+        }
+        Ok(false) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(folder, error)),
+    }
+    for file in files {
+        let path = folder.join(&file.path);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
+        }
+        let new = OpenOptions::new().write(true).create_new(true).open(&path);
+        new.and_then(|mut new| new.write_all(file.text.as_bytes())).map_err(|error| failed(&path, error))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! What a connector may be called.
+
+use super::super::failure::{Exit, Failure};
+use crate::config::Connectors;
+
+/// The longest: it is part of the names of files, of a crate and of a unit.
+const LONGEST: usize = 40;
+
+/// A connector's name, and what is made of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Name(String);
+
+impl Name {
+    /// Takes a name that is fit for a crate, a file and a key, and that no connector has yet.
+    pub(super) fn new(name: &str, connectors: &Connectors) -> Result<Self, Failure> {
+        let refuse = |problem: String| Err(Failure::new(Exit::Usage, problem));
+        let plain = |character: char| {
+            character.is_ascii_lowercase() || character.is_ascii_digit() || character == '-'
+        };
+        let begins = name.starts_with(|first: char| first.is_ascii_lowercase());
+        let whole = !name.ends_with('-') && !name.contains("--");
+        if name.len() > LONGEST || !begins || !whole || !name.chars().all(plain) {
+            let suggestion =
+                suggestion(name).map_or_else(String::new, |better| format!("; '{better}' would do"));
+            return refuse(format!(
+                "'{}' cannot be the name of a connector: it has 1 to {LONGEST} small letters, digits and single hyphens, and begins \
+                 with a letter{suggestion}",
+                name.escape_debug()
+            ));
+        }
+        if connectors.contains_key(name) {
+            return refuse(format!(
+                "there is a connector '{name}' already; give yours another name, such as 'my-{name}'"
+            ));
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// As a part of a Rust identifier.
+    pub(super) fn identifier(&self) -> String {
+        self.0.replace('-', "_")
+    }
+
+    /// As a part of an environment variable.
+    pub(super) fn variable(&self) -> String {
+        self.identifier().to_uppercase()
+    }
+}
+
+/// A name that would do, near to one that does not.
+fn suggestion(name: &str) -> Option<String> {
+    let lower = name.to_lowercase();
+    let words =
+        lower.split(|character: char| !character.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let joined = words.collect::<Vec<_>>().join("-");
+    let better: String =
+        joined.trim_start_matches(|first: char| !first.is_ascii_lowercase()).chars().take(LONGEST).collect();
+    let better = better.trim_end_matches('-').to_owned();
+    (!better.is_empty()).then_some(better)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(name: &str) -> String {
+        let connectors = Connectors::from([("file".to_owned(), bridgehead_simulated::factory())]);
+        Name::new(name, &connectors).unwrap_err().message().to_owned()
+    }
+
+    #[test]
+    fn a_name_is_fit_for_a_crate_a_file_and_a_key() {
+        for fine in ["jira", "a", "sap-hr2", &"x".repeat(40)] {
+            assert_eq!(Name::new(fine, &Connectors::new()).unwrap().as_str(), fine);
+        }
+        let name = Name::new("sap-hr2", &Connectors::new()).unwrap();
+        assert_eq!((name.identifier().as_str(), name.variable().as_str()), ("sap_hr2", "SAP_HR2"));
+    }
+
+    #[test]
+    fn a_name_that_will_not_do_gets_a_sentence_and_a_better_one() {
+        let names = [
+            "Jira",
+            "SAP HR",
+            "../../etc",
+            "9lives",
+            "a--b",
+            "-a",
+            "a_",
+            "",
+            "ü",
+            "file",
+            "a\u{1b}[31m",
+            &"x".repeat(41),
+        ];
+        let told = names.map(refused).join("\n");
+        insta::assert_snapshot!(told, @r#"
+        'Jira' cannot be the name of a connector: it has 1 to 40 small letters, digits and single hyphens, and begins with a letter; 'jira' would do
+        'SAP HR' cannot be the name of a connector: it has 1 to 40 small letters, digits and single hyphens, and begins with a letter; 'sap-hr' would do
+        '../../etc' cannot be the name of a connector: it has 1 to 40 small letters, digits and single hyphens, and begins with a letter; 'etc' would do
+        '9lives' cannot be the name of a connector: it has 1 to 40 small letters, digits and single hyphens, and begins with a letter; 'lives' would do
+        'a--b' cannot be the name of a connector: it has 1 to 40 small letters, digits and single hyphens, and begins with a letter; 'a-b' would do
+        '-a' cannot be the name of a connector: it has 1 to 40 small letters, digits and single hyphens, and begins with a letter; 'a' would do
+        'a_' cannot be the name of a connector: it has 1 to 40 small letters, digits and single hyphens, and begins with a letter; 'a' would do
+        '' cannot be the name of a connector: it has 1 to 40 small letters, digits and single hyphens, and begins with a letter
+        'ü' cannot be the name of a connector: it has 1 to 40 small letters, digits and single hyphens, and begins with a letter
+        there is a connector 'file' already; give yours another name, such as 'my-file'
+        'a\u{1b}[31m' cannot be the name of a connector: it has 1 to 40 small letters, digits and single hyphens, and begins with a letter; 'a-31m' would do
+        'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' cannot be the name of a connector: it has 1 to 40 small letters, digits and single hyphens, and begins with a letter; 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' would do
+        "#);
+    }
+}

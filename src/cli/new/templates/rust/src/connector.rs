@@ -1,0 +1,302 @@
+//! What Iden's tasks and syncs come to.
+
+use bridgehead_sdk::{
+    Account, AccountRecord, Action, Completion, Context, CreateAccount, Cursor, Description, Error,
+    Memberships, Operation, Page, Record, ResourceKind, ResourceType, SettingsError, Setup,
+    Subject, UpdateAccount, async_trait,
+};
+use serde_json::{Map, Value, json};
+
+use crate::settings::Settings;
+use crate::target::{State, Target};
+
+/// How many records a page of a listing holds.
+const PAGE: usize = 200;
+/// What a cursor begins with; behind it stands the last id of the page before. Going on by key neither skips nor repeats
+/// anybody while others come and go.
+const AFTER: &str = "after:";
+/// The fields that the target keeps of an account.
+const FIELDS: [&str; 5] = [
+    "username",
+    "email",
+    "first_name",
+    "last_name",
+    "display_name",
+];
+
+/// One app's target.
+pub(crate) struct Connector {
+    /// What messages call it.
+    system: String,
+    target: Target,
+}
+
+impl Connector {
+    /// Checks the settings, and nothing else: the target is not touched before the first call.
+    pub(crate) fn new(settings: &Settings, setup: &Setup) -> Result<Self, SettingsError> {
+        if settings.path.is_empty() {
+            return Err(SettingsError::new(
+                "path",
+                "must name a file, such as \"people.json\"",
+            ));
+        }
+        Ok(Self {
+            system: setup.app.clone(),
+            target: Target::new(setup.resolve(&settings.path)),
+        })
+    }
+}
+
+#[async_trait]
+impl bridgehead_sdk::Connector for Connector {
+    async fn describe(&self) -> Result<Description, Error> {
+        Ok(Description {
+            name: "@@name@@".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            // Declare what is written below, and nothing more.
+            actions: [
+                Action::CreateAccount,
+                Action::UpdateAccount,
+                Action::DeleteAccount,
+                Action::SuspendAccount,
+                Action::UnsuspendAccount,
+            ]
+            .into(),
+            resource_types: vec![
+                ResourceType::group("team", "Team"),
+                ResourceType::account("account", "Account"),
+            ],
+        })
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        self.target.read().await.map(drop)
+    }
+
+    async fn list(&self, of: &ResourceType, cursor: Option<&Cursor>) -> Result<Page, Error> {
+        let state = self.target.read().await?;
+        let records = if of.kind == ResourceKind::Account {
+            &state.account
+        } else {
+            &state.team
+        };
+        let after = match cursor {
+            None => "",
+            Some(cursor) => cursor.as_str().strip_prefix(AFTER).ok_or_else(|| {
+                Error::incomplete_listing(format!(
+                    "{} was asked to go on from nowhere",
+                    self.system
+                ))
+            })?,
+        };
+        let mut page = Page::default();
+        let mut rest = records.iter().filter(|(id, _)| id.as_str() > after);
+        let mut last = None;
+        for (id, record) in rest.by_ref().take(PAGE) {
+            last = Some(id);
+            // What is there and cannot be read is said, not left out: leaving it out would remove a person.
+            match read(of.kind, id, record) {
+                Ok(record) => page.records.push(record),
+                Err(rejected) => page.rejected.push(rejected),
+            }
+        }
+        page.next = rest
+            .next()
+            .and(last)
+            .map(|id| Cursor::new(format!("{AFTER}{id}")));
+        Ok(page)
+    }
+
+    async fn find_account(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
+        let state = self.target.read().await?;
+        find(&state, account)
+    }
+
+    async fn execute(&self, _: &Context, operation: &Operation) -> Result<Completion, Error> {
+        let system = self.system.clone();
+        let operation = operation.clone();
+        let change = move |state: &mut State| match &operation {
+            Operation::CreateAccount(create) => create_account(state, &system, create),
+            Operation::UpdateAccount(update) => update_account(state, &system, update),
+            Operation::DeleteAccount(delete) => {
+                let id = must_find(state, &system, &delete.account)?;
+                state.account.remove(&id);
+                Ok(Completion::done())
+            }
+            Operation::SuspendAccount(suspend) => {
+                let id = must_find(state, &system, &suspend.account)?;
+                set(state, &id, "status", "suspended".into());
+                Ok(Completion::done())
+            }
+            Operation::UnsuspendAccount(unsuspend) => {
+                let id = must_find(state, &system, &unsuspend.account)?;
+                set(state, &id, "status", "active".into());
+                Ok(Completion::done())
+            }
+            other => Err(Error::unsupported(other.action())),
+        };
+        self.target.change(change).await
+    }
+}
+
+fn create_account(
+    state: &mut State,
+    system: &str,
+    create: &CreateAccount,
+) -> Result<Completion, Error> {
+    let account = &create.account;
+    let wanted = [
+        &account.username,
+        &account.email,
+        &account.first_name,
+        &account.last_name,
+        &account.display_name,
+    ];
+    let mut record = Map::from_iter([("status".to_owned(), json!("active"))]);
+    for (field, value) in FIELDS.into_iter().zip(wanted) {
+        if let Some(value) = value {
+            record.insert(field.to_owned(), json!(value));
+        }
+    }
+    free(state, system, &record, None)?;
+    join(state, system, &mut record, create.memberships.as_ref())?;
+    state.next += 1;
+    let id = format!("a{}", state.next);
+    state.account.insert(id.clone(), Value::Object(record));
+    Ok(Completion::created(id))
+}
+
+fn update_account(
+    state: &mut State,
+    system: &str,
+    update: &UpdateAccount,
+) -> Result<Completion, Error> {
+    let id = must_find(state, system, &update.account)?;
+    let mut record = state
+        .account
+        .get(&id)
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
+    for (field, value) in &update.changes {
+        match field.as_str() {
+            // These came with the task as `update.memberships`.
+            "memberships" | "assignments" => {}
+            field if !FIELDS.contains(&field) => {
+                // Iden would believe that it was changed.
+                let message = format!("{system} has no field '{field}' that could be changed");
+                return Err(Error::internal(message));
+            }
+            field if value.is_null() => drop(record.remove(field)),
+            field => drop(record.insert(field.to_owned(), value.clone())),
+        }
+    }
+    free(state, system, &record, Some(&id))?;
+    join(state, system, &mut record, update.memberships.as_ref())?;
+    state.account.insert(id, Value::Object(record));
+    Ok(Completion::done())
+}
+
+/// A record as it is listed.
+fn read(
+    kind: ResourceKind,
+    id: &str,
+    record: &Value,
+) -> Result<Record, bridgehead_sdk::RejectedRecord> {
+    let mut record = record.clone();
+    if let Some(fields) = record.as_object_mut() {
+        fields.insert("id".to_owned(), json!(id));
+    }
+    Record::from_json(kind, record)
+}
+
+/// Looks for an account by its id, else by its user name, else by its e-mail address.
+fn find(state: &State, account: &Account) -> Result<Option<AccountRecord>, Error> {
+    for (id, record) in &state.account {
+        match read(ResourceKind::Account, id, record) {
+            Ok(Record::Account(record)) if account.is_same_as(&record) => return Ok(Some(*record)),
+            Ok(_) => {}
+            // It may be the one that is looked for: nobody can say that there is none.
+            Err(rejected) => return Err(Error::internal(rejected.to_string())),
+        }
+    }
+    Ok(None)
+}
+
+fn must_find(state: &State, system: &str, account: &Account) -> Result<String, Error> {
+    match find(state, account)? {
+        Some(record) => Ok(record.id.into_string()),
+        None => Err(Error::account_not_found(format!(
+            "User {} not found in {system}",
+            account.label()
+        ))),
+    }
+}
+
+fn set(state: &mut State, id: &str, field: &str, value: Value) {
+    if let Some(record) = state.account.get_mut(id).and_then(Value::as_object_mut) {
+        record.insert(field.to_owned(), value);
+    }
+}
+
+/// Fails if somebody else has the user name or the e-mail address, or the account has neither.
+fn free(
+    state: &State,
+    system: &str,
+    record: &Map<String, Value>,
+    own: Option<&str>,
+) -> Result<(), Error> {
+    let name = |record: &Map<String, Value>, field: &str| {
+        record
+            .get(field)
+            .and_then(Value::as_str)
+            .filter(|name| !name.is_empty())
+            .map(str::to_lowercase)
+    };
+    let names = ["username", "email"].map(|field| (field, name(record, field)));
+    let mut label = None;
+    for (field, wanted) in names {
+        let Some(wanted) = wanted else { continue };
+        let mut others = state
+            .account
+            .iter()
+            .filter(|(id, _)| Some(id.as_str()) != own);
+        if others.any(|(_, other)| {
+            other
+                .as_object()
+                .and_then(|other| name(other, field))
+                .as_ref()
+                == Some(&wanted)
+        }) {
+            let message = format!("User {wanted} exists in {system} already");
+            return Err(Error::account_already_exists(message));
+        }
+        label = Some(wanted);
+    }
+    match label {
+        Some(_) => Ok(()),
+        None => Err(Error::internal(format!(
+            "An account of {system} needs a user name or an e-mail address"
+        ))),
+    }
+}
+
+/// Puts an account into the teams that are wanted: of each type that is named, the whole list.
+fn join(
+    state: &State,
+    system: &str,
+    record: &mut Map<String, Value>,
+    wanted: Option<&Memberships>,
+) -> Result<(), Error> {
+    for (slug, teams) in wanted.into_iter().flat_map(|wanted| &wanted.0) {
+        let known = |id: &str| slug.as_str() == "team" && state.team.contains_key(id);
+        if let Some(missing) = teams.iter().find(|team| !known(&team.id)) {
+            // Not ACCOUNT_NOT_FOUND: the account may be there.
+            let message = format!("No {slug} {} in {system}", missing.id);
+            return Err(Error::internal(message).subject(Subject::Group));
+        }
+        let ids: Vec<&str> = teams.iter().map(|team| team.id.as_str()).collect();
+        record.insert("memberships".to_owned(), json!({ slug.as_str(): ids }));
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! The system itself. Here it is a JSON file: replace this with the calls of your system's API.
+//!
+//! What matters is how failures are told: whether anything was changed, whether trying again may help, and whether it is
+//! about one account or about the way to the system. For an HTTP API, start from `bridgehead_sdk::http::Client` (feature
+//! `http`), which gets most of that right.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bridgehead_sdk::{Code, Error, Retry, Subject};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What the file holds: records by their ids.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct State {
+    /// The number of the next account: an id is never given twice.
+    pub(crate) next: u64,
+    pub(crate) team: BTreeMap<String, Value>,
+    pub(crate) account: BTreeMap<String, Value>,
+}
+
+/// The file. Clones are of the same one.
+#[derive(Clone)]
+pub(crate) struct Target(Arc<File>);
+
+struct File {
+    path: PathBuf,
+    /// Held while the file is read and written again.
+    changing: Mutex<()>,
+}
+
+impl Target {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self(Arc::new(File {
+            path,
+            changing: Mutex::default(),
+        }))
+    }
+
+    /// What the file holds at this moment.
+    pub(crate) async fn read(&self) -> Result<State, Error> {
+        self.apart(File::read).await
+    }
+
+    /// Changes the file as a whole or, where `change` fails, not at all.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut State) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.apart(|file| file.change(change)).await
+    }
+
+    /// Works on a thread where waiting for a disk holds up nobody. At its deadline a call is dropped, and the work goes on
+    /// to its end all the same: nothing is ever left half done.
+    async fn apart<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&File) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let file = Arc::clone(&self.0);
+        match tokio::task::spawn_blocking(move || work(&file)).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::new(
+                Code::InternalError,
+                "the connector panicked at the file",
+            )),
+        }
+    }
+}
+
+impl File {
+    fn read(&self) -> Result<State, Error> {
+        let shown = self.path.display();
+        let bytes = std::fs::read(&self.path).map_err(|error| match error.kind() {
+            ErrorKind::PermissionDenied => {
+                Error::credential_refused(format!("{shown} may not be read")).source(error)
+            }
+            // Never "nobody there": that would remove everybody.
+            _ => Error::unreachable(format!("{shown} cannot be read")).source(error),
+        })?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            let place = format!("line {}, column {}", error.line(), error.column());
+            Error::incomplete_listing(format!("{shown} is damaged or cut short at {place}"))
+        })
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> Result<T, Error>) -> Result<T, Error> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.read()?;
+        let answer = change(&mut state)?;
+        let beside = self.path.with_extension("new");
+        serde_json::to_vec_pretty(&state)
+            .map_err(std::io::Error::from)
+            .and_then(|bytes| std::fs::write(&beside, bytes))
+            .and_then(|()| std::fs::rename(&beside, &self.path))
+            .map_err(|error| {
+                // The new file takes the place of the old one at once or not at all: nothing was changed.
+                Error::internal(format!("{} cannot be written", self.path.display()))
+                    .retry(Retry::Backoff)
+                    .subject(Subject::Connection)
+                    .source(error)
+            })?;
+        Ok(answer)
+    }
+}

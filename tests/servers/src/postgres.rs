@@ -1,0 +1,149 @@
+//! PostgreSQL.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::authority::Authority;
+use crate::port::{free_port, listens};
+use crate::process::{Process, require, run};
+use crate::user::{command_as, give_to};
+
+/// Debian's user, who owns what root may not run.
+const OWNER: &str = "postgres";
+
+const USER_NAME: &str = "admin";
+const PASSWORD: &str = "admin-secret-1";
+
+/// PostgreSQL at a free port of loopback, with one superuser and the database `postgres`. Passwords are checked by
+/// SCRAM-SHA-256. TLS is offered and not required; its certificate is for `localhost` and `127.0.0.1`.
+#[derive(Debug)]
+pub struct Postgres {
+    pub address: Ipv4Addr,
+    pub port: u16,
+    /// Who may do everything.
+    pub user: String,
+    /// Their password.
+    pub password: String,
+    /// Who has signed the server's certificate.
+    pub ca: PathBuf,
+    settings: Vec<String>,
+    process: Option<Process>,
+    folder: tempfile::TempDir,
+}
+
+impl Postgres {
+    /// Starts one as it comes.
+    ///
+    /// # Panics
+    /// If it is not installed or does not start.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts one with settings of `postgresql.conf`, such as `max_connections=10`.
+    ///
+    /// # Panics
+    /// If it is not installed or does not start.
+    pub async fn start_with(settings: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("the temporary folder can be written to");
+        let authority = Authority::new();
+        let files = authority.write_to(folder.path());
+        let password = folder.path().join("password");
+        fs::write(&password, PASSWORD).expect("the folder can be written to");
+        give_to(OWNER, folder.path());
+        let mut init = command_as(OWNER, &program("initdb"));
+        init.arg("-D").arg(folder.path().join("data")).args(["-U", USER_NAME, "-A", "scram-sha-256"]);
+        init.args(["-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"]);
+        run(init.arg("--pwfile").arg(&password));
+        let mut server = Self {
+            address: Ipv4Addr::LOCALHOST,
+            port: free_port(),
+            user: USER_NAME.to_owned(),
+            password: PASSWORD.to_owned(),
+            ca: files.ca.clone(),
+            settings: settings.iter().map(ToString::to_string).collect(),
+            process: None,
+            folder,
+        };
+        for (name, path) in [("ssl_cert_file", &files.certificate), ("ssl_key_file", &files.key)] {
+            server.settings.push(format!("{name}={}", path.display()));
+        }
+        server.restart().await;
+        server
+    }
+
+    /// Ends it; its data stay, and [`Postgres::restart`] brings it back at the same port.
+    pub fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// Ends it if it runs, and starts it again with the same data at the same port.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn restart(&mut self) {
+        self.stop();
+        let mut command = command_as(OWNER, &program("postgres"));
+        command.arg("-D").arg(self.folder.path().join("data")).args(["-p", &self.port.to_string()]);
+        command.arg("-k").arg(self.folder.path()).args(["-h", &self.address.to_string()]);
+        // Nobody needs these data after a power cut.
+        for setting in ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "ssl=on"] {
+            command.args(["-c", setting]);
+        }
+        for setting in &self.settings {
+            command.args(["-c", setting]);
+        }
+        let process = Process::start("postgres", self.folder.path(), &mut command).ended_by_interrupt();
+        let ready = program("pg_isready");
+        let port = self.port;
+        let is_ready = || {
+            listens(port) && {
+                let mut ask = Command::new(&ready);
+                ask.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]);
+                ask.status().is_ok_and(|status| status.success())
+            }
+        };
+        self.process = Some(process.ready(is_ready).await);
+    }
+
+    /// Runs statements in a database as the superuser, and gives what they print: rows of columns with a tab between them.
+    ///
+    /// # Panics
+    /// With the server's message, if a statement fails.
+    pub fn sql(&self, database: &str, statements: &str) -> String {
+        let mut psql = Command::new(program("psql"));
+        psql.args(["-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1"]);
+        psql.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", &self.user, "-d", database]);
+        psql.env("PGPASSWORD", &self.password).args(["-c", statements]);
+        run(&mut psql)
+    }
+
+    /// The process, to pause it or to ask for its id.
+    ///
+    /// # Panics
+    /// If it was stopped.
+    pub fn process(&self) -> &Process {
+        self.process.as_ref().expect("the server was stopped")
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.process().log()
+    }
+
+    /// The folder of its socket.
+    pub fn socket(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// Debian keeps PostgreSQL's programs apart, by version; the newest is taken.
+fn program(name: &str) -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> =
+        versions.map(|version| version.path().join("bin").join(name)).filter(|path| path.is_file()).collect();
+    found.sort();
+    found.pop().unwrap_or_else(|| require(name, "postgresql"))
+}
