@@ -87,7 +87,7 @@ fn target(settings: &Settings, setup: &Setup) -> Result<Target, SettingsError> {
         .secrets
         .iter()
         .map(|(name, secret)| (name.clone(), minijinja::Value::from(secret.expose_secret())));
-    let vars = Vars::default().with("secrets", secrets.collect::<minijinja::Value>());
+    let vars = Vars::default().with("secrets", minijinja::Value::from_pairs(secrets));
     let mut before_login = Scope::default();
     if !settings.secrets.is_empty() {
         before_login = before_login.with("secrets", Members::of(settings.secrets.keys()));
@@ -273,7 +273,6 @@ fn find(settings: &Settings, base: &Scope) -> Result<Find, SettingsError> {
         by_id: lookup("by_id", "id", &find.by_id)?,
         by_username: lookup("by_username", "username", &find.by_username)?,
         by_email: lookup("by_email", "email", &find.by_email)?,
-        scan: find.scan,
     })
 }
 

@@ -58,7 +58,7 @@ impl Execution<'_> {
         let mut vars = self.target.vars.with("account", self.wanted_account());
         let attempt =
             [("id", Value::from(context.task_id.as_str())), ("attempt", Value::from(context.attempt))];
-        vars.set("task", attempt.into_iter().collect::<Value>());
+        vars.set("task", Value::from_pairs(attempt));
         if let Some(found) = &current {
             vars.set("current", current_account(found));
         }
@@ -196,16 +196,13 @@ impl Execution<'_> {
             }
             entities.require(self.target, self.accounts, &added, self.what).await?;
             let lists = [("wanted", wanted), ("added", added), ("removed", removed)];
-            all.insert(
-                slug.to_owned(),
-                lists.into_iter().map(|(name, ids)| (name, Value::from(ids))).collect(),
-            );
+            all.insert(slug.to_owned(), Value::from_pairs(lists));
         }
-        Ok(all.into_iter().collect())
+        Ok(Value::from_pairs(all))
     }
 
     async fn step(&self, step: &Step, vars: &Vars, progress: &mut Progress) -> Result<(), Error> {
-        let vars = vars.with("saved", progress.saved.clone().into_iter().collect::<Value>());
+        let vars = vars.with("saved", Value::from_pairs(progress.saved.clone()));
         let cannot_be_made = |fault: Fault| Error::internal(format!("{}: {fault}", self.what));
         if let Some(when) = &step.when
             && !when.truth(&vars).map_err(|fault| progress.taint(cannot_be_made(fault)))?
@@ -250,7 +247,7 @@ impl Execution<'_> {
     }
 
     fn conclude(&self, vars: &Vars, progress: &Progress) -> Result<Completion, Error> {
-        let vars = vars.with("saved", progress.saved.clone().into_iter().collect::<Value>());
+        let vars = vars.with("saved", Value::from_pairs(progress.saved.clone()));
         let unclear = |fault: Fault| progress.taint(Error::internal(format!("{}: {fault}", self.what)));
         let mut completion = Completion::done();
         if let Some(account_id) = &self.plan.account_id {
@@ -284,7 +281,7 @@ fn current_account(found: &Found) -> Value {
         let value = fields.get_item(&name).ok()?;
         Some((name, value))
     });
-    fields.chain([(Value::from("record"), found.raw.clone())]).collect()
+    Value::from_pairs(fields.chain([(Value::from("record"), found.raw.clone())]))
 }
 
 fn with_label(mut fields: serde_json::Value, label: &str) -> Value {

@@ -142,7 +142,7 @@ impl Login {
         }
         state.serial += 1;
         let session = Arc::new(Session {
-            values: values.into_iter().collect(),
+            values: Value::from_pairs(values),
             serial: state.serial,
             _protection: self.redactor.protect(texts),
         });

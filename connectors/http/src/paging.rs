@@ -178,11 +178,11 @@ impl Paging {
     pub(crate) fn vars(&self, vars: &Vars, place: &Place) -> Vars {
         let size = Value::from(self.size);
         let page: Value = match &place.at {
-            At::Offset(offset) => [("offset", Value::from(*offset)), ("size", size)].into_iter().collect(),
-            At::Page(number) => [("number", Value::from(*number)), ("size", size)].into_iter().collect(),
-            At::Token(Token::Text(token)) => [("cursor", Value::from(token.as_str()))].into_iter().collect(),
-            At::Token(Token::Number(token)) => [("cursor", Value::from(*token))].into_iter().collect(),
-            At::Start => [("cursor", crate::template::omitted())].into_iter().collect(),
+            At::Offset(offset) => Value::from_pairs([("offset", Value::from(*offset)), ("size", size)]),
+            At::Page(number) => Value::from_pairs([("number", Value::from(*number)), ("size", size)]),
+            At::Token(Token::Text(token)) => Value::from_pairs([("cursor", Value::from(token.as_str()))]),
+            At::Token(Token::Number(token)) => Value::from_pairs([("cursor", Value::from(*token))]),
+            At::Start => Value::from_pairs([("cursor", crate::template::omitted())]),
             At::Url(_) => return vars.clone(),
         };
         if self.kind == PagingKind::Whole {

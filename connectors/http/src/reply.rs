@@ -96,7 +96,7 @@ impl Reply {
                 })
                 .or_insert_with(|| value.to_owned());
         }
-        headers.into_iter().map(|(name, value)| (name, Value::from(value))).collect()
+        Value::from_pairs(headers)
     }
 
     fn cookies(&self) -> Value {
@@ -104,6 +104,6 @@ impl Reply {
             let (name, value) = cookie.split(';').next()?.split_once('=')?;
             Some((name.trim().to_owned(), Value::from(value.trim())))
         });
-        pairs.collect()
+        Value::from_pairs(pairs)
     }
 }

@@ -29,13 +29,13 @@ pub struct LdapConnector {
 
 /// Makes LDAP connectors: `.connector("ldap", bridgehead_ldap::factory())`.
 pub fn factory() -> Arc<dyn Factory> {
-    bridgehead_sdk::factory(LdapConnector::new)
+    bridgehead_sdk::factory(|settings: Settings, setup| LdapConnector::new(&settings, setup))
 }
 
 impl LdapConnector {
     /// A connector for one app. Connects to nothing.
-    pub fn new(settings: Settings, setup: Setup) -> Result<Self, SettingsError> {
-        let directory = Directory::new(&settings, setup)?;
+    pub fn new(settings: &Settings, setup: Setup) -> Result<Self, SettingsError> {
+        let directory = Directory::new(settings, setup)?;
         Ok(Self { directory, listings: Listings::new() })
     }
 }

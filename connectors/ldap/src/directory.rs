@@ -79,7 +79,24 @@ impl Directory {
     /// by user name, else by e-mail.
     pub(crate) async fn find(&self, session: &Session, account: &Account) -> Result<Option<Entry>, Error> {
         let Some(filter) = self.filter_of(account)? else { return Ok(None) };
-        self.find_one(session, &filter, account.label()).await
+        let found = self.find_one(session, &filter, account.label()).await?;
+        Ok(found.filter(|entry| self.is_really(entry, account)))
+    }
+
+    /// Samba ends a value at its first NUL, so that it finds "ann" when it is asked for "ann\0".
+    fn is_really(&self, entry: &Entry, account: &Account) -> bool {
+        if account.id.is_some() {
+            return true;
+        }
+        let (field, value) = match (&account.username, &account.email) {
+            (Some(username), _) => ("username", username),
+            (None, Some(email)) => ("email", email),
+            (None, None) => return true,
+        };
+        let holds = |attribute: &str| {
+            entry.texts(attribute).flatten().any(|held| held.to_lowercase() == value.to_lowercase())
+        };
+        !value.contains('\0') || self.layout.attribute(field).is_some_and(holds)
     }
 
     /// The entry of an account that must be there.

@@ -1,6 +1,7 @@
 //! Entries, as the server sends them.
 
 use ldap3::ResultEntry;
+use ldap3::asn1::StructureTag;
 
 use crate::name::{Name, Rdn};
 
@@ -38,7 +39,7 @@ impl Entry {
             let mut parts = attribute.expect_constructed()?.into_iter();
             let name = String::from_utf8(parts.next()?.expect_primitive()?).ok()?;
             let values = parts.next()?.expect_constructed()?.into_iter();
-            let values: Option<Vec<_>> = values.map(|value| value.expect_primitive()).collect();
+            let values: Option<Vec<_>> = values.map(StructureTag::expect_primitive).collect();
             attributes.push((name, values?));
         }
         Some(Self { dn, attributes })

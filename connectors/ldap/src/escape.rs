@@ -19,17 +19,19 @@ pub(crate) fn name_value(value: &str) -> String {
     let last = value.chars().count().saturating_sub(1);
     for (position, character) in value.chars().enumerate() {
         match character {
-            '\0'..'\x20' | '\x7f' => push_hex(&mut escaped, character as u8),
             ' ' if position == 0 || position == last => escaped.push_str("\\20"),
             '#' if position == 0 => escaped.push_str("\\23"),
-            '"' | '+' | ',' | ';' | '<' | '=' | '>' | '\\' => push_hex(&mut escaped, character as u8),
+            '\0'..'\x20' | '\x7f' | '"' | '+' | ',' | ';' | '<' | '=' | '>' | '\\' => {
+                push_hex(&mut escaped, character as u8);
+            }
             _ => escaped.push(character),
         }
     }
     escaped
 }
 
-fn push_hex(escaped: &mut String, octet: u8) {
+/// An octet as `\xx`.
+pub(crate) fn push_hex(escaped: &mut String, octet: u8) {
     const DIGITS: [char; 16] =
         ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     escaped.push('\\');

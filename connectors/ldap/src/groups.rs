@@ -1,6 +1,6 @@
 //! Changing who is in a group.
 
-use bridgehead_sdk::{Effect, Error, Memberships, Subject};
+use bridgehead_sdk::{Effect, Error, Memberships};
 
 use crate::directory::{Directory, equals};
 use crate::entry::Entry;
@@ -53,7 +53,7 @@ pub(crate) async fn look_up(
                         other.dn,
                         wanted.id
                     );
-                    return Err(Error::internal(message).subject(Subject::Group));
+                    return Err(Error::internal(message).subject(layouts[of].subject()));
                 }
             }
         }
@@ -62,11 +62,13 @@ pub(crate) async fn look_up(
 }
 
 fn not_found(directory: &Directory, of: usize, id: &str) -> Error {
-    let name = &directory.layout.groups[of].resource_type.name;
+    let layout = &directory.layout.groups[of];
+    let name = &layout.resource_type.name;
     Error::group_not_found(format!(
         "{name} {id} not found in {}; create it there, or run a sync to bring Iden up to date",
         directory.system()
     ))
+    .subject(layout.subject())
 }
 
 /// Puts an account into the groups that are wanted. With `exactly`, takes it out of the others of the same types.
@@ -101,7 +103,7 @@ pub(crate) async fn settle(
                 entry.dn,
                 group.dn
             ))
-            .subject(Subject::Group));
+            .subject(directory.layout.groups[group.of].subject()));
         }
     }
     for group in missing {
@@ -127,7 +129,7 @@ async fn add(directory: &Directory, session: &Session, group: &Group, entry: &En
             entry.dn,
             group.dn
         );
-        return Err(Error::internal(message).subject(Subject::Group));
+        return Err(Error::internal(message).subject(layout.subject()));
     };
     add_value(directory, session, group, &value).await
 }
@@ -140,7 +142,7 @@ pub(crate) async fn add_value(
     value: &str,
 ) -> Result<(), Error> {
     let layout = &directory.layout.groups[group.of];
-    let about = About::Group(&group.dn);
+    let about = About::Group(&group.dn, layout.subject());
     match session.modify(&group.dn, vec![Change::add(&layout.member, value)]).await {
         Ok(()) => {}
         // 68 is how Active Directory says 20.
@@ -190,7 +192,7 @@ pub(crate) async fn remove_value(
     value: &str,
 ) -> Result<(), Error> {
     let layout = &directory.layout.groups[group.of];
-    let about = About::Group(&group.dn);
+    let about = About::Group(&group.dn, layout.subject());
     let delete = || Change::delete(&layout.member, value);
     match session.modify(&group.dn, vec![delete()]).await {
         Ok(()) => Ok(()),
@@ -203,7 +205,7 @@ pub(crate) async fn remove_value(
                     group.dn,
                     layout.slug()
                 );
-                return Err(Error::internal(message).subject(Subject::Group));
+                return Err(Error::internal(message).subject(layout.subject()));
             };
             let changes = vec![Change::add(&layout.member, placeholder.as_str()), delete()];
             session.modify(&group.dn, changes).await.map_err(|failure| directory.report(failure, about))

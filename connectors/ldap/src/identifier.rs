@@ -47,7 +47,11 @@ impl IdAttribute {
 
 /// Every octet as `\xx`: Active Directory reads a GUID in a filter in this form alone.
 fn octets(value: &[u8]) -> String {
-    value.iter().map(|octet| format!("\\{octet:02x}")).collect()
+    let mut text = String::with_capacity(3 * value.len());
+    for octet in value {
+        escape::push_hex(&mut text, *octet);
+    }
+    text
 }
 
 #[cfg(test)]
@@ -85,8 +89,10 @@ mod tests {
         fn a_guid_reads_back(value in any::<[u8; 16]>()) {
             let id = IdAttribute::new("objectGUID");
             let text = id.text(&value).unwrap();
-            let octets: String = value.iter().map(|octet| format!("\\{octet:02x}")).collect();
-            prop_assert_eq!(id.filter(&text).unwrap(), format!("(objectGUID={octets})"));
+            let filter = id.filter(&text).unwrap();
+            let octets = filter.trim_start_matches("(objectGUID=").trim_end_matches(')').split('\\').skip(1);
+            let read: Vec<u8> = octets.map(|octet| u8::from_str_radix(octet, 16).unwrap()).collect();
+            prop_assert_eq!(read, value);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bridgehead_sdk::{ResourceKind, ResourceType, SettingsError};
+use bridgehead_sdk::{ResourceKind, ResourceType, SettingsError, Subject};
 
 use crate::identifier::IdAttribute;
 use crate::name::{self, Name};
@@ -72,6 +72,11 @@ pub(crate) struct CreateLayout {
 impl GroupLayout {
     pub(crate) fn slug(&self) -> &str {
         self.resource_type.slug.as_str()
+    }
+
+    /// What an error about one of these is about.
+    pub(crate) fn subject(&self) -> Subject {
+        if self.resource_type.kind == ResourceKind::License { Subject::License } else { Subject::Group }
     }
 }
 
@@ -151,6 +156,8 @@ impl Layout {
     pub(crate) fn account_attributes(&self) -> Vec<&str> {
         let mut wanted: Vec<&str> = vec![&self.id.name];
         wanted.extend(self.accounts.attributes.values().map(String::as_str));
+        // They follow the fields that they are made of.
+        wanted.extend(self.create.attributes.keys().map(String::as_str));
         wanted.extend(self.suspension.as_ref().map(Suspension::attribute));
         if self.source == MembershipSource::MemberOf {
             wanted.push(&self.member_of);
@@ -315,7 +322,7 @@ fn create_layout(settings: &Settings, accounts: &AccountLayout) -> Result<Create
     let mut attributes = BTreeMap::new();
     for (attribute, text) in texts {
         let key = format!("create.attributes.{attribute}");
-        let template = match Template::parse(&text, fields.clone().chain(OWN_FIELDS)) {
+        let template = match Template::parse(&text, &fields.clone().chain(OWN_FIELDS)) {
             Ok(template) => template,
             Err(fault) => return Err(SettingsError::new(key, fault)),
         };

@@ -22,8 +22,8 @@ pub(crate) enum About<'a> {
     Reading(&'a str),
     /// An account was being changed: its label.
     Account(&'a str),
-    /// The members of a group were being changed: its name.
-    Group(&'a str),
+    /// The members of a group or licence were being changed: its name, and which of the two it is.
+    Group(&'a str, Subject),
 }
 
 impl About<'_> {
@@ -32,7 +32,7 @@ impl About<'_> {
     }
 
     fn subject(self) -> Subject {
-        if matches!(self, Self::Group(_)) { Subject::Group } else { Subject::Account }
+        if let Self::Group(_, subject) = self { subject } else { Subject::Account }
     }
 }
 
@@ -41,7 +41,7 @@ impl std::fmt::Display for About<'_> {
         match self {
             Self::Reading(what) => write!(f, "reading {what}"),
             Self::Account(label) => write!(f, "changing User {label}"),
-            Self::Group(name) => write!(f, "changing the members of {name}"),
+            Self::Group(name, _) => write!(f, "changing the members of {name}"),
         }
     }
 }
@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_right_that_is_missing_on_a_group_is_about_the_group() {
-        assert_eq!(of_code(50, About::Group("sales")).3, Subject::Group);
+        assert_eq!(of_code(50, About::Group("sales", Subject::Group)).3, Subject::Group);
     }
 
     #[test]

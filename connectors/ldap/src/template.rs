@@ -19,7 +19,7 @@ impl Template {
     /// Reads a template whose fields are among `known`; says what is wrong with it otherwise.
     pub(crate) fn parse<'a>(
         text: &str,
-        known: impl Iterator<Item = &'a str> + Clone,
+        known: &(impl Iterator<Item = &'a str> + Clone),
     ) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = text;
@@ -78,7 +78,7 @@ mod tests {
     const KNOWN: [&str; 3] = ["username", "display_name", "domain"];
 
     fn parse(text: &str) -> Result<Template, String> {
-        Template::parse(text, KNOWN.into_iter())
+        Template::parse(text, &KNOWN.into_iter())
     }
 
     #[test]

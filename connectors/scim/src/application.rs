@@ -119,8 +119,10 @@ impl Application<'_> {
         };
         let mut found: Option<Fields> = None;
         let walk = self.walk(self.users(), filter.map(|filter| ("filter", filter)));
+        // A user name stands for one user only (RFC 7643, section 4.1.1); an e-mail address may stand for several.
+        let is_unique = path.stem().eq_ignore_ascii_case("userName");
         let mut place = Some(self.start());
-        while let Some(at) = place {
+        while let Some(at) = place.filter(|_| !is_unique || found.is_none()) {
             let (users, next) = walk.page(&at).await?;
             for user in users {
                 if is_same(path.get(&user)) {

@@ -54,9 +54,9 @@ impl Scim {
     }
 
     /// The address of an endpoint, or of a resource behind it. `None` for an identifier that no address can name: the
-    /// empty one and the two that mean folders would lead to the endpoint itself.
+    /// empty one and the two that mean folders would lead to the endpoint itself, and control characters nowhere.
     fn address(&self, endpoint: &str, id: Option<&str>) -> Option<Url> {
-        if id.is_some_and(|id| matches!(id, "" | "." | "..")) {
+        if id.is_some_and(|id| matches!(id, "" | "." | "..") || id.chars().any(char::is_control)) {
             return None;
         }
         let mut url = self.base.clone();
@@ -128,7 +128,11 @@ impl Scim {
         wanted: &str,
         query: &[(&str, &str)],
     ) -> Result<Option<Fields>, Error> {
-        let Some(mut url) = self.address(endpoint, Some(wanted)) else { return Ok(None) };
+        let Some(mut url) = self.address(endpoint, Some(wanted)) else {
+            // A server gives out no identifier that it cannot be asked for by.
+            self.prove(endpoint).await?;
+            return Ok(None);
+        };
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
@@ -136,13 +140,18 @@ impl Scim {
         match answer.status().as_u16() {
             200 => {
                 let mut resource: Fields = answer.json().map_err(|error| place(error, Asked::Read))?;
-                // Something that answers every address in the same way must not pass for the resource.
-                if id(&resource).is_none_or(|found| found != wanted) {
-                    let message = format!(
-                        "{} answered with another resource than the one asked for behind {endpoint}; check target.url",
-                        self.system()
-                    );
-                    return Err(Error::internal(message));
+                match id(&resource) {
+                    Some(found) if found.eq_ignore_ascii_case(wanted) => {}
+                    // A server that makes another path of this one has nobody whose identifier it is.
+                    Some(_) if wanted.contains(['/', '\\', '%', ';']) => return Ok(None),
+                    // Something that answers every address in the same way must not pass for the resource.
+                    _ => {
+                        let message = format!(
+                            "{} answered with another resource than the one asked for behind {endpoint}; check target.url",
+                            self.system()
+                        );
+                        return Err(Error::internal(message));
+                    }
                 }
                 adopt_version(&mut resource, &answer);
                 Ok(Some(resource))
@@ -156,7 +165,7 @@ impl Scim {
     }
 
     /// That there is a SCIM endpoint at all: with a wrong address, everybody is "not found".
-    async fn prove(&self, endpoint: &str) -> Result<(), Error> {
+    pub(crate) async fn prove(&self, endpoint: &str) -> Result<(), Error> {
         let query = [("startIndex", "1".to_owned()), ("count", "1".to_owned())];
         self.list(endpoint, &query, Asked::Read).await.map(drop)
     }

@@ -13,7 +13,7 @@ use crate::application::Application;
 use crate::check::summary;
 use crate::client::Scim;
 use crate::discovery::Features;
-use crate::listing::{Listing, licenses};
+use crate::listing::Listing;
 use crate::mapping::Mapping;
 use crate::memberships::Listings;
 use crate::settings::Settings;
@@ -121,11 +121,11 @@ impl Connector for ScimConnector {
 
     async fn list(&self, resource_type: &ResourceType, cursor: Option<&Cursor>) -> Result<Page, Error> {
         let slug = resource_type.slug.as_str();
-        if let Some(license) = self.settings.licenses.iter().find(|license| license.slug == slug) {
-            return Ok(licenses(license));
-        }
         let application = self.known().await?;
         let listing = Listing { application: &application, listings: &self.listings };
+        if let Some(license) = self.settings.licenses.iter().find(|license| license.slug == slug) {
+            return listing.licenses(license, cursor).await;
+        }
         if slug == self.settings.accounts.slug {
             listing.accounts(cursor).await
         } else if slug == self.settings.groups.slug {

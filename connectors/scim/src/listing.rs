@@ -1,6 +1,6 @@
 //! Listing accounts, groups and licences.
 
-use bridgehead_sdk::{Cursor, Error, Page, Record, RejectedRecord};
+use bridgehead_sdk::{Cursor, EntityRecord, Error, Page, Record, RejectedRecord};
 use serde::{Deserialize, Serialize};
 
 use crate::application::Application;
@@ -10,6 +10,9 @@ use crate::memberships::Listings;
 use crate::paging::Place;
 use crate::settings::{License, MembershipsFrom};
 use crate::wire::{Fields, field, id};
+
+/// So many pages of groups are read in one call, which has a deadline.
+const PAGES_AT_A_TIME: usize = 8;
 
 /// What a cursor holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -60,16 +63,19 @@ impl Listing<'_> {
         }
     }
 
-    /// A page of groups, read for their members. It holds no record.
-    async fn members(&self, mark: Mark) -> Result<Page, Error> {
+    /// Some pages of groups, read for their members; then the first page of accounts, or none yet.
+    async fn members(&self, mut mark: Mark) -> Result<Page, Error> {
         let app = self.application;
         let endpoint = app.features.groups.as_deref().unwrap_or_default();
-        let (groups, next) = app.walk(endpoint, None).page(&mark.place).await?;
-        self.listings.add(mark.listing, &groups).map_err(|fault| fault.incomplete(app.system()))?;
-        let mark = match next {
-            Some(place) => Mark { place, ..mark },
-            None => Mark { stage: Stage::Records, place: app.start(), ..mark },
-        };
+        for _ in 0..PAGES_AT_A_TIME {
+            let (groups, next) = app.walk(endpoint, None).page(&mark.place).await?;
+            self.listings.add(mark.listing, &groups).map_err(|fault| fault.incomplete(app.system()))?;
+            let Some(place) = next else {
+                let mark = Mark { stage: Stage::Records, place: app.start(), ..mark };
+                return self.users(mark).await;
+            };
+            mark.place = place;
+        }
         Ok(Page { records: Vec::new(), rejected: Vec::new(), next: Some(write(&mark)?) })
     }
 
@@ -178,22 +184,27 @@ impl Listing<'_> {
         Ok(page)
     }
 
+    /// The licences of a type, as the operator has named them. They are worth nothing without an application that answers.
+    pub(crate) async fn licenses(&self, license: &License, cursor: Option<&Cursor>) -> Result<Page, Error> {
+        if self.read(cursor)?.is_some() {
+            return Err(self.strange_cursor());
+        }
+        self.application.scim.prove(self.application.users()).await?;
+        let records = license.values.iter().map(|(id, name)| EntityRecord::new(id, name).into());
+        Ok(Page::last(records.collect()))
+    }
+
     fn read(&self, cursor: Option<&Cursor>) -> Result<Option<Mark>, Error> {
         let Some(cursor) = cursor else { return Ok(None) };
-        serde_json::from_str(cursor.as_str()).map(Some).map_err(|_| {
-            let message = format!(
-                "{}: the listing cannot go on: its cursor is none of this connector's",
-                self.application.system()
-            );
-            Error::incomplete_listing(message)
-        })
+        serde_json::from_str(cursor.as_str()).map(Some).map_err(|_| self.strange_cursor())
     }
-}
 
-/// The licences of a type, as the operator has named them.
-pub(crate) fn licenses(license: &License) -> Page {
-    let records = license.values.iter().map(|(id, name)| bridgehead_sdk::EntityRecord::new(id, name).into());
-    Page::last(records.collect())
+    fn strange_cursor(&self) -> Error {
+        let system = self.application.system();
+        Error::incomplete_listing(format!(
+            "{system}: the listing cannot go on: its cursor is none of this connector's"
+        ))
+    }
 }
 
 fn write(mark: &Mark) -> Result<Cursor, Error> {

@@ -1,7 +1,7 @@
 //! Who is in which group, kept while accounts are listed.
 //!
-//! Groups are read before accounts, and what is kept of them is their members' identifiers: some hundred bytes for each membership,
-//! and no more of them than [`MOST`].
+//! Groups are read before accounts, and what is kept of them is their members' identifiers: some hundred bytes for each account,
+//! and no more memberships than [`MOST`] in all.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -14,8 +14,8 @@ use crate::wire::{Fields, id};
 /// So many memberships are kept; an application with more of them must give them with its accounts.
 const MOST: usize = 2_000_000;
 
-/// So many listings may be under way at a time; one that was left unfinished is forgotten when others begin.
-const LISTINGS: usize = 2;
+/// So many listings may be under way at a time; one that was left unfinished is forgotten when others begin, or need the room.
+const LISTINGS: usize = 16;
 
 /// The memberships of the listings that are under way.
 #[derive(Debug, Default)]
@@ -71,7 +71,14 @@ impl Listings {
 
     /// Takes a page of groups in. A page that comes twice changes nothing.
     pub(crate) fn add(&self, listing: u64, groups: &[Fields]) -> Result<(), Fault> {
-        self.with(listing, |index| groups.iter().try_for_each(|group| index.add(group, MOST)))?
+        self.with(listing, |index| groups.iter().try_for_each(|group| index.add(group, MOST)))??;
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while kept.listings.iter().map(|(_, index)| index.count).sum::<usize>() > MOST {
+            let other = kept.listings.iter().position(|(known, _)| *known != listing);
+            let Some(other) = other else { break };
+            kept.listings.remove(other);
+        }
+        Ok(())
     }
 
     /// The groups of a user.
@@ -161,7 +168,9 @@ mod tests {
     fn a_listing_that_is_not_held_any_more_is_never_taken_for_one_without_memberships() {
         let listings = Listings::default();
         let first = listings.begin();
-        listings.begin();
+        for _ in 1..LISTINGS {
+            listings.begin();
+        }
         assert!(listings.of(first, "u1", "team").is_ok());
         listings.begin();
         assert!(matches!(listings.of(first, "u1", "team"), Err(Fault::Forgotten)));

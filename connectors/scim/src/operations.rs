@@ -58,8 +58,8 @@ impl Application<'_> {
         let groups = self.apply_memberships(create.memberships.as_ref(), &mut user)?;
         let refs = ids(groups.refs.unwrap_or_default());
         self.require_groups(&refs).await?;
-        if let Some(id) = self.exists(context, account).await? {
-            return self.finish_create(id, (label, &refs), wanted.unknown).await;
+        if let Some(own) = self.exists(context, account, &refs).await? {
+            return self.finish_create(own, (label, &refs), wanted.unknown).await;
         }
         if let Some(password) = &create.password {
             user.insert("password".to_owned(), password.expose_secret().into());
@@ -71,8 +71,13 @@ impl Application<'_> {
     }
 
     /// Looks first: there are applications that answer a create of somebody they know by changing that one. Gives the identifier
-    /// of an account that an earlier attempt has made.
-    async fn exists(&self, context: &Context, account: &Account) -> Result<Option<String>, Error> {
+    /// of an account that an earlier attempt has made and not put into its groups.
+    async fn exists(
+        &self,
+        context: &Context,
+        account: &Account,
+        groups: &[&str],
+    ) -> Result<Option<String>, Error> {
         let by_login = Account { id: None, ..account.clone() };
         if by_login.username.is_none() && by_login.email.is_none() {
             return Ok(None);
@@ -87,15 +92,16 @@ impl Application<'_> {
         }
         let Some(user) = found else { return Ok(None) };
         let record = self.mapping.record(&user).map_err(|fault| self.unreadable(&fault))?;
-        if context.attempt > 1 && agrees(account, &record) {
-            return Ok(Some(record.id.into_string()));
+        if context.attempt > 1 && !groups.is_empty() && agrees(account, &record) {
+            let memberships = self.memberships_of(&user).await?;
+            let current = ids(memberships.of(&self.settings.groups.slug));
+            if groups.iter().any(|group| !current.contains(group)) {
+                return Ok(Some(record.id.into_string()));
+            }
         }
-        let label = account.label();
-        Err(Error::account_already_exists(format!(
-            "User {label} exists in {} already, as {}",
-            self.system(),
-            record.id
-        )))
+        let (label, system) = (account.label(), self.system());
+        let message = format!("User {label} exists in {system} already, as {}", record.id);
+        Err(Error::account_already_exists(message))
     }
 
     async fn finish_create(
@@ -192,11 +198,9 @@ impl Application<'_> {
 
     async fn set_active(&self, account: &Account, active: bool) -> Result<Completion, Error> {
         let (own, before) = self.require(account).await?;
-        if is_active(&before) != active {
-            let done = if active { "activated" } else { "deactivated" };
-            let change = self.style().activation(&before, active);
-            self.change(&own, account.label(), change, &before, done).await?;
-        }
+        let done = if active { "activated" } else { "deactivated" };
+        let change = self.style().activation(&before, active);
+        self.change(&own, account.label(), change, &before, done).await?;
         Ok(Completion::done())
     }
 

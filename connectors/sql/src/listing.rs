@@ -122,7 +122,8 @@ impl Database {
         }
         let ids = rows.iter().map(id_of).collect::<Result<Vec<_>, _>>()?;
         let next = next(subject, start, &ids).map_err(Stop::Shifted)?;
-        let members = if other.is_none() { self.members(lease, &rows).await? } else { Memberships::default() };
+        let members =
+            if other.is_none() { self.members(lease, &rows).await? } else { Memberships::default() };
         let mut page = Page { next: next.map(|next| next.cursor()), ..Page::default() };
         for (index, row) in rows.iter().enumerate() {
             let read = match other {

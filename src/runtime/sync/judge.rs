@@ -78,7 +78,7 @@ impl Sync<'_> {
             let doubted = self.app.listings.difference(&self.app.key, &slug).await?.doubted;
             if doubted > 0 {
                 tracing::warn!(app = %self.app.name, resource_type = slug, records = doubted,
-                    "the listing has recovered: what only listings had that the removal guard held is removed from Iden, uncounted");
+                    "the listing has recovered: completing removes, uncounted, what only listings had that the removal guard held");
             }
         }
         Ok(())

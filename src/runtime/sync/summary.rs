@@ -22,7 +22,8 @@ pub struct TypeSummary {
     pub created: u64,
     /// Records that differ from what was pushed last.
     pub changed: u64,
-    /// Records of the last completed sync, or of one since, that are gone; 0 if the target was not read to its end.
+    /// Records of the last completed sync or of one since, and accounts that tasks created since, that are gone; 0 if the
+    /// target was not read to its end.
     pub removed: u64,
 }
 

@@ -21,9 +21,19 @@ impl Login {
     }
 }
 
+/// How accounts and groups are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schema {
+    /// `inetOrgPerson` named by `uid`, `groupOfNames` named by `cn`.
+    Standard,
+    /// `user` and `group`, named by `CN`, known by `sAMAccountName`.
+    ActiveDirectory,
+}
+
 /// A directory that runs: where it is, what is in it, and who may do what.
 #[derive(Clone, Debug)]
 pub struct Directory {
+    pub schema: Schema,
     /// An address of loopback, the only one it listens at.
     pub address: Ipv4Addr,
     /// Without TLS, or with StartTLS.
@@ -55,6 +65,46 @@ impl Directory {
     /// `ldaps://ADDRESS:PORT`
     pub fn ldaps_url(&self) -> String {
         format!("ldaps://{}:{}", self.address, self.ldaps_port)
+    }
+
+    /// The DN of an account.
+    pub fn account_dn(&self, name: &str) -> String {
+        match self.schema {
+            Schema::Standard => format!("uid={name},{}", self.people),
+            Schema::ActiveDirectory => format!("CN={name},{}", self.people),
+        }
+    }
+
+    /// The DN of a group.
+    pub fn group_dn(&self, name: &str) -> String {
+        match self.schema {
+            Schema::Standard => format!("cn={name},{}", self.groups),
+            Schema::ActiveDirectory => format!("CN={name},{}", self.groups),
+        }
+    }
+
+    /// The attribute that an account is known by.
+    pub fn account_attribute(&self) -> &'static str {
+        match self.schema {
+            Schema::Standard => "uid",
+            Schema::ActiveDirectory => "sAMAccountName",
+        }
+    }
+
+    /// An account as LDIF, without a password. Its mail is `NAME@example.com`.
+    pub fn account_ldif(&self, name: &str) -> String {
+        let dn = self.account_dn(name);
+        match self.schema {
+            Schema::Standard => format!(
+                "dn: {dn}\nobjectClass: inetOrgPerson\nuid: {name}\ncn: {name}\nsn: {name}\n\
+                 mail: {name}@example.com\n\n"
+            ),
+            // 544: an ordinary account that needs no password, since it has none.
+            Schema::ActiveDirectory => format!(
+                "dn: {dn}\nobjectClass: user\nsAMAccountName: {name}\nuserAccountControl: 544\nsn: {name}\n\
+                 mail: {name}@example.com\n\n"
+            ),
+        }
     }
 
     /// Adds entries as the administrator (`ldapadd`).

@@ -2,17 +2,17 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::authority::{Authority, Files};
-use crate::directory::{Directory, Login};
+use crate::directory::{Directory, Login, Schema};
 use crate::dse::Dse;
 use crate::options::Options;
 use crate::population::Layout;
 use crate::port::free_port;
 use crate::process::{Process, require, run};
+use crate::user::{command_as, give_to, is_root};
 
 const PACKAGE: &str = "389-ds-base";
 const SUFFIX: &str = "dc=test";
@@ -56,13 +56,15 @@ impl Ds389 {
     /// # Panics
     /// If it is not installed or does not start.
     pub async fn start_with(options: Options) -> Self {
-        let server = require("ns-slapd", PACKAGE);
+        // Said before anything else is missed.
+        require("ns-slapd", PACKAGE);
         let folder = tempfile::tempdir().expect("the temporary folder can be written to");
         let authority = Authority::new();
         let names = options.names("127.0.0.1");
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let files = authority.issue(&names).write_to(folder.path(), &authority);
         let directory = Directory {
+            schema: Schema::Standard,
             address: Ipv4Addr::LOCALHOST,
             ldap_port: free_port(),
             ldaps_port: free_port(),
@@ -98,7 +100,7 @@ impl Ds389 {
         if offline {
             let file = root.join("start.ldif");
             fs::write(&file, content).expect("the folder can be written to");
-            let mut load = Command::new(server);
+            let mut load = this.command();
             load.args(["ldif2db", "-n", BACKEND, "-D"]).arg(&configuration).arg("-i").arg(&file);
             run(&mut load);
             this.restart().await;
@@ -120,17 +122,11 @@ impl Ds389 {
     /// If it does not start.
     pub async fn restart(&mut self) {
         self.stop();
-        let mut command = Command::new(require("ns-slapd", PACKAGE));
+        let mut command = self.command();
         // A debug level keeps it in the foreground; this is the one it has without being told.
         command.args(["-d", "16384", "-D"]).arg(self.configuration_folder());
         // Without a file for its process id it writes to /dev/null, and takes everybody's right to do so from that.
         command.arg("-i").arg(self.folder.path().join("run/pid"));
-        if is_root() {
-            let id =
-                |option: &str| run(Command::new("id").args([option, USER])).trim().parse().expect("a number");
-            run(Command::new("chown").args(["-R", &format!("{USER}:")]).arg(self.folder.path()));
-            command.uid(id("-u")).gid(id("-g"));
-        }
         let process = Process::start("ns-slapd", self.folder.path(), &mut command);
         self.process = Some(process.ready(|| self.directory.answers()).await);
     }
@@ -147,6 +143,12 @@ impl Ds389 {
     pub fn log(&self) -> String {
         let access = fs::read_to_string(self.folder.path().join("log/access")).unwrap_or_default();
         format!("{}{access}", self.process().log())
+    }
+
+    /// The server's program, run by whoever may run it, who is given the folder.
+    fn command(&self) -> Command {
+        give_to(USER, self.folder.path());
+        command_as(USER, &require("ns-slapd", PACKAGE))
     }
 
     /// The name of this folder is the server's too, by which what it keeps in shared memory is told from another's.
@@ -240,6 +242,8 @@ impl Ds389 {
             &[
                 ("cn", BACKEND),
                 ("nsslapd-suffix", SUFFIX),
+                // Half a megabyte otherwise, since its size is not left to the server.
+                ("nsslapd-cachememsize", "100000000"),
                 // The loader does not know it by itself before the server's first start.
                 ("nsslapd-directory", &format!("{root}/db/{BACKEND}")),
             ],
@@ -251,10 +255,6 @@ impl Ds389 {
         );
         dse.text()
     }
-}
-
-fn is_root() -> bool {
-    rustix::process::getuid().is_root()
 }
 
 /// Puts the server's certificate and its authority's into a database of Mozilla's NSS, which is all this server reads.

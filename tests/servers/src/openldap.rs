@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::authority::{Authority, Files};
-use crate::directory::{Directory, Login};
+use crate::directory::{Directory, Login, Schema};
 use crate::options::Options;
 use crate::population::Layout;
 use crate::port::free_port;
@@ -52,6 +52,7 @@ impl OpenLdap {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let files = authority.issue(&names).write_to(folder.path(), &authority);
         let directory = Directory {
+            schema: Schema::Standard,
             address: Ipv4Addr::LOCALHOST,
             ldap_port: free_port(),
             ldaps_port: free_port(),

@@ -1,5 +1,6 @@
 //! Ports of loopback.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -26,6 +27,26 @@ pub fn free_port() -> u16 {
         }
     }
     panic!("no port of loopback from {FIRST} to {} is free", FIRST + COUNT - 1);
+}
+
+/// An address of loopback at which nobody listens at any of these ports, for a server whose ports cannot be chosen.
+///
+/// # Panics
+/// If a port is not this user's to take, or is taken at every address.
+pub(crate) fn free_address(ports: &[u16]) -> Ipv4Addr {
+    for _ in 0..100 {
+        let [high, low] = free_port().to_be_bytes();
+        let address = Ipv4Addr::new(127, 77, high, low);
+        match ports.iter().try_for_each(|port| TcpListener::bind((address, *port)).map(drop)) {
+            Ok(()) => return address,
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => panic!(
+                "this server's ports are {ports:?}, which ordinary users may not take: run this test as root, or let \
+                 everybody have them by `sysctl net.ipv4.ip_unprivileged_port_start=389`"
+            ),
+            Err(_) => {}
+        }
+    }
+    panic!("somebody listens at one of the ports {ports:?} at every address of this machine");
 }
 
 /// Whether somebody takes connections at a port of `127.0.0.1`.

@@ -17,9 +17,9 @@ async fn it_serves_on_loopback_alone_and_is_gone_when_dropped() {
     // It would take everybody's right to write there, were it not told where else to put its process id.
     assert_eq!(null(), before);
     let directory = server.directory.clone();
-    for port in [directory.ldap_port, directory.ldaps_port] {
-        assert_eq!(support::listeners(port), [format!("127.0.0.1:{port}")]);
-    }
+    let mut expected = [directory.ldap_port, directory.ldaps_port].map(|port| (port, "127.0.0.1".to_owned()));
+    expected.sort();
+    assert_eq!(support::listeners_of(id), expected);
     drop(server);
     until_nothing_runs(id).await;
     let semaphore = format!("/dev/shm/sem.slapd-{}.stats", directory.ldap_port);
@@ -29,7 +29,7 @@ async fn it_serves_on_loopback_alone_and_is_gone_when_dropped() {
 #[tokio::test]
 async fn two_run_at_once_and_know_nothing_of_each_other() {
     let (one, two) = tokio::join!(Ds389::start(), Ds389::start());
-    one.directory.add_ldif(&support::person("only-in-one", &one.directory));
+    one.directory.add_ldif(&one.directory.account_ldif("only-in-one"));
     assert!(two.directory.search(&two.directory.people, "(uid=only-in-one)", &[]).is_empty());
     assert_eq!(one.directory.search(&one.directory.people, "(uid=only-in-one)", &[]).len(), 1);
 }
@@ -47,7 +47,7 @@ async fn starttls_and_ldaps_are_offered_with_a_certificate_of_the_authority() {
 #[tokio::test]
 async fn data_outlive_a_restart_at_the_same_ports() {
     let mut server = Ds389::start().await;
-    server.directory.add_ldif(&support::person("stays", &server.directory));
+    server.directory.add_ldif(&server.directory.account_ldif("stays"));
     server.restart().await;
     assert_eq!(server.directory.search(&server.directory.people, "(uid=stays)", &["cn"]).len(), 1);
 }

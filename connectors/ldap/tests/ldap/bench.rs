@@ -1,14 +1,14 @@
 //! What the conformance kit is told of a directory.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bridgehead_sdk::conformance::{Bench, Situation, Skip};
 use bridgehead_sdk::{Connector, async_trait};
-use bridgehead_test_servers::{Directory, OpenLdap, Options, Population};
+use bridgehead_test_servers::{Directory, Ds389, OpenLdap, Options, Population};
 use serde_json::{Map, Value, json};
 
-use crate::support::{bound_as, build, connector, settings, with};
+use crate::support::{bound_as, connector, settings, with};
 
 /// A server of one kind, which others of its kind can be started beside.
 #[async_trait]
@@ -41,17 +41,38 @@ impl Server for OpenLdap {
     }
 
     fn settings() -> Value {
-        // The server has the overlays memberof and refint.
+        let placeholder = "cn=placeholder,dc=test";
         json!({
-            "groups": [
-                { "slug": "group", "placeholder_member": "cn=placeholder,dc=test" },
-                { "slug": "team", "member_attribute": "uniqueMember", "placeholder_member": "cn=placeholder,dc=test" },
-            ],
+            "groups": [{ "slug": "group", "placeholder_member": placeholder }],
+            "licenses": [{
+                "slug": "plan", "member_attribute": "uniqueMember", "placeholder_member": placeholder,
+            }],
         })
     }
 
     fn missing_id() -> &'static str {
         "0b0e5a3c-0000-1041-8191-8b0d5bc63e0e"
+    }
+}
+
+#[async_trait]
+impl Server for Ds389 {
+    const PROFILE: &'static str = "389ds";
+
+    async fn start(options: Options) -> Self {
+        Self::start_with(options).await
+    }
+
+    fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    fn settings() -> Value {
+        json!({ "licenses": [{ "slug": "plan", "member_attribute": "uniqueMember" }] })
+    }
+
+    fn missing_id() -> &'static str {
+        "70ef5317-e68411f1-00000000-50609f76"
     }
 }
 
@@ -110,8 +131,8 @@ impl<S: Server> Bench for LdapBench<S> {
             "filter": "(&(objectClass=person)(mail=user-*@example.com))",
         } }),
         );
-        let connector = build(&std::fs::read(&server.directory().ca).unwrap(), settings).unwrap();
-        self.populated.lock().unwrap().push(server);
+        let connector = connector(server.directory(), settings);
+        self.populated.lock().unwrap_or_else(PoisonError::into_inner).push(server);
         Ok(connector)
     }
 

@@ -1,17 +1,21 @@
 //! The kit, on every server.
 
 use bridgehead_sdk::conformance;
-use bridgehead_test_servers::OpenLdap;
+use bridgehead_test_servers::{Ds389, OpenLdap};
 
 use crate::bench::{LdapBench, Server};
 
 async fn passes<S: Server>() {
     let report = conformance::run(&LdapBench::<S>::start().await).await;
-    println!("{report}");
     report.assert_passed();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn openldap_passes_the_kit() {
     passes::<OpenLdap>().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ds389_passes_the_kit() {
+    passes::<Ds389>().await;
 }

@@ -2,4 +2,11 @@
 
 mod bench;
 mod conformance;
+mod creating;
+mod ds389;
+mod listing;
+mod loading;
+mod memberships;
+mod network;
 mod support;
+mod updating;

@@ -1,11 +1,13 @@
 //! A connector for a directory that a test has started.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here fails the test that asked for it")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bridgehead_sdk::{
     Account, AccountRecord, Action, Completion, Connector, Context, Error, Operation, Page, Record,
-    ResourceType, SettingsError, Setup,
+    SettingsError, Setup,
 };
 use bridgehead_test_servers::{Directory, Login};
 use serde_json::{Map, Value, json};
@@ -110,8 +112,4 @@ pub(crate) async fn group_id(connector: &Arc<dyn Connector>, slug: &str, name: &
         _ => None,
     });
     found.unwrap_or_else(|| panic!("no {slug} is called {name}"))
-}
-
-pub(crate) fn account_type() -> ResourceType {
-    ResourceType::account("account", "Account")
 }

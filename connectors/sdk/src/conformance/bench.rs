@@ -127,6 +127,7 @@ pub trait Bench: Send + Sync {
     }
 
     /// How long the kit lets a call wait for a target that never says a word, before it is dropped as the runtime would do.
+    /// A call that blocks its thread is noticed only if this is a second or more.
     fn silence(&self) -> Duration {
         Duration::from_secs(5)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::{AccountRecord, Cursor, Error, Record, ResourceType};
+use crate::{AccountRecord, Cursor, Error, Record, RejectedRecord, ResourceType};
 
 use super::finding::{Verdict, failed, parts};
 use super::probe::Probe;
@@ -14,6 +14,8 @@ const MOST_PAGES: usize = 100_000;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Listing {
     pub(super) records: Vec<Record>,
+    /// Those that are there, and could not be read as what they should be.
+    pub(super) rejected: Vec<RejectedRecord>,
     /// How many records each page held, and where the next one began.
     pub(super) pages: Vec<(usize, Option<Cursor>)>,
 }
@@ -49,6 +51,7 @@ pub(super) async fn attempt(probe: &Probe, of: &ResourceType) -> Verdict<Result<
         };
         listing.pages.push((page.records.len() + page.rejected.len(), page.next.clone()));
         listing.records.extend(page.records);
+        listing.rejected.extend(page.rejected);
         let Some(next) = page.next else {
             return Ok(Ok(listing));
         };

@@ -17,6 +17,9 @@ use crate::{
 use super::finding::{Finding, Verdict, failed};
 use super::watch::Watch;
 
+/// A machine may be so busy that a thread is not run for a while; only what takes longer is the connector's doing.
+const BLOCKED: Duration = Duration::from_secs(1);
+
 /// A connector under the kit's eyes. Clones are of the same connector.
 #[derive(Clone)]
 pub(super) struct Probe {
@@ -119,7 +122,7 @@ impl Probe {
     async fn call<T>(&self, call: &str, future: impl Future<Output = Result<T, Error>>) -> Answer<T> {
         let mut guarded = Guarded::new(future);
         let answer = tokio::time::timeout(self.deadline, &mut guarded).await;
-        if guarded.longest >= self.deadline {
+        if guarded.longest >= self.deadline.max(BLOCKED) {
             let longest = guarded.longest.as_secs();
             return failed(format!(
                 "{call}: the call held up its thread for {longest} s: it blocks instead of waiting, and cannot be dropped at its deadline"

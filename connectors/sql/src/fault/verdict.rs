@@ -116,8 +116,7 @@ fn is_in_doubt(fault: &Fault, doing: Doing<'_>) -> bool {
     match fault {
         Fault::Lost(_) | Fault::Silent => true,
         Fault::Told(told) => {
-            told.ends_connection
-                || matches!(told.kind, Kind::InDoubt | Kind::Unavailable | Kind::Resources)
+            told.ends_connection || matches!(told.kind, Kind::InDoubt | Kind::Unavailable | Kind::Resources)
         }
         _ => false,
     }

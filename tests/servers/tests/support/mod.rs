@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test program uses some of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,13 +12,17 @@ use bridgehead_test_servers::{Authority, Directory, Login};
 
 /// Processes of a group that are more than a name waiting for their parent to read how they ended.
 pub(crate) fn running(group: u32) -> Vec<String> {
-    let output = Command::new("ps").args(["-eo", "pgid=,stat=,args="]).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let of_group = |line: &&str| {
-        let mut words = line.split_whitespace();
-        words.next() == Some(&group.to_string()) && !words.next().is_some_and(|state| state.starts_with('Z'))
+    let stats = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        // What is no process has no such file, and a process may end meanwhile.
+        fs::read_to_string(entry.unwrap().path().join("stat")).ok()
+    });
+    let of_group = |stat: &String| {
+        // id (name) state parent group …; the name may hold anything, brackets included.
+        let after_name = stat.rsplit_once(')').unwrap().1;
+        let words: Vec<&str> = after_name.split_whitespace().collect();
+        words[2] == group.to_string() && words[0] != "Z"
     };
-    text.lines().filter(of_group).map(str::to_owned).collect()
+    stats.filter(of_group).collect()
 }
 
 /// Waits until a group is empty.
@@ -30,35 +36,46 @@ pub(crate) async fn until_nothing_runs(group: u32) {
     panic!("still running: {:?}", running(group));
 }
 
-/// The addresses at which somebody listens at a port, of IPv4 and IPv6.
-pub(crate) fn listeners(port: u16) -> Vec<String> {
+/// The ports and addresses at which a process listens.
+pub(crate) fn listeners_of(id: u32) -> Vec<(u16, String)> {
+    let files = fs::read_dir(format!("/proc/{id}/fd")).unwrap();
+    let targets: Vec<PathBuf> = files.filter_map(|file| fs::read_link(file.unwrap().path()).ok()).collect();
+    let of_process = |socket: &Socket| targets.contains(&PathBuf::from(format!("socket:[{}]", socket.inode)));
+    let mut found: Vec<_> =
+        sockets().into_iter().filter(of_process).map(|socket| (socket.port, socket.address)).collect();
+    found.sort();
+    found
+}
+
+/// A socket that somebody listens at.
+struct Socket {
+    address: String,
+    port: u16,
+    inode: String,
+}
+
+/// What is listened at over TCP, and what is bound over UDP.
+fn sockets() -> Vec<Socket> {
     let mut found = Vec::new();
-    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        let text = std::fs::read_to_string(table).unwrap_or_default();
+    // 0A is LISTEN; a UDP socket that no peer is fixed for is in the state 07.
+    for (table, state) in [("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")] {
+        let text = fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default();
         for line in text.lines().skip(1) {
             let words: Vec<&str> = line.split_whitespace().collect();
-            let (address, hex_port) = words[1].rsplit_once(':').unwrap();
-            // 0A is LISTEN.
-            if words[3] != "0A" || u16::from_str_radix(hex_port, 16).unwrap() != port {
+            if words[3] != state {
                 continue;
             }
-            let name = match u32::from_str_radix(address, 16) {
+            let (address, port) = words[1].rsplit_once(':').unwrap();
+            let address = match u32::from_str_radix(address, 16) {
                 // The kernel prints the address in the machine's order.
                 Ok(number) => std::net::Ipv4Addr::from(number.to_ne_bytes()).to_string(),
                 Err(_) => address.to_owned(),
             };
-            found.push(format!("{name}:{port}"));
+            let port = u16::from_str_radix(port, 16).unwrap();
+            found.push(Socket { address, port, inode: words[9].to_owned() });
         }
     }
     found
-}
-
-/// An account as LDIF.
-pub(crate) fn person(uid: &str, directory: &Directory) -> String {
-    format!(
-        "dn: uid={uid},{}\nobjectClass: inetOrgPerson\nuid: {uid}\ncn: {uid}\nsn: {uid}\nmail: {uid}@example.com\n",
-        directory.people
-    )
 }
 
 /// A bind without TLS.
@@ -77,26 +94,21 @@ pub(crate) fn logins_may_do_what_they_are_for(directory: &Directory) {
     }
     let add = |login: &Login, uid: &str| {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), person(uid, directory)).unwrap();
+        fs::write(file.path(), directory.account_ldif(uid)).unwrap();
         directory.tool("ldapadd", login).arg("-f").arg(file.path()).output().unwrap().status.code()
     };
     // 50 is insufficientAccessRights.
     assert_eq!(add(&directory.reader, "by-reader"), Some(50));
     assert_eq!(add(&directory.writer, "by-writer"), Some(0));
-    let read = |login: &Login| {
-        let mut command = directory.tool("ldapsearch", login);
-        command.args([
-            "-LLL",
-            "-b",
-            &directory.suffix,
-            "(|(uid=by-writer)(userPassword=*))",
-            "uid",
-            "userPassword",
-        ]);
+    let seen = |filter: &str| {
+        let mut command = directory.tool("ldapsearch", &directory.reader);
+        command.args(["-LLL", "-b", &directory.suffix, filter, "cn", "userPassword", "unicodePwd"]);
         String::from_utf8(command.output().unwrap().stdout).unwrap()
     };
-    assert!(read(&directory.reader).contains("uid: by-writer"));
-    assert!(!read(&directory.reader).contains("userPassword"));
+    let account = seen("(cn=by-writer)");
+    assert!(account.contains("by-writer"), "{account}");
+    let everything = seen("(objectClass=*)");
+    assert!(!everything.contains("userPassword:") && !everything.contains("unicodePwd:"), "{everything}");
 }
 
 /// The result code of a bind over TLS.
@@ -107,11 +119,10 @@ pub(crate) fn bind_code(directory: &Directory, login: &Login) -> Option<i32> {
 
 /// What an account of one's own may not share is refused as `constraintViolation` (19).
 pub(crate) fn a_second_account_with_the_same_mail_is_refused(directory: &Directory) {
-    let person = person("first", directory);
-    directory.add_ldif(&person);
-    let second = person.replacen("uid=first", "uid=second", 1).replace("uid: first", "uid: second");
+    directory.add_ldif(&directory.account_ldif("first"));
+    let second = directory.account_ldif("second").replace("second@", "first@");
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), second).unwrap();
+    fs::write(file.path(), second).unwrap();
     let mut command = directory.tool("ldapadd", &directory.writer);
     assert_eq!(command.arg("-f").arg(file.path()).output().unwrap().status.code(), Some(19));
 }
@@ -119,7 +130,7 @@ pub(crate) fn a_second_account_with_the_same_mail_is_refused(directory: &Directo
 /// Both ways to TLS, and the certificate is checked in earnest: another authority is not accepted.
 pub(crate) fn tls_is_offered(directory: &Directory) {
     let other = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(other.path(), Authority::new().ca_pem()).unwrap();
+    fs::write(other.path(), Authority::new().ca_pem()).unwrap();
     for url in [directory.ldap_url(), directory.ldaps_url()] {
         let connect = |ca: &std::path::Path| {
             let mut command = Command::new("ldapsearch");

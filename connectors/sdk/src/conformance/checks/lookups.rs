@@ -116,7 +116,7 @@ const HOSTILE: [&str; 17] = [
 
 /// The same, aimed at one of the kit's own: should it hit, it hits nobody else.
 fn aimed(prefix: &str, name: &str) -> Vec<String> {
-    vec![
+    let mut aimed = vec![
         format!("{prefix}*"),
         format!("{prefix}%"),
         format!("{name}*"),
@@ -135,7 +135,10 @@ fn aimed(prefix: &str, name: &str) -> Vec<String> {
         format!("{name},cn=x"),
         format!("{name}\n"),
         format!("{prefix}{{{{ '-' }}}}"),
-    ]
+    ];
+    // An identifier without a '-' would be aimed at by itself.
+    aimed.retain(|hostile| hostile != name);
+    aimed
 }
 
 /// A text that some targets cannot even be asked about.
@@ -180,7 +183,10 @@ async fn hostile_deletes(kit: &Kit<'_>) -> Verdict {
         tried.push(("username", hostile.clone()));
         tried.push(("id", hostile));
     }
-    tried.extend(aimed(&kit.prefix(), first.record.id.as_str()).into_iter().map(|hostile| ("id", hostile)));
+    // An identifier without a `-` is among what is aimed at it.
+    let id = first.record.id.as_str();
+    let at_id = aimed(&kit.prefix(), id).into_iter().filter(|hostile| hostile != id);
+    tried.extend(at_id.map(|hostile| ("id", hostile)));
     for (field, hostile) in tried {
         let call = format!("delete_account of {field} {}", shown(&hostile.as_str().into()));
         let answer = kit.execute(1, &about(Action::DeleteAccount, &fields(field, &hostile))?).await?;

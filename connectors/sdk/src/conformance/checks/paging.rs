@@ -118,11 +118,11 @@ fn complete(listing: &Listing, wanted: usize) -> Verdict {
     if let Some(id) = listing.repeated() {
         return failed(format!("record '{id}' comes twice"));
     }
-    let count: usize = listing.pages.iter().map(|(count, _)| count).sum();
-    ensure(count == wanted && listing.records.len() == wanted, || {
-        let pages = listing.pages.len();
-        format!("the target has {wanted} accounts; {count} came, in {pages} pages")
-    })
+    if let Some(rejected) = listing.rejected.first() {
+        return failed(format!("the bench's own accounts are rejected: {rejected}"));
+    }
+    let (count, pages) = (listing.records.len(), listing.pages.len());
+    ensure(count == wanted, || format!("the target has {wanted} accounts; {count} came, in {pages} pages"))
 }
 
 async fn page_again(kit: &Kit<'_>) -> Verdict {
@@ -130,7 +130,10 @@ async fn page_again(kit: &Kit<'_>) -> Verdict {
     let probe = match many(kit).await {
         Ok((probe, _)) => probe,
         Err(Finding::Skipped(_)) => &kit.working,
-        Err(finding) => return Err(finding),
+        // That it cannot be read is the finding of another check.
+        Err(Finding::Failed(why) | Finding::Late(why)) => {
+            return skipped(format!("it cannot be read: {why}"));
+        }
     };
     // Of a listing that is under way, as the runtime asks after an error: a position that the target forgets once it has gone on,
     // as with LDAP's paged results, need not be found again. The first page has no cursor, the second has one.

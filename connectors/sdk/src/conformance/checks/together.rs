@@ -2,11 +2,11 @@
 
 use tokio::task::JoinSet;
 
-use crate::conformance::finding::{Finding, Verdict, ensure, failed, parts};
+use crate::conformance::finding::{Verdict, ensure, failed, parts};
 use crate::conformance::kit::Kit;
 use crate::conformance::rule::Rule;
 use crate::conformance::tasks::{about, identity};
-use crate::{Action, Code, Operation, ResourceKind};
+use crate::{Action, Operation, ResourceKind};
 
 use super::life::holds;
 
@@ -114,22 +114,13 @@ async fn dropped_call(kit: &Kit<'_>) -> Verdict {
             return failed(format!("create_account: expected success; got {}", parts(error)));
         }
         // The runtime delivers it again; it may find the work done.
-        match kit.execute(2, &create).await? {
-            Ok(_) => {}
-            Err(error) if error.code() == Code::AccountAlreadyExists => {}
-            Err(error) => {
-                return failed(format!(
-                    "a call was dropped, and then delivered again; got {}",
-                    parts(&error)
-                ));
-            }
-        }
-        let found = kit.found(&identity(&fields)).await.map_err(|finding| match finding {
-            Finding::Failed(why) => {
-                Finding::Failed(format!("a call was dropped, and then delivered again; {why}"))
-            }
-            other => other,
-        })?;
+        let again = kit.execute(2, &create).await?;
+        let Some(found) = kit.look(&identity(&fields)).await? else {
+            let came = again.as_ref().map_or_else(parts, |_| "success".to_owned());
+            return failed(format!(
+                "a call was dropped, and then delivered again: nobody is there, after {came}"
+            ));
+        };
         holds("a call was dropped; find_account", &found, &fields, false)?;
         if ended.is_some() {
             break;

@@ -1,0 +1,78 @@
+//! The recipe for JupyterHub, against JupyterHub.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+
+use bridgehead_sdk::conformance::{self, Bench, Situation, Skip};
+use bridgehead_sdk::{Connector, async_trait};
+use bridgehead_test_servers::JupyterHub;
+use serde_json::{Map, Value, json};
+
+use crate::support::{build, names, recipe};
+
+struct Hub {
+    hub: JupyterHub,
+    populated: Mutex<Vec<JupyterHub>>,
+}
+
+fn connector(address: SocketAddr, token: &str) -> Arc<dyn Connector> {
+    let mut target = recipe("http-jupyterhub.toml", token);
+    target.insert("base_url".to_owned(), format!("http://{address}/hub/api").into());
+    target.insert("limits".to_owned(), json!({ "connect": "2s", "request": "20s" }));
+    build(&target).unwrap()
+}
+
+fn address(hub: &JupyterHub) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, hub.port()))
+}
+
+#[async_trait]
+impl Bench for Hub {
+    async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
+        let here = address(&self.hub);
+        Ok(match situation {
+            Situation::Working => connector(here, JupyterHub::TOKEN),
+            Situation::BadCredential => connector(here, "token-that-nobody-knows"),
+            Situation::RefusedPermission => connector(here, JupyterHub::READER_TOKEN),
+            Situation::Unreachable(there) | Situation::Silent(there) | Situation::Through(there) => {
+                connector(there, JupyterHub::TOKEN)
+            }
+            _ => return Err(Skip::because("it is no situation of a target that is reached over TCP")),
+        })
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        Some(address(&self.hub))
+    }
+
+    async fn populated(&self, accounts: usize) -> Result<Arc<dyn Connector>, Skip> {
+        let hub = JupyterHub::start(&names(accounts)).await;
+        let connector = connector(address(&hub), JupyterHub::TOKEN);
+        self.populated.lock().unwrap().push(hub);
+        Ok(connector)
+    }
+
+    fn account(&self, name: &str) -> Map<String, Value> {
+        json!({ "username": name }).as_object().unwrap().clone()
+    }
+
+    fn changes(&self, _: &str) -> Map<String, Value> {
+        json!({ "admin": true }).as_object().unwrap().clone()
+    }
+
+    fn free_text_fields(&self) -> Vec<&'static str> {
+        vec!["username"]
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        vec![JupyterHub::TOKEN.to_owned(), JupyterHub::READER_TOKEN.to_owned()]
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jupyterhub_passes_the_kit() {
+    let bench = Hub { hub: JupyterHub::start(&[]).await, populated: Mutex::default() };
+    let report = conformance::run(&bench).await;
+    println!("{report}");
+    report.assert_passed();
+}

@@ -1,0 +1,84 @@
+//! The recipe for RabbitMQ's management API, against RabbitMQ.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+
+use bridgehead_sdk::conformance::{self, Bench, Situation, Skip};
+use bridgehead_sdk::{Connector, async_trait};
+use bridgehead_test_servers::RabbitMq;
+use serde_json::{Map, Value, json};
+
+use crate::support::{build, names, recipe};
+
+struct Broker {
+    broker: RabbitMq,
+    populated: Mutex<Vec<RabbitMq>>,
+}
+
+fn target(address: SocketAddr, user: &str, password: &str) -> Map<String, Value> {
+    let mut target = recipe("http-rabbitmq.toml", password);
+    target.insert("base_url".to_owned(), format!("http://{address}/api").into());
+    target["auth"]["basic"]["username"] = user.into();
+    target.insert("limits".to_owned(), json!({ "connect": "2s", "request": "20s" }));
+    target
+}
+
+fn connector(address: SocketAddr, user: &str, password: &str) -> Arc<dyn Connector> {
+    build(&target(address, user, password)).unwrap()
+}
+
+fn address(broker: &RabbitMq) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, broker.port()))
+}
+
+#[async_trait]
+impl Bench for Broker {
+    async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
+        let here = address(&self.broker);
+        Ok(match situation {
+            Situation::Working => connector(here, "admin", RabbitMq::PASSWORD),
+            Situation::BadCredential => connector(here, "admin", "password-that-nobody-has"),
+            Situation::RefusedPermission => connector(here, "monitor", RabbitMq::MONITOR_PASSWORD),
+            Situation::Unreachable(there) | Situation::Silent(there) | Situation::Through(there) => {
+                connector(there, "admin", RabbitMq::PASSWORD)
+            }
+            _ => return Err(Skip::because("it is no situation of a target that is reached over TCP")),
+        })
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        Some(address(&self.broker))
+    }
+
+    async fn populated(&self, accounts: usize) -> Result<Arc<dyn Connector>, Skip> {
+        let broker = RabbitMq::start(&names(accounts)).await;
+        let mut target = target(address(&broker), "admin", RabbitMq::PASSWORD);
+        target["accounts"]["list"]["filter"] = "record.name not in ['admin', 'monitor']".into();
+        self.populated.lock().unwrap().push(broker);
+        Ok(build(&target).unwrap())
+    }
+
+    fn account(&self, name: &str) -> Map<String, Value> {
+        json!({ "username": name, "tags": ["monitoring"] }).as_object().unwrap().clone()
+    }
+
+    fn changes(&self, _: &str) -> Map<String, Value> {
+        json!({ "tags": ["management", "policymaker"] }).as_object().unwrap().clone()
+    }
+
+    fn free_text_fields(&self) -> Vec<&'static str> {
+        vec!["username"]
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        vec![RabbitMq::PASSWORD.to_owned(), RabbitMq::MONITOR_PASSWORD.to_owned()]
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rabbitmq_passes_the_kit() {
+    let bench = Broker { broker: RabbitMq::start(&[]).await, populated: Mutex::default() };
+    let report = conformance::run(&bench).await;
+    println!("{report}");
+    report.assert_passed();
+}

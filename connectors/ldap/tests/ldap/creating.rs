@@ -1,0 +1,184 @@
+//! Making accounts, in one attempt or several.
+
+use bridgehead_sdk::{Account, AccountStatus, Action, Code, Effect, Retry, Subject};
+use bridgehead_test_servers::{Login, OpenLdap, Options};
+use serde_json::{Value, json};
+
+use crate::support::{attempt, connector, find, group_id, id, run, settings, with};
+
+fn placeholder() -> Value {
+    json!({ "groups": [{ "slug": "group", "placeholder_member": "cn=placeholder,dc=test" }] })
+}
+
+#[tokio::test]
+async fn a_new_account_has_its_attributes_and_its_password() {
+    let server = OpenLdap::start().await;
+    let directory = &server.directory;
+    let custom = json!({ "accounts": {
+        "base": directory.people,
+        "attributes": { "cost_centre": "departmentNumber", "phones": "telephoneNumber" },
+    } });
+    let connector = connector(directory, with(settings("openldap", directory), &custom));
+    let account = json!({
+        "username": "ann", "email": "ann@example.com", "first_name": "Ann", "last_name": "Arbor",
+        "display_name": "Ann Arbor", "cost_centre": 42, "phones": ["+1", "+2"], "shoe_size": 38,
+        "password": "correct-horse-1",
+    });
+    let done = run(&connector, Action::CreateAccount, json!({ "account": account })).await.unwrap();
+    assert_eq!(done.result["fields_without_attribute"], json!(["shoe_size"]));
+    let entry = directory.entry("uid=ann,ou=people,dc=test").unwrap();
+    assert_eq!(entry.first("entryUUID"), Some(id(&done).as_str()));
+    for (attribute, value) in
+        [("cn", "Ann Arbor"), ("sn", "Arbor"), ("givenName", "Ann"), ("departmentNumber", "42")]
+    {
+        assert_eq!(entry.all(attribute), [value], "{attribute}");
+    }
+    assert_eq!(entry.all("uid"), ["ann"], "the name it was made under is gone");
+    let login = |password: &str| Login { dn: entry.dn.clone(), password: password.to_owned() };
+    assert!(directory.accepts(&login("correct-horse-1")));
+    assert!(!directory.accepts(&login("another-horse-1")));
+    let record = find(&connector, &id(&done)).await.unwrap();
+    assert_eq!(record.extra["cost_centre"], "42");
+    assert_eq!(record.extra["phones"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn names_that_are_syntax_make_an_entry_of_that_name() {
+    let server = OpenLdap::start().await;
+    let connector = connector(&server.directory, settings("openldap", &server.directory));
+    for name in [
+        r#"Doe, "J" <x>;a=b+c\d#"#,
+        "#hash",
+        " leading and trailing ",
+        "*)(uid=*",
+        "a\0b",
+        "مريم 😀",
+        "ou=people,dc=test",
+    ] {
+        let account = json!({ "username": name, "last_name": "X" });
+        let done = run(&connector, Action::CreateAccount, json!({ "account": account })).await;
+        let done = done.unwrap_or_else(|error| panic!("{name:?}: {error}"));
+        assert_eq!(find(&connector, &id(&done)).await.unwrap().username.as_deref(), Some(name));
+        let by_name = Account { username: Some(name.to_owned()), ..Account::default() };
+        assert_eq!(connector.find_account(&by_name).await.unwrap().unwrap().id.as_str(), id(&done));
+        run(&connector, Action::DeleteAccount, json!({ "account": { "id": id(&done) } })).await.unwrap();
+        assert_eq!(connector.find_account(&by_name).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn an_account_can_be_made_suspended_with_a_password() {
+    let server = OpenLdap::start().await;
+    let directory = &server.directory;
+    let connector = connector(directory, settings("openldap", directory));
+    let account = json!({ "username": "ann", "status": "suspended", "password": "correct-horse-1" });
+    let done = run(&connector, Action::CreateAccount, json!({ "account": account })).await.unwrap();
+    assert_eq!(find(&connector, &id(&done)).await.unwrap().status, AccountStatus::Suspended);
+    let login = Login { dn: "uid=ann,ou=people,dc=test".into(), password: "correct-horse-1".into() };
+    assert!(!directory.accepts(&login));
+    run(&connector, Action::UnsuspendAccount, json!({ "account": { "username": "ann" } })).await.unwrap();
+    assert!(directory.accepts(&login));
+}
+
+#[tokio::test]
+async fn a_group_that_is_missing_is_found_before_anything_is_made() {
+    let server = OpenLdap::start().await;
+    let connector = connector(&server.directory, settings("openldap", &server.directory));
+    for memberships in
+        [json!({ "group": ["0b0e5a3c-0000-1041-8191-8b0d5bc63e0e"] }), json!({ "band": ["x"] })]
+    {
+        let task = json!({ "account": { "username": "ann" }, "memberships": memberships });
+        let error = run(&connector, Action::CreateAccount, task).await.unwrap_err();
+        assert_eq!((error.code(), error.about()), (Code::InternalError, Subject::Group));
+        assert_eq!(server.directory.entry("uid=ann,ou=people,dc=test"), None);
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_join_its_group_is_taken_away_again() {
+    // The placeholder is the one member that there may be, and the connector does not know it as such.
+    let rule = ["moduleload constraint", "overlay constraint", "constraint_attribute member count 1"];
+    let server = OpenLdap::start_with(rule.into_iter().fold(Options::default(), Options::own)).await;
+    let connector = connector(&server.directory, settings("openldap", &server.directory));
+    let group = group_id(&connector, "group", "engineering").await;
+    let account = json!({ "username": "ann", "password": "correct-horse-1" });
+    let task = json!({ "account": account, "memberships": { "group": [group] } });
+    let error = run(&connector, Action::CreateAccount, task).await.unwrap_err();
+    assert_eq!(
+        (error.code(), error.effect_on_target(), error.about()),
+        (Code::InternalError, Effect::NotApplied, Subject::Group)
+    );
+    assert!(error.message().contains("constraintViolation (19)"), "{error}");
+    assert_eq!(server.directory.search("ou=people,dc=test", "(objectClass=person)", &["dn"]), []);
+}
+
+#[tokio::test]
+async fn a_repeated_attempt_goes_on_where_the_first_one_broke_off() {
+    let server = OpenLdap::start().await;
+    let directory = &server.directory;
+    let connector = connector(directory, with(settings("openldap", directory), &placeholder()));
+    let group = group_id(&connector, "group", "engineering").await;
+    let task = json!({
+        "account": { "username": "ann", "email": "ann@example.com", "password": "correct-horse-1" },
+        "memberships": { "group": [group] },
+    });
+    // As the first attempt leaves it when it breaks off while the entry is made, and behind that.
+    directory.add_ldif(
+        "dn: uid=.bridgehead-task-1,ou=people,dc=test\nobjectClass: inetOrgPerson\nuid: .bridgehead-task-1\n\
+         cn: ann\nsn: ann\nmail: ann@example.com\n",
+    );
+    let by_mail = Account { email: Some("ann@example.com".into()), ..Account::default() };
+    assert_eq!(connector.find_account(&by_mail).await.unwrap(), None, "half-made is not there");
+    let done = attempt(&connector, 2, Action::CreateAccount, task.clone()).await.unwrap();
+    assert_eq!(directory.search("ou=people,dc=test", "(uid=.bridgehead-*)", &["dn"]), []);
+    directory.modify_ldif(
+        "dn: cn=engineering,ou=groups,dc=test\nchangetype: modify\nreplace: member\nmember: cn=placeholder,dc=test\n",
+    );
+    assert!(find(&connector, &id(&done)).await.unwrap().memberships.is_empty());
+    let error = attempt(&connector, 3, Action::CreateAccount, task.clone()).await.unwrap_err();
+    assert_eq!((error.code(), error.retry_policy()), (Code::AccountAlreadyExists, Retry::Never));
+    let record = find(&connector, &id(&done)).await.unwrap();
+    assert_eq!(record.memberships.to_json(false), json!({ "group": [group] }));
+}
+
+#[tokio::test]
+async fn somebody_elses_account_is_never_taken_over() {
+    let server = OpenLdap::start().await;
+    let directory = &server.directory;
+    directory.add_ldif(
+        "dn: uid=ann,ou=people,dc=test\nobjectClass: inetOrgPerson\nuid: ann\ncn: Ann Other\nsn: Other\n\
+         mail: other@example.com\nuserPassword: other-horse-1\n",
+    );
+    let connector = connector(directory, with(settings("openldap", directory), &placeholder()));
+    let group = group_id(&connector, "group", "engineering").await;
+    let task = json!({
+        "account": { "username": "ANN", "email": "ann@example.com", "password": "correct-horse-1" },
+        "memberships": { "group": [group] },
+    });
+    for number in [1, 2] {
+        let error = attempt(&connector, number, Action::CreateAccount, task.clone()).await.unwrap_err();
+        assert_eq!(error.code(), Code::AccountAlreadyExists);
+        assert!(error.message().contains("uid=ann,ou=people,dc=test"), "{error}");
+    }
+    let dn = "uid=ann,ou=people,dc=test".to_owned();
+    assert!(directory.accepts(&Login { dn: dn.clone(), password: "other-horse-1".into() }));
+    assert_eq!(directory.entry(&dn).unwrap().all("memberOf"), [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn a_rule_of_the_server_against_duplicates_where_nobody_looks_is_told() {
+    let server = OpenLdap::start_with(Options::default().unique("mail")).await;
+    let directory = &server.directory;
+    // It lies where the connector does not look, and the rule holds there too.
+    directory.add_ldif(
+        "dn: ou=left,ou=people,dc=test\nobjectClass: organizationalUnit\nou: left\n\n\
+         dn: uid=ann,ou=left,ou=people,dc=test\nobjectClass: inetOrgPerson\nuid: ann\ncn: Ann\nsn: Ann\n\
+         mail: ann@example.com\n",
+    );
+    let one_level = json!({ "accounts": { "base": directory.people, "scope": "one_level" } });
+    let connector = connector(directory, with(settings("openldap", directory), &one_level));
+    let account = json!({ "username": "ann", "email": "ann@example.com" });
+    let error = run(&connector, Action::CreateAccount, json!({ "account": account })).await.unwrap_err();
+    assert_eq!((error.code(), error.effect_on_target()), (Code::InternalError, Effect::NotApplied));
+    assert!(error.message().contains("constraintViolation (19)"), "{error}");
+}

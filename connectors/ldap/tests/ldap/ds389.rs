@@ -1,0 +1,86 @@
+//! What is particular to 389 Directory Server.
+
+use bridgehead_sdk::{AccountStatus, Action, Code, Effect, Subject};
+use bridgehead_test_servers::{Ds389, Login, Options};
+use serde_json::json;
+
+use crate::support::{connector, find, group_id, id, run, settings, with};
+
+#[tokio::test]
+async fn passwords_are_set_over_starttls_and_not_without() {
+    let server = Ds389::start().await;
+    let directory = &server.directory;
+    let plain = with(settings("389ds", directory), &json!({ "url": directory.ldap_url() }));
+    let account = json!({ "account": { "username": "ann", "password": "correct-horse-1" } });
+    let refused = connector(directory, plain.clone());
+    let error = run(&refused, Action::CreateAccount, account.clone()).await.unwrap_err();
+    assert_eq!(
+        (error.code(), error.effect_on_target(), error.about()),
+        (Code::InternalError, Effect::NotApplied, Subject::Connection)
+    );
+    assert!(error.message().contains("confidentialityRequired (13)"), "{error}");
+    assert_eq!(directory.search(&directory.people, "(objectClass=person)", &["dn"]), [], "nothing is left");
+    let connector = connector(directory, with(plain, &json!({ "start_tls": true })));
+    let ann = id(&run(&connector, Action::CreateAccount, account).await.unwrap());
+    let login = Login { dn: "uid=ann,ou=people,dc=test".into(), password: "correct-horse-1".into() };
+    assert!(directory.accepts(&login));
+    let reset = json!({ "account": { "id": ann }, "changes": { "password": "another-horse-1" } });
+    run(&connector, Action::ResetPassword, reset).await.unwrap();
+    assert!(directory.accepts(&Login { password: "another-horse-1".into(), ..login }));
+}
+
+#[tokio::test]
+async fn a_password_that_breaks_the_policy_leaves_nothing_behind() {
+    let server = Ds389::start().await;
+    let directory = &server.directory;
+    let connector = connector(directory, settings("389ds", directory));
+    let account = json!({ "account": { "username": "ann", "password": "xyz-12" } });
+    let error = run(&connector, Action::CreateAccount, account).await.unwrap_err();
+    assert_eq!(
+        (error.code(), error.effect_on_target(), error.about()),
+        (Code::InternalError, Effect::NotApplied, Subject::Account)
+    );
+    assert!(error.message().contains("password policy"), "{error}");
+    assert!(!error.message().contains("xyz-12"), "{error}");
+    assert_eq!(directory.search(&directory.people, "(objectClass=person)", &["dn"]), []);
+}
+
+#[tokio::test]
+async fn an_account_is_locked_renamed_and_kept_in_its_groups() {
+    let server = Ds389::start().await;
+    let directory = &server.directory;
+    for integrity in [false, true] {
+        let own = json!({ "referential_integrity": integrity, "memberships": { "read_from": "memberOf" } });
+        let connector = connector(directory, with(settings("389ds", directory), &own));
+        let group = group_id(&connector, "group", "engineering").await;
+        let memberships = json!({ "group": [group] });
+        let account = json!({ "username": "ann", "password": "correct-horse-1", "status": "suspended" });
+        let task = json!({ "account": account, "memberships": memberships });
+        let ann = id(&run(&connector, Action::CreateAccount, task).await.unwrap());
+        assert_eq!(find(&connector, &ann).await.unwrap().status, AccountStatus::Suspended);
+        let rename =
+            json!({ "account": { "id": ann }, "changes": { "username": "anna", "status": "active" } });
+        run(&connector, Action::UpdateAccount, rename).await.unwrap();
+        let record = find(&connector, &ann).await.unwrap();
+        assert_eq!(record.status, AccountStatus::Active);
+        assert_eq!(record.username.as_deref(), Some("anna"));
+        assert_eq!(record.memberships.to_json(false), memberships, "{integrity}");
+        let login = Login { dn: "uid=anna,ou=people,dc=test".into(), password: "correct-horse-1".into() };
+        assert!(directory.accepts(&login));
+        run(&connector, Action::DeleteAccount, json!({ "account": { "id": ann } })).await.unwrap();
+        let members = directory.entry("cn=engineering,ou=groups,dc=test").unwrap();
+        assert_eq!(members.all("member"), [] as [&str; 0], "{integrity}");
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_somebody_has_already_is_an_account_that_exists() {
+    let server = Ds389::start_with(Options::default().unique("mail")).await;
+    let directory = &server.directory;
+    let connector = connector(directory, settings("389ds", directory));
+    let account = |name: &str| json!({ "account": { "username": name, "email": "ann@example.com" } });
+    run(&connector, Action::CreateAccount, account("ann")).await.unwrap();
+    let error = run(&connector, Action::CreateAccount, account("bob")).await.unwrap_err();
+    assert_eq!((error.code(), error.effect_on_target()), (Code::AccountAlreadyExists, Effect::NotApplied));
+    assert!(error.message().contains("uid=ann,ou=people,dc=test"), "{error}");
+}

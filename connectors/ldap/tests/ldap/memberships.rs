@@ -1,0 +1,122 @@
+//! Groups: of every kind, in one another, empty, and large.
+
+use bridgehead_sdk::{Action, Code, Subject};
+use bridgehead_test_servers::{Directory, OpenLdap};
+use serde_json::{Value, json};
+
+use crate::support::{connector, find, group_id, id, run, settings, with};
+
+/// Three groups, each in the next, and the last in the first.
+fn ring(directory: &Directory) {
+    for (name, member) in [("one", "uid=ann,ou=people,dc=test"), ("two", "cn=one"), ("three", "cn=two")] {
+        let member =
+            if member.contains(",dc=") { member.to_owned() } else { format!("{member},ou=groups,dc=test") };
+        directory.add_ldif(&format!(
+            "dn: cn={name},ou=groups,dc=test\nobjectClass: groupOfNames\ncn: {name}\nmember: {member}\n"
+        ));
+    }
+    directory.modify_ldif(
+        "dn: cn=one,ou=groups,dc=test\nchangetype: modify\nadd: member\nmember: cn=three,ou=groups,dc=test\n",
+    );
+}
+
+fn ids(refs: &[&String]) -> Value {
+    let mut ids: Vec<_> = refs.iter().map(|id| id.as_str()).collect();
+    ids.sort_unstable();
+    json!({ "group": ids })
+}
+
+#[tokio::test]
+async fn groups_in_groups_are_followed_if_that_is_wanted_and_a_ring_ends() {
+    let server = OpenLdap::start().await;
+    let directory = &server.directory;
+    directory
+        .add_ldif("dn: uid=ann,ou=people,dc=test\nobjectClass: inetOrgPerson\nuid: ann\ncn: Ann\nsn: Ann\n");
+    ring(directory);
+    for read_from in ["members", "memberOf"] {
+        let nested = |nested: bool| {
+            let memberships = json!({ "memberships": { "read_from": read_from, "nested": nested } });
+            connector(directory, with(settings("openldap", directory), &memberships))
+        };
+        let plain = nested(false);
+        let one = group_id(&plain, "group", "one").await;
+        let two = group_id(&plain, "group", "two").await;
+        let three = group_id(&plain, "group", "three").await;
+        let ann = directory.entry("uid=ann,ou=people,dc=test").unwrap();
+        let ann = ann.first("entryUUID").unwrap();
+        let held = |record: bridgehead_sdk::AccountRecord| record.memberships.to_json(false);
+        assert_eq!(held(find(&plain, ann).await.unwrap()), ids(&[&one]), "{read_from}");
+        let nested = nested(true);
+        assert_eq!(held(find(&nested, ann).await.unwrap()), ids(&[&one, &two, &three]), "{read_from}");
+        // What is held through another group is there already, and cannot be taken away alone.
+        let update = |memberships: Value| json!({ "account": { "id": ann }, "memberships": memberships });
+        run(&nested, Action::UpdateAccount, update(ids(&[&one, &two, &three]))).await.unwrap();
+        assert_eq!(held(find(&plain, ann).await.unwrap()), ids(&[&one]));
+        let error = run(&nested, Action::UpdateAccount, update(ids(&[&one, &two]))).await.unwrap_err();
+        assert_eq!((error.code(), error.about()), (Code::InternalError, Subject::Group));
+        assert!(error.message().contains("cn=three,ou=groups,dc=test"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn every_kind_of_group_takes_and_gives_up_its_last_member() {
+    let server = OpenLdap::start().await;
+    let directory = &server.directory;
+    directory.add_ldif(
+        "dn: cn=staff,ou=groups,dc=test\nobjectClass: posixGroup\ncn: staff\ngidNumber: 5000\n\n\
+         dn: cn=fresh,ou=groups,dc=test\nobjectClass: groupOfNames\ncn: fresh\nmember:\n",
+    );
+    let placeholder = "cn=placeholder,dc=test";
+    let types = json!({ "groups": [
+        // The placeholder that comes with the profile: the name of nobody.
+        { "slug": "group", "filter": "(&(objectClass=groupOfNames)(cn=fresh))" },
+        { "slug": "team", "member_attribute": "uniqueMember", "placeholder_member": placeholder },
+        { "slug": "unix", "member_attribute": "memberUid" },
+    ] });
+    let connector = connector(directory, with(settings("openldap", directory), &types));
+    let fresh = group_id(&connector, "group", "fresh").await;
+    let sales = group_id(&connector, "team", "sales").await;
+    let staff = group_id(&connector, "unix", "staff").await;
+    let all = json!({ "group": [fresh], "team": [sales], "unix": [staff] });
+    let task = json!({ "account": { "username": "ann" }, "memberships": all });
+    let ann = id(&run(&connector, Action::CreateAccount, task).await.unwrap());
+    assert_eq!(find(&connector, &ann).await.unwrap().memberships.to_json(false), all);
+    let dn = "uid=ann,ou=people,dc=test";
+    let members = |name: &str, attribute: &str| {
+        directory.entry(&format!("cn={name},ou=groups,dc=test")).unwrap().all(attribute).to_vec()
+    };
+    assert_eq!(members("fresh", "member"), [dn], "the placeholder goes when somebody comes");
+    assert_eq!(members("sales", "uniqueMember"), [dn]);
+    assert_eq!(members("staff", "memberUid"), ["ann"]);
+    let rename = json!({ "account": { "id": ann }, "changes": { "username": "anna" } });
+    run(&connector, Action::UpdateAccount, rename).await.unwrap();
+    assert_eq!(members("staff", "memberUid"), ["anna"]);
+    assert_eq!(find(&connector, &ann).await.unwrap().memberships.to_json(false), all);
+    let none = json!({ "group": [], "team": [], "unix": [] });
+    let update = json!({ "account": { "id": ann }, "memberships": none });
+    run(&connector, Action::UpdateAccount, update).await.unwrap();
+    assert!(find(&connector, &ann).await.unwrap().memberships.is_empty());
+    assert_eq!(members("fresh", "member"), [""]);
+    assert_eq!(members("sales", "uniqueMember"), [placeholder]);
+    assert_eq!(members("staff", "memberUid"), [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn a_group_that_may_not_be_empty_says_what_to_set() {
+    let server = OpenLdap::start().await;
+    let directory = &server.directory;
+    // The profile that expects no such rule.
+    let types = json!({
+        "profile": "389ds", "id_attribute": "entryUUID", "suspend": { "method": "none" },
+        "groups": [{ "slug": "group", "filter": "(cn=lonely)" }],
+    });
+    directory.add_ldif(
+        "dn: uid=ann,ou=people,dc=test\nobjectClass: inetOrgPerson\nuid: ann\ncn: Ann\nsn: Ann\n\n\
+         dn: cn=lonely,ou=groups,dc=test\nobjectClass: groupOfNames\ncn: lonely\nmember: uid=ann,ou=people,dc=test\n",
+    );
+    let connector = connector(directory, with(settings("openldap", directory), &types));
+    let update = json!({ "account": { "username": "ann" }, "memberships": { "group": [] } });
+    let error = run(&connector, Action::UpdateAccount, update).await.unwrap_err();
+    assert_eq!((error.code(), error.about()), (Code::InternalError, Subject::Group));
+    assert!(error.message().contains("placeholder_member"), "{error}");
+}

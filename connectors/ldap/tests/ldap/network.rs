@@ -1,0 +1,136 @@
+//! Connections: encrypted, refused, lost and replaced.
+
+use bridgehead_sdk::{Account, Action, Code, Effect, Error, Retry, Subject};
+use bridgehead_test_servers::{Authority, OpenLdap, Options, Population};
+use serde_json::json;
+
+use crate::support::{build, connector, list, page, run, settings, with};
+
+fn parts(error: &Error) -> (Code, Effect, Subject) {
+    (error.code(), error.effect_on_target(), error.about())
+}
+
+#[tokio::test]
+async fn starttls_is_spoken_before_the_password_is_sent() {
+    // The server refuses a bind that is not encrypted, so that one that succeeds was.
+    let server = OpenLdap::start_with(Options::default().require_tls()).await;
+    let directory = &server.directory;
+    let plain = with(settings("openldap", directory), &json!({ "url": directory.ldap_url() }));
+    let encrypted = with(plain.clone(), &json!({ "start_tls": true }));
+    connector(directory, encrypted).check().await.unwrap();
+    let error = connector(directory, plain).check().await.unwrap_err();
+    assert_eq!(parts(&error), (Code::InternalError, Effect::NotApplied, Subject::Connection));
+    assert!(error.message().contains("start_tls"), "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_of_a_strange_authority_is_refused() {
+    let server = OpenLdap::start().await;
+    let directory = &server.directory;
+    let stranger = Authority::new().ca_pem();
+    let start_tls = json!({ "url": directory.ldap_url(), "start_tls": true });
+    for settings in [settings("openldap", directory), with(settings("openldap", directory), &start_tls)] {
+        let connector = build(stranger.as_bytes(), settings).unwrap();
+        let error = connector.check().await.unwrap_err();
+        assert_eq!(parts(&error), (Code::InternalError, Effect::NotApplied, Subject::Connection));
+        assert!(error.message().contains("network.ca_file"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused() {
+    let server =
+        OpenLdap::start_with(Options::default().certificate_names(&["ldap.example.com", "127.0.0.1"])).await;
+    let url = format!("ldaps://localhost:{}", server.directory.ldaps_port);
+    let settings = with(settings("openldap", &server.directory), &json!({ "url": url }));
+    let error = connector(&server.directory, settings).check().await.unwrap_err();
+    assert_eq!(parts(&error), (Code::InternalError, Effect::NotApplied, Subject::Connection));
+}
+
+#[tokio::test]
+async fn a_connection_that_died_between_calls_is_replaced() {
+    let mut server = OpenLdap::start().await;
+    let directory = server.directory.clone();
+    let connector = connector(&directory, settings("openldap", &directory));
+    run(&connector, Action::CreateAccount, json!({ "account": { "username": "ann" } })).await.unwrap();
+    server.restart().await;
+    let ann = json!({ "account": { "username": "ann" } });
+    run(&connector, Action::SuspendAccount, ann.clone()).await.unwrap();
+    server.stop();
+    let error = run(&connector, Action::UnsuspendAccount, ann.clone()).await.unwrap_err();
+    assert_eq!(parts(&error), (Code::Timeout, Effect::NotApplied, Subject::Connection));
+    server.restart().await;
+    run(&connector, Action::UnsuspendAccount, ann).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_in_the_middle_is_given_up() {
+    let server = OpenLdap::start().await;
+    let settings = with(settings("openldap", &server.directory), &json!({ "request_timeout": "1s" }));
+    let connector = connector(&server.directory, settings);
+    connector.check().await.unwrap();
+    server.process().pause();
+    let account = Account { username: Some("ann".into()), ..Account::default() };
+    let error = connector.find_account(&account).await.unwrap_err();
+    server.process().resume();
+    assert_eq!((error.code(), error.effect_on_target()), (Code::Timeout, Effect::NotApplied));
+    assert_eq!(error.retry_policy(), Retry::Backoff);
+    assert_eq!(connector.find_account(&account).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_listing_whose_server_was_restarted_is_incomplete() {
+    let population = Population { accounts: 30, groups: 0, members: 0 };
+    let mut server = OpenLdap::start_with(Options::default().population(population)).await;
+    let settings = with(settings("openldap", &server.directory), &json!({ "page_size": 10 }));
+    let connector = connector(&server.directory, settings);
+    let first = page(&connector, "account", None).await.unwrap();
+    server.restart().await;
+    for _ in 0..2 {
+        let error = page(&connector, "account", first.next.as_ref()).await.unwrap_err();
+        assert_eq!(parts(&error), (Code::InternalError, Effect::NotApplied, Subject::Account));
+        assert_eq!(error.retry_policy(), Retry::Never);
+    }
+    assert_eq!(list(&connector, "account").await.unwrap().len(), 30);
+}
+
+#[tokio::test]
+async fn a_base_that_is_not_there_is_nobodys_absence() {
+    let server = OpenLdap::start().await;
+    let directory = &server.directory;
+    let nowhere = json!({ "accounts": { "base": "ou=nowhere,dc=test" } });
+    let connector = connector(directory, with(settings("openldap", directory), &nowhere));
+    let account = Account { username: Some("ann".into()), ..Account::default() };
+    let payload = || json!({ "account": { "username": "ann" } });
+    for error in [
+        connector.check().await.unwrap_err(),
+        connector.find_account(&account).await.unwrap_err(),
+        page(&connector, "account", None).await.unwrap_err(),
+        run(&connector, Action::CreateAccount, payload()).await.unwrap_err(),
+        run(&connector, Action::DeleteAccount, payload()).await.unwrap_err(),
+    ] {
+        assert_eq!(parts(&error), (Code::InternalError, Effect::NotApplied, Subject::Connection), "{error}");
+        assert!(error.message().contains("ou=nowhere,dc=test"), "{error}");
+        assert!(error.message().contains("only dc=test is"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn more_tasks_than_connections_wait_their_turn() {
+    let server = OpenLdap::start().await;
+    let settings = with(settings("openldap", &server.directory), &json!({ "connections": 2 }));
+    let connector = connector(&server.directory, settings);
+    let tasks = (0..20).map(|number| {
+        let payload = json!({ "account": { "username": format!("many-{number}") } });
+        let connector = connector.clone();
+        tokio::spawn(async move { run(&connector, Action::CreateAccount, payload).await })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap().unwrap();
+    }
+    assert_eq!(list(&connector, "account").await.unwrap().len(), 20);
+    let binds = server.log().matches("method=128").count();
+    // Each bind is logged twice; the listing, and the tests' own tools while the server starts, bind as well.
+    let ours = server.log().matches("BIND dn=\"cn=writer,dc=test\" method=128").count();
+    assert!(ours <= 3, "{ours} of {binds} binds");
+}

@@ -1,0 +1,186 @@
+//! Changing, renaming, suspending and removing accounts.
+
+use bridgehead_sdk::{Account, AccountStatus, Action, Code, Effect, Subject};
+use bridgehead_test_servers::{Login, OpenLdap, Options};
+use serde_json::json;
+
+use crate::support::{attempt, connector, find, group_id, id, run, settings, with};
+
+#[tokio::test]
+async fn a_renamed_account_keeps_its_id_and_its_groups() {
+    let server = OpenLdap::start().await;
+    let directory = &server.directory;
+    // Nothing on the server minds this attribute when an entry is renamed or deleted.
+    directory.add_ldif("dn: cn=duty,ou=groups,dc=test\nobjectClass: organizationalRole\ncn: duty\n");
+    let types = json!({ "groups": [
+        { "slug": "group", "placeholder_member": "cn=placeholder,dc=test" },
+        { "slug": "duty", "member_attribute": "roleOccupant", "filter": "(objectClass=organizationalRole)" },
+    ] });
+    let connector = connector(directory, with(settings("openldap", directory), &types));
+    let group = group_id(&connector, "group", "engineering").await;
+    let duty = group_id(&connector, "duty", "duty").await;
+    let memberships = json!({ "group": [group], "duty": [duty] });
+    let task = json!({ "account": { "username": "ann" }, "memberships": memberships });
+    let ann = id(&run(&connector, Action::CreateAccount, task).await.unwrap());
+    let rename = json!({ "account": { "id": ann }, "changes": { "username": "ann, of +1" } });
+    for number in [1, 2] {
+        attempt(&connector, number, Action::UpdateAccount, rename.clone()).await.unwrap();
+    }
+    let record = find(&connector, &ann).await.unwrap();
+    assert_eq!(record.username.as_deref(), Some("ann, of +1"));
+    assert_eq!(record.memberships.to_json(false), memberships);
+    let holds = |dn: &str, attribute: &str| directory.entry(dn).unwrap().all(attribute).to_vec();
+    assert_eq!(holds("cn=duty,ou=groups,dc=test", "roleOccupant").len(), 1);
+    run(&connector, Action::DeleteAccount, json!({ "account": { "id": ann } })).await.unwrap();
+    assert_eq!(holds("cn=duty,ou=groups,dc=test", "roleOccupant"), [] as [&str; 0]);
+    assert_eq!(holds("cn=engineering,ou=groups,dc=test", "member"), ["cn=placeholder,dc=test"]);
+}
+
+#[tokio::test]
+async fn the_old_name_is_taken_out_of_its_groups_by_the_attempt_after_the_one_that_broke_off() {
+    let server = OpenLdap::start().await;
+    let directory = &server.directory;
+    // As it is when the connection broke right after renaming.
+    directory.add_ldif(
+        "dn: uid=anna,ou=people,dc=test\nobjectClass: inetOrgPerson\nuid: anna\ncn: Ann\nsn: Ann\n\n\
+         dn: cn=duty,ou=groups,dc=test\nobjectClass: organizationalRole\ncn: duty\n\
+         roleOccupant: uid=ann,ou=people,dc=test\n",
+    );
+    let types = json!({ "groups": [
+        { "slug": "duty", "member_attribute": "roleOccupant", "filter": "(objectClass=organizationalRole)" },
+    ] });
+    let connector = connector(directory, with(settings("openldap", directory), &types));
+    let rename = json!({ "account": { "username": "ann" }, "changes": { "username": "anna" } });
+    let error = run(&connector, Action::UpdateAccount, rename.clone()).await.unwrap_err();
+    assert_eq!(error.code(), Code::AccountNotFound);
+    attempt(&connector, 2, Action::UpdateAccount, rename).await.unwrap();
+    let duty = directory.entry("cn=duty,ou=groups,dc=test").unwrap();
+    assert_eq!(duty.all("roleOccupant"), ["uid=anna,ou=people,dc=test"]);
+}
+
+#[tokio::test]
+async fn an_account_that_somebody_moved_is_found_by_its_id() {
+    let server = OpenLdap::start().await;
+    let directory = &server.directory;
+    directory.add_ldif("dn: ou=left,ou=people,dc=test\nobjectClass: organizationalUnit\nou: left\n");
+    let connector = connector(directory, settings("openldap", directory));
+    let task = json!({ "account": { "username": "ann" } });
+    let ann = id(&run(&connector, Action::CreateAccount, task).await.unwrap());
+    directory.modify_ldif(
+        "dn: uid=ann,ou=people,dc=test\nchangetype: modrdn\nnewrdn: uid=ann\ndeleteoldrdn: 1\n\
+         newsuperior: ou=left,ou=people,dc=test\n",
+    );
+    assert_eq!(find(&connector, &ann).await.unwrap().username.as_deref(), Some("ann"));
+    run(&connector, Action::SuspendAccount, json!({ "account": { "id": ann } })).await.unwrap();
+    let entry = directory.entry("uid=ann,ou=left,ou=people,dc=test").unwrap();
+    assert_eq!(entry.all("pwdAccountLockedTime"), ["000001010000Z"]);
+}
+
+#[tokio::test]
+async fn a_further_address_survives_a_change_of_the_first() {
+    let server = OpenLdap::start().await;
+    let directory = &server.directory;
+    directory.add_ldif(
+        "dn: uid=ann,ou=people,dc=test\nobjectClass: inetOrgPerson\nuid: ann\ncn: Ann\nsn: Ann\n\
+         mail: ann@example.com\nmail: alias@example.com\n",
+    );
+    let connector = connector(directory, settings("openldap", directory));
+    let update = json!({ "account": { "username": "ann" }, "changes": { "email": "new@example.com", "first_name": null } });
+    run(&connector, Action::UpdateAccount, update).await.unwrap();
+    let mut mail = directory.entry("uid=ann,ou=people,dc=test").unwrap().all("mail").to_vec();
+    mail.sort();
+    assert_eq!(mail, ["alias@example.com", "new@example.com"]);
+}
+
+#[tokio::test]
+async fn two_accounts_of_one_address_are_named_and_neither_is_picked() {
+    let server = OpenLdap::start().await;
+    let directory = &server.directory;
+    for uid in ["ann", "bob"] {
+        directory.add_ldif(&format!(
+            "dn: uid={uid},ou=people,dc=test\nobjectClass: inetOrgPerson\nuid: {uid}\ncn: X\nsn: X\nmail: x@example.com\n"
+        ));
+    }
+    let connector = connector(directory, settings("openldap", directory));
+    let by_mail = Account { email: Some("x@example.com".into()), ..Account::default() };
+    for error in [
+        connector.find_account(&by_mail).await.unwrap_err(),
+        run(&connector, Action::DeleteAccount, json!({ "account": { "email": "X@example.com" } }))
+            .await
+            .unwrap_err(),
+    ] {
+        assert_eq!((error.code(), error.effect_on_target()), (Code::InternalError, Effect::NotApplied));
+        for dn in ["uid=ann,ou=people,dc=test", "uid=bob,ou=people,dc=test"] {
+            assert!(error.message().contains(dn), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reset_leaves_a_suspended_account_suspended() {
+    let server = OpenLdap::start().await;
+    let directory = &server.directory;
+    let connector = connector(directory, settings("openldap", directory));
+    let account = json!({ "account": { "username": "ann", "password": "correct-horse-1" } });
+    let ann = id(&run(&connector, Action::CreateAccount, account).await.unwrap());
+    run(&connector, Action::SuspendAccount, json!({ "account": { "id": ann } })).await.unwrap();
+    let reset = json!({ "account": { "id": ann }, "changes": { "password": "another-horse-1" } });
+    run(&connector, Action::ResetPassword, reset).await.unwrap();
+    assert_eq!(find(&connector, &ann).await.unwrap().status, AccountStatus::Suspended);
+    let login = Login { dn: "uid=ann,ou=people,dc=test".into(), password: "another-horse-1".into() };
+    assert!(!directory.accepts(&login));
+    run(&connector, Action::UnsuspendAccount, json!({ "account": { "id": ann } })).await.unwrap();
+    assert!(directory.accepts(&login));
+    // Without one of its own, the task makes the old password worthless, and gives none away.
+    let done = run(&connector, Action::ResetPassword, json!({ "account": { "id": ann } })).await.unwrap();
+    assert!(done.result.is_empty());
+    assert!(!directory.accepts(&login));
+}
+
+#[tokio::test]
+async fn an_attribute_of_ones_own_suspends() {
+    let server = OpenLdap::start().await;
+    let directory = &server.directory;
+    let own = json!({ "suspend": { "method": "attribute", "attribute": "employeeType", "value": "left" } });
+    let connector = connector(directory, with(settings("openldap", directory), &own));
+    let account = json!({ "account": { "username": "ann", "status": "suspended" } });
+    let ann = id(&run(&connector, Action::CreateAccount, account).await.unwrap());
+    assert_eq!(find(&connector, &ann).await.unwrap().status, AccountStatus::Suspended);
+    run(&connector, Action::UnsuspendAccount, json!({ "account": { "id": ann } })).await.unwrap();
+    assert_eq!(find(&connector, &ann).await.unwrap().status, AccountStatus::Active);
+    assert_eq!(directory.entry("uid=ann,ou=people,dc=test").unwrap().first("employeeType"), None);
+}
+
+#[tokio::test]
+async fn what_the_schema_forbids_says_what_to_do() {
+    let server = OpenLdap::start_with(Options::default()).await;
+    let directory = &server.directory;
+    let odd =
+        json!({ "accounts": { "base": directory.people, "attributes": { "floor": "noSuchAttribute" } } });
+    let connector = connector(directory, with(settings("openldap", directory), &odd));
+    let account = json!({ "username": "ann", "floor": 3 });
+    let error = run(&connector, Action::CreateAccount, json!({ "account": account })).await.unwrap_err();
+    assert_eq!((error.code(), error.effect_on_target()), (Code::InternalError, Effect::NotApplied));
+    assert!(error.message().contains("undefinedAttributeType (17)"), "{error}");
+    run(&connector, Action::CreateAccount, json!({ "account": { "username": "ann" } })).await.unwrap();
+    let clear = json!({ "account": { "username": "ann" }, "changes": { "last_name": null } });
+    let error = run(&connector, Action::UpdateAccount, clear).await.unwrap_err();
+    assert!(error.message().contains("objectClassViolation (65)"), "{error}");
+    let unmapped = json!({ "account": { "username": "ann" }, "changes": { "shoe_size": 38 } });
+    let error = run(&connector, Action::UpdateAccount, unmapped).await.unwrap_err();
+    assert!(error.message().contains("accounts.attributes"), "{error}");
+}
+
+#[tokio::test]
+async fn an_account_with_entries_below_it_is_not_deleted() {
+    let server = OpenLdap::start().await;
+    let directory = &server.directory;
+    let connector = connector(directory, settings("openldap", directory));
+    run(&connector, Action::CreateAccount, json!({ "account": { "username": "ann" } })).await.unwrap();
+    directory.add_ldif("dn: cn=key,uid=ann,ou=people,dc=test\nobjectClass: device\ncn: key\n");
+    let error = run(&connector, Action::DeleteAccount, json!({ "account": { "username": "ann" } }))
+        .await
+        .unwrap_err();
+    assert_eq!((error.code(), error.about()), (Code::InternalError, Subject::Account));
+    assert!(error.message().contains("entries below it"), "{error}");
+}

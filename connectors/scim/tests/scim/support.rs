@@ -1,0 +1,96 @@
+//! Connectors and tasks for tests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bridgehead_sdk::{
+    Account, AccountRecord, Action, Completion, Connector, Context, Cursor, Error, Operation, Record,
+    ResourceType, Setup,
+};
+use serde_json::{Value, json};
+
+/// A connector of these settings; `url` is among them.
+pub(crate) fn connector(target: Value) -> Arc<dyn Connector> {
+    let Value::Object(target) = target else { panic!("not a table") };
+    bridgehead_scim::factory().build(Setup::new("acme-app", target)).unwrap()
+}
+
+/// Settings for a server at `url` with a bearer token, and more keys.
+pub(crate) fn target(url: &str, token: &str, more: Value) -> Value {
+    let mut target = json!({ "url": url, "auth": { "bearer": token } });
+    let Value::Object(more) = more else { panic!("not a table") };
+    for (key, value) in more {
+        target[key] = value;
+    }
+    target
+}
+
+/// Carries out a task as its first attempt.
+pub(crate) async fn run(
+    connector: &dyn Connector,
+    action: Action,
+    payload: Value,
+) -> Result<Completion, Error> {
+    attempt(connector, 1, action, payload).await
+}
+
+/// Carries out a task as an attempt.
+pub(crate) async fn attempt(
+    connector: &dyn Connector,
+    attempt: u32,
+    action: Action,
+    payload: Value,
+) -> Result<Completion, Error> {
+    let operation = Operation::parse(action, serde_json::from_value(payload).unwrap()).unwrap();
+    let context = Context { task_id: "task-1".into(), attempt, timeout: Duration::from_secs(60) };
+    connector.execute(&context, &operation).await
+}
+
+/// The identifier that a create answered with.
+pub(crate) fn created(completion: &Completion) -> String {
+    completion.result["account_id"].as_str().unwrap().to_owned()
+}
+
+/// The account of this user name.
+pub(crate) async fn find(connector: &dyn Connector, username: &str) -> Option<AccountRecord> {
+    let account = Account { username: Some(username.to_owned()), ..Account::default() };
+    connector.find_account(&account).await.unwrap()
+}
+
+/// Every record of a resource type, page by page.
+pub(crate) async fn list(
+    connector: &dyn Connector,
+    resource_type: &ResourceType,
+) -> Result<Vec<Record>, Error> {
+    let mut records = Vec::new();
+    let mut cursor: Option<Cursor> = None;
+    loop {
+        let page = connector.list(resource_type, cursor.as_ref()).await?;
+        assert!(page.rejected.is_empty(), "{:?}", page.rejected);
+        records.extend(page.records);
+        match page.next {
+            None => return Ok(records),
+            next => cursor = next,
+        }
+    }
+}
+
+/// The accounts of a listing.
+pub(crate) async fn accounts(connector: &dyn Connector) -> Result<Vec<AccountRecord>, Error> {
+    let records = list(connector, &ResourceType::account("account", "Account")).await?;
+    let accounts = records.into_iter().map(|record| match record {
+        Record::Account(account) => *account,
+        Record::Entity(entity) => panic!("{} is no account", entity.id),
+    });
+    Ok(accounts.collect())
+}
+
+/// The groups of a listing: identifiers by name.
+pub(crate) async fn groups(connector: &dyn Connector) -> std::collections::BTreeMap<String, String> {
+    let records = list(connector, &ResourceType::group("group", "Group")).await.unwrap();
+    let groups = records.into_iter().map(|record| match record {
+        Record::Entity(entity) => (entity.name, entity.id),
+        Record::Account(account) => panic!("{} is no group", account.id),
+    });
+    groups.collect()
+}

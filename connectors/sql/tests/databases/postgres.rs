@@ -1,0 +1,98 @@
+//! PostgreSQL.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bridgehead_sdk::conformance::{self, Bench, Situation, Skip};
+use bridgehead_sdk::{Connector, async_trait};
+use bridgehead_test_servers::Postgres;
+
+use crate::example::{Example, tables};
+
+pub(crate) struct Crm {
+    pub(crate) server: Postgres,
+}
+
+impl Crm {
+    pub(crate) async fn start() -> Self {
+        let crm = Self { server: Postgres::start_with(&["max_connections=40", "log_statement=all"]).await };
+        crm.server.sql("postgres", "CREATE ROLE reader LOGIN PASSWORD 'reader-secret-1'");
+        crm.database("crm");
+        crm
+    }
+
+    fn database(&self, name: &str) {
+        self.server.sql("postgres", &format!("CREATE DATABASE {name}"));
+        self.server.sql(name, &tables("postgresql.sql"));
+        self.server.sql(
+            name,
+            "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader; \
+             INSERT INTO teams SELECT 'team-' || n, 'Team ' || n FROM generate_series(1, 200) n; \
+             INSERT INTO plans VALUES (1, 'Small', 1000), (2, 'Large', 1)",
+        );
+    }
+
+    pub(crate) fn example(&self) -> Example {
+        let example = Example::read("sql.toml").at(self.server.port).with("database", "crm");
+        example.login(&self.server.user, &self.server.password)
+    }
+}
+
+#[async_trait]
+impl Bench for Crm {
+    async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
+        let example = self.example();
+        Ok(match situation {
+            Situation::Working => example,
+            Situation::BadCredential => example.login(&self.server.user, "wrong-secret-1"),
+            Situation::RefusedPermission => example.login("reader", "reader-secret-1"),
+            Situation::Unreachable(at) | Situation::Silent(at) | Situation::Through(at) => {
+                example.at(at.port())
+            }
+            _ => return Err(Skip::because("the target is a server")),
+        }
+        .connector())
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        Some((self.server.address, self.server.port).into())
+    }
+
+    async fn populated(&self, accounts: usize) -> Result<Arc<dyn Connector>, Skip> {
+        let name = format!("crm_{accounts}");
+        let known =
+            self.server.sql("postgres", &format!("SELECT 1 FROM pg_database WHERE datname = '{name}'"));
+        if known.trim().is_empty() {
+            self.database(&name);
+            self.server.sql(
+                &name,
+                &format!(
+                    "INSERT INTO accounts (username, email, display_name) \
+                     SELECT 'u' || n, 'u' || n || '@example.com', 'User ' || n FROM generate_series(1, {accounts}) n; \
+                     INSERT INTO team_members SELECT id, 'team-' || (1 + row_number() OVER () % 200) FROM accounts"
+                ),
+            );
+        }
+        Ok(self.example().with("database", name).connector())
+    }
+
+    fn free_text_fields(&self) -> Vec<&'static str> {
+        vec!["display_name", "first_name", "last_name", "department"]
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        ["admin-secret-1", "wrong-secret-1", "reader-secret-1"].map(str::to_owned).to_vec()
+    }
+
+    fn missing_ref(&self, slug: &str) -> String {
+        if slug == "plan" { "4711" } else { "team-0" }.to_owned()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgresql_passes_the_kit() {
+    let crm = Crm::start().await;
+    let report = conformance::run(&crm).await;
+    println!("{report}");
+    report.assert_passed();
+}

@@ -1,0 +1,143 @@
+//! Samba as a domain controller of Active Directory.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::authority::Authority;
+use crate::directory::{Directory, Login, Schema};
+use crate::options::Options;
+use crate::port::free_address;
+use crate::process::{Process, require, run};
+use crate::samba_domain::{self, ADMIN_PASSWORD, READER_PASSWORD, SUFFIX, WRITER_PASSWORD};
+
+const LDAP: u16 = 389;
+const LDAPS: u16 = 636;
+/// The global catalogue, without and with TLS.
+const CATALOGUE: [u16; 2] = [3268, 3269];
+
+/// Samba as the only domain controller of the domain `test.lan`, with accounts below `OU=people` and groups below
+/// `OU=groups`: `CN=engineering` and `CN=sales`, both empty.
+///
+/// Its ports cannot be chosen: they are 389 and 636, which ordinary users may not take. So that several can run at once, each
+/// has an address of loopback to itself. Of Samba's many services it runs the one for LDAP alone, in one process.
+///
+/// The administrator is `Administrator`; the writer is one of the account operators, whom Active Directory lets manage
+/// accounts and groups; the reader is a user like any other. A simple bind wants TLS, always: without it is
+/// `strongerAuthRequired` (8). A password must be complex and have seven characters.
+///
+/// To make a domain takes half a minute, and 10,000 accounts take minutes; so this is done once, in `target/test-servers`,
+/// and copied. Samba has no limit of a search's size and no uniqueness of attributes to be configured. [`Options::own`] adds a
+/// line to the part `[global]` of `smb.conf`.
+#[derive(Debug)]
+pub struct Samba {
+    pub directory: Directory,
+    process: Option<Process>,
+    folder: tempfile::TempDir,
+}
+
+impl Samba {
+    /// Starts one as it comes.
+    ///
+    /// # Panics
+    /// If it is not installed, does not start, or its ports are not this user's to take.
+    pub async fn start() -> Self {
+        Self::start_with(Options::default()).await
+    }
+
+    /// Starts one with options.
+    ///
+    /// # Panics
+    /// If it is not installed, does not start, its ports are not this user's to take, or an option is asked for that it does
+    /// not have.
+    pub async fn start_with(options: Options) -> Self {
+        // Said before anything else is missed.
+        require("samba", "samba-ad-dc");
+        assert!(options.size_limit.is_none(), "Samba has no limit of a search's size");
+        assert!(options.unique.is_empty(), "Samba has no uniqueness of attributes to be configured");
+        let folder = tempfile::tempdir().expect("the temporary folder can be written to");
+        let address = free_address(&[LDAP, LDAPS, CATALOGUE[0], CATALOGUE[1]]);
+        let authority = Authority::new();
+        let names = options.names(&address.to_string());
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let files = authority.issue(&names).write_to(folder.path(), &authority);
+        let users = format!("CN=Users,{SUFFIX}");
+        let directory = Directory {
+            schema: Schema::ActiveDirectory,
+            address,
+            ldap_port: LDAP,
+            ldaps_port: LDAPS,
+            ca: files.ca.clone(),
+            suffix: SUFFIX.to_owned(),
+            people: format!("OU=people,{SUFFIX}"),
+            groups: format!("OU=groups,{SUFFIX}"),
+            admin: Login::new(format!("CN=Administrator,{users}"), ADMIN_PASSWORD),
+            writer: Login::new(format!("CN=writer,{users}"), WRITER_PASSWORD),
+            reader: Login::new(format!("CN=reader,{users}"), READER_PASSWORD),
+        };
+        let template = samba_domain::template(&directory, &options.population);
+        let domain = folder.path().join("domain");
+        run(Command::new("cp").args(["-a", "--reflink=auto"]).arg(template).arg(&domain));
+        let mut configuration = samba_domain::configuration(&domain);
+        configuration += &format!(
+            "interfaces = {address}/8\nbind interfaces only = yes\nserver services = ldap\n\
+             dcerpc endpoint servers =\ntls keyfile = {}\ntls certfile = {}\ntls cafile = {}\n{}\n",
+            files.key.display(),
+            files.certificate.display(),
+            files.ca.display(),
+            options.own.join("\n"),
+        );
+        fs::write(configuration_file(folder.path()), configuration).expect("the folder can be written to");
+        let mut this = Self { directory, process: None, folder };
+        this.restart().await;
+        if !options.ldif.is_empty() {
+            this.directory.add_ldif(&options.ldif);
+        }
+        this
+    }
+
+    /// Ends it; its data stay, and [`Samba::restart`] brings it back at the same address.
+    pub fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// Ends it if it runs, and starts it again with the same data at the same address.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn restart(&mut self) {
+        self.stop();
+        let mut command = Command::new(require("samba", "samba-ad-dc"));
+        // In the foreground, and in one process.
+        command.args(["--interactive", "--model=single", "--debug-stdout", "--debuglevel=1", "--configfile"]);
+        command.arg(configuration_file(self.folder.path()));
+        let process = Process::start("samba", self.folder.path(), &mut command);
+        self.process = Some(process.ready(|| self.directory.answers()).await);
+    }
+
+    /// The process, to pause it or to ask for its id.
+    ///
+    /// # Panics
+    /// If it was stopped.
+    pub fn process(&self) -> &Process {
+        self.process.as_ref().expect("the server was stopped")
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.process().log()
+    }
+}
+
+fn configuration_file(folder: &Path) -> PathBuf {
+    folder.join("smb.conf")
+}
+
+/// A password as Active Directory takes it in LDIF: the attribute `unicodePwd`, in quotes, as UTF-16.
+pub fn unicode_password(password: &str) -> String {
+    let bytes: Vec<u8> = format!("\"{password}\"").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    format!("unicodePwd:: {}\n", STANDARD.encode(bytes))
+}
