@@ -20,6 +20,7 @@ mod crash;
 mod examples;
 mod guard;
 mod hostile;
+mod large;
 mod network;
 mod new;
 mod smoke;
