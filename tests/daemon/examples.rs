@@ -15,6 +15,9 @@ fn bridgehead(config: &Path, arguments: &[&str]) -> std::process::Output {
         .env("IDEN_API_KEY", "some-key")
         .env("CRM_API_KEY", "another-key")
         .env("LDAP_PASSWORD", "a-password")
+        .env("CRM_DATABASE_PASSWORD", "a-password")
+        .env("SHOP_DATABASE_PASSWORD", "a-password")
+        .env("POSTGRES_PASSWORD", "a-password")
         .output()
         .expect("the binary runs")
 }

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,6 +12,7 @@ use crate::options::Options;
 use crate::population::Layout;
 use crate::port::free_port;
 use crate::process::{Process, require, run};
+use crate::user::{command_as, give_to, is_root};
 
 const PACKAGE: &str = "389-ds-base";
 const SUFFIX: &str = "dc=test";
@@ -147,14 +147,8 @@ impl Ds389 {
 
     /// The server's program, run by whoever may run it, who is given the folder.
     fn command(&self) -> Command {
-        let mut command = Command::new(require("ns-slapd", PACKAGE));
-        if is_root() {
-            let id =
-                |option: &str| run(Command::new("id").args([option, USER])).trim().parse().expect("a number");
-            run(Command::new("chown").args(["-R", &format!("{USER}:")]).arg(self.folder.path()));
-            command.uid(id("-u")).gid(id("-g"));
-        }
-        command
+        give_to(USER, self.folder.path());
+        command_as(USER, &require("ns-slapd", PACKAGE))
     }
 
     /// The name of this folder is the server's too, by which what it keeps in shared memory is told from another's.
@@ -261,10 +255,6 @@ impl Ds389 {
         );
         dse.text()
     }
-}
-
-fn is_root() -> bool {
-    rustix::process::getuid().is_root()
 }
 
 /// Puts the server's certificate and its authority's into a database of Mozilla's NSS, which is all this server reads.

@@ -15,29 +15,16 @@ pub(crate) const ADMIN_PASSWORD: &str = "Admin-secret-1";
 pub(crate) const WRITER_PASSWORD: &str = "Writer-secret-1";
 pub(crate) const READER_PASSWORD: &str = "Reader-secret-1";
 
-/// Adds to the domain's database while no server has it open, all in one transaction; by Samba's own library.
-const LOAD: &str = "
-import sys
-from samba.auth import system_session
-from samba.param import LoadParm
-from samba.samdb import SamDB
-configuration, additions, changes = sys.argv[1:]
-parameters = LoadParm()
-parameters.load(configuration)
-database = SamDB(url=parameters.private_path('sam.ldb'), session_info=system_session(), lp=parameters)
-database.transaction_start()
-database.add_ldif(open(additions).read())
-database.modify_ldif(open(changes).read())
-database.transaction_commit()
-";
+/// Makes a domain.
+const MAKE: &str = include_str!("samba_domain.py");
 
 /// The folder of a domain that nobody has used, with its accounts and groups in it. It is made if it is not there yet.
 pub(crate) fn template(directory: &Directory, population: &Population) -> PathBuf {
-    let samba_tool = require("samba-tool", "samba-ad-provision");
+    let samba = require("samba", "samba-ad-dc");
     let content = content(directory, population);
     // Whatever it is made of makes it another.
     let mut hasher = DefaultHasher::new();
-    (run(Command::new(&samba_tool).arg("--version")), &content, LOAD, configuration(Path::new("")))
+    (run(Command::new(samba).arg("--version")), &content, MAKE, configuration(Path::new("")))
         .hash(&mut hasher);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-servers");
     let template = folder.join(format!("samba-{:016x}", hasher.finish()));
@@ -47,7 +34,7 @@ pub(crate) fn template(directory: &Directory, population: &Population) -> PathBu
     lock.lock().expect("a file can be locked");
     if !template.exists() {
         let unfinished = tempfile::tempdir_in(&folder).expect("the target folder can be written to");
-        make(&samba_tool, unfinished.path(), &content);
+        make(unfinished.path(), &content);
         fs::rename(unfinished.path(), &template).expect("a folder can be renamed");
     }
     template
@@ -73,26 +60,8 @@ struct Content {
     changes: String,
 }
 
-fn make(samba_tool: &Path, folder: &Path, content: &Content) {
-    let mut provision = Command::new(samba_tool);
-    provision.args([
-        "domain",
-        "provision",
-        "--realm=TEST.LAN",
-        "--domain=TEST",
-        "--server-role=dc",
-        "--quiet",
-    ]);
-    provision.args(["--dns-backend=NONE", "--host-name=dc1", "--host-ip=127.0.0.1", "--use-rfc2307"]);
-    provision.args([
-        "--option=interfaces=lo",
-        "--option=bind interfaces only=yes",
-        "--option=ldb:nosync=yes",
-    ]);
-    run(provision
-        .arg(format!("--adminpass={ADMIN_PASSWORD}"))
-        .arg(format!("--targetdir={}", folder.display())));
-    for part in ["lock", "pid", "cache", "ncalrpc", "winbindd", "ntp"] {
+fn make(folder: &Path, content: &Content) {
+    for part in ["private", "state", "lock", "pid", "cache", "bind-dns", "ncalrpc", "winbindd", "ntp"] {
         fs::create_dir_all(folder.join(part)).expect("the folder can be written to");
     }
     let files = tempfile::tempdir().expect("the temporary folder can be written to");
@@ -101,12 +70,20 @@ fn make(samba_tool: &Path, folder: &Path, content: &Content) {
         fs::write(&path, text).expect("the temporary folder can be written to");
         path
     };
-    let configuration = write("smb.conf", &configuration(folder));
+    // The shares that every domain controller must have, if only by name.
+    let sysvol = folder.join("state/sysvol");
+    let shares = format!(
+        "[sysvol]\npath = {sysvol}\n[netlogon]\npath = {sysvol}/test.lan/scripts\n",
+        sysvol = sysvol.display()
+    );
+    let script = write("make.py", MAKE);
+    let configuration = write("smb.conf", &(configuration(folder) + &shares));
     let additions = write("additions.ldif", &content.additions);
     let changes = write("changes.ldif", &content.changes);
-    // Debian's own Python, for which its packages are.
-    let mut load = Command::new("/usr/bin/python3");
-    run(load.args(["-c", LOAD]).args([configuration, additions, changes]));
+    // Debian's own Python, which Debian's packages are for.
+    let mut python = Command::new("/usr/bin/python3");
+    python.arg(script).arg(configuration).arg(ADMIN_PASSWORD);
+    run(python.arg(additions).arg(changes));
 }
 
 fn content(directory: &Directory, population: &Population) -> Content {

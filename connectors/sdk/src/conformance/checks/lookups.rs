@@ -94,7 +94,7 @@ async fn nobody(kit: &Kit<'_>) -> Verdict {
 }
 
 /// Names that would mean somebody in the syntax of a directory, a database, a path or a shell.
-const HOSTILE: [&str; 17] = [
+const HOSTILE: [&str; 19] = [
     "*",
     "%",
     "_",
@@ -111,6 +111,8 @@ const HOSTILE: [&str; 17] = [
     "nobody?limit=1#",
     "{{ 7 * 7 }}",
     "null",
+    "__proto__",
+    "constructor",
     "a\0b",
 ];
 
