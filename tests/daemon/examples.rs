@@ -14,6 +14,8 @@ fn bridgehead(config: &Path, arguments: &[&str]) -> std::process::Output {
         .args(arguments)
         .env("IDEN_API_KEY", "some-key")
         .env("CRM_API_KEY", "another-key")
+        .env("JUPYTERHUB_TOKEN", "a-token")
+        .env("RABBITMQ_PASSWORD", "a-password")
         .env("LDAP_PASSWORD", "a-password")
         .env("CRM_DATABASE_PASSWORD", "a-password")
         .env("SHOP_DATABASE_PASSWORD", "a-password")
