@@ -22,6 +22,7 @@ mod examples;
 mod guard;
 mod guide;
 mod hostile;
+mod large;
 mod network;
 mod new;
 mod smoke;

@@ -83,7 +83,9 @@ impl Directory {
         Ok(found.filter(|entry| self.is_really(entry, account)))
     }
 
-    /// Samba ends a value at its first NUL, so that it finds "ann" when it is asked for "ann\0".
+    /// That the entry has the name that was asked for. Servers are generous when they compare: 389 Directory Server overlooks
+    /// white space at the end, line breaks included, and Samba everything behind a NUL. Without regard to case means no more
+    /// than that where it can be told with certainty; what other letters are the same, the server knows best.
     fn is_really(&self, entry: &Entry, account: &Account) -> bool {
         if account.id.is_some() {
             return true;
@@ -96,7 +98,8 @@ impl Directory {
         let holds = |attribute: &str| {
             entry.texts(attribute).flatten().any(|held| held.to_lowercase() == value.to_lowercase())
         };
-        !value.contains('\0') || self.layout.attribute(field).is_some_and(holds)
+        let is_certain = value.is_ascii() || value.chars().any(char::is_control);
+        !is_certain || self.layout.attribute(field).is_some_and(holds)
     }
 
     /// The entry of an account that must be there.
