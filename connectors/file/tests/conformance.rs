@@ -97,7 +97,9 @@ impl Bench for Folders {
         match situation {
             Situation::Working => Ok(self.connector("working")),
             Situation::BadCredential => {
-                self.fill("forbidden", 3);
+                if !self.folder("forbidden").exists() {
+                    self.fill("forbidden", 3);
+                }
                 forbid(&self.folder("forbidden"))?;
                 Ok(self.connector("forbidden"))
             }

@@ -37,13 +37,12 @@ pub(crate) struct FollowUp {
     pub(crate) value: Expression,
 }
 
-/// How one account is looked up.
+/// How one account is looked up, by each key. A key without a request is looked for in the whole list.
 #[derive(Debug)]
 pub(crate) struct Find {
-    pub(crate) by_id: Option<Lookup>,
-    pub(crate) by_username: Option<Lookup>,
-    pub(crate) by_email: Option<Lookup>,
-    pub(crate) scan: bool,
+    pub(crate) id: Option<Lookup>,
+    pub(crate) username: Option<Lookup>,
+    pub(crate) email: Option<Lookup>,
 }
 
 /// An account that was found: as Iden knows it, and as the target has it.
@@ -74,14 +73,18 @@ impl Accounts {
 
     /// The account, if there is one. Looks by identifier where there is one, else by user name, else by e-mail.
     pub(crate) async fn find(&self, target: &Target, account: &Account) -> Result<Option<Found>, Error> {
-        let (name, lookup) = if account.id.is_some() {
-            ("identifier", &self.find.by_id)
-        } else if account.username.is_some() {
-            ("user name", &self.find.by_username)
-        } else {
-            ("e-mail", &self.find.by_email)
+        if account.id.is_some() {
+            return self.find_by(target, account, self.find.id.as_ref()).await;
+        }
+        let (field, lookup) = match account.username {
+            Some(_) => ("username", &self.find.username),
+            None => ("email", &self.find.email),
         };
-        self.find_by(target, account, name, lookup.as_ref()).await
+        if !self.mapping.has(field) {
+            // No account of this target has such a field, and so none is this one.
+            return Ok(None);
+        }
+        self.find_by(target, account, lookup.as_ref()).await
     }
 
     /// Whoever has the user name or the e-mail that a new account is to have.
@@ -90,19 +93,11 @@ impl Accounts {
         target: &Target,
         account: &Account,
     ) -> Result<Option<Found>, Error> {
-        let keys = [
-            (
-                "user name",
-                Account { username: account.username.clone(), ..Account::default() },
-                &self.find.by_username,
-            ),
-            ("e-mail", Account { email: account.email.clone(), ..Account::default() }, &self.find.by_email),
-        ];
-        for (name, account, lookup) in keys {
-            let is_known = self.find.scan || lookup.is_some();
+        let by_username = Account { username: account.username.clone(), ..Account::default() };
+        let by_email = Account { email: account.email.clone(), ..Account::default() };
+        for account in [by_username, by_email] {
             if account.is_identified()
-                && is_known
-                && let Some(found) = self.find_by(target, &account, name, lookup.as_ref()).await?
+                && let Some(found) = self.find(target, &account).await?
             {
                 return Ok(Some(found));
             }
@@ -114,21 +109,17 @@ impl Accounts {
         &self,
         target: &Target,
         account: &Account,
-        key: &str,
         lookup: Option<&Lookup>,
     ) -> Result<Option<Found>, Error> {
         let label = account.label();
         let what = format!("User {label} cannot be looked up");
-        let Some(lookup) = lookup else {
-            if self.find.scan {
-                return self.scan(target, account, &what).await;
-            }
-            return Err(Error::internal(format!(
-                "{what}: the configuration does not say how {} is asked for an account by its {key}; set find.by_… or find.scan",
-                target.system
-            )));
-        };
+        // A key that has no request of its own is looked for in the whole list: `find.scan` is set.
+        let Some(lookup) = lookup else { return self.scan(target, account, &what).await };
         let vars = target.vars.with("account", Value::from(Serde(account)));
+        if !lookup.request().can_be_written(&vars) {
+            // A name such as `..` cannot stand in a path, and somebody may have it all the same.
+            return self.scan(target, account, &what).await;
+        }
         let raw = match lookup.look(target, &vars, &what, |raw| self.mapping.id(raw)).await? {
             Looked::Nobody { certain } => {
                 if !certain {
@@ -150,7 +141,7 @@ impl Accounts {
                 }
                 return pick(target, account, read.into_iter().collect(), &what);
             }
-            Looked::Candidates(raw) => raw,
+            Looked::Candidates(raw) => self.candidates(account, raw),
         };
         let read = self.complete_all(target, raw, &what).await?;
         pick(target, account, read, &what)
@@ -161,19 +152,19 @@ impl Accounts {
         let (mut place, mut matching) = (None, Vec::new());
         loop {
             let page = self.pages.page(target, &target.vars, what, |raw| self.mapping.id(raw), place).await?;
-            let read = self.complete_all(target, page.records, what).await?;
-            // What cannot be read may be the one.
-            matching.extend(read.into_iter().filter(|read| {
-                read.as_ref().map_or_else(
-                    |rejected| may_be(account, rejected),
-                    |found| account.is_same_as(&found.record),
-                )
-            }));
+            let candidates = self.candidates(account, page.records);
+            matching.extend(self.complete_all(target, candidates, what).await?);
             place = page.next;
             if place.is_none() {
                 return pick(target, account, matching, what);
             }
         }
+    }
+
+    /// Those that may be the one, so that nothing more is asked of the others.
+    fn candidates(&self, account: &Account, mut raw: Vec<Value>) -> Vec<Value> {
+        raw.retain(|raw| self.mapping.may_be(account, raw));
+        raw
     }
 
     /// Whether the target is there and accepts the credential.
@@ -227,6 +218,16 @@ fn pick(target: &Target, account: &Account, read: Vec<Read>, what: &str) -> Resu
             Ok(one) if account.is_same_as(&one.record) => found.push(one),
             Err(rejected) if may_be(account, &rejected) => unreadable = Some(rejected),
             Ok(_) | Err(_) => {}
+        }
+    }
+    if found.len() > 1 {
+        // Where case alone makes two names of one, the one that is written as asked for is meant.
+        let is = |wanted: &Option<String>, found: &Option<String>| wanted.is_some() && wanted == found;
+        let exact = |found: &Found| {
+            is(&account.username, &found.record.username) || is(&account.email, &found.record.email)
+        };
+        if found.iter().filter(|one| exact(one)).count() == 1 {
+            found.retain(exact);
         }
     }
     match (found.pop(), found.pop(), unreadable) {

@@ -95,9 +95,13 @@ impl Entities {
             return Ok(());
         }
         let mut missing: Vec<&String> = refs.iter().collect();
-        if let (Source::Listed { mapping, .. }, Some(find)) = (&self.source, &self.find) {
+        let vars_of = |wanted: &str| target.vars.with("ref", wanted);
+        let find = self.find.as_ref();
+        let find =
+            find.filter(|find| refs.iter().all(|wanted| find.request().can_be_written(&vars_of(wanted))));
+        if let (Source::Listed { mapping, .. }, Some(find)) = (&self.source, find) {
             for wanted in refs {
-                let vars = target.vars.with("ref", wanted.as_str());
+                let vars = vars_of(wanted);
                 let is_wanted = |raw: &Value| mapping.id(raw).as_ref() == Some(wanted);
                 match find.look(target, &vars, what, |raw| mapping.id(raw)).await? {
                     Looked::Nobody { certain: false } => accounts.check(target).await?,

@@ -1,7 +1,7 @@
 //! From what a target says of a record to a record.
 
 use bridgehead_sdk::{
-    AccountRecord, EntityRecord, Record, RejectedRecord, ResourceKind, SettingsError, is_secret_name,
+    Account, AccountRecord, EntityRecord, Record, RejectedRecord, ResourceKind, SettingsError, is_secret_name,
 };
 use serde_json::{Map, Value};
 
@@ -105,6 +105,29 @@ impl Mapping {
     /// The identifier alone, to tell records apart.
     pub(crate) fn id(&self, record: &minijinja::Value) -> Option<String> {
         self.id.text(&Vars::default().with("record", record.clone())).ok().filter(|id| !id.is_empty())
+    }
+
+    /// Whether a record may be an account, as far as its own fields say. Where they do not say, it may.
+    pub(crate) fn may_be(&self, account: &Account, record: &minijinja::Value) -> bool {
+        let vars = Vars::default().with("record", record.clone());
+        let text = |expression: &Expression| expression.text(&vars).ok().filter(|text| !text.is_empty());
+        if let Some(id) = &account.id {
+            return text(&self.id).is_none_or(|text| text == id.as_str());
+        }
+        let (name, wanted) = match (&account.username, &account.email) {
+            (Some(username), _) => ("username", username),
+            (None, Some(email)) => ("email", email),
+            (None, None) => return true,
+        };
+        let field = self.fields.iter().find(|(field, _)| field == name);
+        field.is_none_or(|(_, field)| {
+            text(field).is_none_or(|text| text.to_lowercase() == wanted.to_lowercase())
+        })
+    }
+
+    /// Whether accounts have a field.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.fields.iter().any(|(field, _)| field == name)
     }
 
     /// The variables that are used, to see which follow-ups are.

@@ -108,6 +108,11 @@ impl Request {
         }
     }
 
+    /// Whether a path can hold the values: one that is empty, or `..`, cannot be asked for.
+    pub(crate) fn can_be_written(&self, vars: &Vars) -> bool {
+        !matches!(self.path.write(vars), Err(Fault { reason: Reason::Path, .. }))
+    }
+
     /// The URL below `base`.
     pub(crate) fn url(&self, base: &Url, vars: &Vars) -> Result<Url, Fault> {
         let path = self.path.write(vars)?;

@@ -79,7 +79,27 @@ impl Directory {
     /// by user name, else by e-mail.
     pub(crate) async fn find(&self, session: &Session, account: &Account) -> Result<Option<Entry>, Error> {
         let Some(filter) = self.filter_of(account)? else { return Ok(None) };
-        self.find_one(session, &filter, account.label()).await
+        let found = self.find_one(session, &filter, account.label()).await?;
+        Ok(found.filter(|entry| self.is_really(entry, account)))
+    }
+
+    /// That the entry has the name that was asked for. Servers are generous when they compare: 389 Directory Server overlooks
+    /// white space at the end, line breaks included, and Samba everything behind a NUL. Without regard to case means no more
+    /// than that where it can be told with certainty; what other letters are the same, the server knows best.
+    fn is_really(&self, entry: &Entry, account: &Account) -> bool {
+        if account.id.is_some() {
+            return true;
+        }
+        let (field, value) = match (&account.username, &account.email) {
+            (Some(username), _) => ("username", username),
+            (None, Some(email)) => ("email", email),
+            (None, None) => return true,
+        };
+        let holds = |attribute: &str| {
+            entry.texts(attribute).flatten().any(|held| held.to_lowercase() == value.to_lowercase())
+        };
+        let is_certain = value.is_ascii() || value.chars().any(char::is_control);
+        !is_certain || self.layout.attribute(field).is_some_and(holds)
     }
 
     /// The entry of an account that must be there.

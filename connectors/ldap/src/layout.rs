@@ -156,6 +156,8 @@ impl Layout {
     pub(crate) fn account_attributes(&self) -> Vec<&str> {
         let mut wanted: Vec<&str> = vec![&self.id.name];
         wanted.extend(self.accounts.attributes.values().map(String::as_str));
+        // They follow the fields that they are made of.
+        wanted.extend(self.create.attributes.keys().map(String::as_str));
         wanted.extend(self.suspension.as_ref().map(Suspension::attribute));
         if self.source == MembershipSource::MemberOf {
             wanted.push(&self.member_of);

@@ -173,9 +173,7 @@ fn plan(directory: &Directory, update: &UpdateAccount, entry: &Entry) -> Result<
             None => plan.changes.extend(value_changes(entry, attribute, &values)),
         }
     }
-    if plan.rdn.is_none() {
-        plan.rdn = derived_name(directory, update, entry, rdn.as_ref());
-    }
+    derive(directory, update, entry, rdn.as_ref(), &mut plan);
     Ok(plan)
 }
 
@@ -226,22 +224,10 @@ fn value_changes(entry: &Entry, attribute: &str, values: &[String]) -> Vec<Chang
     }
 }
 
-/// The name of an entry that is made of fields (`create.attributes`), if one of these changes and the entry has the name that was
-/// made of them.
-fn derived_name(
-    directory: &Directory,
-    update: &UpdateAccount,
-    entry: &Entry,
-    rdn: Option<&Rdn>,
-) -> Option<Rdn> {
+/// What follows from a change: attributes made of fields (`create.attributes`) that hold what was made of the fields as they were. One
+/// that somebody has set otherwise is left alone.
+fn derive(directory: &Directory, update: &UpdateAccount, entry: &Entry, rdn: Option<&Rdn>, plan: &mut Plan) {
     let layout = &directory.layout;
-    let rdn = rdn?;
-    let naming = &layout.create.rdn;
-    let (_, template) =
-        layout.create.attributes.iter().find(|(name, _)| name.eq_ignore_ascii_case(naming))?;
-    if !update.changes.keys().any(|field| template.mentions(field)) {
-        return None;
-    }
     let mut before = serde_json::Map::new();
     for (field, attribute) in &layout.accounts.attributes {
         if let Some(Ok(value)) = entry.main_value(attribute).map(std::str::from_utf8) {
@@ -250,12 +236,29 @@ fn derived_name(
     }
     let mut after = before.clone();
     after.extend(update.changes.clone());
-    let render = |fields: &serde_json::Map<String, Value>| {
-        template.render(|name| draft::field_text(layout, fields, name))
-    };
-    let (before, after) = (render(&before)?, render(&after)?);
-    let held = String::from_utf8_lossy(rdn.value_of(naming)?).to_lowercase();
-    (held == before.to_lowercase() && before != after).then(|| rdn.with(naming, &after))
+    for (attribute, template) in &layout.create.attributes {
+        let is_mapped = layout.accounts.attributes.values().any(|name| name.eq_ignore_ascii_case(attribute));
+        if is_mapped || !update.changes.keys().any(|field| template.mentions(field)) {
+            continue;
+        }
+        let render = |fields: &serde_json::Map<String, Value>| {
+            template.render(|name| draft::field_text(layout, fields, name))
+        };
+        let (Some(before), Some(after)) = (render(&before), render(&after)) else { continue };
+        let is_before = |held: &[u8]| String::from_utf8_lossy(held).to_lowercase() == before.to_lowercase();
+        if before == after {
+            continue;
+        }
+        match rdn.and_then(|rdn| Some((rdn, rdn.value_of(attribute)?))) {
+            Some((rdn, held)) if is_before(held) => {
+                plan.rdn = Some(plan.rdn.as_ref().unwrap_or(rdn).with(attribute, &after));
+            }
+            None if entry.main_value(attribute).is_some_and(is_before) => {
+                plan.changes.extend(value_changes(entry, attribute, &[after]));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// That nobody else has the user name or e-mail address that the account is to have.

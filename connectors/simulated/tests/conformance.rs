@@ -1,5 +1,7 @@
 //! The simulated target keeps the contract.
 
+#![cfg(test)]
+
 use std::sync::Arc;
 
 use bridgehead_sdk::conformance::{self, Bench, Situation, Skip};

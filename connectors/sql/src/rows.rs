@@ -118,7 +118,7 @@ mod tests {
 
     use super::*;
 
-    fn row(value: Value) -> Row {
+    fn row(value: &Value) -> Row {
         value.as_object().cloned().unwrap()
     }
 
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn columns_become_fields_and_values_a_status() {
-        let read = fields(&mapping(), &row(json!({"id": 7, "login": 12, "active": false, "other": 1})), "k");
+        let read = fields(&mapping(), &row(&json!({"id": 7, "login": 12, "active": false, "other": 1})), "k");
         assert_eq!(
             Value::from(read.unwrap().unwrap()),
             json!({"id": 7, "username": "12", "status": "suspended"})
@@ -145,14 +145,14 @@ mod tests {
     #[test]
     fn a_status_that_is_not_named_spoils_the_record_and_not_the_listing() {
         let read =
-            fields(&mapping(), &row(json!({"id": 7, "login": "ann", "active": "maybe"})), "k").unwrap();
+            fields(&mapping(), &row(&json!({"id": 7, "login": "ann", "active": "maybe"})), "k").unwrap();
         let rejected = read.unwrap_err();
         assert_eq!((rejected.id.as_deref(), rejected.field.as_str()), (Some("7"), "status"));
     }
 
     #[test]
     fn a_column_that_is_missing_is_a_wrong_statement_and_no_null() {
-        let fault = fields(&mapping(), &row(json!({"id": 7, "active": true})), "accounts.list").unwrap_err();
+        let fault = fields(&mapping(), &row(&json!({"id": 7, "active": true})), "accounts.list").unwrap_err();
         assert!(
             fault.to_string().starts_with("accounts.list gives no column login; it gives id, active"),
             "{fault}"

@@ -1,6 +1,9 @@
 //! What is wrong with a configuration is said when it is loaded, and names the key.
 
+#![cfg(test)]
+
 #[path = "databases/example.rs"]
+#[expect(dead_code, reason = "no server is needed here")]
 mod example;
 
 use bridgehead_sdk::{Action, ResourceType};

@@ -49,9 +49,12 @@ impl MariaDb {
         let folder = tempfile::tempdir().expect("the temporary folder can be written to");
         let authority = Authority::new();
         let files = authority.write_to(folder.path());
+        // A server that starts removes whatever others keep in the folder for temporary tables.
+        std::fs::create_dir(folder.path().join("tmp")).expect("the folder can be written to");
         give_to(OWNER, folder.path());
         let mut install = command_as(OWNER, &require("mariadb-install-db", "mariadb-server"));
         install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
+        install.arg(format!("--tmpdir={}", folder.path().join("tmp").display()));
         run(install.arg(format!("--datadir={}", folder.path().join("data").display())));
         let mut server = Self {
             address: Ipv4Addr::LOCALHOST,
@@ -87,6 +90,7 @@ impl MariaDb {
         let mut command = command_as(OWNER, &require("mariadbd", "mariadb-server"));
         command.arg("--no-defaults").arg(format!("--datadir={}", self.folder.path().join("data").display()));
         command.arg(format!("--socket={}", self.socket().display())).arg(format!("--port={}", self.port));
+        command.arg(format!("--tmpdir={}", self.folder.path().join("tmp").display()));
         command.arg(format!("--bind-address={}", self.address));
         // Nobody needs these data after a power cut.
         command.args(["--innodb-flush-log-at-trx-commit=0", "--skip-log-bin", "--skip-name-resolve"]);

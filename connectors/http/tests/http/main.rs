@@ -1,6 +1,15 @@
 //! The http connector, seen from outside: the recipes against the real applications, and everything else against a strict
 //! fake.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod actions;
+mod answers;
+mod fake;
 mod jupyterhub;
+mod load;
+mod login;
+mod look_ups;
+mod paging;
 mod rabbitmq;
 mod support;

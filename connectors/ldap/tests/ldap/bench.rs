@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bridgehead_sdk::conformance::{Bench, Situation, Skip};
 use bridgehead_sdk::{Connector, async_trait};
-use bridgehead_test_servers::{Directory, Ds389, OpenLdap, Options, Population};
+use bridgehead_test_servers::{Directory, Ds389, OpenLdap, Options, Population, Samba};
 use serde_json::{Map, Value, json};
 
 use crate::support::{bound_as, connector, settings, with};
@@ -76,6 +76,32 @@ impl Server for Ds389 {
     }
 }
 
+#[async_trait]
+impl Server for Samba {
+    const PROFILE: &'static str = "ad";
+
+    async fn start(options: Options) -> Self {
+        Self::start_with(options).await
+    }
+
+    fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    fn settings() -> Value {
+        json!({
+            "groups": [{
+                "slug": "group", "base": "OU=groups,DC=test,DC=lan", "filter": "(&(objectClass=group)(!(cn=sales)))",
+            }],
+            "licenses": [{ "slug": "plan", "base": "OU=groups,DC=test,DC=lan", "filter": "(cn=sales)" }],
+        })
+    }
+
+    fn missing_id() -> &'static str {
+        "00112233-4455-6677-8899-aabbccddeeff"
+    }
+}
+
 /// A server for the kit, and further ones with many accounts.
 pub(crate) struct LdapBench<S> {
     server: S,
@@ -97,7 +123,8 @@ impl<S: Server> Bench for LdapBench<S> {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         let directory = self.server.directory();
         let at = |address: SocketAddr| {
-            let url = format!("ldaps://{address}");
+            // The certificate is for this name, and for the address of the server itself.
+            let url = format!("ldaps://localhost:{}", address.port());
             with(self.settings(), &json!({ "url": url, "connect_timeout": "3s", "request_timeout": "5s" }))
         };
         let settings = match situation {

@@ -1,7 +1,7 @@
 //! The kit, on every server.
 
 use bridgehead_sdk::conformance;
-use bridgehead_test_servers::{Ds389, OpenLdap};
+use bridgehead_test_servers::{Ds389, OpenLdap, Samba};
 
 use crate::bench::{LdapBench, Server};
 
@@ -18,4 +18,9 @@ async fn openldap_passes_the_kit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ds389_passes_the_kit() {
     passes::<Ds389>().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn samba_passes_the_kit() {
+    passes::<Samba>().await;
 }

@@ -1,5 +1,6 @@
 //! The LDAP connector against real servers.
 
+mod ad;
 mod bench;
 mod conformance;
 mod creating;

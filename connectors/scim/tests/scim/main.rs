@@ -1,5 +1,12 @@
 //! The SCIM connector against scim2-server, and against strict fakes for what that server cannot show.
 
+#![cfg(test)]
+
+mod changes;
 mod conformance;
+mod errors;
+mod example;
+mod fake;
+mod listing;
 mod server;
 mod support;

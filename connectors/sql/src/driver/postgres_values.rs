@@ -34,6 +34,8 @@ fn read(info: &PgTypeInfo, bytes: &[u8]) -> Option<Value> {
         PgTypeKind::Domain(base) => return read(base, bytes),
         PgTypeKind::Enum(_) => return text(bytes),
         PgTypeKind::Simple => {}
+        // What a function gives that gives nothing.
+        PgTypeKind::Pseudo if info.name().eq_ignore_ascii_case("void") => return Some(Value::Null),
         PgTypeKind::Pseudo if info.name().eq_ignore_ascii_case("unknown") => return text(bytes),
         PgTypeKind::Pseudo | PgTypeKind::Composite(_) | PgTypeKind::Range(_) => return None,
     }

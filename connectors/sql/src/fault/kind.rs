@@ -54,28 +54,6 @@ pub(crate) struct Meaning {
 }
 
 impl Kind {
-    /// All of them.
-    #[cfg(test)]
-    pub(crate) const ALL: [Self; 17] = [
-        Self::Unique,
-        Self::ForeignKey,
-        Self::Rule,
-        Self::Value,
-        Self::Raised,
-        Self::Denied,
-        Self::Credential,
-        Self::Unavailable,
-        Self::TooMany,
-        Self::Resources,
-        Self::Cancelled,
-        Self::Locked,
-        Self::Conflict,
-        Self::ReadOnly,
-        Self::Statement,
-        Self::InDoubt,
-        Self::Other,
-    ];
-
     /// What it means for a task.
     pub(crate) fn meaning(self) -> Meaning {
         use Code as C;
@@ -111,7 +89,9 @@ impl Kind {
                 false,
                 "the server refuses the connector's user or password; correct user and password in the app's target",
             ),
-            Self::Unavailable => (C::Timeout, Backoff, Connection, true, "the server ended the connection"),
+            Self::Unavailable => {
+                (C::Timeout, Backoff, Connection, true, "the server ends the connection, or takes none")
+            }
             Self::TooMany => (
                 C::RateLimited,
                 Backoff,

@@ -59,7 +59,7 @@ impl Example {
     }
 
     /// As this user.
-    pub(crate) fn as_user(self, user: &str, password: &str) -> Self {
+    pub(crate) fn login(self, user: &str, password: &str) -> Self {
         self.with("user", user).with("password", password)
     }
 

@@ -4,10 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bridgehead_sdk::conformance::{self, Bench, Situation, Skip};
-use bridgehead_sdk::{Connector, async_trait};
+use bridgehead_sdk::{Account, Action, Code, Connector, Effect, Error, Record, Retry, Subject, async_trait};
 use bridgehead_test_servers::MariaDb;
+use serde_json::{Value, json};
 
 use crate::example::{Example, tables};
+use crate::relay::{Loss, relay};
+use crate::support::{accounts, create, execute, find, list};
 
 struct Shop {
     server: MariaDb,
@@ -33,7 +36,7 @@ impl Shop {
 
     fn example(&self) -> Example {
         let example = Example::read("sql-mariadb.toml").at(self.server.port);
-        example.as_user(&self.server.user, &self.server.password)
+        example.login(&self.server.user, &self.server.password)
     }
 }
 
@@ -43,8 +46,8 @@ impl Bench for Shop {
         let example = self.example();
         Ok(match situation {
             Situation::Working => example,
-            Situation::BadCredential => example.as_user(&self.server.user, "wrong-secret-1"),
-            Situation::RefusedPermission => example.as_user("reader", "reader-secret-1"),
+            Situation::BadCredential => example.login(&self.server.user, "wrong-secret-1"),
+            Situation::RefusedPermission => example.login("reader", "reader-secret-1"),
             Situation::Unreachable(at) | Situation::Silent(at) | Situation::Through(at) => {
                 example.at(at.port())
             }
@@ -92,4 +95,219 @@ async fn mariadb_passes_the_kit() {
     let report = conformance::run(&shop).await;
     println!("{report}");
     report.assert_passed();
+}
+
+const CREATE: Action = Action::CreateAccount;
+const INSERT: &str = "INSERT INTO accounts (username, email) VALUES (:username, :email)";
+
+async fn fails(connector: &dyn Connector, name: &str) -> Error {
+    execute(connector, CREATE, json!({ "account": { "username": name } })).await.unwrap_err()
+}
+
+fn parts(error: &Error) -> (Code, Effect, Retry, Subject) {
+    (error.code(), error.effect_on_target(), error.retry_policy(), error.about())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_mariadb_refuses_is_told_and_rolled_back() {
+    let shop = Shop::start().await;
+    let then = |step: Value| shop.example().with("actions.create_account", json!([INSERT, step]));
+    let sql = |statement: &str| shop.server.sql("shop", statement);
+    let not_applied = |code, retry, subject| (code, Effect::NotApplied, retry, subject);
+
+    // Without RETURNING, as with MySQL, the account is looked up.
+    let plain = shop.example().with("actions.create_account", json!([INSERT]));
+    let id = create(&*plain.connector(), "ann").await;
+    assert_eq!(find(&*plain.connector(), "ANN").await.unwrap().id.as_str(), id);
+
+    // What MySQL takes for a number is none.
+    let loose = plain.clone().with("accounts.id_type", "text").connector();
+    for wrong in [format!("{id}abc"), format!("{id}.0"), format!("0{id}")] {
+        for connector in [&loose, &plain.connector()] {
+            assert_eq!(
+                connector.find_account(&Account::by_id(wrong.as_str())).await.unwrap(),
+                None,
+                "{wrong}"
+            );
+        }
+    }
+
+    let cases = [
+        (
+            json!("UPDATE accounts SET username = NULL WHERE username = :username"),
+            "1048",
+            Code::InternalError,
+        ),
+        (
+            json!("UPDATE accounts SET active = :username WHERE username = :username"),
+            "1366",
+            Code::InternalError,
+        ),
+        (
+            json!("UPDATE accounts SET first_name = REPEAT('x', 256) WHERE username = :username"),
+            "1406",
+            Code::InternalError,
+        ),
+        (
+            json!("UPDATE accounts SET username = 'ann' WHERE username = :username"),
+            "1062",
+            Code::AccountAlreadyExists,
+        ),
+        (
+            json!("INSERT INTO team_members SELECT id, 'nowhere' FROM accounts WHERE username = :username"),
+            "1452",
+            Code::InternalError,
+        ),
+    ];
+    for (step, number, code) in cases {
+        let error = fails(&*then(step).connector(), "bob").await;
+        assert_eq!(parts(&error), not_applied(code, Retry::Never, Subject::Account), "{error}");
+        assert!(error.message().contains(&format!("[MySQL {number}]")), "{error}");
+        assert_eq!(find(&*plain.connector(), "bob").await, None);
+    }
+
+    let rules =
+        json!([{ "constraint": "username", "report": "PERMISSION_DENIED", "message": "ask the owner" }]);
+    let step = json!("UPDATE accounts SET username = 'ann' WHERE username = :username");
+    let error = fails(&*then(step).with("errors", rules).connector(), "bob").await;
+    assert_eq!(
+        (error.code(), error.message()),
+        (Code::PermissionDenied, "crm: create_account fails for User bob: ask the owner")
+    );
+
+    let slow = json!({ "require": "SELECT SLEEP(60)", "otherwise": "INTERNAL_ERROR" });
+    let error = fails(&*then(slow).with("statement_timeout", "1s").connector(), "bob").await;
+    assert_eq!(parts(&error), not_applied(Code::Timeout, Retry::Backoff, Subject::Account), "{error}");
+
+    let killed = json!({ "require": "SELECT SLEEP(60) /* killed */", "otherwise": "INTERNAL_ERROR" });
+    let connector = then(killed).with("statement_timeout", "30s").connector();
+    let call = tokio::spawn(async move { fails(&*connector, "bob").await });
+    let running =
+        "SELECT id FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP(60) /* killed%'";
+    let id = loop {
+        let id = sql(running);
+        if !id.trim().is_empty() {
+            break id;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    sql(&format!("KILL {id}"));
+    let error = call.await.unwrap();
+    assert_eq!(parts(&error), not_applied(Code::Timeout, Retry::Backoff, Subject::Connection), "{error}");
+
+    // A lock that somebody else holds.
+    sql("INSERT INTO accounts (username) VALUES ('locked')");
+    let holder = shop.example().with("actions.create_account", json!([INSERT, {
+        "require": "SELECT 1 FROM accounts WHERE username = 'locked' AND SLEEP(4) = 0 FOR UPDATE", "otherwise": "INTERNAL_ERROR",
+    }]));
+    let holding = holder.with("statement_timeout", "20s").connector();
+    let hold = tokio::spawn(async move { create(&*holding, "holder").await });
+    while sql("SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '%SLEEP(4)%' AND info LIKE 'SELECT 1%'").trim() == "0" {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let waiting = then(json!("UPDATE accounts SET first_name = :username WHERE username = 'locked'"));
+    let error = fails(&*waiting.with("statement_timeout", "1s").connector(), "bob").await;
+    assert_eq!(parts(&error), not_applied(Code::Timeout, Retry::Backoff, Subject::Account), "{error}");
+    hold.await.unwrap();
+
+    let check = async |example: Example| example.connector().check().await.unwrap_err();
+    let error =
+        check(plain.clone().with("actions.delete_account", json!(["DELETE FROM acounts WHERE id = :id"])))
+            .await;
+    assert_eq!(
+        parts(&error),
+        not_applied(Code::InternalError, Retry::Backoff, Subject::Connection),
+        "{error}"
+    );
+    assert!(error.message().ends_with("[MySQL 1146] (actions.delete_account.0)"), "{error}");
+    let error = check(plain.clone().with("database", "nowhere")).await;
+    assert_eq!(error.about(), Subject::Connection, "{error}");
+    sql("CREATE USER full_up IDENTIFIED BY 'full-secret-1' WITH MAX_CONNECTIONS_PER_HOUR 1");
+    let full = plain.login("full_up", "full-secret-1").with("database", "information_schema");
+    check(full.clone()).await;
+    let error = check(full).await;
+    assert_eq!(parts(&error), not_applied(Code::RateLimited, Retry::Backoff, Subject::Connection), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mariadb_is_spoken_to_encrypted_and_a_lost_commit_is_in_doubt() {
+    let shop = Shop::start().await;
+    let mut example = shop.example().with("tls", true);
+    let error = example.connector().check().await.unwrap_err();
+    assert_eq!(error.about(), Subject::Connection, "{error}");
+    assert!(error.message().contains("no encrypted connection comes about"), "{error}");
+    example.network.authorities = std::fs::read(&shop.server.ca).unwrap().into();
+    let connector = example.connector();
+    connector.check().await.unwrap();
+    assert!(example.clone().with("host", "127.0.0.2").connector().check().await.is_err());
+
+    let lossy = shop.example().at(relay(shop.server.port, b"COMMIT", Loss::Answer).await).connector();
+    let error = fails(&*lossy, "answer").await;
+    assert_eq!(parts(&error), (Code::Timeout, Effect::Unknown, Retry::Backoff, Subject::Account), "{error}");
+    assert!(find(&*connector, "answer").await.is_some(), "it was committed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_type_of_mariadb_is_read() {
+    let shop = Shop::start().await;
+    shop.server.sql("shop", "CREATE TABLE kinds (id BIGINT PRIMARY KEY, flag BOOLEAN, small SMALLINT, tiny TINYINT UNSIGNED, medium MEDIUMINT, \
+        plain INT, big BIGINT UNSIGNED, price DECIMAL(10,2), huge DECIMAL(40,2), f FLOAT, d DOUBLE, day DATE, moment DATETIME(3), stamp TIMESTAMP NULL, \
+        clock TIME, year YEAR, bits BIT(9), name VARCHAR(10), exact VARCHAR(10) COLLATE utf8mb4_bin, fixed CHAR(4), long_text LONGTEXT, \
+        raw BINARY(4), bytes BLOB, pick ENUM('a', 'b'), many SET('a', 'b'), doc JSON, ident UUID, nothing INT); \
+        SET time_zone = '+00:00'; INSERT INTO kinds VALUES (1, TRUE, -2, 200, -3, -4, 18446744073709551615, 12.50, 12345678901234567890.12, 1.5, 0.1, \
+        '2024-02-29', '2024-02-29 01:02:03.45', '1999-12-31 23:59:59', '-26:03:04', 2024, b'100000001', 'né', 'É', 'x', 'long', \
+        UNHEX('deadbeef'), UNHEX('00ff'), 'b', 'a,b', '{\"a\": [1, null]}', '6f1c2a34-0000-4000-8000-000000000001', NULL)");
+    let columns = [
+        ("flag", json!(true)),
+        ("small", json!(-2)),
+        ("tiny", json!(200)),
+        ("medium", json!(-3)),
+        ("plain", json!(-4)),
+        ("big", json!(u64::MAX)),
+        ("price", json!("12.50")),
+        ("huge", json!("12345678901234567890.12")),
+        ("f", json!(1.5)),
+        ("d", json!(0.1)),
+        ("day", json!("2024-02-29")),
+        ("moment", json!("2024-02-29T01:02:03.45")),
+        ("stamp", json!("1999-12-31T23:59:59Z")),
+        ("clock", json!("-26:03:04")),
+        ("year", json!(2024)),
+        ("bits", json!(257)),
+        ("name", json!("né")),
+        ("exact", json!("É")),
+        ("fixed", json!("x")),
+        ("long_text", json!("long")),
+        ("raw", json!("deadbeef")),
+        ("bytes", json!("00ff")),
+        ("pick", json!("b")),
+        ("many", json!("a,b")),
+        ("ident", json!("6f1c2a34-0000-4000-8000-000000000001")),
+        ("nothing", Value::Null),
+    ];
+    let fields = columns.iter().map(|(column, _)| (format!("field_{column}"), json!(column)));
+    let mut fields = Value::Object(fields.collect());
+    fields["id"] = json!("id");
+    fields["username"] = json!("pick");
+    fields["doc"] = json!("doc");
+    let connector = shop
+        .example()
+        .with("actions", Value::Null)
+        .with("groups", Value::Null)
+        .with("accounts.fields", fields)
+        .with("accounts.select", "SELECT * FROM kinds")
+        .with("accounts.by_username", "WHERE pick = :username")
+        .with("accounts.by_email", Value::Null)
+        .connector();
+    connector.check().await.unwrap();
+    let (records, rejected, _) = list(&*connector, &accounts()).await.unwrap();
+    assert_eq!(rejected, []);
+    let Record::Account(account) = &records[0] else { panic!("no account") };
+    for (column, expected) in &columns {
+        let read = account.extra.get(&format!("field_{column}")).unwrap_or(&Value::Null);
+        assert_eq!(read.to_string(), expected.to_string(), "{column}");
+    }
+    // MariaDB's JSON is text, MySQL's is JSON.
+    let doc = &account.extra["doc"];
+    assert!(*doc == json!("{\"a\": [1, null]}") || *doc == json!({ "a": [1, null] }), "{doc}");
 }

@@ -2,25 +2,19 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bridgehead_sdk::conformance::{self, Bench, Situation, Skip};
-use bridgehead_sdk::{
-    Account, AccountStatus, Action, Code, Connector, Effect, Record, ResourceType, Retry, Subject,
-    async_trait,
-};
-use bridgehead_test_servers::{Authority, Postgres};
-use serde_json::{Map, Value, json};
+use bridgehead_sdk::{Connector, async_trait};
+use bridgehead_test_servers::Postgres;
 
 use crate::example::{Example, tables};
-use crate::support::{accounts, create, execute, find, ids, list};
 
-struct Crm {
-    server: Postgres,
+pub(crate) struct Crm {
+    pub(crate) server: Postgres,
 }
 
 impl Crm {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let crm = Self { server: Postgres::start_with(&["max_connections=40", "log_statement=all"]).await };
         crm.server.sql("postgres", "CREATE ROLE reader LOGIN PASSWORD 'reader-secret-1'");
         crm.database("crm");
@@ -38,9 +32,9 @@ impl Crm {
         );
     }
 
-    fn example(&self) -> Example {
+    pub(crate) fn example(&self) -> Example {
         let example = Example::read("sql.toml").at(self.server.port).with("database", "crm");
-        example.as_user(&self.server.user, &self.server.password)
+        example.login(&self.server.user, &self.server.password)
     }
 }
 
@@ -50,8 +44,8 @@ impl Bench for Crm {
         let example = self.example();
         Ok(match situation {
             Situation::Working => example,
-            Situation::BadCredential => example.as_user(&self.server.user, "wrong-secret-1"),
-            Situation::RefusedPermission => example.as_user("reader", "reader-secret-1"),
+            Situation::BadCredential => example.login(&self.server.user, "wrong-secret-1"),
+            Situation::RefusedPermission => example.login("reader", "reader-secret-1"),
             Situation::Unreachable(at) | Situation::Silent(at) | Situation::Through(at) => {
                 example.at(at.port())
             }
@@ -101,7 +95,4 @@ async fn postgresql_passes_the_kit() {
     let report = conformance::run(&crm).await;
     println!("{report}");
     report.assert_passed();
-    for wrong in ["Pw7!", "-Harbour"] {
-        assert!(!report.to_string().contains(wrong), "{wrong}");
-    }
 }

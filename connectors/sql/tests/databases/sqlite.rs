@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bridgehead_sdk::conformance::{self, Bench, Situation, Skip};
-use bridgehead_sdk::{Connector, async_trait};
+use bridgehead_sdk::{Action, Code, Connector, Effect, Error, Record, Retry, Subject, async_trait};
+use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 use tokio::sync::Mutex;
 
 use crate::example::{Example, tables};
+use crate::support::{accounts, create, execute, find, list};
 
 struct Wiki {
     folder: tempfile::TempDir,
@@ -35,14 +37,14 @@ impl Wiki {
     async fn file(&self, name: &str, accounts: usize) {
         let mut file = open(&self.path(name)).await;
         file.execute(AssertSqlSafe(tables("sqlite.sql"))).await.unwrap();
-        let fill = format!(
+        let rows = format!(
             "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT 200) \
              INSERT INTO teams SELECT 'team-' || n, 'Team ' || n FROM n; \
              WITH RECURSIVE n (n) AS (SELECT 1 WHERE {accounts} > 0 UNION ALL SELECT n + 1 FROM n WHERE n < {accounts}) \
              INSERT INTO accounts (username, email) SELECT 'u' || n, 'u' || n || '@example.com' FROM n; \
              INSERT INTO team_members SELECT id, 'team-' || (1 + rowid % 200) FROM accounts"
         );
-        file.execute(AssertSqlSafe(fill)).await.unwrap();
+        file.execute(AssertSqlSafe(rows)).await.unwrap();
         file.close().await.unwrap();
     }
 
@@ -99,4 +101,135 @@ async fn sqlite_passes_the_kit() {
     let report = conformance::run(&wiki).await;
     println!("{report}");
     report.assert_passed();
+}
+
+const CREATE: Action = Action::CreateAccount;
+const INSERT: &str = "INSERT INTO accounts (username, email) VALUES (:username, :email)";
+
+fn parts(error: &Error) -> (Code, Effect, Retry, Subject) {
+    (error.code(), error.effect_on_target(), error.retry_policy(), error.about())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_sqlite_refuses_is_told_and_rolled_back() {
+    let wiki = Wiki::start().await;
+    let then = |step: Value| wiki.example("app.sqlite").with("actions.create_account", json!([INSERT, step]));
+    let fails = async |example: Example| {
+        execute(&*example.connector(), CREATE, json!({ "account": { "username": "bob" } })).await.unwrap_err()
+    };
+    let connector = wiki.example("app.sqlite").connector();
+    create(&*connector, "ann").await;
+    let mut file = open(&wiki.path("app.sqlite")).await;
+    file.execute(
+        "CREATE TRIGGER closed BEFORE DELETE ON accounts BEGIN SELECT RAISE(ABORT, 'closed on Sundays'); END;",
+    )
+    .await
+    .unwrap();
+
+    let account = |code| (code, Effect::NotApplied, Retry::Never, Subject::Account);
+    let cases = [
+        (
+            "UPDATE accounts SET username = 'ANN' WHERE username = :username",
+            "(accounts.username) [SQLite 2067]",
+            Code::AccountAlreadyExists,
+        ),
+        (
+            "UPDATE accounts SET username = NULL WHERE username = :username",
+            "(accounts.username) [SQLite 1299]",
+            Code::InternalError,
+        ),
+        (
+            "UPDATE accounts SET status = 'gone' WHERE username = :username",
+            "[SQLite 275]",
+            Code::InternalError,
+        ),
+        (
+            "INSERT INTO team_members SELECT id, 'nowhere' FROM accounts WHERE username = :username",
+            "[SQLite 787]",
+            Code::InternalError,
+        ),
+        (
+            "DELETE FROM accounts WHERE username = :username",
+            ": closed on Sundays [SQLite 1811]",
+            Code::InternalError,
+        ),
+        (
+            "UPDATE accounts SET first_name = json(:username) WHERE username = :username",
+            "its cast [SQLite 1]",
+            Code::InternalError,
+        ),
+    ];
+    for (step, why, code) in cases {
+        let error = fails(then(json!(step))).await;
+        assert_eq!(parts(&error), account(code), "{error}");
+        assert!(error.message().ends_with(why), "{error}");
+        assert_eq!(find(&*connector, "bob").await, None);
+    }
+
+    let later = |code, subject| (code, Effect::NotApplied, Retry::Backoff, subject);
+    let endless = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n) SELECT count(*) FROM n";
+    let step = json!({ "require": endless, "otherwise": "INTERNAL_ERROR" });
+    let error = fails(then(step).with("statement_timeout", "300ms")).await;
+    assert_eq!(parts(&error), later(Code::Timeout, Subject::Account), "{error}");
+    assert!(error.message().contains("[SQLite 9]"), "{error}");
+
+    file.execute("BEGIN EXCLUSIVE").await.unwrap();
+    let error = fails(wiki.example("app.sqlite").with("statement_timeout", "300ms")).await;
+    assert_eq!(parts(&error), later(Code::Timeout, Subject::Account), "{error}");
+    file.execute("ROLLBACK").await.unwrap();
+
+    let check = async |example: Example| example.connector().check().await.unwrap_err();
+    let error = check(then(json!("UPDATE acounts SET username = :username"))).await;
+    assert_eq!(parts(&error), later(Code::InternalError, Subject::Connection), "{error}");
+    assert!(error.message().contains("no such table: acounts"), "{error}");
+    std::fs::write(wiki.path("other.sqlite"), "nothing of the kind".repeat(100)).unwrap();
+    let error = check(wiki.example("other.sqlite")).await;
+    assert_eq!(parts(&error), later(Code::InternalError, Subject::Connection), "{error}");
+    assert!(!wiki.path("nowhere.sqlite").exists());
+    let error = check(wiki.example("nowhere.sqlite")).await;
+    assert_eq!(parts(&error), later(Code::Timeout, Subject::Connection), "{error}");
+    assert!(!wiki.path("nowhere.sqlite").exists(), "no file is made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_type_of_sqlite_is_read() {
+    let wiki = Wiki::start().await;
+    let mut file = open(&wiki.path("app.sqlite")).await;
+    file.execute(
+        "CREATE TABLE kinds (id INTEGER PRIMARY KEY, flag BOOLEAN, off BOOLEAN, odd BOOLEAN, number INTEGER, r REAL, name TEXT, raw BLOB, absent TEXT, mixed); \
+         INSERT INTO kinds VALUES (1, 1, 0, 7, -9223372036854775808, 0.1, 'né', x'00ff', NULL, 12), (2, 1, 0, 7, 5, 2.0, '', x'', NULL, 'text')",
+    )
+    .await
+    .unwrap();
+    let fields = json!({ "id": "id", "username": "mixed", "flag": "flag", "off": "off", "odd": "odd", "number": "number", "r": "r",
+                         "name_of": "name", "raw": "raw", "nothing": "absent" });
+    let connector = wiki
+        .example("app.sqlite")
+        .with("actions", Value::Null)
+        .with("groups", Value::Null)
+        .with("accounts.fields", fields)
+        .with("accounts.id_type", "integer")
+        .with("accounts.select", "SELECT * FROM kinds")
+        .with("accounts.list", "WHERE id > COALESCE(:after, 0) ORDER BY id LIMIT :limit")
+        .with("accounts.by_id", "WHERE id = :id")
+        .with("accounts.by_username", "WHERE mixed = :username")
+        .with("accounts.by_email", Value::Null)
+        .connector();
+    connector.check().await.unwrap();
+    let (records, rejected, _) = list(&*connector, &accounts()).await.unwrap();
+    assert_eq!(rejected, []);
+    let read: Vec<Value> = records
+        .iter()
+        .map(|record| match record {
+            Record::Account(account) => serde_json::to_value(account).unwrap(),
+            Record::Entity(_) => panic!("no account"),
+        })
+        .collect();
+    let first = json!({ "id": "1", "username": "12", "status": "active", "flag": true, "name_of": "né", "number": i64::MIN, "odd": 7,
+                        "off": false, "r": 0.1, "raw": "00ff" });
+    assert_eq!(read[0], first);
+    assert_eq!(
+        (&read[1]["r"], &read[1]["raw"], &read[1]["username"]),
+        (&json!(2.0), &json!(""), &json!("text"))
+    );
 }

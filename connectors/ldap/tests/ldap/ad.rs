@@ -1,0 +1,174 @@
+//! What is particular to Active Directory, on Samba.
+
+use bridgehead_sdk::{Account, AccountStatus, Action, Code, Effect, Record, Subject};
+use bridgehead_test_servers::{Login, Samba};
+use serde_json::{Value, json};
+
+use crate::support::{connector, find, group_id, id, list, run, settings, with};
+
+fn groups() -> Value {
+    json!({ "groups": [{ "slug": "group", "base": "OU=groups,DC=test,DC=lan" }] })
+}
+
+#[tokio::test]
+async fn an_account_is_made_whole_and_its_id_is_its_guid() {
+    let server = Samba::start().await;
+    let directory = &server.directory;
+    let connector = connector(directory, with(settings("ad", directory), &groups()));
+    let group = group_id(&connector, "group", "engineering").await;
+    let account = json!({
+        "username": "ann", "email": "ann@example.com", "first_name": "Ann", "last_name": "Arbor",
+        "display_name": "Ann Arbor", "password": "Correct-horse-1",
+    });
+    let task = json!({ "account": account, "memberships": { "group": [group] } });
+    let ann = id(&run(&connector, Action::CreateAccount, task).await.unwrap());
+    let entry = directory.entry("CN=ann,OU=people,DC=test,DC=lan").unwrap();
+    assert_eq!(entry.first("userPrincipalName"), Some("ann@test.lan"));
+    assert_eq!(entry.first("userAccountControl"), Some("512"));
+    let login = Login { dn: entry.dn.clone(), password: "Correct-horse-1".into() };
+    assert!(directory.accepts(&login));
+    let record = find(&connector, &ann).await.unwrap();
+    assert_eq!(record.username.as_deref(), Some("ann"));
+    assert_eq!(record.memberships.to_json(false), json!({ "group": [group] }));
+    assert_eq!(ann.len(), 36, "{ann}");
+    // What was read of a listing finds the entry again.
+    let records = list(&connector, "account").await.unwrap();
+    assert!(records.iter().any(|record| record.id() == ann));
+    run(&connector, Action::DeleteAccount, json!({ "account": { "id": ann } })).await.unwrap();
+    assert_eq!(find(&connector, &ann).await, None);
+}
+
+#[tokio::test]
+async fn a_renamed_account_keeps_its_id_its_groups_and_what_it_logs_in_with() {
+    let server = Samba::start().await;
+    let directory = &server.directory;
+    let connector = connector(directory, with(settings("ad", directory), &groups()));
+    let group = group_id(&connector, "group", "sales").await;
+    let account = json!({ "username": "ann", "password": "Correct-horse-1" });
+    let task = json!({ "account": account, "memberships": { "group": [group] } });
+    let ann = id(&run(&connector, Action::CreateAccount, task).await.unwrap());
+    let rename = json!({ "account": { "id": ann }, "changes": { "username": "anna" } });
+    run(&connector, Action::UpdateAccount, rename).await.unwrap();
+    let entry = directory.entry("CN=anna,OU=people,DC=test,DC=lan").unwrap();
+    assert_eq!(entry.first("userPrincipalName"), Some("anna@test.lan"));
+    let record = find(&connector, &ann).await.unwrap();
+    assert_eq!(record.username.as_deref(), Some("anna"));
+    assert_eq!(record.memberships.to_json(false), json!({ "group": [group] }));
+    let moved =
+        "dn: CN=anna,OU=people,DC=test,DC=lan\nchangetype: modrdn\nnewrdn: CN=Anna A\ndeleteoldrdn: 1\n";
+    directory.modify_ldif(moved);
+    assert_eq!(find(&connector, &ann).await.unwrap().username.as_deref(), Some("anna"));
+}
+
+#[tokio::test]
+async fn suspending_keeps_the_other_bits() {
+    let server = Samba::start().await;
+    let directory = &server.directory;
+    let connector = connector(directory, with(settings("ad", directory), &groups()));
+    let account =
+        json!({ "account": { "username": "ann", "status": "suspended", "password": "Correct-horse-1" } });
+    let ann = id(&run(&connector, Action::CreateAccount, account).await.unwrap());
+    let dn = "CN=ann,OU=people,DC=test,DC=lan";
+    let control = || directory.entry(dn).unwrap().first("userAccountControl").unwrap().to_owned();
+    assert_eq!(control(), "514");
+    // A password that does not expire.
+    directory.modify_ldif(&format!(
+        "dn: {dn}\nchangetype: modify\nreplace: userAccountControl\nuserAccountControl: 66050\n"
+    ));
+    let task = || json!({ "account": { "id": ann } });
+    assert_eq!(find(&connector, &ann).await.unwrap().status, AccountStatus::Suspended);
+    run(&connector, Action::UnsuspendAccount, task()).await.unwrap();
+    assert_eq!(control(), "66048");
+    run(&connector, Action::SuspendAccount, task()).await.unwrap();
+    assert_eq!(control(), "66050");
+    let reset = json!({ "account": { "id": ann }, "changes": { "password": "Another-horse-1" } });
+    run(&connector, Action::ResetPassword, reset).await.unwrap();
+    assert_eq!(control(), "66050", "a reset lets nobody in");
+    run(&connector, Action::UnsuspendAccount, task()).await.unwrap();
+    assert!(directory.accepts(&Login { dn: dn.into(), password: "Another-horse-1".into() }));
+}
+
+#[tokio::test]
+async fn a_password_that_breaks_the_policy_is_told_and_changes_nothing() {
+    let server = Samba::start().await;
+    let directory = &server.directory;
+    let connector = connector(directory, with(settings("ad", directory), &groups()));
+    let weak = json!({ "account": { "username": "ann", "password": "weak-1" } });
+    let error = run(&connector, Action::CreateAccount, weak).await.unwrap_err();
+    assert_eq!(
+        (error.code(), error.effect_on_target(), error.about()),
+        (Code::InternalError, Effect::NotApplied, Subject::Account)
+    );
+    assert!(!error.message().contains("weak-1"), "{error}");
+    assert_eq!(directory.entry("CN=ann,OU=people,DC=test,DC=lan"), None);
+    // Without a password, the account gets one that nobody knows, and is active all the same.
+    let ann = json!({ "account": { "username": "ann" } });
+    let ann = id(&run(&connector, Action::CreateAccount, ann).await.unwrap());
+    assert_eq!(find(&connector, &ann).await.unwrap().status, AccountStatus::Active);
+    let weak = json!({ "account": { "id": ann }, "changes": { "password": "weak-1" } });
+    let error = run(&connector, Action::ResetPassword, weak).await.unwrap_err();
+    assert!(error.message().contains("password policy"), "{error}");
+}
+
+#[tokio::test]
+async fn a_name_that_somebody_has_in_another_container_is_an_account_that_exists() {
+    let server = Samba::start().await;
+    let directory = &server.directory;
+    let connector = connector(directory, with(settings("ad", directory), &groups()));
+    // The writer is a user outside of the accounts.
+    let account = json!({ "account": { "username": "WRITER" } });
+    let error = run(&connector, Action::CreateAccount, account).await.unwrap_err();
+    assert_eq!((error.code(), error.effect_on_target()), (Code::AccountAlreadyExists, Effect::NotApplied));
+}
+
+#[tokio::test]
+async fn a_name_that_ends_early_for_the_server_is_not_that_of_somebody_else() {
+    let server = Samba::start().await;
+    let directory = &server.directory;
+    let connector = connector(directory, with(settings("ad", directory), &groups()));
+    run(&connector, Action::CreateAccount, json!({ "account": { "username": "ann" } })).await.unwrap();
+    let longer = Account { username: Some("ann\0x".into()), ..Account::default() };
+    assert_eq!(connector.find_account(&longer).await.unwrap(), None);
+    let delete = json!({ "account": { "username": "ann\0x" } });
+    let error = run(&connector, Action::DeleteAccount, delete).await.unwrap_err();
+    assert_eq!(error.code(), Code::AccountNotFound);
+}
+
+#[tokio::test]
+async fn starttls_is_spoken_and_a_refused_bind_says_why() {
+    let server = Samba::start().await;
+    let directory = &server.directory;
+    let start_tls = json!({ "url": directory.ldap_url(), "start_tls": true });
+    connector(directory, with(settings("ad", directory), &start_tls)).check().await.unwrap();
+    let by_principal = json!({ "bind_dn": "writer@test.lan" });
+    connector(directory, with(settings("ad", directory), &by_principal)).check().await.unwrap();
+    let wrong = json!({ "bind_password": "not-the-password" });
+    let error = connector(directory, with(settings("ad", directory), &wrong)).check().await.unwrap_err();
+    assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection));
+    let plain = json!({ "url": directory.ldap_url(), "password": "none" });
+    let error = connector(directory, with(settings("ad", directory), &plain)).check().await.unwrap_err();
+    assert_eq!((error.code(), error.about()), (Code::InternalError, Subject::Connection));
+    assert!(error.message().contains("strongerAuthRequired (8)"), "{error}");
+}
+
+#[tokio::test]
+async fn groups_in_groups_are_followed() {
+    let server = Samba::start().await;
+    let directory = &server.directory;
+    directory.modify_ldif(
+        "dn: CN=sales,OU=groups,DC=test,DC=lan\nchangetype: modify\nadd: member\n\
+         member: CN=engineering,OU=groups,DC=test,DC=lan\n",
+    );
+    let nested = json!({ "memberships": { "nested": true } });
+    let connector = connector(directory, with(with(settings("ad", directory), &groups()), &nested));
+    let engineering = group_id(&connector, "group", "engineering").await;
+    let sales = group_id(&connector, "group", "sales").await;
+    let task = json!({ "account": { "username": "ann" }, "memberships": { "group": [engineering] } });
+    let ann = id(&run(&connector, Action::CreateAccount, task).await.unwrap());
+    let mut both = [engineering, sales];
+    both.sort();
+    let record = find(&connector, &ann).await.unwrap();
+    assert_eq!(record.memberships.to_json(false), json!({ "group": both }));
+    let accounts = list(&connector, "account").await.unwrap();
+    assert!(accounts.contains(&Record::from(record)));
+}

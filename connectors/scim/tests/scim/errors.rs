@@ -1,0 +1,233 @@
+//! What each refusal becomes, and what is never told.
+
+use bridgehead_sdk::{Account, Action, Code, Effect, Error, Retry, Subject};
+use serde_json::{Value, json};
+use wiremock::ResponseTemplate;
+
+use crate::fake::{Fake, TOKEN, ann, error, json_answer, list};
+use crate::support::{accounts, run};
+
+fn parts(error: &Error) -> (Code, Effect, Retry, Subject) {
+    (error.code(), error.effect_on_target(), error.retry_policy(), error.about())
+}
+
+fn by_id() -> Value {
+    json!({ "account": {"id": "u1"} })
+}
+
+#[tokio::test]
+async fn every_refusal_of_a_change_has_its_code() {
+    use Code::{
+        AccountAlreadyExists, AccountNotFound, InternalError, PermissionDenied, RateLimited, Timeout,
+    };
+    use Effect::{NotApplied, Unknown};
+    use Retry::{Backoff, Never};
+    let account = Subject::Account;
+    for (status, kind, wanted) in [
+        (400, Some("invalidValue"), (InternalError, NotApplied, Never, account)),
+        (400, Some("mutability"), (InternalError, NotApplied, Never, account)),
+        (400, Some("uniqueness"), (AccountAlreadyExists, NotApplied, Never, account)),
+        (400, None, (InternalError, NotApplied, Never, account)),
+        (401, None, (PermissionDenied, NotApplied, Backoff, Subject::Connection)),
+        (403, None, (PermissionDenied, NotApplied, Never, account)),
+        (404, None, (AccountNotFound, NotApplied, Never, account)),
+        (405, None, (InternalError, NotApplied, Never, account)),
+        (409, Some("uniqueness"), (AccountAlreadyExists, NotApplied, Never, account)),
+        (409, None, (InternalError, NotApplied, Backoff, account)),
+        (412, None, (InternalError, NotApplied, Backoff, account)),
+        (413, None, (InternalError, NotApplied, Never, account)),
+        (429, None, (RateLimited, NotApplied, Backoff, account)),
+        (500, None, (InternalError, Unknown, Backoff, account)),
+        (501, None, (InternalError, NotApplied, Never, account)),
+        (504, None, (Timeout, Unknown, Backoff, account)),
+    ] {
+        let fake = Fake::able(json!({})).await;
+        fake.get("Users/u1", json_answer(200, &ann())).await;
+        fake.answer("PATCH", "Users/u1", error(status, kind)).await;
+        let payload = json!({ "account": {"id": "u1"}, "changes": {"title": "X"} });
+        let error = run(&*fake.connector(json!({})), Action::UpdateAccount, payload).await.unwrap_err();
+        assert_eq!(parts(&error), wanted, "{status} {kind:?}: {error}");
+        let told = format!("{error:?} {error}");
+        assert!(!told.contains("raw-detail") && !told.contains(TOKEN), "{told}");
+        if let Some(kind) = kind.filter(|kind| *kind != "uniqueness") {
+            assert!(told.contains(kind), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_create_that_meets_somebody_says_so() {
+    for (status, kind) in [(409, Some("uniqueness")), (409, None), (400, Some("uniqueness"))] {
+        let fake = Fake::able(json!({})).await;
+        fake.get("Users", list(&json!([]))).await;
+        fake.answer("POST", "Users", error(status, kind)).await;
+        let payload = json!({ "account": {"username": "bob"} });
+        let error = run(&*fake.connector(json!({})), Action::CreateAccount, payload).await.unwrap_err();
+        assert_eq!(error.code(), Code::AccountAlreadyExists, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_create_without_an_id_in_its_answer_is_of_unknown_effect() {
+    for answer in [json_answer(201, &json!({ "userName": "bob" })), ResponseTemplate::new(201)] {
+        let fake = Fake::able(json!({})).await;
+        fake.get("Users", list(&json!([]))).await;
+        fake.answer("POST", "Users", answer).await;
+        let payload = json!({ "account": {"username": "bob"} });
+        let error = run(&*fake.connector(json!({})), Action::CreateAccount, payload).await.unwrap_err();
+        assert_eq!(error.effect_on_target(), Effect::Unknown, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_missing_as_long_as_the_address_may_be_wrong() {
+    let fake = Fake::able(json!({})).await;
+    fake.get("Users/u1", error(404, None)).await;
+    fake.get("Users", ResponseTemplate::new(404).set_body_string("<html>no such page</html>")).await;
+    let connector = fake.connector(json!({}));
+    let error = connector.find_account(&Account::by_id("u1")).await.unwrap_err();
+    assert_eq!(error.about(), Subject::Connection);
+    assert!(error.message().contains("check target.url"), "{error}");
+    let error = run(&*connector, Action::DeleteAccount, by_id()).await.unwrap_err();
+    assert_eq!(error.about(), Subject::Connection);
+    let error = connector.check().await.unwrap_err();
+    assert_eq!(error.about(), Subject::Connection);
+}
+
+#[tokio::test]
+async fn an_identifier_that_would_lead_to_everybody_is_nobody() {
+    let fake = Fake::able(json!({})).await;
+    fake.get("Users", list(&json!([ann()]))).await;
+    let connector = fake.connector(json!({}));
+    for id in [".", "..", "a\u{0}"] {
+        let error =
+            run(&*connector, Action::DeleteAccount, json!({ "account": {"id": id} })).await.unwrap_err();
+        assert_eq!(error.code(), Code::AccountNotFound, "{error}");
+    }
+    assert!(fake.changes().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_server_that_gives_somebody_else_is_not_believed() {
+    let fake = Fake::able(json!({})).await;
+    fake.get("Users/u9", json_answer(200, &ann())).await;
+    fake.get("Users", list(&json!([ann()]))).await;
+    let connector = fake.connector(json!({}));
+    let error = connector.find_account(&Account::by_id("u9")).await.unwrap_err();
+    assert!(error.message().contains("another resource"), "{error}");
+    // A filter that is not heeded gives everybody.
+    let bob = Account { username: Some("bob".into()), ..Account::default() };
+    let error = connector.find_account(&bob).await.unwrap_err();
+    assert!(error.message().contains("does not heed the filter"), "{error}");
+}
+
+#[tokio::test]
+async fn a_look_up_that_failed_says_nothing_about_anybody() {
+    for answer in [
+        error(500, None),
+        error(400, Some("invalidFilter")),
+        error(400, Some("tooMany")),
+        error(403, None),
+        ResponseTemplate::new(200).set_body_string("<html>log in</html>"),
+        json_answer(200, &json!({ "hello": "world" })),
+    ] {
+        let fake = Fake::able(json!({})).await;
+        fake.get("Users", answer).await;
+        let connector = fake.connector(json!({}));
+        let bob = Account { username: Some("bob".into()), ..Account::default() };
+        let error = connector.find_account(&bob).await.unwrap_err();
+        assert_eq!(error.effect_on_target(), Effect::NotApplied, "{error}");
+        accounts(&*connector).await.unwrap_err();
+    }
+}
+
+#[tokio::test]
+async fn two_people_of_one_address_are_told_apart_by_nobody_here() {
+    let fake = Fake::able(json!({})).await;
+    let people = json!([
+        {"id": "u1", "userName": "a", "emails": [{"value": "x@y"}]}, {"id": "u2", "userName": "b", "emails": [{"value": "X@y"}]}
+    ]);
+    fake.get("Users", list(&people)).await;
+    let email = Account { email: Some("x@y".into()), ..Account::default() };
+    let error = fake.connector(json!({})).find_account(&email).await.unwrap_err();
+    assert!(error.message().contains("several users"), "{error}");
+}
+
+#[tokio::test]
+async fn without_filters_check_says_what_to_do_and_a_listing_finds_people() {
+    let fake = Fake::able(json!({ "filter": { "supported": false } })).await;
+    fake.get_without("Users", "filter", list(&json!([ann()]))).await;
+    let error = fake.connector(json!({})).check().await.unwrap_err();
+    assert!(error.message().contains("lookup = \"list\""), "{error}");
+    let connector = fake.connector(json!({ "lookup": "list" }));
+    connector.check().await.unwrap();
+    let found = crate::support::find(&*connector, "ANN").await.unwrap();
+    assert_eq!(found.id.as_str(), "u1");
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_of_itself_is_judged_by_the_settings() {
+    let fake = Fake::mute().await;
+    fake.get("Users", list(&json!([ann()]))).await;
+    let connector = fake.connector(json!({ "capabilities": { "change_password": true } }));
+    connector.check().await.unwrap();
+    assert!(connector.describe().await.unwrap().actions.contains(&Action::ResetPassword));
+    let silent = fake.connector(json!({}));
+    assert!(!silent.describe().await.unwrap().actions.contains(&Action::ResetPassword));
+}
+
+#[tokio::test]
+async fn an_attribute_that_the_schemas_do_not_name_is_found_by_check() {
+    let fake = Fake::able(json!({})).await;
+    fake.server.reset().await;
+    let schemas = json!([{ "id": "urn:ietf:params:scim:schemas:core:2.0:User", "attributes": [
+        {"name": "userName", "mutability": "readWrite"}, {"name": "active"}, {"name": "title", "mutability": "readOnly"}] }]);
+    fake.get("ServiceProviderConfig", error(404, None)).await;
+    fake.get("ResourceTypes", error(404, None)).await;
+    fake.get("Schemas", list(&schemas)).await;
+    fake.get("Users", list(&json!([]))).await;
+    fake.get("Users/u1", json_answer(200, &ann())).await;
+    fake.connector(json!({})).check().await.unwrap();
+    let error =
+        fake.connector(json!({ "attributes": {"badge": "urn:x:2.0:User:badge"} })).check().await.unwrap_err();
+    assert!(error.message().contains("attributes.badge"), "{error}");
+    let payload = json!({ "account": {"id": "u1"}, "changes": {"title": "X"} });
+    let error = run(&*fake.connector(json!({})), Action::UpdateAccount, payload).await.unwrap_err();
+    assert!(error.message().contains("title stands in no attribute"), "{error}");
+    assert!(fake.changes().await.is_empty());
+}
+
+#[tokio::test]
+async fn read_only_offers_nothing_and_writes_nothing() {
+    let fake = Fake::able(json!({})).await;
+    let connector = fake.connector(json!({ "read_only": true }));
+    assert!(connector.describe().await.unwrap().actions.is_empty());
+    run(&*connector, Action::DeleteAccount, by_id()).await.unwrap_err();
+    assert!(fake.changes().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_token_that_the_application_does_not_take_any_more_is_renewed_within_the_task() {
+    struct Tokens(std::sync::atomic::AtomicUsize);
+    impl wiremock::Respond for Tokens {
+        fn respond(&self, _: &wiremock::Request) -> ResponseTemplate {
+            let is_first = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+            let token = if is_first { "token-of-yesterday" } else { TOKEN };
+            ResponseTemplate::new(200).set_body_json(json!({ "access_token": token, "token_type": "bearer" }))
+        }
+    }
+    let fake = Fake::able(json!({})).await;
+    fake.get("Users", list(&json!([ann()]))).await;
+    let old = wiremock::matchers::header("authorization", "Bearer token-of-yesterday");
+    wiremock::Mock::given(old).respond_with(error(401, None)).mount(&fake.server).await;
+    let tokens = Tokens(std::sync::atomic::AtomicUsize::new(0));
+    let token = wiremock::Mock::given(wiremock::matchers::path("/token"));
+    token.respond_with(tokens).expect(2).mount(&fake.server).await;
+    let token_url = format!("{}/token", fake.server.uri());
+    let oauth2 = json!({ "token_url": token_url, "client_id": "c", "client_secret": "not-a-secret" });
+    let settings = json!({
+        "url": format!("{}/v2", fake.server.uri()), "auth": { "oauth2": oauth2 }, "groups": { "enabled": false }
+    });
+    let connector = crate::support::connector(settings);
+    assert!(crate::support::find(&*connector, "ann").await.is_some());
+}

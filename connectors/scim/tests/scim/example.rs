@@ -1,0 +1,15 @@
+//! The configuration that is shipped works as it stands.
+
+use bridgehead_sdk::Setup;
+use serde_json::Value;
+
+#[test]
+fn the_example_builds() {
+    let text = include_str!("../../../../config/examples/scim.toml");
+    let document: Value = toml::from_str(text).unwrap();
+    let mut target = document["apps"]["acme-app"]["target"].as_object().unwrap().clone();
+    target.remove("rate_limit");
+    // As the daemon would have resolved it.
+    target["auth"]["oauth2"]["client_secret"] = "not-a-secret".into();
+    bridgehead_scim::factory().build(Setup::new("acme-app", target)).unwrap();
+}

@@ -1,0 +1,10 @@
+//! The shared HTTP client over real sockets: what goes wrong on the way, and what each status means.
+
+#![cfg(test)]
+
+mod credentials;
+mod raw;
+mod refusals;
+mod tls;
+mod tokens;
+mod transport;

@@ -1,0 +1,66 @@
+//! Servers of a few bytes, for what no proper server does.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bridgehead_sdk::Network;
+use bridgehead_sdk::http::{Client, Limits};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use url::Url;
+
+/// Answers every connection with the same bytes, and closes it.
+pub(crate) struct Raw {
+    pub(crate) url: Url,
+    /// How many connections came.
+    pub(crate) connections: Arc<AtomicUsize>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Raw {
+    /// Reads the beginning of a request, writes `answer`, and closes; without an answer, it waits for ever.
+    pub(crate) async fn start(answer: Option<Vec<u8>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&connections);
+        let task = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                count.fetch_add(1, Ordering::SeqCst);
+                let answer = answer.clone();
+                tokio::spawn(async move {
+                    let mut request = [0; 4096];
+                    let read = stream.read(&mut request).await;
+                    match answer {
+                        Some(answer) if read.is_ok() => {
+                            drop(stream.write_all(&answer).await);
+                            drop(stream.shutdown().await);
+                        }
+                        _ => std::future::pending::<()>().await,
+                    }
+                });
+            }
+        });
+        Self { url, connections, task }
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A client with a deadline that tests can wait for, and no more than 1000 bytes an answer.
+pub(crate) fn client(network: &Network) -> Client {
+    let limits = Limits { connect: Duration::from_secs(5), request: Duration::from_secs(20), body: 1000 };
+    Client::new("Acme", network, limits).unwrap()
+}
+
+/// The same, with hardly any patience.
+pub(crate) fn impatient() -> Client {
+    let limits = Limits { connect: Duration::from_secs(3), request: Duration::from_secs(3), body: 1000 };
+    Client::new("Acme", &Network::default(), limits).unwrap()
+}

@@ -1,0 +1,152 @@
+//! Connecting, sending, and reading an answer to its end.
+
+use std::sync::atomic::Ordering;
+
+use bridgehead_sdk::http::Client;
+use bridgehead_sdk::http::reqwest::Method;
+use bridgehead_sdk::{Code, Effect, Error, Network, Retry, Subject};
+use url::Url;
+use wiremock::matchers::{header, method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use crate::raw::{Raw, client, impatient};
+
+fn parts(error: &Error) -> (Code, Effect, Retry, Subject) {
+    (error.code(), error.effect_on_target(), error.retry_policy(), error.about())
+}
+
+async fn get(client: &Client, url: &Url) -> Result<bridgehead_sdk::http::Answer, Error> {
+    client.send(client.request(Method::GET, url.clone())).await
+}
+
+async fn refused(client: &Client, answer: Option<Vec<u8>>) -> (Error, usize) {
+    let server = Raw::start(answer).await;
+    let error = get(client, &server.url).await.unwrap_err();
+    (error, server.connections.load(Ordering::SeqCst))
+}
+
+#[tokio::test]
+async fn whoever_cannot_be_reached_was_sent_nothing() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = Url::parse(&format!("http://{}/?secret=hunter2", listener.local_addr().unwrap())).unwrap();
+    drop(listener);
+    let error = get(&client(&Network::default()), &url).await.unwrap_err();
+    assert_eq!(parts(&error), (Code::Timeout, Effect::NotApplied, Retry::Backoff, Subject::Connection));
+    assert!(error.message().starts_with("Acme cannot be reached: "), "{error}");
+    assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_has_was_sent_nothing() {
+    let url = Url::parse("http://nobody.invalid/").unwrap();
+    let error = get(&client(&Network::default()), &url).await.unwrap_err();
+    assert_eq!(parts(&error), (Code::Timeout, Effect::NotApplied, Retry::Backoff, Subject::Connection));
+}
+
+#[tokio::test]
+async fn whoever_never_answers_may_have_done_it() {
+    let (error, connections) = refused(&impatient(), None).await;
+    assert_eq!(parts(&error), (Code::Timeout, Effect::Unknown, Retry::Backoff, Subject::Account));
+    assert_eq!((error.message(), connections), ("Acme did not answer within 3 s", 1));
+}
+
+#[tokio::test]
+async fn an_answer_that_never_ends_is_late() {
+    // The head is there, the body is not, and the connection stays.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+    let server = tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert_ne!(stream.read(&mut [0; 4096]).await.unwrap(), 0);
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let error = get(&impatient(), &url).await.unwrap_err();
+    server.abort();
+    assert_eq!(parts(&error), (Code::Timeout, Effect::Unknown, Retry::Backoff, Subject::Account));
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_may_have_done_it_and_is_not_tried_again() {
+    let whole = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf".to_vec();
+    let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n".to_vec();
+    let gzip = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nhalf".to_vec();
+    for answer in [Vec::new(), b"HTTP/1.1 20".to_vec(), whole, chunked, gzip] {
+        let shown = String::from_utf8_lossy(&answer).into_owned();
+        let (error, connections) = refused(&client(&Network::default()), Some(answer)).await;
+        assert_eq!(
+            parts(&error),
+            (Code::Timeout, Effect::Unknown, Retry::Backoff, Subject::Connection),
+            "{shown}: {error}"
+        );
+        assert_eq!(connections, 1, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_not_read() {
+    let announced = b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n".to_vec();
+    let mut sent = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_vec();
+    sent.extend(vec![b'x'; 1001]);
+    for answer in [announced, sent] {
+        let (error, _) = refused(&client(&Network::default()), Some(answer)).await;
+        assert_eq!((error.code(), error.effect_on_target()), (Code::InternalError, Effect::Unknown));
+        assert_eq!(error.message(), "an answer of Acme is larger than 1000 bytes");
+    }
+    let mut fits = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_vec();
+    fits.extend(vec![b'x'; 1000]);
+    let server = Raw::start(Some(fits)).await;
+    assert_eq!(get(&client(&Network::default()), &server.url).await.unwrap().body().len(), 1000);
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let server = MockServer::start().await;
+    let elsewhere = ResponseTemplate::new(302).insert_header("location", format!("{}/there", server.uri()));
+    Mock::given(path("/")).respond_with(elsewhere).mount(&server).await;
+    Mock::given(path("/there")).respond_with(ResponseTemplate::new(200)).expect(0).mount(&server).await;
+    let url = Url::parse(&server.uri()).unwrap();
+    let answer = get(&client(&Network::default()), &url).await.unwrap();
+    assert_eq!(answer.status(), 302);
+    assert!(answer.refusal("Nothing came").message().contains("another address"));
+}
+
+#[tokio::test]
+async fn a_proxy_is_gone_through_but_not_to_loopback_or_where_it_is_not_wanted() {
+    let proxy = MockServer::start().await;
+    Mock::given(method("GET"))
+        .and(header("host", "acme.example"))
+        .and(header("proxy-authorization", "Basic dXNlcjpodW50ZXIy"))
+        .respond_with(ResponseTemplate::new(200).set_body_string("through the proxy"))
+        .mount(&proxy)
+        .await;
+    let direct = MockServer::start().await;
+    Mock::given(method("GET")).respond_with(ResponseTemplate::new(204)).mount(&direct).await;
+    let mut address = Url::parse(&proxy.uri()).unwrap();
+    address.set_username("user").unwrap();
+    address.set_password(Some("hunter2")).unwrap();
+    let network = Network {
+        proxy: Some(address),
+        no_proxy: vec![".internal.invalid".to_owned()],
+        ..Network::default()
+    };
+    assert!(!format!("{network:?}").contains("hunter2"));
+    let client = client(&network);
+    let answer = get(&client, &Url::parse("http://acme.example/x").unwrap()).await.unwrap();
+    assert_eq!(answer.body(), b"through the proxy");
+    assert_eq!(get(&client, &Url::parse(&direct.uri()).unwrap()).await.unwrap().status(), 204);
+    let error = get(&client, &Url::parse("http://app.internal.invalid/").unwrap()).await.unwrap_err();
+    assert_eq!(error.about(), Subject::Connection);
+    assert_eq!(proxy.received_requests().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn debug_shows_neither_headers_nor_body() {
+    let server = MockServer::start().await;
+    let answer = ResponseTemplate::new(200).insert_header("set-cookie", "hunter2").set_body_string("hunter2");
+    Mock::given(method("GET")).respond_with(answer).mount(&server).await;
+    let answer = get(&client(&Network::default()), &Url::parse(&server.uri()).unwrap()).await.unwrap();
+    let shown = format!("{answer:?} {:?}", answer.json::<u8>().unwrap_err());
+    assert!(!shown.contains("hunter2"), "{shown}");
+}

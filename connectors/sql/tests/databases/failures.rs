@@ -1,0 +1,246 @@
+//! What goes wrong with PostgreSQL, and what the connector makes of it.
+
+use bridgehead_sdk::{Action, Code, Connector, Effect, Error, Retry, Subject};
+use serde_json::{Value, json};
+
+use crate::example::Example;
+use crate::postgres::Crm;
+use crate::relay::{Loss, relay};
+use crate::support::{create, execute, find};
+
+const CREATE: Action = Action::CreateAccount;
+const INSERT: &str =
+    "INSERT INTO accounts (username, email, department) VALUES (:username, :email, :department)";
+
+async fn fails(connector: &dyn Connector, name: &str) -> Error {
+    execute(connector, CREATE, json!({ "account": { "username": name } })).await.unwrap_err()
+}
+
+/// Creating an account and then doing something else, in the same transaction.
+fn then(crm: &Crm, step: impl Into<Value>) -> Example {
+    crm.example().with("actions.create_account", [Value::from(INSERT), step.into()].to_vec())
+}
+
+fn parts(error: &Error) -> (Code, Effect, Retry, Subject) {
+    (error.code(), error.effect_on_target(), error.retry_policy(), error.about())
+}
+
+const LOST: (Code, Effect, Retry, Subject) =
+    (Code::Timeout, Effect::NotApplied, Retry::Backoff, Subject::Connection);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_before_the_commit_has_changed_nothing() {
+    let crm = Crm::start().await;
+    let never = (Code::InternalError, Effect::NotApplied, Retry::Never, Subject::Account);
+
+    let refuse =
+        json!({ "require": "SELECT 1 WHERE false", "otherwise": "LICENSE_EXHAUSTED", "message": "no seat" });
+    let error = fails(&*then(&crm, refuse).connector(), "check").await;
+    assert_eq!(parts(&error), (Code::LicenseExhausted, Effect::NotApplied, Retry::Never, Subject::License));
+    assert_eq!(error.message(), "crm: create_account fails for User check: no seat");
+
+    let update = "UPDATE accounts SET active = true WHERE username = :email";
+    let expect = json!({ "sql": update, "expect": { "rows": 1, "otherwise": "ACCOUNT_NOT_FOUND" } });
+    let error = fails(&*then(&crm, expect).connector(), "expect").await;
+    assert_eq!(error.code(), Code::AccountNotFound);
+    assert!(error.message().contains("must change or give 1 rows, and it is 0"), "{error}");
+
+    let error = fails(
+        &*then(&crm, json!("UPDATE accounts SET username = NULL WHERE username = :username")).connector(),
+        "null",
+    )
+    .await;
+    assert_eq!(parts(&error), never);
+    assert!(error.message().contains("(username) [PostgreSQL 23502]"), "{error}");
+
+    // A value is never quoted: it may be a password.
+    let error = fails(
+        &*then(&crm, json!("UPDATE accounts SET active = :username::boolean WHERE username = :username"))
+            .connector(),
+        "hunter2",
+    )
+    .await;
+    assert_eq!(parts(&error), never);
+    assert!(
+        error.message().ends_with("a value does not fit its column or its cast [PostgreSQL 22P02]"),
+        "{error}"
+    );
+
+    let end =
+        json!({ "require": "SELECT pg_terminate_backend(pg_backend_pid())", "otherwise": "INTERNAL_ERROR" });
+    let error = fails(&*then(&crm, end).connector(), "killed").await;
+    assert_eq!(parts(&error), LOST, "{error}");
+
+    let sleep = json!({ "require": "SELECT pg_sleep(60)", "otherwise": "INTERNAL_ERROR" });
+    let error = fails(&*then(&crm, sleep).with("statement_timeout", "300ms").connector(), "slow").await;
+    assert_eq!(
+        parts(&error),
+        (Code::Timeout, Effect::NotApplied, Retry::Backoff, Subject::Account),
+        "{error}"
+    );
+
+    crm.server.sql("crm", "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                           RAISE EXCEPTION 'closed on Sundays'; END $$; \
+                           CREATE TRIGGER sundays BEFORE INSERT ON web_sessions FOR EACH ROW EXECUTE FUNCTION refuse()");
+    let session = "INSERT INTO web_sessions SELECT id, '' FROM accounts WHERE username = :username";
+    let rules = json!([
+        { "code": "P0001", "contains": "Saturdays", "report": "TIMEOUT" },
+        { "code": "P0001", "contains": "Sundays", "report": "RATE_LIMITED", "subject": "connection" },
+    ]);
+    let error = fails(&*then(&crm, json!(session)).connector(), "sunday").await;
+    assert!(error.message().contains("closed on Sundays"), "{error}");
+    let error = fails(&*then(&crm, json!(session)).with("errors", rules).connector(), "sunday").await;
+    assert_eq!(parts(&error), (Code::RateLimited, Effect::NotApplied, Retry::Backoff, Subject::Connection));
+
+    let connector = crm.example().connector();
+    for name in ["check", "expect", "null", "hunter2", "killed", "slow", "sunday"] {
+        assert_eq!(find(&*connector, name).await, None, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_commit_without_an_answer_is_of_unknown_effect() {
+    let crm = Crm::start().await;
+    let through = async |text, loss| crm.example().at(relay(crm.server.port, text, loss).await).connector();
+    let in_doubt = (Code::Timeout, Effect::Unknown, Retry::Backoff, Subject::Account);
+    let connector = crm.example().connector();
+
+    let error = fails(&*through(b"COMMIT", Loss::Answer).await, "answer").await;
+    assert_eq!(parts(&error), in_doubt, "{error}");
+    assert!(find(&*connector, "answer").await.is_some(), "it was committed");
+
+    let error = fails(&*through(b"COMMIT", Loss::Message).await, "message").await;
+    assert_eq!(parts(&error), in_doubt, "{error}");
+    assert_eq!(find(&*connector, "message").await, None);
+
+    for loss in [Loss::Message, Loss::Answer] {
+        let error = fails(&*through(b"INSERT INTO accounts", loss).await, "insert").await;
+        assert_eq!(parts(&error), LOST, "{loss:?}: {error}");
+        assert_eq!(find(&*connector, "insert").await, None);
+    }
+
+    // A constraint that is only checked by the commit: the server answers, and has changed nothing.
+    crm.server.sql("crm", "ALTER TABLE accounts ADD CONSTRAINT one_department UNIQUE (department) DEFERRABLE INITIALLY DEFERRED");
+    let payload = |name: &str| json!({ "account": { "username": name, "department": "only" } });
+    execute(&*connector, CREATE, payload("first")).await.unwrap();
+    let error = execute(&*connector, CREATE, payload("second")).await.unwrap_err();
+    assert_eq!(
+        parts(&error),
+        (Code::AccountAlreadyExists, Effect::NotApplied, Retry::Never, Subject::Account)
+    );
+    assert!(error.message().contains("(one_department)"), "{error}");
+    assert_eq!(find(&*connector, "second").await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_meets_every_task_alike_is_about_the_connection() {
+    let crm = Crm::start().await;
+    let check = async |example: Example| example.connector().check().await.unwrap_err();
+    let later = |code, error: &Error| {
+        assert_eq!(parts(error), (code, Effect::NotApplied, Retry::Backoff, Subject::Connection), "{error}");
+        assert!(!error.message().contains("secret"), "{error}");
+    };
+    let sql = |statement: &str| crm.server.sql("crm", statement);
+    crm.example().connector().check().await.unwrap();
+
+    later(Code::PermissionDenied, &check(crm.example().with("password", "wrong-secret-1")).await);
+    later(Code::PermissionDenied, &check(crm.example().with("user", "nobody")).await);
+    later(Code::Timeout, &check(crm.example().with("database", "nowhere")).await);
+
+    sql("CREATE ROLE full_up LOGIN PASSWORD 'full-secret-1' CONNECTION LIMIT 0");
+    later(Code::RateLimited, &check(crm.example().login("full_up", "full-secret-1")).await);
+
+    // Whoever may not read may not read anybody.
+    sql("CREATE ROLE blind LOGIN PASSWORD 'blind-secret-1'");
+    let blind = crm.example().login("blind", "blind-secret-1").connector();
+    let of = crate::support::accounts();
+    later(Code::PermissionDenied, &blind.list(&of, None).await.unwrap_err());
+    later(Code::PermissionDenied, &fails(&*blind, "ann").await);
+
+    // A statement that does not fit is named, before it is ever run.
+    let error =
+        check(crm.example().with("actions.delete_account", json!(["DELETE FROM acounts WHERE id = :id"])))
+            .await;
+    later(Code::InternalError, &error);
+    assert!(
+        error
+            .message()
+            .ends_with("relation \"acounts\" does not exist [PostgreSQL 42P01] (actions.delete_account.0)"),
+        "{error}"
+    );
+    let error = check(crm.example().with("accounts.id_type", "text")).await;
+    assert!(error.message().contains("operator does not exist: uuid > text"), "{error}");
+
+    // A standby takes no changes.
+    sql(
+        "CREATE ROLE standby LOGIN PASSWORD 'standby-secret-1'; GRANT ALL ON ALL TABLES IN SCHEMA public TO standby; \
+         ALTER ROLE standby SET default_transaction_read_only = on",
+    );
+    later(
+        Code::PermissionDenied,
+        &fails(&*crm.example().login("standby", "standby-secret-1").connector(), "ann").await,
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_shared_and_renewed() {
+    let mut crm = Crm::start().await;
+    let sleep = json!({ "require": "SELECT pg_sleep(3)", "otherwise": "INTERNAL_ERROR" });
+    let pool = json!({ "max_connections": 1, "acquire_timeout": "200ms" });
+    let connector = then(&crm, sleep).with("pool", pool).connector();
+    let busy = {
+        let connector = connector.clone();
+        tokio::spawn(async move { create(&*connector, "slow").await })
+    };
+    let begun = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'bridgehead' AND query LIKE '%pg_sleep%'";
+    while crm.server.sql("crm", begun).trim() == "0" {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let error = fails(&*connector, "ann").await;
+    assert_eq!(
+        parts(&error),
+        (Code::Timeout, Effect::NotApplied, Retry::Backoff, Subject::Account),
+        "{error}"
+    );
+    assert!(error.message().contains("all 1 connections of the pool are in use"), "{error}");
+    busy.await.unwrap();
+
+    // The same connection serves again, until the server is started anew: then another one does.
+    let pid = "SELECT string_agg(pid::text, ',') FROM pg_stat_activity WHERE application_name = 'bridgehead'";
+    let before = crm.server.sql("crm", pid);
+    assert!(find(&*connector, "slow").await.is_some());
+    assert_eq!(crm.server.sql("crm", pid), before);
+    crm.server.stop();
+    let error = connector.check().await.unwrap_err();
+    assert_eq!(parts(&error), LOST, "{error}");
+    crm.server.restart().await;
+    assert!(find(&*connector, "slow").await.is_some());
+
+    connector.shutdown().await;
+    while !crm.server.sql("crm", pid).trim().is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_encrypted_and_the_certificate_checked() {
+    let crm = Crm::start().await;
+    let mut example = crm.example().with("tls", true);
+    let unknown = example.connector().check().await.unwrap_err();
+    assert_eq!(parts(&unknown), LOST, "{unknown}");
+    assert!(unknown.message().contains("no encrypted connection comes about"), "{unknown}");
+
+    example.network.authorities = std::fs::read(&crm.server.ca).unwrap().into();
+    let connector = example.connector();
+    connector.check().await.unwrap();
+    let encrypted = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'bridgehead'";
+    assert_eq!(crm.server.sql("crm", encrypted).trim(), "t");
+
+    // The name counts, not the authority alone.
+    let error = example.clone().with("host", "127.0.0.2").connector().check().await.unwrap_err();
+    assert_eq!(parts(&error), LOST, "{error}");
+    example.network.authorities = bridgehead_test_servers::Authority::new().ca_pem().into_bytes().into();
+    assert!(example.connector().check().await.is_err());
+    example.network.authorities = b"nonsense".as_slice().into();
+    assert!(example.build().is_err());
+}

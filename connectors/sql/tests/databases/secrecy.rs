@@ -1,0 +1,68 @@
+//! A secret is seen by the database alone.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use bridgehead_sdk::Action;
+use serde_json::json;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::postgres::Crm;
+use crate::support::execute;
+
+/// Everything that is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_password_and_no_statement_is_logged_and_no_error_repeats_a_password() {
+    let log = Log::default();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let crm = Crm::start().await;
+    let account = json!({ "username": "ann", "password": "Quiet-Harbour-7" });
+    let connector = crm.example().connector();
+    execute(&*connector, Action::CreateAccount, json!({ "account": account })).await.unwrap();
+
+    // A trigger, a cast and a statement of the operator's own that all repeat what they are given.
+    let repeat = [
+        json!({ "execute_result": true, "sql": "SELECT format('SELEKT %L', :password) || coalesce(:username, '')" }),
+        json!({ "execute_result": true, "sql": "SELECT format('DO %L', format('BEGIN RAISE EXCEPTION %L; END', 'you said ' || :password)) || left(:username, 0)" }),
+        json!("UPDATE accounts SET active = :password::boolean WHERE username = :username"),
+    ];
+    for step in repeat {
+        let connector = crm.example().with("actions.create_account", json!([step])).connector();
+        let account = json!({ "username": "bob", "password": "Quiet-Harbour-7" });
+        let error =
+            execute(&*connector, Action::CreateAccount, json!({ "account": account })).await.unwrap_err();
+        let told = format!("{error:?}");
+        assert!(!told.contains("Harbour") && !told.contains("secret"), "{told}");
+    }
+    let wrong = crm.example().with("password", "wrong-secret-1").connector().check().await.unwrap_err();
+    assert!(!format!("{wrong:?}").contains("secret"), "{wrong:?}");
+
+    let logged = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+    for secret in ["Harbour", "secret-1", "INSERT INTO accounts"] {
+        assert!(!logged.contains(secret), "{secret}: {logged}");
+    }
+}
