@@ -20,9 +20,10 @@ def load():  # a missing file is an error, never "nobody there": that would remo
     return json.loads(hr["path"].read_bytes())
 
 def list_records(params, size=100):  # by key: a record that stays is not skipped when others come and go
+    _, after = (params["cursor"] or "after ").split("after ", 1)  # one that was never given here is an error
     records = sorted(load()[params["resource_type"]].values(), key=lambda record: record["id"])
-    rest = [record for record in records if record["id"] > (params["cursor"] or "")]
-    return {"records": rest[:size], "next": rest[size - 1]["id"] if len(rest) > size else None}
+    rest = [record for record in records if record["id"] > after]
+    return {"records": rest[:size], "next": f"after {rest[size - 1]['id']}" if len(rest) > size else None}
 
 def find(data, account):  # by id, else by user name, else by e-mail, these two in any case
     key = next(key for key in ("id", "username", "email") if account.get(key))
@@ -67,7 +68,8 @@ def answer(method, params, **_):
     except Failure as failure:
         return {"error": failure.error}
     except OSError as error:  # of the file: nothing was changed, and every task meets the same fate
-        return {"error": Failure("PERMISSION_DENIED", f"{hr['app']} cannot use {hr['path']}: {error.strerror}",
+        code, why = "TIMEOUT" if isinstance(error, FileNotFoundError) else "PERMISSION_DENIED", error.strerror
+        return {"error": Failure(code, f"{hr['app']} cannot use {hr['path']}: {why}",
                                  effect="not_applied", retry="backoff", subject="connection").error}
     except Exception as error:  # a fault in here: what was done is not known; the traceback goes to the daemon's log
         traceback.print_exc()

@@ -232,7 +232,11 @@ pub(crate) enum Config {
     /// Show what files, environment and defaults add up to, and where each key comes from. Secrets are not shown.
     Show,
     /// Print the JSON schema of the configuration, for editors.
-    Schema,
+    Schema {
+        /// Print the keys of a connector's `target` as a table in Markdown instead, or of `conformance`.
+        #[arg(long, hide = true, value_name = "CONNECTOR")]
+        markdown: Option<String>,
+    },
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

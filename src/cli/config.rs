@@ -2,13 +2,20 @@
 
 use super::args::{Config, Global};
 use super::context;
-use super::failure::Outcome;
+use super::failure::{Exit, Failure, Outcome};
 use super::print;
 use crate::config::{self, Connectors};
 
 pub(crate) fn run(global: &Global, connectors: &Connectors, command: &Config) -> Outcome {
     match command {
-        Config::Schema => print::json(&config::schema(connectors)),
+        Config::Schema { markdown: None } => print::json(&config::schema(connectors)),
+        Config::Schema { markdown: Some(name) } if name == "conformance" => {
+            print::raw(config::conformance_keys().as_bytes());
+        }
+        Config::Schema { markdown: Some(name) } => match config::target_keys(connectors, name) {
+            Some(table) => print::raw(table.as_bytes()),
+            None => return Err(Failure::new(Exit::Usage, format!("there is no connector '{name}'"))),
+        },
         Config::Show => {
             let shown = config::show(&context::sources(global), connectors)?;
             if global.json {

@@ -25,6 +25,7 @@ mod document;
 mod duration;
 mod environment;
 mod error;
+mod key_table;
 mod keys;
 mod layers;
 mod load;
@@ -50,6 +51,7 @@ mod tests;
 pub use build::build_connector;
 pub use conformance::Conformance;
 pub use error::{Error, Errors};
+pub use key_table::{conformance_keys, target_keys};
 pub use load::{load, parse};
 pub use model::{
     Admin, App, Bridge, Config, Guard, Log, LogFormat, OnInvalid, Protect, RateLimit, Refs, Runtime, State,

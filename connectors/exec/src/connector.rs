@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bridgehead_sdk::{
     Account, AccountRecord, Code, Completion, Connector, Context, Cursor, Description, Error, Factory,
-    Operation, Page, Payload, Protection, Record, ResourceType, async_trait,
+    Memberships, Operation, Page, Payload, Protection, Record, ResourceType, async_trait,
 };
 use serde_json::{Map, Value, json};
 
@@ -159,8 +159,37 @@ impl Connector for ExecConnector {
     }
 }
 
+/// The groups and licences that are wanted, where a connector looks for them: as Iden sent them, and with what stands elsewhere
+/// in the task, licences under `assignments` above all.
+fn memberships(operation: &Operation) -> Value {
+    let sent = &operation.payload().memberships;
+    let wanted = match operation {
+        Operation::CreateAccount(create) => create.memberships.as_ref(),
+        Operation::UpdateAccount(update) => update.memberships.as_ref(),
+        _ => None,
+    };
+    let Some(wanted) = wanted else { return sent.clone() };
+    // It has been read once already, with the whole task.
+    let here = Memberships::from_json("memberships", sent.clone()).unwrap_or_default();
+    let mut all = sent.as_object().cloned().unwrap_or_default();
+    for (slug, refs) in &wanted.0 {
+        let known = here.of(slug.as_str());
+        let elsewhere = refs.iter().filter(|one| known.iter().all(|known| known.id != one.id));
+        let elsewhere = elsewhere.map(|one| match &one.name {
+            Some(name) => json!({ "id": one.id, "name": name }),
+            None => json!(one.id),
+        });
+        match all.entry(slug.as_str()).or_insert_with(|| json!([])) {
+            Value::Array(list) => list.extend(elsewhere),
+            // A lone reference, or null for none.
+            other => *other = wanted.to_json(true)[slug.as_str()].clone(),
+        }
+    }
+    Value::Object(all)
+}
+
 /// The parameters of an action: the payload as Iden sent it, its unknown fields included, with the account's
-/// identifier where a connector looks for it.
+/// identifier and the memberships where a connector looks for them.
 fn params(context: &Context, operation: &Operation) -> Value {
     let payload = operation.payload();
     let mut params = payload.extra.clone();
@@ -174,7 +203,7 @@ fn params(context: &Context, operation: &Operation) -> Value {
     params.insert("task_id".to_owned(), Value::from(context.task_id.as_str()));
     params.insert("attempt".to_owned(), Value::from(context.attempt));
     params.insert("account".to_owned(), Value::Object(account));
-    params.insert("memberships".to_owned(), payload.memberships.clone());
+    params.insert("memberships".to_owned(), memberships(operation));
     params.insert("changes".to_owned(), payload.changes.clone());
     Value::Object(params)
 }
@@ -208,6 +237,21 @@ mod tests {
                 "memberships": {"team": ["t1"]}, "changes": {"title": null}, "reason": "moved",
             })
         );
+    }
+
+    #[test]
+    fn memberships_stand_in_one_place_wherever_iden_put_them() {
+        let params = sent(json!({
+            "account": {"id": "u1", "assignments": {"plan": "p1"}},
+            "memberships": {"team": ["t1", {"id": "t2", "since": 2020}], "seat": "s1"},
+            "assignments": {"seat": ["s1", {"id": "s2", "name": "Pro"}]},
+        }));
+        let wanted = json!({
+            "team": ["t1", {"id": "t2", "since": 2020}],
+            "seat": [{"id": "s1"}, {"id": "s2", "name": "Pro"}],
+            "plan": ["p1"],
+        });
+        assert_eq!(params["memberships"], wanted);
     }
 
     #[test]

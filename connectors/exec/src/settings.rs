@@ -17,23 +17,28 @@ const SHORTEST_LINE: usize = 8;
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The program and its arguments. A program with a `/` in it starts at the folder of the configuration file,
-    /// any other is looked for in `PATH`. There is no shell in between.
+    /// any other is looked for in `PATH`. That folder is also the working directory. There is no shell in between.
     pub command: Vec<String>,
-    /// Passed to the process with `initialize`, as it stands here.
+    /// Any table. Passed to the process with `initialize`, secrets in their places.
     #[serde(default)]
     pub settings: Map<String, Value>,
-    /// How many requests the process is given at once: 1 to 1024; 8 when absent. Others wait their turn.
+    /// How many requests the process is given at once, 1 to 1024. Others wait their turn. Use 1 if it can only do one
+    /// thing at a time and others should not wait inside of it.
+    #[schemars(extend("default" = 8))]
     pub max_in_flight: Option<u32>,
     /// What the process finds in its environment besides `PATH`, `HOME` and `LANG`: a list of names to inherit,
     /// or a table of name to value.
     #[serde(default)]
     pub env: Environment,
-    /// How long the process may take to answer `initialize`; `"30s"` when absent.
+    /// How long the process may take to answer `initialize`.
+    #[schemars(extend("default" = "30s"))]
     pub start_timeout: Option<FriendlyDuration>,
     /// How long the process may still take to answer a call that was given up at its deadline, before it is taken
-    /// to hang and is replaced; `"5s"` when absent.
+    /// to hang and is replaced.
+    #[schemars(extend("default" = "5s"))]
     pub hang_timeout: Option<FriendlyDuration>,
-    /// The longest line the process may write, in bytes: 1024 to 1073741824; 16777216 (16 MiB) when absent.
+    /// The longest line the process may write, in bytes, 1024 to 1073741824. A page of a listing is one line.
+    #[schemars(extend("default" = 16_777_216))]
     pub max_line_bytes: Option<u32>,
 }
 

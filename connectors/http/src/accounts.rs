@@ -37,12 +37,12 @@ pub(crate) struct FollowUp {
     pub(crate) value: Expression,
 }
 
-/// How one account is looked up.
+/// How one account is looked up, by each key. A key without a request is looked for in the whole list.
 #[derive(Debug)]
 pub(crate) struct Find {
-    pub(crate) by_id: Option<Lookup>,
-    pub(crate) by_username: Option<Lookup>,
-    pub(crate) by_email: Option<Lookup>,
+    pub(crate) id: Option<Lookup>,
+    pub(crate) username: Option<Lookup>,
+    pub(crate) email: Option<Lookup>,
 }
 
 /// An account that was found: as Iden knows it, and as the target has it.
@@ -74,11 +74,11 @@ impl Accounts {
     /// The account, if there is one. Looks by identifier where there is one, else by user name, else by e-mail.
     pub(crate) async fn find(&self, target: &Target, account: &Account) -> Result<Option<Found>, Error> {
         if account.id.is_some() {
-            return self.find_by(target, account, self.find.by_id.as_ref()).await;
+            return self.find_by(target, account, self.find.id.as_ref()).await;
         }
         let (field, lookup) = match account.username {
-            Some(_) => ("username", &self.find.by_username),
-            None => ("email", &self.find.by_email),
+            Some(_) => ("username", &self.find.username),
+            None => ("email", &self.find.email),
         };
         if !self.mapping.has(field) {
             // No account of this target has such a field, and so none is this one.
@@ -149,7 +149,7 @@ impl Accounts {
 
     /// Reads the whole list.
     async fn scan(&self, target: &Target, account: &Account, what: &str) -> Result<Option<Found>, Error> {
-        let (mut place, mut matching) = (None, Vec::new());
+        let (mut place, mut matching) = (self.pages.start_of_search(), Vec::new());
         loop {
             let page = self.pages.page(target, &target.vars, what, |raw| self.mapping.id(raw), place).await?;
             let candidates = self.candidates(account, page.records);

@@ -16,7 +16,9 @@ pub(crate) struct Plan {
     pub(crate) account_id: Option<Expression>,
     pub(crate) result: Vec<(String, Expression)>,
     ignore: BTreeSet<String>,
-    uses: BTreeSet<String>,
+    /// What reaches the target: the variables of requests, and those that say for whom a request is made. A condition that looks
+    /// at a change does not make it.
+    sends: BTreeSet<String>,
 }
 
 /// One request of an action.
@@ -107,6 +109,14 @@ impl Plan {
         if !steps.iter().any(|step| step.changes) {
             return error("steps", "change nothing: none has a method that does, nor `changes = true`");
         }
+        let names_somebody =
+            |used: &String| used.split('.').next().is_some_and(|name| matches!(name, "account" | "current"));
+        if !steps.iter().any(|step| step.changes && step.request.uses().iter().any(names_somebody)) {
+            return error(
+                "steps",
+                "change the same for every account: no request that changes uses `account` or `current`",
+            );
+        }
         let expression =
             |name: &str, source: &String| Expression::new(&format!("{key}.{name}"), source, &scope);
         let account_id = match (&settings.account_id, action) {
@@ -138,9 +148,10 @@ impl Plan {
                 .flat_map(Expression::uses)
                 .cloned(),
         );
+        let sends = steps.iter().flat_map(Step::sends).collect();
         let plan =
-            Self { steps, account_id, result, ignore: settings.ignore.iter().cloned().collect(), uses };
-        if let Some(name) = saved.keys().find(|name| !plan.uses_field("saved", name)) {
+            Self { steps, account_id, result, ignore: settings.ignore.iter().cloned().collect(), sends };
+        if let Some(name) = saved.keys().find(|name| !uses_field(&uses, "saved", name)) {
             let at = settings.steps.iter().position(|step| step.save.contains_key(name)).unwrap_or_default();
             return error(
                 &format!("steps.{at}.save.{name}"),
@@ -148,31 +159,27 @@ impl Plan {
             );
         }
         if action == Action::UpdateAccount
-            && !["changes", "memberships"].iter().any(|name| plan.uses_any(name))
+            && !["changes", "memberships"].iter().any(|name| plan.sends_any(name))
         {
             return error(
                 "steps",
                 "use neither `changes` nor `memberships`, so that nothing would be updated",
             );
         }
-        if let Some(name) = plan.ignore.iter().find(|name| plan.uses.contains(&format!("changes.{name}"))) {
+        if let Some(name) = plan.ignore.iter().find(|name| plan.sends.contains(&format!("changes.{name}"))) {
             return error("ignore", &format!("names {name}, which a step uses"));
         }
         Ok(plan)
     }
 
-    /// Whether anything of a variable is used.
-    pub(crate) fn uses_any(&self, variable: &str) -> bool {
-        self.uses.iter().any(|used| used.split('.').next() == Some(variable))
+    /// Whether anything of a variable is sent.
+    pub(crate) fn sends_any(&self, variable: &str) -> bool {
+        self.sends.iter().any(|used| used.split('.').next() == Some(variable))
     }
 
-    /// Whether a field of a variable is used, or the variable as a whole.
-    pub(crate) fn uses_field(&self, variable: &str, field: &str) -> bool {
-        let path = format!("{variable}.{field}");
-        self.uses.iter().any(|used| {
-            used == variable
-                || used.strip_prefix(&path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        })
+    /// Whether a field of a variable is sent, or the variable as a whole.
+    pub(crate) fn sends_field(&self, variable: &str, field: &str) -> bool {
+        uses_field(&self.sends, variable, field)
     }
 
     /// Whether the target has no place for a field.
@@ -209,10 +216,25 @@ impl Step {
         Ok(Self { save: save.collect::<Result<_, _>>()?, request, when, for_each, changes })
     }
 
+    fn sends(&self) -> BTreeSet<String> {
+        let mut sends = self.request.uses();
+        sends.extend(self.for_each.iter().flat_map(Expression::uses).cloned());
+        sends
+    }
+
     fn uses(&self) -> BTreeSet<String> {
         let own = self.when.iter().chain(&self.for_each).chain(self.save.iter().map(|(_, value)| value));
         let mut uses = self.request.uses();
         uses.extend(own.flat_map(Expression::uses).cloned());
         uses
     }
+}
+
+/// Whether a field of a variable is used, or the variable as a whole.
+fn uses_field(uses: &BTreeSet<String>, variable: &str, field: &str) -> bool {
+    let path = format!("{variable}.{field}");
+    uses.iter().any(|used| {
+        used == variable
+            || used.strip_prefix(&path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
 }

@@ -34,12 +34,14 @@ pub(crate) struct Application {
 impl Application {
     /// Checks everything that a configuration can get wrong.
     pub(crate) fn new(settings: &Settings, setup: &Setup) -> Result<Self, SettingsError> {
-        check_texts(&setup.target, setup)?;
+        let texts = texts(&setup.target);
+        check_no_secret(&texts, setup)?;
         let base = base(settings);
         let entities = entities(settings, &base)?;
         let accounts = accounts(settings, &base, &entities)?;
         let plans = plans(settings, &base, &accounts, &entities)?;
         let target = target(settings, setup)?;
+        check_all_used(&setup.target, &texts)?;
         Ok(Self { target, accounts, entities, plans })
     }
 }
@@ -270,9 +272,9 @@ fn find(settings: &Settings, base: &Scope) -> Result<Find, SettingsError> {
         return Err(SettingsError::new("find.scan", "has no meaning: every key has a request of its own"));
     }
     Ok(Find {
-        by_id: lookup("by_id", "id", &find.by_id)?,
-        by_username: lookup("by_username", "username", &find.by_username)?,
-        by_email: lookup("by_email", "email", &find.by_email)?,
+        id: lookup("by_id", "id", &find.by_id)?,
+        username: lookup("by_username", "username", &find.by_username)?,
+        email: lookup("by_email", "email", &find.by_email)?,
     })
 }
 
@@ -306,7 +308,7 @@ fn plans(
         }
         let unseen = |slug: &&String| {
             let slug = slug.as_str();
-            plan.uses_field("memberships", slug) && !accounts.mapping.shows(slug)
+            plan.sends_field("memberships", slug) && !accounts.mapping.shows(slug)
         };
         if let Some(slug) = slugs.iter().find(unseen) {
             let message =
@@ -318,18 +320,31 @@ fn plans(
     Ok(plans)
 }
 
-/// What can be told from the texts of a configuration alone: secrets that stand where templates do, and those that nobody uses.
-fn check_texts(target: &serde_json::Map<String, Value>, setup: &Setup) -> Result<(), SettingsError> {
+/// Every text that may be a template, with its key.
+fn texts(target: &serde_json::Map<String, Value>) -> Vec<(String, &str)> {
     let mut texts = Vec::new();
     for (name, value) in target {
         if !matches!(name.as_str(), "secrets" | "auth") {
             collect(name, value, &mut texts);
         }
     }
+    texts
+}
+
+/// A secret that stands where a template does would be taken for one.
+fn check_no_secret(texts: &[(String, &str)], setup: &Setup) -> Result<(), SettingsError> {
     if let Some((key, _)) = texts.iter().find(|(_, text)| setup.redactor.redact(text) == REDACTED) {
         let message = "is a secret where a template belongs; name it under `secrets`, and write {{ secrets.NAME }} here";
         return Err(SettingsError::new(key.clone(), message));
     }
+    Ok(())
+}
+
+/// A secret, or what a log-in gives, that no template uses is one that was meant to be used.
+fn check_all_used(
+    target: &serde_json::Map<String, Value>,
+    texts: &[(String, &str)],
+) -> Result<(), SettingsError> {
     for (table, saved) in [
         ("secrets", target.get("secrets")),
         ("login", target.get("login").and_then(|login| login.get("save"))),

@@ -121,12 +121,12 @@ impl Execution<'_> {
             ))
         };
         if status.is_some_and(|status| status != AccountStatus::Active)
-            && !self.plan.uses_field("account", "status")
+            && !self.plan.sends_field("account", "status")
         {
             return Err(unused("account.status"));
         }
         let Some(password) = password else { return Ok(()) };
-        if action == Action::ResetPassword && !self.plan.uses_any("password") {
+        if action == Action::ResetPassword && !self.plan.sends_any("password") {
             return Err(unused("password"));
         }
         vars.set("password", password.expose_secret());
@@ -143,7 +143,7 @@ impl Execution<'_> {
         let unmade = changes.iter().find(|(name, value)| {
             let is_so = current.get(name.as_str()).unwrap_or(&serde_json::Value::Null) == *value;
             let elsewhere = matches!(name.as_str(), "memberships" | "assignments");
-            !(elsewhere || is_so || self.plan.ignores(name) || self.plan.uses_field("changes", name))
+            !(elsewhere || is_so || self.plan.ignores(name) || self.plan.sends_field("changes", name))
         });
         match unmade {
             None => Ok(()),
@@ -187,7 +187,7 @@ impl Execution<'_> {
             let added: Vec<String> = wanted.iter().filter(|id| !now.contains(id)).cloned().collect();
             let removed: Vec<String> = now.iter().filter(|id| !wanted.contains(id)).cloned().collect();
             let changes = !added.is_empty() || !removed.is_empty();
-            if changes && !self.plan.uses_field("memberships", slug) {
+            if changes && !self.plan.sends_field("memberships", slug) {
                 return Err(Error::internal(format!(
                     "{}: the configuration does not say how {slug} is changed in {}; use `memberships.{slug}` in a step",
                     self.what, self.target.system

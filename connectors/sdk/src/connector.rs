@@ -163,12 +163,13 @@ impl Completion {
 ///
 ///     async fn list(&self, _: &ResourceType, cursor: Option<&Cursor>) -> Result<Page, Error> {
 ///         // The cursor is the last identifier of the page before: a listing by key neither skips nor repeats
-///         // a record when others come and go meanwhile.
-///         let after = cursor.map_or("", Cursor::as_str);
+///         // a record when others come and go meanwhile. One that was never given here is an error.
+///         let after = cursor.map_or(Some(""), |cursor| cursor.as_str().strip_prefix("after "));
+///         let after = after.ok_or_else(|| Error::incomplete_listing("this cursor was never given"))?;
 ///         let accounts = self.accounts.lock().unwrap();
 ///         let mut rest = accounts.values().filter(|account| account.id.as_str() > after).cloned();
 ///         let records: Vec<Record> = rest.by_ref().take(100).map(Record::from).collect();
-///         let next = rest.next().and(records.last()).map(|last| Cursor::new(last.id()));
+///         let next = rest.next().and(records.last()).map(|last| Cursor::new(format!("after {}", last.id())));
 ///         Ok(Page { records, rejected: Vec::new(), next })
 ///     }
 ///
@@ -245,7 +246,8 @@ pub trait Connector: Send + Sync + 'static {
     /// a listing may be left unfinished. Pages of one listing are asked for one after another.
     ///
     /// A record that comes or goes while the listing is under way may be in it or not; one that is there all the time
-    /// must be. Page size is the connector's choice; some hundreds is good, and memory is bounded by it.
+    /// must be. Page size is the connector's choice; some hundreds is good, and memory is bounded by it. A cursor that this
+    /// connector never gave is an error: not an end, and not another beginning.
     async fn list(&self, resource_type: &ResourceType, cursor: Option<&Cursor>) -> Result<Page, Error>;
 
     /// The account as the target holds it now; `None` if it is certain that there is none. Looks by identifier where

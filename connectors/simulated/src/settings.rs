@@ -9,16 +9,17 @@ use serde::Deserialize;
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// How many accounts there are to begin with. They are computed, not stored.
+    /// How many accounts there are to begin with, up to a thousand million. They are computed from the seed, and cost no
+    /// memory.
     pub accounts: u64,
-    /// How many groups there are, of the one type `team`.
+    /// How many groups there are, `team-0` and on, of the one type `team`.
     pub groups: u64,
-    /// How many licences there are, of the one type `seat`.
+    /// How many licences there are, `seat-0` and on, of the one type `seat`.
     pub licenses: u64,
-    /// How long every call takes, such as "5ms".
+    /// How long every call takes.
     #[schemars(with = "String")]
     pub latency: SignedDuration,
-    /// How long a call for an account named `slow-…` takes, such as "10s".
+    /// How long a task for an account named `slow-…` takes.
     #[schemars(with = "String")]
     pub slow_latency: SignedDuration,
     /// The share of calls that fail, from 0 to 1. Which ones fail, and how, follows from the seed, the task and the

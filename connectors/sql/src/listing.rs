@@ -71,8 +71,8 @@ impl Database {
         };
         let start = match cursor.map(|cursor| Start::parse(cursor.as_str())) {
             None => Start { rows: 0, last: None },
-            Some(Some(start)) => start,
-            Some(None) => {
+            Some(Some(start)) if subject.listing.paging != Paging::None => start,
+            Some(_) => {
                 let why = "the cursor is none of this connector";
                 return Err(Error::incomplete_listing(self.verdicts.message(doing, why)));
             }
@@ -122,8 +122,11 @@ impl Database {
         }
         let ids = rows.iter().map(id_of).collect::<Result<Vec<_>, _>>()?;
         let next = next(subject, start, &ids).map_err(Stop::Shifted)?;
-        let members =
-            if other.is_none() { self.members(lease, &rows).await? } else { Memberships::default() };
+        let members = if other.is_none() && !rows.is_empty() {
+            self.members(lease, &rows).await?
+        } else {
+            Memberships::default()
+        };
         let mut page = Page { next: next.map(|next| next.cursor()), ..Page::default() };
         for (index, row) in rows.iter().enumerate() {
             let read = match other {

@@ -80,7 +80,8 @@ fn wrapped(text: &str) -> Vec<String> {
             if !empty {
                 line.push(' ');
             }
-            line.push_str(word);
+            // What a target says must not move the terminal's cursor.
+            line.extend(word.chars().map(|one| if one.is_control() { '\u{fffd}' } else { one }));
             empty = false;
         }
         lines.push(line);

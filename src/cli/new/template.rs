@@ -78,6 +78,11 @@ mod tests {
     use super::*;
     use crate::config::Connectors;
 
+    fn count(folder: &std::path::Path) -> usize {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.map(|path| if path.is_dir() { count(&path) } else { 1 }).sum()
+    }
+
     #[test]
     fn nothing_is_left_to_fill_in_and_no_template_is_left_out() {
         let name = Name::new("sap-hr", &Connectors::new()).unwrap();
@@ -86,10 +91,6 @@ mod tests {
         for file in &files {
             assert!(!file.path.contains("@@") && !file.text.contains("@@"), "{}", file.path);
             assert!(!file.text.trim().is_empty(), "{}", file.path);
-        }
-        fn count(folder: &std::path::Path) -> usize {
-            let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-            entries.map(|path| if path.is_dir() { count(&path) } else { 1 }).sum()
         }
         let templates = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/new/templates");
         assert_eq!(count(&templates), files.len());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead_sdk::{Completion, Description, Operation, ResourceKind, TaskId};
+use bridgehead_sdk::{AccountId, Completion, Description, Operation, ResourceKind, TaskId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -113,16 +113,12 @@ async fn note(app: &App, description: &Description, operation: &Operation, compl
     let mut types = description.resource_types.iter();
     let Some(of) = types.find(|of| of.kind == ResourceKind::Account) else { return };
     let slug = of.slug.as_str();
-    let noted = match operation {
-        Operation::CreateAccount(_) => {
-            let id = completion.result.get("account_id").and_then(serde_json::Value::as_str);
-            let Some(id) = id else { return };
-            app.listings.note_created(&app.key, slug, id).await
-        }
-        Operation::DeleteAccount(_) => {
-            let Some(id) = &operation.account().id else { return };
-            app.listings.note_deleted(&app.key, slug, id.as_str()).await
-        }
+    let told = completion.result.get("account_id").and_then(serde_json::Value::as_str);
+    let asked = operation.account().id.as_ref().map(AccountId::as_str);
+    // A new account has the identifier that the target gave it, whatever the task called it.
+    let noted = match (operation, told, told.or(asked)) {
+        (Operation::CreateAccount(_), Some(id), _) => app.listings.note_created(&app.key, slug, id).await,
+        (Operation::DeleteAccount(_), _, Some(id)) => app.listings.note_deleted(&app.key, slug, id).await,
         _ => return,
     };
     if let Err(error) = noted {

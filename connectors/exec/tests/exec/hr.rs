@@ -16,9 +16,9 @@ fn examples() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../config/examples")
 }
 
-/// The example's `target`, without what is the runtime's.
-fn target() -> Value {
-    let text = std::fs::read_to_string(examples().join("exec.toml")).unwrap();
+/// An example's `target`, without what is the runtime's.
+fn target(configuration: &str) -> Value {
+    let text = std::fs::read_to_string(examples().join(configuration)).unwrap();
     let configuration: Value = toml::from_str(&text).unwrap();
     let app = &configuration["apps"]["acme-hr"];
     assert_eq!(app["connector"], "exec");
@@ -33,13 +33,18 @@ struct Hr {
 }
 
 impl Hr {
-    fn new() -> Self {
+    fn new(program: &str, configuration: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["hr.py", "hr.json"] {
+        for name in [program, "hr.json"] {
             std::fs::copy(examples().join(name), folder.path().join(name)).unwrap();
         }
-        let connector = build(folder.path(), target(), &Redactor::new());
+        let connector = build(folder.path(), target(configuration), &Redactor::new());
         Self { connector, folder }
+    }
+
+    /// The examples in Python and in Node.js: they do the same.
+    fn in_each_language() -> [Self; 2] {
+        [Self::new("hr.py", "exec.toml"), Self::new("hr.mjs", "exec-node.toml")]
     }
 
     async fn execute(&self, action: Action, payload: Value) -> Result<Value, Error> {
@@ -63,145 +68,154 @@ impl Hr {
 
 #[tokio::test]
 async fn all_six_actions_do_what_they_say() {
-    let hr = Hr::new();
-    hr.connector.check().await.unwrap();
-    assert_eq!(hr.connector.describe().await.unwrap().actions, Action::ALL.into());
+    for hr in Hr::in_each_language() {
+        hr.connector.check().await.unwrap();
+        assert_eq!(hr.connector.describe().await.unwrap().actions, Action::ALL.into());
 
-    let id = hr
+        let id = hr
         .create(json!({
             "account": {"username": "grace", "email": "grace@example.org", "first_name": "Grace 🦀", "password": "first-password"},
             "memberships": {"team": ["t1", {"id": "t2", "name": "Sales"}], "seat": ["s1"]},
         }))
         .await;
-    let found = hr.find(&id).await.unwrap();
-    assert_eq!(found.first_name.as_deref(), Some("Grace 🦀"));
-    assert_eq!(found.memberships.of("team"), [Ref::new("t1"), Ref::new("t2")]);
-    assert_eq!(found.assignments.of("seat"), [Ref::new("s1")]);
-    assert_eq!(found.status, AccountStatus::Active);
+        let found = hr.find(&id).await.unwrap();
+        assert_eq!(found.first_name.as_deref(), Some("Grace 🦀"));
+        assert_eq!(found.memberships.of("team"), [Ref::new("t1"), Ref::new("t2")]);
+        assert_eq!(found.assignments.of("seat"), [Ref::new("s1")]);
+        assert_eq!(found.status, AccountStatus::Active);
 
-    let changes = json!({"account": {"id": id}, "changes": {"last_name": "Example", "first_name": null}, "memberships": {"team": []}});
-    hr.execute(Action::UpdateAccount, changes).await.unwrap();
-    let found = hr.find(&id).await.unwrap();
-    assert_eq!((found.first_name, found.last_name.as_deref()), (None, Some("Example")));
-    assert!(found.memberships.is_empty());
-    assert_eq!(found.assignments.of("seat"), [Ref::new("s1")]);
+        let changes = json!({"account": {"id": id}, "changes": {"last_name": "Example", "first_name": null}, "memberships": {"team": []}});
+        hr.execute(Action::UpdateAccount, changes).await.unwrap();
+        let found = hr.find(&id).await.unwrap();
+        assert_eq!((found.first_name, found.last_name.as_deref()), (None, Some("Example")));
+        assert!(found.memberships.is_empty());
+        assert_eq!(found.assignments.of("seat"), [Ref::new("s1")]);
 
-    for (action, status) in [
-        (Action::SuspendAccount, AccountStatus::Suspended),
-        (Action::SuspendAccount, AccountStatus::Suspended),
-        (Action::UnsuspendAccount, AccountStatus::Active),
-    ] {
-        // By e-mail, in another case.
-        hr.execute(action, json!({"account": {"email": "GRACE@example.org"}})).await.unwrap();
-        assert_eq!(hr.find(&id).await.unwrap().status, status);
+        for (action, status) in [
+            (Action::SuspendAccount, AccountStatus::Suspended),
+            (Action::SuspendAccount, AccountStatus::Suspended),
+            (Action::UnsuspendAccount, AccountStatus::Active),
+        ] {
+            // By e-mail, in another case.
+            hr.execute(action, json!({"account": {"email": "GRACE@example.org"}})).await.unwrap();
+            assert_eq!(hr.find(&id).await.unwrap().status, status);
+        }
+
+        let before = hr.file();
+        let reset = json!({"account": {"id": id}, "changes": {"new_password": "second-password"}});
+        hr.execute(Action::ResetPassword, reset).await.unwrap();
+        assert_ne!(hr.file(), before);
+        assert!(!hr.file().contains("first-password") && !hr.file().contains("second-password"));
+
+        hr.execute(Action::DeleteAccount, json!({"account": {"id": id}})).await.unwrap();
+        assert_eq!(hr.find(&id).await, None);
+        assert!(!hr.file().contains(&id), "something of the account is left");
     }
-
-    let before = hr.file();
-    let reset = json!({"account": {"id": id}, "changes": {"new_password": "second-password"}});
-    hr.execute(Action::ResetPassword, reset).await.unwrap();
-    assert_ne!(hr.file(), before);
-    assert!(!hr.file().contains("first-password") && !hr.file().contains("second-password"));
-
-    hr.execute(Action::DeleteAccount, json!({"account": {"id": id}})).await.unwrap();
-    assert_eq!(hr.find(&id).await, None);
-    assert!(!hr.file().contains(&id), "something of the account is left");
 }
 
 #[tokio::test]
 async fn what_goes_wrong_has_its_exact_code() {
-    let hr = Hr::new();
-    for action in [
-        Action::UpdateAccount,
-        Action::DeleteAccount,
-        Action::SuspendAccount,
-        Action::UnsuspendAccount,
-        Action::ResetPassword,
-    ] {
-        let error = hr.execute(action, json!({"account": {"id": "ext-123"}})).await.unwrap_err();
-        assert_eq!(error.code(), Code::AccountNotFound, "{action}");
-        assert_eq!(error.message(), "User ext-123 not found in acme-hr");
+    for hr in Hr::in_each_language() {
+        for action in [
+            Action::UpdateAccount,
+            Action::DeleteAccount,
+            Action::SuspendAccount,
+            Action::UnsuspendAccount,
+            Action::ResetPassword,
+        ] {
+            let error = hr.execute(action, json!({"account": {"id": "ext-123"}})).await.unwrap_err();
+            assert_eq!(error.code(), Code::AccountNotFound, "{action}");
+            assert_eq!(error.message(), "User ext-123 not found in acme-hr");
+        }
+        for account in [json!({"username": "ADA"}), json!({"username": "new", "email": "Ada@Example.org"})] {
+            let error = hr.execute(Action::CreateAccount, json!({ "account": account })).await.unwrap_err();
+            assert_eq!(error.code(), Code::AccountAlreadyExists);
+        }
+        let payload = json!({"account": {"username": "new"}, "memberships": {"team": ["t9"]}});
+        let error = hr.execute(Action::CreateAccount, payload).await.unwrap_err();
+        assert_eq!((error.code(), error.about()), (Code::InternalError, Subject::Group));
+        assert_eq!(error.effect_on_target(), Effect::NotApplied);
+        // Three seats, one of them taken.
+        for name in ["a", "b"] {
+            hr.create(json!({"account": {"username": name}, "memberships": {"seat": ["s1"]}})).await;
+        }
+        let payload = json!({"account": {"username": "c"}, "memberships": {"seat": ["s1"]}});
+        let error = hr.execute(Action::CreateAccount, payload).await.unwrap_err();
+        assert_eq!((error.code(), error.about()), (Code::LicenseExhausted, Subject::License));
+        let unchanged = json!({"account": {"username": "b"}, "memberships": {"seat": ["s1"]}});
+        hr.execute(Action::UpdateAccount, unchanged).await.unwrap();
     }
-    for account in [json!({"username": "ADA"}), json!({"username": "new", "email": "Ada@Example.org"})] {
-        let error = hr.execute(Action::CreateAccount, json!({ "account": account })).await.unwrap_err();
-        assert_eq!(error.code(), Code::AccountAlreadyExists);
-    }
-    let payload = json!({"account": {"username": "new"}, "memberships": {"team": ["t9"]}});
-    let error = hr.execute(Action::CreateAccount, payload).await.unwrap_err();
-    assert_eq!((error.code(), error.about()), (Code::InternalError, Subject::Group));
-    assert_eq!(error.effect_on_target(), Effect::NotApplied);
-    // Three seats, one of them taken.
-    for name in ["a", "b"] {
-        hr.create(json!({"account": {"username": name}, "memberships": {"seat": ["s1"]}})).await;
-    }
-    let payload = json!({"account": {"username": "c"}, "memberships": {"seat": ["s1"]}});
-    let error = hr.execute(Action::CreateAccount, payload).await.unwrap_err();
-    assert_eq!((error.code(), error.about()), (Code::LicenseExhausted, Subject::License));
-    let unchanged = json!({"account": {"username": "b"}, "memberships": {"seat": ["s1"]}});
-    hr.execute(Action::UpdateAccount, unchanged).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_file_that_is_gone_is_an_unreachable_target_and_not_an_empty_one() {
-    let hr = Hr::new();
-    std::fs::remove_file(hr.folder.path().join("hr.json")).unwrap();
-    let account = ResourceType::account("account", "Account");
-    let errors = [
-        hr.connector.check().await.unwrap_err(),
-        hr.connector.list(&account, None).await.unwrap_err(),
-        hr.connector.find_account(&Account::by_id("e-1")).await.unwrap_err(),
-        hr.execute(Action::DeleteAccount, json!({"account": {"id": "e-1"}})).await.unwrap_err(),
-    ];
-    for error in errors {
-        assert_eq!((error.about(), error.retry_policy()), (Subject::Connection, Retry::Backoff), "{error}");
-        assert_eq!(error.effect_on_target(), Effect::NotApplied);
+    for hr in Hr::in_each_language() {
+        std::fs::remove_file(hr.folder.path().join("hr.json")).unwrap();
+        let account = ResourceType::account("account", "Account");
+        let errors = [
+            hr.connector.check().await.unwrap_err(),
+            hr.connector.list(&account, None).await.unwrap_err(),
+            hr.connector.find_account(&Account::by_id("e-1")).await.unwrap_err(),
+            hr.execute(Action::DeleteAccount, json!({"account": {"id": "e-1"}})).await.unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(
+                (error.about(), error.retry_policy()),
+                (Subject::Connection, Retry::Backoff),
+                "{error}"
+            );
+            assert_eq!(error.effect_on_target(), Effect::NotApplied);
+        }
     }
 }
 
 #[tokio::test]
 async fn a_broken_file_is_an_error_and_the_process_lives_on() {
-    let hr = Hr::new();
-    let good = hr.file();
-    let path = hr.folder.path().join("hr.json");
-    std::fs::write(&path, "{").unwrap();
-    let error = hr.execute(Action::DeleteAccount, json!({"account": {"id": "e-1"}})).await.unwrap_err();
-    assert_eq!((error.code(), error.effect_on_target()), (Code::InternalError, Effect::Unknown));
-    std::fs::write(&path, good).unwrap();
-    assert!(hr.find("e-1").await.is_some());
+    for hr in Hr::in_each_language() {
+        let good = hr.file();
+        let path = hr.folder.path().join("hr.json");
+        std::fs::write(&path, "{").unwrap();
+        let error = hr.execute(Action::DeleteAccount, json!({"account": {"id": "e-1"}})).await.unwrap_err();
+        assert_eq!((error.code(), error.effect_on_target()), (Code::InternalError, Effect::Unknown));
+        std::fs::write(&path, good).unwrap();
+        assert!(hr.find("e-1").await.is_some());
+    }
 }
 
 #[tokio::test]
 async fn every_record_is_listed_once_page_by_page() {
-    let hr = Hr::new();
-    let mut data: Value = serde_json::from_str(&hr.file()).unwrap();
-    for number in 0..249 {
-        let id = format!("n-{number}");
-        data["account"][&id] = json!({"id": id, "username": id});
-    }
-    std::fs::write(hr.folder.path().join("hr.json"), data.to_string()).unwrap();
-    let types = hr.connector.describe().await.unwrap().resource_types;
-    let mut counts = Vec::new();
-    for resource_type in &types {
-        let mut ids = std::collections::BTreeSet::new();
-        let mut cursor: Option<Cursor> = None;
-        let mut pages = 0;
-        loop {
-            let page = hr.connector.list(resource_type, cursor.as_ref()).await.unwrap();
-            assert!(page.rejected.is_empty());
-            for record in &page.records {
-                assert!(ids.insert(record.id().to_owned()), "{} twice", record.id());
-            }
-            pages += 1;
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
-            }
+    for hr in Hr::in_each_language() {
+        let mut data: Value = serde_json::from_str(&hr.file()).unwrap();
+        for number in 0..249 {
+            let id = format!("n-{number}");
+            data["account"][&id] = json!({"id": id, "username": id});
         }
-        counts.push((resource_type.kind, ids.len(), pages));
+        std::fs::write(hr.folder.path().join("hr.json"), data.to_string()).unwrap();
+        let types = hr.connector.describe().await.unwrap().resource_types;
+        let mut counts = Vec::new();
+        for resource_type in &types {
+            let mut ids = std::collections::BTreeSet::new();
+            let mut cursor: Option<Cursor> = None;
+            let mut pages = 0;
+            loop {
+                let page = hr.connector.list(resource_type, cursor.as_ref()).await.unwrap();
+                assert!(page.rejected.is_empty());
+                for record in &page.records {
+                    assert!(ids.insert(record.id().to_owned()), "{} twice", record.id());
+                }
+                pages += 1;
+                cursor = page.next;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+            counts.push((resource_type.kind, ids.len(), pages));
+        }
+        assert_eq!(
+            counts,
+            [(ResourceKind::Group, 2, 1), (ResourceKind::License, 1, 1), (ResourceKind::Account, 250, 3)]
+        );
     }
-    assert_eq!(
-        counts,
-        [(ResourceKind::Group, 2, 1), (ResourceKind::License, 1, 1), (ResourceKind::Account, 250, 3)]
-    );
 }
 
 #[test]
@@ -235,7 +249,9 @@ fn it_can_be_tried_by_hand_and_ends_with_its_input() {
 }
 
 #[test]
-fn the_example_is_short_enough_to_read() {
-    let lines = std::fs::read_to_string(examples().join("hr.py")).unwrap().lines().count();
-    assert!(lines < 80, "{lines}");
+fn the_examples_are_short_enough_to_read() {
+    for (name, most) in [("hr.py", 85), ("hr.mjs", 95)] {
+        let lines = std::fs::read_to_string(examples().join(name)).unwrap().lines().count();
+        assert!(lines <= most, "{name}: {lines}");
+    }
 }

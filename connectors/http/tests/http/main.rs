@@ -3,6 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+mod actions;
+mod answers;
+mod fake;
 mod jupyterhub;
+mod load;
+mod login;
+mod look_ups;
+mod paging;
 mod rabbitmq;
 mod support;

@@ -205,3 +205,29 @@ async fn read_only_offers_nothing_and_writes_nothing() {
     run(&*connector, Action::DeleteAccount, by_id()).await.unwrap_err();
     assert!(fake.changes().await.is_empty());
 }
+
+#[tokio::test]
+async fn a_token_that_the_application_does_not_take_any_more_is_renewed_within_the_task() {
+    struct Tokens(std::sync::atomic::AtomicUsize);
+    impl wiremock::Respond for Tokens {
+        fn respond(&self, _: &wiremock::Request) -> ResponseTemplate {
+            let is_first = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+            let token = if is_first { "token-of-yesterday" } else { TOKEN };
+            ResponseTemplate::new(200).set_body_json(json!({ "access_token": token, "token_type": "bearer" }))
+        }
+    }
+    let fake = Fake::able(json!({})).await;
+    fake.get("Users", list(&json!([ann()]))).await;
+    let old = wiremock::matchers::header("authorization", "Bearer token-of-yesterday");
+    wiremock::Mock::given(old).respond_with(error(401, None)).mount(&fake.server).await;
+    let tokens = Tokens(std::sync::atomic::AtomicUsize::new(0));
+    let token = wiremock::Mock::given(wiremock::matchers::path("/token"));
+    token.respond_with(tokens).expect(2).mount(&fake.server).await;
+    let token_url = format!("{}/token", fake.server.uri());
+    let oauth2 = json!({ "token_url": token_url, "client_id": "c", "client_secret": "not-a-secret" });
+    let settings = json!({
+        "url": format!("{}/v2", fake.server.uri()), "auth": { "oauth2": oauth2 }, "groups": { "enabled": false }
+    });
+    let connector = crate::support::connector(settings);
+    assert!(crate::support::find(&*connector, "ann").await.is_some());
+}

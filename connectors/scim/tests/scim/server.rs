@@ -123,6 +123,23 @@ async fn groups_are_joined_and_left_with_patch_and_without() {
 }
 
 #[tokio::test]
+async fn one_task_changes_attributes_state_and_password_one_behind_the_other() {
+    for config in [json!({}), json!({ "patch": { "supported": false } })] {
+        let server = Scim2::builder().config(config).start().await;
+        let connector = connector(target(&server.url(), Scim2::TOKEN, json!({})));
+        let account = json!({ "username": "ann", "status": "suspended", "password": "Quiet-Harbour-8" });
+        let id =
+            created(&run(&*connector, Action::CreateAccount, json!({ "account": account })).await.unwrap());
+        assert_eq!(raw(&server, &format!("Users/{id}")).await["active"], false);
+        let changes = json!({ "title": "Chief", "status": "active", "password": "Quiet-Harbour-9" });
+        let payload = json!({ "account": {"id": id}, "changes": changes });
+        run(&*connector, Action::UpdateAccount, payload).await.unwrap();
+        let user = raw(&server, &format!("Users/{id}")).await;
+        assert_eq!((&user["title"], &user["active"]), (&json!("Chief"), &json!(true)));
+    }
+}
+
+#[tokio::test]
 async fn members_that_join_at_once_without_patch_do_not_displace_one_another() {
     let off = json!({ "supported": false });
     let population = Population { accounts: 12, groups: 1, members: 0 };

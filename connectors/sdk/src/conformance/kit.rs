@@ -28,12 +28,14 @@ pub(super) struct Kit<'a> {
     pub(super) creates: AtomicBool,
     run: String,
     count: AtomicU32,
-    given: Mutex<Vec<Map<String, Value>>>,
+    /// The accounts that were asked for since the last cleaning.
+    pub(super) given: Mutex<Vec<Map<String, Value>>>,
     /// Every account that was ever asked for: one may come late, after its call was dropped.
-    ever: Mutex<Vec<Map<String, Value>>>,
+    pub(super) ever: Mutex<Vec<Map<String, Value>>>,
     /// The one who is taken through a whole life.
-    living: Mutex<Option<Person>>,
-    left: Mutex<Vec<String>>,
+    pub(super) living: Mutex<Option<Person>>,
+    /// Who could not be removed, and why.
+    pub(super) left: Mutex<Vec<String>>,
 }
 
 /// Somebody whom the kit has made.
@@ -171,7 +173,7 @@ impl<'a> Kit<'a> {
         let fields = payload.get("account").and_then(Value::as_object).cloned().unwrap_or_default();
         let created = self.execute(1, &operation(Action::CreateAccount, payload)?).await;
         let made = match created {
-            Ok(Ok(_)) => self.found(&identity(&fields)).await,
+            Ok(Ok(_)) => self.made(&fields).await,
             Ok(Err(error)) => failed(parts(&error)),
             Err(finding) => Err(finding),
         };
@@ -217,6 +219,16 @@ impl<'a> Kit<'a> {
         }
     }
 
+    /// Looks for somebody whom the kit has just made. Whoever else is found is nobody to try things with.
+    pub(super) async fn made(&self, fields: &Map<String, Value>) -> Verdict<AccountRecord> {
+        let account = identity(fields);
+        let record = self.found(&account).await?;
+        if account.is_same_as(&record) {
+            return Ok(record);
+        }
+        failed(format!("find_account of {} finds {}, who has other names", who(&account), record.id))
+    }
+
     /// Looks for somebody who must not be there.
     pub(super) async fn gone(&self, account: &Account) -> Verdict {
         match self.look(account).await? {
@@ -258,58 +270,6 @@ impl<'a> Kit<'a> {
         }
         failed(format!("account {} was changed all the same: {}", now.id, changed.join(", ")))
     }
-
-    /// Removes whom the kit has made, and keeps in mind who could not be removed.
-    pub(super) async fn clean_up(&self) {
-        let given = std::mem::take(&mut *lock(&self.given));
-        if !self.offers(Action::CreateAccount) || self.bench.read_only() {
-            return;
-        }
-        let living = lock(&self.living).as_ref().map(|person| person.fields.clone());
-        for fields in given {
-            if living.as_ref() == Some(&fields) {
-                continue;
-            }
-            if let Err(why) = self.remove(&fields).await {
-                lock(&self.left).push(why);
-            }
-        }
-    }
-
-    /// Looks once more for everybody whom the kit ever asked for, and says who could not be removed.
-    pub(super) async fn sweep(&self) -> Vec<String> {
-        *lock(&self.living) = None;
-        *lock(&self.given) = std::mem::take(&mut *lock(&self.ever));
-        lock(&self.left).clear();
-        self.clean_up().await;
-        std::mem::take(&mut *lock(&self.left))
-    }
-
-    async fn remove(&self, fields: &Map<String, Value>) -> Result<(), String> {
-        let account = identity(fields);
-        if !account.is_identified() {
-            return Ok(());
-        }
-        let name = account.label().to_owned();
-        let text = |finding| match finding {
-            Finding::Failed(why) | Finding::Late(why) | Finding::Skipped(why) => {
-                format!("{name} may be left: {why}")
-            }
-        };
-        let Some(record) = self.look(&account).await.map_err(text)? else {
-            return Ok(());
-        };
-        let known = Map::from_iter([("id".to_owned(), json!(record.id))]);
-        let ways = [Action::DeleteAccount, Action::SuspendAccount];
-        let Some(action) = ways.into_iter().find(|action| self.offers(*action)) else {
-            return Err(format!("{name} is left: the connector neither deletes nor suspends"));
-        };
-        self.done(&tasks::about(action, &known).map_err(text)?).await.map_err(text)?;
-        if action == Action::SuspendAccount {
-            return Err(format!("{name} is left, suspended: the connector does not delete"));
-        }
-        self.gone(&account).await.map_err(text)
-    }
 }
 
 /// Who an account is, by all the names a task gives.
@@ -328,6 +288,6 @@ pub(super) fn who(account: &Account) -> String {
     names.join(", ")
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

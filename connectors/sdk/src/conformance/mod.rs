@@ -10,9 +10,78 @@
 //! conformance::run(&bench).await.assert_passed();
 //! # }
 //! ```
+//!
+//! # A bench
+//! Only [`Bench::connect`] must be written. What it answers with a [`Skip`] is not tried, and the report says so: **what was
+//! skipped is not proven**. A test of a connector therefore says which checks may be skipped, and why. This is the whole of a bench
+//! for a connector that keeps its accounts in memory:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use bridgehead_sdk::conformance::{Bench, Situation, Skip};
+//! use bridgehead_sdk::{Connector, async_trait};
+//!
+//! struct MyBench(Arc<dyn Connector>);
+//!
+//! #[async_trait]
+//! impl Bench for MyBench {
+//!     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
+//!         match situation {
+//!             Situation::Working => Ok(Arc::clone(&self.0)),
+//!             other => Err(Skip::because(format!("memory is never in the situation {other:?}"))),
+//!         }
+//!     }
+//! }
+//! ```
+//!
+//! For a target over TCP, [`Bench::address`] says where it listens: then the kit stands between, and cuts the connection after
+//! so many bytes, once with a FIN and once with a reset. The listener that never says a word and the address at which nobody
+//! listens are the kit's own as well; they come with the [`Situation`].
+//!
+//! # What it does to a target
+//! Every account that the kit makes is called `bhk-`, a few letters that are drawn for each run, and a number. It is removed
+//! after the check that made it, also if that failed; where the connector does not delete, it is suspended, and `clean-up` says who is
+//! left. Nobody else is changed: names that a broken connector might take for a pattern are aimed at the kit's own accounts. The kit's
+//! accounts are put into the groups that [`Bench::usable_ref`] answers, for a moment. With [`Bench::read_only`] nothing is changed
+//! at all.
+//!
+//! Every call has a deadline, and a connector that panics has failed a check and nothing else. Whatever the connector says during the
+//! whole run (errors with their causes, records, results, its description) is searched for [`Bench::secrets`] and for the passwords that the
+//! kit has made up.
+//!
+//! # The checks
+//! Names stay the same from version to version. A check that needs an action which the connector does not declare is skipped.
+//!
+//! | checks | what they need |
+//! |---|---|
+//! | `describe`, `check`, `description`, `listing`, `records`, `references`, `unknown-cursor` | a target that works |
+//! | `create`, `update`, `suspend`, `unsuspend`, `reset-password`, `find-and-list-agree`, `delete` | the actions; one account is taken through all of them |
+//! | `find-by-every-name`, `find-in-another-case`, `find-nobody`, `hostile-look-ups` | an account: one of its own, or any that is listed |
+//! | `hostile-deletes` | creating and deleting |
+//! | `duplicate-create`, `create-again`, `suspend-again`, `delete-again`, `missing-account`, `undeclared-actions` | the actions |
+//! | `missing-group`, `missing-license` | a group (licence) type, [`Bench::missing_ref`] |
+//! | `membership-on-create`, `membership-added`, `membership-removed`, `license-on-create`, `license-added`, `license-removed` | [`Bench::usable_ref`] |
+//! | `empty-update`, `unknown-change`, `unknown-fields` | creating and updating |
+//! | `texts-on-create`, `texts-on-update` | [`Bench::free_text_fields`] |
+//! | `many-at-once`, `dropped-call` | creating |
+//! | `paging-many`, `paging-none`, `paging-one`, `paging-full-page`, `paging-page-and-one`, `page-again`, `pages-bounded` | [`Bench::populated`], [`Bench::largest_page`] |
+//! | `refused-permission` | [`Situation::RefusedPermission`] |
+//! | `bad-credential` | [`Situation::BadCredential`] |
+//! | `unreachable` | [`Situation::Unreachable`] |
+//! | `silence` | [`Situation::Silent`], [`Bench::silence`] |
+//! | `find-never-guesses` | any of the last three |
+//! | `cut-listing` | [`Bench::address`] and [`Situation::Through`], or [`Situation::CutListing`] |
+//! | `cut-look-up`, `cut-change` | [`Bench::address`] and [`Situation::Through`] |
+//! | `secrets-out-of-errors`, `secrets-out-of-records`, `secrets-out-of-answers` | [`Bench::secrets`]; they judge the whole run |
+//! | `clean-up` | creating |
+//!
+//! The exact code, effect, retry and subject that each asks for is the table of [`Error`](crate::Error), with one addition: an answer
+//! that was cut off after something had been sent is [`Effect::Unknown`](crate::Effect::Unknown).
 
 mod bench;
 mod checks;
+mod clean;
 mod finding;
 mod kit;
 mod listing;

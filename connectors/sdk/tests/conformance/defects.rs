@@ -76,5 +76,9 @@ defects! {
     AccountWithoutName / an_account_without_a_name: ["records"],
     SlugTwice / a_resource_type_that_is_declared_twice: ["description"],
     EmptyUpdateIsAnError / an_empty_update_that_fails: ["empty-update"],
+    TeamOnCreateIsIgnored / a_membership_that_a_creation_ignores: ["membership-on-create", "license-on-create"],
+    UnsuspendIsIgnored / a_suspension_that_is_never_undone: ["unsuspend", "suspend-again"],
+    EmailFindsNobody / an_email_that_finds_nobody: ["find-by-every-name", "find-in-another-case"],
+    PageIsAnotherTheSecondTime / a_page_that_is_another_the_second_time: ["page-again"],
     UnknownFieldIsAnError / an_unknown_field_that_fails_a_task: ["unknown-fields"],
 }

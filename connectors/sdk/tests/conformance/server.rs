@@ -34,6 +34,8 @@ pub(crate) struct Server {
 struct Target {
     accounts: BTreeMap<String, AccountRecord>,
     created: usize,
+    /// The page that was asked for last.
+    asked: String,
     defect: Option<Defect>,
 }
 
@@ -41,7 +43,8 @@ impl Server {
     pub(crate) async fn start(accounts: usize, defect: Option<Defect>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut target = Target { accounts: BTreeMap::new(), created: accounts, defect };
+        let mut target =
+            Target { accounts: BTreeMap::new(), created: accounts, asked: String::new(), defect };
         for number in 0..accounts {
             let mut account = AccountRecord::new(format!("a{number:06}"));
             account.username = Some(format!("user-{number}"));
@@ -115,7 +118,7 @@ impl Target {
         serde_json::to_value(&self.accounts[id]).unwrap()
     }
 
-    fn list(&self, of: &str, after: &str) -> Vec<Value> {
+    fn list(&mut self, of: &str, after: &str) -> Vec<Value> {
         let size = if self.has(Defect::PageWithoutBound) { usize::MAX } else { PAGE };
         // One more than fits says whether another page is behind it.
         let most = size.saturating_add(2);
@@ -139,6 +142,10 @@ impl Target {
         }
         let more = if self.has(Defect::LastOfManyIsLost) { count > PAGE + 1 } else { count > size };
         page.truncate(size);
+        if !after.is_empty() && self.asked == after && self.has(Defect::PageIsAnotherTheSecondTime) {
+            page.remove(0);
+        }
+        after.clone_into(&mut self.asked);
         let next = page.last().filter(|_| more).map(|last| last["id"].clone());
         let next =
             if after.is_empty() || !self.has(Defect::CursorRepeats) { next } else { Some(json!(after)) };
@@ -160,6 +167,7 @@ impl Target {
         };
         let found = self.accounts.values().find(|account| match by {
             "id" => is(account.id.as_str()),
+            "email" if self.has(Defect::EmailFindsNobody) && request["op"] == "find" => false,
             "email" => account.email.as_deref().is_some_and(is),
             _ => account.username.as_deref().is_some_and(is),
         });
@@ -192,6 +200,7 @@ impl Target {
                 return Err("is suspended already".to_owned());
             }
             "suspend_account" => account.status = AccountStatus::Suspended,
+            "unsuspend_account" if self.has(Defect::UnsuspendIsIgnored) => {}
             "unsuspend_account" => account.status = AccountStatus::Active,
             "update_account" => {
                 let empty = request["changes"] == json!({}) && wanted.0.is_empty();
@@ -221,6 +230,7 @@ impl Target {
         let id = format!("a{:06}", self.created);
         let mut account = AccountRecord::new(id.as_str());
         self.change(&mut account, fields);
+        let held = (account.memberships.clone(), account.assignments.clone());
         if let Err(error) = self.assign(&mut account, wanted) {
             if self.has(Defect::HalfDoneOnMissingTeam) {
                 self.accounts.insert(id, account);
@@ -228,6 +238,9 @@ impl Target {
             return Err(error);
         }
         self.created += 1;
+        if self.has(Defect::TeamOnCreateIsIgnored) {
+            (account.memberships, account.assignments) = held;
+        }
         self.accounts.insert(id.clone(), account);
         Ok(id)
     }

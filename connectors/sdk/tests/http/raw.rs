@@ -61,7 +61,6 @@ pub(crate) fn client(network: &Network) -> Client {
 
 /// The same, with hardly any patience.
 pub(crate) fn impatient() -> Client {
-    let limits =
-        Limits { connect: Duration::from_secs(3), request: Duration::from_secs(3), body: 1000 };
+    let limits = Limits { connect: Duration::from_secs(3), request: Duration::from_secs(3), body: 1000 };
     Client::new("Acme", &Network::default(), limits).unwrap()
 }

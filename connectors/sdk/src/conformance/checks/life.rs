@@ -62,7 +62,7 @@ async fn create(kit: &Kit<'_>) -> Verdict {
     let fields = kit.bench.account(&name);
     kit.gone(&identity(&fields)).await?;
     let completion = kit.done(&about(CREATE, &kit.with_password(&fields))?).await?;
-    let record = kit.found(&identity(&fields)).await?;
+    let record = kit.made(&fields).await?;
     let answered = completion.result.get("account_id").and_then(Value::as_str);
     kit.creates.store(true, Ordering::Relaxed);
     let person = Person { fields: fields.clone(), record };

@@ -34,3 +34,20 @@ pub(super) fn all() -> Vec<Rule> {
     ];
     parts.concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_check_has_a_name_of_its_own_a_sentence_and_a_place_in_the_documentation() {
+        let documentation = include_str!("../mod.rs");
+        let mut names = std::collections::HashSet::new();
+        for rule in all() {
+            assert!(names.insert(rule.name), "{} is there twice", rule.name);
+            assert!(rule.name.chars().all(|one| one.is_ascii_lowercase() || one == '-'), "{}", rule.name);
+            assert!(rule.sentence.ends_with('.'), "{}: {}", rule.name, rule.sentence);
+            assert!(documentation.contains(&format!("`{}`", rule.name)), "{} is not documented", rule.name);
+        }
+    }
+}

@@ -41,6 +41,7 @@ fn texts() -> Vec<(&'static str, String)> {
         ("combining marks", "e\u{301} n\u{303} Å"),
         ("spaces at its ends", "  spaced  "),
         ("a line break", "one\ntwo\tthree"),
+        ("other line breaks", "one\u{2028}two\u{2029}three\u{85}four\u{b}five"),
         ("# in front", "#hash"),
         ("the word null", "null"),
     ]

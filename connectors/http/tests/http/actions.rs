@@ -1,0 +1,225 @@
+//! What the six actions do to the fake.
+
+use bridgehead_sdk::{AccountStatus, Action, Code, Effect, Error, Retry, Subject};
+use serde_json::{Value, json};
+use wiremock::ResponseTemplate;
+
+use crate::fake::{Fake, answer};
+use crate::support::{account, build, execute, set};
+
+fn parts(error: &Error) -> (Code, Effect, Retry, Subject) {
+    (error.code(), error.effect_on_target(), error.retry_policy(), error.about())
+}
+
+fn create(fields: Value) -> (Action, Value) {
+    (Action::CreateAccount, fields)
+}
+
+#[tokio::test]
+async fn an_account_is_created_found_changed_and_deleted() {
+    let fake = Fake::start().await;
+    let connector = build(&fake.target()).unwrap();
+    let payload = json!({
+        "account": { "username": "ann", "email": "ann@example.com", "password": "Quiet-Harbour-77" },
+        "memberships": { "team": ["t1", "a/b ü"] },
+    });
+    let completion = execute(&connector, Action::CreateAccount, payload).await.unwrap();
+    assert_eq!(completion.result, *json!({ "account_id": "1" }).as_object().unwrap());
+    let found = connector.find_account(&account(json!({ "username": "ANN" }))).await.unwrap().unwrap();
+    assert_eq!((found.id.as_str(), found.email.as_deref()), ("1", Some("ann@example.com")));
+    let teams: Vec<&str> = found.memberships.of("team").iter().map(|team| team.id.as_str()).collect();
+    assert_eq!(teams, ["a/b ü", "t1"]);
+    let payload = json!({
+        "account": { "id": "1" }, "memberships": { "team": ["t2"] },
+        "changes": { "display_name": "Ann \"the\\ one\"", "title": null, "first_name": "Ann" },
+    });
+    execute(&connector, Action::UpdateAccount, payload).await.unwrap();
+    execute(&connector, Action::SuspendAccount, json!({ "account": { "email": "ANN@example.com" } }))
+        .await
+        .unwrap();
+    let found = connector.find_account(&account(json!({ "id": "1" }))).await.unwrap().unwrap();
+    assert_eq!(found.display_name.as_deref(), Some("Ann \"the\\ one\""));
+    assert_eq!(found.status, AccountStatus::Suspended);
+    assert_eq!(found.memberships.of("team").len(), 1);
+    fake.asked();
+    execute(&connector, Action::DeleteAccount, json!({ "account": { "id": "1" } })).await.unwrap();
+    assert_eq!(fake.asked(), ["GET /api/users/1", "GET /api/users/1/teams", "DELETE /api/users/1"]);
+    assert_eq!(connector.find_account(&account(json!({ "id": "1" }))).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn nobody_is_created_twice_even_if_creating_replaces() {
+    let fake = Fake::start().await;
+    fake.state().add("ann");
+    let connector = build(&fake.target()).unwrap();
+    let (action, payload) = create(json!({ "account": { "username": "Ann" } }));
+    let error = execute(&connector, action, payload).await.unwrap_err();
+    assert_eq!(error.message(), "User Ann exists in app already, as 1");
+    assert_eq!(
+        parts(&error),
+        (Code::AccountAlreadyExists, Effect::NotApplied, Retry::Never, Subject::Account)
+    );
+    assert!(!fake.asked().iter().any(|asked| asked.starts_with("POST")));
+    // Somebody who came between the look and the request.
+    fake.instead("GET /api/users", answer(200, json!({ "items": [] })));
+    let error = execute(&connector, Action::CreateAccount, json!({ "account": { "username": "ann" } }))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        parts(&error),
+        (Code::AccountAlreadyExists, Effect::NotApplied, Retry::Never, Subject::Account)
+    );
+}
+
+#[tokio::test]
+async fn a_missing_group_is_found_before_anything_is_created() {
+    let fake = Fake::start().await;
+    let mut target = fake.target();
+    for find in [true, false] {
+        if !find {
+            set(&mut target, "groups.0.find", Value::Null);
+        }
+        let connector = build(&target).unwrap();
+        for team in ["t9", "..", "t1/../t2"] {
+            let payload =
+                json!({ "account": { "username": "ann" }, "memberships": { "team": ["t1", team] } });
+            let error = execute(&connector, Action::CreateAccount, payload).await.unwrap_err();
+            assert_eq!(
+                parts(&error),
+                (Code::InternalError, Effect::NotApplied, Retry::Never, Subject::Group),
+                "{error}"
+            );
+            assert_eq!(error.message(), format!("User ann cannot be created: Team {team} not found in app"));
+        }
+        let payload = json!({ "account": { "username": "ann" }, "memberships": { "squad": ["t1"] } });
+        let error = execute(&connector, Action::CreateAccount, payload).await.unwrap_err();
+        assert_eq!(error.about(), Subject::Group);
+    }
+    assert!(!fake.asked().iter().any(|asked| asked.starts_with("POST") || asked.starts_with("PUT")));
+}
+
+#[tokio::test]
+async fn once_something_was_changed_no_failure_is_certain() {
+    let fake = Fake::start().await;
+    let connector = build(&fake.target()).unwrap();
+    let task = || json!({ "account": { "username": "ann" }, "memberships": { "team": ["t1", "t2"] } });
+    fake.instead("PUT /api/teams/t2/members/1", answer(404, json!({ "error": "no such team" })));
+    let error = execute(&connector, Action::CreateAccount, task()).await.unwrap_err();
+    // It is not the account that is missing.
+    assert_eq!(
+        parts(&error),
+        (Code::InternalError, Effect::Unknown, Retry::Never, Subject::Group),
+        "{error}"
+    );
+    // The answer to the request that creates is none.
+    fake.state().users.clear();
+    fake.instead("POST /api/users", ResponseTemplate::new(201).set_body_string("welcome hunter2"));
+    let error = execute(&connector, Action::CreateAccount, task()).await.unwrap_err();
+    assert_eq!(parts(&error), (Code::InternalError, Effect::Unknown, Retry::Never, Subject::Account));
+    assert!(error.message().contains("answer.id") && !error.message().contains("hunter2"), "{error}");
+    // The first request that changes is refused: nothing was.
+    fake.instead("POST /api/users", answer(400, json!({ "error": "hunter2" })));
+    let error = execute(&connector, Action::CreateAccount, task()).await.unwrap_err();
+    assert_eq!(parts(&error), (Code::InternalError, Effect::NotApplied, Retry::Never, Subject::Account));
+    // It fails, and who knows how far it came.
+    fake.instead("POST /api/users", answer(500, json!({})));
+    let error = execute(&connector, Action::CreateAccount, task()).await.unwrap_err();
+    assert_eq!(parts(&error), (Code::InternalError, Effect::Unknown, Retry::Backoff, Subject::Account));
+    // Reading changes nothing, whatever becomes of it.
+    fake.instead("GET /api/users", answer(500, json!({})));
+    let error = execute(&connector, Action::CreateAccount, task()).await.unwrap_err();
+    assert_eq!(parts(&error), (Code::InternalError, Effect::NotApplied, Retry::Backoff, Subject::Account));
+}
+
+#[tokio::test]
+async fn what_the_task_says_and_no_step_does_is_an_error() {
+    let fake = Fake::start().await;
+    fake.state().add("ann");
+    let mut target = fake.target();
+    let connector = build(&target).unwrap();
+    let update = |changes: Value| json!({ "account": { "id": "1" }, "changes": changes });
+    let error = execute(&connector, Action::UpdateAccount, update(json!({ "last_name": "Smith" })))
+        .await
+        .unwrap_err();
+    assert_eq!(parts(&error), (Code::InternalError, Effect::NotApplied, Retry::Never, Subject::Account));
+    assert!(error.message().contains("does not say how last_name is changed"), "{error}");
+    // What is so already need not be changed.
+    execute(&connector, Action::UpdateAccount, update(json!({ "username": "ann", "last_name": null })))
+        .await
+        .unwrap();
+    // A state or a password that would be lost.
+    let suspended = json!({ "account": { "username": "bob", "status": "suspended" } });
+    let error = execute(&connector, Action::CreateAccount, suspended).await.unwrap_err();
+    assert!(error.message().contains("account.status"), "{error}");
+    set(
+        &mut target,
+        "reset_password",
+        json!({ "steps": [{ "method": "POST", "path": "/users/{{ current.id }}/mail" }] }),
+    );
+    let reset = json!({ "account": { "id": "1", "password": "Quiet-Harbour-77" } });
+    let error = execute(&build(&target).unwrap(), Action::ResetPassword, reset).await.unwrap_err();
+    assert!(error.message().contains("`password`") && !error.message().contains("Quiet"), "{error}");
+    // Memberships that no step changes.
+    set(
+        &mut target,
+        "create_account.steps.1",
+        json!({ "method": "PUT", "path": "/teams/t1/members/{{ saved.id }}" }),
+    );
+    let task = json!({ "account": { "username": "bob" }, "memberships": { "team": ["t1"] } });
+    let error = execute(&build(&target).unwrap(), Action::CreateAccount, task).await.unwrap_err();
+    assert_eq!(error.about(), Subject::Group, "{error}");
+    assert_eq!(fake.state().users.len(), 1);
+}
+
+#[tokio::test]
+async fn a_variable_that_is_not_there_is_named_and_nothing_is_sent() {
+    let fake = Fake::start().await;
+    let mut target = fake.target();
+    set(&mut target, "create_account.steps.0.json.mail", json!("{{ account.email }}"));
+    let (action, payload) = create(json!({ "account": { "username": "ann" } }));
+    let error = execute(&build(&target).unwrap(), action, payload).await.unwrap_err();
+    assert_eq!(
+        error.message(),
+        "User ann cannot be created: 'create_account.steps.0.json.mail' needs account.email, which is not there"
+    );
+    assert_eq!(error.effect_on_target(), Effect::NotApplied);
+}
+
+#[tokio::test]
+async fn no_value_breaks_out_of_its_place() {
+    let fake = Fake::start().await;
+    let mut target = fake.target();
+    set(&mut target, "create_account.steps.0.headers", json!({ "X-Who": "{{ account.title }}" }));
+    let connector = build(&target).unwrap();
+    let task = |title: &str| json!({ "account": { "username": "a\"},{\"b", "title": title } });
+    for title in ["Boss\r\nX-Key: stolen", "nul\0", "line\nbreak"] {
+        let error = execute(&connector, Action::CreateAccount, task(title)).await.unwrap_err();
+        assert!(error.message().contains("create_account.steps.0.headers.X-Who"), "{error}");
+        assert!(!error.message().contains("stolen"), "{error}");
+    }
+    execute(&connector, Action::CreateAccount, task("Chèfe")).await.unwrap();
+    let found = connector.find_account(&account(json!({ "username": "a\"},{\"b" }))).await.unwrap().unwrap();
+    assert_eq!(found.extra["title"], "Chèfe");
+    for hostile in ["..", ".", "1/../../teams", "1?x=y", "1#", "%2e%2e", "1/teams"] {
+        let found = connector.find_account(&account(json!({ "id": hostile }))).await.unwrap();
+        assert_eq!(found, None, "{hostile}");
+    }
+}
+
+#[tokio::test]
+async fn a_form_is_sent_as_forms_are() {
+    let fake = Fake::start().await;
+    fake.state().add("ann");
+    let mut target = fake.target();
+    let step = json!({ "method": "POST", "path": "/users/{{ current.id }}/lock",
+        "form": { "who": "{{ current.username }}", "a&b": ["1", 2], "not": "{{ omit }}" } });
+    set(&mut target, "suspend_account.steps.0", step);
+    fake.instead("POST /api/users/1/lock", ResponseTemplate::new(200));
+    execute(&build(&target).unwrap(), Action::SuspendAccount, json!({ "account": { "id": "1" } }))
+        .await
+        .unwrap();
+    let requests = fake.server.received_requests().await.unwrap();
+    let request = requests.last().unwrap();
+    assert_eq!(request.headers["content-type"], "application/x-www-form-urlencoded");
+    assert_eq!(String::from_utf8_lossy(&request.body), "who=ann&a%26b=1&a%26b=2");
+}

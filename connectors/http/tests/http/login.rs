@@ -1,0 +1,146 @@
+//! Showing who the connector is: a log-in that is made first, and made anew when it has ended.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bridgehead_sdk::{Code, Effect, Retry, Setup, Subject};
+use serde_json::{Map, Value, json};
+use wiremock::matchers::{body_json, method, path};
+use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
+
+use crate::support::{build, set};
+
+const PASSWORD: &str = "Quiet-Harbour-7";
+
+/// Gives out a new token at each log-in; only the newest is good.
+struct Tokens(Arc<AtomicUsize>);
+
+impl Respond for Tokens {
+    fn respond(&self, _: &Request) -> ResponseTemplate {
+        let count = self.0.fetch_add(1, Ordering::SeqCst) + 1;
+        ResponseTemplate::new(200)
+            .insert_header("Set-Cookie", format!("session=cookie-{count}; Path=/; HttpOnly").as_str())
+            .set_body_json(json!({ "data": { "token": format!("token-{count}") } }))
+    }
+}
+
+struct Ping(Arc<AtomicUsize>);
+
+impl Respond for Ping {
+    fn respond(&self, request: &Request) -> ResponseTemplate {
+        let good = self.0.load(Ordering::SeqCst);
+        let has = |name: &str, value: String| request.headers.get(name).is_some_and(|given| *given == *value);
+        let in_order = has("authorization", format!("Bearer token-{good}"))
+            || has("cookie", format!("session=cookie-{good}"));
+        ResponseTemplate::new(if in_order { 200 } else { 401 })
+    }
+}
+
+async fn start() -> (MockServer, Arc<AtomicUsize>) {
+    let server = MockServer::start().await;
+    let count = Arc::new(AtomicUsize::new(0));
+    Mock::given(method("POST"))
+        .and(path("/login"))
+        .and(body_json(json!({ "user": "bridgehead", "password": PASSWORD })))
+        .respond_with(Tokens(Arc::clone(&count)))
+        .mount(&server)
+        .await;
+    Mock::given(method("GET")).and(path("/ping")).respond_with(Ping(Arc::clone(&count))).mount(&server).await;
+    (server, count)
+}
+
+fn target(server: &MockServer, save: &str, header: (&str, &str)) -> Map<String, Value> {
+    let target = json!({
+        "base_url": server.uri(),
+        "secrets": { "password": PASSWORD },
+        "login": {
+            "method": "POST", "path": "/login",
+            "json": { "user": "bridgehead", "password": "{{ secrets.password }}" },
+            "save": { "it": save },
+        },
+        "headers": { (header.0): header.1 },
+        "check": { "path": "/ping" },
+        "accounts": { "list": { "path": "/users" }, "record": { "id": "record.id", "username": "record.login" } },
+        "find": { "scan": true },
+    });
+    target.as_object().unwrap().clone()
+}
+
+#[tokio::test]
+async fn a_token_or_a_cookie_is_fetched_once_and_renewed_once_when_it_has_ended() {
+    for (save, header) in [
+        ("answer.data.token", ("Authorization", "Bearer {{ login.it }}")),
+        ("cookies.session", ("Cookie", "session={{ login.it }}")),
+    ] {
+        let (server, count) = start().await;
+        let connector = build(&target(&server, save, header)).unwrap();
+        connector.check().await.unwrap();
+        connector.check().await.unwrap();
+        assert_eq!(count.load(Ordering::SeqCst), 1);
+        // Somebody else logs in, and the token is good no more.
+        count.store(5, Ordering::SeqCst);
+        connector.check().await.unwrap();
+        assert_eq!(count.load(Ordering::SeqCst), 6);
+    }
+}
+
+#[tokio::test]
+async fn those_who_wait_for_a_log_in_wait_for_the_same_one() {
+    let (server, count) = start().await;
+    let connector =
+        build(&target(&server, "answer.data.token", ("Authorization", "Bearer {{ login.it }}"))).unwrap();
+    let all = (0..20).map(|_| connector.check());
+    for one in futures::future::join_all(all).await {
+        one.unwrap();
+    }
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_log_in_that_is_refused_holds_the_tasks_and_tells_no_secret() {
+    let (server, _) = start().await;
+    let mut target = target(&server, "answer.data.token", ("Authorization", "Bearer {{ login.it }}"));
+    for (status, code) in [
+        (401, Code::PermissionDenied),
+        (400, Code::PermissionDenied),
+        (500, Code::InternalError),
+        (404, Code::InternalError),
+    ] {
+        set(&mut target, "login.path", json!(format!("/refuses/{status}")));
+        Mock::given(path(format!("/refuses/{status}")))
+            .respond_with(ResponseTemplate::new(status).set_body_string(PASSWORD))
+            .mount(&server)
+            .await;
+        let error = build(&target).unwrap().check().await.unwrap_err();
+        assert_eq!((error.code(), error.about()), (code, Subject::Connection), "{error}");
+        assert_eq!((error.effect_on_target(), error.retry_policy()), (Effect::NotApplied, Retry::Backoff));
+        assert!(!format!("{error} {error:?}").contains(PASSWORD));
+    }
+    set(&mut target, "login.path", json!("/login"));
+    set(&mut target, "login.save.it", json!("answer.data.tokn"));
+    let error = build(&target).unwrap().check().await.unwrap_err();
+    assert_eq!(error.about(), Subject::Connection);
+    assert!(error.message().contains("answer.data.tokn") && !error.message().contains("token-1"), "{error}");
+}
+
+#[tokio::test]
+async fn a_log_in_that_does_not_help_is_not_made_again_and_again() {
+    let (server, count) = start().await;
+    let mut target = target(&server, "answer.data.token", ("Authorization", "Bearer {{ login.it }}"));
+    Mock::given(path("/never")).respond_with(ResponseTemplate::new(401)).mount(&server).await;
+    set(&mut target, "check.path", json!("/never"));
+    let error = build(&target).unwrap().check().await.unwrap_err();
+    assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection));
+    assert_eq!(count.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn what_a_log_in_gave_is_known_to_the_redactor() {
+    let (server, _) = start().await;
+    let target = target(&server, "answer.data.token", ("Authorization", "Bearer {{ login.it }}"));
+    let setup = Setup::new("app", target);
+    let redactor = setup.redactor.clone();
+    let connector = bridgehead_http::factory().build(setup).unwrap();
+    connector.check().await.unwrap();
+    assert_eq!(redactor.redact("it is token-1"), "it is [redacted]");
+}
