@@ -1,7 +1,6 @@
 //! A schema as a table of keys for people, in Markdown: what the pages in `docs/` show.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 
 use bridgehead_sdk::is_secret_name;
 use serde_json::Value;
@@ -268,14 +267,13 @@ impl<'a> Table<'a> {
     }
 
     fn to_markdown(&self) -> String {
-        let mut text = String::from("| key | type | default | meaning |\n|---|---|---|---|\n");
-        for Row { key, kind, default, meaning } in &self.rows {
-            let cell = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
-            let row = writeln!(text, "| `{key}` | {} | {} | {} |", cell(kind), cell(default), cell(meaning));
-            // Writing to a text cannot fail.
-            drop(row);
-        }
-        text
+        let cell = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
+        let row = |Row { key, kind, default, meaning }: &Row| {
+            format!("| `{key}` | {} | {} | {} |", cell(kind), cell(default), cell(meaning))
+        };
+        let heading = ["| key | type | default | meaning |", "|---|---|---|---|"].map(str::to_owned);
+        let lines: Vec<String> = heading.into_iter().chain(self.rows.iter().map(row)).collect();
+        lines.join("\n") + "\n"
     }
 }
 
