@@ -136,7 +136,7 @@ impl<'a> Table<'a> {
             known.kind = format!("{} or {}", known.kind, row.kind);
         }
         if !known.meaning.contains(&row.meaning) {
-            known.meaning = format!("{} {}", known.meaning, row.meaning).trim().to_owned();
+            known.meaning = [known.meaning.as_str(), &row.meaning].join(" ").trim().into();
         }
     }
 
