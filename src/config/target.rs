@@ -214,8 +214,22 @@ fn each_reference(node: &Node, visit: &mut dyn FnMut(&Node)) {
 /// Reports references that are malformed, and secrets in plain text. `path` is that of `node`, which is a table.
 pub(super) fn check(node: &Node, path: &str, problems: &Problems) {
     for (name, entry) in node.as_table().into_iter().flatten() {
-        check_value(&entry.node, &join(path, name), names_secret(name), problems);
+        let path = join(path, name);
+        match &entry.node.value {
+            // Whatever the names below it: a table of this name is for secrets.
+            Value::Table(secrets) if name == "secrets" && !entry.node.is_secret_reference() => {
+                for (name, entry) in secrets {
+                    check_value(&entry.node, &join(&path, name), true, problems);
+                }
+            }
+            _ => check_value(&entry.node, &path, names_secret(name), problems),
+        }
     }
+}
+
+/// Whether a text says where a secret is to be put in, such as `Bearer {{ login.token }}`.
+fn is_template(text: &str) -> bool {
+    text.split_once("{{").is_some_and(|(_, rest)| rest.contains("}}"))
 }
 
 /// Whether a key speaks of a secret. The action `reset_password` does not: what stands there says how it is done.
@@ -231,7 +245,7 @@ fn check_value(node: &Node, path: &str, secret: bool, problems: &Problems) {
         return;
     }
     match &node.value {
-        Value::String(text) if secret || holds_password(text) => {
+        Value::String(text) if (secret && !is_template(text)) || holds_password(text) => {
             problems.report(&node.origin, path, PLAIN_TEXT);
         }
         Value::Table(_) => check(node, path, problems),
