@@ -72,13 +72,15 @@ fn not_found(directory: &Directory, of: usize, id: &str) -> Error {
     .subject(layout.subject())
 }
 
-/// Puts an account into the groups that are wanted. With `exactly`, takes it out of the others of the same types.
+/// Puts an account into the groups that are wanted. With `exactly`, takes it out of the others of the same types. Says in
+/// `applied` whether any group was changed when it fails.
 pub(crate) async fn settle(
     directory: &Directory,
     session: &Session,
     entry: &Entry,
     wanted: &Wanted,
     exactly: bool,
+    applied: &mut bool,
 ) -> Result<(), Error> {
     if wanted.types.is_empty() {
         return Ok(());
@@ -109,9 +111,11 @@ pub(crate) async fn settle(
     }
     for group in missing {
         add(directory, session, group, entry).await?;
+        *applied = true;
     }
     for group in surplus {
         remove(directory, session, group, entry).await?;
+        *applied = true;
     }
     Ok(())
 }
