@@ -41,7 +41,8 @@ pub(crate) async fn look_up(
                 Some(condition) => memberships::naming(directory, session, of, &condition).await?,
                 None => Vec::new(),
             };
-            let mut groups = groups.into_iter();
+            // Servers are generous when they compare; see `Directory::find`.
+            let mut groups = groups.into_iter().filter(|group| group.id.eq_ignore_ascii_case(&wanted.id));
             match (groups.next(), groups.next()) {
                 (Some(group), None) => found.groups.push(group),
                 (None, _) => return Err(not_found(directory, of, &wanted.id)),
