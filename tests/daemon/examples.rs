@@ -7,20 +7,15 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }
 
-/// The binary with a configuration, and with a secret in every variable that it names.
+/// Runs the binary; whatever secret a configuration takes from the environment is there.
 fn bridgehead(config: &Path, arguments: &[&str]) -> std::process::Output {
     let text = std::fs::read_to_string(config).expect("a configuration");
-    let named = regex::Regex::new(r#"env = "(\w+)""#).expect("a pattern");
-    let secrets = named.captures_iter(&text).map(|found| (found[1].to_owned(), "some-secret"));
+    let variables = text.split("{ env = \"").skip(1).filter_map(|rest| rest.split('"').next());
     Command::new(env!("CARGO_BIN_EXE_bridgehead"))
         .arg("--config")
         .arg(config)
         .args(arguments)
-        .envs(secrets)
-        .env("LDAP_PASSWORD", "a-password")
-        .env("CRM_DATABASE_PASSWORD", "a-password")
-        .env("SHOP_DATABASE_PASSWORD", "a-password")
-        .env("POSTGRES_PASSWORD", "a-password")
+        .envs(variables.map(|name| (name, "a-secret")))
         .output()
         .expect("the binary runs")
 }

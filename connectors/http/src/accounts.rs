@@ -149,7 +149,7 @@ impl Accounts {
 
     /// Reads the whole list.
     async fn scan(&self, target: &Target, account: &Account, what: &str) -> Result<Option<Found>, Error> {
-        let (mut place, mut matching) = (None, Vec::new());
+        let (mut place, mut matching) = (self.pages.start_of_search(), Vec::new());
         loop {
             let page = self.pages.page(target, &target.vars, what, |raw| self.mapping.id(raw), place).await?;
             let candidates = self.candidates(account, page.records);

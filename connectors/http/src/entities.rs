@@ -118,7 +118,10 @@ impl Entities {
                 }
             }
         } else {
-            let mut place = None;
+            let mut place = match &self.source {
+                Source::Fixed(_) => None,
+                Source::Listed { pages, .. } => pages.start_of_search(),
+            };
             loop {
                 let (read, next) = self.page(target, place, what).await?;
                 let ids: Vec<String> = read.into_iter().flatten().map(|entity| entity.id).collect();

@@ -51,6 +51,11 @@ impl Pages {
         &self.request
     }
 
+    /// Where a look through the whole list begins.
+    pub(crate) fn start_of_search(&self) -> Option<Place> {
+        self.paging.as_ref().map(Paging::start_of_search)
+    }
+
     /// The page at `place`, or the first. `id` tells records apart.
     pub(crate) async fn page(
         &self,

@@ -174,6 +174,14 @@ impl Paging {
         Place { at, seen: None, print: None, tail: Vec::new() }
     }
 
+    /// Where a look through the whole list begins: what comes all at once is then taken as it comes.
+    pub(crate) fn start_of_search(&self) -> Place {
+        match self.kind {
+            PagingKind::Whole => Place { at: At::Start, ..self.start() },
+            _ => self.start(),
+        }
+    }
+
     /// The variables of the request for the page at `place`.
     pub(crate) fn vars(&self, vars: &Vars, place: &Place) -> Vars {
         let size = Value::from(self.size);
@@ -205,6 +213,9 @@ impl Paging {
 
     /// How many records of the page repeat those of the page before, and where the listing goes on; `None` at its end.
     pub(crate) fn follow(&self, place: &Place, seam: Seam<'_>) -> Result<(usize, Option<Place>), Error> {
+        if self.kind == PagingKind::Whole && place.at == At::Start {
+            return Ok((0, None));
+        }
         let broken = |why: &str| Error::incomplete_listing(format!("{}: {why}", seam.what));
         let print = (!seam.ids.is_empty()).then(|| fingerprint(seam.ids));
         if print.is_some() && print == place.print {

@@ -439,3 +439,11 @@ fn a_guard_on_tasks_has_a_number_and_a_time_that_the_journal_can_remember() {
     /etc/a.toml:8:9: apps.acme-hr.tasks.guard: must be a table, as under a line [apps.acme-hr.tasks.guard]
     "#);
 }
+
+#[test]
+fn the_action_that_resets_passwords_is_no_secret_and_hides_none() {
+    let steps = |step: &str| format!("[apps.acme-hr.target.actions]\nreset_password = [{step}]");
+    with_app(&steps("\"UPDATE accounts SET password_hash = :password\""), &[])
+        .expect("a valid configuration");
+    insta::assert_snapshot!(app(&[&steps("{ password = \"hunter2\" }")]), @r#"/etc/a.toml:8:32: apps.acme-hr.target.actions.reset_password[0].password: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }"#);
+}
