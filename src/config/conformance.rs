@@ -83,7 +83,7 @@ pub(super) fn read(section: &Section<'_>, context: &Context<'_>) -> Result<Confo
             (Ok(Some(node)), Ok(overlays)) => {
                 // A credential that is refused is no secret.
                 if name != "bad_credential" {
-                    target::check(&node, &section.key(name), context.problems);
+                    target::check(&node, &section.key(name), None, context.problems);
                 }
                 overlays.insert(name, node);
             }

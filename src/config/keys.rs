@@ -83,6 +83,18 @@ impl<'a> Keys<'a> {
         properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect()
     }
 
+    /// The words that may stand here, if it is words: those of an enumeration.
+    pub(super) fn words(self) -> Vec<&'a str> {
+        let words = |schema: &'a Value| {
+            let listed = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
+            listed.chain(schema.get("const")).filter_map(Value::as_str).collect::<Vec<_>>()
+        };
+        let alternatives = self.schema.get("oneOf").and_then(Value::as_array);
+        let mut found = words(self.schema);
+        found.extend(alternatives.into_iter().flatten().flat_map(words));
+        found
+    }
+
     /// What stands under a name here, if the name is known.
     pub(super) fn child(self, name: &str) -> Option<Self> {
         let schema = match self.kind() {

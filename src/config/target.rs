@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json};
 use url::Url;
 
 use super::error::Problems;
+use super::keys::Keys;
 use super::origin::Origin;
 use super::secret::PLAIN_TEXT;
 use super::tree::{Node, Value, join};
@@ -212,17 +213,21 @@ fn each_reference(node: &Node, visit: &mut dyn FnMut(&Node)) {
 }
 
 /// Reports references that are malformed, and secrets in plain text. `path` is that of `node`, which is a table.
-pub(super) fn check(node: &Node, path: &str, problems: &Problems) {
+///
+/// `keys` is what the connector says of the table: a text that is one of the few words it takes at a place is no secret, whatever
+/// the key is called.
+pub(super) fn check(node: &Node, path: &str, keys: Option<Keys<'_>>, problems: &Problems) {
     for (name, entry) in node.as_table().into_iter().flatten() {
+        let below = keys.and_then(|keys| keys.child(name));
         let path = join(path, name);
         match &entry.node.value {
             // Whatever the names below it: a table of this name is for secrets.
             Value::Table(secrets) if name == "secrets" && !entry.node.is_secret_reference() => {
                 for (name, entry) in secrets {
-                    check_value(&entry.node, &join(&path, name), true, problems);
+                    check_value(&entry.node, &join(&path, name), true, None, problems);
                 }
             }
-            _ => check_value(&entry.node, &path, names_secret(name), problems),
+            _ => check_value(&entry.node, &path, names_secret(name), below, problems),
         }
     }
 }
@@ -237,7 +242,7 @@ fn names_secret(name: &str) -> bool {
     is_secret_name(name) && name.parse::<Action>().is_err()
 }
 
-fn check_value(node: &Node, path: &str, secret: bool, problems: &Problems) {
+fn check_value(node: &Node, path: &str, secret: bool, keys: Option<Keys<'_>>, problems: &Problems) {
     if node.is_secret_reference() {
         if let Err(problem) = Secret::from_node(node) {
             problems.report(&node.origin, path, problem);
@@ -245,13 +250,14 @@ fn check_value(node: &Node, path: &str, secret: bool, problems: &Problems) {
         return;
     }
     match &node.value {
+        Value::String(text) if keys.is_some_and(|keys| keys.words().contains(&text.as_str())) => {}
         Value::String(text) if (secret && !is_template(text)) || holds_password(text) => {
             problems.report(&node.origin, path, PLAIN_TEXT);
         }
-        Value::Table(_) => check(node, path, problems),
+        Value::Table(_) => check(node, path, keys, problems),
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                check_value(item, &format!("{path}[{index}]"), secret, problems);
+                check_value(item, &format!("{path}[{index}]"), secret, None, problems);
             }
         }
         _ => {}

@@ -8,7 +8,7 @@ use bridgehead_sdk::Action;
 use uuid::Uuid;
 
 use super::error::{Problems, Reported};
-use super::keys::unknown;
+use super::keys::{Keys, unknown};
 use super::origin::Origin;
 use super::section::Section;
 use super::tree::{Entry, Node, join};
@@ -298,7 +298,10 @@ fn read_target(app: &Section<'_>, entry: &Entry, context: &Context<'_>) -> Resul
     let path = app.key("target");
     let node = match app.node("target") {
         Some(node) => {
-            target::check(node, &path, context.problems);
+            let connector = app.node("connector").and_then(Node::as_str);
+            let schema =
+                connector.and_then(|name| context.connectors.get(name)).map(|factory| factory.schema());
+            target::check(node, &path, schema.as_ref().map(Keys::of), context.problems);
             node.clone()
         }
         // A connector may need no settings; if it does, it says so, and this is the place.

@@ -164,3 +164,10 @@ fn a_secret_that_is_missing_from_a_target_is_named() {
     let error = config.apps["acme-hr"].target.resolve().unwrap_err();
     assert!(matches!(error, SecretError::NoVariable { name } if name == "NOTE"));
 }
+
+#[test]
+fn a_word_that_the_connector_takes_is_no_secret_whatever_its_key_is_called() {
+    let target = |text: &str| with_app(&format!("[apps.acme-hr.target]\n{text}"), &[]).map(drop);
+    assert!(target("set_password = \"exop\"").is_ok());
+    insta::assert_snapshot!(target("set_password = \"hunter2\"").unwrap_err(), @r#"/etc/a.toml:8:16: apps.acme-hr.target.set_password: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }"#);
+}

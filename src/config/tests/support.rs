@@ -19,6 +19,8 @@ struct FileSettings {
     path: Option<String>,
     /// Opens the folder.
     password: Option<String>,
+    /// How passwords are set.
+    set_password: Option<SetPassword>,
     pool: Option<Pool>,
     parts: Option<Vec<Pool>>,
 }
@@ -38,6 +40,15 @@ struct ExecSettings {
     command: Vec<String>,
     max_in_flight: Option<u32>,
     settings: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum SetPassword {
+    /// By an extended operation.
+    Exop,
+    /// Not at all.
+    None,
 }
 
 struct Nothing;
