@@ -68,8 +68,9 @@ pub(crate) fn may_pass(error: &Error) -> bool {
 /// look is not enough.
 const LOOKS: u32 = 3;
 
-/// Whether "nobody there" may be believed after a create of unknown effect: it was seen several times, and the attempt
-/// is so long past that it cannot be under way any more. Believing it too early makes a second account.
+/// Whether "nobody there" may be believed after an attempt of unknown effect: it was seen several times, and the attempt
+/// is so long past that it cannot be under way any more. Believing it too early makes a second account of a create, and lets
+/// somebody keep their access whom a deletion was for.
 pub(crate) fn is_settled(looks_that_found_nobody: u32, since_attempt: Duration, timeout: Duration) -> bool {
     looks_that_found_nobody >= LOOKS && since_attempt >= timeout
 }

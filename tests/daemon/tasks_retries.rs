@@ -90,6 +90,26 @@ async fn a_look_that_lags_behind_does_not_make_a_second_account() {
 }
 
 #[tokio::test]
+async fn a_look_that_lags_behind_does_not_pass_for_a_deletion() {
+    let world = World::new().await;
+    world.script(SHORT, "");
+    world.account(&json!({"id": "ann", "username": "ann"}));
+    world.rules(&json!([
+        {"method": "delete_account", "attempt": 1, "error": error("TIMEOUT", json!({}))},
+        {"method": "find_account", "answer": null, "times": 2},
+    ]));
+    let task = world.task_for("delete_account", json!("ann"));
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    assert_eq!(
+        (world.task(&task)["status"].as_str(), world.attempts(&task)),
+        (Some("completed"), vec![1, 2])
+    );
+    assert_eq!(world.accounts().len(), 0);
+}
+
+#[tokio::test]
 async fn not_being_able_to_look_is_never_nobody_there() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"3s\"\n", "");
