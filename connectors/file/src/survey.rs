@@ -127,6 +127,9 @@ impl Question<'_> {
                 survey.taken = Some(Taken { field, by: identity.id.into_string() });
             }
         }
+        if table.ends_open() {
+            survey.last_line_break = "";
+        }
         // What was seen is of one state only if nobody has written to the file meanwhile.
         snapshot.verify()?;
         Ok(survey)

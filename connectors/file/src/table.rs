@@ -33,6 +33,7 @@ pub(crate) struct Table {
     pub(crate) snapshot: Arc<Snapshot>,
     rows: Rows,
     pub(crate) splitter: Splitter,
+    ends_open: bool,
 }
 
 impl Snapshot {
@@ -134,6 +135,7 @@ impl Table {
             ),
             splitter: Splitter::new(delimiter),
             snapshot,
+            ends_open: false,
         }
     }
 
@@ -145,6 +147,7 @@ impl Table {
                 Syntax::Lines => row.bytes.iter().all(u8::is_ascii_whitespace),
             };
             if blank {
+                self.ends_open = row.line_break.is_empty() && !row.bytes.is_empty();
                 continue;
             }
             self.snapshot.check_end(row)?;
@@ -156,6 +159,11 @@ impl Table {
             return Ok(Some(cells));
         }
         Ok(None)
+    }
+
+    /// Whether the file ends with a line that is blank, but not empty, and has no line break: once all rows were read.
+    pub(crate) fn ends_open(&self) -> bool {
+        self.ends_open
     }
 
     /// Where the next row starts: in bytes, and its line.

@@ -246,3 +246,23 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn whoever_is_created_behind_a_blank_line_without_an_end_stands_on_a_line_of_their_own() {
+    let place = Place::usual_jsonl();
+    // A form feed is blank, and no white space of JSON.
+    for blank in ["\u{c}", "  "] {
+        let before = place.read("accounts.jsonl");
+        place.write("accounts.jsonl", &format!("{before}{blank}"));
+        let name = format!("zoe{}", blank.len());
+        let payload = json!({"account": {"username": name, "email": format!("{name}@example.org")}});
+        run(&place.connector, Action::CreateAccount, payload).await.unwrap();
+        let last = place.read("accounts.jsonl").lines().last().map(str::to_owned).unwrap();
+        let record: serde_json::Value = serde_json::from_str(&last).expect("the last line is a record");
+        assert_eq!(
+            (record["username"].as_str(), last.starts_with('{')),
+            (Some(name.as_str()), true),
+            "{last:?}"
+        );
+    }
+}
