@@ -186,10 +186,15 @@ impl Mapping {
                 .insert("status".to_owned(), status.read(vars).map_err(|fault| rejected("status", &fault))?);
         }
         for Refs { slug, field, expression } in &self.memberships {
-            let refs =
-                json(expression, vars).map_err(|fault| rejected(&format!("{field}.{slug}"), &fault))?;
+            let name = format!("{field}.{slug}");
+            let refs = json(expression, vars).map_err(|fault| rejected(&name, &fault))?;
+            let Some(refs) = refs else { continue };
+            if !refs.is_array() {
+                // Neither is a lone text a list, nor is nothing an empty one: an account would seem to be in no group.
+                return Err(rejected(&name, &expression.not_a("a list")));
+            }
             let of_field = record.entry(*field).or_insert_with(|| Value::Object(Map::new()));
-            of_field[slug] = refs.unwrap_or_default();
+            of_field[slug] = refs;
         }
         Record::from_json(self.kind, Value::Object(record))
     }
