@@ -136,7 +136,8 @@ impl<'a> Table<'a> {
             known.kind = format!("{} or {}", known.kind, row.kind);
         }
         if !known.meaning.contains(&row.meaning) {
-            known.meaning = format!("{} {}", known.meaning, row.meaning).trim().to_owned();
+            let apart = if known.meaning.is_empty() { "" } else { " " };
+            known.meaning.extend([apart, &row.meaning]);
         }
     }
 

@@ -21,7 +21,7 @@ fn steps(page: &str) -> Vec<Step> {
             (Some((language, line, text)), Some(_)) => {
                 match (*language, steps.last_mut()) {
                     ("sh", _) => {
-                        steps.push(Step { line: *line, commands: text.clone(), shown: String::new() })
+                        steps.push(Step { line: *line, commands: text.clone(), shown: String::new() });
                     }
                     ("text", Some(step)) => step.shown.push_str(text),
                     _ => panic!("line {line}: a block is of commands (sh), or of what they print (text)"),
