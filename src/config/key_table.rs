@@ -136,8 +136,7 @@ impl<'a> Table<'a> {
             known.kind = format!("{} or {}", known.kind, row.kind);
         }
         if !known.meaning.contains(&row.meaning) {
-            let apart = if known.meaning.is_empty() { "" } else { " " };
-            known.meaning.extend([apart, &row.meaning]);
+            known.meaning = [known.meaning.as_str(), &row.meaning].join(" ").trim().into();
         }
     }
 

@@ -219,8 +219,22 @@ fn each_reference(node: &Node, visit: &mut dyn FnMut(&Node)) {
 pub(super) fn check(node: &Node, path: &str, keys: Option<Keys<'_>>, problems: &Problems) {
     for (name, entry) in node.as_table().into_iter().flatten() {
         let below = keys.and_then(|keys| keys.child(name));
-        check_value(&entry.node, &join(path, name), names_secret(name), below, problems);
+        let path = join(path, name);
+        match &entry.node.value {
+            // Whatever the names below it: a table of this name is for secrets.
+            Value::Table(secrets) if name == "secrets" && !entry.node.is_secret_reference() => {
+                for (name, entry) in secrets {
+                    check_value(&entry.node, &join(&path, name), true, None, problems);
+                }
+            }
+            _ => check_value(&entry.node, &path, names_secret(name), below, problems),
+        }
     }
+}
+
+/// Whether a text says where a secret is to be put in, such as `Bearer {{ login.token }}`.
+fn is_template(text: &str) -> bool {
+    text.split_once("{{").is_some_and(|(_, rest)| rest.contains("}}"))
 }
 
 /// Whether a key speaks of a secret. The action `reset_password` does not: what stands there says how it is done.
@@ -237,7 +251,7 @@ fn check_value(node: &Node, path: &str, secret: bool, keys: Option<Keys<'_>>, pr
     }
     match &node.value {
         Value::String(text) if keys.is_some_and(|keys| keys.words().contains(&text.as_str())) => {}
-        Value::String(text) if secret || holds_password(text) => {
+        Value::String(text) if (secret && !is_template(text)) || holds_password(text) => {
             problems.report(&node.origin, path, PLAIN_TEXT);
         }
         Value::Table(_) => check(node, path, keys, problems),

@@ -1,11 +1,12 @@
 //! A company of ten thousand, in a real directory and in a real database: the first sync brings everybody with all their
-//! memberships, the second one changes nothing and removes nobody, and the third one removes exactly those who left.
+//! memberships, the second one changes nothing and removes nobody, and the third one removes exactly those who left. And a
+//! directory that says less than it holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
 use std::time::Duration;
 
-use bridgehead_test_servers::{OpenLdap, Options, Population, Postgres};
+use bridgehead_test_servers::{Directory, Login, OpenLdap, Options, Population, Postgres};
 use serde_json::Value;
 
 use crate::support::World;
@@ -122,30 +123,54 @@ impl World {
     }
 }
 
+/// A world whose target is a directory, read as this user.
+fn read_as(world: &World, login: &Login, directory: &Directory) {
+    world.write("password", &login.password);
+    world.configure(&format!(
+        "connector = \"ldap\"\n\n[network]\nca_file = \"{ca}\"\n\n[apps.hr.target]\nprofile = \"openldap\"\n\
+         url = \"{url}\"\nbind_dn = \"{dn}\"\nbind_password = {{ file = \"password\" }}\nbase = \"{base}\"\n\
+         read_only = true\naccounts = {{ base = \"{people}\" }}\n\
+         groups = [{{ slug = \"group\", base = \"{groups}\", filter = \"(cn=group-*)\" }}]\n",
+        ca = directory.ca.display(),
+        url = directory.ldaps_url(),
+        dn = login.dn,
+        base = directory.suffix,
+        people = directory.people,
+        groups = directory.groups,
+    ));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_accounts_and_their_groups_come_from_openldap() {
     let server = OpenLdap::start_with(Options::default().population(COMPANY)).await;
     let directory = &server.directory;
     let world = World::new().await;
-    world.write("password", &directory.reader.password);
-    world.configure(&format!(
-        "connector = \"ldap\"\n\n[network]\nca_file = \"{ca}\"\n\n[apps.hr.target]\nprofile = \"openldap\"\n\
-         url = \"{url}\"\nbind_dn = \"{reader}\"\nbind_password = {{ file = \"password\" }}\nbase = \"{base}\"\n\
-         read_only = true\naccounts = {{ base = \"{people}\" }}\n\
-         groups = [{{ slug = \"group\", base = \"{groups}\", filter = \"(cn=group-*)\" }}]\n",
-        ca = directory.ca.display(),
-        url = directory.ldaps_url(),
-        reader = directory.reader.dn,
-        base = directory.suffix,
-        people = directory.people,
-        groups = directory.groups,
-    ));
+    read_as(&world, &directory.reader, directory);
     let leave = || {
         for leaver in LEAVERS {
             directory.delete(&directory.account_dn(&Population::account(leaver)));
         }
     };
     world.three_syncs("OpenLDAP", "group", leave).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_cuts_its_listing_short_removes_nobody() {
+    let population = Population { accounts: 300, groups: 5, members: 60 };
+    let options = Options::default().population(population).size_limit(250);
+    let server = OpenLdap::start_with(options).await;
+    let directory = &server.directory;
+    let world = World::new().await;
+    // No limit applies to the administrator.
+    read_as(&world, &directory.admin, directory);
+    world.sync(&[]).await.assert(0, "completed");
+    assert_eq!(world.active("account").len(), 300);
+
+    read_as(&world, &directory.reader, directory);
+    let synced = world.sync(&[]).await;
+    assert_eq!(synced.code, Some(1), "{synced:#?}");
+    assert!(synced.detail().contains("limit"), "{synced:#?}");
+    assert_eq!((world.count("complete"), world.active("account").len()), (1, 300));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! The accounts: listed, completed by follow-up requests, and looked up.
 
 use bridgehead_sdk::{
-    Account, AccountRecord, Cursor, Error, Page, Record, RejectedRecord, ResourceType, Retry,
+    Account, AccountRecord, Cursor, Effect, Error, Page, Record, RejectedRecord, ResourceType, Retry,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use minijinja::Value;
@@ -196,12 +196,16 @@ impl Accounts {
         }
         let mut follow: Vec<(String, Value)> = Vec::new();
         for FollowUp { name, request, value } in &self.follow_ups {
-            let about = About::Target;
-            let reply = target.read(Ask { request, vars: &vars, what, about }).await.map_err(|error| {
+            let unharmed = |error: Error| error.effect(Effect::NotApplied);
+            let ask = Ask { request, vars: &vars, what, about: About::Target };
+            let reply = target.send(ask, None).await.map_err(unharmed)?;
+            target.judge(ask, &reply).map_err(|error| {
                 // The record may have been removed since it was listed; another reading will tell.
-                if error.retry_policy() == Retry::Never { error.retry(Retry::Backoff) } else { error }
+                let gone = matches!(reply.status(), 404 | 410);
+                unharmed(if gone { error.retry(Retry::Backoff) } else { error })
             })?;
-            let value = value.value(&reply.vars(&vars)).map_err(|fault| reply.fault(what, &fault))?;
+            let value = value.value(&reply.vars(&vars));
+            let value = value.map_err(|fault| unharmed(reply.fault(what, &fault)))?;
             follow.push((name.clone(), value));
             vars.set("follow", Value::from_pairs(follow.iter().cloned()));
         }

@@ -46,7 +46,9 @@ pub(crate) async fn create(
         // Only a repeated attempt may take what is there for its own work, and only if it would have made the same. It sees
         // to the groups that may be missing; the runtime then looks, and finds the account as it is wanted.
         if context.attempt > 1 && taken.len() == 1 && is_as_drafted(other, &draft, &dn) {
-            groups::settle(directory, &lease, other, &wanted, false).await?;
+            let mut applied = false;
+            let settled = groups::settle(directory, &lease, other, &wanted, false, &mut applied).await;
+            settled.map_err(|error| if applied { error.effect(Effect::Unknown) } else { error })?;
         }
         return Err(already_exists(directory, create, other));
     }
@@ -66,7 +68,7 @@ pub(crate) async fn create(
         }
         Err(error) => return Err(error.effect(Effect::Unknown)),
     };
-    if let Err(error) = groups::settle(directory, &lease, &entry, &wanted, false).await {
+    if let Err(error) = groups::settle(directory, &lease, &entry, &wanted, false, &mut false).await {
         return Err(undo(directory, &lease, &entry, error).await);
     }
     completion(directory, &entry, draft.unmapped)

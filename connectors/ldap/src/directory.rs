@@ -83,12 +83,14 @@ impl Directory {
         Ok(found.filter(|entry| self.is_really(entry, account)))
     }
 
-    /// That the entry has the name that was asked for. Servers are generous when they compare: 389 Directory Server overlooks
+    /// That the entry has the identifier or name that was asked for. Servers are generous when they compare: 389 Directory Server overlooks
     /// white space at the end, line breaks included, and Samba everything behind a NUL. Without regard to case means no more
     /// than that where it can be told with certainty; what other letters are the same, the server knows best.
     fn is_really(&self, entry: &Entry, account: &Account) -> bool {
-        if account.id.is_some() {
-            return true;
+        if let Some(id) = &account.id {
+            let held = entry.values(&self.layout.id.name).first();
+            let held = held.and_then(|value| self.layout.id.text(value));
+            return held.is_some_and(|held| held.eq_ignore_ascii_case(id.as_str()));
         }
         let (field, value) = match (&account.username, &account.email) {
             (Some(username), _) => ("username", username),

@@ -48,6 +48,11 @@ impl Endpoint {
                 (or allow_plain_text = true, if the network is trusted)";
             return Err(SettingsError::new("url", message));
         }
+        if is_encrypted && url.host_str().is_some_and(|host| host.starts_with('[')) {
+            let message =
+                "must have the server's name: a certificate cannot be checked against an IPv6 address here";
+            return Err(SettingsError::new("url", message));
+        }
         let sets_passwords = settings.password.unwrap_or(match settings.profile {
             Profile::ActiveDirectory => PasswordMethod::UnicodePwd,
             Profile::OpenLdap | Profile::Ds389 => PasswordMethod::ExtendedOperation,

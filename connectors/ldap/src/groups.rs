@@ -41,7 +41,8 @@ pub(crate) async fn look_up(
                 Some(condition) => memberships::naming(directory, session, of, &condition).await?,
                 None => Vec::new(),
             };
-            let mut groups = groups.into_iter();
+            // Servers are generous when they compare; see `Directory::find`.
+            let mut groups = groups.into_iter().filter(|group| group.id.eq_ignore_ascii_case(&wanted.id));
             match (groups.next(), groups.next()) {
                 (Some(group), None) => found.groups.push(group),
                 (None, _) => return Err(not_found(directory, of, &wanted.id)),
@@ -71,13 +72,15 @@ fn not_found(directory: &Directory, of: usize, id: &str) -> Error {
     .subject(layout.subject())
 }
 
-/// Puts an account into the groups that are wanted. With `exactly`, takes it out of the others of the same types.
+/// Puts an account into the groups that are wanted. With `exactly`, takes it out of the others of the same types. Says in
+/// `applied` whether any group was changed when it fails.
 pub(crate) async fn settle(
     directory: &Directory,
     session: &Session,
     entry: &Entry,
     wanted: &Wanted,
     exactly: bool,
+    applied: &mut bool,
 ) -> Result<(), Error> {
     if wanted.types.is_empty() {
         return Ok(());
@@ -108,9 +111,11 @@ pub(crate) async fn settle(
     }
     for group in missing {
         add(directory, session, group, entry).await?;
+        *applied = true;
     }
     for group in surplus {
         remove(directory, session, group, entry).await?;
+        *applied = true;
     }
     Ok(())
 }

@@ -127,9 +127,17 @@ impl Reporter {
                 connection("the entries are on another server; point url at the one that may be written to")
             }
             12 => connection("the server does not offer what the connector needs; is it the right profile?"),
-            17 if about.changes() => {
-                Error::internal(with("an attribute of the settings is not in the server's schema"))
+            16 if about.changes() => {
+                // What was to be replaced is not there any more: somebody else has changed the entry meanwhile.
+                Error::internal(with("the entry was changed at the same moment")).retry(Retry::Backoff)
             }
+            17 if about.changes() => Error::internal(with(match self.profile {
+                Profile::OpenLdap => {
+                    "an attribute of the settings is not in the server's schema (pwdAccountLockedTime comes with the \
+                     overlay ppolicy)"
+                }
+                _ => "an attribute of the settings is not in the server's schema",
+            })),
             19 if about.changes() => Error::internal(with("a value breaks a rule of the server")),
             21 => Error::internal(with("a value does not fit its attribute")),
             32 => connection("an entry that the settings name is not there, or bind_dn may not see it"),
@@ -240,7 +248,7 @@ mod tests {
             (11, Code::InternalError, NotApplied, Never, Account),
             (12, Code::InternalError, NotApplied, Backoff, Connection),
             (13, Code::InternalError, NotApplied, Backoff, Connection),
-            (16, Code::InternalError, NotApplied, Never, Account),
+            (16, Code::InternalError, NotApplied, Backoff, Account),
             (17, Code::InternalError, NotApplied, Never, Account),
             (19, Code::InternalError, NotApplied, Never, Account),
             (20, Code::InternalError, NotApplied, Never, Account),

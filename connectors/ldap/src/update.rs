@@ -37,24 +37,16 @@ pub(crate) async fn update(
     let lease = directory.lease(About::Account(label)).await?;
     let entry = find(directory, &lease, context, update).await?;
     let wanted = groups::look_up(directory, &lease, update.memberships.as_ref()).await?;
-    let plan = plan(directory, update, &entry)?;
+    let mut plan = plan(directory, update, &entry)?;
+    let password = plan.password.take();
     not_taken(directory, &lease, update, &entry).await?;
     let mut applied = false;
-    let after =
-        apply(directory, &lease, label, &entry, plan.rdn, plan.username, plan.changes, &mut applied).await;
+    let changed = change(directory, &lease, context, update, &entry, plan, &wanted, &mut applied).await;
     // What was done so far stays done: the runtime is to look before it says what became of the task.
-    let so_far = |error: Error, applied: bool| if applied { error.effect(Effect::Unknown) } else { error };
-    let entry = after.map_err(|error| so_far(error, applied))?;
-    if context.attempt > 1 {
-        leave_old_name(directory, &lease, &update.account, &entry)
-            .await
-            .map_err(|error| so_far(error, true))?;
-    }
-    let settled = groups::settle(directory, &lease, &entry, &wanted, true).await;
-    settled.map_err(|error| so_far(error, applied))?;
-    if let Some(password) = plan.password {
-        let set = password::set(directory, lease, &entry, label, password).await;
-        set.map_err(|error| so_far(error, applied))?;
+    let so_far = |error: Error| if applied { error.effect(Effect::Unknown) } else { error };
+    let entry = changed.map_err(so_far)?;
+    if let Some(password) = password {
+        password::set(directory, lease, &entry, label, password).await.map_err(so_far)?;
     }
     Ok(Completion::done())
 }
@@ -284,22 +276,37 @@ async fn not_taken(
     Ok(())
 }
 
+/// Changes the entry and its groups, and says in `applied` whether anything was changed when it fails.
+#[expect(clippy::too_many_arguments, reason = "the parts of one task")]
+async fn change(
+    directory: &Directory,
+    session: &Session,
+    context: &Context,
+    update: &UpdateAccount,
+    entry: &Entry,
+    plan: Plan,
+    wanted: &groups::Wanted,
+    applied: &mut bool,
+) -> Result<Entry, Error> {
+    let entry = apply(directory, session, update.account.label(), entry, plan, applied).await?;
+    if context.attempt > 1 {
+        leave_old_name(directory, session, &update.account, &entry, applied).await?;
+    }
+    groups::settle(directory, session, &entry, wanted, true, applied).await?;
+    Ok(entry)
+}
+
 /// Changes the entry, and its name, and what stands for it in groups where the server does not see to that. Gives the entry as it is
 /// then.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each is a part of one plan, taken apart so that the password can outlive it"
-)]
 async fn apply(
     directory: &Directory,
     session: &Session,
     label: &str,
     entry: &Entry,
-    rdn: Option<Rdn>,
-    username: Option<String>,
-    changes: Vec<Change>,
+    plan: Plan,
     applied: &mut bool,
 ) -> Result<Entry, Error> {
+    let Plan { changes, rdn, username, .. } = plan;
     let mut after = entry.clone();
     if let (Some(rdn), Some(name)) = (&rdn, entry.name()) {
         let parent = name.parent().to_string();
@@ -377,6 +384,7 @@ async fn leave_old_name(
     session: &Session,
     account: &Account,
     entry: &Entry,
+    applied: &mut bool,
 ) -> Result<(), Error> {
     let layout = &directory.layout;
     let (Some(old), Some(attribute)) = (&account.username, layout.attribute("username")) else {
@@ -395,6 +403,7 @@ async fn leave_old_name(
     }
     for group in memberships::direct(directory, session, &old).await? {
         groups::add_value(directory, session, &group, &entry.dn).await?;
+        *applied = true;
         groups::remove_value(directory, session, &group, &old.dn).await?;
     }
     Ok(())

@@ -35,6 +35,15 @@ fn the_examples_are_valid_and_connect_to_nothing() {
 }
 
 #[test]
+fn the_page_for_operators_begins_with_a_configuration_that_works() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/connectors/sql.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, behind) = page.split_once("```toml\n").unwrap();
+    let (first, _) = behind.split_once("```").unwrap();
+    assert_eq!(fault(&Example::parse(first).with("password", "x")), "nothing is wrong");
+}
+
+#[test]
 fn what_would_fail_silently_is_an_error_at_load() {
     let said = faults(
         "sql.toml",

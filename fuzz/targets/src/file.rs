@@ -271,7 +271,10 @@ pub fn file_rewrite(data: &[u8]) {
             let has_it = records_after.iter().any(|record| {
                 matches!(record, Record::Account(account) if account.id.as_str() == "u1" && account.email.as_deref() == Some("new;\"x\",\t|@example.org"))
             });
-            assert!(has_it, "done, and does not show");
+            // What makes a row a bad one may be a field that the update leaves as it was.
+            let is_still_bad =
+                mended == 0 && rejected_after.iter().any(|row| row.id.as_deref() == Some("u1"));
+            assert!(has_it || is_still_bad, "done, and does not show");
         }
     });
 }

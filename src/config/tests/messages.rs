@@ -339,6 +339,7 @@ fn secrets_in_plain_text_are_refused_without_being_repeated() {
         "[apps.acme-hr.target]\nurl = \"postgres://app:hunter2@db.example.com/hr\"",
         "[apps.acme-hr.target]\npassword = { env = \"hunter2 it is\" }",
         "[apps.acme-hr.target]\nrate_limit = { per_second = 1, burst = 1, token = \"hunter2\" }",
+        "[apps.acme-hr.target]\nsecrets = { pepper = \"hunter2\" }\njson = { password = \"{{ password }}\" }",
     ]), @r#"
     /etc/a.toml:8:12: apps.acme-hr.target.password: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
     /etc/a.toml:8:27: apps.acme-hr.target.deep[0].client-secret: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
@@ -346,6 +347,7 @@ fn secrets_in_plain_text_are_refused_without_being_repeated() {
     /etc/a.toml:8:7: apps.acme-hr.target.url: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
     /etc/a.toml:8:12: apps.acme-hr.target.password: env must be the name of a variable (letters, digits and '_'), such as "IDEN_API_KEY"
     /etc/a.toml:8:51: apps.acme-hr.target.rate_limit.token: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
+    /etc/a.toml:8:22: apps.acme-hr.target.secrets.pepper: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
     "#);
 }
 

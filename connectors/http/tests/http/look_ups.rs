@@ -1,6 +1,6 @@
 //! Looking one up, and what listings make of records that are wrong.
 
-use bridgehead_sdk::{AccountStatus, Code, Effect};
+use bridgehead_sdk::{AccountStatus, Code, Effect, Retry};
 use serde_json::json;
 use wiremock::ResponseTemplate;
 
@@ -135,4 +135,22 @@ async fn types_that_the_target_has_by_its_nature_are_listed_and_required() {
     let error =
         crate::support::execute(&connector, bridgehead_sdk::Action::CreateAccount, task).await.unwrap_err();
     assert_eq!(error.about(), bridgehead_sdk::Subject::Group);
+}
+
+#[tokio::test]
+async fn a_record_that_is_gone_when_more_of_it_is_asked_for_is_asked_for_again() {
+    let fake = Fake::start().await;
+    fake.state().add("ann");
+    let connector = build(&fake.target()).unwrap();
+    for (status, retry) in [(404, Retry::Backoff), (403, Retry::Never), (500, Retry::Backoff)] {
+        fake.instead("GET /api/users/1/teams", answer(status, json!({})));
+        let error = list(&connector, &accounts()).await.unwrap_err();
+        assert_eq!((error.retry_policy(), error.effect_on_target()), (retry, Effect::NotApplied), "{error}");
+    }
+    // What is no list of teams is not "in no team".
+    for body in [json!(null), json!({}), json!("t1,t2")] {
+        fake.instead("GET /api/users/1/teams", answer(200, body.clone()));
+        let (ids, rejected, _) = list(&connector, &accounts()).await.unwrap();
+        assert!(ids.is_empty() && rejected.len() == 1, "{body}: {ids:?} {rejected:?}");
+    }
 }

@@ -68,7 +68,10 @@ impl Server for Ds389 {
     }
 
     fn settings() -> Value {
-        json!({ "licenses": [{ "slug": "plan", "member_attribute": "uniqueMember" }] })
+        json!({
+            "licenses": [{ "slug": "plan", "member_attribute": "uniqueMember" }],
+            "memberships": { "read_from": "memberOf" },
+        })
     }
 
     fn missing_id() -> &'static str {

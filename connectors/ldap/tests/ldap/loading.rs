@@ -41,6 +41,7 @@ fn a_key_that_is_wrong_is_named() {
         ("url", json!({ "url": "ldaps://" })),
         ("url", json!({ "url": "ldaps://ldap.example.com/dc=example" })),
         ("url", json!({ "url": "ldaps://cn=x:hunter2@ldap.example.com" })),
+        ("url", json!({ "url": "ldaps://[2001:db8::1]" })),
         ("start_tls", json!({ "start_tls": true })),
         ("bind_dn", json!({ "bind_dn": "" })),
         ("bind_dn", json!({ "bind_dn": "bridgehead" })),

@@ -93,6 +93,24 @@ async fn a_further_address_survives_a_change_of_the_first() {
 }
 
 #[tokio::test]
+async fn what_is_made_of_fields_follows_them_unless_somebody_has_set_it() {
+    let server = OpenLdap::start().await;
+    let directory = &server.directory;
+    let connector = connector(directory, settings("openldap", directory));
+    let account = json!({ "account": { "username": "ann", "display_name": "Ann A" } });
+    run(&connector, Action::CreateAccount, account).await.unwrap();
+    let dn = "uid=ann,ou=people,dc=test";
+    let cn = || directory.entry(dn).unwrap().all("cn").to_vec();
+    let update =
+        |name: &str| json!({ "account": { "username": "ann" }, "changes": { "display_name": name } });
+    run(&connector, Action::UpdateAccount, update("Ann B")).await.unwrap();
+    assert_eq!(cn(), ["Ann B"]);
+    directory.modify_ldif(&format!("dn: {dn}\nchangetype: modify\nreplace: cn\ncn: Miss Ann\n"));
+    run(&connector, Action::UpdateAccount, update("Ann C")).await.unwrap();
+    assert_eq!(cn(), ["Miss Ann"]);
+}
+
+#[tokio::test]
 async fn two_accounts_of_one_address_are_named_and_neither_is_picked() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;

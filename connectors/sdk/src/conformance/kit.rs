@@ -122,9 +122,9 @@ impl<'a> Kit<'a> {
     /// A password that satisfies the usual rules, and that nothing may say again.
     pub(super) fn password(&self) -> String {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
-        // Directories refuse a password that holds a part of the account's name, which begins with what is special of this run.
+        // Directories refuse a password that has three characters in a row of the account's name, such as `-07`.
         let apart: Vec<String> = self.run.chars().map(String::from).collect();
-        let password = format!("Pw7!{}-Quiet-{count:02}-Harbour", apart.join("."));
+        let password = format!("Pw7!{}_Quiet_{count:02}_Harbour", apart.join("."));
         self.watch.keep_secret([&password]);
         password
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bridgehead_sdk::{AccountStatus, schemars};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The accounts, and the statements that read them.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
@@ -99,7 +99,7 @@ impl<'de> Deserialize<'de> for FieldSettings {
 }
 
 /// What identifiers are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(rename_all = "lowercase")]
 pub enum IdType {
@@ -113,7 +113,7 @@ pub enum IdType {
 }
 
 /// How a listing is read page by page.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(rename_all = "lowercase")]
 pub enum Paging {

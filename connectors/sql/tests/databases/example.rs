@@ -26,14 +26,18 @@ pub(crate) fn tables(name: &str) -> String {
 impl Example {
     /// Reads the only app of an example.
     pub(crate) fn read(name: &str) -> Self {
-        let text = std::fs::read_to_string(folder().join(name)).unwrap();
+        let example = Self::parse(&std::fs::read_to_string(folder().join(name)).unwrap());
+        // No test is to wait for long.
+        example.with("connect_timeout", "3s").with("statement_timeout", "5s")
+    }
+
+    /// Reads the only app of a configuration.
+    pub(crate) fn parse(text: &str) -> Self {
         let file: toml::Table = text.parse().unwrap();
         let app = file["apps"].as_table().unwrap().values().next().unwrap();
         let target = serde_json::to_value(&app["target"]).unwrap();
         let target = target.as_object().unwrap().clone();
-        let example = Self { target, network: Network::default(), base: PathBuf::from(".") };
-        // No test is to wait for long.
-        example.with("connect_timeout", "3s").with("statement_timeout", "5s")
+        Self { target, network: Network::default(), base: PathBuf::from(".") }
     }
 
     /// With another value for a key, such as `accounts.list`, or without it.

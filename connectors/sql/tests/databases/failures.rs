@@ -236,6 +236,12 @@ async fn a_connection_is_encrypted_and_the_certificate_checked() {
     let encrypted = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'bridgehead'";
     assert_eq!(crm.server.sql("crm", encrypted).trim(), "t");
 
+    // A socket is on this machine, and so in the clear.
+    let socket =
+        crm.example().with("host", Value::Null).with("socket", crm.server.socket().to_str().unwrap());
+    socket.connector().check().await.unwrap();
+    assert!(socket.with("tls", true).build().is_err());
+
     // The name counts, not the authority alone.
     let error = example.clone().with("host", "127.0.0.2").connector().check().await.unwrap_err();
     assert_eq!(parts(&error), LOST, "{error}");

@@ -241,6 +241,10 @@ async fn mariadb_is_spoken_to_encrypted_and_a_lost_commit_is_in_doubt() {
     connector.check().await.unwrap();
     assert!(example.clone().with("host", "127.0.0.2").connector().check().await.is_err());
 
+    let socket =
+        shop.example().with("host", Value::Null).with("socket", shop.server.socket().to_str().unwrap());
+    socket.connector().check().await.unwrap();
+
     let lossy = shop.example().at(relay(shop.server.port, b"COMMIT", Loss::Answer).await).connector();
     let error = fails(&*lossy, "answer").await;
     assert_eq!(parts(&error), (Code::Timeout, Effect::Unknown, Retry::Backoff, Subject::Account), "{error}");
