@@ -17,6 +17,7 @@ mod admin;
 mod conformance;
 mod control;
 mod crash;
+mod directory;
 mod docs;
 mod examples;
 mod guard;
