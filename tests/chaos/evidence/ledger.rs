@@ -107,6 +107,13 @@ impl Ledger {
         accounts
     }
 
+    /// What an account was turned into between two moments, one state after another; not that it was removed.
+    pub(crate) fn states_of(&self, id: &str, from: i128, to: i128) -> impl Iterator<Item = &Value> {
+        let changes = self.of_kind("applied").filter(move |event| (from..=to).contains(&event.at));
+        let changes = changes.filter(move |event| event.id() == Some(id));
+        changes.map(|event| &event.raw["record"]).filter(|record| !record.is_null())
+    }
+
     /// The accounts of a name as they were at a moment: one, or none, if nothing was done twice.
     pub(crate) fn account_at(&self, username: &str, moment: i128) -> Vec<Value> {
         let all = self.accounts_at(moment);

@@ -253,7 +253,7 @@ async fn whoever_is_created_behind_a_blank_line_without_an_end_stands_on_a_line_
     // A form feed is blank, and no white space of JSON.
     for blank in ["\u{c}", "  "] {
         let before = place.read("accounts.jsonl");
-        place.write("accounts.jsonl", &format!("{before}{blank}"));
+        place.write("accounts.jsonl", format!("{before}{blank}"));
         let name = format!("zoe{}", blank.len());
         let payload = json!({"account": {"username": name, "email": format!("{name}@example.org")}});
         run(&place.connector, Action::CreateAccount, payload).await.unwrap();
