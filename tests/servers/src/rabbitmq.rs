@@ -69,9 +69,10 @@ impl RabbitMq {
             .env("RABBITMQ_CONF_ENV_FILE", path.join("none"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", path.join("enabled_plugins"))
             .env("RABBITMQ_PID_FILE", path.join("pid"))
+            // One scheduler: users are imported by as many workers, and several wait for one another's locks for minutes.
             .env(
                 "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
-                "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false",
+                "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false +S 1:1",
             );
         let node = Process::start("rabbitmq", path, &mut node);
         let log = path.join("rabbitmq.log");
