@@ -55,3 +55,40 @@ fn the_tables_of_keys_are_what_the_schemas_say() {
     }
     assert!(stale.is_empty(), "UPDATE=1 writes these anew: {}", stale.join(", "));
 }
+
+#[test]
+fn every_connector_has_a_page() {
+    let output = Command::new(env!("CARGO_BIN_EXE_bridgehead"))
+        .args(["config", "schema"])
+        .output()
+        .expect("the binary runs");
+    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let connectors = &schema["properties"]["apps"]["additionalProperties"]["properties"]["connector"]["enum"];
+    let connectors = connectors.as_array().expect("the connectors");
+    assert!(connectors.len() >= 7, "{connectors:?}");
+    let pages = pages();
+    for connector in connectors {
+        assert!(
+            pages.iter().any(|(_, name)| name == connector),
+            "docs/connectors/ has no page for {connector}"
+        );
+    }
+}
+
+#[test]
+fn no_link_leads_nowhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let link = regex::Regex::new(r"\]\(([^)#\s]+)(?:#[^)]*)?\)").expect("a pattern");
+    let folders = ["", "docs", "docs/connectors", "docs/decisions"].map(|folder| root.join(folder));
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).expect("a folder").flatten());
+    let mut count = 0;
+    for page in files.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|of| of == "md")) {
+        let text = std::fs::read_to_string(&page).expect("a page");
+        for found in link.captures_iter(&text).filter(|found| !found[1].contains("://")) {
+            count += 1;
+            let target = page.parent().expect("a folder").join(&found[1]);
+            assert!(target.exists(), "{} links to {}, which is not there", page.display(), &found[1]);
+        }
+    }
+    assert!(count > 30, "{count} links were found");
+}
