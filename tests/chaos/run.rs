@@ -61,6 +61,7 @@ pub(crate) struct Figures {
     syncs_completed: usize,
     syncs_abandoned: usize,
     removed: usize,
+    unnoticed: usize,
     pub(crate) violations: usize,
 }
 
@@ -335,6 +336,7 @@ impl Run {
         figures.syncs_completed = syncs.completed;
         figures.syncs_abandoned = syncs.abandoned;
         figures.removed = syncs.removed;
+        figures.unnoticed = syncs.unnoticed;
         if self.world.sandbox.ledger_dropped() > 0 {
             violations.push(Violation {
                 rule: "the evidence is complete",

@@ -107,6 +107,13 @@ impl Ledger {
         accounts
     }
 
+    /// Whether a listing of a type said between two moments that it was whole, and was not.
+    pub(crate) fn listed_less(&self, slug: &str, from: i128, to: i128) -> bool {
+        let listings = self.of_kind("listing").filter(|event| (from..=to).contains(&event.at));
+        let mut lies = listings.filter(|event| matches!(event.fault(), Some("shrunk" | "empty")));
+        lies.any(|event| event.text("slug") == Some(slug))
+    }
+
     /// What an account was turned into between two moments, one state after another; not that it was removed.
     pub(crate) fn states_of(&self, id: &str, from: i128, to: i128) -> impl Iterator<Item = &Value> {
         let changes = self.of_kind("applied").filter(move |event| (from..=to).contains(&event.at));
