@@ -19,12 +19,15 @@ const PIECE: i64 = 2000;
 const END: &str = "SELECT id FROM records WHERE listing = ?1 AND id >= ?2 AND id IS NOT ?3 \
      ORDER BY id LIMIT 1 OFFSET ?4";
 
-/// What counts for good stays so; what nobody has judged is judged by this listing.
+/// What counts for good stays so; what nobody has judged is judged by this listing. Most records are the same as before,
+/// and are left alone.
 const ADD: &str = "INSERT INTO records (listing, id, hash, standing) \
      SELECT ?6, id, hash, ?5 FROM records WHERE listing = ?1 AND id >= ?2 AND id IS NOT ?3 \
      AND (?4 IS NULL OR id <= ?4) ON CONFLICT (listing, id) DO UPDATE SET hash = excluded.hash, standing = CASE \
      WHEN ?5 = 0 OR records.standing = 3 THEN 0 WHEN ?5 = 2 AND records.standing = 1 THEN 2 \
-     ELSE records.standing END";
+     ELSE records.standing END \
+     WHERE records.hash <> excluded.hash OR records.standing = 3 OR (?5 = 0 AND records.standing <> 0) \
+     OR (?5 = 2 AND records.standing = 1)";
 
 /// Adds the present listings of an app to what is known, and ends them.
 pub(super) async fn keep(store: &Store, app: &AppKey, belief: Belief) -> Result<(), Error> {

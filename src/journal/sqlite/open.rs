@@ -31,7 +31,7 @@ pub(super) static TASKS_FORMAT: Format = Format {
 /// less than 64 MiB.
 pub(super) static LISTINGS_FORMAT: Format = Format {
     migrator: &LISTINGS_MIGRATIONS,
-    cache: [6 * 1024, 512],
+    cache: [2 * 1024, 256],
     erase: false,
     check: false,
     chore: Some(Chore::Discard),
