@@ -113,7 +113,6 @@ fn read(folder: &Path) -> Value {
 async fn finds_no_fault(command: [&'static str; 2]) {
     let example = Example::new(command);
     let report = conformance::run(&example).await;
-    println!("{report}");
     report.assert_passed();
     assert_eq!(
         report.skipped(),

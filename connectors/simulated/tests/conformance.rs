@@ -40,7 +40,6 @@ impl Bench for Simulated {
 async fn the_kit_finds_no_fault() {
     let bench = Simulated { target: target(&Settings { accounts: 120, ..Settings::default() }) };
     let report = conformance::run(&bench).await;
-    println!("{report}");
     report.assert_passed();
     // A target in memory has no connection to break and no permission to refuse, and it offers every action.
     let never = [

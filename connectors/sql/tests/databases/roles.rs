@@ -75,7 +75,6 @@ impl Bench for Cluster {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_recipe_for_roles_passes_the_kit() {
     let report = conformance::run(&Cluster::start().await).await;
-    println!("{report}");
     report.assert_passed();
 }
 
