@@ -13,6 +13,7 @@ use super::breaker::Breaker;
 use super::call;
 use super::clock::Clock;
 use super::guard::TaskGuard;
+use super::newcomers::Newcomers;
 use super::pacing::Pacing;
 use super::status::AppStatus;
 use crate::bridge::{self, Api, AppId};
@@ -37,6 +38,7 @@ pub(crate) struct App {
     pub(crate) breaker: Breaker,
     pub(crate) access: Access,
     pub(crate) activity: Activity,
+    pub(crate) newcomers: Newcomers,
     pub(crate) guard: TaskGuard,
     /// Held by the one sync that is under way.
     pub(crate) sync_turn: Mutex<()>,
@@ -71,6 +73,7 @@ impl App {
             breaker: Breaker::default(),
             access: Access::new(Arc::clone(&dice)),
             activity: Activity::default(),
+            newcomers: Newcomers::default(),
             guard: TaskGuard::new(settings.tasks.guard),
             sync_turn: Mutex::new(()),
             slots: Semaphore::new(settings.tasks.concurrency),

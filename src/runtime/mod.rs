@@ -30,6 +30,7 @@ mod fakes;
 #[doc(hidden)]
 pub mod fuzz;
 mod guard;
+mod newcomers;
 mod observer;
 pub mod orders;
 mod overview;

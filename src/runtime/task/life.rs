@@ -114,11 +114,20 @@ async fn note(app: &App, description: &Description, operation: &Operation, compl
     let Some(of) = types.find(|of| of.kind == ResourceKind::Account) else { return };
     let slug = of.slug.as_str();
     let told = completion.result.get("account_id").and_then(serde_json::Value::as_str);
-    let asked = operation.account().id.as_ref().map(AccountId::as_str);
-    // A new account has the identifier that the target gave it, whatever the task called it.
-    let noted = match (operation, told, told.or(asked)) {
-        (Operation::CreateAccount(_), Some(id), _) => app.listings.note_created(&app.key, slug, id).await,
-        (Operation::DeleteAccount(_), _, Some(id)) => app.listings.note_deleted(&app.key, slug, id).await,
+    let noted = match operation {
+        // A new account has the identifier that the target gave it, whatever the task called it.
+        Operation::CreateAccount(create) => {
+            let Some(id) = told else { return };
+            app.newcomers.came(&create.account, id);
+            app.listings.note_created(&app.key, slug, id).await
+        }
+        Operation::DeleteAccount(delete) => {
+            // Whoever is deleted by name alone was noted by an identifier all the same.
+            let created = app.newcomers.went(&delete.account);
+            let asked = delete.account.id.as_ref().map(AccountId::as_str);
+            let Some(id) = told.or(asked).or(created.as_deref()) else { return };
+            app.listings.note_deleted(&app.key, slug, id).await
+        }
         _ => return,
     };
     if let Err(error) = noted {
