@@ -69,15 +69,15 @@ impl RabbitMq {
             .env("RABBITMQ_CONF_ENV_FILE", path.join("none"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", path.join("enabled_plugins"))
             .env("RABBITMQ_PID_FILE", path.join("pid"))
-            // One scheduler: users are imported by as many workers, and several wait for one another's locks for minutes.
             .env(
                 "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
-                "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false +S 1:1",
+                "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false",
             );
         let node = Process::start("rabbitmq", path, &mut node);
         let log = path.join("rabbitmq.log");
-        // The port opens before the definitions are in.
-        let is_up = || fs::read_to_string(&log).is_ok_and(|log| log.contains("Server startup complete"));
+        // The port opens before the definitions are in. What is logged may be dropped when thousands of users are; this line is
+        // printed.
+        let is_up = || fs::read_to_string(&log).is_ok_and(|log| log.contains(" completed with "));
         let node = node.ready(|| is_up() && listens(management)).await;
         Self { port: management, _node: node, _mapper: mapper, _folder: folder }
     }
