@@ -158,6 +158,8 @@ struct Tasks {
     give_up_after: Option<Duration>,
     /// How long an unreachable target holds its tasks.
     hold_for: Option<Duration>,
+    /// Whether the account is read back after a success, before Iden hears that the task is completed.
+    verify: Option<bool>,
     /// How many deletions and suspensions are executed before the operator is asked; no limit when absent.
     guard: Option<TaskGuard>,
 }
@@ -193,6 +195,8 @@ struct Sync {
     push_concurrency: Option<u64>,
     /// What records that break a rule lead to.
     on_invalid: Option<OnInvalid>,
+    /// What a listing leads to of which nothing shows that it was read to its end.
+    complete_without_proof: Option<WithoutProof>,
     /// When completing would remove too much.
     guard: Option<Guard>,
 }
@@ -204,6 +208,15 @@ enum OnInvalid {
     Abandon,
     /// Leave them out: they are removed as if they were not in the target.
     Skip,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum WithoutProof {
+    /// Push what was read, then hold: nothing is removed.
+    Hold,
+    /// Complete all the same; the log says so.
+    Allow,
 }
 
 #[derive(JsonSchema)]

@@ -55,7 +55,7 @@ pub use key_table::{conformance_keys, target_keys};
 pub use load::{load, parse};
 pub use model::{
     Admin, App, Bridge, Config, Guard, Log, LogFormat, OnInvalid, Protect, RateLimit, Refs, Runtime, State,
-    Sync, TaskGuard, Tasks,
+    Sync, TaskGuard, Tasks, WithoutProof,
 };
 pub use network::Network;
 pub use origin::Origin;

@@ -139,6 +139,8 @@ pub struct Tasks {
     pub give_up_after: Duration,
     /// How long an unreachable target holds its tasks.
     pub hold_for: Duration,
+    /// Whether the account is read back after a success, before Iden hears `completed`.
+    pub verify: bool,
     /// How many destructive tasks are executed before the operator is asked; `None` for no limit.
     pub guard: Option<TaskGuard>,
 }
@@ -166,6 +168,8 @@ pub struct Sync {
     pub push_concurrency: usize,
     /// What records that break a rule lead to.
     pub on_invalid: OnInvalid,
+    /// What a listing leads to of which nothing shows that it was read to its end.
+    pub complete_without_proof: WithoutProof,
     /// When completing would remove too much.
     pub guard: Guard,
 }
@@ -177,6 +181,15 @@ pub enum OnInvalid {
     Abandon,
     /// Leave them out: completing removes them as if they were not in the target.
     Skip,
+}
+
+/// What a listing leads to of which nothing shows that it was read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutProof {
+    /// Push what was read, then hold completion: nothing is removed.
+    Hold,
+    /// Complete all the same, and say so in the log.
+    Allow,
 }
 
 /// When completing a sync would remove too much. The limit that is hit first counts.

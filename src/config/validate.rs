@@ -15,7 +15,7 @@ use super::tree::{Entry, Node, join};
 use super::values::{base_url, boolean, choice, listen, number, text, whole};
 use super::{
     Admin, App, Bridge, Config, Connectors, Guard, Log, LogFormat, OnInvalid, Pattern, Protect, RateLimit,
-    Refs, Runtime, Schedule, Secret, State, Sync, Target, TaskGuard, Tasks,
+    Refs, Runtime, Schedule, Secret, State, Sync, Target, TaskGuard, Tasks, WithoutProof,
 };
 use super::{conformance, duration, log_level, network, schedule, target, values};
 
@@ -181,6 +181,7 @@ fn tasks(section: &Section<'_>) -> Result<Tasks, Reported> {
     let timeout = section.get("timeout", |node| duration::read(node, "60s"));
     let give_up_after = section.get("give_up_after", |node| duration::read(node, "15m"));
     let hold_for = section.get("hold_for", |node| duration::read(node, "1h"));
+    let verify = section.get("verify", boolean);
     let guard = section.optional_section("guard").map(|section| task_guard(&section)).transpose();
     let (timeout, give_up_after) = (timeout?, give_up_after?);
     if timeout > give_up_after {
@@ -201,6 +202,7 @@ fn tasks(section: &Section<'_>) -> Result<Tasks, Reported> {
         timeout,
         give_up_after,
         hold_for: hold_for?,
+        verify: verify?,
         guard: guard?,
     })
 }
@@ -234,6 +236,8 @@ fn sync(section: &Section<'_>) -> Result<Sync, Reported> {
     let push_concurrency = section.get("push_concurrency", concurrency);
     let choices = [("abandon", OnInvalid::Abandon), ("skip", OnInvalid::Skip)];
     let on_invalid = section.get("on_invalid", |node| choice(node, &choices));
+    let choices = [("hold", WithoutProof::Hold), ("allow", WithoutProof::Allow)];
+    let complete_without_proof = section.get("complete_without_proof", |node| choice(node, &choices));
     let guard = guard(&section.section("guard"));
     Ok(Sync {
         enabled: enabled?,
@@ -241,6 +245,7 @@ fn sync(section: &Section<'_>) -> Result<Sync, Reported> {
         on_start: on_start?,
         push_concurrency: push_concurrency?,
         on_invalid: on_invalid?,
+        complete_without_proof: complete_without_proof?,
         guard: guard?,
     })
 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, HashSet};
 
 use bridgehead_sdk::{
-    AccountRecord, Action, Cursor, Description, Page, Record, RejectedRecord, ResourceKind, ResourceType,
+    AccountRecord, Action, Cursor, Description, Evidence, Page, Record, RejectedRecord, ResourceKind,
+    ResourceType,
 };
 use serde_json::{Map, Value};
 
@@ -69,7 +70,16 @@ pub(crate) fn description(result: Value) -> Result<Initialized, Unexpected> {
         }
         resource_types.push(read);
     }
-    Ok(Initialized { description: Description { name, version, actions, resource_types }, unknown_actions })
+    let mut unverifiable = BTreeSet::new();
+    if let Some(fields) = fields.shift_remove("unverifiable").filter(|fields| !fields.is_null()) {
+        let expected = "a list of field names such as [\"display_name\"]";
+        for value in list(Some(fields), "unverifiable", expected)? {
+            let name = value.as_str().ok_or_else(|| Unexpected::part("unverifiable", expected))?;
+            unverifiable.insert(name.to_owned());
+        }
+    }
+    let description = Description { name, version, actions, resource_types, unverifiable };
+    Ok(Initialized { description, unknown_actions })
 }
 
 fn resource_type(index: usize, value: &Value) -> Result<ResourceType, Unexpected> {
@@ -105,7 +115,14 @@ pub(crate) fn page(kind: ResourceKind, result: Value) -> Result<Page, Unexpected
             return Err(Unexpected::part("next", expected));
         }
     };
-    let mut page = Page { next, ..Page::default() };
+    let total = match fields.shift_remove("total") {
+        None | Some(Value::Null) => None,
+        Some(total) => {
+            Some(total.as_u64().ok_or_else(|| Unexpected::part("total", "a whole number, or absent"))?)
+        }
+    };
+    // An explicit null is the author's statement that nothing follows.
+    let mut page = Page::default().ending(next, Evidence::EndOfCursor).with_total(total);
     for value in list(fields.shift_remove("records"), "records", "a list of records")? {
         match Record::from_json(kind, value) {
             Ok(record) => page.records.push(record),
@@ -191,6 +208,7 @@ mod tests {
                     ResourceType::license("seat", "Seat"),
                     ResourceType::account("account", "Account"),
                 ],
+                ..Description::default()
             }
         );
     }

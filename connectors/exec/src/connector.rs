@@ -202,6 +202,7 @@ fn params(context: &Context, operation: &Operation) -> Value {
     }
     params.insert("task_id".to_owned(), Value::from(context.task_id.as_str()));
     params.insert("attempt".to_owned(), Value::from(context.attempt));
+    params.insert("may_have_applied".to_owned(), Value::from(context.may_have_applied));
     params.insert("account".to_owned(), Value::Object(account));
     params.insert("memberships".to_owned(), memberships(operation));
     params.insert("changes".to_owned(), payload.changes.clone());
@@ -219,7 +220,7 @@ mod tests {
     fn sent(payload: Value) -> Value {
         let payload = serde_json::from_value(payload).unwrap();
         let operation = Operation::parse(Action::UpdateAccount, payload).unwrap();
-        let context = Context { task_id: "task-1".into(), attempt: 2, timeout: Duration::from_mins(1) };
+        let context = Context::first("task-1", Duration::from_mins(1)).may_have_applied();
         params(&context, &operation)
     }
 
@@ -232,7 +233,7 @@ mod tests {
         assert_eq!(
             params,
             json!({
-                "task_id": "task-1", "attempt": 2,
+                "task_id": "task-1", "attempt": 2, "may_have_applied": true,
                 "account": {"id": "u1", "email": "ann@example.org", "shoe_size": 38},
                 "memberships": {"team": ["t1"]}, "changes": {"title": null}, "reason": "moved",
             })

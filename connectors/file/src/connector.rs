@@ -108,6 +108,7 @@ impl Connector for FileConnector {
                 version: env!("CARGO_PKG_VERSION").into(),
                 actions: if inner.settings.read_only { [].into() } else { check::actions(&accounts) },
                 resource_types: layout.types().map(|one: &TypeFile| one.resource_type.clone()).collect(),
+                ..Description::default()
             })
         })
         .await

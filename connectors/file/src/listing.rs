@@ -11,7 +11,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bridgehead_sdk::{Cursor, Page};
+use bridgehead_sdk::{Cursor, Evidence, Page};
 
 use crate::error::Error;
 use crate::layout::{Layout, TypeFile};
@@ -89,6 +89,7 @@ impl Listings {
         } else {
             // Kept until another listing begins: the last page may be asked for again.
             listing.ended.store(true, Ordering::Relaxed);
+            page.evidence = Some(Evidence::Atomic);
             let bytes = listing.bytes_read.load(Ordering::Relaxed);
             tracing::debug!(file = %listing.snapshot.name, bytes, "listed to the end");
         }

@@ -1,7 +1,8 @@
 //! The accounts: listed, completed by follow-up requests, and looked up.
 
 use bridgehead_sdk::{
-    Account, AccountRecord, Cursor, Effect, Error, Page, Record, RejectedRecord, ResourceType, Retry,
+    Account, AccountRecord, Cursor, Effect, Error, Evidence, Page, Record, RejectedRecord, ResourceType,
+    Retry,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use minijinja::Value;
@@ -68,7 +69,7 @@ impl Accounts {
                 Err(record) => rejected.push(record),
             }
         }
-        Ok(Page { records, rejected, next })
+        Ok(Page { records, rejected, ..Page::default() }.ending(next, Evidence::EndOfCursor))
     }
 
     /// The account, if there is one. Looks by identifier where there is one, else by user name, else by e-mail.

@@ -1,7 +1,7 @@
 //! Groups and licences: listed, and looked for before an account is added to them.
 
 use bridgehead_sdk::{
-    Cursor, EntityRecord, Error, Page, Record, RejectedRecord, ResourceKind, ResourceType, Subject,
+    Cursor, EntityRecord, Error, Evidence, Page, Record, RejectedRecord, ResourceKind, ResourceType, Subject,
 };
 use minijinja::Value;
 
@@ -50,7 +50,8 @@ impl Entities {
                 Err(one) => rejected.push(one),
             }
         }
-        Ok(Page { records, rejected, next: next.as_ref().map(Place::cursor).transpose()? })
+        let next = next.as_ref().map(Place::cursor).transpose()?;
+        Ok(Page { records, rejected, ..Page::default() }.ending(next, Evidence::EndOfCursor))
     }
 
     async fn page(

@@ -60,6 +60,7 @@ impl Connector for LdapConnector {
             version: env!("CARGO_PKG_VERSION").into(),
             actions: actions.into_iter().collect(),
             resource_types: groups.chain([layout.accounts.resource_type.clone()]).collect(),
+            ..Description::default()
         })
     }
 

@@ -45,7 +45,7 @@ pub(crate) async fn create(
     if let Some(other) = taken.first() {
         // Only a repeated attempt may take what is there for its own work, and only if it would have made the same. It sees
         // to the groups that may be missing; the runtime then looks, and finds the account as it is wanted.
-        if context.attempt > 1 && taken.len() == 1 && is_as_drafted(other, &draft, &dn) {
+        if context.may_have_applied && taken.len() == 1 && is_as_drafted(other, &draft, &dn) {
             let mut applied = false;
             let settled = groups::settle(directory, &lease, other, &wanted, false, &mut applied).await;
             settled.map_err(|error| if applied { error.effect(Effect::Unknown) } else { error })?;
@@ -216,7 +216,7 @@ impl Staged<'_> {
             *values = vec![name.clone().into_bytes()];
         }
         let staged = dn_of(directory, &Rdn::new(attribute, &name));
-        if self.context.attempt > 1 {
+        if self.context.may_have_applied {
             // What an earlier attempt left behind.
             match session.delete(&staged).await {
                 Err(failure) if failure.code() != Some(32) => {

@@ -13,7 +13,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use bridgehead_sdk::{Cursor, Error, Page, Record, RejectedRecord};
+use bridgehead_sdk::{Cursor, Error, Evidence, Page, Record, RejectedRecord};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::directory::Directory;
@@ -104,10 +104,11 @@ impl Listings {
             Err(error) if is_first => return Err(error),
             Err(error) => return Err(lost(error.message()).source(error)),
         }
-        if listing.position.is_some() {
-            let cursor = format!("{:x}-{}-{}", self.nonce, listing.number, listing.pages);
-            listing.last.next = Some(Cursor::new(cursor));
-        }
+        let next = listing
+            .position
+            .is_some()
+            .then(|| Cursor::new(format!("{:x}-{}-{}", self.nonce, listing.number, listing.pages)));
+        listing.last = std::mem::take(&mut listing.last).ending(next, Evidence::EndOfCursor);
         let page = listing.last.clone();
         self.keep(listing);
         Ok(page)

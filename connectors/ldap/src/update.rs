@@ -100,7 +100,7 @@ async fn find(
     if let Some(entry) = directory.find(session, &update.account).await? {
         return Ok(entry);
     }
-    if context.attempt > 1 && update.account.id.is_none() {
+    if context.may_have_applied && update.account.id.is_none() {
         let text = |field: &str| update.changes.get(field).and_then(Value::as_str).map(str::to_owned);
         let renamed = Account { username: text("username"), email: text("email"), ..Account::default() };
         if renamed.is_identified()
@@ -289,7 +289,7 @@ async fn change(
     applied: &mut bool,
 ) -> Result<Entry, Error> {
     let entry = apply(directory, session, update.account.label(), entry, plan, applied).await?;
-    if context.attempt > 1 {
+    if context.may_have_applied {
         leave_old_name(directory, session, &update.account, &entry, applied).await?;
     }
     groups::settle(directory, session, &entry, wanted, true, applied).await?;

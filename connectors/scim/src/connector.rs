@@ -112,6 +112,7 @@ impl Connector for ScimConnector {
             version: env!("CARGO_PKG_VERSION").into(),
             actions: actions.into_iter().collect(),
             resource_types: types,
+            ..Description::default()
         })
     }
 

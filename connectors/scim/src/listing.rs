@@ -1,6 +1,6 @@
 //! Listing accounts, groups and licences.
 
-use bridgehead_sdk::{Cursor, EntityRecord, Error, Page, Record, RejectedRecord};
+use bridgehead_sdk::{Cursor, EntityRecord, Error, Evidence, Page, Record, RejectedRecord};
 use serde::{Deserialize, Serialize};
 
 use crate::application::Application;
@@ -76,7 +76,7 @@ impl Listing<'_> {
             };
             mark.place = place;
         }
-        Ok(Page { records: Vec::new(), rejected: Vec::new(), next: Some(write(&mark)?) })
+        Ok(Page::with_next(Vec::new(), write(&mark)?))
     }
 
     async fn users(&self, mark: Mark) -> Result<Page, Error> {
@@ -98,8 +98,12 @@ impl Listing<'_> {
         }
         match next {
             Some(place) => page.next = Some(write(&Mark { shown, place, ..mark })?),
-            None if !shown => self.prove_that_nobody_is_in_a_group().await?,
-            None => {}
+            None => {
+                if !shown {
+                    self.prove_that_nobody_is_in_a_group().await?;
+                }
+                page.evidence = Some(Evidence::EndOfCursor);
+            }
         }
         Ok(page)
     }
@@ -178,10 +182,10 @@ impl Listing<'_> {
                 Err(rejected) => page.rejected.push(rejected),
             }
         }
-        if let Some(place) = next {
-            page.next = Some(write(&Mark { stage: Stage::Records, listing: 0, shown: false, place })?);
-        }
-        Ok(page)
+        let next = next
+            .map(|place| write(&Mark { stage: Stage::Records, listing: 0, shown: false, place }))
+            .transpose()?;
+        Ok(page.ending(next, Evidence::EndOfCursor))
     }
 
     /// The licences of a type, as the operator has named them. They are worth nothing without an application that answers.
@@ -191,7 +195,7 @@ impl Listing<'_> {
         }
         self.application.scim.prove(self.application.users()).await?;
         let records = license.values.iter().map(|(id, name)| EntityRecord::new(id, name).into());
-        Ok(Page::last(records.collect()))
+        Ok(Page::last(records.collect(), Evidence::Atomic))
     }
 
     fn read(&self, cursor: Option<&Cursor>) -> Result<Option<Mark>, Error> {

@@ -92,7 +92,7 @@ impl Application<'_> {
         }
         let Some(user) = found else { return Ok(None) };
         let record = self.mapping.record(&user).map_err(|fault| self.unreadable(&fault))?;
-        if context.attempt > 1 && !groups.is_empty() && agrees(account, &record) {
+        if context.may_have_applied && !groups.is_empty() && agrees(account, &record) {
             let memberships = self.memberships_of(&user).await?;
             let current = ids(memberships.of(&self.settings.groups.slug));
             if groups.iter().any(|group| !current.contains(group)) {

@@ -12,7 +12,7 @@ use crate::{
 
 /// What a connector is and can do. It is a declaration: the runtime never calls for an action, and never lists a
 /// resource type, that is not named here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
     /// The connector's name, such as `jira`.
     pub name: String,
@@ -22,6 +22,11 @@ pub struct Description {
     pub actions: BTreeSet<Action>,
     /// The resource types it can list, accounts among them. Groups and licences are listed before accounts.
     pub resource_types: Vec<ResourceType>,
+    /// What the target takes but cannot show, so that reading back never proves it: names of account fields such as
+    /// `display_name`, `status`, or `memberships.team` for the references of one type. A password is never shown and need
+    /// not be named. The runtime completes a task that changes such a field without seeing it, says "not verified", lists
+    /// the fields in `bridgehead check` and counts them in the metrics.
+    pub unverifiable: BTreeSet<String>,
 }
 
 /// What goes with an operation.
@@ -29,8 +34,13 @@ pub struct Description {
 pub struct Context {
     /// The task, as Iden names it. Good as an idempotency key for targets that know such a thing.
     pub task_id: TaskId,
-    /// Which attempt this is: 1 for the first. A later one may find its work done already.
+    /// Which attempt this is, from 1. For logs only: it says nothing about what earlier attempts did, since they may have
+    /// failed before they reached the target.
     pub attempt: u32,
+    /// Whether an earlier attempt at this task may have been applied, completely or in part: its answer was lost, it ran
+    /// out of time, or the daemon died meanwhile. Only then may what is found in the target be taken for this task's own
+    /// work. When `false`, an account that exists was there before this task.
+    pub may_have_applied: bool,
     /// How long the attempt may take. Then the call is dropped, and counts as a `TIMEOUT` of unknown effect.
     pub timeout: Duration,
 }
@@ -40,6 +50,23 @@ pub struct Context {
 pub struct Completion {
     /// Goes to Iden as the task's `result`. Put in no secret that Iden has not asked for.
     pub result: Map<String, Value>,
+}
+
+impl Context {
+    /// The first attempt at a task.
+    pub fn first(task_id: impl Into<TaskId>, timeout: Duration) -> Self {
+        Self { task_id: task_id.into(), attempt: 1, may_have_applied: false, timeout }
+    }
+
+    /// A later attempt, none of the earlier ones of which was applied.
+    pub fn attempt(self, attempt: u32) -> Self {
+        Self { attempt, ..self }
+    }
+
+    /// A later attempt, an earlier one of which may have been applied.
+    pub fn may_have_applied(self) -> Self {
+        Self { attempt: self.attempt.max(2), may_have_applied: true, ..self }
+    }
 }
 
 impl Completion {
@@ -67,15 +94,21 @@ impl Completion {
 ///   different accounts, listings and look-ups run at the same time, so `&self` must bear that.
 /// - Every call has a deadline. At the deadline the future is dropped: keep nothing half done across an `.await`
 ///   that only the rest of the call would repair.
-/// - An intent is durable before [`execute`](Self::execute) is called, and its outcome before Iden hears of it. The
-///   same operation comes again only if its effect was not known, and then [`find_account`](Self::find_account) was
-///   asked first.
+/// - An intent is durable before [`execute`](Self::execute) is called, and its outcome before Iden hears of it. When an
+///   operation comes again, [`Context::may_have_applied`] says whether an earlier attempt may have had an effect; if it
+///   may, [`find_account`](Self::find_account) was asked first.
+/// - A success is verified: [`find_account`](Self::find_account) is asked before and after a change, and Iden hears
+///   `completed` only when the account shows what the task wanted (`tasks.verify`).
 /// - A panic costs the task that was being executed, and nothing else.
 ///
 /// # What a connector promises
 /// - It never retries, never sleeps to wait for better times, and spawns no loop: the [`Error`] says whether to try
 ///   again, and the runtime decides when. Retries that nest multiply.
 /// - It says [`Effect::NotApplied`](crate::Effect::NotApplied) only when that is certain.
+/// - It never takes an account for its own work because the attempt is not the first:
+///   [`Context::may_have_applied`] is the evidence, [`Context::attempt`] is not.
+/// - It ends a listing only with [`Evidence`](crate::Evidence), and names what the target cannot show in
+///   [`Description::unverifiable`].
 /// - It never answers "nothing there" when it could not look. `Ok(None)` and an empty last page are statements
 ///   about the target; whoever is missing from them loses an account. Not knowing is an [`Error`].
 /// - No error, record or result holds a secret.
@@ -87,8 +120,8 @@ impl Completion {
 /// | retry never | reports the code and message at once |
 /// | retry backoff or after, not applied | tries again, until `give_up_after`; then reports the last code |
 /// | subject connection | holds the app's tasks, probes with [`check`](Self::check), fails them past `hold_for` |
-/// | `ACCOUNT_ALREADY_EXISTS` on create | asks `find_account`; same account, same attributes means completed |
-/// | `ACCOUNT_NOT_FOUND` on a repeated delete | completed: an earlier attempt did it |
+/// | `ACCOUNT_ALREADY_EXISTS` on create | asks `find_account`; completed if an earlier attempt may have created it, or every identifying field is shown and equal and no password was to be set; else reported |
+/// | `ACCOUNT_NOT_FOUND` on delete | completed if an earlier attempt may have removed an account that was seen before it; else reported |
 ///
 /// # Wrong, then right
 /// A look-up that takes every failure for "not there" turns an outage of the target into a mass deprovisioning:
@@ -154,6 +187,7 @@ impl Completion {
 ///             version: env!("CARGO_PKG_VERSION").into(),
 ///             actions: [Action::CreateAccount, Action::DeleteAccount, Action::SuspendAccount].into(),
 ///             resource_types: vec![ResourceType::account("account", "Account")],
+///             ..Description::default()
 ///         })
 ///     }
 ///
@@ -170,7 +204,8 @@ impl Completion {
 ///         let mut rest = accounts.values().filter(|account| account.id.as_str() > after).cloned();
 ///         let records: Vec<Record> = rest.by_ref().take(100).map(Record::from).collect();
 ///         let next = rest.next().and(records.last()).map(|last| Cursor::new(format!("after {}", last.id())));
-///         Ok(Page { records, rejected: Vec::new(), next })
+///         // The end is what the target itself says; here it is one map that holds everything.
+///         Ok(Page { records, ..Page::default() }.ending(next, Evidence::EndOfCursor))
 ///     }
 ///
 ///     async fn find_account(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
@@ -219,7 +254,7 @@ impl Completion {
 /// let setup = Setup::new("Memory", target);
 /// let memory = Memory::factory().build(setup).unwrap();
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let context = Context { task_id: "t1".into(), attempt: 1, timeout: std::time::Duration::from_secs(60) };
+/// let context = Context::first("t1", std::time::Duration::from_secs(60));
 /// let create = |name: &str| {
 ///     let payload = serde_json::from_value(serde_json::json!({ "account": { "username": name } })).unwrap();
 ///     Operation::parse(Action::CreateAccount, payload).unwrap()

@@ -44,7 +44,7 @@ pub use connector::{Completion, Connector, Context, Description};
 pub use error::{Code, Effect, Error, Retry, Subject};
 pub use factory::{Factory, Setup, factory};
 pub use id::{AccountId, Slug, TaskId};
-pub use listing::{Cursor, Page};
+pub use listing::{Cursor, Evidence, Page};
 pub use network::{Network, NetworkError};
 pub use operation::{
     CreateAccount, DeleteAccount, Operation, ResetPassword, SuspendAccount, UnsuspendAccount, UpdateAccount,

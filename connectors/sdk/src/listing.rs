@@ -24,9 +24,9 @@ impl Cursor {
 
 /// One page of a listing: some records, and where the next page begins.
 ///
-/// A page may hold any number of records, none included; only `next: None` says that the listing has been
-/// read to its end. A listing that cannot be read to its end is an [`Error`](crate::Error), never a page
-/// without `next`: whoever is missing from a listing that ended is removed from Iden.
+/// A page may hold any number of records, none included. Without `next` it is the last one, and says what shows that
+/// the listing was read to its end. A listing that cannot be read to its end is an [`Error`](crate::Error), never a page
+/// without `next`: an account that is missing from a complete listing is removed from Iden.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
     /// The records read.
@@ -36,16 +36,64 @@ pub struct Page {
     pub rejected: Vec<RejectedRecord>,
     /// Where the next page begins; `None` at the end of the listing.
     pub next: Option<Cursor>,
+    /// How many records of this type the target says it has, if it says so. The runtime counts the distinct identifiers of
+    /// the whole listing against it, for every connector. A total can prove that records are missing; it never proves that
+    /// all are there.
+    pub total: Option<u64>,
+    /// On the last page: what shows that the listing was read to its end. Without evidence the sync does not complete
+    /// unless the operator has set `complete_without_proof = "allow"`.
+    pub evidence: Option<Evidence>,
+}
+
+/// What shows that a listing was read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Evidence {
+    /// The target said itself that nothing follows, in the way its protocol says so: an empty cursor, no `next` link where
+    /// every other page has one, an empty page behind the last one. That a page is short is not evidence: servers cap pages.
+    EndOfCursor,
+    /// The target gave the same [`total`](Page::total) on every page, and as many distinct records were read.
+    TotalMet,
+    /// Everything came in one answer or from one snapshot: a file that did not change, a transaction, a single response of
+    /// an endpoint that does not page.
+    Atomic,
+    /// The target was read twice, and both readings agree.
+    TwoReadings,
+}
+
+impl Evidence {
+    /// The name, as the log and the status show it, such as `end_of_cursor`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EndOfCursor => "end_of_cursor",
+            Self::TotalMet => "total_met",
+            Self::Atomic => "atomic",
+            Self::TwoReadings => "two_readings",
+        }
+    }
 }
 
 impl Page {
-    /// The last page of a listing.
-    pub fn last(records: Vec<Record>) -> Self {
-        Self { records, rejected: Vec::new(), next: None }
+    /// The last page of a listing, and what shows that it is the last.
+    pub fn last(records: Vec<Record>, evidence: Evidence) -> Self {
+        Self { records, evidence: Some(evidence), ..Self::default() }
     }
 
     /// A page with another behind it.
     pub fn with_next(records: Vec<Record>, next: Cursor) -> Self {
-        Self { records, rejected: Vec::new(), next: Some(next) }
+        Self { records, next: Some(next), ..Self::default() }
+    }
+
+    /// The same page, followed by another one; without one, it is the last, and `evidence` says why.
+    pub fn ending(mut self, next: Option<Cursor>, evidence: Evidence) -> Self {
+        self.evidence = next.is_none().then_some(evidence);
+        self.next = next;
+        self
+    }
+
+    /// The same page, with the number of records that the target says it has.
+    pub fn with_total(mut self, total: impl Into<Option<u64>>) -> Self {
+        self.total = total.into();
+        self
     }
 }

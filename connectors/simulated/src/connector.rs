@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bridgehead_sdk::{
-    Account, AccountRecord, Action, Completion, Connector, Context, Cursor, Description, Error, Factory,
-    Operation, Page, Record, ResourceType, SettingsError, Setup, async_trait,
+    Account, AccountRecord, Action, Completion, Connector, Context, Cursor, Description, Error, Evidence,
+    Factory, Operation, Page, Record, ResourceType, SettingsError, Setup, async_trait,
 };
 use jiff::Timestamp;
 
@@ -73,17 +73,15 @@ impl SimulatedConnector {
             Some(cursor) => Some(parse(cursor).ok_or_else(|| self.no_cursor(cursor))?),
         };
         let Some(start) = start else {
-            return Ok(Page::default());
+            return Ok(Page::last(Vec::new(), Evidence::EndOfCursor));
         };
         let (records, next) = accounts.page(start, self.page_size);
-        Ok(Page {
-            records: records.into_iter().map(Record::from).collect(),
-            rejected: Vec::new(),
-            next: next.map(|key| match key {
-                Key::First(number) => Cursor::new(format!("first-{number}")),
-                Key::Later(place) => Cursor::new(format!("later-{place}")),
-            }),
-        })
+        let records = records.into_iter().map(Record::from).collect();
+        let next = next.map(|key| match key {
+            Key::First(number) => Cursor::new(format!("first-{number}")),
+            Key::Later(place) => Cursor::new(format!("later-{place}")),
+        });
+        Ok(Page { records, ..Page::default() }.ending(next, Evidence::EndOfCursor))
     }
 
     fn page_of(
@@ -97,11 +95,9 @@ impl SimulatedConnector {
             Some(cursor) => cursor.parse().map_err(|_| self.no_cursor(cursor))?,
         };
         let end = count.min(start.saturating_add(self.page_size as u64));
-        Ok(Page {
-            records: (start..end).map(record).collect(),
-            rejected: Vec::new(),
-            next: (end < count).then(|| Cursor::new(end.to_string())),
-        })
+        let records = (start..end).map(record).collect();
+        let next = (end < count).then(|| Cursor::new(end.to_string()));
+        Ok(Page { records, ..Page::default() }.ending(next, Evidence::EndOfCursor).with_total(count))
     }
 
     fn no_cursor(&self, cursor: &str) -> Error {
@@ -131,6 +127,7 @@ impl Connector for SimulatedConnector {
                 ResourceType::license(SEAT, "Seat"),
                 ResourceType::account(ACCOUNT, "Account"),
             ],
+            ..Description::default()
         })
     }
 

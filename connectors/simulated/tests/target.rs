@@ -25,7 +25,10 @@ async fn attempt(
     action: Action,
     payload: Value,
 ) -> Result<Completion, Error> {
-    let context = Context { task_id: task.into(), attempt, timeout: Duration::from_mins(1) };
+    let context = Context {
+        may_have_applied: attempt > 1,
+        ..Context::first(task, Duration::from_mins(1)).attempt(attempt)
+    };
     let operation = Operation::parse(action, serde_json::from_value(payload).unwrap()).unwrap();
     target.execute(&context, &operation).await
 }

@@ -57,6 +57,7 @@ impl Connector for SqlConnector {
             version: env!("CARGO_PKG_VERSION").into(),
             actions: self.database.plan.offered(),
             resource_types: self.database.plan.resource_types(),
+            ..Description::default()
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use bridgehead_sdk::{Cursor, Error, Page, Record, RejectedRecord, ResourceKind, Retry};
+use bridgehead_sdk::{Cursor, Error, Evidence, Page, Record, RejectedRecord, ResourceKind, Retry};
 use serde_json::Value;
 
 use crate::driver::Row;
@@ -127,7 +127,7 @@ impl Database {
         } else {
             Memberships::default()
         };
-        let mut page = Page { next: next.map(|next| next.cursor()), ..Page::default() };
+        let mut page = Page::default().ending(next.map(|next| next.cursor()), Evidence::EndOfCursor);
         for (index, row) in rows.iter().enumerate() {
             let read = match other {
                 Some(one) => entity(one, row, key)?,

@@ -47,6 +47,7 @@ fn the_layers_add_up_with_the_origin_of_each_key() {
     timeout = "60s"  # default
     give_up_after = "15m"  # default
     hold_for = "1h"  # default
+    verify = true  # default
 
     [apps.acme-hr.sync]
     enabled = true  # default
@@ -54,6 +55,7 @@ fn the_layers_add_up_with_the_origin_of_each_key() {
     on_start = true  # default
     push_concurrency = 4  # default
     on_invalid = "abandon"  # default
+    complete_without_proof = "hold"  # default
     guard = { max_removals = 100, max_removal_percent = 10, min_records = 10, window = "24h" }  # default
 
     [apps.acme-hr.protect]

@@ -68,6 +68,7 @@ impl Trial<'_> {
         let context = Context {
             task_id: self.intent.task.clone(),
             attempt: self.intent.attempt,
+            may_have_applied: self.intent.attempt > 1,
             timeout: app.settings.tasks.timeout,
         };
         let (connector, operation) = (Arc::clone(&app.connector), Arc::clone(&self.operation));

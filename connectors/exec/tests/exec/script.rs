@@ -108,7 +108,7 @@ pub(crate) fn build(base: &Path, target: Value, redactor: &Redactor) -> Arc<dyn 
 }
 
 pub(crate) fn context() -> Context {
-    Context { task_id: "task-1".into(), attempt: 1, timeout: Duration::from_mins(1) }
+    Context::first("task-1", Duration::from_mins(1))
 }
 
 pub(crate) fn operation(action: Action, payload: Value) -> Operation {

@@ -122,7 +122,7 @@ pub(crate) async fn run(
     action: Action,
     payload: Value,
 ) -> Result<Completion, Error> {
-    let context = Context { task_id: "task-1".into(), attempt: 1, timeout: Duration::from_mins(1) };
+    let context = Context::first("task-1", Duration::from_mins(1));
     let operation = Operation::parse(action, serde_json::from_value(payload).unwrap()).unwrap();
     connector.execute(&context, &operation).await
 }

@@ -68,7 +68,7 @@ pub(crate) async fn execute(
     action: Action,
     payload: Value,
 ) -> Result<Completion, Error> {
-    let context = Context { task_id: "task-1".into(), attempt: 1, timeout: Duration::from_secs(60) };
+    let context = Context::first("task-1", Duration::from_secs(60));
     let operation = Operation::parse(action, serde_json::from_value(payload).unwrap()).unwrap();
     connector.execute(&context, &operation).await
 }

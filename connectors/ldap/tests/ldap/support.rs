@@ -65,7 +65,10 @@ pub(crate) async fn attempt(
     action: Action,
     payload: Value,
 ) -> Result<Completion, Error> {
-    let context = Context { task_id: "task-1".into(), attempt, timeout: Duration::from_mins(1) };
+    let context = Context {
+        may_have_applied: attempt > 1,
+        ..Context::first("task-1", Duration::from_mins(1)).attempt(attempt)
+    };
     let operation = Operation::parse(action, serde_json::from_value(payload).unwrap()).unwrap();
     connector.execute(&context, &operation).await
 }

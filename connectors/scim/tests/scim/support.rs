@@ -42,7 +42,10 @@ pub(crate) async fn attempt(
     payload: Value,
 ) -> Result<Completion, Error> {
     let operation = Operation::parse(action, serde_json::from_value(payload).unwrap()).unwrap();
-    let context = Context { task_id: "task-1".into(), attempt, timeout: Duration::from_secs(60) };
+    let context = Context {
+        may_have_applied: attempt > 1,
+        ..Context::first("task-1", Duration::from_secs(60)).attempt(attempt)
+    };
     connector.execute(&context, &operation).await
 }
 

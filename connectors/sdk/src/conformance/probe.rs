@@ -115,7 +115,7 @@ impl Probe {
 
     fn context(&self, attempt: u32, operation: &Operation) -> Context {
         let task_id = format!("bhk-{}-{}", operation.action(), operation.account().label());
-        Context { task_id: task_id.into(), attempt, timeout: self.deadline }
+        Context { may_have_applied: attempt > 1, ..Context::first(task_id, self.deadline).attempt(attempt) }
     }
 
     /// Makes a call, or says that it hung, panicked or held up its thread.

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bridgehead_sdk::{
-    Account, AccountRecord, Action, Completion, Connector, Context, Cursor, Description, Error, Operation,
-    Page, Record, ResourceType, Subject, async_trait,
+    Account, AccountRecord, Action, Completion, Connector, Context, Cursor, Description, Error, Evidence,
+    Operation, Page, Record, ResourceType, Subject, async_trait,
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -229,7 +229,13 @@ impl Connector for Reference {
             resource_types.push(ResourceType::group("team", "The same again"));
         }
         let version = if self.has(Defect::SecretInDescription) { self.token } else { "1.0" };
-        Ok(Description { name: "reference".into(), version: version.into(), actions, resource_types })
+        Ok(Description {
+            name: "reference".into(),
+            version: version.into(),
+            actions,
+            resource_types,
+            ..Description::default()
+        })
     }
 
     async fn check(&self) -> Result<(), Error> {
@@ -252,7 +258,7 @@ impl Connector for Reference {
         };
         let records = lines.into_iter().map(record).collect::<Result<Vec<_>, _>>()?;
         let next = end["next"].as_str().map(|next| Cursor::new(format!("after {next}")));
-        Ok(Page { records, rejected: Vec::new(), next })
+        Ok(Page { records, ..Page::default() }.ending(next, Evidence::EndOfCursor))
     }
 
     async fn find_account(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {

@@ -10,7 +10,7 @@ use bridgehead_sdk::{
 use serde_json::{Value, json};
 
 pub(crate) fn context() -> Context {
-    Context { task_id: "t1".into(), attempt: 1, timeout: Duration::from_secs(60) }
+    Context::first("t1", Duration::from_secs(60))
 }
 
 pub(crate) async fn execute(

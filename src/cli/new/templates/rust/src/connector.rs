@@ -1,7 +1,7 @@
 //! What Iden's tasks and syncs come to.
 
 use bridgehead_sdk::{
-    Account, AccountRecord, Action, Completion, Context, CreateAccount, Cursor, Description, Error,
+    Account, AccountRecord, Action, Completion, Context, CreateAccount, Cursor, Description, Error, Evidence,
     Memberships, Operation, Page, Record, ResourceKind, ResourceType, SettingsError, Setup,
     Subject, UpdateAccount, async_trait,
 };
@@ -66,6 +66,7 @@ impl bridgehead_sdk::Connector for Connector {
                 ResourceType::group("team", "Team"),
                 ResourceType::account("account", "Account"),
             ],
+            ..Description::default()
         })
     }
 
@@ -100,11 +101,12 @@ impl bridgehead_sdk::Connector for Connector {
                 Err(rejected) => page.rejected.push(rejected),
             }
         }
-        page.next = rest
+        let next = rest
             .next()
             .and(last)
             .map(|id| Cursor::new(format!("{AFTER}{id}")));
-        Ok(page)
+        // What shows that this is the end: the file has no further record.
+        Ok(page.ending(next, Evidence::EndOfCursor))
     }
 
     async fn find_account(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
