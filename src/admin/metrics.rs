@@ -136,6 +136,39 @@ impl Scrape {
         )?;
         gauge(
             encoder,
+            "bridgehead_tasks_relisted",
+            "Tasks that Iden lists as pending although it was told of their end several times.",
+            self.counts().map(|(app, counts)| (vec![("app", app)], counts.relisted as f64)),
+        )?;
+        counter(
+            encoder,
+            "bridgehead_task_verifications",
+            "Successes that were read back, by what the account showed: what was wanted (seen), a value that the target keeps \
+             in its own way (differing), that it was not done (contradicted), or nothing (not_looked).",
+            self.counted().flat_map(|(app, counted)| {
+                counted
+                    .verified
+                    .iter()
+                    .map(move |(what, count)| (vec![("app", app), ("result", what.as_str())], *count))
+            }),
+        )?;
+        counter(
+            encoder,
+            "bridgehead_task_lookups",
+            "Look-ups that tasks made before and after their changes.",
+            self.counted().map(|(app, counted)| (vec![("app", app)], counted.looks)),
+        )?;
+        counter(
+            encoder,
+            "bridgehead_tasks_not_verified",
+            "Completed tasks, by the field that they set and that the target cannot show.",
+            self.counted().flat_map(|(app, counted)| {
+                let fields = counted.not_verified.iter();
+                fields.map(move |(field, count)| (vec![("app", app), ("field", field.as_str())], *count))
+            }),
+        )?;
+        gauge(
+            encoder,
             "bridgehead_tasks_waiting",
             "Tasks that wait for their turn.",
             self.counts().map(|(app, counts)| (vec![("app", app)], counts.waiting as f64)),

@@ -90,6 +90,7 @@ pub(crate) fn title(kind: AlarmKind) -> &'static str {
         AlarmKind::InvalidRecords => "Invalid records",
         AlarmKind::SyncFails => "Sync fails",
         AlarmKind::ReportsRejected => "Reports rejected",
+        AlarmKind::ReportsNotKept => "Reports not kept",
         AlarmKind::StateUnreadable => "State unreadable",
         AlarmKind::LoopPanicked => "Panic",
         AlarmKind::Other => "Alarm",

@@ -14,6 +14,7 @@ use super::exchange::{Answer, Request};
 use super::gate::Pace;
 use super::next::Trail;
 use super::resource::Listed;
+use super::spelling::Spellings;
 use super::transport::Transport;
 use super::{
     Api, App, AppId, BuildError, Call, Error, Health, KeySource, NewApp, NextPage, Operation, Progress,
@@ -33,6 +34,7 @@ struct Inner {
     transport: Transport,
     endpoints: Endpoints,
     refs: Refs,
+    spellings: Spellings,
 }
 
 impl Client {
@@ -50,6 +52,7 @@ impl Client {
             transport: Transport::new(&settings, key, pace)?,
             endpoints: Endpoints::new(settings.base_url),
             refs: settings.refs,
+            spellings: Spellings::default(),
         })))
     }
 
@@ -113,7 +116,9 @@ impl Client {
     }
 
     async fn page(&self, request: &Request, trail: Trail, asked_for: &TaskStatus) -> Result<TaskPage, Error> {
-        read::task_page(self.send(request).await?, &request.call, &request.url, trail, asked_for)
+        let page = read::task_page(self.send(request).await?, &request.call, &request.url, trail, asked_for)?;
+        self.0.spellings.learn(&page.tasks);
+        Ok(page)
     }
 
     /// A POST that ends a session.
@@ -233,13 +238,14 @@ impl Api for Client {
 
     async fn task(&self, app: AppId, task: &TaskId) -> Result<Task, Error> {
         let call = Call::new(Operation::ReadTask, app).about(task);
-        let request = self.request(call, app, Method::GET, &["tasks", task.as_str()])?;
+        let request = self.request(call, app, Method::GET, &["tasks", &self.0.spellings.of(task)])?;
         read::task(self.send(&request).await?, &request.call, task)
     }
 
     async fn report(&self, app: AppId, task: &TaskId, report: &Report) -> Result<(), Error> {
         let call = Call::new(Operation::Report, app).about(task);
-        let request = self.request(call, app, Method::PATCH, &["tasks", task.as_str(), "status"])?;
+        let request =
+            self.request(call, app, Method::PATCH, &["tasks", &self.0.spellings.of(task), "status"])?;
         let request = request.json(&report.to_json());
         read::reported(self.send(&request).await?, &request.call, task)
     }

@@ -38,6 +38,7 @@ mod resource;
 
 mod salvage;
 mod settings;
+mod spelling;
 mod status;
 mod task;
 #[cfg(test)]

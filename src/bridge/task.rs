@@ -12,8 +12,10 @@ use super::{NextPage, TaskStatus, endpoint};
 /// `Debug` shows neither the payload nor the values of unknown fields: a password may be among them.
 #[derive(Clone, PartialEq)]
 pub struct Task {
-    /// Its identifier.
+    /// Its identifier. A UUID has one spelling, however Iden writes it.
     pub id: TaskId,
+    /// The identifier as Iden wrote it, where that is another spelling: it is what Iden's paths take.
+    pub spelling: Option<String>,
     /// What is asked for; empty when it is missing or no text.
     pub action: String,
     /// The slug of the resource type it is about.
@@ -65,10 +67,16 @@ impl Task {
             None | Some(Value::Null) => return Err("a task has no id".to_owned()),
             Some(_) => return Err("a task has an id that is no identifier".to_owned()),
         };
+        let canonical = uuid::Uuid::try_parse(&id).ok().map(|uuid| uuid.to_string());
+        let (id, spelling) = match canonical {
+            Some(canonical) if canonical != id => (canonical, Some(id)),
+            _ => (id, None),
+        };
         let action = take(&mut fields, "action", |value| value.as_str().map(str::to_owned));
         let status = take(&mut fields, "status", |value| value.as_str().map(TaskStatus::from_name));
         Ok(Self {
             id: TaskId::new(id),
+            spelling,
             action: action.unwrap_or_default(),
             resource_type: take(&mut fields, "resource_type", |value| value.as_str().map(str::to_owned)),
             status: status.unwrap_or_else(|| asked_for.clone()),

@@ -1,9 +1,7 @@
 //! `bridgehead run`: the daemon.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -16,11 +14,8 @@ use super::serving::Serving;
 use super::signals::Told;
 use crate::config::Connectors;
 use crate::control;
-use crate::journal::{Journal, Sqlite};
+use crate::journal::Sqlite;
 use crate::runtime::{Assembly, Observer, Readiness};
-
-/// Tasks that ended longer ago are forgotten. A list that is so stale as to show one again is not to be expected.
-const KEEP_ENDED: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     // First of all: a signal that comes while the daemon starts must not end it out of order.
@@ -54,7 +49,6 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     .build();
     let _ready = AbortOnDropHandle::new(tokio::spawn(tell_readiness(runtime.observer().readiness())));
     let watchdog = AbortOnDropHandle::new(tokio::spawn(feed_watchdog(runtime.observer())));
-    let housekeeping = AbortOnDropHandle::new(tokio::spawn(keep_house(Arc::clone(&journal))));
     let serving = Serving::start(listener, &runtime.observer());
     let runtime = Arc::new(runtime);
     let control = control::Server::start(&context.config.state.path, Arc::clone(&runtime), &stop);
@@ -65,7 +59,6 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     // All of these hold the journal.
     serving.end().await;
     end(watchdog).await;
-    end(housekeeping).await;
     drop(runtime);
     close(journal).await;
     tracing::info!("bridgehead has stopped");
@@ -131,21 +124,6 @@ async fn feed_watchdog(observer: Observer) {
         match observer.health() {
             Ok(()) => drop(sd_notify::notify(&[NotifyState::Watchdog])),
             Err(ailment) => tracing::error!("the watchdog is not fed: {ailment}"),
-        }
-    }
-}
-
-async fn keep_house(journal: Arc<Sqlite>) {
-    let mut often = tokio::time::interval(Duration::from_hours(6));
-    loop {
-        often.tick().await;
-        let Ok(before) = Timestamp::now().checked_sub(KEEP_ENDED) else {
-            continue;
-        };
-        match journal.prune(before).await {
-            Ok(0) => {}
-            Ok(count) => tracing::debug!(count, "forgot tasks that ended long ago"),
-            Err(error) => tracing::warn!(%error, "old tasks could not be removed from the journal"),
         }
     }
 }

@@ -13,7 +13,7 @@
 //!   be repeated; each is safe to repeat.
 //! - An outcome is never overwritten, and no intent is written over one: a task is not executed twice because
 //!   of a mistake elsewhere.
-//! - Once a report has ended, nothing of the outcome's result is left in any file of the folder.
+//! - Once a report has ended, nothing of the outcome's result is left in any file of the folder but what [`Kept`] names.
 //! - A caller that goes away while it waits takes nobody else's write with it.
 
 mod app;
@@ -28,4 +28,6 @@ pub use listing::{
     Added, Belief, Difference, Duplicate, LastSync, Listings, Past, Run, RunResult, Seen, Which,
 };
 pub use sqlite::{Moment, Observer, Sqlite, Stats, Step};
-pub use task::{Counts, Ended, Entry, Held, Intent, Journal, Kept, Known, Outcome, State};
+pub use task::{
+    Counts, Ended, Entry, Held, Intent, Journal, Kept, Known, NOT_VERIFIED, Outcome, PriorAccount, State,
+};

@@ -1,6 +1,6 @@
 //! The life of a task, as it is kept: intent, outcome, end.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use async_trait::async_trait;
@@ -24,8 +24,35 @@ pub struct Intent {
     pub keys: Vec<u64>,
     /// Which attempt this is, from 1.
     pub attempt: u32,
+    /// What the account looked like before the first attempt. Only the first intent's is kept.
+    pub prior: PriorAccount,
     /// Now.
     pub at: Timestamp,
+}
+
+/// What the account of a task looked like before the first attempt: the evidence by which a later one tells its own work
+/// from what was there. It holds no value of the account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "was", rename_all = "snake_case")]
+pub enum PriorAccount {
+    /// Nobody could look, or the task does not need it.
+    #[default]
+    Unknown,
+    /// There was no such account.
+    Absent,
+    /// It was there.
+    Seen {
+        /// The fields that the target showed, each as a hash of its value with the task's id: enough to tell whether a value
+        /// is still the old one.
+        fields: BTreeMap<String, u64>,
+    },
+}
+
+impl PriorAccount {
+    /// Whether the account was seen.
+    pub fn was_seen(&self) -> bool {
+        matches!(self, Self::Seen { .. })
+    }
 }
 
 /// What is to be reported of a task.
@@ -62,6 +89,9 @@ impl fmt::Debug for Outcome {
     }
 }
 
+/// The field of a result that names what the target cannot show, so that reading back did not prove it.
+pub const NOT_VERIFIED: &str = "not_verified";
+
 /// What the Bridge said to the report of an outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -92,15 +122,35 @@ pub enum State {
 /// What is left of an outcome once its report has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// The task was completed. Its result is erased.
-    Completed,
+    /// The task was completed.
+    Completed {
+        /// What is left of its result: [`Kept::FIELDS`], none of which is a secret.
+        result: Option<Map<String, Value>>,
+    },
     /// The task had failed.
     Failed {
         /// The standard code.
         code: Code,
-        /// The message, kept for a rejected report only.
+        /// The message, as it was reported.
         message: Option<String>,
     },
+}
+
+impl Kept {
+    /// The fields of a result that outlive the report: those whose meaning is known here. What a connector adds may be a
+    /// secret, such as a first password.
+    pub const FIELDS: [&str; 2] = ["account_id", NOT_VERIFIED];
+
+    /// The outcome as far as it is left, to be reported again.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Completed { result } => Outcome::Completed { result: result.clone() },
+            Self::Failed { code, message } => Outcome::Failed {
+                code: *code,
+                message: message.clone().unwrap_or_else(|| "failed; the message is not kept".to_owned()),
+            },
+        }
+    }
 }
 
 /// A task in the journal. Instants are kept to the microsecond.
@@ -116,6 +166,10 @@ pub struct Entry {
     pub keys: Vec<u64>,
     /// The highest attempt an intent was written for, from 1.
     pub attempt: u32,
+    /// Whether an attempt may have been applied, completely or in part.
+    pub may_have_applied: bool,
+    /// What the account looked like before the first attempt.
+    pub prior: PriorAccount,
     /// When the first intent was written.
     pub first_intent_at: Timestamp,
     /// When the last intent was written.
@@ -181,11 +235,16 @@ pub struct Counts {
 /// No secret is kept once an outcome's report has ended.
 #[async_trait]
 pub trait Journal: Send + Sync + fmt::Debug + 'static {
-    /// Records that the connector is about to be called. A repeated attempt replaces what the first said,
-    /// except the time of the first; the attempt never goes down.
+    /// Records that the connector is about to be called, so that the attempt may have been applied from now on. A repeated
+    /// attempt replaces what the first said, except its time and what the account looked like before it; the attempt never
+    /// goes down.
     ///
     /// [`Error::AlreadyDecided`] if the task has an outcome: it must not be executed again.
     async fn intent(&self, app: &AppKey, intent: &Intent) -> Result<(), Error>;
+
+    /// Records that no attempt so far was applied: the target is known to have done nothing. A task without an intent, or
+    /// with an outcome, stays as it is.
+    async fn not_applied(&self, app: &AppKey, task: &TaskId) -> Result<(), Error>;
 
     /// Records the outcome. A task that was refused before the connector was called has no intent; it is
     /// recorded with what `identity` says.
@@ -194,9 +253,9 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
     /// has ended, is [`Error::AlreadyDecided`].
     async fn decide(&self, app: &AppKey, identity: &Intent, outcome: &Outcome) -> Result<(), Error>;
 
-    /// Records what the Bridge said, and erases the outcome's result and message. What is kept is said by
-    /// [`Kept`]. A rejected report may end again, in another way or the same; any other end is final, and a
-    /// second one is ignored.
+    /// Records what the Bridge said, and erases the outcome's result but for what [`Kept`] says. A rejected report may end
+    /// again, in another way or the same. Any other end stays, and a second one only renews its time: a task that Iden
+    /// still lists is not [pruned](Self::prune).
     ///
     /// [`Error::NotDecided`] if there is no outcome.
     async fn ended(&self, app: &AppKey, task: &TaskId, ended: &Ended, at: Timestamp) -> Result<(), Error>;
@@ -241,9 +300,11 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
     /// The tasks that are held, and those that were released and not pruned yet.
     async fn held(&self, app: &AppKey) -> Result<Vec<Held>, Error>;
 
-    /// Removes tasks of any app that ended before this instant, and says how many. Open and rejected ones stay. With
-    /// them go releases that are as old, or whose task the connector has been called for.
-    async fn prune(&self, before: Timestamp) -> Result<u64, Error>;
+    /// Removes tasks of an app that ended before this instant, and says how many. Open and rejected ones stay. With them go
+    /// releases that are as old, or whose task the connector has been called for.
+    ///
+    /// Called only after the whole list of pending tasks was read, and the ends of those in it were renewed.
+    async fn prune(&self, app: &AppKey, before: Timestamp) -> Result<u64, Error>;
 }
 
 /// The trait must stay usable as an object.

@@ -22,6 +22,7 @@ pub(crate) fn all(name: &str, app: &AppOverview, now: Timestamp) -> Vec<Alarm> {
         guarded(name, app),
         sync(name, app),
         rejected(name, app),
+        not_kept(name, app),
         state(app),
         panicked(app),
     ]
@@ -185,6 +186,21 @@ fn rejected(name: &str, app: &AppOverview) -> Option<Alarm> {
         advice: format!(
             "`bridgehead tasks list {name} --rejected` shows which and why; `bridgehead tasks retry {name} --all` has them sent \
              again."
+        ),
+    })
+}
+
+fn not_kept(name: &str, app: &AppOverview) -> Option<Alarm> {
+    let relisted = app.tasks.counts.as_ref().map(|counts| counts.relisted).filter(|count| *count > 0)?;
+    let tasks = if relisted == 1 { "1 task".to_owned() } else { format!("{relisted} tasks") };
+    Some(Alarm {
+        kind: AlarmKind::ReportsNotKept,
+        level: Level::Alarm,
+        since: None,
+        message: format!("Iden lists {tasks} as pending although it was told of the outcome several times"),
+        advice: format!(
+            "Nothing is executed again; the outcome is reported again, at least once an hour. Look at `bridgehead tasks list \
+             {name}`, and ask Iden's support about these tasks."
         ),
     })
 }

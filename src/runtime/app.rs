@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bridgehead_sdk::{Account, AccountRecord, Connector, Description, Error, Redactor};
 use tokio::sync::{Mutex, MutexGuard, Semaphore};
+use tokio::time::Instant;
 
 use super::access::{Access, Leave};
 use super::activity::Activity;
@@ -32,6 +33,8 @@ pub(crate) struct App {
     pub(crate) listings: Arc<dyn Listings>,
     pub(crate) redactor: Redactor,
     pub(crate) clock: Arc<dyn Clock>,
+    /// When this process began, by a clock that nobody sets.
+    pub(crate) started: Instant,
     pub(crate) dice: Arc<Dice>,
     pub(crate) status: Arc<AppStatus>,
     pub(crate) pacing: Pacing,
@@ -86,6 +89,7 @@ impl App {
             listings,
             redactor,
             clock,
+            started: Instant::now(),
             dice,
             status,
         })
@@ -132,14 +136,27 @@ impl App {
 
     /// Looks for an account on behalf of a task.
     pub(crate) async fn find_account(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
+        let answer = self.look_up(account).await;
+        self.observe(&answer);
+        answer
+    }
+
+    /// The same before a change. That a target can be read does not show that it can be changed, so an answer here does not
+    /// make up for changes that get none.
+    pub(crate) async fn find_before(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
+        let answer = self.look_up(account).await;
+        if answer.is_err() {
+            self.observe(&answer);
+        }
+        answer
+    }
+
+    async fn look_up(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
         self.pacing.for_task().await;
         let (connector, wanted) = (Arc::clone(&self.connector), account.clone());
         let what = format!("looking for {} in", account.label());
-        let answer = self
-            .guarded(&what, self.settings.tasks.timeout, async move { connector.find_account(&wanted).await })
-            .await;
-        self.observe(&answer);
-        answer
+        self.guarded(&what, self.settings.tasks.timeout, async move { connector.find_account(&wanted).await })
+            .await
     }
 
     /// A call to the connector with a deadline and isolation; `what` is followed by the app's name.

@@ -27,12 +27,22 @@ pub(crate) enum Step {
     CompareExisting,
 }
 
-/// Decides on an error. `attempt` is 1 for the first.
-pub(crate) fn after_error(action: Action, attempt: u32, error: &Error) -> Step {
+/// What is known of the earlier attempts at a task. Their number is no evidence: they may have failed before they reached the
+/// target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Effects {
+    /// One of them may have been applied.
+    pub(crate) may_have_applied: bool,
+    /// The account was seen before the first of them.
+    pub(crate) was_seen: bool,
+}
+
+/// Decides on an error.
+pub(crate) fn after_error(action: Action, effects: Effects, error: &Error) -> Step {
     match (error.code(), action) {
         (Code::AccountAlreadyExists, Action::CreateAccount) => return Step::CompareExisting,
         (Code::AccountNotFound, Action::DeleteAccount)
-            if attempt > 1 && error.about() == Subject::Account =>
+            if effects.may_have_applied && effects.was_seen && error.about() == Subject::Account =>
         {
             return Step::AlreadyDone;
         }
@@ -80,8 +90,8 @@ mod tests {
     use super::*;
 
     #[expect(clippy::needless_pass_by_value, reason = "errors are made where they are passed")]
-    fn decide(action: Action, attempt: u32, error: Error) -> Step {
-        after_error(action, attempt, &error)
+    fn decide(action: Action, error: Error) -> Step {
+        after_error(action, Effects { may_have_applied: false, was_seen: true }, &error)
     }
 
     #[test]
@@ -94,56 +104,58 @@ mod tests {
             Error::group_not_found("x"),
             Error::account_already_exists("x"),
         ] {
-            assert_eq!(decide(Action::UpdateAccount, 1, error), Step::Fail);
+            assert_eq!(decide(Action::UpdateAccount, error), Step::Fail);
         }
-        assert_eq!(decide(Action::DeleteAccount, 1, Error::account_not_found("x")), Step::Fail);
+        assert_eq!(decide(Action::DeleteAccount, Error::account_not_found("x")), Step::Fail);
     }
 
     #[test]
     fn what_was_not_applied_is_tried_again() {
-        assert_eq!(decide(Action::CreateAccount, 1, Error::rate_limited("x")), Step::Retry { after: None });
+        assert_eq!(decide(Action::CreateAccount, Error::rate_limited("x")), Step::Retry { after: None });
         let after = Duration::from_secs(7);
         assert_eq!(
-            decide(Action::CreateAccount, 1, Error::rate_limited("x").retry(Retry::After(after))),
+            decide(Action::CreateAccount, Error::rate_limited("x").retry(Retry::After(after))),
             Step::Retry { after: Some(after) }
         );
     }
 
     #[test]
     fn what_is_not_known_is_read_back() {
-        assert_eq!(decide(Action::CreateAccount, 1, Error::timeout("x")), Step::ReadBack { again: true });
+        assert_eq!(decide(Action::CreateAccount, Error::timeout("x")), Step::ReadBack { again: true });
         assert_eq!(
-            decide(Action::CreateAccount, 1, Error::new(Code::InternalError, "x")),
+            decide(Action::CreateAccount, Error::new(Code::InternalError, "x")),
             Step::ReadBack { again: false }
         );
         let cut = Error::timeout("x").subject(Subject::Connection);
-        assert_eq!(decide(Action::CreateAccount, 1, cut), Step::ReadBack { again: true });
+        assert_eq!(decide(Action::CreateAccount, cut), Step::ReadBack { again: true });
     }
 
     #[test]
     fn a_connection_error_holds() {
-        assert_eq!(decide(Action::DeleteAccount, 3, Error::unreachable("x")), Step::Hold);
-        assert_eq!(decide(Action::DeleteAccount, 3, Error::credential_refused("x")), Step::Hold);
+        assert_eq!(decide(Action::DeleteAccount, Error::unreachable("x")), Step::Hold);
+        assert_eq!(decide(Action::DeleteAccount, Error::credential_refused("x")), Step::Hold);
         let for_good = || Error::permission_denied("x").subject(Subject::Connection);
-        assert_eq!(decide(Action::DeleteAccount, 1, for_good()), Step::Hold);
+        assert_eq!(decide(Action::DeleteAccount, for_good()), Step::Hold);
         let cut = for_good().effect(Effect::Unknown);
-        assert_eq!(decide(Action::DeleteAccount, 1, cut), Step::ReadBack { again: true });
+        assert_eq!(decide(Action::DeleteAccount, cut), Step::ReadBack { again: true });
     }
 
     #[test]
-    fn a_repeated_delete_that_finds_nobody_is_done() {
-        assert_eq!(decide(Action::DeleteAccount, 2, Error::account_not_found("x")), Step::AlreadyDone);
-        assert_eq!(decide(Action::SuspendAccount, 2, Error::account_not_found("x")), Step::Fail);
-        let group = Error::account_not_found("x").subject(Subject::Group);
-        assert_eq!(decide(Action::DeleteAccount, 2, group), Step::Fail);
+    fn nobody_to_delete_is_done_only_if_somebody_was_seen_and_an_attempt_may_have_removed_them() {
+        let decide = |action, may_have_applied, was_seen, error| {
+            after_error(action, Effects { may_have_applied, was_seen }, &error)
+        };
+        let nobody = || Error::account_not_found("x");
+        assert_eq!(decide(Action::DeleteAccount, true, true, nobody()), Step::AlreadyDone);
+        assert_eq!(decide(Action::DeleteAccount, false, true, nobody()), Step::Fail);
+        assert_eq!(decide(Action::DeleteAccount, true, false, nobody()), Step::Fail);
+        assert_eq!(decide(Action::SuspendAccount, true, true, nobody()), Step::Fail);
+        assert_eq!(decide(Action::DeleteAccount, true, true, nobody().subject(Subject::Group)), Step::Fail);
     }
 
     #[test]
     fn an_account_that_exists_is_compared() {
-        assert_eq!(
-            decide(Action::CreateAccount, 1, Error::account_already_exists("x")),
-            Step::CompareExisting
-        );
+        assert_eq!(decide(Action::CreateAccount, Error::account_already_exists("x")), Step::CompareExisting);
     }
 
     #[test]

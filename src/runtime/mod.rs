@@ -42,6 +42,7 @@ mod supervisor;
 pub mod sync;
 mod tally;
 mod task;
+mod verification;
 mod vitals;
 mod wanted;
 

@@ -13,7 +13,8 @@ use super::app::App;
 use super::clock::Clock;
 use super::guard::HeldTask;
 use super::status::AppStatus;
-use crate::bridge::{self, Api, AppId, Report};
+use super::task;
+use crate::bridge::{self, Api, AppId};
 use crate::journal::{self, AppKey, Ended, Entry, Journal, Kept, Outcome, State};
 
 /// Which tasks an order is about.
@@ -197,17 +198,8 @@ impl Desk<'_> {
     }
 
     async fn report_again(&self, entry: &Entry) -> Result<(Answer, Option<String>), journal::Error> {
-        let (report, outcome) = match &entry.kept {
-            Some(Kept::Failed { code, message }) => {
-                let message = message.clone().unwrap_or_default();
-                (
-                    Report::Failed { code: *code, message: message.clone() },
-                    Outcome::Failed { code: *code, message },
-                )
-            }
-            // The result was erased when the report ended: it may have held a secret.
-            _ => (Report::Completed { result: None }, Outcome::Completed { result: None }),
-        };
+        let outcome = entry.kept.as_ref().map_or(Outcome::Completed { result: None }, Kept::outcome);
+        let report = task::report_of(&outcome);
         let (answer, ended, detail) = match self.bridge.report(self.app, &entry.task, &report).await {
             Ok(()) => (Answer::Accepted, Ended::Accepted, None),
             Err(error @ bridge::Error::Conflict { .. }) => {

@@ -269,6 +269,8 @@ pub enum AlarmKind {
     SyncFails,
     /// Iden did not accept reports; they are put aside.
     ReportsRejected,
+    /// Iden lists tasks as pending although it was told of their end.
+    ReportsNotKept,
     /// The state folder cannot be read.
     StateUnreadable,
     /// A loop of the daemon panicked.
@@ -280,7 +282,7 @@ pub enum AlarmKind {
 
 impl AlarmKind {
     /// All that this version raises.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::AccessRefused,
         Self::PollingFails,
         Self::TargetUnreachable,
@@ -290,6 +292,7 @@ impl AlarmKind {
         Self::InvalidRecords,
         Self::SyncFails,
         Self::ReportsRejected,
+        Self::ReportsNotKept,
         Self::StateUnreadable,
         Self::LoopPanicked,
     ];
@@ -306,6 +309,7 @@ impl AlarmKind {
             Self::InvalidRecords => "invalid_records",
             Self::SyncFails => "sync_fails",
             Self::ReportsRejected => "reports_rejected",
+            Self::ReportsNotKept => "reports_not_kept",
             Self::StateUnreadable => "state_unreadable",
             Self::LoopPanicked => "loop_panicked",
             Self::Other => "other",

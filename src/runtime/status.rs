@@ -35,6 +35,8 @@ pub struct TaskCounts {
     pub rejected: u64,
     /// Reports that had to be repeated.
     pub reports_delayed: u64,
+    /// Tasks that Iden lists as pending although it was told of their end several times.
+    pub relisted: u64,
     /// Tasks that wait for their turn now.
     pub waiting: u64,
     /// Tasks under way now: running, or between two attempts.
@@ -194,6 +196,10 @@ impl AppStatus {
 
     pub(crate) fn report_delayed(&self) {
         self.count(|tasks| tasks.reports_delayed += 1);
+    }
+
+    pub(crate) fn relisted(&self, stuck: usize) {
+        self.count(|tasks| tasks.relisted = stuck as u64);
     }
 
     pub(crate) fn queue(&self, waiting: usize, under_way: usize) {

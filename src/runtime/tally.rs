@@ -24,8 +24,39 @@ pub(crate) struct Counted {
     pub(crate) pushed: BTreeMap<String, u64>,
     /// How long calls of the connector took in seconds, by action. Clones of a histogram share what it holds.
     pub(crate) executions: BTreeMap<Action, Histogram>,
+    /// Tasks whose success was read back, by what it showed.
+    pub(crate) verified: BTreeMap<Verified, u64>,
+    /// Look-ups that tasks made before and after their changes.
+    pub(crate) looks: u64,
+    /// Completed tasks by the field that the target cannot show.
+    pub(crate) not_verified: BTreeMap<String, u64>,
     /// How often a loop panicked, and when last, by the loop's name.
     pub(crate) panics: BTreeMap<&'static str, (u64, Timestamp)>,
+}
+
+/// What reading back showed after a success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verified {
+    /// What was wanted.
+    Seen,
+    /// What was wanted, but for a value that the target keeps in its own way.
+    Differing,
+    /// That it was not done: the task was reported as failed.
+    Contradicted,
+    /// Nothing: the account could not be read.
+    NotLooked,
+}
+
+impl Verified {
+    /// The name, as a label of a metric.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Seen => "seen",
+            Self::Differing => "differing",
+            Self::Contradicted => "contradicted",
+            Self::NotLooked => "not_looked",
+        }
+    }
 }
 
 /// Counts.
@@ -69,6 +100,22 @@ impl Tally {
         let mut counted = self.counted();
         let histogram = counted.executions.entry(action).or_insert_with(|| Histogram::new(BOUNDS));
         histogram.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn verified(&self, what: Verified) {
+        *self.counted().verified.entry(what).or_default() += 1;
+    }
+
+    pub(crate) fn looked(&self) {
+        self.counted().looks += 1;
+    }
+
+    pub(crate) fn not_verified(&self, field: &str) {
+        // Fields come from tasks; however many there are, the metrics stay small.
+        const FIELDS: usize = 50;
+        let mut counted = self.counted();
+        let is_known = counted.not_verified.len() < FIELDS || counted.not_verified.contains_key(field);
+        *counted.not_verified.entry(if is_known { field } else { "other" }.to_owned()).or_default() += 1;
     }
 
     pub(crate) fn panicked(&self, name: &'static str, at: Timestamp) {

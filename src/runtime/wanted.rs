@@ -1,6 +1,8 @@
 //! Whether an account is in the state that an operation wants: the judgement behind every read-back.
 
-use bridgehead_sdk::{Account, AccountRecord, AccountStatus, Memberships, Operation, is_secret_name};
+use bridgehead_sdk::{
+    Account, AccountRecord, AccountStatus, CreateAccount, Memberships, Operation, is_secret_name,
+};
 use serde_json::{Map, Value};
 
 /// What a read-back says of an operation.
@@ -40,6 +42,37 @@ pub(crate) fn compare(operation: &Operation, found: Option<&AccountRecord>) -> S
     }
 }
 
+/// Whether an account that was there before the task is what the task would have made: every field that it sets is shown and
+/// equal, and nothing is set that cannot be shown. What the target does not show is a difference.
+pub(crate) fn is_identical(create: &CreateAccount, found: &AccountRecord) -> bool {
+    let account = &create.account;
+    let text = |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
+    let folded = |wanted: &Option<String>, found: &Option<String>| {
+        let fold = |text: &Option<String>| text.as_ref().map(|text| text.to_lowercase());
+        wanted.is_none() || fold(wanted) == fold(found)
+    };
+    create.password.is_none()
+        && account.id.as_ref().is_none_or(|id| *id == found.id)
+        && folded(&account.email, &found.email)
+        && folded(&account.username, &found.username)
+        && text(&account.first_name, &found.first_name)
+        && text(&account.last_name, &found.last_name)
+        && text(&account.display_name, &found.display_name)
+        && account.status.unwrap_or_default() == found.status
+        && account.extra.iter().filter(|(name, value)| !is_part(name) && !value.is_null()).all(
+            |(name, value)| {
+                !is_secret_name(name)
+                    && found.extra.get(name).is_some_and(|theirs| loosely_equal(value, theirs))
+            },
+        )
+        && create.memberships.as_ref().is_none_or(|wanted| holds_all(wanted, found))
+}
+
+/// What an account holds beside its own fields.
+fn is_part(name: &str) -> bool {
+    matches!(name, "memberships" | "assignments")
+}
+
 fn reached(is: bool) -> State {
     if is { State::Reached } else { State::NotReached }
 }
@@ -67,9 +100,11 @@ fn attributes_agree(wanted: &Account, found: &AccountRecord) -> bool {
         && text(&wanted.last_name, &found.last_name)
         && text(&wanted.display_name, &found.display_name)
         && wanted.status.is_none_or(|status| status == found.status)
-        && wanted.extra.iter().filter(|(name, _)| !is_secret_name(name)).all(|(name, value)| {
-            value.is_null() || found.extra.get(name).is_none_or(|theirs| loosely_equal(value, theirs))
-        })
+        && wanted.extra.iter().filter(|(name, _)| !is_secret_name(name) && !is_part(name)).all(
+            |(name, value)| {
+                value.is_null() || found.extra.get(name).is_none_or(|theirs| loosely_equal(value, theirs))
+            },
+        )
 }
 
 fn changes_agree(changes: &Map<String, Value>, found: &AccountRecord) -> State {
@@ -174,6 +209,30 @@ mod tests {
             judge(json!({"id": "7", "username": "ann", "memberships": {"team": ["t1"]}})),
             State::NotReached
         );
+    }
+
+    #[test]
+    fn an_account_that_was_there_is_taken_only_if_nothing_differs_and_everything_shows() {
+        let is_identical = |account: Value, found: Value| {
+            let payload = serde_json::from_value(json!({"account": account})).unwrap();
+            let Ok(Operation::CreateAccount(create)) = Operation::parse(Action::CreateAccount, payload)
+            else {
+                panic!("a create")
+            };
+            is_identical(&create, &serde_json::from_value(found).unwrap())
+        };
+        let ann = json!({"username": "ann", "email": "ann@x"});
+        assert!(is_identical(ann.clone(), json!({"id": "7", "username": "Ann", "email": "ann@x"})));
+        assert!(!is_identical(ann.clone(), json!({"id": "7", "username": "ann"})), "the e-mail is not shown");
+        assert!(!is_identical(
+            ann.clone(),
+            json!({"id": "7", "username": "ann", "email": "ann@x", "status": "inactive"})
+        ));
+        for (field, value) in [("password", "x"), ("display_name", "Ann"), ("floor", "3"), ("id", "8")] {
+            let mut more = ann.clone();
+            more[field] = value.into();
+            assert!(!is_identical(more, json!({"id": "7", "username": "ann", "email": "ann@x"})), "{field}");
+        }
     }
 
     #[test]

@@ -70,7 +70,7 @@ async fn a_refused_report_is_put_aside_and_shown_to_the_operator() {
 }
 
 #[tokio::test]
-async fn a_task_that_iden_does_not_know_any_more_is_dropped() {
+async fn a_task_that_iden_said_not_to_know_is_reported_again_while_it_is_listed() {
     let world = World::new().await;
     world.script(QUICK, "");
     let missing = Effect::answer_json(404, json!({"detail": "Task not found."}));
@@ -80,8 +80,11 @@ async fn a_task_that_iden_does_not_know_any_more_is_dropped() {
     daemon.says("is not known to Iden any more (404)").await;
     let other = world.task_for("create_account", json!("bob"));
     eventually("the next task is done", || world.task(&other)["status"] == "completed").await;
+    eventually("it is done as well", || world.task(&task)["status"] == "completed").await;
     daemon.stop().await;
-    assert_eq!((world.attempts(&task), world.sandbox.reports(&task).len()), (vec![1], 1));
+    let reports = world.reported(&task);
+    assert_eq!((world.attempts(&task), reports.len()), (vec![1], 2));
+    assert_eq!(reports[0], reports[1]);
 }
 
 /// When requests of a kind came, in seconds after the first of them.

@@ -2,9 +2,10 @@
 //! state is not known must not be executed.
 
 use bridgehead_sdk::{Code, TaskId};
+use serde_json::{Map, Value};
 use sqlx::FromRow;
 
-use super::super::{Ended, Entry, Error, Kept, Known, Outcome, State};
+use super::super::{Ended, Entry, Error, Kept, Known, Outcome, PriorAccount, State};
 use super::{erasure, time};
 
 /// The names of states and ends, as they are kept.
@@ -39,6 +40,9 @@ pub(super) struct Row {
     ended: Option<String>,
     detail: Option<String>,
     outcome: Option<Vec<u8>>,
+    may_have_applied: bool,
+    prior: Option<String>,
+    kept: Option<String>,
 }
 
 impl Row {
@@ -68,6 +72,9 @@ impl Row {
                 .map_err(|_| unreadable("its attempt is out of range".to_owned()))?,
             first_intent_at: instant(self.first_intent_at)?,
             last_intent_at: instant(self.last_intent_at)?,
+            may_have_applied: self.may_have_applied,
+            prior: prior_from_column(self.prior.as_deref())
+                .ok_or_else(|| unreadable("what its account looked like before is damaged".to_owned()))?,
             state,
             kept,
             action: self.action,
@@ -88,7 +95,12 @@ impl Row {
     fn kept(&self) -> Result<Kept, Error> {
         let code = self.code.as_deref().map(str::parse::<Code>);
         match (self.status.as_deref(), code) {
-            (Some(name::COMPLETED), _) => Ok(Kept::Completed),
+            (Some(name::COMPLETED), _) => {
+                let result = self.kept.as_deref().map(serde_json::from_str).transpose();
+                let result =
+                    result.map_err(|_| unreadable(&self.task, "its result is damaged".to_owned()))?;
+                Ok(Kept::Completed { result })
+            }
             (Some(name::FAILED), Some(Ok(code))) => Ok(Kept::Failed { code, message: self.message.clone() }),
             (status, _) => {
                 let detail = format!("its status is {status:?} with the code {:?}", self.code);
@@ -120,6 +132,24 @@ pub(super) fn unreadable(task: &str, detail: String) -> Error {
 
 fn what(task: &str) -> String {
     format!("task {task} in the journal")
+}
+
+/// What outlives the report of a completed task.
+pub(super) fn kept_to_column(result: Option<&Map<String, Value>>) -> Option<String> {
+    let kept = result?.iter().filter(|(name, _)| Kept::FIELDS.contains(&name.as_str()));
+    let kept: Map<String, Value> = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
+    (!kept.is_empty()).then(|| Value::Object(kept).to_string())
+}
+
+pub(super) fn prior_to_column(prior: &PriorAccount) -> Option<String> {
+    match prior {
+        PriorAccount::Unknown => None,
+        known => serde_json::to_string(known).ok(),
+    }
+}
+
+fn prior_from_column(column: Option<&str>) -> Option<PriorAccount> {
+    column.map_or(Some(PriorAccount::Unknown), |json| serde_json::from_str(json).ok())
 }
 
 pub(super) fn keys_to_column(keys: &[u64]) -> Vec<u8> {

@@ -65,8 +65,8 @@ impl Sqlite {
         rows.into_iter().map(held).collect()
     }
 
-    pub(super) async fn prune_releases(&self, before: Timestamp) -> Result<(), Error> {
-        self.tasks().write(PruneReleases { before }).await
+    pub(super) async fn prune_releases(&self, app: &AppKey, before: Timestamp) -> Result<(), Error> {
+        self.tasks().write(PruneReleases { app: app.clone(), before }).await
     }
 }
 
@@ -107,6 +107,7 @@ impl Write for ChangeHolds {
 }
 
 struct PruneReleases {
+    app: AppKey,
     before: Timestamp,
 }
 
@@ -117,10 +118,11 @@ impl Write for PruneReleases {
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         sqlx::query(
-            "DELETE FROM holds WHERE released_at IS NOT NULL AND (released_at < ?1 OR EXISTS \
+            "DELETE FROM holds WHERE app = ?2 AND released_at IS NOT NULL AND (released_at < ?1 OR EXISTS \
              (SELECT 1 FROM tasks WHERE tasks.app = holds.app AND tasks.task = holds.task))",
         )
         .bind(time::to_column(self.before))
+        .bind(self.app.as_str())
         .execute(connection)
         .await?;
         Ok(())

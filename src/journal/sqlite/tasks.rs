@@ -32,6 +32,11 @@ impl Journal for Sqlite {
         self.tasks().write(WriteIntent { app, intent }).await
     }
 
+    async fn not_applied(&self, app: &AppKey, task: &TaskId) -> Result<(), Error> {
+        let (app, task) = (app.clone(), task.clone());
+        self.tasks().write(NotApplied { app, task }).await
+    }
+
     async fn decide(&self, app: &AppKey, identity: &Intent, outcome: &Outcome) -> Result<(), Error> {
         let (app, identity, outcome) = (app.clone(), identity.clone(), outcome.clone());
         self.tasks().write(Decide { app, identity, outcome }).await
@@ -133,11 +138,11 @@ impl Journal for Sqlite {
         self.holds(app).await
     }
 
-    async fn prune(&self, before: Timestamp) -> Result<u64, Error> {
-        self.prune_releases(before).await?;
+    async fn prune(&self, app: &AppKey, before: Timestamp) -> Result<u64, Error> {
+        self.prune_releases(app, before).await?;
         let mut pruned = 0;
         loop {
-            let removed = self.tasks().write(Prune { before }).await?;
+            let removed = self.tasks().write(Prune { app: app.clone(), before }).await?;
             pruned += removed;
             if removed < PRUNED_AT_ONCE.unsigned_abs() {
                 return Ok(pruned);
@@ -174,7 +179,7 @@ impl Write for WriteIntent {
             Some((Known::Intended, _)) => {
                 sqlx::query(
                     "UPDATE tasks SET action = ?3, created_at = ?4, keys = ?5, attempt = max(attempt, ?6), \
-                     last_intent_at = ?7 WHERE app = ?1 AND task = ?2",
+                     last_intent_at = ?7, may_have_applied = 1 WHERE app = ?1 AND task = ?2",
                 )
                 .bind(self.app.as_str())
                 .bind(intent.task.as_str())
@@ -190,6 +195,28 @@ impl Write for WriteIntent {
                 return Err(decided(&intent.task));
             }
         }
+        Ok(())
+    }
+}
+
+struct NotApplied {
+    app: AppKey,
+    task: TaskId,
+}
+
+#[async_trait]
+impl Write for NotApplied {
+    type Answer = ();
+    const NAME: &'static str = "not_applied";
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        sqlx::query(
+            "UPDATE tasks SET may_have_applied = 0 WHERE app = ?1 AND task = ?2 AND state = 'intended'",
+        )
+        .bind(self.app.as_str())
+        .bind(self.task.as_str())
+        .execute(connection)
+        .await?;
         Ok(())
     }
 }
@@ -252,37 +279,43 @@ impl Write for End {
     const CHORE: Option<Chore> = Some(Chore::Erase);
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
-        let message = match standing(connection, &self.app, &self.task).await? {
+        let (message, kept) = match standing(connection, &self.app, &self.task).await? {
             None | Some((Known::Intended, _)) => {
                 let task = self.task.clone();
                 return Err(Error::NotDecided { task }.into());
             }
             Some((Known::Decided, sealed)) => match entry::outcome(self.task.as_str(), sealed.as_deref())? {
-                Outcome::Completed { .. } => None,
-                Outcome::Failed { message, .. } => Some(message),
+                Outcome::Completed { result } => (None, entry::kept_to_column(result.as_ref())),
+                Outcome::Failed { message, .. } => (Some(message), None),
             },
             Some((Known::Ended, _)) => {
-                let (ended, message): (Option<String>, Option<String>) =
-                    sqlx::query_as("SELECT ended, message FROM tasks WHERE app = ?1 AND task = ?2")
+                let (ended, message, kept): (Option<String>, Option<String>, Option<String>) =
+                    sqlx::query_as("SELECT ended, message, kept FROM tasks WHERE app = ?1 AND task = ?2")
                         .bind(self.app.as_str())
                         .bind(self.task.as_str())
                         .fetch_one(&mut *connection)
                         .await?;
                 if ended.as_deref() != Some(name::REJECTED) {
+                    sqlx::query("UPDATE tasks SET ended_at = max(ended_at, ?3) WHERE app = ?1 AND task = ?2")
+                        .bind(self.app.as_str())
+                        .bind(self.task.as_str())
+                        .bind(time::to_column(self.at))
+                        .execute(connection)
+                        .await?;
                     return Ok(());
                 }
-                message
+                (message, kept)
             }
         };
-        let (ended, detail, message) = match &self.ended {
-            Ended::Accepted => (name::ACCEPTED, None, None),
-            Ended::Conflict => (name::CONFLICT, None, None),
-            Ended::Missing => (name::MISSING, None, None),
-            Ended::Rejected { detail } => (name::REJECTED, Some(detail), message),
+        let (ended, detail) = match &self.ended {
+            Ended::Accepted => (name::ACCEPTED, None),
+            Ended::Conflict => (name::CONFLICT, None),
+            Ended::Missing => (name::MISSING, None),
+            Ended::Rejected { detail } => (name::REJECTED, Some(detail)),
         };
         sqlx::query(
             "UPDATE tasks SET state = 'ended', ended = ?3, detail = ?4, message = ?5, ended_at = ?6, \
-             outcome = NULL WHERE app = ?1 AND task = ?2",
+             kept = ?7, outcome = NULL WHERE app = ?1 AND task = ?2",
         )
         .bind(self.app.as_str())
         .bind(self.task.as_str())
@@ -290,6 +323,7 @@ impl Write for End {
         .bind(detail)
         .bind(message)
         .bind(time::to_column(self.at))
+        .bind(kept)
         .execute(connection)
         .await?;
         Ok(())
@@ -323,6 +357,7 @@ impl Write for Forget {
 }
 
 struct Prune {
+    app: AppKey,
     before: Timestamp,
 }
 
@@ -334,10 +369,11 @@ impl Write for Prune {
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<u64, Problem> {
         let done = sqlx::query(
             "DELETE FROM tasks WHERE (app, task) IN (SELECT app, task FROM tasks \
-             WHERE state = 'ended' AND ended <> 'rejected' AND ended_at < ?1 LIMIT ?2)",
+             WHERE state = 'ended' AND ended <> 'rejected' AND ended_at < ?1 AND app = ?3 LIMIT ?2)",
         )
         .bind(time::to_column(self.before))
         .bind(PRUNED_AT_ONCE)
+        .bind(self.app.as_str())
         .execute(connection)
         .await?;
         Ok(done.rows_affected())
@@ -367,7 +403,7 @@ async fn standing(
 async fn insert(connection: &mut SqliteConnection, app: &AppKey, intent: &Intent) -> Result<(), Problem> {
     sqlx::query(
         "INSERT INTO tasks (app, task, action, created_at, keys, attempt, first_intent_at, last_intent_at, \
-         state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, 'intended')",
+         state, prior) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, 'intended', ?8)",
     )
     .bind(app.as_str())
     .bind(intent.task.as_str())
@@ -376,6 +412,7 @@ async fn insert(connection: &mut SqliteConnection, app: &AppKey, intent: &Intent
     .bind(entry::keys_to_column(&intent.keys))
     .bind(intent.attempt)
     .bind(time::to_column(intent.at))
+    .bind(entry::prior_to_column(&intent.prior))
     .execute(connection)
     .await?;
     Ok(())

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use bridgehead_sdk::{Account, Completion, Context, Effect, Error, Operation, TaskId};
+use bridgehead_sdk::{
+    Account, AccountRecord, Completion, Context, Effect, Error, Operation, Retry, Subject, TaskId,
+};
 use tokio::time::Instant;
 
 use super::admission;
 use super::trial::{Failure, Trial};
-use crate::journal::{self, Intent};
+use crate::journal::{self, Intent, PriorAccount};
 use crate::runtime::activity::Before;
 use crate::runtime::app::App;
 use crate::runtime::backoff::Backoff;
@@ -18,6 +20,8 @@ use crate::runtime::{Stopped, call};
 pub(super) enum Attempt {
     Completed(Completion),
     Failed(Error),
+    /// The account could not be looked at before the first attempt, and may be a little later.
+    NotLooked(Error),
     /// The operator does not allow it; the connector was not asked to change anything.
     Denied(Failure),
     /// The target went out of reach while it waited for its turn.
@@ -36,13 +40,11 @@ impl Trial<'_> {
         if app.breaker.cause().is_some() {
             return Ok(Attempt::NotMade);
         }
-        if admission::has_patterns(&app.settings.protect) {
-            match self.look_for_protected().await {
-                Ok(Ok(())) => {}
-                Ok(Err(failure)) => return Ok(Attempt::Denied(failure)),
-                Err(error) => return Ok(Attempt::Failed(error)),
-            }
-        }
+        let found = match self.look_before().await {
+            Ok(Ok(found)) => found,
+            Ok(Err(failure)) => return Ok(Attempt::Denied(failure)),
+            Err(error) => return Ok(Attempt::NotLooked(error)),
+        };
         tokio::select! {
             () = self.stop.cancelled() => return Err(Stopped),
             () = app.pacing.for_task() => {}
@@ -64,11 +66,11 @@ impl Trial<'_> {
         self.intent.at = app.clock.now();
         self.write_intent().await?;
         app.guard.executed(&self.intent.task, self.intent.at);
-        let before = self.record_before_delete().await;
+        let before = self.record_before_delete(found).await;
         let context = Context {
             task_id: self.intent.task.clone(),
             attempt: self.intent.attempt,
-            may_have_applied: self.intent.attempt > 1,
+            may_have_applied: self.may_have_applied,
             timeout: app.settings.tasks.timeout,
         };
         let (connector, operation) = (Arc::clone(&app.connector), Arc::clone(&self.operation));
@@ -85,15 +87,21 @@ impl Trial<'_> {
             app.activity.touch(&Account::by_id(id), Before::NotAsked);
         }
         drop(change);
+        self.note_effect(&result).await;
         app.observe(&result);
         Ok(result.map_or_else(Attempt::Failed, Attempt::Completed))
     }
 
     /// A sync that is under way may have pushed the account already, and then has to push it once more, as inactive; only
     /// now can its record still be read.
-    async fn record_before_delete(&self) -> Before {
+    async fn record_before_delete(&self, found: Looked) -> Before {
         if !matches!(*self.operation, Operation::DeleteAccount(_)) {
             return Before::NotAsked;
+        }
+        match found {
+            Looked::Found(record) => return Before::Account(record),
+            Looked::Nobody => return Before::Nobody,
+            Looked::NotAsked => {}
         }
         if !self.app.activity.is_sync_under_way() {
             return Before::Unknown;
@@ -105,13 +113,47 @@ impl Trial<'_> {
         }
     }
 
-    /// A protected account may hide behind an identifier: its names are looked up in the target.
-    async fn look_for_protected(&self) -> Result<Result<(), Failure>, Error> {
-        match self.app.find_account(self.operation.account()).await {
-            Ok(Some(record)) => Ok(admission::admit_record(self.app, &record)),
-            Ok(None) => Ok(Ok(())),
+    /// Looks at the account before it is changed: a protected one may hide behind an identifier, and what was there before
+    /// the first attempt is the evidence by which later ones tell their own work.
+    async fn look_before(&mut self) -> Result<Result<Looked, Failure>, Error> {
+        let guards = admission::has_patterns(&self.app.settings.protect);
+        let is_evidence = !self.has_looked && self.needs_evidence();
+        if !guards && !is_evidence {
+            return Ok(Ok(Looked::NotAsked));
+        }
+        self.app.status.tally().looked();
+        let found = match self.app.find_before(self.operation.account()).await {
+            Ok(found) => found,
+            // It will not go better later: the target says itself what it thinks of the task.
+            Err(error)
+                if !guards
+                    && error.retry_policy() == Retry::Never
+                    && error.about() != Subject::Connection =>
+            {
+                self.has_looked = true;
+                return Ok(Ok(Looked::NotAsked));
+            }
             // Looking changed nothing, whatever became of it.
-            Err(error) => Err(error.effect(Effect::NotApplied)),
+            Err(error) => return Err(error.effect(Effect::NotApplied)),
+        };
+        if let Some(record) = found.as_ref().filter(|_| guards)
+            && let Err(failure) = admission::admit_record(self.app, record)
+        {
+            return Ok(Err(failure));
+        }
+        if is_evidence {
+            self.note_prior(found.as_ref());
+        }
+        Ok(Ok(found.map_or(Looked::Nobody, |record| Looked::Found(Box::new(record)))))
+    }
+
+    /// Whether anything depends on what was there before: whose account it is that a create finds, whether a deletion had
+    /// anybody to remove, which values an update had to replace.
+    fn needs_evidence(&self) -> bool {
+        match &*self.operation {
+            Operation::CreateAccount(_) | Operation::DeleteAccount(_) => true,
+            Operation::UpdateAccount(update) => self.app.settings.tasks.verify && !update.changes.is_empty(),
+            _ => false,
         }
     }
 
@@ -135,6 +177,14 @@ impl Trial<'_> {
     }
 }
 
+/// What was found before an attempt.
+#[derive(Debug)]
+enum Looked {
+    NotAsked,
+    Nobody,
+    Found(Box<AccountRecord>),
+}
+
 /// The intent of a task, before its first attempt.
 pub(super) fn intent_of(app: &App, task: &crate::bridge::Task) -> Intent {
     let id: TaskId = task.id.clone();
@@ -144,6 +194,7 @@ pub(super) fn intent_of(app: &App, task: &crate::bridge::Task) -> Intent {
         action: task.action.chars().take(100).collect(),
         created_at: task.created_at,
         attempt: 0,
+        prior: PriorAccount::Unknown,
         at: app.clock.now(),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bridgehead_sdk::TaskId;
+use jiff::SignedDuration;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -13,9 +14,10 @@ use tokio_util::task::AbortOnDropHandle;
 use super::holding::{self, Holding};
 use super::lanes::Lanes;
 use super::life::{self, FRESH, Left, Start};
-use super::walk::{self, Walked};
+use super::relisted::Relisted;
+use super::walk::{self, Listed, Walked};
 use crate::bridge::Task;
-use crate::journal::{Entry, Known};
+use crate::journal::{Ended, Entry, Known, State};
 use crate::runtime::Stopped;
 use crate::runtime::app::App;
 use crate::runtime::backoff::Backoff;
@@ -25,6 +27,10 @@ use crate::runtime::guard;
 const LIVES: usize = 4096;
 /// So many tasks are kept whole; of the others only who they are about, and they are read again when their turn comes.
 const KEPT: usize = 4096;
+/// How long a task that has ended is remembered; one that Iden still lists is not forgotten.
+const KEEP_ENDED: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How often old tasks are removed from the journal.
+const PRUNE_EVERY: Duration = Duration::from_hours(6);
 /// After so many walks in a row that broke off, what they saw is acted upon all the same.
 const PATIENCE: u32 = 5;
 
@@ -87,6 +93,8 @@ struct Dispatch {
     polled_at: Option<Instant>,
     wait: Duration,
     broken_walks: u32,
+    relisted: Relisted,
+    pruned_at: Option<Instant>,
     /// The last walk found something: look again as soon as that is done.
     eager: bool,
 }
@@ -108,6 +116,8 @@ impl Dispatch {
             polled_at: None,
             wait: Duration::ZERO,
             broken_walks: 0,
+            relisted: Relisted::default(),
+            pruned_at: None,
             eager: false,
         }
     }
@@ -203,6 +213,8 @@ impl Dispatch {
         } else {
             self.broken_walks = 0;
         }
+        let is_whole = walked.error.is_none();
+        let all: HashSet<TaskId> = walked.tasks.iter().map(|listed| listed.id.clone()).collect();
         let mut fresh = walked.tasks;
         walk::oldest_first(&mut fresh);
         let passed_over = std::mem::take(&mut self.passed_over);
@@ -218,8 +230,7 @@ impl Dispatch {
         self.eager = false;
         for listed in fresh {
             match known.get(&listed.id) {
-                // The list was read before Iden heard of the outcome.
-                Some(Known::Ended) => {}
+                Some(Known::Ended) => self.take_ended(listed, walked.began).await,
                 Some(Known::Intended | Known::Decided) => {
                     if let Ok(Some(entry)) = self.app.journal.entry(&self.app.key, &listed.id).await {
                         self.take_up(entry);
@@ -241,6 +252,55 @@ impl Dispatch {
                 }
             }
         }
+        if is_whole {
+            self.relisted.settle(&all.iter().collect(), walked.began);
+            self.app.status.relisted(self.relisted.stuck());
+            self.prune().await;
+        }
+    }
+
+    /// A task that has ended is listed as pending. If the list was not read before Iden heard of it, Iden does not agree, and
+    /// is told again. What the journal knows of it is kept meanwhile: without it the task would be executed again.
+    async fn take_ended(&mut self, listed: Listed, list_began: Instant) {
+        if !self.relisted.is_due(&listed.id, list_began) {
+            return;
+        }
+        let (app, id) = (&self.app, &listed.id);
+        let entry = match app.journal.entry(&app.key, id).await {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(app = %app.name, task = %id, %error, "the journal cannot be read");
+                return;
+            }
+        };
+        let State::Ended(ended) = &entry.state else { return };
+        // Those that Iden refused wait for the operator.
+        if matches!(ended, Ended::Rejected { .. }) {
+            return;
+        }
+        if let Err(error) = app.journal.ended(&app.key, id, ended, app.clock.now()).await {
+            tracing::error!(app = %app.name, task = %id, %error, "the journal cannot be written");
+        }
+        if self.lanes.insert(listed.id.clone(), listed.created_at, listed.keys) {
+            self.entries.insert(listed.id, entry);
+        }
+    }
+
+    /// Forgets tasks that ended long ago, after a whole list has shown which of them Iden still has.
+    async fn prune(&mut self) {
+        if self.pruned_at.is_some_and(|at| at.elapsed() < PRUNE_EVERY) {
+            return;
+        }
+        self.pruned_at = Some(Instant::now());
+        let Ok(before) = self.app.clock.now().checked_sub(KEEP_ENDED) else { return };
+        match self.app.journal.prune(&self.app.key, before).await {
+            Ok(0) => {}
+            Ok(count) => tracing::debug!(app = %self.app.name, count, "forgot tasks that ended long ago"),
+            Err(error) => {
+                tracing::warn!(app = %self.app.name, %error, "old tasks could not be removed from the journal")
+            }
+        }
     }
 
     fn bury(&mut self, ended: Result<(Id, Result<Left, Stopped>), JoinError>) {
@@ -252,8 +312,10 @@ impl Dispatch {
             return;
         };
         self.lanes.finish(&id);
-        if left == Some(Left::PassedOver) {
-            self.passed_over.insert(id.clone());
+        match left {
+            Some(Left::PassedOver) => drop(self.passed_over.insert(id.clone())),
+            Some(Left::Reported) => self.relisted.ended(id.clone()),
+            None => {}
         }
         self.app.guard.give_back(&id);
         if panicked {

@@ -44,10 +44,21 @@ pub(super) async fn live(app: Arc<App>, start: Start, stop: CancellationToken) -
         Some(Entry { state: State::Decided(outcome), .. }) => {
             return report::until_heard(&app, &start.id, &outcome, &stop).await.map(|()| Left::Reported);
         }
-        Some(Entry { state: State::Ended(_), .. }) => return Ok(Left::Reported),
+        Some(Entry { state: State::Ended(_), kept, .. }) => {
+            if let Some(kept) = kept {
+                report::again(&app, &start.id, &kept.outcome()).await;
+            }
+            return Ok(Left::Reported);
+        }
         Some(entry) => {
             let since = app.clock.now().duration_since(entry.last_intent_at);
-            Some(Prior { attempts: entry.attempt, since_last: since.try_into().unwrap_or_default() })
+            Some(Prior {
+                attempts: entry.attempt,
+                may_have_applied: entry.may_have_applied,
+                account: entry.prior,
+                // The wall clock may have been set since: only the time that this process has seen pass is certain.
+                since_last: Duration::try_from(since).unwrap_or_default().min(app.started.elapsed()),
+            })
         }
         None => None,
     };
@@ -96,7 +107,7 @@ async fn attempt(
     app.status.started();
     match admission::admit(app, &description, task) {
         Ok(operation) => {
-            let mut trial = Trial::new(app, operation, intent, stop);
+            let mut trial = Trial::new(app, operation, intent, Arc::clone(&description), stop);
             let end = Box::pin(trial.run(prior)).await?;
             if let End::Completed(completion) = &end {
                 note(app, &description, &trial.operation, completion).await;

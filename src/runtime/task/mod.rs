@@ -3,7 +3,7 @@
 //! [`dispatch`] is an app's event loop. It takes tasks from [`walk`], decides with [`lanes`] which may run, and starts a
 //! [`life`] for each, unless [`holding`] keeps it back: [`admission`] refuses what must not reach the connector, [`trial`]
 //! makes [`attempt`]s at it with [`read_back`] where an effect is not known and [`hold`] where the target is out of reach,
-//! and [`report`] tells Iden.
+//! [`verify`] looks whether a success shows, and [`report`] tells Iden. A task that Iden lists after its end is [`relisted`].
 
 mod admission;
 mod attempt;
@@ -14,8 +14,12 @@ mod holding;
 pub(crate) mod lanes;
 mod life;
 mod read_back;
+mod relisted;
 mod report;
 mod trial;
+mod verify;
 mod walk;
 #[cfg(test)]
 mod walk_model;
+
+pub(crate) use report::report_of;

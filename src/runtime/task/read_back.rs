@@ -6,6 +6,7 @@ use bridgehead_sdk::{AccountRecord, AccountStatus, Completion, Operation};
 use tokio::time::Instant;
 
 use super::trial::{Failure, Trial};
+use super::verify;
 use crate::runtime::activity::Before;
 use crate::runtime::backoff::Backoff;
 use crate::runtime::wanted::{self, State};
@@ -53,7 +54,7 @@ pub(super) async fn run(
         let operation = trial.operation.clone();
         let answer = tokio::select! {
             () = trial.stop.cancelled() => return Err(Stopped),
-            answer = trial.app.find_account(operation.account()) => answer,
+            answer = verify::look(trial, None) => answer,
         };
         let mut doubt = "nobody was found yet";
         match answer {
@@ -72,7 +73,8 @@ pub(super) async fn run(
                 };
                 // It may still come to pass: what is not so now says nothing yet.
                 let over = trial.under_way_until.is_none_or(|until| until <= Instant::now());
-                if let Some(verdict) = judge(&operation, found.as_ref(), purpose, settled, over, &failure) {
+                let judged = judge(trial, found.as_ref(), purpose, settled, over, &failure);
+                if let Some(verdict) = judged {
                     if found.is_some() && matches!(*operation, Operation::CreateAccount(_)) {
                         trial.under_way_until = None;
                     }
@@ -108,15 +110,29 @@ pub(super) async fn run(
 
 /// A verdict, or none if it has to be looked at again.
 fn judge(
-    operation: &Operation,
+    trial: &Trial<'_>,
     found: Option<&AccountRecord>,
     purpose: Purpose,
     settled: bool,
     over: bool,
     failure: &Failure,
 ) -> Option<Verdict> {
+    let operation = &*trial.operation;
     let may_repeat = matches!(purpose, Purpose::Unknown { again: true, .. });
-    let state = wanted::compare(operation, found);
+    let state = match (wanted::compare(operation, found), operation, found) {
+        // An account that was there before every attempt, or that no attempt can have made, is what the task would have made
+        // only if nothing at all differs.
+        (State::Reached, Operation::CreateAccount(create), Some(found))
+            if !trial.may_be_ours() && !wanted::is_identical(create, found) =>
+        {
+            State::NotReached
+        }
+        // That nobody is there is no effect of an attempt if nobody was there before it.
+        (State::Reached, Operation::DeleteAccount(_), None) if settled && !trial.intent.prior.was_seen() => {
+            State::NotReached
+        }
+        (state, ..) => state,
+    };
     match (state, found, operation) {
         // It has the attributes, and cannot be used: nobody asked for that.
         (State::Reached, Some(found), Operation::CreateAccount(create))

@@ -9,6 +9,30 @@ use crate::runtime::Stopped;
 use crate::runtime::app::App;
 use crate::runtime::backoff::Backoff;
 
+/// An outcome as it is reported.
+pub(crate) fn report_of(outcome: &Outcome) -> Report {
+    match outcome {
+        Outcome::Completed { result } => Report::Completed { result: result.clone() },
+        Outcome::Failed { code, message } => Report::Failed { code: *code, message: message.clone() },
+    }
+}
+
+/// Reports once more what Iden was told before, because it still lists the task as pending. Once only: as long as it does
+/// so, it is told again later.
+pub(super) async fn again(app: &App, task: &TaskId, outcome: &Outcome) {
+    let leave = app.access.enter().await;
+    let answer = app.bridge.report(app.id, task, &report_of(outcome)).await;
+    app.heard(leave, &answer);
+    match answer {
+        Ok(()) => {
+            tracing::warn!(app = %app.name, %task, "Iden listed the task as pending after its end; the outcome was reported again and taken");
+        }
+        Err(error) => {
+            tracing::warn!(app = %app.name, %task, %error, "Iden lists the task as pending after its end, and does not take the outcome that is reported again");
+        }
+    }
+}
+
 /// Reports an outcome that is durable. Repeats without limit; when the daemon stops, the outcome stays in the journal
 /// and is reported at the next start.
 pub(super) async fn until_heard(
@@ -17,10 +41,7 @@ pub(super) async fn until_heard(
     outcome: &Outcome,
     stop: &CancellationToken,
 ) -> Result<(), Stopped> {
-    let report = match outcome {
-        Outcome::Completed { result } => Report::Completed { result: result.clone() },
-        Outcome::Failed { code, message } => Report::Failed { code: *code, message: message.clone() },
-    };
+    let report = report_of(outcome);
     let mut tries = 0;
     let ended = loop {
         let leave = tokio::select! {

@@ -3,18 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead_sdk::{Code, Completion, Error, Operation, Retry};
+use bridgehead_sdk::{
+    AccountId, AccountRecord, Code, Completion, Description, Effect, Error, Operation, Retry,
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::Attempt;
-use super::life;
 use super::read_back::{self, Purpose, Verdict};
-use crate::journal::Intent;
+use super::{life, verify};
+use crate::journal::{Intent, NOT_VERIFIED, PriorAccount};
 use crate::runtime::Stopped;
 use crate::runtime::app::App;
 use crate::runtime::backoff::Backoff;
-use crate::runtime::decide::{self, Step};
+use crate::runtime::decide::{self, Effects, Step};
+use crate::runtime::verification::{self, Verification};
 
 /// Why a task is reported as failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,11 +46,15 @@ pub(super) enum End {
 }
 
 /// What is known of a task from before this process.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Prior {
     /// The attempts that were begun.
     pub(super) attempts: u32,
-    /// How long ago the last of them began.
+    /// Whether one of them may have been applied.
+    pub(super) may_have_applied: bool,
+    /// What the account looked like before the first of them.
+    pub(super) account: PriorAccount,
+    /// How long ago the last of them began, as far as that is certain: no clock that can be set counts.
     pub(super) since_last: Duration,
 }
 
@@ -57,6 +64,15 @@ pub(super) struct Trial<'a> {
     pub(super) operation: Arc<Operation>,
     pub(super) stop: &'a CancellationToken,
     pub(super) intent: Intent,
+    description: Arc<Description>,
+    /// An attempt that was made may have been applied.
+    pub(super) may_have_applied: bool,
+    /// The account was looked at before the first attempt, or it is too late for that.
+    pub(super) has_looked: bool,
+    /// The identifier that the account had then.
+    pub(super) prior_id: Option<AccountId>,
+    /// How often it could not be looked at.
+    pub(super) failed_looks: u32,
     began: Instant,
     /// Time for which the target was out of reach; it does not count towards `give_up_after`.
     pub(super) held: Duration,
@@ -73,6 +89,7 @@ impl<'a> Trial<'a> {
         app: &'a Arc<App>,
         operation: Operation,
         intent: Intent,
+        description: Arc<Description>,
         stop: &'a CancellationToken,
     ) -> Self {
         let operation = Arc::new(operation);
@@ -82,6 +99,11 @@ impl<'a> Trial<'a> {
             operation,
             stop,
             intent,
+            description,
+            may_have_applied: false,
+            has_looked: false,
+            prior_id: None,
+            failed_looks: 0,
             began: now,
             held: Duration::ZERO,
             seen: Some(now),
@@ -93,6 +115,16 @@ impl<'a> Trial<'a> {
     /// Makes attempts until there is an outcome, or the daemon stops. A failure is no more certain than the attempts were.
     pub(super) async fn run(&mut self, prior: Option<Prior>) -> Result<End, Stopped> {
         Ok(match self.try_on(prior).await? {
+            End::Completed(mut completion) => {
+                // What the connector declares; that a password is never shown goes without saying.
+                let declared = &self.description.unverifiable;
+                let not_verified: Vec<String> =
+                    self.unverifiable().into_iter().filter(|name| declared.contains(name)).collect();
+                if self.app.settings.tasks.verify && !not_verified.is_empty() {
+                    completion.result.insert(NOT_VERIFIED.to_owned(), not_verified.into());
+                }
+                End::Completed(completion)
+            }
             End::Failed(failure) if self.in_doubt => {
                 let message =
                     format!("{}; whether an earlier attempt took effect is not known", failure.message);
@@ -103,15 +135,21 @@ impl<'a> Trial<'a> {
     }
 
     async fn try_on(&mut self, prior: Option<Prior>) -> Result<End, Stopped> {
-        if let Some(prior) = prior {
+        let interrupted = prior.and_then(|prior| {
             self.intent.attempt = prior.attempts;
-            tracing::info!(app = %self.app.name, task = %self.intent.task, attempts = prior.attempts, "was interrupted; reading back");
+            self.intent.prior = prior.account;
+            self.may_have_applied = prior.may_have_applied;
+            self.has_looked = true;
+            prior.may_have_applied.then_some(prior.since_last)
+        });
+        if let Some(since_last) = interrupted {
+            tracing::info!(app = %self.app.name, task = %self.intent.task, attempts = self.intent.attempt, "was interrupted; reading back");
             let failure = Failure::new(
                 Code::Timeout,
                 format!("{}: was interrupted, and its effect is not known", self.what()),
             );
             // Its last request may have left as late as the deadline, and reached the target after that.
-            let since = prior.since_last.saturating_sub(self.app.settings.tasks.timeout);
+            let since = since_last.saturating_sub(self.app.settings.tasks.timeout);
             let purpose = Purpose::Unknown { again: true, since };
             match read_back::run(self, purpose, failure).await? {
                 Verdict::Completed(completion) => return Ok(End::Completed(completion)),
@@ -128,14 +166,19 @@ impl<'a> Trial<'a> {
             }
             let began = Instant::now();
             let error = match self.attempt().await? {
-                Attempt::Completed(completion) => return Ok(End::Completed(completion)),
+                Attempt::Completed(completion) => return verify::run(self, completion).await,
                 Attempt::Denied(failure) => return Ok(End::Failed(failure)),
                 Attempt::NotMade => continue,
                 Attempt::Failed(error) => error,
+                Attempt::NotLooked(error) => {
+                    self.failed_looks = self.failed_looks.saturating_add(1);
+                    error
+                }
             };
             let failure = Failure::of(&error);
-            let verdict = match decide::after_error(self.operation.action(), self.intent.attempt, &error) {
+            let verdict = match decide::after_error(self.operation.action(), self.effects(), &error) {
                 Step::Fail => Verdict::Failed(failure),
+                // The target itself says that nobody is there any more.
                 Step::AlreadyDone => Verdict::Completed(Completion::done()),
                 Step::Retry { after } => self.wait(after, failure).await?,
                 Step::Hold => {
@@ -163,6 +206,47 @@ impl<'a> Trial<'a> {
                 Verdict::TryAgain => self.app.status.retried(),
             }
         }
+    }
+
+    fn effects(&self) -> Effects {
+        Effects { may_have_applied: self.may_have_applied, was_seen: self.intent.prior.was_seen() }
+    }
+
+    /// What came of the call of the connector, for the attempts after this one and for the next process.
+    pub(super) async fn note_effect<T>(&mut self, result: &Result<T, Error>) {
+        match result {
+            Err(error) if error.effect_on_target() == Effect::NotApplied && !self.may_have_applied => {
+                if let Err(error) = self.app.journal.not_applied(&self.app.key, &self.intent.task).await {
+                    // Then the next process looks where it would not have to.
+                    tracing::warn!(app = %self.app.name, task = %self.intent.task, %error, "that an attempt was not applied could not be written down");
+                }
+            }
+            Err(error) if error.effect_on_target() == Effect::NotApplied => {}
+            Ok(_) | Err(_) => self.may_have_applied = true,
+        }
+    }
+
+    /// Keeps what the account looks like before the first attempt.
+    pub(super) fn note_prior(&mut self, found: Option<&AccountRecord>) {
+        self.has_looked = true;
+        self.prior_id = found.map(|found| found.id.clone());
+        self.intent.prior = verification::prior(&self.operation, &self.intent.task, found);
+    }
+
+    /// Whether an account that is found may be the work of an attempt at this task.
+    pub(super) fn may_be_ours(&self) -> bool {
+        self.may_have_applied && !self.intent.prior.was_seen()
+    }
+
+    /// Holds what was found against what the task wants.
+    pub(super) fn verification(&self, found: Option<&AccountRecord>) -> Verification {
+        let declared = &self.description.unverifiable;
+        verification::verify(&self.operation, &self.intent.task, &self.intent.prior, found, declared)
+    }
+
+    /// What the task sets that the target cannot show.
+    pub(super) fn unverifiable(&self) -> Vec<String> {
+        verification::unverifiable(&self.operation, &self.description.unverifiable)
     }
 
     /// Asks Iden whether the task is still pending, if it was held or if it is long since that was known: meanwhile an
@@ -195,7 +279,8 @@ impl<'a> Trial<'a> {
 
     /// Waits before another try, or says that there is no time left for one.
     pub(super) async fn wait(&self, after: Option<Duration>, failure: Failure) -> Result<Verdict, Stopped> {
-        let jittered = Backoff::TARGET.wait(self.intent.attempt, &self.app.dice);
+        let tries = self.intent.attempt.saturating_add(self.failed_looks);
+        let jittered = Backoff::TARGET.wait(tries, &self.app.dice);
         let wait = after.map_or(jittered, |after| after + jittered.min(Duration::from_secs(1)));
         if !decide::fits(self.spent(), wait, self.app.settings.tasks.give_up_after) {
             return Ok(Verdict::Failed(failure));

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 
 use bridgehead_sdk::{Action, TaskId};
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::course::Course;
 use super::lanes::{self, Key};
@@ -33,13 +34,21 @@ pub(super) struct Listed {
 }
 
 /// What one walk saw.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Walked {
+    /// When the first page was asked for.
+    pub(super) began: Instant,
     pub(super) tasks: Vec<Listed>,
     /// What is wrong with items of the list that are no tasks; nothing can be reported for them.
     pub(super) unreadable: Vec<String>,
     /// What ended the walk before the end of the list.
     pub(super) error: Option<bridge::Error>,
+}
+
+impl Default for Walked {
+    fn default() -> Self {
+        Self { began: Instant::now(), tasks: Vec::new(), unreadable: Vec::new(), error: None }
+    }
 }
 
 /// Reads the whole list; `room` is how many tasks to keep whole.

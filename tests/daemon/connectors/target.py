@@ -31,7 +31,7 @@ def append(name, line):
 
 
 def note(event, method, params, **more):
-    line = {"event": event, "method": method, "task": params.get("task_id"), "attempt": params.get("attempt")}
+    line = {"event": event, "method": method, "task": params.get("task_id"), "attempt": params.get("attempt"), "may_have_applied": params.get("may_have_applied")}
     append("ledger.jsonl", {**line, "account": label(params), "pid": os.getpid(), **more})
 
 
@@ -166,7 +166,8 @@ def initialize(params):
             fired[line["rule"]] = fired.get(line["rule"], 0) + 1
     types = [{"slug": slug, "name": slug.title(), "type": kind} for slug, kind in TYPES.items()]
     actions = settings.get("actions", ACTIONS)
-    return {"name": "target", "version": "1", "actions": actions, "resource_types": types}
+    unverifiable = settings.get("unverifiable", [])
+    return {"name": "target", "version": "1", "actions": actions, "resource_types": types, "unverifiable": unverifiable}
 
 
 def records(params):

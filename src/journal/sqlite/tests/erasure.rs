@@ -78,14 +78,17 @@ async fn a_reader_in_the_way_puts_off_emptying_the_log_and_does_not_prevent_it()
 }
 
 #[tokio::test]
-async fn a_message_is_erased_with_the_report() {
-    let folder = temporary();
-    let state = Sqlite::open(folder.path()).await.unwrap();
-    state.decide(&app(1), &intent("t1", 1, 1), &failed(SECRET)).await.unwrap();
-    assert!(!files_with_secret(folder.path()).is_empty(), "the search must find what is there");
-    state.ended(&app(1), &"t1".into(), &Ended::Missing, at(2)).await.unwrap();
-    state.close().await;
-    assert_eq!(files_with_secret(folder.path()), Vec::<String>::new());
+async fn what_a_connector_has_added_to_a_result_is_erased_however_the_report_ends() {
+    for ended in [Ended::Missing, Ended::Conflict, Ended::Rejected { detail: "no".into() }] {
+        let folder = temporary();
+        let state = Sqlite::open(folder.path()).await.unwrap();
+        let result = json!({"account_id": "a1", "note": SECRET}).as_object().cloned();
+        state.decide(&app(1), &intent("t1", 1, 1), &Outcome::Completed { result }).await.unwrap();
+        assert!(!files_with_secret(folder.path()).is_empty(), "the search must find what is there");
+        state.ended(&app(1), &"t1".into(), &ended, at(2)).await.unwrap();
+        state.close().await;
+        assert_eq!(files_with_secret(folder.path()), Vec::<String>::new());
+    }
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ async fn pruning_leaves_holds_and_releases_that_are_still_needed() {
     state.release(&app, &["stale".into()], at(20)).await.unwrap();
     state.release(&app, &["waiting".into(), "called".into()], at(60)).await.unwrap();
     state.intent(&app, &of("delete_account", "called", 1, 61)).await.unwrap();
-    state.prune(at(50)).await.unwrap();
+    state.prune(&app, at(50)).await.unwrap();
     assert_eq!(state.held(&app).await.unwrap(), [held("held", 10, None), held("waiting", 10, Some(60))]);
 }
 

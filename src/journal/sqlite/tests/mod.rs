@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::super::{AppKey, Intent, Outcome, Seen};
+use super::super::{AppKey, Intent, Outcome, PriorAccount, Seen};
 use super::Sqlite;
 
 fn app(number: u128) -> AppKey {
@@ -39,6 +39,7 @@ fn intent(task: &str, attempt: u32, second: i64) -> Intent {
         created_at: Some(at(1_000)),
         keys: vec![7, u64::MAX],
         attempt,
+        prior: PriorAccount::Absent,
         at: at(second),
     }
 }

@@ -22,7 +22,10 @@ async fn a_task_lives_from_intent_to_end() {
     state.ended(&app, &task, &Ended::Accepted, at(30)).await.unwrap();
     assert_eq!(state.open(&app).await.unwrap(), []);
     let entry = state.entry(&app, &task).await.unwrap().unwrap();
-    assert_eq!((entry.state, entry.kept), (State::Ended(Ended::Accepted), Some(Kept::Completed)));
+    assert_eq!(
+        (entry.state, entry.kept),
+        (State::Ended(Ended::Accepted), Some(Kept::Completed { result: account("a1") }))
+    );
 }
 
 #[tokio::test]
@@ -53,8 +56,59 @@ async fn the_first_outcome_wins() {
     assert_eq!((entry.first_intent_at, entry.attempt), (at(10), 1));
 }
 
+fn account(id: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
+    json!({ "account_id": id }).as_object().cloned()
+}
+
 #[tokio::test]
-async fn only_a_rejected_report_keeps_the_message_and_can_end_again() {
+async fn what_an_attempt_may_have_done_and_what_was_there_before_it_are_kept() {
+    let folder = temporary();
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    let app = app(1);
+    let seen = PriorAccount::Seen { fields: [("last_name".to_owned(), 7)].into() };
+    let first = Intent { prior: seen.clone(), ..intent("t1", 1, 10) };
+    state.intent(&app, &first).await.unwrap();
+    let entry = async |state: &Sqlite| state.entry(&app, &"t1".into()).await.unwrap().unwrap();
+    assert!(entry(&state).await.may_have_applied, "the call may have been made by now");
+    state.not_applied(&app, &"t1".into()).await.unwrap();
+    state.not_applied(&app, &"unknown".into()).await.unwrap();
+    assert!(!entry(&state).await.may_have_applied);
+    state.intent(&app, &intent("t1", 2, 20)).await.unwrap();
+    state.close().await;
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    let entry = entry(&state).await;
+    assert!(entry.may_have_applied);
+    assert_eq!(entry.prior, seen, "only what was there before the first attempt counts");
+}
+
+#[tokio::test]
+async fn what_is_reported_again_is_what_was_reported() {
+    let state = fleeting().await;
+    let app = app(1);
+    let result = json!({"account_id": "a1", "not_verified": ["password"], "password": "hunter2"});
+    let done = Outcome::Completed { result: result.as_object().cloned() };
+    for (task, outcome) in [("done", &done), ("failed", &failed("nobody"))] {
+        state.decide(&app, &intent(task, 1, 1), outcome).await.unwrap();
+        state.ended(&app, &task.into(), &Ended::Accepted, at(2)).await.unwrap();
+    }
+    let kept =
+        async |task: &str| state.entry(&app, &task.into()).await.unwrap().unwrap().kept.unwrap().outcome();
+    assert_eq!(kept("failed").await, failed("nobody"));
+    let known = json!({"account_id": "a1", "not_verified": ["password"]}).as_object().cloned();
+    assert_eq!(
+        kept("done").await,
+        Outcome::Completed { result: known },
+        "what a connector adds may be a secret"
+    );
+    // Iden lists it still, and was told again: it is not forgotten.
+    state.ended(&app, &"done".into(), &Ended::Conflict, at(90)).await.unwrap();
+    assert_eq!(state.prune(&app, at(50)).await.unwrap(), 1);
+    let entry = state.entry(&app, &"done".into()).await.unwrap().unwrap();
+    assert_eq!(entry.state, State::Ended(Ended::Accepted));
+}
+
+#[tokio::test]
+async fn only_a_rejected_report_can_end_again() {
     let state = fleeting().await;
     let app = app(1);
     let task = TaskId::from("t1");
@@ -72,7 +126,7 @@ async fn only_a_rejected_report_keeps_the_message_and_can_end_again() {
 
     state.ended(&app, &task, &Ended::Accepted, at(30)).await.unwrap();
     assert_eq!(state.rejected(&app).await.unwrap(), []);
-    assert_eq!(state.entry(&app, &task).await.unwrap().unwrap().kept, kept(None));
+    assert_eq!(state.entry(&app, &task).await.unwrap().unwrap().kept, kept(Some("no such account")));
 
     state.ended(&app, &task, &Ended::Missing, at(40)).await.unwrap();
     let entry = state.entry(&app, &task).await.unwrap().unwrap();
@@ -179,8 +233,8 @@ async fn pruning_leaves_open_and_rejected_tasks() {
     state.intent(&app, &intent("intended", 1, 1)).await.unwrap();
     state.decide(&app, &intent("decided", 1, 1), &completed("a")).await.unwrap();
 
-    assert_eq!(state.prune(at(100)).await.unwrap(), 2_100);
-    assert_eq!(state.prune(at(100)).await.unwrap(), 0);
+    assert_eq!(state.prune(&app, at(100)).await.unwrap(), 2_100);
+    assert_eq!(state.prune(&app, at(100)).await.unwrap(), 0);
     for task in ["young", "rejected", "intended", "decided"] {
         assert!(state.entry(&app, &task.into()).await.unwrap().is_some(), "{task} is gone");
     }
@@ -214,7 +268,7 @@ async fn a_state_that_is_not_known_is_an_error_and_not_a_lost_task() {
     for (number, result) in results.into_iter().enumerate() {
         assert!(matches!(result, Err(Error::Unreadable { .. })), "{number}: {result:?}");
     }
-    assert_eq!(state.prune(at(i64::from(i32::MAX))).await.unwrap(), 0);
+    assert_eq!(state.prune(&app, at(i64::from(i32::MAX))).await.unwrap(), 0);
 }
 
 #[tokio::test]

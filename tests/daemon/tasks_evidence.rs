@@ -1,0 +1,332 @@
+//! Outcomes rest on what was observed: what happened to the attempts on their way does not change them, and `completed` means
+//! that it was seen.
+
+use serde_json::{Value, json};
+
+use crate::support::{World, eventually};
+use crate::target::QUICK;
+
+/// Short enough that a call which hangs passes its deadline.
+const SHORT: &str =
+    "poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"30s\"\nconcurrency = 64\n";
+
+fn error(code: &str, more: Value) -> Value {
+    let mut data = more;
+    data["code"] = json!(code);
+    json!({"message": format!("HR says {code}"), "data": data})
+}
+
+/// A situation, for an account of this name: what is there before, the action, what the task says.
+type Case = (&'static str, fn(&str) -> Option<Value>, &'static str, fn(&str) -> Value);
+
+const CASES: [Case; 8] = [
+    (
+        "delete somebody",
+        |name| Some(json!({"id": name, "username": name})),
+        "delete_account",
+        |name| json!({"account": {"id": name}}),
+    ),
+    // Somebody has the user name, and nobody the identifier.
+    (
+        "delete nobody",
+        |name| Some(json!({"id": format!("real-{name}"), "username": name})),
+        "delete_account",
+        |name| json!({"account": {"id": name}}),
+    ),
+    (
+        "create",
+        |_| None,
+        "create_account",
+        |name| json!({"account": {"username": name, "email": format!("{name}@example.org"), "password": "correct-horse"}}),
+    ),
+    (
+        "create where somebody is without the e-mail",
+        |name| Some(json!({"id": name, "username": name})),
+        "create_account",
+        |name| json!({"account": {"username": name, "email": format!("{name}@example.org")}}),
+    ),
+    (
+        "create what is there already",
+        |name| Some(json!({"id": name, "username": name, "status": "active"})),
+        "create_account",
+        |name| json!({"account": {"username": name}}),
+    ),
+    (
+        "suspend",
+        |name| Some(json!({"id": name, "username": name, "status": "active"})),
+        "suspend_account",
+        |name| json!({"account": {"id": name}}),
+    ),
+    ("suspend nobody", |_| None, "suspend_account", |name| json!({"account": {"id": name}})),
+    (
+        "rename",
+        |name| Some(json!({"id": format!("id-{name}"), "username": name})),
+        "update_account",
+        |name| json!({"account": {"username": name}, "changes": {"username": format!("{name}-2")}}),
+    ),
+];
+
+/// What happens to the first attempt.
+fn disturbances() -> Vec<(&'static str, Value)> {
+    vec![
+        ("nothing", Value::Null),
+        ("rate limit", json!({"error": error("RATE_LIMITED", json!({}))})),
+        ("no answer, nothing done", json!({"error": error("TIMEOUT", json!({}))})),
+        ("no answer, done", json!({"apply": true, "error": error("TIMEOUT", json!({}))})),
+        ("past its deadline", json!({"apply": true, "hang": 2})),
+        (
+            "unknown, and not to be repeated at once",
+            json!({"error": error("INTERNAL_ERROR", json!({"effect": "unknown", "retry": "backoff"}))}),
+        ),
+    ]
+}
+
+/// The report without the account's name in it.
+fn plain(report: &Value, name: &str) -> String {
+    report.to_string().replace(name, "NAME")
+}
+
+#[tokio::test]
+async fn no_disturbance_on_the_way_changes_what_iden_hears() {
+    let world = World::new().await;
+    world.script(SHORT, "");
+    let (mut rules, mut tasks) = (Vec::new(), Vec::new());
+    for (d, (disturbance, rule)) in disturbances().into_iter().enumerate() {
+        for (c, (case, before, action, payload)) in CASES.into_iter().enumerate() {
+            let name = format!("user-{c}-{d}");
+            if let Some(record) = before(&name) {
+                world.account(&record);
+            }
+            if let Value::Object(mut rule) = rule.clone() {
+                rule.extend([
+                    ("method".to_owned(), json!(action)),
+                    ("account".to_owned(), json!(name)),
+                    ("attempt".to_owned(), json!(1)),
+                ]);
+                rules.push(Value::Object(rule));
+            }
+            let task =
+                world.sandbox.add_task(world.app, json!({"action": action, "payload": payload(&name)}));
+            tasks.push((case, disturbance, name, task));
+        }
+    }
+    world.rules(&json!(rules));
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    let heard = |name: &str, task: &str| plain(&world.reported(task)[0], name);
+    for (index, (case, disturbance, name, task)) in tasks.iter().enumerate() {
+        let (_, _, undisturbed, first) = &tasks[index % CASES.len()];
+        assert_eq!(heard(name, task), heard(undisturbed, first), "{case}, {disturbance}");
+    }
+    let outcome = |case: usize| heard(&tasks[case].2, &tasks[case].3);
+    for (case, wanted) in [
+        "completed",
+        "ACCOUNT_NOT_FOUND",
+        "completed",
+        "ACCOUNT_ALREADY_EXISTS",
+        "completed",
+        "completed",
+        "ACCOUNT_NOT_FOUND",
+        "completed",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(outcome(case).contains(wanted), "{}: {}", CASES[case].0, outcome(case));
+    }
+}
+
+#[tokio::test]
+async fn a_kill_at_any_moment_does_not_change_what_iden_hears() {
+    let world = World::new().await;
+    world.script(SHORT, "");
+    let (mut rules, mut tasks) = (Vec::new(), Vec::new());
+    // Killed before the target has done it, and after.
+    for (d, rule) in [json!({"until": "go"}), json!({"hang_until": "go"})].into_iter().enumerate() {
+        for (c, (case, before, action, payload)) in CASES.into_iter().enumerate() {
+            let name = format!("user-{c}-{d}");
+            if let Some(record) = before(&name) {
+                world.account(&record);
+            }
+            let mut rule = rule.as_object().expect("a rule").clone();
+            rule.extend([
+                ("method".to_owned(), json!(action)),
+                ("account".to_owned(), json!(name)),
+                ("attempt".to_owned(), json!(1)),
+            ]);
+            rules.push(Value::Object(rule));
+            let task =
+                world.sandbox.add_task(world.app, json!({"action": action, "payload": payload(&name)}));
+            tasks.push((case, name, task));
+        }
+    }
+    world.rules(&json!(rules));
+    let daemon = world.start();
+    let begun = || tasks.iter().filter(|(_, _, task)| !world.attempts(task).is_empty()).count();
+    eventually("all are under way", || begun() == tasks.len()).await;
+    daemon.kill();
+    world.rules(&json!([]));
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    let wanted = [
+        "completed",
+        "ACCOUNT_NOT_FOUND",
+        "completed",
+        "ACCOUNT_ALREADY_EXISTS",
+        "completed",
+        "completed",
+        "ACCOUNT_NOT_FOUND",
+        "completed",
+    ];
+    for (index, (case, name, task)) in tasks.iter().enumerate() {
+        let report = plain(&world.reported(task)[0], name);
+        assert!(report.contains(wanted[index % CASES.len()]), "{case}: {report}");
+    }
+    let created = |name: &str| world.accounts().iter().filter(|account| account["username"] == *name).count();
+    assert_eq!((created("user-2-0"), created("user-2-1")), (1, 1), "no account was made twice");
+}
+
+#[tokio::test]
+async fn a_connector_is_told_whether_an_earlier_attempt_may_have_been_applied() {
+    let world = World::new().await;
+    world.script(SHORT, "");
+    world.account(&json!({"id": "ann", "username": "ann"}));
+    world.account(&json!({"id": "bob", "username": "bob"}));
+    world.rules(&json!([
+        {"method": "suspend_account", "account": "ann", "attempt": 1, "error": error("RATE_LIMITED", json!({}))},
+        {"method": "suspend_account", "account": "bob", "attempt": 1, "error": error("TIMEOUT", json!({}))},
+        {"method": "suspend_account", "account": "bob", "attempt": 2, "error": error("RATE_LIMITED", json!({}))},
+    ]));
+    let ann = world.task_for("suspend_account", json!({"id": "ann"}));
+    let bob = world.task_for("suspend_account", json!({"id": "bob"}));
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    let ledger = world.read("target/ledger.jsonl");
+    let told = |task: &str| -> Vec<bool> {
+        let lines = ledger.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"));
+        let lines = lines.filter(|line| line["event"] == "start" && line["task"] == task);
+        lines.map(|line| line["may_have_applied"].as_bool().expect("told")).collect()
+    };
+    assert_eq!(told(&ann), [false, false], "the number of the attempt is no evidence");
+    assert_eq!(told(&bob), [false, true, true], "what may have been applied once may have been for good");
+}
+
+#[tokio::test]
+async fn a_success_without_effect_is_not_reported_as_completed() {
+    let world = World::new().await;
+    world.script(
+        "poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"3s\"\nconcurrency = 16\n",
+        "",
+    );
+    for name in ["suspend", "unsuspend", "update", "leave", "delete", "reset"] {
+        let status = if name == "unsuspend" { "suspended" } else { "active" };
+        world.account(&json!({"id": name, "username": name, "last_name": "Old", "status": status, "memberships": {"team": ["t1"]}}));
+    }
+    // It says that it is done, and does nothing.
+    let idle = [
+        "create_account",
+        "suspend_account",
+        "unsuspend_account",
+        "update_account",
+        "delete_account",
+        "reset_password",
+    ];
+    let mut rules: Vec<Value> =
+        idle.iter().map(|method| json!({"method": method, "apply": false, "answer": {}})).collect();
+    rules.insert(0, json!({"method": "create_account", "account": "gone", "apply": false, "answer": {"account_id": "leads-nowhere"}}));
+    world.rules(&json!(rules));
+    let add = |action: &str, payload: Value| {
+        world.sandbox.add_task(world.app, json!({"action": action, "payload": payload}))
+    };
+    let who = |name: &str| json!({"account": {"id": name}});
+    let lies = [
+        (add("create_account", json!({"account": {"username": "new"}})), "no such account is there"),
+        (add("create_account", json!({"account": {"username": "gone"}})), "no such account is there"),
+        (add("suspend_account", who("suspend")), "its status is active, wanted suspended"),
+        (add("unsuspend_account", who("unsuspend")), "its status is suspended, wanted active"),
+        (
+            add("update_account", json!({"account": {"id": "update"}, "changes": {"last_name": "New"}})),
+            "last_name is 'Old', wanted 'New'",
+        ),
+        (
+            add("update_account", json!({"account": {"id": "leave"}, "memberships": {"team": []}})),
+            "it is still in team t1",
+        ),
+        (add("delete_account", who("delete")), "the account is still there"),
+    ];
+    // Nobody can see a password.
+    let reset = add("reset_password", json!({"account": {"id": "reset", "new_password": "correct-horse"}}));
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    for (task, says) in &lies {
+        assert_eq!(world.code(task), "INTERNAL_ERROR", "{says}");
+        let message = world.message(task);
+        assert!(message.contains("hr said that it was done") && message.ends_with(says), "{message}");
+        assert_eq!(world.attempts(task), [1], "{says}");
+    }
+    assert_eq!(world.task(&reset)["status"], "completed");
+}
+
+#[tokio::test]
+async fn a_target_that_needs_a_moment_gets_it() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    world.account(&json!({"id": "ann", "username": "ann", "status": "active", "last_name": "Old"}));
+    world.account(&json!({"id": "eve", "username": "eve", "last_name": "Old"}));
+    let old = json!({"id": "ann", "username": "ann", "status": "active", "last_name": "Old"});
+    world.rules(&json!([
+        {"method": "find_account", "account": "ann", "answer": old, "times": 3},
+        // It keeps names in capitals.
+        {"method": "find_account", "account": "eve", "answer": {"id": "eve", "username": "eve", "last_name": "NEW"}, "skip": 1},
+    ]));
+    let suspend = world.task_for("suspend_account", json!({"id": "ann"}));
+    let rename = world.sandbox.add_task(world.app, json!({"action": "update_account", "payload": {"account": {"id": "eve"}, "changes": {"last_name": "New"}}}));
+    let daemon = world.start();
+    world.drained().await;
+    daemon.says("last_name is 'NEW', wanted 'New'").await;
+    daemon.stop().await;
+    for task in [&suspend, &rename] {
+        assert_eq!((world.task(task)["status"].as_str(), world.attempts(task)), (Some("completed"), vec![1]));
+    }
+    assert_eq!(world.called("find_account", "ann"), 4, "looked at until it showed");
+    assert_eq!(world.called("find_account", "eve"), 2, "one look is enough if it shows");
+}
+
+#[tokio::test]
+async fn what_a_target_cannot_show_is_declared_and_said_in_the_result() {
+    let world = World::new().await;
+    world.script_with(", unverifiable = ['last_name', 'status']", QUICK, "");
+    world.account(&json!({"id": "ann", "username": "ann", "status": "active", "last_name": "Old"}));
+    world.rules(&json!([{"method": "suspend_account", "apply": false, "answer": {}}, {"method": "update_account", "apply": false, "answer": {"note": "kept"}}]));
+    let suspend = world.task_for("suspend_account", json!({"id": "ann"}));
+    let rename = world.sandbox.add_task(world.app, json!({"action": "update_account", "payload": {"account": {"id": "ann"}, "changes": {"last_name": "New"}}}));
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    assert_eq!(
+        world.reported(&suspend),
+        [json!({"status": "completed", "result": {"not_verified": ["status"]}})]
+    );
+    assert_eq!(
+        world.reported(&rename),
+        [json!({"status": "completed", "result": {"note": "kept", "not_verified": ["last_name"]}})]
+    );
+}
+
+#[tokio::test]
+async fn a_success_that_cannot_be_read_back_is_not_reported_as_failed() {
+    let world = World::new().await;
+    world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"3s\"\n", "");
+    world.account(&json!({"id": "ann", "username": "ann", "status": "active"}));
+    world.rules(&json!([{"method": "find_account", "error": error("TIMEOUT", json!({}))}]));
+    let task = world.task_for("suspend_account", json!({"id": "ann"}));
+    let daemon = world.start();
+    world.drained().await;
+    let log = daemon.stop().await;
+    assert_eq!(world.task(&task)["status"], "completed");
+    assert!(log.contains("completed without being verified"), "{log}");
+}
