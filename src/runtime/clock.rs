@@ -1,6 +1,9 @@
 //! The time of day, where dates matter. Everything that waits uses `tokio::time` instead.
 
-use jiff::Timestamp;
+#[cfg(debug_assertions)]
+use std::sync::LazyLock;
+
+use jiff::{SignedDuration, Timestamp};
 
 /// Tells the time.
 pub trait Clock: Send + Sync + std::fmt::Debug + 'static {
@@ -14,6 +17,22 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        Timestamp::now().saturating_add(ahead()).unwrap_or(Timestamp::MAX)
     }
+}
+
+/// How far the clock goes wrong, in seconds, for the tests that let it jump from one process to the next. Not part of a
+/// release build.
+#[cfg(debug_assertions)]
+fn ahead() -> SignedDuration {
+    static AHEAD: LazyLock<SignedDuration> = LazyLock::new(|| {
+        let seconds = std::env::var("BRIDGEHEAD_TEST_CLOCK_AHEAD").ok().and_then(|text| text.parse().ok());
+        SignedDuration::from_secs(seconds.unwrap_or(0))
+    });
+    *AHEAD
+}
+
+#[cfg(not(debug_assertions))]
+fn ahead() -> SignedDuration {
+    SignedDuration::ZERO
 }

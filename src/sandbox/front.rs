@@ -36,6 +36,8 @@ pub(crate) struct Caller {
     pub(crate) key: String,
     /// Scheme and authority of links to the sandbox, as the client reached it.
     pub(crate) origin: String,
+    /// Whether what it says is forgotten: a fault.
+    pub(crate) forgets: bool,
 }
 
 /// Both sides of the sandbox.
@@ -114,8 +116,10 @@ impl Front {
             ledger.handled(sequence, None, Some(&body));
             canned(answer)
         } else {
-            let response = self.answer(parts, body.clone(), origin.clone()).await;
-            ledger.handled(sequence, Some(response.status().as_u16()), Some(&body));
+            let forgets = plan.effect == Some(Effect::Forget) && target.is_status && parts.method == "PATCH";
+            let response = self.answer(parts, body.clone(), origin.clone(), forgets).await;
+            let handled = (!forgets).then(|| response.status().as_u16());
+            ledger.handled(sequence, handled, Some(&body));
             response
         };
         if !plan.delay.is_zero() {
@@ -131,12 +135,12 @@ impl Front {
     }
 
     /// Checks tenant and key, and lets the API answer.
-    async fn answer(&self, mut parts: Parts, body: Bytes, origin: String) -> Response {
+    async fn answer(&self, mut parts: Parts, body: Bytes, origin: String, forgets: bool) -> Response {
         let key = match self.authenticate(&parts) {
             Ok(key) => key,
             Err(refusal) => return refusal.into_response(),
         };
-        parts.extensions.insert(Caller { key, origin });
+        parts.extensions.insert(Caller { key, origin, forgets });
         let request = Request::from_parts(parts, Body::from(body));
         let Ok(response) = self.bridge.call(request).await;
         response

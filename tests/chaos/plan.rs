@@ -41,6 +41,27 @@ pub(crate) enum Event {
     FailCleanup(u32),
     /// How the target behaves from now on.
     Target(Value),
+    /// SIGKILL, something happens to the state, and a start.
+    State(Damage),
+    /// The lock file is removed, and a second daemon is started on the same state.
+    SecondDaemon,
+    /// The clock of the machine is so many seconds ahead from the next start on.
+    Clock(i64),
+}
+
+/// What happens to the state while no daemon runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Damage {
+    /// The journal is gone.
+    NoJournal,
+    /// It is there, and empty.
+    EmptyJournal,
+    /// It is an older copy.
+    OldJournal,
+    /// Its write-ahead log is gone.
+    NoLog,
+    /// The whole folder is an older copy.
+    OldState,
 }
 
 /// A schedule.
@@ -85,6 +106,11 @@ impl Plan {
             every(&mut rng, 8.0, &mut |_| Event::KillConnector);
             every(&mut rng, 7.0, &mut |rng| Event::Kill(Duration::from_millis(rng.random_range(0..800))));
             every(&mut rng, 25.0, &mut |_| Event::Terminate);
+            every(&mut rng, 20.0, &mut |rng| Event::State(*DAMAGE.choose(rng).expect("a damage")));
+            every(&mut rng, 30.0, &mut |_| Event::SecondDaemon);
+            every(&mut rng, 15.0, &mut |rng| {
+                Event::Clock(*[0, 3600, -3600, 40 * 86400].choose(rng).expect("a step"))
+            });
         }
         events.sort_by_key(|(at, _)| *at);
         Self { seed, length, events, fresh_end: rng.random_bool(0.5) }
@@ -99,8 +125,11 @@ pub(crate) fn peace(seed: u64) -> Value {
     json!({"seed": seed, "timeout": TIMEOUT, "work": [0.0, 0.02]})
 }
 
+const DAMAGE: [Damage; 5] =
+    [Damage::NoJournal, Damage::EmptyJournal, Damage::OldJournal, Damage::NoLog, Damage::OldState];
+
 /// What goes wrong with a call that changes something; `target.py` explains each.
-const WRITES: [&str; 12] = [
+const WRITES: [&str; 14] = [
     "slow",
     "refused",
     "refused",
@@ -113,10 +142,12 @@ const WRITES: [&str; 12] = [
     "applied_wrong",
     "die",
     "late",
+    "idle",
+    "hang",
 ];
 
 /// What goes wrong with a page.
-const LISTS: [&str; 7] = ["repeat", "cut", "short", "shrunk", "shrunk", "empty", "bad"];
+const LISTS: [&str; 9] = ["repeat", "cut", "short", "shrunk", "shrunk", "empty", "bad", "asleep", "alone"];
 
 /// The target with faults; the keys are explained in `target.py`.
 fn behaviour(rng: &mut StdRng, seed: u64, faulty: bool) -> Value {
@@ -140,7 +171,7 @@ fn behaviour(rng: &mut StdRng, seed: u64, faulty: bool) -> Value {
 
 fn bridge_fault(rng: &mut StdRng) -> Fault {
     let milliseconds = |rng: &mut StdRng, range| Duration::from_millis(rng.random_range(range));
-    let effect = match rng.random_range(0..18) {
+    let effect = match rng.random_range(0..19) {
         0 => Effect::answer(429),
         1 | 2 => Effect::retry_after(429, rng.random_range(0..3)),
         3 => Effect::answer(500),
@@ -156,6 +187,7 @@ fn bridge_fault(rng: &mut StdRng) -> Fault {
         15 => Effect::answer(401),
         16 if rng.random_bool(0.5) => Effect::Endless,
         16 => Effect::ForeignNext { to: None },
+        17 => return Fault::new(Effect::Forget).method("PATCH").path("**/status/"),
         _ => Effect::LoopingNext,
     };
     let fault = Fault::new(effect);

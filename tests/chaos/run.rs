@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::evidence::ledger::Ledger;
 use crate::evidence::people::{self, Wish};
 use crate::evidence::{Evidence, Violation, rules, syncs};
-use crate::plan::{self, Event, Plan, TIMEOUT};
+use crate::plan::{self, Damage, Event, Plan, TIMEOUT};
 use crate::support::{KEY, World};
 
 /// What the target is reached with.
@@ -50,6 +50,10 @@ pub(crate) struct Figures {
     kills: u32,
     terminations: u32,
     connector_kills: u32,
+    damages: u32,
+    second_daemons: u32,
+    clock_steps: u32,
+    forgotten: usize,
     bridge_faults: u64,
     target_faults: usize,
     tasks: usize,
@@ -76,6 +80,8 @@ struct Run {
     wishes: Vec<Wish>,
     faults: BTreeSet<FaultId>,
     violations: Vec<Violation>,
+    /// How far the clock of the next daemon is ahead, in seconds.
+    ahead: i64,
 }
 
 /// Runs a plan from its beginning to the verdict; fails with the whole story of every violation.
@@ -99,6 +105,7 @@ pub(crate) async fn run(plan: Plan) {
         wishes: Vec::new(),
         faults: BTreeSet::new(),
         violations: Vec::new(),
+        ahead: 0,
     };
     let (seed, fresh_end) = (plan.seed, plan.fresh_end);
     run.happen(plan).await;
@@ -114,6 +121,7 @@ impl Run {
         let log = File::options().create(true).append(true).open(&self.log).expect("a log");
         command
             .env("HR_TOKEN", TOKEN)
+            .env("BRIDGEHEAD_TEST_CLOCK_AHEAD", self.ahead.to_string())
             .env("BRIDGEHEAD__BRIDGE__REQUEST_TIMEOUT", "3s")
             .stdout(log.try_clone().expect("a log"))
             .stderr(log);
@@ -214,8 +222,93 @@ impl Run {
                 self.world.sandbox.set_cleanup(Cleanup::default().failing(times));
             }
             Event::Target(behaviour) => self.set_target(&behaviour),
+            Event::State(damage) => {
+                let mut daemon = self.daemon.take()?;
+                daemon.kill().expect("it can be killed");
+                daemon.wait().expect("it ends");
+                self.damage(damage);
+                self.start();
+            }
+            Event::SecondDaemon => self.second_daemon().await,
+            Event::Clock(ahead) => {
+                self.ahead = ahead;
+                self.figures.clock_steps += 1;
+                self.terminate().await;
+                self.start();
+            }
         }
         None
+    }
+
+    /// Something happens to the state, as a disk, a backup or a careless hand does it. A copy of how it was is kept, to be
+    /// put back at another time.
+    fn damage(&mut self, damage: Damage) {
+        let (state, old) = (self.world.path("state"), self.world.path("old-state"));
+        let has_copy = old.join("tasks.db").exists();
+        let copied =
+            Command::new("cp").args(["-a", "-T"]).arg(&state).arg(self.world.path("new-copy")).status();
+        assert!(copied.expect("cp runs").success());
+        self.figures.damages += 1;
+        match damage {
+            Damage::NoJournal => {
+                for name in ["tasks.db", "tasks.db-wal", "tasks.db-shm"] {
+                    drop(std::fs::remove_file(state.join(name)));
+                }
+            }
+            Damage::EmptyJournal => {
+                std::fs::write(state.join("tasks.db"), "").expect("a file");
+                drop(std::fs::remove_file(state.join("tasks.db-wal")));
+            }
+            Damage::NoLog => drop(std::fs::remove_file(state.join("tasks.db-wal"))),
+            Damage::OldJournal if has_copy => {
+                for name in ["tasks.db", "tasks.db-wal", "tasks.db-shm"] {
+                    drop(std::fs::remove_file(state.join(name)));
+                    drop(std::fs::copy(old.join(name), state.join(name)));
+                }
+            }
+            Damage::OldState if has_copy => {
+                std::fs::remove_dir_all(&state).expect("the state");
+                std::fs::rename(&old, &state).expect("the old state");
+            }
+            Damage::OldJournal | Damage::OldState => self.figures.damages -= 1,
+        }
+        drop(std::fs::remove_dir_all(&old));
+        std::fs::rename(self.world.path("new-copy"), &old).expect("a copy");
+    }
+
+    /// A second daemon on the same state must not run beside the first, whatever became of the lock file.
+    async fn second_daemon(&mut self) {
+        if self.daemon.is_none() || !self.has_started() {
+            return;
+        }
+        self.figures.second_daemons += 1;
+        drop(std::fs::remove_file(self.world.path("state/lock")));
+        let mut second = self.command(&["run"]).spawn().expect("the binary starts");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut first_ended = false;
+        loop {
+            if second.try_wait().expect("it can be waited for").is_some() {
+                break;
+            }
+            // The first may give way, as long as they do not both work.
+            first_ended |=
+                self.daemon.as_mut().is_some_and(|daemon| daemon.try_wait().is_ok_and(|s| s.is_some()));
+            if Instant::now() > deadline || first_ended {
+                second.kill().expect("it can be killed");
+                second.wait().expect("it ends");
+                if !first_ended {
+                    self.complain("one daemon works on a state", "a second one ran beside the first".into());
+                }
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        // A daemon whose lock is gone stops executing until it is started again, and says so.
+        if let Some(mut daemon) = self.daemon.take() {
+            daemon.kill().expect("it can be killed");
+            daemon.wait().expect("it ends");
+        }
+        self.start();
     }
 
     fn undo(&mut self, undo: &Undo) {
@@ -319,6 +412,7 @@ impl Run {
             app: self.world.app,
             wishes: &self.wishes,
             ledger: &ledger,
+            state_was_damaged: self.figures.damages > 0,
         };
         let mut violations = rules::tasks(&evidence);
         let syncs = syncs::replay(&evidence);
@@ -335,6 +429,8 @@ impl Run {
         figures.syncs_started = syncs.started;
         figures.syncs_completed = syncs.completed;
         figures.syncs_abandoned = syncs.abandoned;
+        let reports = self.wishes.iter().flat_map(|wish| self.world.sandbox.reports(&wish.id));
+        figures.forgotten = reports.filter(|report| report.handled.is_none()).count();
         figures.removed = syncs.removed;
         figures.unnoticed = syncs.unnoticed;
         if self.world.sandbox.ledger_dropped() > 0 {
@@ -425,6 +521,7 @@ impl Run {
             app: self.world.app,
             wishes: &self.wishes,
             ledger: &ledger,
+            state_was_damaged: self.figures.damages > 0,
         };
         for violation in self.violations.iter().take(20) {
             println!("seed {}: {}: {}", self.figures.seed, violation.rule, violation.what);

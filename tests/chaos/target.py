@@ -145,6 +145,10 @@ def list_records(params, dice, rules):
         next_cursor = None
     elif kind == "shrunk" and slug == "team":
         page = page[: len(page) // 2]
+    elif kind == "asleep" and slug == "account":
+        page = [{**record, "status": "inactive"} for record in page]
+    elif kind == "alone" and slug == "account":
+        page = [{**record, "memberships": {}, "assignments": {}} for record in page]
     elif kind == "empty" and slug != "seat" and not cursor:
         page, next_cursor = [], None
     elif kind == "bad" and page:
@@ -249,6 +253,9 @@ def execute(call, action, params, rules):
             os._exit(1)
         if kind == "hang":
             hang()
+        if kind == "idle":
+            # It says that it is done, and does nothing.
+            return {"account_id": "n-none"} if action == "create_account" else {}
         if kind == "late":
             # Past every deadline: the daemon has given the call up, and the target has not.
             delay = rules["timeout"] + 0.3

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bridgehead_sdk::{
-    AccountId, AccountRecord, Code, Completion, Description, Effect, Error, Operation, Retry,
+    AccountId, AccountRecord, Action, Code, Completion, Description, Effect, Error, Operation, Retry,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -177,7 +177,13 @@ impl<'a> Trial<'a> {
             };
             let failure = Failure::of(&error);
             let verdict = match decide::after_error(self.operation.action(), self.effects(), &error) {
-                Step::Fail => Verdict::Failed(failure),
+                Step::Fail => {
+                    // Nobody is there, and nobody knows who was there before an attempt that may have removed them.
+                    self.in_doubt |= self.may_have_applied
+                        && self.operation.action() == Action::DeleteAccount
+                        && self.intent.prior == PriorAccount::Unknown;
+                    Verdict::Failed(failure)
+                }
                 // The target itself says that nobody is there any more.
                 Step::AlreadyDone => Verdict::Completed(Completion::done()),
                 Step::Retry { after } => self.wait(after, failure).await?,

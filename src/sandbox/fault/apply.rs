@@ -49,7 +49,7 @@ pub(crate) fn canned(canned: &Canned) -> Response {
 pub(crate) async fn spoil(effect: Option<&Effect>, origin: &str, uri: &Uri, response: Response) -> Outcome {
     let spoilt = match effect {
         Some(Effect::Cut | Effect::Lose(Loss::Cut)) => return Outcome::Cut,
-        None | Some(Effect::Answer(_) | Effect::Delay(_) | Effect::Stall(_)) => response,
+        None | Some(Effect::Answer(_) | Effect::Delay(_) | Effect::Stall(_) | Effect::Forget) => response,
         Some(Effect::Lose(Loss::Truncate)) => return truncated(response).await,
         Some(Effect::Lose(Loss::Status(status))) => {
             (status_of(*status), "Internal Server Error").into_response()

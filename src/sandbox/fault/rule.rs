@@ -86,6 +86,8 @@ pub enum Effect {
     Cut,
     /// Does what was asked for, and then the answer is lost.
     Lose(Loss),
+    /// Answers a report as if it had been taken, and forgets it. Whatever else is asked for is done as usual.
+    Forget,
     /// Does what was asked for, and answers with a page of HTML.
     Garbage {
         /// The status that goes with it. Default 200.

@@ -114,6 +114,12 @@ impl Ledger {
         lies.any(|event| event.text("slug") == Some(slug))
     }
 
+    /// Whether a listing showed accounts otherwise than they were between two moments: inactive, or without their groups.
+    pub(crate) fn listed_otherwise(&self, from: i128, to: i128) -> bool {
+        let mut listings = self.of_kind("listing").filter(|event| (from..=to).contains(&event.at));
+        listings.any(|event| matches!(event.fault(), Some("asleep" | "alone")))
+    }
+
     /// What an account was turned into between two moments, one state after another; not that it was removed.
     pub(crate) fn states_of(&self, id: &str, from: i128, to: i128) -> impl Iterator<Item = &Value> {
         let changes = self.of_kind("applied").filter(move |event| (from..=to).contains(&event.at));

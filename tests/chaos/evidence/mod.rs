@@ -28,6 +28,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) app: Uuid,
     pub(crate) wishes: &'a [Wish],
     pub(crate) ledger: &'a Ledger,
+    /// The daemon lost what it had written down: then a task may be reported otherwise than in a report that was not taken.
+    pub(crate) state_was_damaged: bool,
 }
 
 impl Evidence<'_> {
