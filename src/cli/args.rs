@@ -141,8 +141,8 @@ pub(crate) enum Tasks {
     Release(Selected),
     /// Report again what Iden refused (400), once, as it was decided then. Nothing is executed again.
     ///
-    /// `bridgehead tasks list APP --rejected` shows these reports, with what Iden said. Details of a result, such as the new
-    /// account's id, were erased when the report was refused; the next sync brings them to Iden.
+    /// `bridgehead tasks list APP --rejected` shows these reports, with what Iden said. What a connector added to a result was
+    /// erased when the report was refused; the account's id was kept.
     Retry(Selected),
 }
 
