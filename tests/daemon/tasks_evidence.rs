@@ -330,3 +330,47 @@ async fn a_success_that_cannot_be_read_back_is_not_reported_as_failed() {
     assert_eq!(world.task(&task)["status"], "completed");
     assert!(log.contains("completed without being verified"), "{log}");
 }
+
+/// Updates, suspensions and deletions in equal parts, with `tasks.verify` on or off: tasks a second.
+async fn pace(verify: bool, latency: &str) -> f64 {
+    const TASKS: usize = 4000;
+    let world = World::new().await;
+    world.configure(&format!(
+        "connector = \"simulated\"\nsync = {{ enabled = false }}\n\
+         tasks = {{ poll_interval = \"100ms\", concurrency = 32, verify = {verify} }}\n\
+         target = {{ accounts = {TASKS}, latency = \"{latency}\" }}\n"
+    ));
+    // Whatever the simulated people are called, these are new ones.
+    let created = world.sandbox.add_tasks(world.app, (0..TASKS / 4).map(|n| {
+        json!({"action": "create_account", "payload": {"account": {"username": format!("new-{n}"), "email": format!("new-{n}@example.org")}}})
+    }));
+    let daemon = world.start();
+    world.drained().await;
+    let began = std::time::Instant::now();
+    for action in ["update_account", "suspend_account", "delete_account"] {
+        world.sandbox.add_tasks(world.app, (0..TASKS / 4).map(|n| {
+            let account = json!({"username": format!("new-{n}")});
+            json!({"action": action, "payload": {"account": account, "changes": {"display_name": format!("Name {n}")}}})
+        }));
+    }
+    while world.tasks_that_are("pending") > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let took = began.elapsed().as_secs_f64();
+    daemon.stop().await;
+    assert_eq!(world.tasks_that_are("completed"), TASKS, "{:?}", world.task(&created[0]));
+    (TASKS * 3 / 4) as f64 / took
+}
+
+/// `cargo nextest run --release -p bridgehead --test daemon --run-ignored only --no-capture -E 'test(what_verification_costs)'`
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement: it prints figures and judges nothing"]
+async fn what_verification_costs() {
+    for latency in ["0ms", "5ms"] {
+        let (without, with) = (pace(false, latency).await, pace(true, latency).await);
+        println!(
+            "target latency {latency}: {without:.0} tasks/s without, {with:.0} with ({:.2})",
+            with / without
+        );
+    }
+}

@@ -195,6 +195,15 @@ impl<'a> Kit<'a> {
         self.working.execute(attempt, operation).await
     }
 
+    /// The same as a later attempt, none of the earlier ones of which was applied.
+    pub(super) async fn execute_later(
+        &self,
+        attempt: u32,
+        operation: &Operation,
+    ) -> Verdict<Result<crate::Completion, Error>> {
+        self.working.execute_later(attempt, operation).await
+    }
+
     /// Carries out an operation that must succeed.
     pub(super) async fn done(&self, operation: &Operation) -> Verdict<crate::Completion> {
         match self.execute(1, operation).await? {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::{AccountRecord, Cursor, Error, Record, RejectedRecord, ResourceType};
+use crate::{AccountRecord, Cursor, Error, Evidence, Record, RejectedRecord, ResourceType};
 
 use super::finding::{Verdict, failed, parts};
 use super::probe::Probe;
@@ -18,6 +18,10 @@ pub(super) struct Listing {
     pub(super) rejected: Vec<RejectedRecord>,
     /// How many records each page held, and where the next one began.
     pub(super) pages: Vec<(usize, Option<Cursor>)>,
+    /// The least that any page said there is.
+    pub(super) total: Option<u64>,
+    /// What shows that the last page was the last.
+    pub(super) evidence: Option<Evidence>,
 }
 
 impl Listing {
@@ -50,6 +54,8 @@ pub(super) async fn attempt(probe: &Probe, of: &ResourceType) -> Verdict<Result<
             Err(error) => return Ok(Err(error)),
         };
         listing.pages.push((page.records.len() + page.rejected.len(), page.next.clone()));
+        listing.total = listing.total.into_iter().chain(page.total).min();
+        listing.evidence = page.evidence;
         listing.records.extend(page.records);
         listing.rejected.extend(page.rejected);
         let Some(next) = page.next else {

@@ -55,11 +55,11 @@
 //!
 //! | checks | what they need |
 //! |---|---|
-//! | `describe`, `check`, `description`, `listing`, `records`, `references`, `unknown-cursor` | a target that works |
+//! | `describe`, `check`, `description`, `listing`, `evidence`, `records`, `references`, `unknown-cursor` | a target that works |
 //! | `create`, `update`, `suspend`, `unsuspend`, `reset-password`, `find-and-list-agree`, `delete` | the actions; one account is taken through all of them |
 //! | `find-by-every-name`, `find-in-another-case`, `find-nobody`, `hostile-look-ups` | an account: one of its own, or any that is listed |
 //! | `hostile-deletes` | creating and deleting |
-//! | `duplicate-create`, `create-again`, `suspend-again`, `delete-again`, `missing-account`, `undeclared-actions` | the actions |
+//! | `duplicate-create`, `create-again`, `attempt-number`, `suspend-again`, `delete-again`, `missing-account`, `undeclared-actions` | the actions |
 //! | `missing-group`, `missing-license` | a group (licence) type, [`Bench::missing_ref`] |
 //! | `membership-on-create`, `membership-added`, `membership-removed`, `license-on-create`, `license-added`, `license-removed` | [`Bench::usable_ref`] |
 //! | `empty-update`, `unknown-change`, `unknown-fields` | creating and updating |

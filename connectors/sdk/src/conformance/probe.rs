@@ -87,6 +87,13 @@ impl Probe {
         Ok(answer)
     }
 
+    /// The same as a later attempt, none of the earlier ones of which was applied.
+    pub(super) async fn execute_later(&self, attempt: u32, operation: &Operation) -> Answer<Completion> {
+        let call = operation.action().as_str();
+        let context = Context { may_have_applied: false, ..self.context(attempt, operation) };
+        self.call(call, self.connector.execute(&context, operation)).await
+    }
+
     /// Begins an operation, and drops the call when it has waited `patience` times; `None` if it was dropped.
     pub(super) async fn drop_after(
         &self,

@@ -258,7 +258,11 @@ impl Connector for Reference {
         };
         let records = lines.into_iter().map(record).collect::<Result<Vec<_>, _>>()?;
         let next = end["next"].as_str().map(|next| Cursor::new(format!("after {next}")));
-        Ok(Page { records, ..Page::default() }.ending(next, Evidence::EndOfCursor))
+        let page = Page { records, ..Page::default() };
+        if self.has(Defect::EndWithoutEvidence) {
+            return Ok(Page { next, ..page });
+        }
+        Ok(page.ending(next, Evidence::EndOfCursor))
     }
 
     async fn find_account(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
@@ -266,9 +270,17 @@ impl Connector for Reference {
         if self.has(Defect::FailureIsNobody) { Ok(found.unwrap_or(None)) } else { found }
     }
 
-    async fn execute(&self, _: &Context, operation: &Operation) -> Result<Completion, Error> {
+    async fn execute(&self, context: &Context, operation: &Operation) -> Result<Completion, Error> {
         let (_call, others) = Call::begin(&self.under_way);
         match operation {
+            // It takes what is there for its own work, because the attempt is not the first.
+            Operation::CreateAccount(create)
+                if context.attempt > 2
+                    && self.has(Defect::AttemptIsEvidence)
+                    && self.find(&create.account).await?.is_some() =>
+            {
+                Ok(Completion::done())
+            }
             Operation::DeleteAccount(_) if self.has(Defect::WithoutDelete) => {
                 Err(Error::unsupported(operation.action()))
             }

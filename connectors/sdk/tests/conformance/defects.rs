@@ -35,9 +35,9 @@ async fn finds(defect: Defect, checks: &[&str]) {
 }
 
 defects! {
-    DuplicateIsAnInternalError / a_duplicate_with_the_wrong_code: ["duplicate-create", "create-again"],
-    SuspendingNobodySucceeds / an_action_on_nobody_that_succeeds: ["missing-account"],
-    DeletingNobodySucceeds / a_deletion_of_nobody_that_succeeds: ["hostile-deletes", "missing-account", "delete-again"],
+    DuplicateIsAnInternalError / a_duplicate_with_the_wrong_code: ["duplicate-create", "create-again", "attempt-number"],
+    SuspendingNobodySucceeds / an_action_on_nobody_that_succeeds: ["missing-account", "attempt-number"],
+    DeletingNobodySucceeds / a_deletion_of_nobody_that_succeeds: ["hostile-deletes", "missing-account", "attempt-number", "delete-again"],
     MissingTeamIsAMissingAccount / a_missing_group_reported_as_a_missing_account: ["missing-group"],
     MissingSeatIsAGroup / a_missing_licence_reported_as_a_missing_group: ["missing-license"],
     HalfDoneOnMissingTeam / a_creation_half_done_when_a_group_is_missing: ["missing-group", "missing-license"],
@@ -80,5 +80,7 @@ defects! {
     UnsuspendIsIgnored / a_suspension_that_is_never_undone: ["unsuspend", "suspend-again"],
     EmailFindsNobody / an_email_that_finds_nobody: ["find-by-every-name", "find-in-another-case"],
     PageIsAnotherTheSecondTime / a_page_that_is_another_the_second_time: ["page-again"],
+    AttemptIsEvidence / a_connector_that_goes_by_the_number_of_the_attempt: ["attempt-number"],
+    EndWithoutEvidence / a_listing_that_ends_without_evidence: ["evidence"],
     UnknownFieldIsAnError / an_unknown_field_that_fails_a_task: ["unknown-fields"],
 }

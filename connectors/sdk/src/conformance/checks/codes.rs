@@ -11,7 +11,7 @@ use crate::{AccountStatus, Action, Operation, ResourceKind};
 
 const CREATE: Action = Action::CreateAccount;
 
-pub(in crate::conformance) const RULES: [Rule; 9] = [
+pub(in crate::conformance) const RULES: [Rule; 10] = [
     Rule::changes(
         "duplicate-create",
         "Creating somebody who is there is ACCOUNT_ALREADY_EXISTS, and leaves them as they are.",
@@ -47,6 +47,12 @@ pub(in crate::conformance) const RULES: [Rule; 9] = [
         "A second delivery of a creation is ACCOUNT_ALREADY_EXISTS, and the account is found under the same id.",
         &[CREATE],
         |kit| Box::pin(create_again(kit)),
+    ),
+    Rule::changes(
+        "attempt-number",
+        "That an attempt is not the first says nothing: only may_have_applied makes what is there the task's own work.",
+        &[CREATE],
+        |kit| Box::pin(attempt_number(kit)),
     ),
     Rule::changes(
         "suspend-again",
@@ -85,6 +91,26 @@ async fn create_again(kit: &Kit<'_>) -> Verdict {
     ensure(found.id == person.record.id, || {
         format!("it was {} first, and is {} now", person.record.id, found.id)
     })
+}
+
+async fn attempt_number(kit: &Kit<'_>) -> Verdict {
+    let person = kit.person().await?;
+    // The very same account: a connector that goes by the number takes it for its own.
+    let answer = kit.execute_later(3, &about(CREATE, &person.fields)?).await?;
+    Demand::DUPLICATE.of("create_account, third attempt, none of which was applied", answer)?;
+    kit.unchanged(&person).await?;
+    let name = kit.name();
+    let nobody = kit.bench.account(&name);
+    let Some((field, value)) =
+        ["username", "email"].into_iter().find_map(|field| Some((field, nobody.get(field)?.as_str()?)))
+    else {
+        return Ok(());
+    };
+    for operation in each_action(kit, &fields(field, value), &name)? {
+        let what = format!("{}, third attempt, none of which was applied", operation.action());
+        Demand::NO_ACCOUNT.of(&what, kit.execute_later(3, &operation).await?)?;
+    }
+    Ok(())
 }
 
 async fn suspend_again(kit: &Kit<'_>) -> Verdict {

@@ -6,9 +6,9 @@ use crate::conformance::finding::{Verdict, ensure, failed, parts, skipped};
 use crate::conformance::kit::Kit;
 use crate::conformance::listing::{Listing, read};
 use crate::conformance::rule::Rule;
-use crate::{AccountRecord, Cursor, Memberships, Record, ResourceKind, ResourceType};
+use crate::{AccountRecord, Cursor, Evidence, Memberships, Record, ResourceKind, ResourceType};
 
-pub(in crate::conformance) const RULES: [Rule; 6] = [
+pub(in crate::conformance) const RULES: [Rule; 7] = [
     Rule::reads("check", "A target that works passes check().", |kit| Box::pin(check(kit))),
     Rule::reads(
         "description",
@@ -19,6 +19,11 @@ pub(in crate::conformance) const RULES: [Rule; 6] = [
         "listing",
         "Every declared resource type is read to its end: no cursor comes twice, and no record.",
         |kit| Box::pin(listing(kit)),
+    ),
+    Rule::reads(
+        "evidence",
+        "The last page of a listing says what shows that it is the last, and as many records come as the target says there are.",
+        |kit| Box::pin(evidence(kit)),
     ),
     Rule::reads(
         "records",
@@ -45,6 +50,32 @@ async fn check(kit: &Kit<'_>) -> Verdict {
         Ok(()) => Ok(()),
         Err(error) => failed(parts(&error)),
     }
+}
+
+async fn evidence(kit: &Kit<'_>) -> Verdict {
+    for of in &kit.description.resource_types {
+        let listing = read(&kit.working, of).await?;
+        let evidence = listing.evidence;
+        ensure(evidence.is_some(), || {
+            format!(
+                "list {}: the last page gives no evidence; end it with Page::last(records, Evidence::…)",
+                of.slug
+            )
+        })?;
+        let count = listing.ids().len() + listing.rejected.len();
+        if let Some(total) = listing.total {
+            ensure(count as u64 >= total, || {
+                format!(
+                    "list {}: the target says that there are {total} records, and {count} were listed",
+                    of.slug
+                )
+            })?;
+        }
+        ensure(evidence != Some(Evidence::TotalMet) || listing.total.is_some(), || {
+            format!("list {}: the evidence is a total, and no page says how many there are", of.slug)
+        })?;
+    }
+    Ok(())
 }
 
 fn description(kit: &Kit<'_>) -> Verdict {
