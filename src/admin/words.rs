@@ -91,6 +91,8 @@ pub(crate) fn title(kind: AlarmKind) -> &'static str {
         AlarmKind::SyncFails => "Sync fails",
         AlarmKind::ReportsRejected => "Reports rejected",
         AlarmKind::StateUnreadable => "State unreadable",
+        AlarmKind::StateGone => "State gone",
+        AlarmKind::StateDoubted => "Journal lost",
         AlarmKind::LoopPanicked => "Panic",
         AlarmKind::Other => "Alarm",
     }

@@ -27,6 +27,7 @@ mod large;
 mod network;
 mod new;
 mod smoke;
+mod state;
 mod support;
 mod sync_faults;
 mod sync_guard;
