@@ -22,6 +22,7 @@ pub(crate) enum Reply {
 
 #[derive(Debug, Default)]
 struct Kept {
+    app: String,
     tasks: BTreeMap<String, Value>,
     replies: Vec<Reply>,
     reports: Vec<(String, Value)>,
@@ -39,6 +40,7 @@ impl OtherIden {
         let address = format!("http://{}", listener.local_addr().expect("it listens"));
         let iden = Self { address, ..Self::default() };
         let routes = Router::new()
+            .route("/api/v1/bridge/apps/", get(Self::apps))
             .route("/api/v1/bridge/apps/{app}/tasks/", get(Self::list))
             .route("/api/v1/bridge/apps/{app}/tasks/{task}/", get(Self::read))
             .route("/api/v1/bridge/apps/{app}/tasks/{task}/status/", patch(Self::report))
@@ -49,6 +51,11 @@ impl OtherIden {
 
     pub(crate) fn base_url(&self) -> &str {
         &self.address
+    }
+
+    /// The one app that it has.
+    pub(crate) fn has_app(&self, app: &str) {
+        app.clone_into(&mut self.kept.lock().expect("it").app);
     }
 
     pub(crate) fn add(&self, id: &str, action: &str, payload: Value) {
@@ -69,6 +76,12 @@ impl OtherIden {
     pub(crate) fn reports(&self, id: &str) -> Vec<Value> {
         let kept = self.kept.lock().expect("it");
         kept.reports.iter().filter(|(task, _)| task == id).map(|(_, body)| body.clone()).collect()
+    }
+
+    async fn apps(State(iden): State<Self>) -> Json<Value> {
+        let app = iden.kept.lock().expect("it").app.clone();
+        let app = json!({"id": app, "name": "HR", "configuration_status": "NEW", "created_at": "2026-01-01T00:00:00Z", "last_synced_at": null});
+        Json(json!({"count": 1, "next": null, "previous": null, "results": [app]}))
     }
 
     async fn list(State(iden): State<Self>) -> Json<Value> {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::doubt;
 use super::holding::{self, Holding};
 use super::lanes::Lanes;
 use super::life::{self, FRESH, Left, Start};
@@ -21,6 +22,7 @@ use crate::journal::{Ended, Entry, Known, State};
 use crate::runtime::Stopped;
 use crate::runtime::app::App;
 use crate::runtime::backoff::Backoff;
+use crate::runtime::clock::SteadyClock;
 use crate::runtime::guard;
 
 /// So many lives at once: those that run, and those that wait for their backoff or for the target.
@@ -94,6 +96,9 @@ struct Dispatch {
     wait: Duration,
     broken_walks: u32,
     relisted: Relisted,
+    /// Tasks that a journal which was lost may have begun.
+    doubted: HashSet<TaskId>,
+    clock: SteadyClock,
     pruned_at: Option<Instant>,
     /// The last walk found something: look again as soon as that is done.
     eager: bool,
@@ -101,6 +106,7 @@ struct Dispatch {
 
 impl Dispatch {
     fn new(app: Arc<App>, stop: CancellationToken) -> Self {
+        let clock = SteadyClock::start(app.clock.now());
         Self {
             app,
             stop,
@@ -117,7 +123,10 @@ impl Dispatch {
             wait: Duration::ZERO,
             broken_walks: 0,
             relisted: Relisted::default(),
-            pruned_at: None,
+            doubted: HashSet::new(),
+            clock,
+            // Not at once: until the clock of a machine that was just switched on is set, everything may seem to be old.
+            pruned_at: Some(Instant::now()),
             eager: false,
         }
     }
@@ -171,7 +180,8 @@ impl Dispatch {
             let delay =
                 self.panics.get(&id).map(|panics| Backoff::LOCAL.patient_wait(*panics, &self.app.dice));
             let (app, stop) = (Arc::clone(&self.app), self.stop.clone());
-            let start = Start { id: id.clone(), task, entry };
+            let may_have_begun = self.doubted.remove(&id);
+            let start = Start { id: id.clone(), task, entry, may_have_begun };
             let handle = self.lives.spawn(async move {
                 if let Some(delay) = delay {
                     tokio::select! {
@@ -228,6 +238,7 @@ impl Dispatch {
             }
         };
         self.eager = false;
+        let doubt = if known.len() < ids.len() { doubt::ask(&self.app).await } else { None };
         for listed in fresh {
             match known.get(&listed.id) {
                 Some(Known::Ended) => self.take_ended(listed, walked.began).await,
@@ -238,6 +249,9 @@ impl Dispatch {
                 }
                 None => {
                     self.eager = true;
+                    if doubt.as_ref().is_some_and(|doubt| doubt.covers(listed.created_at)) {
+                        self.doubted.insert(listed.id.clone());
+                    }
                     if !self.lanes.insert(listed.id.clone(), listed.created_at, listed.keys) {
                         continue;
                     }
@@ -293,7 +307,8 @@ impl Dispatch {
             return;
         }
         self.pruned_at = Some(Instant::now());
-        let Ok(before) = self.app.clock.now().checked_sub(KEEP_ENDED) else { return };
+        let now = self.clock.now(self.app.clock.now());
+        let Ok(before) = now.checked_sub(KEEP_ENDED) else { return };
         match self.app.journal.prune(&self.app.key, before).await {
             Ok(0) => {}
             Ok(count) => tracing::debug!(app = %self.app.name, count, "forgot tasks that ended long ago"),

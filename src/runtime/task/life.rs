@@ -11,7 +11,7 @@ use super::attempt::intent_of;
 use super::trial::{End, Failure, Prior, Trial};
 use super::{admission, hold, report};
 use crate::bridge::{self, Task, TaskStatus};
-use crate::journal::{self, Entry, Intent, Outcome, State};
+use crate::journal::{self, Entry, Intent, Outcome, PriorAccount, State};
 use crate::runtime::Stopped;
 use crate::runtime::app::App;
 use crate::runtime::backoff::Backoff;
@@ -27,6 +27,8 @@ pub(super) struct Start {
     pub(super) task: Option<Task>,
     /// What the journal knows from before this process.
     pub(super) entry: Option<Entry>,
+    /// The journal knows nothing of it, and may have lost that.
+    pub(super) may_have_begun: bool,
 }
 
 /// How a life ended.
@@ -60,7 +62,12 @@ pub(super) async fn live(app: Arc<App>, start: Start, stop: CancellationToken) -
                 since_last: Duration::try_from(since).unwrap_or_default().min(app.started.elapsed()),
             })
         }
-        None => None,
+        None => start.may_have_begun.then(|| Prior {
+            attempts: 0,
+            may_have_applied: true,
+            account: PriorAccount::Unknown,
+            since_last: app.started.elapsed(),
+        }),
     };
     let task = match start.task {
         Some(task) => Some(task),

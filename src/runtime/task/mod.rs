@@ -9,6 +9,7 @@ mod admission;
 mod attempt;
 mod course;
 pub(crate) mod dispatch;
+mod doubt;
 mod hold;
 mod holding;
 pub(crate) mod lanes;
