@@ -92,6 +92,8 @@ pub(crate) fn title(kind: AlarmKind) -> &'static str {
         AlarmKind::ReportsRejected => "Reports rejected",
         AlarmKind::ReportsNotKept => "Reports not kept",
         AlarmKind::StateUnreadable => "State unreadable",
+        AlarmKind::StateGone => "State gone",
+        AlarmKind::StateDoubted => "Journal lost",
         AlarmKind::LoopPanicked => "Panic",
         AlarmKind::Other => "Alarm",
     }

@@ -10,10 +10,31 @@ pub(crate) async fn connect(context: &Context) -> Result<Option<Client>, Failure
     Ok(control::connect(&context.config.state.path).await?)
 }
 
-/// The state, for a command to which no daemon answered.
+/// The state, for a command to which no daemon answered and which is of no use without state. It makes none: whatever root
+/// made here, the daemon's user could not use.
 pub(crate) async fn state(context: &Context) -> Result<Sqlite, Failure> {
     let folder = &context.config.state.path;
-    Sqlite::open(folder).await.map_err(|error| match error {
+    let state = Sqlite::open_existing(folder).await.map_err(|error| of_state(context, error))?;
+    state.ok_or_else(|| {
+        let message = format!(
+            "there is no state in {} yet (state.path), so nothing is held, and nothing was put aside. The daemon makes it at its \
+             first start: run `bridgehead run` as the user it is to belong to",
+            folder.display()
+        );
+        Failure::new(Exit::Failed, message)
+    })
+}
+
+/// The state, for a sync to which no daemon answered. It makes what is missing, as the daemon would, and what root makes
+/// belongs to the owner of the folder.
+pub(crate) async fn state_for_sync(context: &Context) -> Result<Sqlite, Failure> {
+    let folder = &context.config.state.path;
+    Sqlite::open_to_help(folder).await.map_err(|error| of_state(context, error))
+}
+
+fn of_state(context: &Context, error: journal::Error) -> Failure {
+    let folder = &context.config.state.path;
+    match error {
         journal::Error::Locked { pid, .. } => Failure::new(
             Exit::Temporary,
             format!(
@@ -26,7 +47,7 @@ pub(crate) async fn state(context: &Context) -> Result<Sqlite, Failure> {
             ),
         ),
         error => error.into(),
-    })
+    }
 }
 
 impl From<control::Error> for Failure {

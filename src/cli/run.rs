@@ -1,6 +1,7 @@
 //! `bridgehead run`: the daemon.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
@@ -14,8 +15,13 @@ use super::serving::Serving;
 use super::signals::Told;
 use crate::config::Connectors;
 use crate::control;
-use crate::journal::Sqlite;
+use crate::journal::{self, Journal, Sqlite};
 use crate::runtime::{Assembly, Observer, Readiness};
+
+/// How often the state folder is looked at, for the case that no task comes.
+const LOOK: Duration = Duration::from_secs(5);
+/// How long a daemon that cannot start waits for room on its disk.
+const FULL: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     // First of all: a signal that comes while the daemon starts must not end it out of order.
@@ -28,7 +34,11 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     }
     let apps = context.apps(&[], connectors)?;
     let bridge = Arc::new(context.bridge()?);
-    let journal = Arc::new(open_journal(&context).await?);
+    let Some(journal) = open_journal(&context, &stop).await? else {
+        tracing::info!("bridgehead has stopped before it could open its state");
+        return Ok(());
+    };
+    let journal = Arc::new(journal);
     let listener = match Serving::bind(context.config.admin.as_ref()).await {
         Ok(listener) => listener,
         Err(error) => {
@@ -49,6 +59,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     .build();
     let _ready = AbortOnDropHandle::new(tokio::spawn(tell_readiness(runtime.observer().readiness())));
     let watchdog = AbortOnDropHandle::new(tokio::spawn(feed_watchdog(runtime.observer())));
+    let watch = AbortOnDropHandle::new(tokio::spawn(watch_state(Arc::clone(&journal))));
     let serving = Serving::start(listener, &runtime.observer());
     let runtime = Arc::new(runtime);
     let control = control::Server::start(&context.config.state.path, Arc::clone(&runtime), &stop);
@@ -59,19 +70,42 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     // All of these hold the journal.
     serving.end().await;
     end(watchdog).await;
+    end(watch).await;
     drop(runtime);
     close(journal).await;
     tracing::info!("bridgehead has stopped");
     Ok(())
 }
 
-async fn open_journal(context: &Context) -> Result<Sqlite, Failure> {
+/// Opens the state. A full disk is waited for: a daemon that gave up would be left alone by systemd after a few tries, and
+/// nobody would start it when there is room again. `None` if it is told to stop meanwhile.
+async fn open_journal(context: &Context, stop: &CancellationToken) -> Result<Option<Sqlite>, Failure> {
+    loop {
+        let error = match try_open_journal(context).await? {
+            Ok(journal) => return Ok(Some(journal)),
+            Err(error @ journal::Error::Full { .. }) => error,
+            Err(error) => return Err(error.into()),
+        };
+        tracing::error!(wait = ?FULL, "the daemon cannot start: {error}; trying again");
+        let grace = u32::try_from((FULL * 3).as_micros()).unwrap_or(u32::MAX);
+        drop(sd_notify::notify(&[
+            NotifyState::ExtendTimeoutUsec(grace),
+            NotifyState::Status(&error.to_string()),
+        ]));
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(FULL) => {}
+        }
+    }
+}
+
+async fn try_open_journal(context: &Context) -> Result<Result<Sqlite, journal::Error>, Failure> {
     let folder = &context.config.state.path;
     #[cfg(debug_assertions)]
     if let Some(observer) = super::crash::observer(&context.environment)? {
-        return Ok(Sqlite::open_observed(folder, observer).await?);
+        return Ok(Sqlite::open_observed(folder, observer).await);
     }
-    Ok(Sqlite::open(folder).await?)
+    Ok(Sqlite::open(folder).await)
 }
 
 /// Cuts a loop off, and returns when it is gone.
@@ -124,6 +158,17 @@ async fn feed_watchdog(observer: Observer) {
         match observer.health() {
             Ok(()) => drop(sd_notify::notify(&[NotifyState::Watchdog])),
             Err(ailment) => tracing::error!("the watchdog is not fed: {ailment}"),
+        }
+    }
+}
+
+/// Notices that the state folder is gone even if no task comes. What is gone for good is logged once, by whoever finds it.
+async fn watch_state(journal: Arc<Sqlite>) {
+    let mut look = tokio::time::interval(LOOK);
+    loop {
+        look.tick().await;
+        if let Err(error) = journal.verify().await {
+            tracing::debug!(%error, "the state folder is not as it should be");
         }
     }
 }

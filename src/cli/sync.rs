@@ -38,8 +38,11 @@ pub(crate) async fn run(
     let bridge = Arc::new(context.bridge()?);
     let folder = &context.config.state.path;
     // A rehearsal stands beside a running daemon: it reads the state and writes nothing into it.
-    let journal =
-        Arc::new(if dry_run { Sqlite::rehearsal(folder).await? } else { daemon::state(&context).await? });
+    let journal = Arc::new(if dry_run {
+        Sqlite::rehearsal(folder).await?
+    } else {
+        daemon::state_for_sync(&context).await?
+    });
     let keys: Vec<(String, AppKey)> =
         names.iter().map(|name| (name.clone(), AppKey::from(context.config.apps[name].app_id))).collect();
     let runtime = Assembly::new(

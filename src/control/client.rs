@@ -1,6 +1,7 @@
 //! The side of the command.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub(crate) struct Client {
 /// Connects to the daemon of a state folder; `None` if none listens there.
 pub(crate) async fn connect(folder: &Path) -> Result<Option<Client>, Error> {
     let path = socket(folder);
+    trust(folder, &path)?;
     match UnixStream::connect(&path).await {
         Ok(stream) => {
             Ok(Some(Client { lines: Framed::new(stream, LinesCodec::new_with_max_length(LONGEST)) }))
@@ -33,6 +35,20 @@ pub(crate) async fn connect(folder: &Path) -> Result<Option<Client>, Error> {
         // No socket, one that was left behind, or no room for its path in the address of a socket.
         Err(_) => Ok(None),
     }
+}
+
+/// A command of root's must not be led to a socket of somebody else.
+fn trust(folder: &Path, path: &Path) -> Result<(), Error> {
+    let (Ok(folder), Ok(found)) = (std::fs::metadata(folder), std::fs::symlink_metadata(path)) else {
+        // If it is there, connecting says what is wrong.
+        return Ok(());
+    };
+    if found.file_type().is_socket() && (found.uid() == folder.uid() || found.uid() == 0) {
+        return Ok(());
+    }
+    let source =
+        io::Error::other("it is not a socket of the owner of the state folder; find out who made it");
+    Err(Error::Denied { path: path.to_owned(), source })
 }
 
 impl Client {

@@ -50,7 +50,8 @@ impl Server {
                 tracing::warn!(
                     socket = %path.display(), %error,
                     "commands cannot reach this daemon; `bridgehead sync` and `bridgehead tasks release|retry` work only while it is stopped. \
-                     The path of a socket must be shorter than 108 bytes: if that is the reason, set state.path to a shorter one"
+                     The path of a socket must be shorter than 108 bytes: if that is the reason, stop the daemon, move the state folder \
+                     with everything in it to a shorter path, and set state.path to that"
                 );
                 None
             }

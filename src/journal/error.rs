@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use bridgehead_sdk::TaskId;
 
-use super::AppKey;
+use super::{AppKey, Distrust, Loss};
 
 /// Why the state could not be read or written.
 ///
 /// It can be cloned because the writes that share a commit share its failure.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// Another process uses this folder. The operator stops it, or gives this one a folder of its own.
+    /// Another process uses this folder. The operator stops one of them. A second folder is no remedy: two daemons that
+    /// serve the same app would do every task twice.
     #[error(
-        "the state folder {} is in use by another bridgehead{}; stop that one, or set state.path to a folder of its own",
+        "the state folder {} is in use by another bridgehead{}; stop that one first. One daemon serves an app: a second one with \
+         another state folder would do every task twice",
         folder.display(), process(*pid)
     )]
     Locked {
@@ -23,7 +25,7 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
     },
-    /// The folder cannot be created or used. The operator repairs it, or sets another `state.path`.
+    /// The folder cannot be created or used. The operator repairs it.
     #[error("cannot use the state folder {}: {source}; check state.path and the rights on it", folder.display())]
     Folder {
         /// The folder.
@@ -34,7 +36,8 @@ pub enum Error {
     },
     /// Others can read the state, and it could not be closed to them. The operator changes the rights.
     #[error(
-        "the state folder {} is open to others (mode {mode:04o}) and {why}; give bridgehead a folder of its own, with mode 0700",
+        "the state folder {} is open to others (mode {mode:04o}) and {why}; set state.path to a folder that holds nothing else, \
+         with mode 0700. If bridgehead has used this one before, move its files along while it is stopped",
         path.display()
     )]
     Permissions {
@@ -44,6 +47,27 @@ pub enum Error {
         mode: u32,
         /// Why they were not repaired.
         why: String,
+    },
+    /// A file or the folder is not this process's alone. The operator finds out who made it so.
+    #[error("{} {why}", path.display())]
+    Untrusted {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: Distrust,
+    },
+    /// The state that this process has opened is not in its place any more. Nothing is executed or synced until the daemon
+    /// is started again, by the operator, who first finds out what became of it.
+    #[error(
+        "the state folder {} is not this daemon's any more: {loss}. Nothing is executed. Stop this daemon, put the state back \
+         as it was if you have it, make sure that no other bridgehead serves the same apps, and start it again",
+        folder.display()
+    )]
+    NotOurs {
+        /// The folder.
+        folder: PathBuf,
+        /// What became of it.
+        loss: Loss,
     },
     /// A newer bridgehead has written this state. The operator starts that version again; going back is not
     /// possible without losing what it wrote.
@@ -134,14 +158,19 @@ mod code {
     pub(super) const CORRUPT: u32 = 11;
     pub(super) const FULL: u32 = 13;
     pub(super) const NOT_A_DATABASE: u32 = 26;
+    /// An extended one: the index of the write-ahead log cannot grow, which is how SQLite tells of a full disk there.
+    pub(super) const NO_ROOM_FOR_INDEX: u32 = 10 | (19 << 8);
 }
 
 impl Error {
     /// Says what an error of the database means for the file at `path`.
     pub(super) fn from_database(path: &Path, error: sqlx::Error) -> Self {
         let path = path.to_owned();
-        match (&error, primary_code(&error)) {
+        let extended = extended_code(&error);
+        // The primary code is the lowest byte of the extended one that sqlx hands on.
+        match (&error, extended.map(|code| code & 0xff)) {
             (_, Some(code::FULL)) => Self::Full { path },
+            _ if extended == Some(code::NO_ROOM_FOR_INDEX) => Self::Full { path },
             (_, Some(code::READ_ONLY)) => Self::ReadOnly { path },
             (_, Some(code::CORRUPT | code::NOT_A_DATABASE)) => {
                 Self::Corrupt { path, detail: error.to_string() }
@@ -166,10 +195,8 @@ fn process(pid: Option<u32>) -> String {
     pid.map_or_else(String::new, |pid| format!(" (process {pid})"))
 }
 
-/// The primary result code: the lowest byte of the extended one that sqlx hands on.
-fn primary_code(error: &sqlx::Error) -> Option<u32> {
-    let extended: u32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(extended & 0xff)
+fn extended_code(error: &sqlx::Error) -> Option<u32> {
+    error.as_database_error()?.code()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -194,5 +221,12 @@ mod tests {
         let error = Error::Locked { pid: Some(4711), folder: "/var/lib/bridgehead".into() };
         let text = error.to_string();
         assert!(text.contains("(process 4711)") && text.contains("/var/lib/bridgehead"), "{text}");
+    }
+
+    #[test]
+    fn a_second_state_folder_is_no_remedy_for_a_second_daemon() {
+        let text = Error::Locked { pid: None, folder: "/var/lib/bridgehead".into() }.to_string();
+        assert!(text.contains("stop that one") && text.contains("would do every task twice"), "{text}");
+        assert!(!text.contains("state.path"), "{text}");
     }
 }

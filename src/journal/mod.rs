@@ -14,15 +14,20 @@
 //! - An outcome is never overwritten, and no intent is written over one: a task is not executed twice because
 //!   of a mistake elsewhere.
 //! - Once a report has ended, nothing of the outcome's result is left in any file of the folder but what [`Kept`] names.
+//! - No write is answered as done unless the folder and its files were still in their place after it, and no other process
+//!   has taken them over. State that was lost or is an old copy is found out when it is opened: see [`Doubt`].
 //! - A caller that goes away while it waits takes nobody else's write with it.
 
 mod app;
+mod doubt;
 mod error;
 mod listing;
 mod sqlite;
 mod task;
+mod trust;
 
 pub use app::AppKey;
+pub use doubt::{Doubt, Reason};
 pub use error::Error;
 pub use listing::{
     Added, Belief, Difference, Duplicate, LastSync, Listings, Past, Run, RunResult, Seen, Which,
@@ -31,3 +36,4 @@ pub use sqlite::{Moment, Observer, Sqlite, Stats, Step};
 pub use task::{
     Counts, Ended, Entry, Held, Intent, Journal, Kept, Known, NOT_VERIFIED, Outcome, PriorAccount, State,
 };
+pub use trust::{Distrust, Loss};

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{AppKey, Error};
+use super::{AppKey, Doubt, Error};
 
 /// That the connector is about to be called for a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -230,7 +230,7 @@ pub struct Counts {
 /// # Contract
 /// Every method may be called at any time, from any number of tasks. A write is durable when it returns; if
 /// its future is dropped, it may or may not happen. Every write may be repeated. Errors change nothing, except
-/// that after [`Error::Closed`] and [`Error::Database`] a write may have happened all the same.
+/// that after [`Error::Closed`], [`Error::Database`] and [`Error::NotOurs`] a write may have happened all the same.
 ///
 /// No secret is kept once an outcome's report has ended.
 #[async_trait]
@@ -305,6 +305,24 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
     ///
     /// Called only after the whole list of pending tasks was read, and the ends of those in it were renewed.
     async fn prune(&self, app: &AppKey, before: Timestamp) -> Result<u64, Error>;
+
+    /// Whether tasks of this app may have been begun of which this journal knows nothing. See [`Doubt`] for what to do. A
+    /// doubt stays until it is pruned, which is not before everything that it covers is older than what is pruned with it.
+    async fn doubted(&self, _app: &AppKey) -> Result<Option<Doubt>, Error> {
+        Ok(None)
+    }
+
+    /// Answers the question that a folder without state puts: whether Iden had been synced for this app before, as its
+    /// `last_synced_at` says. The first answer stays; where nothing is asked, it means nothing.
+    async fn settle_new(&self, _app: &AppKey, _synced_before: bool) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Whether what this journal has opened is still in its place. If it is not, every write fails with
+    /// [`Error::NotOurs`] too, and what is read may be out of date.
+    async fn verify(&self) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// The trait must stay usable as an object.

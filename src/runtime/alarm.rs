@@ -12,6 +12,8 @@ const POLLING: SignedDuration = SignedDuration::from_secs(60);
 const SYNCS: u32 = 3;
 /// So many failed clean-ups in a row do: the first, and the three syncs that are the remedy for it.
 const CLEAN_UPS: u32 = 4;
+/// A journal that was lost needs somebody for so long; then it is only told, until nothing that it concerns is left.
+const LOST_JOURNAL: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Everything that needs attention, the most pressing first.
 pub(crate) fn all(name: &str, app: &AppOverview, now: Timestamp) -> Vec<Alarm> {
@@ -24,6 +26,8 @@ pub(crate) fn all(name: &str, app: &AppOverview, now: Timestamp) -> Vec<Alarm> {
         rejected(name, app),
         not_kept(name, app),
         state(app),
+        state_gone(app),
+        state_doubted(app, now),
         panicked(app),
     ]
     .into_iter()
@@ -218,6 +222,37 @@ fn state(app: &AppOverview) -> Option<Alarm> {
     })
 }
 
+fn state_gone(app: &AppOverview) -> Option<Alarm> {
+    let message = app.state_gone.clone()?;
+    Some(Alarm {
+        kind: AlarmKind::StateGone,
+        level: Level::Alarm,
+        since: None,
+        message,
+        advice: "Tasks stay pending in Iden, and nobody is removed. At the next start, tasks that may have been begun are looked up \
+                 in the target first."
+            .into(),
+    })
+}
+
+fn state_doubted(app: &AppOverview, now: Timestamp) -> Option<Alarm> {
+    let doubted = app.state_doubted.as_ref()?;
+    let is_recent = now.duration_since(doubted.since) < LOST_JOURNAL;
+    Some(Alarm {
+        kind: AlarmKind::StateDoubted,
+        level: if is_recent { Level::Alarm } else { Level::Notice },
+        since: Some(doubted.since),
+        message: format!(
+            "{}: tasks that Iden made before {} may have been begun already, and are looked up in the target before their \
+             first attempt",
+            doubted.reason, doubted.until
+        ),
+        advice: "Find out what happened to the state folder, and look in Iden at the tasks of that time. This is told for a week as \
+                 an alarm, then as a notice."
+            .into(),
+    })
+}
+
 fn panicked(app: &AppOverview) -> Option<Alarm> {
     let (name, at) = app.panicked.as_ref()?;
     Some(Alarm {
@@ -236,7 +271,7 @@ mod tests {
 
     use super::*;
     use crate::journal::Counts;
-    use crate::runtime::overview::{Guarded, Held, PollFailing, SyncEnd};
+    use crate::runtime::overview::{Guarded, Held, PollFailing, StateDoubted, SyncEnd};
 
     fn now() -> Timestamp {
         "2026-03-01T12:00:00Z".parse().unwrap()
@@ -348,6 +383,19 @@ mod tests {
     }
 
     #[test]
+    fn a_lost_journal_needs_somebody_for_a_week_and_is_told_after_that() {
+        let doubted = |since| {
+            let reason = "the task journal was missing".into();
+            let state_doubted = Some(StateDoubted { since, until: since, reason });
+            AppOverview { state_doubted, ..AppOverview::default() }
+        };
+        let alarm = only(&doubted(before(3600)));
+        assert_eq!((alarm.kind, alarm.level), (AlarmKind::StateDoubted, Level::Alarm));
+        assert!(alarm.message.starts_with("the task journal was missing: tasks that Iden made before"));
+        assert_eq!(only(&doubted(before(8 * 24 * 3600))).level, Level::Notice);
+    }
+
+    #[test]
     fn held_tasks_rejected_reports_state_and_panics_need_somebody() {
         let held = Held {
             since: before(60),
@@ -364,6 +412,8 @@ mod tests {
         assert!(only(&app).message.starts_with("1 report was not accepted"));
         app = AppOverview { state_unreadable: Some("disk gone".into()), ..AppOverview::default() };
         assert_eq!((only(&app).kind, only(&app).level), (AlarmKind::StateUnreadable, Level::Alarm));
+        app = AppOverview { state_gone: Some("tasks.db is gone".into()), ..AppOverview::default() };
+        assert_eq!((only(&app).kind, only(&app).level), (AlarmKind::StateGone, Level::Alarm));
         app = AppOverview { panicked: Some(("sync".into(), before(9))), ..AppOverview::default() };
         assert_eq!((only(&app).kind, only(&app).level), (AlarmKind::LoopPanicked, Level::Alarm));
     }

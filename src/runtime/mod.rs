@@ -55,7 +55,7 @@ pub use observer::Observer;
 pub(crate) use observer::from_state;
 pub use overview::{
     Alarm, AlarmKind, AppOverview, Completed, DaemonOverview, Figures, Guarded, Held, Level, Overview,
-    PollFailing, SyncEnd, SyncOverview, SyncRun, TasksOverview,
+    PollFailing, StateDoubted, SyncEnd, SyncOverview, SyncRun, TasksOverview,
 };
 pub(crate) use pacing::Pacing;
 pub use readiness::{Readiness, Ready};

@@ -155,6 +155,22 @@ fn still_held(tasks: &[journal::Held]) -> Option<Guarded> {
 
 /// Adds what the journal knows.
 async fn remember(seen: &mut AppOverview, journal: &dyn Journal, listings: &dyn Listings, key: &AppKey) {
+    match journal.verify().await {
+        Ok(()) => {}
+        Err(error @ journal::Error::NotOurs { .. }) => {
+            // What it still reads is of the past.
+            seen.state_gone = Some(error.to_string());
+            return;
+        }
+        Err(error) => {
+            seen.state_unreadable = Some(error.to_string());
+            return;
+        }
+    }
+    // An earlier version may have written this state, which then knows of no doubts. A question is none yet.
+    let doubt = tokio::time::timeout(PATIENCE, journal.doubted(key)).await;
+    let doubt = doubt.ok().and_then(Result::ok).flatten();
+    seen.state_doubted = doubt.filter(|doubt| !doubt.is_question()).map(Into::into);
     let deadline = Instant::now() + PATIENCE;
     let asked =
         async { tokio::try_join!(journal.counts(key), listings.runs(key, LOOKED_AT), listings.last(key)) };

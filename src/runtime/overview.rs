@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::guard::Holding;
 use super::status::{Contact, LastSync, SyncProgress, TaskCounts};
 use crate::config;
-use crate::journal::{Counts, Run, RunResult};
+use crate::journal::{Counts, Doubt, Run, RunResult};
 
 /// Everything that can be seen at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +69,21 @@ pub struct AppOverview {
     pub panicked: Option<(String, Timestamp)>,
     /// Why the state folder could not be read, if it could not.
     pub state_unreadable: Option<String>,
+    /// What became of the state folder under the running daemon, if it is not in its place any more.
+    pub state_gone: Option<String>,
+    /// That the task journal was found to be lost or old when it was opened.
+    pub state_doubted: Option<StateDoubted>,
+}
+
+/// That tasks may have been begun of which the journal knows nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateDoubted {
+    /// When it was found.
+    pub since: Timestamp,
+    /// Tasks that Iden made up to then are looked up in the target before their first attempt.
+    pub until: Timestamp,
+    /// What was found, in half a sentence.
+    pub reason: String,
 }
 
 /// That tasks are held because the target is out of reach.
@@ -273,6 +288,10 @@ pub enum AlarmKind {
     ReportsNotKept,
     /// The state folder cannot be read.
     StateUnreadable,
+    /// The state folder was removed or replaced under the running daemon.
+    StateGone,
+    /// The task journal was lost, or is an old copy.
+    StateDoubted,
     /// A loop of the daemon panicked.
     LoopPanicked,
     /// A kind that this version does not know.
@@ -282,7 +301,7 @@ pub enum AlarmKind {
 
 impl AlarmKind {
     /// All that this version raises.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::AccessRefused,
         Self::PollingFails,
         Self::TargetUnreachable,
@@ -294,6 +313,8 @@ impl AlarmKind {
         Self::ReportsRejected,
         Self::ReportsNotKept,
         Self::StateUnreadable,
+        Self::StateGone,
+        Self::StateDoubted,
         Self::LoopPanicked,
     ];
 
@@ -311,6 +332,8 @@ impl AlarmKind {
             Self::ReportsRejected => "reports_rejected",
             Self::ReportsNotKept => "reports_not_kept",
             Self::StateUnreadable => "state_unreadable",
+            Self::StateGone => "state_gone",
+            Self::StateDoubted => "state_doubted",
             Self::LoopPanicked => "loop_panicked",
             Self::Other => "other",
         }
@@ -382,6 +405,12 @@ impl From<&SyncRun> for SyncEnd {
             invalid: None,
             cleanup_failed: false,
         }
+    }
+}
+
+impl From<Doubt> for StateDoubted {
+    fn from(doubt: Doubt) -> Self {
+        Self { since: doubt.found_at, until: doubt.until, reason: doubt.reason.to_string() }
     }
 }
 

@@ -10,13 +10,13 @@ use crate::support::{Daemon, KEY, PATIENCE, World};
 /// A secret of the target; no page may ever show it.
 const SECRET: &str = "target-secret-that-must-never-leak-0815";
 
-const ADMIN: &str = "\n[admin]\nlisten = \"127.0.0.1:0\"\n";
+pub(crate) const ADMIN: &str = "\n[admin]\nlisten = \"127.0.0.1:0\"\n";
 
 /// An answer of the listener.
-struct Answer {
+pub(crate) struct Answer {
     status: u16,
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
@@ -26,7 +26,7 @@ impl Answer {
 }
 
 /// Where the daemon's listener is, by its log.
-async fn address(daemon: &Daemon) -> String {
+pub(crate) async fn address(daemon: &Daemon) -> String {
     daemon.says("the status is at http://").await;
     let log = daemon.log();
     let (_, rest) = log.split_once("the status is at http://").expect("it was said");
@@ -47,12 +47,12 @@ async fn ask(address: &str, head: &str) -> Answer {
     Answer { status, head: head.to_lowercase(), body: body.to_owned() }
 }
 
-async fn get(address: &str, path: &str) -> Answer {
+pub(crate) async fn get(address: &str, path: &str) -> Answer {
     ask(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}")).await
 }
 
 /// Waits until the status is as wanted, and returns it.
-async fn status(address: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn status(address: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         let status = get(address, "/status").await.json();
@@ -64,7 +64,7 @@ async fn status(address: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Va
     }
 }
 
-fn kinds(status: &Value) -> Vec<&str> {
+pub(crate) fn kinds(status: &Value) -> Vec<&str> {
     let alarms = status["apps"]["hr"]["alarms"].as_array().expect("alarms");
     alarms.iter().map(|alarm| alarm["kind"].as_str().expect("a kind")).collect()
 }

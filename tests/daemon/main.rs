@@ -28,6 +28,7 @@ mod network;
 mod new;
 mod other_iden;
 mod smoke;
+mod state;
 mod support;
 mod sync_faults;
 mod sync_guard;

@@ -1,11 +1,13 @@
 //! One process per folder.
+//!
+//! Both the folder itself and a file in it are locked. The file says which process has it, and is what earlier versions lock;
+//! the lock on the folder holds even if somebody takes the file for a leftover and removes it.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::path::Path;
 
 use super::super::Error;
-use super::files;
+use super::files::Folder;
 
 /// The file that is locked. It stays when the lock is released; only the lock on it counts.
 pub(super) const FILE: &str = "lock";
@@ -17,23 +19,36 @@ const LONGEST_PID: u64 = 20;
 /// the process ends in whatever way.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    pub(super) folder: Folder,
+    pub(super) file: File,
 }
 
 impl Lock {
     /// Takes the lock, or says who has it.
-    pub(super) fn take(folder: &Path) -> Result<Self, Error> {
-        let failed = |error: io::Error| Error::from_io(folder, error);
-        let mut file = files::open_private(&folder.join(FILE)).map_err(failed)?;
-        match file.try_lock() {
+    pub(super) fn take(folder: Folder) -> Result<Self, Error> {
+        let locked = |mut file: File| Error::Locked { pid: holder(&mut file), folder: folder.path.clone() };
+        match folder.directory.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(Error::Locked { pid: holder(&mut file), folder: folder.to_owned() });
+                // Nothing is made where somebody else is at home.
+                let path = folder.path.join(FILE);
+                let is_file = path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
+                let file = is_file.then(|| File::open(path).ok()).flatten();
+                return Err(file.map_or(Error::Locked { pid: None, folder: folder.path.clone() }, locked));
             }
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            Err(TryLockError::Error(error)) => {
+                // Some network file systems lock no folders. The file is left, and the journal names its owner.
+                tracing::debug!(%error, "the state folder itself cannot be locked");
+            }
         }
-        sign(&mut file).map_err(failed)?;
-        Ok(Self { _file: file })
+        let mut file = folder.open_private(FILE)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(locked(file)),
+            Err(TryLockError::Error(error)) => return Err(Error::from_io(&folder.path, error)),
+        }
+        sign(&mut file).map_err(|error| Error::from_io(&folder.path, error))?;
+        Ok(Self { folder, file })
     }
 }
 

@@ -1,7 +1,7 @@
 //! State in SQLite, in one folder.
 //!
 //! The folder holds two databases, `tasks.db` for the [`Journal`](super::Journal) and `listings.db` for the
-//! [`Listings`](super::Listings), and the file `lock`. There are two because a sync of a million records must
+//! [`Listings`](super::Listings), and the files `lock` and `witness`. There are two databases because a sync of a million records must
 //! not make a task wait for its turn to write, and because losing what syncs saw is bearable, while losing the
 //! journal is not.
 //!
@@ -9,15 +9,20 @@
 //! answers them after the commit, and a few read-only connections.
 
 mod chunks;
+mod custody;
+mod doubts;
 mod entry;
 mod erasure;
+mod fence;
 mod files;
 mod holds;
 mod keeping;
+mod lineage;
 mod listings;
 mod lock;
 mod noted;
 mod open;
+mod process;
 mod promotion;
 mod rehearsal;
 mod store;
@@ -25,6 +30,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod time;
+mod witness;
 mod writer;
 
 pub use open::{Sqlite, Stats};

@@ -1,18 +1,19 @@
 //! Opening and closing the state.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 use sqlx::migrate::Migrator;
 use tempfile::TempDir;
 
 use super::super::Error;
-use super::files::{self, LISTINGS, TASKS};
+use super::custody::Custody;
+use super::files::{self, Guest, Identity, LISTINGS, TASKS};
 use super::lock::Lock;
 use super::store::{Format, Store, Surroundings};
 use super::writer::{Chore, Observer};
-use super::{promotion, rehearsal};
+use super::{lineage, promotion, rehearsal};
 
 static TASKS_MIGRATIONS: Migrator = sqlx::migrate!("src/journal/migrations/tasks");
 static LISTINGS_MIGRATIONS: Migrator = sqlx::migrate!("src/journal/migrations/listings");
@@ -49,6 +50,8 @@ pub struct Sqlite(Arc<Inner>);
 struct Inner {
     tasks: Store,
     listings: Store,
+    /// The writers hold it. None of a private copy.
+    custody: Option<Weak<Custody>>,
     /// The folder of a rehearsal, removed with it.
     _temporary: Option<TempDir>,
 }
@@ -65,28 +68,75 @@ pub struct Stats {
 impl Sqlite {
     /// Opens the state in this folder, which is made if there is none, and takes the lock on it.
     ///
-    /// The folder gets the mode 0700, its files 0600. Listings that an earlier process left unfinished are
-    /// dropped. Must be called within a tokio runtime.
+    /// The folder must belong to the user of this process. It gets the mode 0700, its files 0600; links are not followed in
+    /// it. Listings that an earlier process left unfinished are dropped. Must be called within a tokio runtime.
     pub async fn open(folder: &Path) -> Result<Self, Error> {
-        Self::open_with(folder, None).await
+        let state = Self::open_as(folder, Guest::Owner, None).await?;
+        state.ok_or_else(|| nothing(folder))
     }
 
     /// The same, watched at every durable step.
     pub async fn open_observed(folder: &Path, observer: Observer) -> Result<Self, Error> {
-        Self::open_with(folder, Some(observer)).await
+        let state = Self::open_as(folder, Guest::Owner, Some(observer)).await?;
+        state.ok_or_else(|| nothing(folder))
     }
 
-    async fn open_with(folder: &Path, observer: Option<Observer>) -> Result<Self, Error> {
+    /// The same for a command that does for once what the daemon does. Root may run it for the owner of the folder, to whom
+    /// everything that it makes belongs.
+    pub async fn open_to_help(folder: &Path) -> Result<Self, Error> {
+        let state = Self::open_as(folder, Guest::Helper, None).await?;
+        state.ok_or_else(|| nothing(folder))
+    }
+
+    /// The same for a command that is of no use without state, and makes none: `None` if there is none.
+    pub async fn open_existing(folder: &Path) -> Result<Option<Self>, Error> {
+        Self::open_as(folder, Guest::Visitor, None).await
+    }
+
+    async fn open_as(folder: &Path, guest: Guest, observer: Option<Observer>) -> Result<Option<Self>, Error> {
         let prepared = folder.to_owned();
-        let lock = blocking(move || {
-            files::prepare(&prepared)?;
-            let lock = Lock::take(&prepared)?;
-            files::create_databases(&prepared)?;
-            Ok(lock)
+        let locked = blocking(move || {
+            let Some(folder) = files::prepare(&prepared, guest)? else { return Ok(None) };
+            let lock = Lock::take(folder)?;
+            let databases = lock.folder.create_databases()?;
+            Ok(Some((lock, databases)))
         })
         .await?;
-        let surroundings = Surroundings { lock: Some(Arc::new(lock)), observer, durable: true };
-        Self::assemble(folder, surroundings, None).await
+        match locked {
+            Some((lock, databases)) => Self::take_over(folder, lock, databases, observer).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn take_over(
+        folder: &Path,
+        lock: Lock,
+        databases: [Identity; 2],
+        observer: Option<Observer>,
+    ) -> Result<Self, Error> {
+        let paths = [folder.join(TASKS), folder.join(LISTINGS)];
+        let mut tasks = Store::prepare(&paths[0], &TASKS_FORMAT, true).await?;
+        let mut listings = match Store::prepare(&paths[1], &LISTINGS_FORMAT, true).await {
+            Ok(listings) => listings,
+            Err(error) => {
+                tasks.close().await;
+                return Err(error);
+            }
+        };
+        let taken = match lineage::take_over(lock, databases, &mut tasks, &mut listings).await {
+            Ok(taken) => taken,
+            Err(error) => {
+                tasks.close().await;
+                listings.close().await;
+                return Err(error);
+            }
+        };
+        let surroundings = |fence| Surroundings { fence: Some(fence), observer: observer.clone() };
+        let tasks = Store::start(&paths[0], &TASKS_FORMAT, tasks, surroundings(taken.tasks));
+        let listings = Store::start(&paths[1], &LISTINGS_FORMAT, listings, surroundings(taken.listings));
+        let custody = Some(Arc::downgrade(&taken.custody));
+        drop(taken.custody);
+        Self(Arc::new(Inner { tasks, listings, custody, _temporary: None })).ready().await
     }
 
     /// State for a `sync --dry-run` beside a running daemon: a private copy of what the syncs of `folder` have
@@ -96,10 +146,21 @@ impl Sqlite {
         let temporary = blocking(temporary_folder).await?;
         let copy = temporary.path().to_owned();
         let prepared = copy.clone();
-        blocking(move || files::create_databases(&prepared)).await?;
+        blocking(move || {
+            let folder = files::prepare(&prepared, Guest::Owner)?.ok_or_else(|| nothing(&prepared))?;
+            folder.create_databases()
+        })
+        .await?;
         rehearsal::copy(&folder.join(LISTINGS), &copy.join(LISTINGS)).await?;
-        let surroundings = Surroundings { lock: None, observer: None, durable: false };
-        Self::assemble(&copy, surroundings, Some(temporary)).await
+        let tasks = Self::copied(&copy.join(TASKS), &TASKS_FORMAT).await?;
+        let listings = Self::copied(&copy.join(LISTINGS), &LISTINGS_FORMAT).await?;
+        let custody = None;
+        Self(Arc::new(Inner { tasks, listings, custody, _temporary: Some(temporary) })).ready().await
+    }
+
+    async fn copied(path: &Path, format: &Format) -> Result<Store, Error> {
+        let prepared = Store::prepare(path, format, false).await?;
+        Ok(Store::start(path, format, prepared, Surroundings { fence: None, observer: None }))
     }
 
     /// The state in this folder for reading alone, beside a daemon that may be running. It takes no lock and writes
@@ -114,25 +175,21 @@ impl Sqlite {
         Ok(Some(Self(Arc::new(Inner {
             tasks: Store::read_only(&tasks, &tasks_url, &TASKS_FORMAT),
             listings: Store::read_only(&listings, &listings_url, &LISTINGS_FORMAT),
+            custody: None,
             _temporary: None,
         }))))
     }
 
-    async fn assemble(
-        folder: &Path,
-        surroundings: Surroundings,
-        temporary: Option<TempDir>,
-    ) -> Result<Self, Error> {
-        let tasks = Store::open(&folder.join(TASKS), &TASKS_FORMAT, surroundings.clone()).await?;
-        let listings = match open_listings(folder, surroundings).await {
-            Ok(listings) => listings,
+    /// Drops what an earlier process left unfinished.
+    async fn ready(self) -> Result<Self, Error> {
+        match self.listings().write(promotion::DropUnfinished).await {
+            Ok(()) => Ok(self),
             Err(error) => {
-                // Otherwise the lock would be held until the writer notices, and trying again would say so.
-                tasks.close().await;
-                return Err(error);
+                // Otherwise the lock would be held until the writers notice, and trying again would say so.
+                self.close().await;
+                Err(error)
             }
-        };
-        Ok(Self(Arc::new(Inner { tasks, listings, _temporary: temporary })))
+        }
     }
 
     /// Runs what waits, empties the write-ahead logs, closes the files and releases the lock. Other clones get
@@ -151,6 +208,14 @@ impl Sqlite {
         }
     }
 
+    /// Whether the folder and its files are still what was opened. Of a private copy, they always are.
+    pub(super) fn in_place(&self) -> Result<(), Error> {
+        match &self.0.custody {
+            None => Ok(()),
+            Some(custody) => custody.upgrade().ok_or(Error::Closed)?.verify(),
+        }
+    }
+
     pub(super) fn tasks(&self) -> &Store {
         &self.0.tasks
     }
@@ -160,15 +225,9 @@ impl Sqlite {
     }
 }
 
-async fn open_listings(folder: &Path, surroundings: Surroundings) -> Result<Store, Error> {
-    let listings = Store::open(&folder.join(LISTINGS), &LISTINGS_FORMAT, surroundings).await?;
-    match listings.write(promotion::DropUnfinished).await {
-        Ok(()) => Ok(listings),
-        Err(error) => {
-            listings.close().await;
-            Err(error)
-        }
-    }
+/// A folder that should hold state, and does not.
+fn nothing(folder: &Path) -> Error {
+    Error::from_io(folder, std::io::ErrorKind::NotFound.into())
 }
 
 fn temporary_folder() -> Result<TempDir, Error> {

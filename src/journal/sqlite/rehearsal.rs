@@ -113,8 +113,10 @@ fn access(path: &Path) -> std::io::Result<Access> {
 /// Nothing for a file that is not there. Any other error must not pass for it: "nothing is known" would let a
 /// rehearsal say that nothing is removed.
 fn length(path: &Path) -> std::io::Result<u64> {
-    match std::fs::metadata(path) {
-        Ok(metadata) => Ok(metadata.len()),
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(metadata.len()),
+        // A link may lead to files of somebody else.
+        Ok(_) => Err(std::io::Error::other(format!("{} is no regular file", path.display()))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(error),
     }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use tokio::sync::{mpsc, oneshot};
 use url::Url;
 
 use super::super::Error;
 use super::erasure;
-use super::lock::Lock;
+use super::fence::Fence;
 use super::writer::{Chore, Chores, Counters, Message, Observer, QUEUE, Queued, Write, Writer};
 
 /// How long a connection waits for another one. Only opening, closing and emptying the log can meet one.
@@ -37,12 +37,19 @@ pub(super) struct Format {
 }
 
 /// What a database gets from the one who opens it.
-#[derive(Clone)]
 pub(super) struct Surroundings {
-    pub(super) lock: Option<Arc<Lock>>,
+    /// What proves with each write that the database is still ours; `None` for a private copy.
+    pub(super) fence: Option<Fence>,
     pub(super) observer: Option<Observer>,
-    /// False for a private copy that is thrown away: then nothing waits for the disk.
-    pub(super) durable: bool,
+}
+
+/// A database that is brought to this version's format, before it has a writer.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    options: SqliteConnectOptions,
+    pub(super) connection: SqliteConnection,
+    /// The version of its format when it was opened; `None` if it was empty.
+    pub(super) version: Option<i64>,
 }
 
 /// An open database.
@@ -55,24 +62,30 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens the database, which must exist, if only as an empty file, brings it to this version's format and
-    /// starts its writer.
-    pub(super) async fn open(
+    /// Opens the database, which must exist, if only as an empty file, and brings it to this version's format. A private
+    /// copy that is thrown away is not `durable`: nothing waits for the disk.
+    pub(super) async fn prepare(path: &Path, format: &Format, durable: bool) -> Result<Prepared, Error> {
+        let options = options(path, format, durable);
+        let mut connection = options.connect().await.map_err(|error| Error::from_database(path, error))?;
+        let version = match bring_up(path, format, &mut connection).await {
+            Ok(version) => version,
+            Err(error) => {
+                // Whoever tries again at once finds it closed.
+                drop(connection.close().await);
+                return Err(error);
+            }
+        };
+        Ok(Prepared { options, connection, version })
+    }
+
+    /// Starts the writer of a database.
+    pub(super) fn start(
         path: &Path,
         format: &Format,
+        prepared: Prepared,
         surroundings: Surroundings,
-    ) -> Result<Self, Error> {
-        let fault = |error| Error::from_database(path, error);
-        let options = options(path, format, surroundings.durable);
-        let mut connection = options.connect().await.map_err(fault)?;
-        refuse_newer(path, format.migrator, &mut connection).await?;
-        if format.check {
-            check(path, &mut connection).await?;
-        }
-        migrate(path, format.migrator, &mut connection).await?;
-        // A crash may have left what had been erased. If a reader is in the way, it is done later.
-        erasure::empty_log(&mut connection).await.map_err(fault)?;
-
+    ) -> Self {
+        let Prepared { options, connection, .. } = prepared;
         let reading = private(path, format.cache[1]).read_only(true);
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -86,11 +99,11 @@ impl Store {
             queue: receiver,
             counters: Arc::clone(&counters),
             observer: surroundings.observer,
-            lock: surroundings.lock,
+            fence: surroundings.fence,
             chores: Chores::at_start(format.chore),
         };
         tokio::spawn(writer.run());
-        Ok(Self { path: path.to_owned(), queue: sender, readers, counters })
+        Self { path: path.to_owned(), queue: sender, readers, counters }
     }
 
     /// A database for reading alone, opened as `url` says; `path` is for messages. There is no writer, so a write is
@@ -132,6 +145,29 @@ impl Store {
     }
 }
 
+impl Prepared {
+    /// Closes it again, without a writer ever having been started.
+    pub(super) async fn close(self) {
+        drop(self.connection.close().await);
+    }
+}
+
+/// Gives the version that was found.
+async fn bring_up(
+    path: &Path,
+    format: &Format,
+    connection: &mut SqliteConnection,
+) -> Result<Option<i64>, Error> {
+    let version = refuse_newer(path, format.migrator, connection).await?;
+    if format.check {
+        check(path, connection).await?;
+    }
+    migrate(path, format.migrator, connection).await?;
+    // A crash may have left what had been erased. If a reader is in the way, it is done later.
+    erasure::empty_log(connection).await.map_err(|error| Error::from_database(path, error))?;
+    Ok(version)
+}
+
 /// What every connection has in common.
 fn private(path: &Path, cache: u32) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
@@ -162,7 +198,7 @@ async fn refuse_newer(
     path: &Path,
     migrator: &Migrator,
     connection: &mut SqliteConnection,
-) -> Result<(), Error> {
+) -> Result<Option<i64>, Error> {
     let fault = |error| Error::from_database(path, error);
     let migrated: bool =
         sqlx::query_scalar("SELECT count(*) > 0 FROM sqlite_schema WHERE name = '_sqlx_migrations'")
@@ -170,7 +206,7 @@ async fn refuse_newer(
             .await
             .map_err(fault)?;
     if !migrated {
-        return Ok(());
+        return Ok(None);
     }
     let found: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
         .fetch_one(connection)
@@ -179,7 +215,7 @@ async fn refuse_newer(
     let known = migrator.iter().map(|migration| migration.version).max().unwrap_or(0);
     match found {
         Some(found) if found > known => Err(Error::TooNew { path: path.to_owned(), found, known }),
-        _ => Ok(()),
+        found => Ok(found),
     }
 }
 

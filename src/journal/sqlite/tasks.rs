@@ -8,7 +8,7 @@ use bridgehead_sdk::TaskId;
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::super::{AppKey, Counts, Ended, Entry, Error, Held, Intent, Journal, Known, Outcome};
+use super::super::{AppKey, Counts, Doubt, Ended, Entry, Error, Held, Intent, Journal, Known, Outcome};
 use super::chunks::{Statements, parameters};
 use super::entry::{self, Row, name};
 use super::holds::Change;
@@ -140,6 +140,7 @@ impl Journal for Sqlite {
 
     async fn prune(&self, app: &AppKey, before: Timestamp) -> Result<u64, Error> {
         self.prune_releases(app, before).await?;
+        self.prune_doubts(before).await?;
         let mut pruned = 0;
         loop {
             let removed = self.tasks().write(Prune { app: app.clone(), before }).await?;
@@ -148,6 +149,18 @@ impl Journal for Sqlite {
                 return Ok(pruned);
             }
         }
+    }
+
+    async fn doubted(&self, app: &AppKey) -> Result<Option<Doubt>, Error> {
+        self.doubt(app).await
+    }
+
+    async fn settle_new(&self, app: &AppKey, synced_before: bool) -> Result<(), Error> {
+        self.settle(app, synced_before).await
+    }
+
+    async fn verify(&self) -> Result<(), Error> {
+        self.in_place()
     }
 }
 

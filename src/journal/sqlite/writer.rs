@@ -5,6 +5,7 @@
 //! the next ones gather: the busier the daemon, the more writes share a commit, and nothing waits for company.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use tokio::time::Instant;
 
 use super::super::Error;
 use super::erasure;
-use super::lock::Lock;
+use super::fence::Fence;
 use super::promotion;
 
 /// How many writes share a commit at most.
@@ -86,6 +87,16 @@ pub(super) enum Problem {
     Refused(Error),
     /// The database failed.
     Database(sqlx::Error),
+}
+
+impl Problem {
+    /// The error, for the database at `path`.
+    pub(super) fn at(self, path: &Path) -> Error {
+        match self {
+            Self::Refused(error) => error,
+            Self::Database(error) => Error::from_database(path, error),
+        }
+    }
 }
 
 impl From<Error> for Problem {
@@ -167,8 +178,8 @@ pub(super) struct Writer {
     pub(super) queue: mpsc::Receiver<Message>,
     pub(super) counters: Arc<Counters>,
     pub(super) observer: Option<Observer>,
-    /// Held until the database is closed.
-    pub(super) lock: Option<Arc<Lock>>,
+    /// Proves with each transaction that the database is ours; the lock is held until the database is closed.
+    pub(super) fence: Option<Fence>,
     pub(super) chores: Chores,
 }
 
@@ -283,7 +294,6 @@ impl Writer {
             }
             Err(error) => {
                 tracing::error!(error = %error, writes = commands.len(), "the state could not be written");
-                let error = self.fault(error);
                 self.abandon().await;
                 for command in commands {
                     command.answer(Err(error.clone()));
@@ -293,45 +303,32 @@ impl Writer {
     }
 
     /// One result for each command, or the error that all of them share.
-    async fn commit(
-        &mut self,
-        commands: &mut [Box<dyn Command>],
-    ) -> Result<Vec<Result<(), Error>>, sqlx::Error> {
-        self.connect().await?;
+    async fn commit(&mut self, commands: &mut [Box<dyn Command>]) -> Result<Vec<Result<(), Error>>, Error> {
+        if let Some(fence) = &self.fence {
+            fence.verify()?;
+        }
+        let path = self.options.get_filename().to_owned();
+        let fault = |error| Error::from_database(&path, error);
+        self.connect().await.map_err(fault)?;
         let Some(connection) = &mut self.connection else {
-            return Err(sqlx::Error::WorkerCrashed);
+            return Err(Error::Closed);
         };
-        let path = self.options.get_filename();
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+        let number = match &mut self.fence {
+            Some(fence) => Some(fence.enter(&mut transaction).await.map_err(|problem| problem.at(&path))?),
+            None => None,
+        };
         let mut results = Vec::with_capacity(commands.len());
         for command in commands.iter_mut() {
-            let mut savepoint = transaction.begin().await?;
-            let result = match command.run(&mut savepoint).await {
-                Ok(()) => {
-                    savepoint.commit().await?;
-                    Ok(())
-                }
-                Err(problem) => {
-                    if let Err(error) = savepoint.rollback().await {
-                        // On some failures, such as a full disk, SQLite undoes the whole transaction: then
-                        // the savepoint is gone, and the batch fails for the reason of this write.
-                        return Err(match problem {
-                            Problem::Database(reason) => reason,
-                            Problem::Refused(_) => error,
-                        });
-                    }
-                    Err(match problem {
-                        Problem::Refused(error) => error,
-                        Problem::Database(error) => Error::from_database(path, error),
-                    })
-                }
-            };
-            results.push(result);
+            results.push(apart(&mut transaction, command.as_mut(), &path).await.map_err(fault)?);
         }
         let names: Vec<&'static str> = commands.iter().map(|command| command.name()).collect();
         self.observer.observe(Moment::BeforeCommit, &names);
-        transaction.commit().await?;
+        transaction.commit().await.map_err(fault)?;
         self.observer.observe(Moment::AfterCommit, &names);
+        if let (Some(fence), Some(number)) = (&mut self.fence, number) {
+            fence.committed(number)?;
+        }
         Ok(results)
     }
 
@@ -350,14 +347,22 @@ impl Writer {
         {
             tracing::debug!(error = %error, "a failed connection to the state did not close");
         }
+        if let Some(fence) = &mut self.fence {
+            fence.disconnected();
+        }
     }
 
-    fn fault(&self, error: sqlx::Error) -> Error {
-        Error::from_database(self.options.get_filename(), error)
+    /// Whether the database is not ours any more, so that its file is left as it is.
+    fn is_lost(&self) -> bool {
+        self.fence.as_ref().is_some_and(|fence| fence.verify().is_err() || fence.is_lost())
     }
 
     /// Does one piece of what is to be done when it is quiet.
     async fn work(&mut self) {
+        if self.is_lost() {
+            self.chores = Chores::default();
+            return;
+        }
         let result = self.try_work().await;
         if let Err(error) = &result {
             let file = self.options.get_filename().display();
@@ -389,16 +394,57 @@ impl Writer {
     }
 
     async fn finish(&mut self) {
-        if let Some(connection) = &mut self.connection {
-            match erasure::empty_log(connection).await {
-                Ok(true) => {}
-                Ok(false) => tracing::warn!("the write-ahead log was not emptied: it is being read"),
-                Err(error) => tracing::warn!(error = %error, "the write-ahead log was not emptied"),
-            }
+        if !self.is_lost() {
+            self.leave().await;
         }
         self.abandon().await;
-        self.lock = None;
+        self.fence = None;
     }
+
+    async fn leave(&mut self) {
+        if self.fence.is_some()
+            && let Err(error) = self.connect().await
+        {
+            tracing::warn!(error = %error, "the state could not be left in order");
+        }
+        let Some(connection) = &mut self.connection else { return };
+        if let Some(fence) = &mut self.fence
+            && let Err(problem) = fence.leave(connection).await
+        {
+            let error = problem.at(self.options.get_filename());
+            tracing::warn!(error = %error, "the state could not be left in order");
+        }
+        match erasure::empty_log(connection).await {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!("the write-ahead log was not emptied: it is being read"),
+            Err(error) => tracing::warn!(error = %error, "the write-ahead log was not emptied"),
+        }
+    }
+}
+
+/// Runs a write in a savepoint of its own: if it fails, it fails alone. An error is one of the whole transaction.
+async fn apart(
+    transaction: &mut SqliteConnection,
+    command: &mut dyn Command,
+    path: &Path,
+) -> Result<Result<(), Error>, sqlx::Error> {
+    let mut savepoint = transaction.begin().await?;
+    let problem = match command.run(&mut savepoint).await {
+        Ok(()) => {
+            savepoint.commit().await?;
+            return Ok(Ok(()));
+        }
+        Err(problem) => problem,
+    };
+    if let Err(error) = savepoint.rollback().await {
+        // On some failures, such as a full disk, SQLite undoes the whole transaction: then the savepoint is gone, and the
+        // batch fails for the reason of this write.
+        return Err(match problem {
+            Problem::Database(reason) => reason,
+            Problem::Refused(_) => error,
+        });
+    }
+    Ok(Err(problem.at(path)))
 }
 
 /// Calls an observer, if there is one.

@@ -1,7 +1,7 @@
 use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
-use super::super::super::{Error, Journal};
+use super::super::super::{Distrust, Error, Journal};
 use super::*;
 
 fn mode(path: &Path) -> u32 {
@@ -35,7 +35,8 @@ async fn the_folder_and_every_file_in_it_are_closed_to_others() {
             "lock",
             "tasks.db",
             "tasks.db-shm",
-            "tasks.db-wal"
+            "tasks.db-wal",
+            "witness"
         ]
     );
 }
@@ -126,4 +127,137 @@ async fn state_that_was_dropped_without_closing_can_be_opened_again() {
     })
     .await;
     assert_eq!(state.open(&app(1)).await.unwrap().len(), 2);
+}
+
+const FILES: [&str; 8] = [
+    "lock",
+    "witness",
+    "tasks.db",
+    "tasks.db-wal",
+    "tasks.db-shm",
+    "listings.db",
+    "listings.db-wal",
+    "listings.db-shm",
+];
+
+async fn distrust(folder: &Path) -> Distrust {
+    match Sqlite::open(folder).await.unwrap_err() {
+        Error::Untrusted { why, .. } => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_link_in_the_place_of_a_file_is_refused_and_what_it_leads_to_is_left_alone() {
+    for name in FILES {
+        let (folder, elsewhere) = (temporary(), temporary());
+        let precious = elsewhere.path().join("precious");
+        std::fs::write(&precious, "precious").unwrap();
+        set_mode(&precious, 0o644);
+        symlink(&precious, folder.path().join(name)).unwrap();
+        assert_eq!(distrust(folder.path()).await, Distrust::Link, "{name}");
+        std::fs::remove_file(folder.path().join(name)).unwrap();
+        std::fs::hard_link(&precious, folder.path().join(name)).unwrap();
+        assert_eq!(distrust(folder.path()).await, Distrust::Linked, "{name}");
+        assert_eq!(
+            (std::fs::read_to_string(&precious).unwrap().as_str(), mode(&precious)),
+            ("precious", 0o644)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
+    for name in FILES {
+        let folder = temporary();
+        let made = std::process::Command::new("mkfifo").arg(folder.path().join(name)).status().unwrap();
+        assert!(made.success());
+        assert_eq!(distrust(folder.path()).await, Distrust::Kind, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_folder_is_reached_through_a_link_of_our_own_as_systemd_has_it() {
+    let parent = temporary();
+    std::fs::create_dir(parent.path().join("private")).unwrap();
+    let link = parent.path().join("state");
+    symlink("private", &link).unwrap();
+    let state = Sqlite::open(&link).await.unwrap();
+    state.intent(&app(1), &intent("t1", 1, 1)).await.unwrap();
+    // Led elsewhere while it is in use, it is another folder.
+    std::fs::create_dir(parent.path().join("other")).unwrap();
+    std::fs::remove_file(&link).unwrap();
+    symlink("other", &link).unwrap();
+    let refused = state.intent(&app(1), &intent("t2", 1, 1)).await;
+    assert!(matches!(refused, Err(Error::NotOurs { .. })), "{refused:?}");
+}
+
+/// Whether this process may give files away, which most of what follows needs.
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[tokio::test]
+async fn root_does_not_run_as_a_daemon_in_the_folder_of_somebody_else() {
+    if !is_root() {
+        return;
+    }
+    let folder = temporary();
+    chown(folder.path(), Some(4711), Some(4711)).unwrap();
+    set_mode(folder.path(), 0o700);
+    let refused = Sqlite::open(folder.path()).await.unwrap_err();
+    assert!(
+        matches!(refused, Error::Untrusted { why: Distrust::Owner { owner: 4711, user: 0 }, .. }),
+        "{refused:?}"
+    );
+    assert!(refused.to_string().contains("run bridgehead as the owner"), "{refused}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    // Nor through a link that somebody else can change.
+    let (parent, own) = (temporary(), temporary());
+    let link = parent.path().join("state");
+    symlink(own.path(), &link).unwrap();
+    std::os::unix::fs::lchown(&link, Some(4711), Some(4711)).unwrap();
+    assert_eq!(distrust(&link).await, Distrust::LinkOf { owner: 4711 });
+}
+
+#[tokio::test]
+async fn what_a_command_of_root_makes_belongs_to_the_owner_of_the_folder() {
+    if !is_root() {
+        return;
+    }
+    let folder = temporary();
+    chown(folder.path(), Some(4711), Some(4711)).unwrap();
+    let state = Sqlite::open_to_help(folder.path()).await.unwrap();
+    state.intent(&app(1), &intent("t1", 1, 1)).await.unwrap();
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        let metadata = file.metadata().unwrap();
+        assert_eq!((metadata.uid(), metadata.gid()), (4711, 4711), "{:?}", file.file_name());
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_another_user_than_the_folder_is_refused() {
+    if !is_root() {
+        return;
+    }
+    for name in ["lock", "tasks.db"] {
+        let folder = temporary();
+        Sqlite::open(folder.path()).await.unwrap().close().await;
+        chown(folder.path().join(name), Some(4711), None).unwrap();
+        assert_eq!(distrust(folder.path()).await, Distrust::Owner { owner: 4711, user: 0 });
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_is_of_no_use_without_state_makes_none() {
+    let parent = temporary();
+    let folder = parent.path().join("none");
+    assert!(Sqlite::open_existing(&folder).await.unwrap().is_none());
+    assert!(!folder.exists());
+    std::fs::create_dir(&folder).unwrap();
+    assert!(Sqlite::open_existing(&folder).await.unwrap().is_none());
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    Sqlite::open(&folder).await.unwrap().close().await;
+    assert!(Sqlite::open_existing(&folder).await.unwrap().is_some());
 }

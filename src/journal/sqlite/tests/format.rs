@@ -9,7 +9,7 @@ use super::super::open::{LISTINGS_FORMAT, TASKS_FORMAT};
 use super::super::store::{Format, Store, Surroundings};
 use super::*;
 
-const SURROUNDINGS: Surroundings = Surroundings { lock: None, observer: None, durable: true };
+const SURROUNDINGS: Surroundings = Surroundings { fence: None, observer: None };
 
 async fn connect(path: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
@@ -55,6 +55,7 @@ async fn a_journal_of_the_first_version_is_brought_up_to_this_one() {
     let state = Sqlite::open(folder.path()).await.unwrap();
     let entry = state.entry(&app(1), &"t1".into()).await.unwrap().unwrap();
     assert_eq!((entry.attempt, entry.first_intent_at, entry.last_intent_at), (3, at(1), at(2)));
+    assert_eq!(state.doubted(&app(1)).await.unwrap(), None, "it had no witnesses to contradict it");
 }
 
 #[tokio::test]
@@ -66,7 +67,8 @@ async fn a_later_version_keeps_what_is_there_and_cannot_be_gone_back_from() {
 
     let path = folder.path().join("tasks.db");
     let later = Format { migrator: migrator(i64::MAX, &[to_come()]), ..TASKS_FORMAT };
-    let store = Store::open(&path, &later, SURROUNDINGS).await.unwrap();
+    let prepared = Store::prepare(&path, &later, true).await.unwrap();
+    let store = Store::start(&path, &later, prepared, SURROUNDINGS);
     let note: String = sqlx::query_scalar("SELECT note FROM tasks WHERE task = 't1'")
         .fetch_one(store.readers())
         .await

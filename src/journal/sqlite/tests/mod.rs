@@ -1,9 +1,11 @@
 //! Tests of the state as a whole, against real files.
 
+mod custody;
 mod erasure;
 mod folder;
 mod format;
 mod holds;
+mod lineage;
 mod listings;
 mod listings_model;
 mod model;

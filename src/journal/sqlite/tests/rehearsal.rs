@@ -80,7 +80,7 @@ async fn after_a_clean_stop_it_sees_the_last_sync_and_changes_no_file() {
     let folder = temporary();
     synced(folder.path()).await.close().await;
     let before = snapshot(folder.path());
-    assert_eq!(before.keys().collect::<Vec<_>>(), ["listings.db", "lock", "tasks.db"]);
+    assert_eq!(before.keys().collect::<Vec<_>>(), ["listings.db", "lock", "tasks.db", "witness"]);
     rehearse(folder.path()).await;
     assert_eq!(snapshot(folder.path()), before);
 }

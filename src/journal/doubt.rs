@@ -1,0 +1,103 @@
+//! Whether the journal may lack tasks that were begun.
+
+use jiff::Timestamp;
+
+/// That tasks may have been begun of which this journal knows nothing: it is new, was lost, or is an old copy.
+///
+/// # Flow
+/// Before the first attempt at a task that the journal does not know, ask [`Journal::doubted`](super::Journal::doubted).
+/// If there is a doubt that [covers](Self::covers) the task, read the account back first, exactly as after a crash: an
+/// earlier attempt may have been applied.
+///
+/// A doubt with the reason [`Reason::New`] is a question. A folder without state is a new installation only if Iden has
+/// never synced the app: ask Iden for the app's `last_synced_at` and give the answer to
+/// [`Journal::settle_new`](super::Journal::settle_new), which keeps it. While Iden does not say, treat the question as a
+/// doubt: an error is no evidence that nothing was lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// When it was found.
+    pub found_at: Timestamp,
+    /// Up to when Iden may have made tasks that a lost journal knew of. It includes an hour for clocks that differ.
+    pub until: Timestamp,
+    /// What was found.
+    pub reason: Reason,
+}
+
+impl Doubt {
+    /// Whether a task that Iden made then may have been begun by a journal that is lost. One without a time may have been.
+    pub fn covers(&self, created_at: Option<Timestamp>) -> bool {
+        created_at.is_none_or(|created_at| created_at <= self.until)
+    }
+
+    /// Whether Iden must still be asked if the app was ever synced.
+    pub fn is_question(&self) -> bool {
+        self.reason == Reason::New
+    }
+}
+
+/// Why a journal is in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// The folder held no state at all, and nobody has said yet whether the app was synced before.
+    #[error("the state folder was empty")]
+    New,
+    /// The folder held no state at all, and Iden had been synced by an earlier one.
+    #[error("the state folder was empty, although Iden had been synced before")]
+    NewButSynced,
+    /// The rest of the state is there, and the journal is missing or empty.
+    #[error("the task journal tasks.db was missing or empty, while other state was there")]
+    Missing,
+    /// The journal lacks commits that were made: an old copy, or without its write-ahead log.
+    #[error(
+        "the task journal tasks.db is older than what was last written: an old copy, or its log was removed"
+    )]
+    Older,
+    /// The journal is of another folder.
+    #[error("the task journal tasks.db does not belong to the rest of the state folder")]
+    Foreign,
+    /// Nothing is left that says how far the journal had come.
+    #[error("the file 'witness' is missing, which says how far the task journal had come")]
+    WitnessMissing,
+    /// What says how far the journal had come cannot be read.
+    #[error("the file 'witness' is damaged, which says how far the task journal had come")]
+    WitnessDamaged,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::New,
+        Self::NewButSynced,
+        Self::Missing,
+        Self::Older,
+        Self::Foreign,
+        Self::WitnessMissing,
+        Self::WitnessDamaged,
+    ];
+
+    /// The name, such as `missing`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::NewButSynced => "new_but_synced",
+            Self::Missing => "missing",
+            Self::Older => "older",
+            Self::Foreign => "foreign",
+            Self::WitnessMissing => "witness_missing",
+            Self::WitnessDamaged => "witness_damaged",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_is_covered_if_it_may_have_been_begun_by_the_lost_journal() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let doubt = Doubt { found_at: at(10), until: at(20), reason: Reason::Missing };
+        assert!(doubt.covers(Some(at(20))) && doubt.covers(None), "nothing says that it is younger");
+        assert!(!doubt.covers(Some(at(21))));
+    }
+}

@@ -1,0 +1,123 @@
+//! Whether the state is still in its place while a process has it open.
+//!
+//! A file that was removed or replaced stays usable through its old descriptor: everything would seem to be written, and be
+//! gone with the process. So the names are looked at around each commit: they must still lead to what was opened.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use super::super::{Error, Loss};
+use super::files::{Identity, LISTINGS, TASKS};
+use super::lock::{self, Lock};
+use super::witness::{Database, Witness};
+
+/// What a process has in its keeping. The lock goes with it.
+#[derive(Debug)]
+pub(super) struct Custody {
+    lock: Lock,
+    pieces: Vec<Piece>,
+    pub(super) witness: Witness,
+    /// Why nothing is written any more. What was lost once is not trusted again by the same process, even if it comes back:
+    /// nobody knows what another one did meanwhile.
+    lost: OnceLock<Loss>,
+}
+
+#[derive(Debug)]
+struct Piece {
+    name: &'static str,
+    path: PathBuf,
+    identity: Identity,
+    /// Databases never shrink.
+    length: u64,
+}
+
+impl Custody {
+    /// Of a folder whose databases have these identities. Fails if one of them is not there.
+    pub(super) fn begin(lock: Lock, databases: [Identity; 2], witness: Witness) -> Result<Self, Error> {
+        let folder = lock.folder.path.clone();
+        let failed = |error| Error::from_io(&folder, error);
+        let [tasks, listings] = databases;
+        let own = Identity::from(&lock.folder.directory.metadata().map_err(failed)?);
+        let locked = Identity::from(&lock.file.metadata().map_err(failed)?);
+        let piece = |name, identity, path: PathBuf| -> io::Result<Piece> {
+            let length = if matches!(name, TASKS | LISTINGS) { path.symlink_metadata()?.len() } else { 0 };
+            Ok(Piece { name, path, identity, length })
+        };
+        let pieces = || -> io::Result<Vec<Piece>> {
+            Ok(vec![
+                piece("the folder itself", own, folder.clone())?,
+                piece(lock::FILE, locked, folder.join(lock::FILE))?,
+                piece(TASKS, tasks, folder.join(TASKS))?,
+                piece(LISTINGS, listings, folder.join(LISTINGS))?,
+            ])
+        };
+        let pieces = pieces().map_err(failed)?;
+        let custody = Self { lock, pieces, witness, lost: OnceLock::new() };
+        custody.verify()?;
+        Ok(custody)
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.lock.folder.path
+    }
+
+    /// [`Error::NotOurs`] if something is not in its place, or was not at any time before.
+    pub(super) fn verify(&self) -> Result<(), Error> {
+        if let Some(loss) = self.lost.get() {
+            return Err(self.error(*loss));
+        }
+        for piece in &self.pieces {
+            // The folder may be reached through a link, as systemd has it; the files in it may not.
+            let is_folder = piece.path == self.folder();
+            let found = if is_folder { piece.path.metadata() } else { piece.path.symlink_metadata() };
+            let loss = match found {
+                Ok(metadata) if Identity::from(&metadata) != piece.identity => Loss::Replaced(piece.name),
+                Ok(metadata) if !is_folder && metadata.len() < piece.length => Loss::Cut(piece.name),
+                Ok(_) => continue,
+                Err(error) if is_absence(&error) => Loss::Gone(piece.name),
+                // Nothing is known, so nothing is written; perhaps the next time.
+                Err(error) => return Err(Error::from_io(self.folder(), error)),
+            };
+            return Err(self.lose(loss));
+        }
+        Ok(())
+    }
+
+    /// From now on, nothing is written any more.
+    pub(super) fn lose(&self, loss: Loss) -> Error {
+        if self.lost.set(loss).is_ok() {
+            tracing::error!("{}", self.error(loss));
+        }
+        self.error(*self.lost.get_or_init(|| loss))
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.get().is_some()
+    }
+
+    fn error(&self, loss: Loss) -> Error {
+        Error::NotOurs { folder: self.folder().to_owned(), loss }
+    }
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+impl Database {
+    pub(super) fn file(self) -> &'static str {
+        match self {
+            Self::Tasks => TASKS,
+            Self::Listings => LISTINGS,
+        }
+    }
+
+    /// Its write-ahead log.
+    pub(super) fn log(self) -> &'static str {
+        match self {
+            Self::Tasks => "tasks.db-wal",
+            Self::Listings => "listings.db-wal",
+        }
+    }
+}

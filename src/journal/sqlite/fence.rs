@@ -1,0 +1,105 @@
+//! Every write transaction proves that the database is this process's, and counts itself.
+
+use std::sync::Arc;
+
+use sqlx::SqliteConnection;
+
+use super::super::{Error, Loss};
+use super::custody::Custody;
+use super::files::Identity;
+use super::witness::Database;
+use super::writer::Problem;
+
+/// What lets one writer write.
+#[derive(Debug)]
+pub(super) struct Fence {
+    custody: Arc<Custody>,
+    database: Database,
+    epoch: i64,
+    /// How many commits the database has seen.
+    commits: i64,
+    /// The write-ahead log of the present connection, once it was written to.
+    log: Option<Identity>,
+}
+
+impl Fence {
+    pub(super) fn new(custody: Arc<Custody>, database: Database, epoch: i64, commits: i64) -> Self {
+        Self { custody, database, epoch, commits, log: None }
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.custody.is_lost()
+    }
+
+    /// Before and after each transaction: everything is in its place.
+    pub(super) fn verify(&self) -> Result<(), Error> {
+        self.custody.verify()?;
+        match self.log {
+            Some(log) if self.log_now() != Some(log) => {
+                Err(self.custody.lose(Loss::Replaced(self.database.log())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The connection was given up; SQLite may make the log anew.
+    pub(super) fn disconnected(&mut self) {
+        self.log = None;
+    }
+
+    /// First in each transaction: no other process has taken the database over, and it is as this one has left it. Gives the
+    /// number of the commit.
+    pub(super) async fn enter(&mut self, connection: &mut SqliteConnection) -> Result<i64, Problem> {
+        let statement = match self.database {
+            Database::Tasks => "UPDATE lineage SET commits = commits + 1 WHERE epoch = ?1 RETURNING commits",
+            Database::Listings => {
+                "UPDATE lineage SET commits = commits + 1, tasks_commits = max(tasks_commits, ?2) WHERE epoch = ?1 \
+                 RETURNING commits"
+            }
+        };
+        let mut query = sqlx::query_scalar(statement).bind(self.epoch);
+        if self.database == Database::Listings {
+            query = query.bind(self.custody.witness.tasks());
+        }
+        let commits: Option<i64> = query.fetch_optional(connection).await?;
+        match commits {
+            None => Err(self.custody.lose(Loss::TakenOver(self.database.file())).into()),
+            Some(commits) if commits <= self.commits => {
+                Err(self.custody.lose(Loss::Replaced(self.database.file())).into())
+            }
+            Some(commits) => {
+                // The transaction has its log open by now.
+                if self.log.is_none() {
+                    self.log = self.log_now();
+                }
+                Ok(commits)
+            }
+        }
+    }
+
+    /// The transaction is durable. What it wrote may be relied on only if everything is still in its place.
+    pub(super) fn committed(&mut self, commits: i64) -> Result<(), Error> {
+        self.commits = commits;
+        self.custody.witness.note(self.database, commits);
+        self.verify()
+    }
+
+    /// Last of all: nobody has the database open any more, and the witness knows how far it came.
+    pub(super) async fn leave(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        if self.database == Database::Tasks {
+            sqlx::query("UPDATE lineage SET pid = NULL, started = NULL WHERE epoch = ?1")
+                .bind(self.epoch)
+                .execute(&mut *connection)
+                .await?;
+        }
+        let commits = self.enter(connection).await?;
+        self.custody.witness.note(self.database, commits);
+        self.custody.witness.sync();
+        Ok(())
+    }
+
+    fn log_now(&self) -> Option<Identity> {
+        let path = self.custody.folder().join(self.database.log());
+        path.symlink_metadata().ok().map(|metadata| Identity::from(&metadata))
+    }
+}

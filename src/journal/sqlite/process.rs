@@ -1,0 +1,62 @@
+//! Whether the process still runs that has written its id down.
+
+use std::fs;
+
+/// A process of this machine. Ids are used again, so the moment of its start belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Process {
+    pub(super) id: u32,
+    /// In ticks since the machine was started.
+    pub(super) started: String,
+}
+
+impl Process {
+    /// This one; `None` where the system does not tell when a process started.
+    pub(super) fn this() -> Option<Self> {
+        let id = std::process::id();
+        look(id).map(|(_, started)| Self { id, started })
+    }
+
+    /// Whether it still runs, as far as this process may know. After a restart of the machine another process may have
+    /// both its id and its moment; it is not taken for it unless it has the name of this one too.
+    pub(super) fn runs(&self) -> bool {
+        let Some((name, _)) = look(std::process::id()) else { return false };
+        look(self.id).is_some_and(|found| found == (name, self.started.clone()))
+    }
+}
+
+/// Name and start of a process that runs.
+fn look(id: u32) -> Option<(String, String)> {
+    parse(&fs::read_to_string(format!("/proc/{id}/stat")).ok()?)
+}
+
+/// `4711 (name) S …`; the name may hold anything, and the start is the twentieth field behind it.
+fn parse(stat: &str) -> Option<(String, String)> {
+    let (front, back) = stat.rsplit_once(')')?;
+    let (_, name) = front.split_once('(')?;
+    let mut fields = back.split_whitespace();
+    let state = fields.next()?;
+    let started = fields.nth(18)?;
+    // A zombie has ended; only nobody has asked for its end yet.
+    (!matches!(state, "Z" | "X")).then(|| (name.to_owned(), started.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_stands_behind_a_name_that_may_hold_anything() {
+        let stat = "4711 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 123456 20 21";
+        assert_eq!(parse(stat), Some(("a) b (c".to_owned(), "123456".to_owned())));
+        assert_eq!(parse(&stat.replace(" S ", " Z ")), None, "a zombie does not run");
+        assert_eq!(parse("4711 (a) S 1"), None);
+    }
+
+    #[test]
+    fn this_process_runs_and_one_of_its_id_that_started_at_another_time_does_not() {
+        let this = Process::this().unwrap();
+        assert!(this.runs());
+        assert!(!Process { started: "1".to_owned(), ..this }.runs());
+    }
+}

@@ -1,0 +1,148 @@
+//! State that is not what the last process left.
+
+use super::super::super::{Journal, Reason};
+use super::*;
+
+/// Opens state, begins a task, and closes it again; a copy of the folder is made before the task.
+async fn closed_with_a_copy() -> (TempDir, TempDir) {
+    let folder = temporary();
+    Sqlite::open(folder.path()).await.unwrap().close().await;
+    let copy = temporary();
+    copy_folder(folder.path(), copy.path());
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    state.intent(&app(1), &intent("begun", 1, 1)).await.unwrap();
+    state.close().await;
+    (folder, copy)
+}
+
+/// As a process leaves state that is killed, with a task under way.
+async fn crashed() -> (TempDir, Sqlite) {
+    let folder = temporary();
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    // Past the question that a new folder puts.
+    state.settle_new(&app(1), false).await.unwrap();
+    state.intent(&app(1), &intent("begun", 1, 1)).await.unwrap();
+    let crashed = temporary();
+    copy_folder(folder.path(), crashed.path());
+    (crashed, state)
+}
+
+async fn reason(folder: &TempDir) -> Option<Reason> {
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    state.settle_new(&app(1), false).await.unwrap();
+    let doubt = state.doubted(&app(1)).await.unwrap();
+    state.close().await;
+    doubt.map(|doubt| doubt.reason)
+}
+
+fn remove(folder: &TempDir, names: &[&str]) {
+    for name in names {
+        std::fs::remove_file(folder.path().join(name)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn state_that_is_as_it_was_left_is_believed_after_a_stop_and_after_a_crash() {
+    let (folder, _copy) = closed_with_a_copy().await;
+    assert_eq!(reason(&folder).await, None);
+    assert_eq!(reason(&folder).await, None);
+    let (folder, _state) = crashed().await;
+    assert_eq!(reason(&folder).await, None);
+}
+
+#[tokio::test]
+async fn a_journal_that_was_deleted_or_emptied_is_found_out() {
+    let (folder, _copy) = closed_with_a_copy().await;
+    remove(&folder, &["tasks.db"]);
+    assert_eq!(reason(&folder).await, Some(Reason::Missing));
+    let (folder, _copy) = closed_with_a_copy().await;
+    std::fs::write(folder.path().join("tasks.db"), "").unwrap();
+    assert_eq!(reason(&folder).await, Some(Reason::Missing));
+    // One witness is enough.
+    for witness in ["witness", "listings.db"] {
+        let (folder, _copy) = closed_with_a_copy().await;
+        remove(&folder, &["tasks.db", witness]);
+        assert_eq!(reason(&folder).await, Some(Reason::Missing), "without {witness}");
+    }
+}
+
+#[tokio::test]
+async fn an_old_copy_of_the_journal_is_found_out() {
+    let (folder, copy) = closed_with_a_copy().await;
+    std::fs::copy(copy.path().join("tasks.db"), folder.path().join("tasks.db")).unwrap();
+    assert_eq!(reason(&folder).await, Some(Reason::Older));
+    // Also by the listings alone, which know every start and every stop.
+    let (folder, copy) = closed_with_a_copy().await;
+    std::fs::copy(copy.path().join("tasks.db"), folder.path().join("tasks.db")).unwrap();
+    std::fs::copy(copy.path().join("witness"), folder.path().join("witness")).unwrap();
+    assert_eq!(reason(&folder).await, Some(Reason::Older));
+}
+
+#[tokio::test]
+async fn a_journal_without_its_log_is_found_out_after_a_crash() {
+    let (folder, _state) = crashed().await;
+    remove(&folder, &["tasks.db-wal", "tasks.db-shm"]);
+    assert_eq!(reason(&folder).await, Some(Reason::Older));
+    let (folder, _state) = crashed().await;
+    let log = std::fs::File::options().write(true).open(folder.path().join("tasks.db-wal")).unwrap();
+    // The last commit is cut.
+    log.set_len(log.metadata().unwrap().len() - 4096).unwrap();
+    assert_eq!(reason(&folder).await, Some(Reason::Older));
+}
+
+#[tokio::test]
+async fn the_journal_of_another_folder_is_found_out() {
+    let (folder, _copy) = closed_with_a_copy().await;
+    let (other, _copy) = closed_with_a_copy().await;
+    std::fs::copy(other.path().join("tasks.db"), folder.path().join("tasks.db")).unwrap();
+    assert_eq!(reason(&folder).await, Some(Reason::Foreign));
+}
+
+#[tokio::test]
+async fn a_witness_that_is_gone_or_altered_is_found_out() {
+    let (folder, _copy) = closed_with_a_copy().await;
+    remove(&folder, &["witness"]);
+    assert_eq!(reason(&folder).await, Some(Reason::WitnessMissing));
+    let (folder, _copy) = closed_with_a_copy().await;
+    std::fs::write(folder.path().join("witness"), "all is well").unwrap();
+    assert_eq!(reason(&folder).await, Some(Reason::WitnessDamaged));
+}
+
+#[tokio::test]
+async fn a_doubt_covers_what_iden_made_until_then_and_stays_until_that_is_old() {
+    let (folder, _copy) = closed_with_a_copy().await;
+    remove(&folder, &["tasks.db"]);
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    let now = Timestamp::now();
+    let doubt = state.doubted(&app(1)).await.unwrap().unwrap();
+    assert!(doubt.covers(Some(now)) && doubt.covers(None), "{doubt:?}");
+    assert!(!doubt.covers(now.checked_add(jiff::SignedDuration::from_hours(2)).ok()), "{doubt:?}");
+    state.close().await;
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    assert_eq!(state.doubted(&app(2)).await.unwrap(), Some(doubt.clone()), "also after a restart");
+    state.prune(doubt.until).await.unwrap();
+    assert_eq!(state.doubted(&app(1)).await.unwrap(), Some(doubt.clone()));
+    let later = doubt.until.checked_add(jiff::SignedDuration::from_secs(1)).unwrap();
+    state.prune(later).await.unwrap();
+    assert_eq!(state.doubted(&app(1)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_folder_without_state_is_a_question_that_iden_answers_once_for_each_app() {
+    let folder = temporary();
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    let asked = state.doubted(&app(1)).await.unwrap().unwrap();
+    assert!(asked.is_question() && asked.covers(Some(Timestamp::now())), "{asked:?}");
+    state.settle_new(&app(1), false).await.unwrap();
+    state.settle_new(&app(2), true).await.unwrap();
+    state.close().await;
+
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    assert_eq!(state.doubted(&app(1)).await.unwrap(), None, "a new installation");
+    let lost = state.doubted(&app(2)).await.unwrap().unwrap();
+    assert_eq!((lost.reason, lost.until), (Reason::NewButSynced, asked.until));
+    // Meanwhile this state has synced the app itself.
+    state.settle_new(&app(1), true).await.unwrap();
+    assert_eq!(state.doubted(&app(1)).await.unwrap(), None);
+    assert!(state.doubted(&app(3)).await.unwrap().unwrap().is_question());
+}

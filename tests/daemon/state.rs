@@ -1,0 +1,156 @@
+//! The state folder: whose it is, whether it is still the one that was opened, and whether it is what was left.
+
+use std::os::unix::fs::{MetadataExt, chown, symlink};
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::admin::{ADMIN, address, get, kinds, status};
+use crate::support::{World, eventually};
+
+async fn world() -> World {
+    let world = World::new().await;
+    world.write("people/accounts.csv", "id,email,username,status\nu0,u0@example.org,u0,active\n");
+    world.configure(&format!(
+        "connector = \"file\"\nsync = {{ enabled = false }}\ntasks = {{ poll_interval = \"100ms\" }}\n\
+         [apps.hr.target]\npath = \"people\"\n{ADMIN}"
+    ));
+    world
+}
+
+fn suspension(world: &World) -> String {
+    let task = json!({"action": "suspend_account", "payload": {"account": {"id": "u0"}}});
+    world.sandbox.add_task(world.app, task)
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test]
+async fn a_daemon_whose_state_is_removed_executes_nothing_more_raises_an_alarm_and_says_what_to_do() {
+    let world = world().await;
+    let daemon = world.start();
+    let address = address(&daemon).await;
+    daemon.says("ready").await;
+    let before = world.read("people/accounts.csv");
+    std::fs::remove_file(world.path("state/tasks.db")).expect("it is there");
+    let task = suspension(&world);
+    daemon.says("the journal cannot be written; nothing is executed").await;
+    let now = status(&address, "the alarm", |status| kinds(status) == ["state_gone"]).await;
+    let message = now["apps"]["hr"]["alarms"][0]["message"].as_str().expect("a message").to_owned();
+    assert!(message.contains("tasks.db is gone") && message.contains("Stop this daemon"), "{message}");
+    let metrics = get(&address, "/metrics").await.body;
+    let metric = metrics.lines().find(|line| line.contains("kind=\"state_gone\"")).expect("a metric");
+    assert!(metric.ends_with(" 1"), "{metric}");
+    assert_eq!(
+        (world.read("people/accounts.csv"), &world.task(&task)["status"]),
+        (before, &json!("pending"))
+    );
+    let log = daemon.kill();
+    assert!(log.contains("is not this daemon's any more: tasks.db is gone"), "{log}");
+}
+
+#[tokio::test]
+async fn a_daemon_that_has_nothing_to_do_notices_too_that_its_state_was_moved_away() {
+    let world = world().await;
+    let daemon = world.start();
+    daemon.says("ready").await;
+    std::fs::rename(world.path("state"), world.path("elsewhere")).expect("it is there");
+    daemon.says("is not this daemon's any more: the folder itself is gone").await;
+}
+
+#[tokio::test]
+async fn a_second_daemon_is_refused_although_the_lock_of_the_first_was_removed() {
+    let world = world().await;
+    let first = world.start();
+    first.says("ready").await;
+    std::fs::remove_file(world.path("state/lock")).expect("it is there");
+    let mut second = world.start();
+    assert_eq!(second.ended().await.code(), Some(75), "{}", second.log());
+    eventually("it says why", || second.log().contains("would do every task twice")).await;
+    assert!(!world.path("state/lock").exists());
+}
+
+#[tokio::test]
+async fn a_daemon_that_finds_its_journal_lost_says_so_with_and_without_a_listener() {
+    let world = world().await;
+    let daemon = world.start();
+    daemon.says("ready").await;
+    suspension(&world);
+    world.drained().await;
+    daemon.stop().await;
+    std::fs::remove_file(world.path("state/tasks.db")).expect("it is there");
+    let daemon = world.start();
+    daemon.says("may have been begun already").await;
+    let address = address(&daemon).await;
+    status(&address, "the alarm", |status| kinds(status) == ["state_doubted"]).await;
+    daemon.stop().await;
+    let told = world.run(&["status", "--json"]).await;
+    let told: Value = serde_json::from_slice(&told.stdout).expect("JSON");
+    assert_eq!(kinds(&told), ["state_doubted"], "also from the state alone");
+}
+
+#[tokio::test]
+async fn commands_other_than_run_and_sync_make_no_state() {
+    let world = world().await;
+    for (arguments, code) in [
+        (&["tasks", "release", "hr", "--all"][..], 1),
+        (&["tasks", "retry", "hr", "--all"], 1),
+        (&["tasks", "list", "--held"], 1),
+        (&["tasks", "list", "--rejected"], 1),
+        (&["tasks", "list"], 0),
+        (&["apps", "list"], 0),
+        (&["check"], 0),
+        (&["sync", "--dry-run"], 0),
+    ] {
+        for is_there in [false, true] {
+            if is_there {
+                std::fs::create_dir(world.path("state")).expect("a folder");
+            }
+            let output = world.run(arguments).await;
+            assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
+            if code == 1 {
+                let said = stderr(&output);
+                assert!(said.contains("there is no state in") && said.contains("bridgehead run"), "{said}");
+            }
+            if is_there {
+                std::fs::remove_dir(world.path("state")).expect("it is empty");
+            } else {
+                assert!(!world.path("state").exists(), "{arguments:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_sync_of_root_makes_in_the_folder_of_a_service_user_is_that_users() {
+    let world = world().await;
+    std::fs::create_dir(world.path("state")).expect("a folder");
+    if chown(world.path("state"), Some(4711), Some(4711)).is_err() {
+        // Only root can give it away.
+        return;
+    }
+    let done = world.run(&["sync"]).await;
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    let files: Vec<_> = std::fs::read_dir(world.path("state")).expect("a folder").flatten().collect();
+    assert!(files.iter().any(|file| file.file_name() == "tasks.db"), "{files:?}");
+    for file in files {
+        assert_eq!(file.metadata().expect("a file").uid(), 4711, "{file:?}");
+    }
+    let mut daemon = world.start();
+    assert_eq!(daemon.ended().await.code(), Some(1), "{}", daemon.log());
+    eventually("it says why", || daemon.log().contains("run bridgehead as the owner of the state")).await;
+}
+
+#[tokio::test]
+async fn a_daemon_follows_no_link_in_its_state_folder() {
+    let world = world().await;
+    world.write("precious", "precious");
+    std::fs::create_dir(world.path("state")).expect("a folder");
+    symlink(world.path("precious"), world.path("state/lock")).expect("a link");
+    let mut daemon = world.start();
+    assert_eq!(daemon.ended().await.code(), Some(1), "{}", daemon.log());
+    eventually("it says why", || daemon.log().contains("is a symbolic link")).await;
+    assert_eq!(world.read("precious"), "precious");
+}
