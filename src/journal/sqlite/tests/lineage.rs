@@ -121,10 +121,10 @@ async fn a_doubt_covers_what_iden_made_until_then_and_stays_until_that_is_old() 
     state.close().await;
     let state = Sqlite::open(folder.path()).await.unwrap();
     assert_eq!(state.doubted(&app(2)).await.unwrap(), Some(doubt.clone()), "also after a restart");
-    state.prune(doubt.until).await.unwrap();
+    state.prune(&app(1), doubt.until).await.unwrap();
     assert_eq!(state.doubted(&app(1)).await.unwrap(), Some(doubt.clone()));
     let later = doubt.until.checked_add(jiff::SignedDuration::from_secs(1)).unwrap();
-    state.prune(later).await.unwrap();
+    state.prune(&app(1), later).await.unwrap();
     assert_eq!(state.doubted(&app(1)).await.unwrap(), None);
 }
 
