@@ -59,7 +59,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     .build();
     let _ready = AbortOnDropHandle::new(tokio::spawn(tell_readiness(runtime.observer().readiness())));
     let watchdog = AbortOnDropHandle::new(tokio::spawn(feed_watchdog(runtime.observer())));
-    let watching = AbortOnDropHandle::new(tokio::spawn(watch_state(Arc::clone(&journal))));
+    let watch = AbortOnDropHandle::new(tokio::spawn(watch_state(Arc::clone(&journal))));
     let serving = Serving::start(listener, &runtime.observer());
     let runtime = Arc::new(runtime);
     let control = control::Server::start(&context.config.state.path, Arc::clone(&runtime), &stop);
@@ -70,7 +70,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     // All of these hold the journal.
     serving.end().await;
     end(watchdog).await;
-    end(watching).await;
+    end(watch).await;
     drop(runtime);
     close(journal).await;
     tracing::info!("bridgehead has stopped");
@@ -162,12 +162,11 @@ async fn feed_watchdog(observer: Observer) {
     }
 }
 
-/// Notices that the state is gone even if no task comes.
+/// Notices that the state folder is gone even if no task comes. What is gone for good is logged once, by whoever finds it.
 async fn watch_state(journal: Arc<Sqlite>) {
     let mut look = tokio::time::interval(LOOK);
     loop {
         look.tick().await;
-        // What is gone for good is logged once, by whoever finds it.
         if let Err(error) = journal.verify().await {
             tracing::debug!(%error, "the state folder is not as it should be");
         }

@@ -42,7 +42,7 @@ async fn a_daemon_whose_state_is_removed_executes_nothing_more_raises_an_alarm_a
     assert!(message.contains("tasks.db is gone") && message.contains("Stop this daemon"), "{message}");
     let metrics = get(&address, "/metrics").await.body;
     let metric = metrics.lines().find(|line| line.contains("kind=\"state_gone\"")).expect("a metric");
-    assert!(metric.ends_with(" 1"), "{metric}");
+    assert!(metric.ends_with(" 1.0"), "{metric}");
     assert_eq!(
         (world.read("people/accounts.csv"), &world.task(&task)["status"]),
         (before, &json!("pending"))

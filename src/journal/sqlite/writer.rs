@@ -354,7 +354,8 @@ impl Writer {
 
     /// Whether the database is not ours any more, so that its file is left as it is.
     fn is_lost(&self) -> bool {
-        self.fence.as_ref().is_some_and(|fence| fence.verify().is_err() || fence.is_lost())
+        // What cannot be told now is told by the next transaction.
+        self.fence.as_ref().is_some_and(|fence| fence.verify().is_err() && fence.is_lost())
     }
 
     /// Does one piece of what is to be done when it is quiet.

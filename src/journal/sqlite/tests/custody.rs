@@ -11,6 +11,7 @@ async fn used() -> (TempDir, PathBuf, Sqlite) {
     let parent = temporary();
     let folder = parent.path().join("state");
     let state = Sqlite::open(&folder).await.unwrap();
+    at_rest(&folder).await;
     state.intent(&app(1), &intent("before", 1, 1)).await.unwrap();
     (parent, folder, state)
 }

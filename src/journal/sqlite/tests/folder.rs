@@ -151,6 +151,7 @@ async fn distrust(folder: &Path) -> Distrust {
 async fn a_link_in_the_place_of_a_file_is_refused_and_what_it_leads_to_is_left_alone() {
     for name in FILES {
         let (folder, elsewhere) = (temporary(), temporary());
+        set_mode(folder.path(), 0o700);
         let precious = elsewhere.path().join("precious");
         std::fs::write(&precious, "precious").unwrap();
         set_mode(&precious, 0o644);
@@ -170,6 +171,7 @@ async fn a_link_in_the_place_of_a_file_is_refused_and_what_it_leads_to_is_left_a
 async fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
     for name in FILES {
         let folder = temporary();
+        set_mode(folder.path(), 0o700);
         let made = std::process::Command::new("mkfifo").arg(folder.path().join(name)).status().unwrap();
         assert!(made.success());
         assert_eq!(distrust(folder.path()).await, Distrust::Kind, "{name}");

@@ -19,6 +19,7 @@ async fn closed_with_a_copy() -> (TempDir, TempDir) {
 async fn crashed() -> (TempDir, Sqlite) {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
+    at_rest(folder.path()).await;
     // Past the question that a new folder puts.
     state.settle_new(&app(1), false).await.unwrap();
     state.intent(&app(1), &intent("begun", 1, 1)).await.unwrap();

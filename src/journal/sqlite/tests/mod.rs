@@ -79,6 +79,12 @@ async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> 
     panic!("{what} did not happen");
 }
 
+/// Waits until what is tidied up after opening is done: from then on, files change by writes alone.
+async fn at_rest(folder: &Path) {
+    let log = folder.join("tasks.db-wal");
+    eventually("emptying the log", async || (std::fs::metadata(&log).ok()?.len() == 0).then_some(())).await;
+}
+
 /// Copies every file of a folder, as a crash would leave it.
 fn copy_folder(from: &Path, to: &Path) {
     for file in std::fs::read_dir(from).unwrap() {
