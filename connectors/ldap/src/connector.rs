@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bridgehead_sdk::{
     Account, AccountRecord, Action, Completion, Connector, Context, Cursor, Description, Error, Factory,
-    Operation, Page, ResourceType, SettingsError, Setup, async_trait,
+    Operation, Page, ResourceType, Retry, SettingsError, Setup, async_trait,
 };
 
 use crate::create;
@@ -43,7 +43,7 @@ impl LdapConnector {
 #[async_trait]
 impl Connector for LdapConnector {
     async fn describe(&self) -> Result<Description, Error> {
-        let layout = &self.directory.layout;
+        let layout = &self.directory.layout();
         let mut actions = vec![Action::CreateAccount, Action::UpdateAccount, Action::DeleteAccount];
         if layout.suspension.is_some() {
             actions.extend([Action::SuspendAccount, Action::UnsuspendAccount]);
@@ -60,7 +60,7 @@ impl Connector for LdapConnector {
             version: env!("CARGO_PKG_VERSION").into(),
             actions: actions.into_iter().collect(),
             resource_types: groups.chain([layout.accounts.resource_type.clone()]).collect(),
-            ..Description::default()
+            unverifiable: layout.unverifiable(),
         })
     }
 
@@ -76,21 +76,26 @@ impl Connector for LdapConnector {
         let directory = &self.directory;
         let lease = directory.lease(About::Reading("accounts")).await?;
         let Some(entry) = directory.find(&lease, account).await? else { return Ok(None) };
-        let groups = Resolver::default().of(directory, &lease, &entry).await?;
-        let record = records::account(&directory.layout, &entry, groups);
+        let found = Resolver::default().of_all(directory, &lease, vec![entry]).await?.pop();
+        let Some((entry, groups)) = found else {
+            // It was there a moment ago.
+            let message = format!("{}: {} went away while it was read", directory.system(), account.label());
+            return Err(Error::internal(message).retry(Retry::Backoff));
+        };
+        let record = records::account(directory.layout(), &entry, groups);
         record.map(Some).map_err(|rejected| Error::internal(format!("{}: {rejected}", directory.system())))
     }
 
     async fn execute(&self, context: &Context, operation: &Operation) -> Result<Completion, Error> {
         let directory = &self.directory;
-        let layout = &directory.layout;
+        let layout = directory.layout();
         if directory.read_only {
             return Err(Error::unsupported(operation.action()));
         }
         match operation {
             Operation::CreateAccount(task) => Box::pin(create::create(directory, context, task)).await,
             Operation::UpdateAccount(task) => Box::pin(update::update(directory, context, task)).await,
-            Operation::DeleteAccount(task) => update::delete(directory, &task.account).await,
+            Operation::DeleteAccount(task) => Box::pin(update::delete(directory, &task.account)).await,
             Operation::SuspendAccount(task) if layout.suspension.is_some() => {
                 update::set_suspended(directory, &task.account, true).await
             }

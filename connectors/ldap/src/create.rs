@@ -3,19 +3,22 @@
 //! The order is such that an attempt that broke off anywhere can be followed by another:
 //! 1. the groups that the task wants are looked up: one that is missing is found before anything is there;
 //! 2. the entry is made whole in one step, its password with it (how, see `staging`);
-//! 3. it is put into its groups. A repeated attempt that finds the entry as it would make it does this too, before it says
-//!    that the account exists.
+//! 3. it is put into its groups. An attempt after one that may have been applied does this too, with an entry that is in every
+//!    part what it would make, before it says that the account exists;
+//! 4. only then is it looked at as an account: what it takes to be one (`accounts.filter`) may come with its groups.
 //!
-//! If the server refuses a group for good, the entry that was just made is taken away again.
+//! What turns out not to be an account, or is refused a group for good, is taken away again.
 
 use bridgehead_sdk::{AccountStatus, Completion, Context, CreateAccount, Effect, Error, Retry, Subject};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::directory::{Directory, equals};
 use crate::draft::Draft;
+use crate::duplicates;
 use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::groups;
+use crate::lock;
 use crate::memberships::folded;
 use crate::name::Rdn;
 use crate::password;
@@ -41,41 +44,88 @@ pub(crate) async fn create(
     let wanted = groups::look_up(directory, &lease, create.memberships.as_ref()).await?;
     let mut draft = Draft::new(directory, account)?;
     let dn = dn_of(directory, &draft.rdn);
+    // Nobody seems to have the name: that must be certain.
+    directory.must_be_settled()?;
     let taken = taken(directory, &lease, create).await?;
-    if let Some(other) = taken.first() {
-        // Only a repeated attempt may take what is there for its own work, and only if it would have made the same. It sees
-        // to the groups that may be missing; the runtime then looks, and finds the account as it is wanted.
-        if context.may_have_applied && taken.len() == 1 && is_as_drafted(other, &draft, &dn) {
-            let mut applied = false;
-            let settled = groups::settle(directory, &lease, other, &wanted, false, &mut applied).await;
-            settled.map_err(|error| if applied { error.effect(Effect::Unknown) } else { error })?;
-        }
+    let own = if context.may_have_applied { own_work(directory, &lease, &draft, &dn).await? } else { None };
+    if let Some(other) =
+        taken.iter().find(|other| own.as_ref().is_none_or(|own| folded(&own.dn) != folded(&other.dn)))
+    {
         return Err(already_exists(directory, create, other));
     }
-    if create.password.is_some() && directory.layout.password == PasswordMethod::None {
+    if let Some(own) = own {
+        let mut applied = false;
+        let settled = groups::settle(directory, &lease, &own, &wanted, false, &mut applied).await;
+        settled.map_err(|error| if applied { error.effect(Effect::Unknown) } else { error })?;
+        return Err(match read(directory, &lease, &dn, &directory.layout().accounts.filter).await? {
+            Some(own) => already_exists(directory, create, &own),
+            None => undo(directory, &lease, &own, no_account(directory, label, &dn)).await,
+        });
+    }
+    if create.password.is_some() && directory.layout().password == PasswordMethod::None {
         draft.unmapped.push("password".to_owned());
     }
     make(directory, &lease, context, create, &draft, &dn).await?;
-    let entry = match read(directory, &lease, &dn).await {
-        Ok(Some(entry)) => entry,
-        Ok(None) => {
-            let message = format!(
-                "{}: User {label} was created as {dn}, and cannot be found there; may bind_dn read it, and does it fit \
-                 accounts.filter?",
-                directory.system()
-            );
-            return Err(Error::internal(message).effect(Effect::Unknown));
-        }
-        Err(error) => return Err(error.effect(Effect::Unknown)),
-    };
-    if let Err(error) = groups::settle(directory, &lease, &entry, &wanted, false, &mut false).await {
-        return Err(undo(directory, &lease, &entry, error).await);
-    }
+    let entry = settled(directory, &lease, create, &wanted, &dn).await?;
     completion(directory, &entry, draft.unmapped)
 }
 
+/// Puts a new entry into its groups, and sees that it is an account then, and suspended if it is to be. Otherwise it is taken away
+/// again.
+async fn settled(
+    directory: &Directory,
+    session: &Session,
+    create: &CreateAccount,
+    wanted: &groups::Wanted,
+    dn: &str,
+) -> Result<Entry, Error> {
+    let label = create.account.label();
+    let unknown = |error: Error| error.effect(Effect::Unknown);
+    let made = read(directory, session, dn, "(objectClass=*)").await.map_err(unknown)?;
+    let Some(made) = made else {
+        return Err(undo(directory, session, &Entry::named(dn), no_account(directory, label, dn)).await);
+    };
+    if let Err(error) = groups::settle(directory, session, &made, wanted, false, &mut false).await {
+        return Err(undo(directory, session, &made, error).await);
+    }
+    let filter = &directory.layout().accounts.filter;
+    let Some(entry) = read(directory, session, dn, filter).await.map_err(unknown)? else {
+        return Err(undo(directory, session, &made, no_account(directory, label, dn)).await);
+    };
+    if is_suspended(create)
+        && let Err(error) = lock::must_hold(directory, session, dn, None, label).await
+    {
+        return Err(undo(directory, session, &made, error).await);
+    }
+    Ok(entry)
+}
+
+fn is_suspended(create: &CreateAccount) -> bool {
+    create.account.status.is_some_and(|status| status != AccountStatus::Active)
+}
+
+fn no_account(directory: &Directory, label: &str, dn: &str) -> Error {
+    Error::internal(format!(
+        "{}: User {label} would be {dn}, which is no account: it does not fit accounts.filter with the groups of the task, or \
+         bind_dn may not read it",
+        directory.system()
+    ))
+}
+
+/// The entry that an earlier attempt at the task has made: under the name that the task gives it, and in every part as the task
+/// makes it. What is not shown is a difference.
+async fn own_work(
+    directory: &Directory,
+    session: &Session,
+    draft: &Draft,
+    dn: &str,
+) -> Result<Option<Entry>, Error> {
+    let found = read(directory, session, dn, "(objectClass=*)").await?;
+    Ok(found.filter(|entry| is_as_drafted(directory, entry, draft)))
+}
+
 fn completion(directory: &Directory, entry: &Entry, unmapped: Vec<String>) -> Result<Completion, Error> {
-    let id = records::identifier(&directory.layout, entry).map_err(|rejected| {
+    let id = records::identifier(directory.layout(), entry).map_err(|rejected| {
         let message = format!("{}: {} was created, and {rejected}", directory.system(), entry.dn);
         Error::internal(message).effect(Effect::Unknown)
     })?;
@@ -84,7 +134,7 @@ fn completion(directory: &Directory, entry: &Entry, unmapped: Vec<String>) -> Re
 }
 
 fn dn_of(directory: &Directory, rdn: &Rdn) -> String {
-    format!("{rdn},{}", directory.layout.create.base)
+    format!("{rdn},{}", directory.layout().create.base)
 }
 
 /// The accounts that have the identifier, the user name or the e-mail address already.
@@ -95,9 +145,9 @@ async fn taken(
 ) -> Result<Vec<Entry>, Error> {
     let account = &create.account;
     let mut conditions: Vec<String> =
-        account.id.iter().filter_map(|id| directory.layout.id.filter(id.as_str())).collect();
+        account.id.iter().filter_map(|id| directory.layout().id.filter(id.as_str())).collect();
     for (field, value) in [("username", &account.username), ("email", &account.email)] {
-        if let (Some(attribute), Some(value)) = (directory.layout.attribute(field), value) {
+        if let (Some(attribute), Some(value)) = (directory.layout().attribute(field), value) {
             conditions.push(equals(attribute, value));
         }
     }
@@ -107,19 +157,17 @@ async fn taken(
     directory.find_all(session, &format!("(|{})", conditions.concat())).await
 }
 
-fn is_as_drafted(entry: &Entry, draft: &Draft, dn: &str) -> bool {
-    folded(&entry.dn) == folded(dn)
-        && draft.attributes.iter().all(|(attribute, values)| {
-            // What was not asked for says nothing.
-            let held = entry.values(attribute);
-            held.is_empty() || values.iter().all(|value| held.iter().any(|held| held == value.as_bytes()))
-        })
+fn is_as_drafted(directory: &Directory, entry: &Entry, draft: &Draft) -> bool {
+    draft.attributes.iter().all(|(attribute, values)| {
+        let (held, rule) = (entry.values(attribute), directory.rule(attribute));
+        values.iter().all(|value| held.iter().any(|held| rule.same(held, value.as_bytes())))
+    })
 }
 
 fn already_exists(directory: &Directory, create: &CreateAccount, other: &Entry) -> Error {
     let account = &create.account;
     let holds = |field: &str, value: &Option<String>| {
-        let attribute = directory.layout.attribute(field)?;
+        let attribute = directory.layout().attribute(field)?;
         let value = value.as_ref()?.to_lowercase();
         let same = other.texts(attribute).flatten().any(|held| held.to_lowercase() == value);
         same.then_some(())
@@ -128,8 +176,10 @@ fn already_exists(directory: &Directory, create: &CreateAccount, other: &Entry) 
         "the user name"
     } else if holds("email", &account.email).is_some() {
         "the e-mail address"
-    } else {
+    } else if account.id.is_some() {
         "the id"
+    } else {
+        "a name that must be unique"
     };
     Error::account_already_exists(format!(
         "User {}: {what} is taken in {} by {}",
@@ -148,7 +198,7 @@ async fn make(
     draft: &Draft,
     dn: &str,
 ) -> Result<(), Error> {
-    let layout = &directory.layout;
+    let layout = directory.layout();
     let label = create.account.label();
     let mut attributes: Attributes = vec![(
         "objectClass".to_owned(),
@@ -157,7 +207,7 @@ async fn make(
     for (attribute, values) in &draft.attributes {
         attributes.push((attribute.clone(), values.iter().map(|value| value.clone().into_bytes()).collect()));
     }
-    let suspended = create.account.status.is_some_and(|status| status != AccountStatus::Active);
+    let suspended = is_suspended(create);
     let lock = match &layout.suspension {
         Some(suspension) => suspension.at_first(suspended),
         None if suspended => {
@@ -210,25 +260,24 @@ impl Staged<'_> {
         password: &SecretString,
     ) -> Result<(), Error> {
         let Self { directory, session, label, .. } = *self;
-        let attribute = &directory.layout.create.rdn;
+        let attribute = &directory.layout().create.rdn;
         let name = staging::value(&self.context.task_id);
         for (_, values) in attributes.iter_mut().filter(|(of, _)| of.eq_ignore_ascii_case(attribute)) {
             *values = vec![name.clone().into_bytes()];
         }
         let staged = dn_of(directory, &Rdn::new(attribute, &name));
-        if self.context.may_have_applied {
-            // What an earlier attempt left behind.
-            match session.delete(&staged).await {
-                Err(failure) if failure.code() != Some(32) => {
-                    return Err(directory.report(failure, About::Account(label)));
-                }
-                _ => {}
-            }
-        }
-        if let Err(failure) = session.add(&staged, attributes).await {
+        // What an earlier attempt at this task left behind has this name, and nobody else's entry can.
+        let added = match session.add(&staged, attributes.clone()).await {
+            Err(failure) if failure.code() == Some(68) => match session.delete(&staged).await {
+                Ok(()) => session.add(&staged, attributes).await,
+                Err(_) => Err(failure),
+            },
+            added => added,
+        };
+        if let Err(failure) = added {
             return Err(not_added(directory, session, failure, create, &staged).await);
         }
-        let entry = Entry { dn: staged.clone(), attributes: Vec::new() };
+        let entry = Entry::named(&staged);
         if let Err(failure) = session.set_password(&staged, password.expose_secret()).await {
             let error = password::refused(directory, session, failure, &entry, label).await;
             return Err(self.discard(&staged, error).await);
@@ -237,7 +286,7 @@ impl Staged<'_> {
             // After the password: setting it would take the lock away.
             let locked = session.modify(&staged, vec![Change::replace(&attribute, [value])]).await;
             if let Err(failure) = locked {
-                let error = directory.report(failure, About::Account(label));
+                let error = directory.explain(session, failure, About::Account(label)).await;
                 return Err(self.discard(&staged, error).await);
             }
         }
@@ -272,37 +321,42 @@ async fn not_added(
     let label = create.account.label();
     match &failure {
         Failure::Refused(refusal) if refusal.code == 32 => {
-            let base = &directory.layout.create.base;
+            let base = &directory.layout().create.base;
             directory.reporter.base_missing(base, "create.base", Some(refusal)).source(failure)
         }
         // A rule of the server against duplicates answers 19, as any other rule does; Active Directory 68 for the user name
         // as well.
         Failure::Refused(refusal) if matches!(refusal.code, 19 | 68) => {
-            match taken(directory, session, create).await {
-                Ok(others) if !others.is_empty() => {
-                    already_exists(directory, create, &others[0]).source(failure)
+            let account = &create.account;
+            let others = match taken(directory, session, create).await {
+                Ok(others) if !others.is_empty() => others,
+                _ => {
+                    duplicates::elsewhere(directory, session, &duplicates::of_account(directory, account))
+                        .await
                 }
-                _ if refusal.code == 68 => Error::account_already_exists(format!(
+            };
+            match others.iter().find(|other| folded(&other.dn) != folded(dn)) {
+                Some(other) => already_exists(directory, create, other).source(failure),
+                None if refusal.code == 68 => Error::account_already_exists(format!(
                     "User {label}: the name {dn} is taken in {} by another entry ({refusal})",
                     directory.system()
                 ))
                 .source(failure),
-                _ => directory.report(failure, About::Account(label)),
+                None => directory.report(failure, About::Account(label)),
             }
         }
-        _ => directory.report(failure, About::Account(label)),
+        _ => directory.explain(session, failure, About::Account(label)).await,
     }
 }
 
-async fn read(directory: &Directory, session: &Session, dn: &str) -> Result<Option<Entry>, Error> {
-    let attributes = directory.layout.account_attributes();
-    let search = Search {
-        base: dn,
-        scope: ldap3::Scope::Base,
-        filter: &directory.layout.accounts.filter,
-        attributes: &attributes,
-        limit: 1,
-    };
+async fn read(
+    directory: &Directory,
+    session: &Session,
+    dn: &str,
+    filter: &str,
+) -> Result<Option<Entry>, Error> {
+    let attributes = directory.layout().account_attributes();
+    let search = Search { base: dn, scope: ldap3::Scope::Base, filter, attributes: &attributes, limit: 1 };
     match session.search(&search).await {
         Ok(mut found) => Ok(found.pop()),
         Err(failure) if failure.code() == Some(32) => Ok(None),
@@ -323,11 +377,8 @@ async fn undo(directory: &Directory, session: &Session, entry: &Entry, error: Er
     if left && session.delete(&entry.dn).await.is_ok() {
         return error;
     }
-    let message = format!(
-        "{}; {} was created and could not be taken away again: delete it, or put it into its groups",
-        error.message(),
-        entry.dn
-    );
+    let message =
+        format!("{}; {} was created and could not be taken away again: delete it", error.message(), entry.dn);
     Error::new(error.code(), message)
         .effect(Effect::Unknown)
         .retry(error.retry_policy())

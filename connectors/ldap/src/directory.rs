@@ -1,6 +1,6 @@
 //! One directory: what is where in it, connections to it, and words for what goes wrong.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bridgehead_sdk::{Account, Error, Redactor, SettingsError, Setup};
 
@@ -12,7 +12,9 @@ use crate::groups;
 use crate::layout::Layout;
 use crate::pool::{Lease, Pool};
 use crate::probe;
+use crate::readiness::one;
 use crate::report::{About, Reporter};
+use crate::schema::{Rule, Schema};
 use crate::session::{Search, Session};
 use crate::settings::Settings;
 use crate::staging;
@@ -20,7 +22,11 @@ use crate::staging;
 /// A directory, and how bridgehead is to treat it.
 #[derive(Debug)]
 pub(crate) struct Directory {
-    pub(crate) layout: Layout,
+    /// As the settings say it; `learned` has the names that the server gives.
+    written: Layout,
+    learned: OnceLock<Layout>,
+    /// When the schema was changed that the settings were held to last, as the server says it.
+    schema_of: Mutex<Option<String>>,
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) reporter: Reporter,
@@ -35,7 +41,7 @@ const ENOUGH: i32 = 8;
 impl Directory {
     /// Checks the settings. Connects to nothing.
     pub(crate) fn new(settings: &Settings, setup: Setup) -> Result<Self, SettingsError> {
-        let layout = Layout::new(settings)?;
+        let written = Layout::new(settings)?;
         let endpoint = Arc::new(Endpoint::new(settings, &setup.app, &setup.network)?);
         if !(1..=1000).contains(&settings.page_size) {
             return Err(SettingsError::new("page_size", "must be between 1 and 1000"));
@@ -47,17 +53,97 @@ impl Directory {
             pool: Pool::new(Arc::clone(&endpoint), settings.connections),
             reporter: Reporter {
                 system: setup.app,
-                url: endpoint.url.to_string(),
+                url: endpoint.servers.named(),
                 bind_dn: settings.bind_dn.clone(),
                 profile: settings.profile,
                 redactor: setup.redactor.clone(),
             },
             redactor: setup.redactor,
-            layout,
+            written,
+            learned: OnceLock::new(),
+            schema_of: Mutex::default(),
             endpoint,
             page_size: settings.page_size,
             read_only: settings.read_only,
         })
+    }
+
+    /// What is where. From the first connection on, attributes have the names that the server gives them.
+    pub(crate) fn layout(&self) -> &Layout {
+        self.learned.get().unwrap_or(&self.written)
+    }
+
+    /// What the server says of its attributes; empty before the first connection, and where it does not say it.
+    pub(crate) fn schema(&self) -> Schema {
+        self.endpoint.schema.get().cloned().unwrap_or_default()
+    }
+
+    /// How values of an attribute compare.
+    pub(crate) fn rule(&self, attribute: &str) -> Rule {
+        self.endpoint.schema.get().map_or(Rule::IgnoringCase, |schema| schema.rule(attribute))
+    }
+
+    /// Reads the server's schema, and holds the settings to it: an attribute that it does not know would be missing from
+    /// everybody, without a word. Once is enough for work; a check and a listing look `again`.
+    pub(crate) async fn learn(&self, session: &Session, again: bool) -> Result<(), Error> {
+        if self.learned.get().is_some() && !again {
+            return Ok(());
+        }
+        let changed = self.schema_changed(session).await?;
+        let last = || self.schema_of.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.learned.get().is_some() && changed.is_some() && changed == *last() {
+            return Ok(());
+        }
+        let schema = match &session.features.schema {
+            Some(place) => self.read_schema(session, place).await?,
+            None => Schema::default(),
+        };
+        if schema.is_known() {
+            for (key, attribute) in self.written.needed_attributes() {
+                if !schema.has(attribute) {
+                    return Err(self.reporter.unknown_attribute(&key, attribute, schema.nearest(attribute)));
+                }
+            }
+        } else {
+            tracing::debug!(app = %self.system(), "the server does not show its schema; names of attributes are taken as they are");
+        }
+        // The first to come decides; the names do not change.
+        let schema = self.endpoint.schema.get_or_init(|| schema);
+        self.learned.get_or_init(|| self.written.canonical(schema));
+        *last() = changed;
+        Ok(())
+    }
+
+    /// When the schema was changed last; it is large, and asking this is not. `None` if the server does not say it.
+    async fn schema_changed(&self, session: &Session) -> Result<Option<String>, Error> {
+        let Some(place) = &session.features.schema else { return Ok(None) };
+        let search = Search { filter: "(objectClass=subschema)", ..one(place, &["modifyTimestamp"]) };
+        match session.search(&search).await {
+            Ok(found) => Ok(found
+                .first()
+                .and_then(|entry| entry.texts("modifyTimestamp").flatten().next().map(str::to_owned))),
+            Err(failure) if failure.code().is_some() => Ok(None),
+            Err(failure) => Err(self.report(failure, About::Reading("the schema"))),
+        }
+    }
+
+    async fn read_schema(&self, session: &Session, place: &str) -> Result<Schema, Error> {
+        let attributes = ["attributeTypes"];
+        let search = Search { filter: "(objectClass=subschema)", ..one(place, &attributes) };
+        match session.search(&search).await {
+            Ok(found) => Ok(found.first().map(Schema::read).unwrap_or_default()),
+            Err(failure) if failure.code().is_some() => Ok(Schema::default()),
+            Err(failure) => Err(self.report(failure, About::Reading("the schema"))),
+        }
+    }
+
+    /// That what is not seen can be believed: not right after a change of servers, since what the last one was told may not have
+    /// reached the next one yet.
+    pub(crate) fn must_be_settled(&self) -> Result<(), Error> {
+        match self.endpoint.servers.in_doubt() {
+            None => Ok(()),
+            Some(rest) => Err(self.reporter.unsettled(rest)),
+        }
     }
 
     /// What the target is called in messages.
@@ -67,7 +153,9 @@ impl Directory {
 
     /// A connection to work on.
     pub(crate) async fn lease(&self, about: About<'_>) -> Result<Lease, Error> {
-        self.pool.lease().await.map_err(|failure| self.reporter.report(failure, about))
+        let lease = self.pool.lease().await.map_err(|failure| self.reporter.report(failure, about))?;
+        self.learn(&lease, false).await?;
+        Ok(lease)
     }
 
     /// Reports a failure.
@@ -79,8 +167,31 @@ impl Directory {
     /// by user name, else by e-mail.
     pub(crate) async fn find(&self, session: &Session, account: &Account) -> Result<Option<Entry>, Error> {
         let Some(filter) = self.filter_of(account)? else { return Ok(None) };
-        let found = self.find_one(session, &filter, account.label()).await?;
-        Ok(found.filter(|entry| self.is_really(entry, account)))
+        let found = if account.id.is_some() {
+            // One that is found by its identifier is the account, whatever lies on other servers.
+            let (mut found, reference) = self.look(session, &filter).await?;
+            match (found.len(), reference) {
+                (1, _) => found.pop(),
+                (0, Some(address)) => {
+                    return Err(self.report(Failure::Reference(address), About::Reading("accounts")));
+                }
+                _ => self.only(found, account.label())?,
+            }
+        } else {
+            self.find_one(session, &filter, account.label()).await?
+        };
+        let found = found.filter(|entry| self.is_really(entry, account));
+        if found.is_none() {
+            self.must_be_settled()?;
+        }
+        match found {
+            Some(entry) if entry.garbled => Err(Error::internal(format!(
+                "{}: the name of {} is no text in UTF-8; rename the entry",
+                self.system(),
+                entry.dn
+            ))),
+            found => Ok(found),
+        }
     }
 
     /// That the entry has the identifier or name that was asked for. Servers are generous when they compare: 389 Directory Server overlooks
@@ -88,8 +199,8 @@ impl Directory {
     /// than that where it can be told with certainty; what other letters are the same, the server knows best.
     fn is_really(&self, entry: &Entry, account: &Account) -> bool {
         if let Some(id) = &account.id {
-            let held = entry.values(&self.layout.id.name).first();
-            let held = held.and_then(|value| self.layout.id.text(value));
+            let held = entry.values(&self.layout().id.name).first();
+            let held = held.and_then(|value| self.layout().id.text(value));
             return held.is_some_and(|held| held.eq_ignore_ascii_case(id.as_str()));
         }
         let (field, value) = match (&account.username, &account.email) {
@@ -101,7 +212,7 @@ impl Directory {
             entry.texts(attribute).flatten().any(|held| held.to_lowercase() == value.to_lowercase())
         };
         let is_certain = value.is_ascii() || value.chars().any(char::is_control);
-        !is_certain || self.layout.attribute(field).is_some_and(holds)
+        !is_certain || self.layout().attribute(field).is_some_and(holds)
     }
 
     /// The entry of an account that must be there.
@@ -117,7 +228,11 @@ impl Directory {
         filter: &str,
         label: &str,
     ) -> Result<Option<Entry>, Error> {
-        let mut found = self.find_all(session, filter).await?;
+        let found = self.find_all(session, filter).await?;
+        self.only(found, label)
+    }
+
+    fn only(&self, mut found: Vec<Entry>, label: &str) -> Result<Option<Entry>, Error> {
         if found.len() > 1 {
             let names = found.iter().map(|entry| entry.dn.as_str()).collect::<Vec<_>>().join(" and ");
             return Err(Error::internal(format!(
@@ -128,11 +243,19 @@ impl Directory {
         Ok(found.pop())
     }
 
-    /// The accounts that a filter finds, as far as they matter.
+    /// The accounts that a filter finds, as far as they matter. A part of the directory that is elsewhere is an error: who lies
+    /// there is not known.
     pub(crate) async fn find_all(&self, session: &Session, filter: &str) -> Result<Vec<Entry>, Error> {
-        let accounts = &self.layout.accounts;
+        match self.look(session, filter).await? {
+            (found, None) => Ok(found),
+            (_, Some(address)) => Err(self.report(Failure::Reference(address), About::Reading("accounts"))),
+        }
+    }
+
+    async fn look(&self, session: &Session, filter: &str) -> Result<(Vec<Entry>, Option<String>), Error> {
+        let accounts = &self.layout().accounts;
         let filter = format!("(&{}{filter})", accounts.filter);
-        let attributes = self.layout.account_attributes();
+        let attributes = self.layout().account_attributes();
         let search = Search {
             base: &accounts.base,
             scope: accounts.scope,
@@ -140,14 +263,14 @@ impl Directory {
             attributes: &attributes,
             limit: ENOUGH,
         };
-        let mut found = session.search(&search).await.map_err(|failure| match failure {
+        let (mut found, reference) = session.search_here(&search).await.map_err(|failure| match failure {
             Failure::Refused(refusal) if refusal.code == 32 => {
                 self.reporter.base_missing(&accounts.base, "accounts.base", Some(&refusal))
             }
             failure => self.report(failure, About::Reading("accounts")),
         })?;
         found.retain(|entry| !staging::is_staged(entry));
-        Ok(found)
+        Ok((found, reference))
     }
 
     /// The error for an account that was found and could not be changed. "No such object" means that it is gone only if what
@@ -160,9 +283,9 @@ impl Directory {
         label: &str,
     ) -> Error {
         if failure.code() != Some(32) {
-            return self.report(failure, About::Account(label));
+            return self.explain(session, failure, About::Account(label)).await;
         }
-        let base = probe::base(self, session, &self.layout.accounts.base, "accounts.base").await;
+        let base = probe::base(self, session, &self.layout().accounts.base, "accounts.base").await;
         match base {
             Err(error) => error,
             Ok(()) => match groups::is_there(self, session, &entry.dn).await {
@@ -176,11 +299,11 @@ impl Directory {
     /// The filter that finds an account; `None` if no entry can be it.
     fn filter_of(&self, account: &Account) -> Result<Option<String>, Error> {
         if let Some(id) = &account.id {
-            return Ok(self.layout.id.filter(id.as_str()));
+            return Ok(self.layout().id.filter(id.as_str()));
         }
         for (field, value) in [("username", &account.username), ("email", &account.email)] {
             if let Some(value) = value {
-                let Some(attribute) = self.layout.attribute(field) else {
+                let Some(attribute) = self.layout().attribute(field) else {
                     return Err(Error::internal(format!(
                         "{}: User {value} cannot be looked up by {field}, which no attribute is mapped to; see \
                          accounts.attributes",

@@ -25,14 +25,24 @@ pub(crate) struct Draft {
 impl Draft {
     /// The entry that an account makes.
     pub(crate) fn new(directory: &Directory, account: &Account) -> Result<Self, Error> {
-        let layout = &directory.layout;
+        let layout = directory.layout();
         let label = account.label();
         let fields = fields(account);
         let mut attributes = BTreeMap::new();
         for (field, attribute) in &layout.accounts.attributes {
             let values = texts(directory, label, field, fields.get(field).unwrap_or(&Value::Null))?;
-            if !values.is_empty() {
-                attributes.insert(attribute.clone(), values);
+            if values.is_empty() {
+                continue;
+            }
+            match attributes.insert(attribute.clone(), values) {
+                Some(other) if other != attributes[attribute] => {
+                    return Err(Error::internal(format!(
+                        "{}: User {label}: user name and e-mail are one attribute here ({attribute}), and the task has two \
+                         different ones",
+                        directory.system()
+                    )));
+                }
+                _ => {}
             }
         }
         for (attribute, template) in &layout.create.attributes {

@@ -1,8 +1,7 @@
-//! Where the server is, and who bridgehead is there.
+//! Where the servers are, and who bridgehead is there.
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bridgehead_sdk::{Network, SettingsError};
@@ -11,11 +10,16 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use crate::name::Name;
+use crate::references::References;
+use crate::schema::Schema;
+use crate::servers::Servers;
 use crate::settings::{PasswordMethod, Profile, Settings};
 
 /// What is needed to open a connection and bind.
 pub(crate) struct Endpoint {
-    pub(crate) url: Url,
+    pub(crate) app: String,
+    /// In order of preference; one of them does all the work.
+    pub(crate) servers: Servers,
     pub(crate) start_tls: bool,
     /// `None` if passwords may cross in plain text.
     pub(crate) tls: Option<Arc<ClientConfig>>,
@@ -23,44 +27,28 @@ pub(crate) struct Endpoint {
     pub(crate) bind_password: SecretString,
     pub(crate) connect_timeout: Duration,
     pub(crate) request_timeout: Duration,
-    pub(crate) referrals: Referrals,
+    pub(crate) references: References,
+    /// What a new connection looks at before it is used.
+    pub(crate) readiness: Readiness,
+    /// Learned from the first connection; see `Directory::learn`.
+    pub(crate) schema: OnceLock<Schema>,
 }
 
-/// References to other servers: they are not followed.
-#[derive(Debug, Default)]
-pub(crate) struct Referrals {
-    app: String,
-    noticed: AtomicBool,
+/// What shows that a server can be worked with.
+#[derive(Debug)]
+pub(crate) struct Readiness {
+    pub(crate) profile: Profile,
+    /// The base of the accounts, which `bind_dn` must be able to see.
+    pub(crate) accounts: String,
+    pub(crate) replica: Option<bool>,
 }
 
 impl Endpoint {
-    /// Checks where the server is said to be. Connects to nothing.
+    /// Checks where the servers are said to be. Connects to nothing.
     pub(crate) fn new(settings: &Settings, app: &str, network: &Network) -> Result<Self, SettingsError> {
-        let url = parse_url(&settings.url)?;
-        let is_ldaps = url.scheme() == "ldaps";
-        if is_ldaps && settings.start_tls {
-            let message = "belongs to ldap://; a connection to ldaps:// is encrypted from the start";
-            return Err(SettingsError::new("start_tls", message));
-        }
-        let is_encrypted = is_ldaps || settings.start_tls;
-        if !is_encrypted && !settings.allow_plain_text && !is_loopback(&url) {
-            let message = "would send passwords in plain text: use ldaps://, or set start_tls = true \
-                (or allow_plain_text = true, if the network is trusted)";
-            return Err(SettingsError::new("url", message));
-        }
-        if is_encrypted && url.host_str().is_some_and(|host| host.starts_with('[')) {
-            let message =
-                "must have the server's name: a certificate cannot be checked against an IPv6 address here";
-            return Err(SettingsError::new("url", message));
-        }
-        let sets_passwords = settings.password.unwrap_or(match settings.profile {
-            Profile::ActiveDirectory => PasswordMethod::UnicodePwd,
-            Profile::OpenLdap | Profile::Ds389 => PasswordMethod::ExtendedOperation,
-        });
-        if !is_encrypted && sets_passwords == PasswordMethod::UnicodePwd && !settings.read_only {
-            let message = "must be encrypted: Active Directory sets unicodePwd over TLS alone; use ldaps://, or set \
-                start_tls = true";
-            return Err(SettingsError::new("url", message));
+        let urls = urls(settings)?;
+        for (key, url) in &urls {
+            check_encryption(settings, key, url)?;
         }
         check_identity(settings)?;
         for (key, duration) in
@@ -70,50 +58,95 @@ impl Endpoint {
                 return Err(SettingsError::new(key, "must be between 100ms and 1h"));
             }
         }
+        if settings.failover_wait.0 > Duration::from_hours(1) {
+            return Err(SettingsError::new("failover_wait", "must be at most 1h"));
+        }
+        let is_encrypted = settings.start_tls || urls.iter().any(|(_, url)| url.scheme() == "ldaps");
         let tls = if is_encrypted {
             let tls = network.tls().map_err(|error| SettingsError::new("", error.to_string()))?;
             Some(Arc::new(tls))
         } else {
             None
         };
+        let accounts = settings.accounts.base.clone().unwrap_or_else(|| settings.base.clone());
         Ok(Self {
-            url,
+            app: app.to_owned(),
+            servers: Servers::new(urls.into_iter().map(|(_, url)| url).collect(), settings.failover_wait.0),
             start_tls: settings.start_tls,
             tls,
             bind_dn: settings.bind_dn.clone(),
             bind_password: settings.bind_password.clone(),
             connect_timeout: settings.connect_timeout.0,
             request_timeout: settings.request_timeout.0,
-            referrals: Referrals { app: app.to_owned(), noticed: AtomicBool::new(false) },
+            references: References::new(settings, app)?,
+            readiness: Readiness { profile: settings.profile, accounts, replica: settings.replica },
+            schema: OnceLock::new(),
         })
-    }
-}
-
-impl Referrals {
-    /// Says once that there are some; a domain of Active Directory has three in every search from its root.
-    pub(crate) fn notice(&self) {
-        if !self.noticed.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                app = %self.app,
-                "the directory refers to other servers for a part of it; references are not followed, and what \
-                 lies there is neither listed nor found. Nothing is wrong if that part holds no account and no group"
-            );
-        }
     }
 }
 
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Endpoint")
-            .field("url", &self.url.as_str())
+            .field("servers", &self.servers)
             .field("start_tls", &self.start_tls)
             .field("bind_dn", &self.bind_dn)
             .finish_non_exhaustive()
     }
 }
 
-fn parse_url(text: &str) -> Result<Url, SettingsError> {
-    let wrong = |message: &str| SettingsError::new("url", message);
+/// The servers, each with the key that names it.
+fn urls(settings: &Settings) -> Result<Vec<(String, Url)>, SettingsError> {
+    match (&settings.url, settings.urls.as_slice()) {
+        (Some(_), [_, ..]) => Err(SettingsError::new("urls", "conflicts with url; keep one of the two")),
+        (None, []) => Err(SettingsError::new("url", "is needed: where the server is (or urls, for several)")),
+        (Some(url), []) => Ok(vec![("url".to_owned(), parse_url("url", url)?)]),
+        (None, urls) => {
+            let mut servers: Vec<(String, Url)> = Vec::new();
+            for (position, text) in urls.iter().enumerate() {
+                let key = format!("urls.{position}");
+                let url = parse_url(&key, text)?;
+                if servers.iter().any(|(_, known)| *known == url) {
+                    return Err(SettingsError::new(key, "names a server that is in the list already"));
+                }
+                servers.push((key, url));
+            }
+            Ok(servers)
+        }
+    }
+}
+
+fn check_encryption(settings: &Settings, key: &str, url: &Url) -> Result<(), SettingsError> {
+    let is_ldaps = url.scheme() == "ldaps";
+    if is_ldaps && settings.start_tls {
+        let message = "belongs to ldap://; a connection to ldaps:// is encrypted from the start";
+        return Err(SettingsError::new("start_tls", message));
+    }
+    let is_encrypted = is_ldaps || settings.start_tls;
+    if !is_encrypted && !settings.allow_plain_text && !is_loopback(url) {
+        let message = "would send passwords in plain text: use ldaps://, or set start_tls = true \
+            (or allow_plain_text = true, if the network is trusted)";
+        return Err(SettingsError::new(key, message));
+    }
+    if is_encrypted && url.host_str().is_some_and(|host| host.starts_with('[')) {
+        let message =
+            "must have the server's name: a certificate cannot be checked against an IPv6 address here";
+        return Err(SettingsError::new(key, message));
+    }
+    let sets_passwords = settings.password.unwrap_or(match settings.profile {
+        Profile::ActiveDirectory => PasswordMethod::UnicodePwd,
+        Profile::OpenLdap | Profile::Ds389 => PasswordMethod::ExtendedOperation,
+    });
+    if !is_encrypted && sets_passwords == PasswordMethod::UnicodePwd && !settings.read_only {
+        let message = "must be encrypted: Active Directory sets unicodePwd over TLS alone; use ldaps://, or set \
+            start_tls = true";
+        return Err(SettingsError::new(key, message));
+    }
+    Ok(())
+}
+
+fn parse_url(key: &str, text: &str) -> Result<Url, SettingsError> {
+    let wrong = |message: &str| SettingsError::new(key, message);
     let form = "must be \"ldaps://host\" or \"ldap://host\", with a port where it is not the usual one";
     let url = Url::parse(text).map_err(|_| wrong(form))?;
     if !matches!(url.scheme(), "ldap" | "ldaps") || url.host_str().is_none_or(str::is_empty) {

@@ -4,12 +4,17 @@ use ldap3::ResultEntry;
 use ldap3::asn1::StructureTag;
 
 use crate::name::{Name, Rdn};
+use crate::usability;
 
 /// An entry: its name, and attributes with values that may be anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) dn: String,
     pub(crate) attributes: Vec<(String, Vec<Vec<u8>>)>,
+    /// Set when the name is no text: `dn` then only shows it, and cannot be sent.
+    pub(crate) garbled: bool,
+    /// Whether the server says that this account can log in; `None` if it does not say.
+    pub(crate) usable: Option<bool>,
 }
 
 /// Part of the values of an attribute, as Active Directory sends large ones: `member;range=0-1499`.
@@ -25,32 +30,53 @@ impl Entry {
     pub(crate) fn new<'a>(dn: &str, attributes: impl IntoIterator<Item = (&'a str, Vec<&'a str>)>) -> Self {
         let values = |values: Vec<&str>| values.into_iter().map(|value| value.as_bytes().to_vec()).collect();
         Self {
-            dn: dn.to_owned(),
             attributes: attributes.into_iter().map(|(name, of)| (name.to_owned(), values(of))).collect(),
+            ..Self::named(dn)
         }
     }
 
+    /// An entry of which nothing but the name is known.
+    pub(crate) fn named(dn: &str) -> Self {
+        Self { dn: dn.to_owned(), attributes: Vec::new(), garbled: false, usable: None }
+    }
+
     /// Reads a `SearchResultEntry` (RFC 4511, 4.5.2); `None` if it is none.
+    ///
+    /// A name that is no text makes a bad record of this entry alone; the others can be read.
     pub(crate) fn read(result: ResultEntry) -> Option<Self> {
+        let usable = result.1.iter().find_map(|control| usability::read(&control.1));
         let mut parts = result.0.match_id(4)?.expect_constructed()?.into_iter();
-        let dn = String::from_utf8(parts.next()?.expect_primitive()?).ok()?;
+        let name = parts.next()?.expect_primitive()?;
+        let (dn, garbled) = match String::from_utf8(name) {
+            Ok(dn) => (dn, false),
+            Err(error) => (shown(error.as_bytes()), true),
+        };
         let mut attributes = Vec::new();
         for attribute in parts.next()?.expect_constructed()? {
             let mut parts = attribute.expect_constructed()?.into_iter();
-            let name = String::from_utf8(parts.next()?.expect_primitive()?).ok()?;
+            let name = String::from_utf8_lossy(&parts.next()?.expect_primitive()?).into_owned();
             let values = parts.next()?.expect_constructed()?.into_iter();
             let values: Option<Vec<_>> = values.map(StructureTag::expect_primitive).collect();
             attributes.push((name, values?));
         }
-        Some(Self { dn, attributes })
+        Some(Self { dn, attributes, garbled, usable })
     }
 
-    /// The values of an attribute; options such as `;binary` do not matter.
+    /// The values of an attribute: those under exactly this name, else those with options such as `;binary` or `;lang-ja`.
     pub(crate) fn values(&self, attribute: &str) -> &[Vec<u8>] {
-        let plain =
-            |name: &str| name.split(';').next().is_some_and(|name| name.eq_ignore_ascii_case(attribute));
-        let found = self.attributes.iter().find(|(name, values)| plain(name) && !values.is_empty());
+        let plain = |name: &str| name.eq_ignore_ascii_case(attribute);
+        let tagged = |name: &str| name.split(';').next().is_some_and(plain);
+        let holding = || self.attributes.iter().filter(|(_, values)| !values.is_empty());
+        let found =
+            holding().find(|(name, _)| plain(name)).or_else(|| holding().find(|(name, _)| tagged(name)));
         found.map_or(&[], |(_, values)| values)
+    }
+
+    /// Gives every attribute the name that a function makes of its name.
+    pub(crate) fn rename_attributes(&mut self, name_of: impl Fn(&str) -> String) {
+        for (name, _) in &mut self.attributes {
+            *name = name_of(name);
+        }
     }
 
     /// The values of an attribute as text; `None` for one that is none.
@@ -102,6 +128,18 @@ impl Entry {
     }
 }
 
+/// A name that is no text, as far as it can be shown.
+fn shown(name: &[u8]) -> String {
+    let mut shown = String::new();
+    for chunk in name.utf8_chunks() {
+        shown.extend(chunk.valid().chars().map(|c| if c.is_control() { ' ' } else { c }));
+        for octet in chunk.invalid() {
+            crate::escape::push_hex(&mut shown, *octet);
+        }
+    }
+    shown
+}
+
 impl Ranged {
     /// Reads the name of an attribute; `None` if it has no range, or the range goes to the end.
     fn read(name: &str) -> Option<Self> {
@@ -136,6 +174,38 @@ mod tests {
         assert_eq!(entry.ranged(), None);
         let members: Vec<_> = entry.texts("member").flatten().collect();
         assert_eq!(members, ["a", "b", "c", "d", "e"]);
+    }
+
+    #[test]
+    fn the_plain_name_of_an_attribute_counts_before_one_with_a_tag() {
+        let entry = Entry::new(
+            "uid=ann,dc=test",
+            [("givenName;lang-ja", vec!["アン"]), ("givenName", vec!["Ann"]), ("sn;lang-ja", vec!["リー"])],
+        );
+        assert_eq!(entry.main_value("givenName"), Some(&b"Ann"[..]));
+        assert_eq!(entry.main_value("givenName;lang-ja"), Some("アン".as_bytes()));
+        assert_eq!(entry.main_value("sn"), Some("リー".as_bytes()));
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_spoils_its_own_entry_alone() {
+        use ldap3::asn1::{PL, TagClass};
+        let primitive = |octets: &[u8]| StructureTag {
+            class: TagClass::Universal,
+            id: 4,
+            payload: PL::P(octets.to_vec()),
+        };
+        let tag = StructureTag {
+            class: TagClass::Application,
+            id: 4,
+            payload: PL::C(vec![
+                primitive(b"uid=a\xffb,dc=test"),
+                StructureTag { class: TagClass::Universal, id: 16, payload: PL::C(Vec::new()) },
+            ]),
+        };
+        let entry = Entry::read(ResultEntry::new(tag)).unwrap();
+        assert!(entry.garbled);
+        assert_eq!(entry.dn, r"uid=a\ffb,dc=test");
     }
 
     #[test]

@@ -13,6 +13,16 @@ pub(crate) fn filter_value(value: &[u8]) -> String {
     escaped
 }
 
+/// The attributes that the conditions of a filter name, without options and matching rules.
+pub(crate) fn attributes_in_filter(filter: &str) -> impl Iterator<Item = &str> {
+    // A bracket in a value is escaped, so that each one here opens a condition.
+    filter.split('(').filter_map(|condition| {
+        let (name, _) = condition.split_once(['=', '~', '<', '>', ':'])?;
+        let name = name.split(';').next()?.trim();
+        (!name.is_empty() && !name.starts_with(['&', '|', '!'])).then_some(name)
+    })
+}
+
 /// A value as it stands in a distinguished name.
 pub(crate) fn name_value(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len());
@@ -30,6 +40,15 @@ pub(crate) fn name_value(value: &str) -> String {
     escaped
 }
 
+/// Every octet as `\xx`.
+pub(crate) fn octets(value: &[u8]) -> String {
+    let mut text = String::with_capacity(3 * value.len());
+    for octet in value {
+        push_hex(&mut text, *octet);
+    }
+    text
+}
+
 /// An octet as `\xx`.
 pub(crate) fn push_hex(escaped: &mut String, octet: u8) {
     const DIGITS: [char; 16] =
@@ -45,6 +64,13 @@ mod tests {
 
     use super::*;
     use crate::name::Name;
+
+    #[test]
+    fn the_attributes_of_a_filter_are_found() {
+        let filter = r"(&(objectClass=person)(!(mail;lang-ja=*))(|(cn~=x)(uid:caseExactMatch:=a\28b)(:dn:2.5.13.2:=x)(a>=1)))";
+        let found: Vec<_> = attributes_in_filter(filter).collect();
+        assert_eq!(found, ["objectClass", "mail", "cn", "uid", "a"]);
+    }
 
     #[test]
     fn what_is_syntax_in_a_filter_is_escaped() {

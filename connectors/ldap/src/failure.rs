@@ -14,6 +14,17 @@ pub(crate) enum Failure {
     /// The server does not take the bind. The operator mends `bind_dn` or `bind_password`.
     #[error("refuses the bind: {0}")]
     Bind(Refusal),
+    /// The server has not yet received everything that it is to hold: what it does not show may be there all the same. Another
+    /// server, or a while later, will do.
+    #[error("is not complete: {0}")]
+    Incomplete(&'static str),
+    /// The server took the bind, and then refuses to show the accounts: it is disabled, or the account of bridgehead must
+    /// change its password. The operator mends that.
+    #[error("takes the bind, and refuses everything behind it: {0}")]
+    Restricted(Refusal),
+    /// The server refers to another one for a part of what was asked for. What lies there is not known.
+    #[error("refers to {0}")]
+    Reference(String),
     /// The connection was gone before the request was sent.
     #[error("closed the connection before the request was sent")]
     NotSent,
@@ -87,10 +98,26 @@ impl Failure {
         }
     }
 
+    /// Whether another server of the same directory may do better.
+    pub(crate) fn is_of_server(&self) -> bool {
+        match self {
+            Self::Unreachable(_)
+            | Self::Tls(_)
+            | Self::Incomplete(_)
+            | Self::Restricted(_)
+            | Self::NotSent
+            | Self::Cut
+            | Self::Silent => true,
+            Self::Refused(refusal) => matches!(refusal.code, 51 | 52),
+            Self::Bind(_) | Self::Garbled(_) | Self::Reference(_) => false,
+        }
+    }
+
     /// Whether the connection is of no use any more.
     pub(crate) fn ends_connection(&self) -> bool {
         // 51 and 52: the server is going down, or wants to be left alone.
         !matches!(self, Self::Refused(refusal) if !matches!(refusal.code, 51 | 52))
+            && !matches!(self, Self::Reference(_))
     }
 }
 

@@ -5,7 +5,7 @@ use bridgehead_sdk::{Effect, Error, Memberships};
 use crate::directory::{Directory, equals};
 use crate::entry::Entry;
 use crate::failure::Failure;
-use crate::memberships::{self, Group, Resolver, folded, member_value};
+use crate::memberships::{self, Group, Resolver, member_values};
 use crate::report::About;
 use crate::session::{Change, Search, Session};
 use crate::settings::Profile;
@@ -18,6 +18,12 @@ pub(crate) struct Wanted {
     groups: Vec<Group>,
 }
 
+impl Wanted {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.types.is_empty()
+    }
+}
+
 /// Looks up every group that a task names, before anything is changed.
 pub(crate) async fn look_up(
     directory: &Directory,
@@ -25,7 +31,7 @@ pub(crate) async fn look_up(
     wanted: Option<&Memberships>,
 ) -> Result<Wanted, Error> {
     let mut found = Wanted::default();
-    let layouts = &directory.layout.groups;
+    let layouts = &directory.layout().groups;
     for (slug, refs) in wanted.iter().flat_map(|wanted| &wanted.0) {
         let Some(of) = layouts.iter().position(|of| of.resource_type.slug == *slug) else {
             let known: Vec<_> = layouts.iter().map(crate::layout::GroupLayout::slug).collect();
@@ -37,8 +43,8 @@ pub(crate) async fn look_up(
         };
         found.types.push(of);
         for wanted in refs {
-            let groups = match directory.layout.id.filter(&wanted.id) {
-                Some(condition) => memberships::naming(directory, session, of, &condition).await?,
+            let groups = match directory.layout().id.filter(&wanted.id) {
+                Some(condition) => memberships::naming(directory, session, of, &condition, &[]).await?,
                 None => Vec::new(),
             };
             // Servers are generous when they compare; see `Directory::find`.
@@ -63,7 +69,7 @@ pub(crate) async fn look_up(
 }
 
 fn not_found(directory: &Directory, of: usize, id: &str) -> Error {
-    let layout = &directory.layout.groups[of];
+    let layout = &directory.layout().groups[of];
     let name = &layout.resource_type.name;
     Error::group_not_found(format!(
         "{name} {id} not found in {}; create it there, or run a sync to bring Iden up to date",
@@ -86,17 +92,17 @@ pub(crate) async fn settle(
         return Ok(());
     }
     let held = memberships::direct(directory, session, entry).await?;
-    let is_wanted = |group: &Group| wanted.groups.iter().any(|other| is_same(group, other));
+    let is_wanted = |group: &Group| wanted.groups.iter().any(|other| group.is_same(other));
     let named = |group: &&Group| wanted.types.contains(&group.of);
     let surplus: Vec<&Group> =
         held.iter().filter(named).filter(|group| exactly && !is_wanted(group)).collect();
     let resolver = Resolver::default();
     let mut missing: Vec<&Group> =
-        wanted.groups.iter().filter(|group| !held.iter().any(|other| is_same(group, other))).collect();
-    if directory.layout.nested {
-        let kept = held.iter().filter(|group| !surplus.iter().any(|other| is_same(group, other))).cloned();
+        wanted.groups.iter().filter(|group| !held.iter().any(|other| group.is_same(other))).collect();
+    if directory.layout().nested {
+        let kept = held.iter().filter(|group| !surplus.iter().any(|other| group.is_same(other))).cloned();
         let through = resolver.closure(directory, session, kept.collect()).await?;
-        missing.retain(|group| !through.iter().any(|other| is_same(group, other)));
+        missing.retain(|group| !through.iter().any(|other| group.is_same(other)));
         let after = through.iter().cloned().chain(missing.iter().map(|group| (*group).clone())).collect();
         let after = resolver.closure(directory, session, after).await?;
         if let Some(group) = after.iter().filter(named).find(|group| exactly && !is_wanted(group)) {
@@ -106,7 +112,7 @@ pub(crate) async fn settle(
                 entry.dn,
                 group.dn
             ))
-            .subject(directory.layout.groups[group.of].subject()));
+            .subject(directory.layout().groups[group.of].subject()));
         }
     }
     for group in missing {
@@ -114,20 +120,16 @@ pub(crate) async fn settle(
         *applied = true;
     }
     for group in surplus {
-        remove(directory, session, group, entry).await?;
+        remove(directory, session, group).await?;
         *applied = true;
     }
     Ok(())
 }
 
-fn is_same(one: &Group, other: &Group) -> bool {
-    one.of == other.of && folded(&one.dn) == folded(&other.dn)
-}
-
 /// Puts an account into a group; being in it already is fine.
 async fn add(directory: &Directory, session: &Session, group: &Group, entry: &Entry) -> Result<(), Error> {
-    let layout = &directory.layout.groups[group.of];
-    let Some(value) = member_value(directory, layout, entry) else {
+    let layout = &directory.layout().groups[group.of];
+    let Some(value) = member_values(directory, layout, entry).into_iter().next() else {
         let message = format!(
             "{}: {} has no user name, which is what stands for an account in {}",
             directory.system(),
@@ -146,7 +148,7 @@ pub(crate) async fn add_value(
     group: &Group,
     value: &str,
 ) -> Result<(), Error> {
-    let layout = &directory.layout.groups[group.of];
+    let layout = &directory.layout().groups[group.of];
     let about = About::Group(&group.dn, layout.subject());
     match session.modify(&group.dn, vec![Change::add(&layout.member, value)]).await {
         Ok(()) => {}
@@ -160,7 +162,7 @@ pub(crate) async fn add_value(
                 not_found(directory, group.of, &group.id)
             });
         }
-        Err(failure) => return Err(directory.report(failure, about)),
+        Err(failure) => return Err(directory.explain(session, failure, about).await),
     }
     let Some(placeholder) = &layout.placeholder else { return Ok(()) };
     let condition = equals(&layout.member, placeholder);
@@ -176,17 +178,17 @@ pub(crate) async fn add_value(
         return Ok(());
     }
     match session.modify(&group.dn, vec![Change::delete(&layout.member, placeholder.as_str())]).await {
-        Err(failure) if failure.code() != Some(16) => Err(directory.report(failure, about)),
+        Err(failure) if failure.code() != Some(16) => Err(directory.explain(session, failure, about).await),
         _ => Ok(()),
     }
 }
 
-/// Takes an account out of a group; not being in it is fine.
-async fn remove(directory: &Directory, session: &Session, group: &Group, entry: &Entry) -> Result<(), Error> {
-    match member_value(directory, &directory.layout.groups[group.of], entry) {
-        Some(value) => remove_value(directory, session, group, &value).await,
-        None => Ok(()),
+/// Takes an account out of a group, under every name that it has there.
+async fn remove(directory: &Directory, session: &Session, group: &Group) -> Result<(), Error> {
+    for value in &group.values {
+        remove_value(directory, session, group, value).await?;
     }
+    Ok(())
 }
 
 /// Takes a member out of a group, and puts the placeholder in if it was the last one and there has to be one.
@@ -196,7 +198,7 @@ pub(crate) async fn remove_value(
     group: &Group,
     value: &str,
 ) -> Result<(), Error> {
-    let layout = &directory.layout.groups[group.of];
+    let layout = &directory.layout().groups[group.of];
     let about = About::Group(&group.dn, layout.subject());
     let delete = || Change::delete(&layout.member, value);
     match session.modify(&group.dn, vec![delete()]).await {
@@ -213,11 +215,14 @@ pub(crate) async fn remove_value(
                 return Err(Error::internal(message).subject(layout.subject()));
             };
             let changes = vec![Change::add(&layout.member, placeholder.as_str()), delete()];
-            session.modify(&group.dn, changes).await.map_err(|failure| directory.report(failure, about))
+            match session.modify(&group.dn, changes).await {
+                Ok(()) => Ok(()),
+                Err(failure) => Err(directory.explain(session, failure, about).await),
+            }
         }
         // Active Directory is unwilling to remove what is not there.
         Err(failure)
-            if failure.code() == Some(53) && directory.layout.profile == Profile::ActiveDirectory =>
+            if failure.code() == Some(53) && directory.layout().profile == Profile::ActiveDirectory =>
         {
             let condition = equals(&layout.member, value);
             let search = Search {
@@ -230,30 +235,64 @@ pub(crate) async fn remove_value(
             let holds = session.search(&search).await;
             match holds {
                 Ok(holds) if holds.is_empty() => Ok(()),
-                Ok(_) => Err(directory.report(failure, about)),
+                Ok(_) => Err(directory.explain(session, failure, about).await),
                 Err(failure) => Err(directory.report(failure, about)),
             }
         }
-        Err(failure) => Err(directory.report(failure, about)),
+        Err(failure) => Err(directory.explain(session, failure, about).await),
     }
 }
 
-/// Takes an account out of every group, where the server does not do so when the entry goes. Says whether it was in any.
+/// Takes an account out of every group, where the server does not do so when the entry goes. Gives the groups that it was in;
+/// if one refuses, it is put back into those that it has left.
 pub(crate) async fn leave_all(
     directory: &Directory,
     session: &Session,
     entry: &Entry,
-) -> Result<bool, Error> {
-    let mut left = false;
+) -> Result<Vec<Group>, Error> {
+    let mut left = Vec::new();
     for group in memberships::direct(directory, session, entry).await? {
-        let layout = &directory.layout.groups[group.of];
-        if layout.by_username || !directory.layout.referential_integrity {
-            let removed = remove(directory, session, &group, entry).await;
-            removed.map_err(|error| if left { error.effect(Effect::Unknown) } else { error })?;
-            left = true;
+        let layout = &directory.layout().groups[group.of];
+        if layout.by_username || !directory.layout().referential_integrity {
+            left.push(group);
+            if let Err(error) = remove(directory, session, &left[left.len() - 1]).await {
+                return Err(put_back(directory, session, &left, error).await);
+            }
         }
     }
     Ok(left)
+}
+
+/// Puts an account back into groups that it has left for something that then could not be done. The error says how that went.
+pub(crate) async fn put_back(
+    directory: &Directory,
+    session: &Session,
+    left: &[Group],
+    error: Error,
+) -> Error {
+    let may_have_been_done = error.effect_on_target() == Effect::Unknown;
+    if left.is_empty() || may_have_been_done {
+        return error;
+    }
+    let mut lost = Vec::new();
+    for group in left {
+        for value in &group.values {
+            if add_value(directory, session, group, value).await.is_err() {
+                lost.push(group.dn.as_str());
+            }
+        }
+    }
+    let (what, effect) = if lost.is_empty() {
+        ("nothing was changed: the account is in its groups again".to_owned(), Effect::NotApplied)
+    } else {
+        lost.dedup();
+        (format!("it could not be put back into {}: do that", lost.join(" and ")), Effect::Unknown)
+    };
+    Error::new(error.code(), format!("{}; {what}", error.message()))
+        .effect(effect)
+        .retry(error.retry_policy())
+        .subject(error.about())
+        .source(error)
 }
 
 /// Whether an entry exists.

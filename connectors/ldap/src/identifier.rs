@@ -39,19 +39,11 @@ impl IdAttribute {
         let value = match self.form {
             Form::Text if id.is_empty() => return None,
             Form::Text => escape::filter_value(id.as_bytes()),
-            Form::Guid => octets(&Uuid::try_parse(id).ok()?.to_bytes_le()),
+            // Active Directory reads a GUID in a filter in this form alone.
+            Form::Guid => escape::octets(&Uuid::try_parse(id).ok()?.to_bytes_le()),
         };
         Some(format!("({}={value})", self.name))
     }
-}
-
-/// Every octet as `\xx`: Active Directory reads a GUID in a filter in this form alone.
-fn octets(value: &[u8]) -> String {
-    let mut text = String::with_capacity(3 * value.len());
-    for octet in value {
-        escape::push_hex(&mut text, *octet);
-    }
-    text
 }
 
 #[cfg(test)]

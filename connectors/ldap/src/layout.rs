@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bridgehead_sdk::{ResourceKind, ResourceType, SettingsError, Subject};
 
+use crate::escape;
 use crate::identifier::IdAttribute;
 use crate::name::{self, Name};
+use crate::schema::Schema;
 use crate::settings::{GroupType, MembershipSource, PasswordMethod, Profile, Scope, Settings, SuspendMethod};
 use crate::suspension::Suspension;
 use crate::template::Template;
@@ -21,6 +23,8 @@ const RESERVED: [&str; 7] =
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     pub(crate) profile: Profile,
+    /// Below this is everything.
+    pub(crate) base: String,
     pub(crate) id: IdAttribute,
     pub(crate) accounts: AccountLayout,
     pub(crate) groups: Vec<GroupLayout>,
@@ -51,6 +55,8 @@ pub(crate) struct GroupLayout {
     pub(crate) base: String,
     pub(crate) base_name: Name,
     pub(crate) filter: String,
+    /// Where it is in the settings: `groups.0`.
+    pub(crate) key: String,
     pub(crate) member: String,
     /// Whether members are user names instead of distinguished names.
     pub(crate) by_username: bool,
@@ -134,6 +140,7 @@ impl Layout {
         let create = create_layout(settings, &accounts)?;
         Ok(Self {
             profile,
+            base: settings.base.clone(),
             id: IdAttribute::new(id),
             groups,
             source,
@@ -158,11 +165,58 @@ impl Layout {
         wanted.extend(self.accounts.attributes.values().map(String::as_str));
         // They follow the fields that they are made of.
         wanted.extend(self.create.attributes.keys().map(String::as_str));
-        wanted.extend(self.suspension.as_ref().map(Suspension::attribute));
+        wanted.extend(self.suspension.iter().flat_map(Suspension::attributes));
         if self.source == MembershipSource::MemberOf {
             wanted.push(&self.member_of);
         }
         wanted
+    }
+
+    /// The same layout with the names that the server itself gives its attributes.
+    pub(crate) fn canonical(&self, schema: &Schema) -> Self {
+        let mut layout = self.clone();
+        layout.id = IdAttribute::new(&schema.canonical(&self.id.name));
+        for attribute in layout.accounts.attributes.values_mut() {
+            *attribute = schema.canonical(attribute);
+        }
+        for group in &mut layout.groups {
+            group.member = schema.canonical(&group.member);
+            group.name = schema.canonical(&group.name);
+        }
+        layout.member_of = schema.canonical(&self.member_of);
+        layout.create.rdn = schema.canonical(&self.create.rdn);
+        let templates = std::mem::take(&mut layout.create.attributes).into_iter();
+        layout.create.attributes =
+            templates.map(|(attribute, template)| (schema.canonical(&attribute), template)).collect();
+        if let Some(Suspension::Attribute { attribute, .. }) = &mut layout.suspension {
+            *attribute = schema.canonical(attribute);
+        }
+        layout
+    }
+
+    /// The attributes without which something would silently be missing from what is read, each with the key that names it.
+    pub(crate) fn needed_attributes(&self) -> Vec<(String, &str)> {
+        let mut needed = vec![("id_attribute".to_owned(), self.id.name.as_str())];
+        let fields = self.accounts.attributes.iter();
+        needed.extend(fields.map(|(field, of)| (format!("accounts.attributes.{field}"), of.as_str())));
+        for group in &self.groups {
+            needed.push((format!("{}.member_attribute", group.key), &group.member));
+            needed.push((format!("{}.name_attribute", group.key), &group.name));
+        }
+        if self.source == MembershipSource::MemberOf {
+            needed.push(("memberships.attribute".to_owned(), &self.member_of));
+        }
+        if let Some(Suspension::Attribute { attribute, .. }) = &self.suspension {
+            needed.push(("suspend.attribute".to_owned(), attribute));
+        }
+        needed
+    }
+
+    /// What the directory takes and never shows again, since no attribute is mapped to it.
+    pub(crate) fn unverifiable(&self) -> BTreeSet<String> {
+        let unmapped = OWN_FIELDS.into_iter().filter(|field| self.attribute(field).is_none());
+        let status = self.suspension.is_none().then_some("status");
+        unmapped.chain(status).map(str::to_owned).collect()
     }
 
     /// The attribute that a field is mapped to.
@@ -205,12 +259,15 @@ fn account_layout(settings: &Settings) -> Result<AccountLayout, SettingsError> {
         check_attribute(&key, attribute)?;
         attributes.insert(field.clone(), attribute.clone());
     }
-    let mut seen = BTreeSet::new();
+    let mut seen: Vec<(&str, &str)> = Vec::new();
     for (field, attribute) in &attributes {
-        if !seen.insert(attribute.to_lowercase()) {
+        // People who log in by their address have one name for both.
+        let may_share = |other: &str| matches!((other, field.as_str()), ("email", "username"));
+        if seen.iter().any(|(other, of)| name::is_same_attribute(of, attribute) && !may_share(other)) {
             let message = format!("the attribute '{attribute}' is mapped to another field as well");
             return Err(SettingsError::new(format!("accounts.attributes.{field}"), message));
         }
+        seen.push((field, attribute));
     }
     if !attributes.contains_key("username") && !attributes.contains_key("email") {
         let message = "must map username or email: an account without either cannot be told from others";
@@ -237,6 +294,7 @@ fn standard_group() -> GroupType {
         member_attribute: "member".to_owned(),
         name_attribute: "cn".to_owned(),
         placeholder_member: None,
+        only: Vec::new(),
     }
 }
 
@@ -250,14 +308,18 @@ fn group_layout(
     let base_name = parse_name(&format!("{key}.base"), base)?;
     check_attribute(&format!("{key}.member_attribute"), &of.member_attribute)?;
     check_attribute(&format!("{key}.name_attribute"), &of.name_attribute)?;
-    let by_username = of.member_attribute.eq_ignore_ascii_case("memberUid");
+    let by_username =
+        ["memberUid", "1.3.6.1.1.1.1.12"].iter().any(|name| of.member_attribute.eq_ignore_ascii_case(name));
     let standard = match settings.profile {
         Profile::ActiveDirectory => "(objectClass=group)",
         _ if by_username => "(objectClass=posixGroup)",
         _ if of.member_attribute.eq_ignore_ascii_case("uniqueMember") => "(objectClass=groupOfUniqueNames)",
         _ => "(objectClass=groupOfNames)",
     };
-    let filter = check_filter(&format!("{key}.filter"), of.filter.as_deref().unwrap_or(standard))?;
+    let mut filter = check_filter(&format!("{key}.filter"), of.filter.as_deref().unwrap_or(standard))?;
+    if !of.only.is_empty() {
+        filter = format!("(&{filter}{})", governed(key, of)?);
+    }
     let placeholder = match &of.placeholder_member {
         Some(placeholder) if !by_username => {
             parse_name(&format!("{key}.placeholder_member"), placeholder)?;
@@ -277,11 +339,30 @@ fn group_layout(
         base: base.clone(),
         base_name,
         filter,
+        key: key.to_owned(),
         member: of.member_attribute.clone(),
         by_username,
         name: of.name_attribute.clone(),
         placeholder,
     })
+}
+
+/// The condition that a group has one of the names that `only` gives.
+fn governed(key: &str, of: &GroupType) -> Result<String, SettingsError> {
+    let mut conditions = String::new();
+    for (position, pattern) in of.only.iter().enumerate() {
+        let parts: Vec<_> = pattern.split('*').map(|part| escape::filter_value(part.as_bytes())).collect();
+        if pattern.trim() != pattern || parts.iter().all(String::is_empty) {
+            let message = "must be the name of a group, with * for any text, such as \"app-*\"";
+            return Err(SettingsError::new(format!("{key}.only.{position}"), message));
+        }
+        let mut value = parts.join("*");
+        while value.contains("**") {
+            value = value.replace("**", "*");
+        }
+        conditions = format!("{conditions}({}={value})", of.name_attribute);
+    }
+    Ok(format!("(|{conditions})"))
 }
 
 fn create_layout(settings: &Settings, accounts: &AccountLayout) -> Result<CreateLayout, SettingsError> {
@@ -313,7 +394,7 @@ fn create_layout(settings: &Settings, accounts: &AccountLayout) -> Result<Create
         standard.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
     for (attribute, text) in &of.attributes {
         check_attribute(&format!("create.attributes.{attribute}"), attribute)?;
-        texts.retain(|known, _| !known.eq_ignore_ascii_case(attribute));
+        texts.retain(|known, _| !name::is_same_attribute(known, attribute));
         if !text.is_empty() {
             texts.insert(attribute.clone(), text.clone());
         }
@@ -329,7 +410,7 @@ fn create_layout(settings: &Settings, accounts: &AccountLayout) -> Result<Create
         attributes.insert(attribute, template);
     }
     let named = attributes.keys().chain(accounts.attributes.values());
-    if !settings.read_only && !named.into_iter().any(|name| name.eq_ignore_ascii_case(&rdn)) {
+    if !settings.read_only && !named.into_iter().any(|name| name::is_same_attribute(name, &rdn)) {
         let message = format!("no field is mapped to '{rdn}', and create.attributes does not make it either");
         return Err(SettingsError::new("create.rdn", message));
     }
@@ -350,8 +431,17 @@ fn suspension(settings: &Settings, accounts: &AccountLayout) -> Result<Option<Su
             }
         }
     }
+    if let Some(policy) = &of.policy {
+        if method != SuspendMethod::PwdAccountLockedTime {
+            return Err(SettingsError::new(
+                "suspend.policy",
+                "belongs to method = \"pwdAccountLockedTime\" alone",
+            ));
+        }
+        parse_name("suspend.policy", policy)?;
+    }
     Ok(Some(match method {
-        SuspendMethod::PwdAccountLockedTime => Suspension::PwdAccountLockedTime,
+        SuspendMethod::PwdAccountLockedTime => Suspension::PwdAccountLockedTime { policy: of.policy.clone() },
         SuspendMethod::NsAccountLock => Suspension::NsAccountLock,
         SuspendMethod::UserAccountControl => Suspension::UserAccountControl,
         SuspendMethod::None => return Ok(None),
@@ -359,7 +449,7 @@ fn suspension(settings: &Settings, accounts: &AccountLayout) -> Result<Option<Su
             let missing = |key| SettingsError::new(key, "is needed with method = \"attribute\"");
             let attribute = of.attribute.clone().ok_or_else(|| missing("suspend.attribute"))?;
             check_attribute("suspend.attribute", &attribute)?;
-            if accounts.attributes.values().any(|name| name.eq_ignore_ascii_case(&attribute)) {
+            if accounts.attributes.values().any(|name| name::is_same_attribute(name, &attribute)) {
                 return Err(SettingsError::new(
                     "suspend.attribute",
                     "is mapped to a field of accounts as well",

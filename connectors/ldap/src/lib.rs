@@ -5,13 +5,16 @@
 //! # The parts
 //! - `settings`: the keys of `target`; `layout` and `endpoint`: what they amount to, checked
 //! - `escape`, `name`, `identifier`, `template`: values, and the syntax they must not become. Pure
-//! - `session`: one bound connection, and the requests on it; `pool`: a few of them
+//! - `servers`: which server is used; `references`: which parts of the directory are elsewhere
+//! - `schema`: what attributes are called, and how values compare; `usability`: whether an account can log in
+//! - `session`: one bound connection, and the requests on it; `pool`: a few of them; `readiness`: what a new one looks
+//!   at first
 //! - `entry`, `paging`: what the server answers, read without trust; `failure`: what can go wrong
-//! - `report`: from result codes to what the runtime is told
-//! - `directory`: look-ups; `probe`: whether the directory is what the settings say
+//! - `report`: from result codes to what the runtime is told; `diagnosis`: whether the server refuses a task, or everything
+//! - `directory`: look-ups; `probe`, `rights`: whether the directory is what the settings say
 //! - `memberships`, `groups`: who is in which group, and changing it
 //! - `records`, `listing`: pages of records
-//! - `draft`, `staging`, `create`, `update`, `suspension`, `password`: the six actions
+//! - `draft`, `staging`, `create`, `duplicates`, `update`, `suspension`, `lock`, `password`: the six actions
 //! - `connector`: the contract with the runtime
 //!
 //! # Decisions
@@ -25,8 +28,10 @@
 
 mod connector;
 mod create;
+mod diagnosis;
 mod directory;
 mod draft;
+mod duplicates;
 mod endpoint;
 mod entry;
 mod escape;
@@ -35,20 +40,27 @@ mod groups;
 mod identifier;
 mod layout;
 mod listing;
+mod lock;
 mod memberships;
 mod name;
 mod paging;
 mod password;
 mod pool;
 mod probe;
+mod readiness;
 mod records;
+mod references;
 mod report;
+mod rights;
+mod schema;
+mod servers;
 mod session;
 mod settings;
 mod staging;
 mod suspension;
 mod template;
 mod update;
+mod usability;
 
 pub use connector::{LdapConnector, factory};
 pub use settings::{

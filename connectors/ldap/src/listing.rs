@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bridgehead_sdk::{Cursor, Error, Evidence, Page, Record, RejectedRecord};
-use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::directory::Directory;
 use crate::entry::Entry;
@@ -22,14 +21,12 @@ use crate::failure::Failure;
 use crate::memberships::Resolver;
 use crate::records;
 use crate::report::About;
+use crate::rights;
 use crate::session::{Search, Session};
 use crate::staging;
 
 /// How many listings are kept open.
 const HELD: usize = 8;
-
-/// How many accounts of a page are asked after at once, for their groups.
-const AT_ONCE: usize = 16;
 
 /// The listings under way.
 #[derive(Debug)]
@@ -117,6 +114,12 @@ impl Listings {
     async fn start(&self, directory: &Directory, slug: &str) -> Result<Listing, Error> {
         let opened = Session::open(&directory.endpoint).await;
         let session = opened.map_err(|failure| directory.report(failure, About::Reading(slug)))?;
+        directory.must_be_settled()?;
+        directory.learn(&session, true).await?;
+        if slug == directory.layout().accounts.resource_type.slug.as_str() {
+            // Groups that may not be seen any more would take everybody's memberships away.
+            rights::memberships(directory, &session).await?;
+        }
         Ok(Listing {
             number: self.started.fetch_add(1, Ordering::Relaxed),
             slug: slug.to_owned(),
@@ -167,7 +170,7 @@ impl Listings {
 impl Listing {
     /// Reads the page at a position, and moves on to the next.
     async fn read(&mut self, directory: &Directory, position: Position) -> Result<(), Error> {
-        let layout = &directory.layout;
+        let layout = directory.layout();
         let Position { session, cookie } = position;
         let (page, cookie) = if self.slug == layout.accounts.resource_type.slug.as_str() {
             let accounts = &layout.accounts;
@@ -214,8 +217,14 @@ impl Listing {
         let page = session.page(search, directory.page_size, cookie).await;
         page.map_err(|failure| match failure {
             Failure::Refused(refusal) if refusal.code == 32 => {
-                let key = format!("the base of the type '{}'", self.slug);
+                let of = directory.layout().groups.iter().find(|of| of.slug() == self.slug);
+                let key = of.map_or_else(|| "accounts.base".to_owned(), |of| format!("{}.base", of.key));
                 directory.reporter.base_missing(search.base, &key, Some(&refusal))
+            }
+            // It says nothing about tasks whose accounts are here.
+            failure @ Failure::Reference(_) => {
+                let error = directory.report(failure, About::Reading(&self.slug));
+                Error::incomplete_listing(error.message()).source(error)
             }
             failure => directory.report(failure, About::Reading(&self.slug)),
         })
@@ -234,15 +243,11 @@ impl Listing {
                 "an account was left half-made by a task that did not end; if no task is under way, delete the entry"
             );
         }
-        let records = futures::stream::iter(entries)
-            .map(|entry| async move {
-                let groups = self.resolver.of(directory, session, &entry).await?;
-                Ok::<_, Error>(records::account(&directory.layout, &entry, groups).map(Record::from))
-            })
-            .buffered(AT_ONCE)
-            .try_collect::<Vec<_>>()
-            .await?;
-        Ok(page_of(records.into_iter()))
+        let accounts = self.resolver.of_all(directory, session, entries).await?.into_iter();
+        Ok(page_of(
+            accounts
+                .map(|(entry, held)| records::account(directory.layout(), &entry, held).map(Record::from)),
+        ))
     }
 }
 

@@ -4,15 +4,17 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bridgehead_sdk::{Error, Memberships, Ref, ResourceKind};
+use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::directory::{Directory, equals};
 use crate::entry::Entry;
+use crate::escape;
 use crate::failure::Failure;
 use crate::layout::GroupLayout;
 use crate::name::Name;
 use crate::report::About;
 use crate::session::{Search, Session};
-use crate::settings::MembershipSource;
+use crate::settings::{MembershipSource, Profile};
 
 /// How many answers are kept for later accounts of a listing, of each kind; beyond that, all are forgotten.
 const KEPT: usize = 20_000;
@@ -24,7 +26,21 @@ pub(crate) struct Group {
     pub(crate) of: usize,
     pub(crate) id: String,
     pub(crate) dn: String,
+    /// What stands for the account among its members, as it is written there. Empty where nobody was looked for.
+    pub(crate) values: Vec<String>,
 }
+
+/// The groups of an account by slug, in the form of a record: memberships and assignments.
+pub(crate) type Held = (Memberships, Memberships);
+
+/// How often an account is read again that is renamed while its groups are looked up.
+const ROUNDS: usize = 4;
+
+/// How many accounts are asked after at once, for their groups.
+const AT_ONCE: usize = 16;
+
+/// How many accounts one request reads again.
+const BY_ID: usize = 50;
 
 /// Finds out what groups an account is in, and remembers about groups what it was told.
 #[derive(Debug, Default)]
@@ -41,22 +57,117 @@ pub(crate) fn folded(dn: &str) -> String {
 }
 
 impl Resolver {
-    /// The groups of an account, by slug, in the form of a record: memberships and assignments.
-    pub(crate) async fn of(
+    /// The groups of accounts, each with its entry as it is by then. An account that is gone by then is left out.
+    ///
+    /// Groups hold names, and a name leads nowhere once somebody has renamed or moved what it stands for. So the accounts are read
+    /// again afterwards, by identifier: one that was renamed meanwhile is looked up anew, and one that is renamed again and again
+    /// is an error, never an account without groups.
+    pub(crate) async fn of_all(
+        &self,
+        directory: &Directory,
+        session: &Session,
+        entries: Vec<Entry>,
+    ) -> Result<Vec<(Entry, Held)>, Error> {
+        let mut done: Vec<Option<(Entry, Held)>> = entries.iter().map(|_| None).collect();
+        // With the names that each has had so far.
+        let mut open: Vec<(usize, Entry, Vec<String>)> =
+            entries.into_iter().enumerate().map(|(place, entry)| (place, entry, Vec::new())).collect();
+        for _ in 0..ROUNDS {
+            let looked: Vec<_> = futures::stream::iter(open)
+                .map(|(place, entry, before)| async move {
+                    let groups = self.of_one(directory, session, &entry, &before).await?;
+                    Ok::<_, Error>((place, entry, before, groups))
+                })
+                .buffered(AT_ONCE)
+                .try_collect()
+                .await?;
+            let depends = depends_on_names(directory);
+            let is_open = |groups: &Option<Vec<Group>>| depends || groups.is_none();
+            let asked = looked.iter().filter(|(_, _, _, groups)| is_open(groups));
+            let ids: Vec<String> = asked.filter_map(|(_, entry, ..)| id_of(directory, entry)).collect();
+            let names = by_id(directory, session, &ids, &[&directory.layout().id.name]).await?;
+            let mut again = Vec::new();
+            for (place, entry, mut before, groups) in looked {
+                let id = id_of(directory, &entry).filter(|_| is_open(&groups));
+                match (id, groups) {
+                    // Without an identifier it cannot be asked for again; its record says that it has none.
+                    (None, groups) => {
+                        done[place] = Some((entry, Self::by_slug(directory, groups.unwrap_or_default())));
+                    }
+                    (Some(id), groups) => match (names.get(&id), groups) {
+                        (Some(now), Some(groups)) if folded(&now.dn) == folded(&entry.dn) => {
+                            done[place] = Some((entry, Self::by_slug(directory, groups)));
+                        }
+                        (Some(_), _) => {
+                            before.push(entry.dn);
+                            again.push((place, id, before));
+                        }
+                        // It is gone, and nobody's account any more.
+                        (None, _) => {}
+                    },
+                }
+            }
+            let ids: Vec<String> = again.iter().map(|(_, id, _)| id.clone()).collect();
+            let mut current =
+                by_id(directory, session, &ids, &directory.layout().account_attributes()).await?;
+            let renamed = again
+                .into_iter()
+                .filter_map(|(place, id, before)| Some((place, current.remove(&id)?, before)));
+            open = renamed.collect();
+            if open.is_empty() {
+                return Ok(done.into_iter().flatten().collect());
+            }
+        }
+        let names = open.iter().take(3).map(|(_, entry, _)| entry.dn.as_str()).collect::<Vec<_>>().join(", ");
+        Err(Error::incomplete_listing(format!(
+            "{}: the groups of {names} cannot be told: they, or a group that they name ({}), were renamed meanwhile or are not \
+             there; if a group was deleted, take its name out of that attribute",
+            directory.system(),
+            directory.layout().member_of
+        ))
+        .retry(bridgehead_sdk::Retry::Backoff))
+    }
+
+    /// The groups of one account; `None` if something that it names is not there.
+    async fn of_one(
         &self,
         directory: &Directory,
         session: &Session,
         entry: &Entry,
-    ) -> Result<(Memberships, Memberships), Error> {
-        let direct = match directory.layout.source {
-            MembershipSource::Members => direct(directory, session, entry).await?,
-            MembershipSource::MemberOf => self.named_by(directory, session, entry).await?,
+        before: &[String],
+    ) -> Result<Option<Vec<Group>>, Error> {
+        if entry.garbled {
+            return Ok(Some(Vec::new()));
+        }
+        let direct = match directory.layout().source {
+            MembershipSource::Members => {
+                let mut groups = direct(directory, session, entry).await?;
+                // What puts a new name into groups may be a moment behind the renaming.
+                for name in before.iter().filter(|name| folded(name) != folded(&entry.dn)) {
+                    let earlier = Entry { dn: name.clone(), ..entry.clone() };
+                    for group in direct_by_name(directory, session, &earlier).await? {
+                        if !groups.iter().any(|known| known.is_same(&group)) {
+                            groups.push(group);
+                        }
+                    }
+                }
+                groups
+            }
+            MembershipSource::MemberOf => match self.named_by(directory, session, entry).await? {
+                Some(groups) => groups,
+                None => return Ok(None),
+            },
         };
-        let all =
-            if directory.layout.nested { self.closure(directory, session, direct).await? } else { direct };
-        let (mut memberships, mut assignments) = (Memberships::default(), Memberships::default());
-        for group in all {
-            let of = &directory.layout.groups[group.of].resource_type;
+        if directory.layout().nested {
+            return self.closure(directory, session, direct).await.map(Some);
+        }
+        Ok(Some(direct))
+    }
+
+    fn by_slug(directory: &Directory, groups: Vec<Group>) -> Held {
+        let (mut memberships, mut assignments) = Held::default();
+        for group in groups {
+            let of = &directory.layout().groups[group.of].resource_type;
             let held = if of.kind == ResourceKind::License { &mut assignments } else { &mut memberships };
             held.0.entry(of.slug.clone()).or_default().push(Ref::new(group.id));
         }
@@ -64,7 +175,7 @@ impl Resolver {
             refs.sort();
             refs.dedup();
         }
-        Ok((memberships, assignments))
+        (memberships, assignments)
     }
 
     /// These groups, and all that they are in, however deep. A group that is in itself is met once.
@@ -80,79 +191,144 @@ impl Resolver {
         while let Some(group) = queue.pop_front() {
             let name = folded(&group.dn);
             if met.insert((group.of, name.clone())) {
-                queue.extend(self.parents(directory, session, &group.dn, name).await?.iter().cloned());
+                queue.extend(self.parents(directory, session, &group, name).await?.iter().cloned());
                 all.push(group);
             }
         }
         Ok(all)
     }
 
-    /// The groups that an attribute of the account names.
+    /// The groups that an attribute of the account names; `None` if one of the names leads nowhere.
     async fn named_by(
         &self,
         directory: &Directory,
         session: &Session,
         entry: &Entry,
-    ) -> Result<Vec<Group>, Error> {
+    ) -> Result<Option<Vec<Group>>, Error> {
         let mut groups = Vec::new();
-        for dn in entry.texts(&directory.layout.member_of) {
+        for dn in entry.texts(&directory.layout().member_of) {
             let Some(dn) = dn else {
                 let message = format!(
                     "{}: {} of {} is no text",
                     directory.system(),
-                    directory.layout.member_of,
+                    directory.layout().member_of,
                     entry.dn
                 );
                 return Err(Error::internal(message));
             };
-            groups.extend(self.groups_at(directory, session, dn).await?.iter().cloned());
+            match self.groups_at(directory, session, dn).await? {
+                Some(at) => groups.extend(at.iter().cloned()),
+                None => return Ok(None),
+            }
         }
-        Ok(groups)
+        Ok(Some(groups))
     }
 
-    /// What groups there are under a name.
+    /// What groups there are under a name; `None` if nothing is there.
     async fn groups_at(
         &self,
         directory: &Directory,
         session: &Session,
         dn: &str,
-    ) -> Result<Arc<[Group]>, Error> {
+    ) -> Result<Option<Arc<[Group]>>, Error> {
         let key = folded(dn);
         if let Some(known) = get(&self.groups, &key) {
-            return Ok(known);
+            return Ok(Some(known));
         }
         let mut groups = Vec::new();
         let name = Name::parse(dn).ok();
-        for (of, layout) in directory.layout.groups.iter().enumerate() {
+        for (of, layout) in directory.layout().groups.iter().enumerate() {
             if name.as_ref().is_some_and(|name| name.is_within(&layout.base_name)) {
                 let place = Place { base: dn, scope: ldap3::Scope::Base };
-                match groups_in(directory, session, of, &place, &layout.filter).await {
+                match groups_in(directory, session, of, &place, &layout.filter, &[]).await {
                     Ok(found) => groups.extend(found),
-                    // It was deleted meanwhile.
-                    Err(Failure::Refused(refusal)) if refusal.code == 32 => {}
+                    Err(Failure::Refused(refusal)) if refusal.code == 32 => return Ok(None),
                     Err(failure) => return Err(directory.report(failure, About::Reading("groups"))),
                 }
             }
         }
-        Ok(keep(&self.groups, key, groups))
+        Ok(Some(keep(&self.groups, key, groups)))
     }
 
+    /// The groups that a group is in itself.
     async fn parents(
         &self,
         directory: &Directory,
         session: &Session,
-        dn: &str,
+        group: &Group,
         key: String,
     ) -> Result<Arc<[Group]>, Error> {
         if let Some(known) = get(&self.parents, &key) {
             return Ok(known);
         }
-        let mut parents = Vec::new();
-        for (of, layout) in directory.layout.groups.iter().enumerate().filter(|(_, of)| !of.by_username) {
-            parents.extend(naming(directory, session, of, &equals(&layout.member, dn)).await?);
+        let mut dn = group.dn.clone();
+        for _ in 0..ROUNDS {
+            let mut parents = Vec::new();
+            for (of, layout) in directory.layout().groups.iter().enumerate().filter(|(_, of)| !of.by_username)
+            {
+                parents.extend(naming(directory, session, of, &equals(&layout.member, &dn), &[]).await?);
+            }
+            // By then it may be called otherwise, as an account may.
+            let current = match directory.layout().id.filter(&group.id) {
+                Some(condition) => {
+                    naming(directory, session, group.of, &condition, &[]).await?.into_iter().next()
+                }
+                None => None,
+            };
+            match current {
+                Some(current) if folded(&current.dn) != folded(&dn) => dn = current.dn,
+                _ => return Ok(keep(&self.parents, key, parents)),
+            }
         }
-        Ok(keep(&self.parents, key, parents))
+        Err(Error::incomplete_listing(format!(
+            "{}: the groups that {} is in cannot be told: it is renamed again and again",
+            directory.system(),
+            group.dn
+        )))
     }
+}
+
+impl Group {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.of == other.of && folded(&self.dn) == folded(&other.dn)
+    }
+}
+
+fn id_of(directory: &Directory, entry: &Entry) -> Option<String> {
+    let id = &directory.layout().id;
+    entry.values(&id.name).first().and_then(|value| id.text(value))
+}
+
+/// Whether the groups of an account are found by its distinguished name.
+fn depends_on_names(directory: &Directory) -> bool {
+    let layout = directory.layout();
+    layout.source == MembershipSource::Members && layout.groups.iter().any(|of| !of.by_username)
+}
+
+/// Accounts as they are now, by identifier.
+async fn by_id(
+    directory: &Directory,
+    session: &Session,
+    ids: &[String],
+    attributes: &[&str],
+) -> Result<HashMap<String, Entry>, Error> {
+    let layout = directory.layout();
+    let mut now = HashMap::new();
+    for ids in ids.chunks(BY_ID) {
+        let conditions: String = ids.iter().filter_map(|id| layout.id.filter(id)).collect();
+        let filter = format!("(&{}(|{conditions}))", layout.accounts.filter);
+        let search = Search {
+            base: &layout.accounts.base,
+            scope: layout.accounts.scope,
+            filter: &filter,
+            attributes,
+            limit: 0,
+        };
+        let found = session.search(&search).await;
+        let found = found.map_err(|failure| directory.report(failure, About::Reading("accounts again")))?;
+        now.extend(found.into_iter().filter_map(|entry| Some((id_of(directory, &entry)?, entry))));
+    }
+    Ok(now)
 }
 
 fn get(map: &Mutex<HashMap<String, Arc<[Group]>>>, key: &str) -> Option<Arc<[Group]>> {
@@ -175,37 +351,71 @@ pub(crate) async fn direct(
     session: &Session,
     entry: &Entry,
 ) -> Result<Vec<Group>, Error> {
+    direct_of(directory, session, entry, |_| true).await
+}
+
+/// The groups that name an account by its distinguished name.
+async fn direct_by_name(
+    directory: &Directory,
+    session: &Session,
+    entry: &Entry,
+) -> Result<Vec<Group>, Error> {
+    direct_of(directory, session, entry, |of| !of.by_username).await
+}
+
+async fn direct_of(
+    directory: &Directory,
+    session: &Session,
+    entry: &Entry,
+    which: impl Fn(&GroupLayout) -> bool,
+) -> Result<Vec<Group>, Error> {
     let mut groups = Vec::new();
-    for (of, layout) in directory.layout.groups.iter().enumerate() {
-        if let Some(value) = member_value(directory, layout, entry) {
-            groups.extend(naming(directory, session, of, &equals(&layout.member, &value)).await?);
+    for (of, layout) in directory.layout().groups.iter().enumerate().filter(|(_, of)| which(of)) {
+        let members = member_values(directory, layout, entry);
+        let conditions: String = members.iter().map(|value| is_member(directory, layout, value)).collect();
+        if !conditions.is_empty() {
+            groups.extend(naming(directory, session, of, &format!("(|{conditions})"), &members).await?);
         }
     }
     Ok(groups)
 }
 
-/// What stands for an account among the members of a group; `None` if nothing can.
-pub(crate) fn member_value(directory: &Directory, layout: &GroupLayout, entry: &Entry) -> Option<String> {
-    if !layout.by_username {
-        return Some(entry.dn.clone());
+/// The condition that a group has a member. User names are the same whatever their case, wherever they stand, although
+/// `memberUid` itself compares with regard to it.
+fn is_member(directory: &Directory, layout: &GroupLayout, value: &str) -> String {
+    let ignores_case = directory.layout().profile == Profile::ActiveDirectory;
+    if layout.by_username && value.is_ascii() && !ignores_case {
+        let value = escape::filter_value(value.as_bytes());
+        return format!("({}:caseIgnoreIA5Match:={value})", layout.member);
     }
-    let username = entry.main_value(directory.layout.attribute("username")?)?;
-    String::from_utf8(username.to_vec()).ok()
+    equals(&layout.member, value)
 }
 
-/// The groups of one type that fit a condition.
+/// What stands for an account among the members of a group: of several user names, each. The first is the one that is added.
+pub(crate) fn member_values(directory: &Directory, layout: &GroupLayout, entry: &Entry) -> Vec<String> {
+    if !layout.by_username {
+        return vec![entry.dn.clone()];
+    }
+    let Some(attribute) = directory.layout().attribute("username") else { return Vec::new() };
+    let main = entry.main_value(attribute).and_then(|value| std::str::from_utf8(value).ok());
+    let others = entry.texts(attribute).flatten().filter(|value| Some(*value) != main);
+    main.into_iter().chain(others).map(str::to_owned).collect()
+}
+
+/// The groups of one type that fit a condition, and under what names these members stand in them.
 pub(crate) async fn naming(
     directory: &Directory,
     session: &Session,
     of: usize,
     condition: &str,
+    members: &[String],
 ) -> Result<Vec<Group>, Error> {
-    let layout = &directory.layout.groups[of];
+    let layout = &directory.layout().groups[of];
     let filter = format!("(&{}{condition})", layout.filter);
     let place = Place { base: &layout.base, scope: ldap3::Scope::Subtree };
-    groups_in(directory, session, of, &place, &filter).await.map_err(|failure| match failure {
+    groups_in(directory, session, of, &place, &filter, members).await.map_err(|failure| match failure {
         Failure::Refused(refusal) if refusal.code == 32 => {
-            let key = format!("the base of the type '{}'", layout.slug());
+            let key = format!("{}.base", layout.key);
             directory.reporter.base_missing(&layout.base, &key, Some(&refusal))
         }
         failure => directory.report(failure, About::Reading(layout.slug())),
@@ -223,16 +433,28 @@ async fn groups_in(
     of: usize,
     place: &Place<'_>,
     filter: &str,
+    members: &[String],
 ) -> Result<Vec<Group>, Failure> {
-    let id = &directory.layout.id;
-    let attributes = [id.name.as_str()];
+    let id = &directory.layout().id;
+    let layout = &directory.layout().groups[of];
+    // How a user name is written in the group is what has to be taken out of it.
+    let reads_members = layout.by_username && !members.is_empty();
+    let mut attributes = vec![id.name.as_str()];
+    attributes.extend(reads_members.then_some(layout.member.as_str()));
     let search = Search { base: place.base, scope: place.scope, filter, attributes: &attributes, limit: 0 };
     let found = session.search(&search).await?;
     let group = |entry: Entry| {
         let id = entry.values(&id.name).first().and_then(|value| id.text(value));
         // A membership that cannot be named would be lost without a word.
         let id = id.ok_or(Failure::Garbled("a group without its id_attribute (may bind_dn read it?)"))?;
-        Ok(Group { of, id, dn: entry.dn })
+        if entry.garbled {
+            return Err(Failure::Garbled("a group whose name is no text in UTF-8"));
+        }
+        let held = entry.texts(&layout.member).flatten();
+        let is_one = |held: &&str| members.iter().any(|member| member.to_lowercase() == held.to_lowercase());
+        let written: Vec<String> = held.filter(is_one).map(str::to_owned).collect();
+        let values = if written.is_empty() { members.to_vec() } else { written };
+        Ok(Group { of, id, dn: entry.dn, values })
     };
     found.into_iter().map(group).collect()
 }

@@ -67,7 +67,7 @@ impl Name {
     /// The DNS name that the `dc` parts make up: `example.com` for `ou=people,dc=example,dc=com`.
     pub(crate) fn domain(&self) -> String {
         let parts = self.rdns.iter().flat_map(|rdn| &rdn.parts);
-        let labels = parts.filter(|part| part.attribute.eq_ignore_ascii_case("dc"));
+        let labels = parts.filter(|part| standard_name(&part.attribute) == "dc");
         labels.map(|part| String::from_utf8_lossy(&part.value).into_owned()).collect::<Vec<_>>().join(".")
     }
 }
@@ -80,7 +80,7 @@ impl Rdn {
 
     /// The value of an attribute that names the entry.
     pub(crate) fn value_of(&self, attribute: &str) -> Option<&[u8]> {
-        let part = self.parts.iter().find(|part| part.attribute.eq_ignore_ascii_case(attribute));
+        let part = self.parts.iter().find(|part| is_same_attribute(&part.attribute, attribute));
         part.map(|part| part.value.as_slice())
     }
 
@@ -88,7 +88,7 @@ impl Rdn {
     pub(crate) fn with(&self, attribute: &str, value: &str) -> Self {
         let mut changed = self.clone();
         for part in &mut changed.parts {
-            if part.attribute.eq_ignore_ascii_case(attribute) {
+            if is_same_attribute(&part.attribute, attribute) {
                 part.value = value.as_bytes().to_vec();
             }
         }
@@ -97,9 +97,12 @@ impl Rdn {
 
     fn folded(&self) -> String {
         let fold = |part: &Part| {
-            let value = String::from_utf8_lossy(&part.value).to_lowercase();
+            let Ok(value) = std::str::from_utf8(&part.value) else {
+                return format!("{}={}", standard_name(&part.attribute), escape::octets(&part.value));
+            };
+            let value = value.to_lowercase();
             let words: Vec<_> = value.split(' ').filter(|word| !word.is_empty()).collect();
-            format!("{}={}", part.attribute.to_lowercase(), escape::name_value(&words.join(" ")))
+            format!("{}={}", standard_name(&part.attribute), escape::name_value(&words.join(" ")))
         };
         let mut parts: Vec<_> = self.parts.iter().map(fold).collect();
         parts.sort();
@@ -192,6 +195,37 @@ fn hex(high: u8, low: Option<u8>) -> Option<u8> {
     Some((digit(high)? << 4) | digit(low?)?)
 }
 
+/// Attributes that names are made of, each with its other names and its number (RFC 4519). A name may be written with any of
+/// them, and servers differ in which they give back.
+const NAMING: [&[&str]; 14] = [
+    &["cn", "commonname", "2.5.4.3"],
+    &["ou", "organizationalunitname", "organizationalunit", "2.5.4.11"],
+    &["o", "organizationname", "organization", "2.5.4.10"],
+    &["dc", "domaincomponent", "0.9.2342.19200300.100.1.25"],
+    &["uid", "userid", "0.9.2342.19200300.100.1.1"],
+    &["c", "countryname", "2.5.4.6"],
+    &["l", "localityname", "2.5.4.7"],
+    &["st", "stateorprovincename", "2.5.4.8"],
+    &["street", "streetaddress", "2.5.4.9"],
+    &["sn", "surname", "2.5.4.4"],
+    &["givenname", "gn", "2.5.4.42"],
+    &["mail", "rfc822mailbox", "0.9.2342.19200300.100.1.3"],
+    &["serialnumber", "2.5.4.5"],
+    &["employeenumber", "2.16.840.1.113730.3.1.3"],
+];
+
+/// The name of an attribute by which it is compared: small letters, and one name where RFC 4519 has several.
+pub(crate) fn standard_name(attribute: &str) -> String {
+    let name = attribute.to_lowercase();
+    let known = NAMING.iter().find(|names| names.contains(&name.as_str()));
+    known.map_or(name, |names| names[0].to_owned())
+}
+
+/// Whether two names are of the same attribute, as far as the standards say.
+pub(crate) fn is_same_attribute(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other) || standard_name(one) == standard_name(other)
+}
+
 /// Whether a text can be the name of an attribute: letters, digits and `-`, or numbers with dots.
 pub(crate) fn is_attribute(text: &str) -> bool {
     let mut characters = text.chars();
@@ -224,8 +258,11 @@ impl std::fmt::Display for Rdn {
             if position > 0 {
                 f.write_str("+")?;
             }
-            let value = String::from_utf8_lossy(&part.value);
-            write!(f, "{}={}", part.attribute, escape::name_value(&value))?;
+            match std::str::from_utf8(&part.value) {
+                Ok(value) => write!(f, "{}={}", part.attribute, escape::name_value(value))?,
+                // Octets that are no text are written one by one, and mean the same.
+                Err(_) => write!(f, "{}={}", part.attribute, escape::octets(&part.value))?,
+            }
         }
         Ok(())
     }
@@ -245,6 +282,25 @@ mod tests {
         assert_eq!(folded(r"cn=Doe\, J,dc=test"), folded(r"cn=doe\2C j,dc=test"));
         assert_eq!(folded("cn=a+uid=b,dc=test"), folded("uid=B+CN=a,dc=test"));
         assert_ne!(folded(r"cn=a\,dc\3dtest"), folded("cn=a,dc=test"));
+    }
+
+    #[test]
+    fn names_are_the_same_whichever_name_of_an_attribute_they_use() {
+        assert_eq!(folded("organizationalUnitName=Groups,dc=test"), folded("2.5.4.11=groups,dc=test"));
+        assert_eq!(
+            folded("userid=ann,domainComponent=test"),
+            folded("0.9.2342.19200300.100.1.1=ann,dc=test")
+        );
+        let name = Name::parse("cn=staff,ou=groups,dc=test").unwrap();
+        assert!(name.is_within(&Name::parse("organizationalUnitName=groups,dc=test").unwrap()));
+        assert_eq!(Name::parse("userid=ann,dc=test").unwrap().rdns[0].value_of("uid"), Some(&b"ann"[..]));
+    }
+
+    #[test]
+    fn octets_that_are_no_text_are_kept() {
+        let name = Name::parse(r"uid=a\ffb,dc=test").unwrap();
+        assert_eq!(Name::parse(&name.to_string()).unwrap(), name);
+        assert_ne!(name.folded(), folded(r"uid=a\feb,dc=test"));
     }
 
     #[test]

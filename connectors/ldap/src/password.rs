@@ -33,46 +33,48 @@ pub(crate) async fn reset(directory: &Directory, reset: &ResetPassword) -> Resul
     let lease = directory.lease(About::Account(label)).await?;
     let entry = directory.get(&lease, &reset.account).await?;
     let password = reset.password.clone().unwrap_or_else(random);
-    set(directory, lease, &entry, label, password).await?;
+    let keep = directory.layout().suspension.as_ref().is_some_and(|of| of.is_set(&entry));
+    set(directory, lease, &entry, label, password, keep).await?;
     Ok(Completion::done())
 }
 
-/// Sets the password of an entry. A suspended account stays suspended.
+/// Sets the password of an entry, which is suspended afterwards or not, as `suspended` says. Gives the connection back.
 pub(crate) async fn set(
     directory: &Directory,
     lease: Lease,
     entry: &Entry,
     label: &str,
     password: SecretString,
-) -> Result<(), Error> {
+    suspended: bool,
+) -> Result<Lease, Error> {
     let _protection = directory.redactor.protect([password.expose_secret()]);
     let dn = entry.dn.clone();
-    let lock = lock_again(directory, entry);
-    let is_ad = directory.layout.password == PasswordMethod::UnicodePwd;
+    let lock = if suspended { lock_again(directory) } else { None };
+    let is_ad = directory.layout().password == PasswordMethod::UnicodePwd;
     // Setting the password lets a locked account in (`ppolicy` takes the lock away), so that it is locked again at once. The two
     // go together: a deadline that passes in between must not leave the account open.
     let both = tokio::spawn(async move {
-        if is_ad {
+        let set = if is_ad {
             let change = Change::replace(UNICODE_PWD, [unicode(password.expose_secret())]);
-            lease.modify(&dn, vec![change]).await.map_err(|failure| (lease.shared(), failure, false))?;
+            lease.modify(&dn, vec![change]).await
         } else {
-            let set = lease.set_password(&dn, password.expose_secret()).await;
-            set.map_err(|failure| (lease.shared(), failure, false))?;
-        }
-        match lock {
-            Some(lock) => {
-                lease.modify(&dn, vec![lock]).await.map_err(|failure| (lease.shared(), failure, true))
-            }
-            None => Ok(()),
-        }
+            lease.set_password(&dn, password.expose_secret()).await
+        };
+        let result = match (set, lock) {
+            (Err(failure), _) => Err((failure, false)),
+            (Ok(()), Some(lock)) => lease.modify(&dn, vec![lock]).await.map_err(|failure| (failure, true)),
+            (Ok(()), None) => Ok(()),
+        };
+        (lease, result)
     });
     let broke_off = |error: tokio::task::JoinError| {
         let message = format!("{}: setting the password of User {label} broke off", directory.system());
         Error::internal(message).effect(Effect::Unknown).source(error)
     };
-    match both.await.map_err(broke_off)? {
-        Ok(()) => Ok(()),
-        Err((_, failure, true)) => {
+    let (lease, result) = both.await.map_err(broke_off)?;
+    match result {
+        Ok(()) => Ok(lease),
+        Err((failure, true)) => {
             let error = directory.report(failure, About::Account(label));
             let message = format!(
                 "{}; the password of User {label} was set, which ended the suspension; suspend the account again",
@@ -83,15 +85,14 @@ pub(crate) async fn set(
                 .subject(error.about())
                 .source(error))
         }
-        Err((session, failure, false)) => Err(refused(directory, &session, failure, entry, label).await),
+        Err((failure, false)) => Err(refused(directory, &lease, failure, entry, label).await),
     }
 }
 
-/// What suspends the account again after its password was set, if it is suspended and setting it ends that.
-fn lock_again(directory: &Directory, entry: &Entry) -> Option<Change> {
-    let suspension = directory.layout.suspension.as_ref()?;
-    let is_suspended = suspension.status(entry) == bridgehead_sdk::AccountStatus::Suspended;
-    if *suspension != Suspension::PwdAccountLockedTime || !is_suspended {
+/// What suspends an account again after its password was set, where setting it ends that.
+fn lock_again(directory: &Directory) -> Option<Change> {
+    let suspension = directory.layout().suspension.as_ref()?;
+    if !matches!(suspension, Suspension::PwdAccountLockedTime { .. }) {
         return None;
     }
     let (attribute, value) = suspension.at_first(true)?;
@@ -106,6 +107,9 @@ pub(crate) async fn refused(
     entry: &Entry,
     label: &str,
 ) -> Error {
+    if let Some(error) = directory.state_of_server(session, &failure).await {
+        return error.source(failure);
+    }
     match &failure {
         Failure::Refused(refusal) if matches!(refusal.code, 19 | 53) => {
             let message = format!(

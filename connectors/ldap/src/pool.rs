@@ -63,13 +63,6 @@ impl Pool {
     }
 }
 
-impl Lease {
-    /// The same connection, for looking further after a failure.
-    pub(crate) fn shared(&self) -> Arc<Session> {
-        Arc::clone(&self.session)
-    }
-}
-
 impl std::ops::Deref for Lease {
     type Target = Session;
 

@@ -3,23 +3,22 @@
 use bridgehead_sdk::{Error, Retry, Subject};
 
 use crate::directory::Directory;
+use crate::escape;
 use crate::failure::Failure;
+use crate::lock;
 use crate::paging;
+use crate::readiness::one;
 use crate::report::About;
+use crate::rights;
 use crate::session::{Search, Session};
 
-/// Binds, and looks at the server and at every base. It changes nothing.
+/// Binds, and looks at the server, its schema, every base, and at what `bind_dn` may read. It changes nothing.
 pub(crate) async fn check(directory: &Directory) -> Result<(), Error> {
     let about = About::Reading("the server's own entry");
     let lease = directory.lease(about).await?;
-    let root = Search {
-        base: "",
-        scope: ldap3::Scope::Base,
-        filter: "(objectClass=*)",
-        attributes: &["supportedControl"],
-        limit: 0,
-    };
-    let found = lease.search(&root).await.map_err(|failure| directory.report(failure, about))?;
+    directory.learn(&lease, true).await?;
+    let found = lease.search(&one("", &["supportedControl"])).await;
+    let found = found.map_err(|failure| directory.report(failure, about))?;
     let controls = found.first().map(|entry| entry.texts("supportedControl").flatten().collect::<Vec<_>>());
     // A server that hides its own entry may page all the same; listing notices if it does not.
     if controls.is_some_and(|controls| !controls.is_empty() && !controls.contains(&paging::OID)) {
@@ -30,27 +29,61 @@ pub(crate) async fn check(directory: &Directory) -> Result<(), Error> {
         );
         return Err(Error::internal(message).retry(Retry::Backoff).subject(Subject::Connection));
     }
-    let layout = &directory.layout;
+    let layout = directory.layout();
     base(directory, &lease, &layout.accounts.base, "accounts.base").await?;
     if !directory.read_only {
         base(directory, &lease, &layout.create.base, "create.base").await?;
     }
     for of in &layout.groups {
-        base(directory, &lease, &of.base, &format!("the base of the type '{}'", of.slug())).await?;
+        base(directory, &lease, &of.base, &format!("{}.base", of.key)).await?;
+    }
+    filters(directory)?;
+    references(directory, &lease).await?;
+    rights::fields(directory, &lease).await?;
+    rights::memberships(directory, &lease).await?;
+    let fault = lock::examine(directory, &lease).await;
+    match fault.map_err(|failure| directory.report(failure, About::Reading("the password policy")))? {
+        Some(fault) if !directory.read_only => Err(directory.reporter.wrong(fault)),
+        _ => Ok(()),
+    }
+}
+
+/// That the filters name attributes that there are: a condition on any other is never true.
+fn filters(directory: &Directory) -> Result<(), Error> {
+    let (layout, schema) = (directory.layout(), directory.schema());
+    if !schema.is_known() {
+        return Ok(());
+    }
+    let accounts = ("accounts.filter".to_owned(), &layout.accounts.filter);
+    let groups = layout.groups.iter().map(|of| (format!("{}.filter", of.key), &of.filter));
+    for (key, filter) in std::iter::once(accounts).chain(groups) {
+        for attribute in escape::attributes_in_filter(filter) {
+            if !schema.has(attribute) {
+                let nearest = schema.nearest(attribute);
+                return Err(directory.reporter.unknown_attribute(&key, attribute, nearest));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// That no part of what is listed lies on another server.
+async fn references(directory: &Directory, session: &Session) -> Result<(), Error> {
+    let layout = directory.layout();
+    let nobody = rights::nobody(&layout.id.name);
+    let accounts = (layout.accounts.base.as_str(), layout.accounts.scope);
+    let groups = layout.groups.iter().map(|of| (of.base.as_str(), ldap3::Scope::Subtree));
+    for (base, scope) in std::iter::once(accounts).chain(groups) {
+        let search = Search { base, scope, filter: &nobody, attributes: &["1.1"], limit: 0 };
+        let found = session.search(&search).await;
+        found.map_err(|failure| directory.report(failure, About::Reading(base)))?;
     }
     Ok(())
 }
 
 /// That an entry which the settings name is there.
 pub(crate) async fn base(directory: &Directory, session: &Session, dn: &str, key: &str) -> Result<(), Error> {
-    let search = Search {
-        base: dn,
-        scope: ldap3::Scope::Base,
-        filter: "(objectClass=*)",
-        attributes: &["1.1"],
-        limit: 0,
-    };
-    match session.search(&search).await {
+    match session.search(&one(dn, &["1.1"])).await {
         Ok(found) if !found.is_empty() => Ok(()),
         Ok(_) => Err(directory.reporter.base_missing(dn, key, None)),
         Err(Failure::Refused(refusal)) if refusal.code == 32 => {

@@ -6,6 +6,9 @@ use serde_json::Value;
 use crate::entry::Entry;
 use crate::layout::{GroupLayout, Layout};
 
+/// How many groups or licences of one type the Bridge takes of an account.
+const MOST_REFS: usize = 100;
+
 /// The record of an account; memberships apart, which the entry alone does not tell.
 pub(crate) fn account(
     layout: &Layout,
@@ -18,6 +21,24 @@ pub(crate) fn account(
         field: field.to_owned(),
         rule: format!("{rule} ({})", entry.dn),
     };
+    if entry.garbled {
+        return Err(rejected("id", "an entry whose name is text in UTF-8; rename the entry"));
+    }
+    for (of, refs) in [&memberships, &assignments].into_iter().flat_map(|held| &held.0) {
+        if refs.len() > MOST_REFS {
+            let field = if memberships.0.contains_key(of) { "memberships" } else { "assignments" };
+            let key = layout
+                .groups
+                .iter()
+                .find(|group| group.resource_type.slug == *of)
+                .map_or("groups", |of| &of.key);
+            let rule = format!(
+                "at most {MOST_REFS} of one type, not {}; say with {key}.only, {key}.filter or {key}.base which groups are governed",
+                refs.len()
+            );
+            return Err(rejected(&format!("{field}.{of}"), &rule));
+        }
+    }
     let mut record = AccountRecord::new(id.as_str());
     for (field, attribute) in &layout.accounts.attributes {
         let slot = match field.as_str() {
@@ -58,6 +79,10 @@ pub(crate) fn account(
 /// The record of a group or licence.
 pub(crate) fn group(layout: &Layout, of: &GroupLayout, entry: &Entry) -> Result<Record, RejectedRecord> {
     let id = identifier(layout, entry)?;
+    if entry.garbled {
+        let rule = format!("a group whose name is text in UTF-8 ({})", entry.dn);
+        return Err(RejectedRecord { id: Some(id), field: "id".to_owned(), rule });
+    }
     let name = entry.main_value(&of.name).and_then(|value| String::from_utf8(value.to_vec()).ok());
     let name = name.ok_or_else(|| RejectedRecord {
         id: Some(id.clone()),

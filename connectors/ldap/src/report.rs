@@ -1,5 +1,7 @@
 //! From what a server answers to what the runtime and an administrator are told: code, effect, retry, subject.
 
+use std::time::Duration;
+
 use bridgehead_sdk::{Effect, Error, Redactor, Retry, Subject};
 
 use crate::failure::{Failure, Refusal};
@@ -71,6 +73,17 @@ impl Reporter {
             .retry(Retry::Backoff)
             .subject(Subject::Connection),
             Failure::Bind(refusal) => self.bind(refusal),
+            Failure::Incomplete(why) => Error::internal(format!("{system} at {url} is not complete yet: {why}"))
+                .retry(Retry::Backoff)
+                .subject(Subject::Connection),
+            Failure::Restricted(refusal) => self.restricted(refusal),
+            Failure::Reference(address) => Error::internal(format!(
+                "{system} at {url} refers to {address} for a part of the directory while {about}; who lies there is not \
+                 known. If that server should be reached by this one, mend that; if the part is not wanted, name it in \
+                 ignore_references"
+            ))
+            // Who is found by an identifier can be worked on meanwhile.
+            .retry(Retry::Backoff),
             Failure::NotSent => Error::unreachable(format!(
                 "{system} at {url} closed the connection before the request for {about} was sent"
             )),
@@ -156,6 +169,10 @@ impl Reporter {
             }
             _ => Error::internal(said),
         };
+        // Nothing that only reads breaks a rule: the server shows nothing at the moment, or nothing to bridgehead.
+        if !about.changes() && matches!(refusal.code, 1 | 50 | 53 | 80) {
+            return self.restricted(refusal);
+        }
         if error.about() == Subject::Account { error.subject(about.subject()) } else { error }
     }
 
@@ -171,6 +188,52 @@ impl Reporter {
                 "lower page_size to MaxPageSize of the domain's query policy, or raise the limit there"
             }
         }
+    }
+
+    /// The server takes the bind, and refuses to show anything.
+    pub(crate) fn restricted(&self, refusal: &Refusal) -> Error {
+        let Self { system, url, bind_dn, .. } = self;
+        Error::internal(format!(
+            "{system} at {url} shows nothing to {bind_dn}: {refusal}; that account must change its password first, or lacks \
+             the right to read, or the database is disabled"
+        ))
+        .retry(Retry::Backoff)
+        .subject(Subject::Connection)
+    }
+
+    /// The server takes no changes from anybody.
+    pub(crate) fn read_only(&self, refusal: &Refusal) -> Error {
+        let Self { system, url, .. } = self;
+        Error::internal(format!(
+            "{system} at {url} takes no changes at the moment: {refusal}; it is set to be read only, or is a replica: end that, or \
+             point url at the server that may be written to"
+        ))
+        .retry(Retry::Backoff)
+        .subject(Subject::Connection)
+    }
+
+    /// A setting that does not fit the directory; the message begins with its key.
+    pub(crate) fn wrong(&self, message: impl std::fmt::Display) -> Error {
+        Error::internal(format!("{}: {message}", self.system))
+            .retry(Retry::Backoff)
+            .subject(Subject::Connection)
+    }
+
+    /// The server's schema has no such attribute.
+    pub(crate) fn unknown_attribute(&self, key: &str, attribute: &str, nearest: Option<String>) -> Error {
+        let hint = nearest.map_or_else(String::new, |nearest| format!("; did you mean '{nearest}'?"));
+        self.wrong(format!("{key}: the server knows no attribute '{attribute}'{hint}"))
+    }
+
+    /// The server in use is not to be believed yet.
+    pub(crate) fn unsettled(&self, rest: Duration) -> Error {
+        Error::internal(format!(
+            "{}: another server took over a moment ago, and may not yet have received what the last one was told; waiting \
+             {}s (failover_wait)",
+            self.system,
+            rest.as_secs().max(1)
+        ))
+        .retry(Retry::After(rest))
     }
 
     /// The base that the settings name is not there: that is nobody's absence.
@@ -290,6 +353,18 @@ mod tests {
             assert_eq!(error.effect_on_target(), Effect::Unknown);
         }
         for failure in [Failure::NotSent, Failure::Unreachable("x".into()), Failure::Tls("x".into())] {
+            let error = reporter().report(failure, About::Account("ann"));
+            assert_eq!((error.effect_on_target(), error.about()), (Effect::NotApplied, Subject::Connection));
+        }
+    }
+
+    #[test]
+    fn what_a_server_refuses_to_show_is_about_the_connection() {
+        for code in [1, 50, 53, 80] {
+            let parts = of_code(code, About::Reading("accounts"));
+            assert_eq!((parts.2, parts.3), (Retry::Backoff, Subject::Connection), "{code}");
+        }
+        for failure in [Failure::Incomplete("x"), Failure::Restricted(refusal(50))] {
             let error = reporter().report(failure, About::Account("ann"));
             assert_eq!((error.effect_on_target(), error.about()), (Effect::NotApplied, Subject::Connection));
         }

@@ -6,19 +6,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ldap3::controls::{MakeCritical as _, PagedResults, RawControl};
 use ldap3::exop::PasswordModify;
-use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Mod, SearchOptions};
+use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Mod, ResultEntry, SearchOptions};
 use secrecy::ExposeSecret as _;
 
 use crate::endpoint::Endpoint;
 use crate::entry::Entry;
 use crate::failure::{Failure, Refusal};
 use crate::paging;
+use crate::readiness::{self, Features};
+use crate::servers::Present;
+use crate::suspension::LOCKED_TIME;
+use crate::usability;
+
+/// How many seconds a server may look for what only a check wants to know.
+const MOMENT: i32 = 2;
 
 /// A connection that is bound. Requests on it may overlap.
 #[derive(Debug)]
 pub(crate) struct Session {
     ldap: Ldap,
     endpoint: Arc<Endpoint>,
+    /// The choice of server that it belongs to; see `servers`.
+    present: Present,
+    pub(crate) features: Features,
     /// Set when a request was left without an answer: what comes next on this connection cannot be trusted.
     spoiled: Arc<AtomicBool>,
 }
@@ -64,6 +74,19 @@ impl Change {
         Self { kind: Kind::Replace, attribute: attribute.to_owned(), values }
     }
 
+    /// Sets the values of an attribute in this order: the first one is the one that counts.
+    pub(crate) fn set(attribute: &str, values: impl IntoIterator<Item = Vec<u8>>) -> Vec<Self> {
+        let mut values = values.into_iter();
+        let first = Self::replace(attribute, values.next());
+        std::iter::once(first).chain(values.map(|value| Self::add(attribute, value))).collect()
+    }
+
+    /// The values that are set, where they are text.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        let set = self.kind != Kind::Delete;
+        self.values.iter().filter(move |_| set).filter_map(|value| std::str::from_utf8(value).ok())
+    }
+
     fn into_mod(self) -> Mod<Vec<u8>> {
         let values: HashSet<Vec<u8>> = self.values.into_iter().collect();
         let attribute = self.attribute.into_bytes();
@@ -86,46 +109,109 @@ impl std::fmt::Debug for Change {
 }
 
 impl Session {
-    /// Connects, agrees upon TLS, and binds.
+    /// Connects to the server in use, agrees upon TLS, and binds; if that server fails, to the next one, which then is in use.
     pub(crate) async fn open(endpoint: &Arc<Endpoint>) -> Result<Self, Failure> {
-        let opened = tokio::time::timeout(endpoint.connect_timeout, Self::connect(endpoint)).await;
-        opened.unwrap_or_else(|_| Err(Failure::Unreachable("no answer in time (connect_timeout)".to_owned())))
+        let servers = &endpoint.servers;
+        let before = servers.present();
+        let mut first = None;
+        for server in servers.order() {
+            let opened =
+                tokio::time::timeout(endpoint.connect_timeout, Self::connect(endpoint, server)).await;
+            let late = || Failure::Unreachable("no answer in time (connect_timeout)".to_owned());
+            match opened.unwrap_or_else(|_| Err(late())) {
+                Ok(mut session) => {
+                    session.present = servers.choose(server, before);
+                    if session.present.server == server {
+                        if let (Some(why), true) = (&first, session.present.number != before.number) {
+                            tracing::warn!(
+                                app = %endpoint.app, url = %servers.url(server),
+                                "works with this server from now on, since the one before {why}"
+                            );
+                        }
+                        return Ok(session);
+                    }
+                    // Another call has changed servers meanwhile, to another one than this.
+                    first.get_or_insert(Failure::NotSent);
+                }
+                Err(failure) if failure.is_of_server() => {
+                    tracing::debug!(app = %endpoint.app, url = %servers.url(server), "{failure}");
+                    first.get_or_insert(failure);
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Err(first.unwrap_or(Failure::NotSent))
     }
 
-    async fn connect(endpoint: &Arc<Endpoint>) -> Result<Self, Failure> {
+    async fn connect(endpoint: &Arc<Endpoint>, server: usize) -> Result<Self, Failure> {
+        let url = endpoint.servers.url(server);
         let mut settings = LdapConnSettings::new().set_starttls(endpoint.start_tls);
-        if let Some(tls) = &endpoint.tls {
+        if let Some(tls) = endpoint.tls.as_ref().filter(|_| endpoint.start_tls || url.scheme() == "ldaps") {
             settings = settings.set_config(Arc::clone(tls));
         }
-        let connected = LdapConnAsync::from_url_with_settings(settings, &endpoint.url).await;
+        let connected = LdapConnAsync::from_url_with_settings(settings, url).await;
         let (connection, mut ldap) = connected.map_err(|error| Failure::of_connecting(&error))?;
         // What moves octets to and fro; it ends with the connection, at the latest when its last handle is dropped.
         tokio::spawn(async move { drop(connection.drive().await) });
         let bound = ldap.simple_bind(&endpoint.bind_dn, endpoint.bind_password.expose_secret()).await;
         match bound {
-            Ok(result) if result.rc == 0 => {
-                Ok(Self { ldap, endpoint: Arc::clone(endpoint), spoiled: Arc::default() })
+            Ok(result) if result.rc == 0 => {}
+            Ok(result) if matches!(result.rc, 51 | 52) => return Err(Failure::Refused(Refusal::of(&result))),
+            Ok(result) => return Err(Failure::Bind(Refusal::of(&result))),
+            Err(_) => {
+                return Err(Failure::Unreachable("the connection broke off during the bind".to_owned()));
             }
-            Ok(result) if matches!(result.rc, 51 | 52) => Err(Failure::Refused(Refusal::of(&result))),
-            Ok(result) => Err(Failure::Bind(Refusal::of(&result))),
-            Err(_) => Err(Failure::Unreachable("the connection broke off during the bind".to_owned())),
         }
+        let mut session = Self {
+            ldap,
+            endpoint: Arc::clone(endpoint),
+            present: endpoint.servers.present(),
+            features: Features::default(),
+            spoiled: Arc::default(),
+        };
+        session.features = readiness::examine(&session, &endpoint.readiness).await?;
+        Ok(session)
     }
 
     /// Whether another request can be made on this connection.
     pub(crate) fn is_usable(&self) -> bool {
-        !self.spoiled.load(Ordering::Relaxed) && !self.ldap.clone().is_closed()
+        !self.spoiled.load(Ordering::Relaxed)
+            && !self.ldap.clone().is_closed()
+            && self.present.number == self.endpoint.servers.present().number
     }
 
-    /// The entries that a search finds. More than the limit are no error; anything else but success is.
+    /// The entries that a search finds. More than the limit are no error; anything else but success is, and so is a reference to
+    /// another server.
     pub(crate) async fn search(&self, search: &Search<'_>) -> Result<Vec<Entry>, Failure> {
-        let (mut entries, result) = self.run(search, None).await?;
+        let (entries, reference) = self.search_here(search).await?;
+        match reference {
+            Some(address) => Err(Failure::Reference(address)),
+            None => Ok(entries),
+        }
+    }
+
+    /// The entries that a search finds on this server, and where it refers to for others.
+    pub(crate) async fn search_here(
+        &self,
+        search: &Search<'_>,
+    ) -> Result<(Vec<Entry>, Option<String>), Failure> {
+        let (mut entries, reference, result) = self.run(search, Vec::new(), None).await?;
         let enough = usize::try_from(search.limit).is_ok_and(|limit| limit > 0 && entries.len() >= limit);
         if result.rc != 0 && !(result.rc == 4 && enough) {
             return Err(self.refused(&result));
         }
         for entry in &mut entries {
             self.complete(entry).await?;
+        }
+        Ok((entries, reference))
+    }
+
+    /// The entries that a search finds on this server within a moment; one that takes longer is refused (3).
+    pub(crate) async fn probe(&self, search: &Search<'_>) -> Result<Vec<Entry>, Failure> {
+        let (entries, _, result) = self.run(search, Vec::new(), Some(MOMENT)).await?;
+        let enough = usize::try_from(search.limit).is_ok_and(|limit| limit > 0 && entries.len() >= limit);
+        if result.rc != 0 && !(result.rc == 4 && enough) {
+            return Err(self.refused(&result));
         }
         Ok(entries)
     }
@@ -138,9 +224,12 @@ impl Session {
         cookie: Vec<u8>,
     ) -> Result<(Vec<Entry>, Vec<u8>), Failure> {
         let control = PagedResults { size: i32::from(size), cookie }.critical();
-        let (mut entries, result) = self.run(search, Some(control.into())).await?;
+        let (mut entries, reference, result) = self.run(search, vec![control.into()], None).await?;
         if result.rc != 0 {
             return Err(self.refused(&result));
+        }
+        if let Some(address) = reference {
+            return Err(Failure::Reference(address));
         }
         // A server that does not page may have given a part and call it all.
         let Some(cookie) = paging::cookie(&result) else {
@@ -205,7 +294,7 @@ impl Session {
         failure
     }
 
-    fn spoil(&self) {
+    pub(crate) fn spoil(&self) {
         self.spoiled.store(true, Ordering::Relaxed);
     }
 
@@ -229,13 +318,18 @@ impl Session {
     async fn run(
         &self,
         search: &Search<'_>,
-        control: Option<RawControl>,
-    ) -> Result<(Vec<Entry>, LdapResult), Failure> {
+        mut controls: Vec<RawControl>,
+        seconds: Option<i32>,
+    ) -> Result<(Vec<Entry>, Option<String>, LdapResult), Failure> {
         let mut ldap = self.ldap.clone();
-        let seconds = i32::try_from(self.endpoint.request_timeout.as_secs()).unwrap_or(i32::MAX).max(1);
+        let longest = i32::try_from(self.endpoint.request_timeout.as_secs()).unwrap_or(i32::MAX).max(1);
+        let seconds = seconds.map_or(longest, |shorter| shorter.min(longest));
         ldap.with_search_options(SearchOptions::new().timelimit(seconds).sizelimit(search.limit));
-        if let Some(control) = control {
-            ldap.with_controls(vec![control]);
+        if self.features.usability && search.attributes.contains(&LOCKED_TIME) {
+            controls.push(usability::request());
+        }
+        if !controls.is_empty() {
+            ldap.with_controls(controls);
         }
         let attributes: Vec<&str> = search.attributes.to_vec();
         let found = self
@@ -250,15 +344,23 @@ impl Session {
             })
             .await?;
         let mut entries = Vec::with_capacity(found.0.len());
+        let mut reference = None;
         for item in found.0 {
             if item.is_ref() {
-                self.endpoint.referrals.notice();
+                let addresses = addresses(item).ok_or(Failure::Garbled("a reference that is none"))?;
+                // Several addresses are of the same part: one that is not missed will do.
+                if !addresses.iter().any(|address| self.endpoint.references.is_ignored(address)) {
+                    reference = reference.or_else(|| addresses.into_iter().next());
+                }
             } else if !item.is_intermediate() {
-                let entry = Entry::read(item).ok_or(Failure::Garbled("an entry that is none"))?;
+                let mut entry = Entry::read(item).ok_or(Failure::Garbled("an entry that is none"))?;
+                if let Some(schema) = self.endpoint.schema.get() {
+                    entry.rename_attributes(|name| schema.canonical(name));
+                }
                 entries.push(entry);
             }
         }
-        Ok((entries, found.1))
+        Ok((entries, reference, found.1))
     }
 
     /// Reads the rest of attributes that came in part.
@@ -274,7 +376,7 @@ impl Session {
                 attributes: &attributes,
                 limit: 0,
             };
-            let (mut more, result) = self.run(&search, None).await?;
+            let (mut more, _, result) = self.run(&search, Vec::new(), None).await?;
             if result.rc != 0 {
                 return Err(self.refused(&result));
             }
@@ -283,6 +385,16 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// The addresses in a reference, made fit to be shown.
+fn addresses(item: ResultEntry) -> Option<Vec<String>> {
+    let addresses = item.0.expect_constructed()?.into_iter().map(|address| {
+        let address = String::from_utf8_lossy(&address.expect_primitive()?).into_owned();
+        Some(address.chars().filter(|c| !c.is_control()).take(300).collect())
+    });
+    let addresses: Option<Vec<String>> = addresses.collect();
+    addresses.filter(|addresses| !addresses.is_empty())
 }
 
 /// Spoils the connection unless it is told that all is well: when the deadline of a task drops a request, nobody waits for

@@ -15,8 +15,26 @@ pub struct Settings {
     /// Which directory it is; it decides the defaults of most other keys. `"openldap"`, `"389ds"`, or `"ad"` for Active
     /// Directory and Samba.
     pub profile: Profile,
-    /// Where the server is: `"ldaps://host"` or `"ldap://host"`, with `:port` where it is not 636 or 389.
-    pub url: String,
+    /// Where the server is: `"ldaps://host"` or `"ldap://host"`, with `:port` where it is not 636 or 389. Either this or
+    /// `urls`.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// Where the servers of one directory are, in order of preference. All work is done on one of them; when it cannot be
+    /// reached, on the next. Name each server, not a balancer: servers lag behind each other.
+    #[serde(default)]
+    pub urls: Vec<String>,
+    /// How long after a change of servers creating, changing and deleting waits, "not found" is not believed and nothing is
+    /// listed: what the last server was told may not have reached the next one yet.
+    #[serde(default = "failover_wait")]
+    pub failover_wait: FriendlyDuration,
+    /// Whether the server is a replica, which must have received everything before it is believed. Absent: bridgehead finds
+    /// out. `false`: it is not looked at.
+    #[serde(default)]
+    pub replica: Option<bool>,
+    /// Parts of the directory on other servers that are not wanted: the name of the part (`"ou=abroad,dc=example,dc=com"`) or
+    /// how the reference to it begins (`"ldap://other.example.com"`). Any other reference makes a listing incomplete.
+    #[serde(default)]
+    pub ignore_references: Vec<String>,
     /// Whether a connection to `ldap://` is encrypted with StartTLS before anything else is said.
     #[serde(default)]
     pub start_tls: bool,
@@ -149,6 +167,10 @@ pub struct GroupType {
     /// `(objectClass=groupOfUniqueNames)`, `(objectClass=posixGroup)`; in Active Directory `(objectClass=group)`.
     #[serde(default)]
     pub filter: Option<String>,
+    /// Which of these groups bridgehead governs, by name, with `*` for any text: `["app-*", "staff"]`. Absent: all of them. An
+    /// account can be in at most 100 groups of one type.
+    #[serde(default)]
+    pub only: Vec<String>,
     /// The attribute that holds the members: `"member"`, `"uniqueMember"`, or `"memberUid"`, whose values are user names
     /// instead of distinguished names.
     #[serde(default = "member")]
@@ -222,6 +244,10 @@ pub struct SuspendSettings {
     /// `"attribute"`: a value in an attribute of your choice; or `"none"`: not offered. By profile.
     #[serde(default)]
     pub method: Option<SuspendMethod>,
+    /// The name of the password policy (`ppolicy_default`) that holds for accounts without one of their own. Only needed with
+    /// `"pwdAccountLockedTime"` where the server cannot show whether a lock is in force (OpenLDAP before 2.5).
+    #[serde(default)]
+    pub policy: Option<String>,
     /// The attribute of the method `"attribute"`.
     #[serde(default)]
     pub attribute: Option<String>,
@@ -322,6 +348,10 @@ fn member() -> String {
 
 fn cn() -> String {
     "cn".to_owned()
+}
+
+fn failover_wait() -> FriendlyDuration {
+    FriendlyDuration(Duration::from_secs(30))
 }
 
 fn page_size() -> u16 {

@@ -5,9 +5,12 @@ use bridgehead_sdk::AccountStatus;
 use crate::entry::Entry;
 use crate::session::Change;
 
+/// The attribute of OpenLDAP's overlay `ppolicy`.
+pub(crate) const LOCKED_TIME: &str = "pwdAccountLockedTime";
+
 /// Locked for good, as `draft-behera-ldap-password-policy` writes it; any other time is a lock that the server set after
 /// failed attempts, which is no suspension.
-const LOCKED_FOR_GOOD: &str = "000001010000Z";
+pub(crate) const LOCKED_FOR_GOOD: &str = "000001010000Z";
 
 /// `ACCOUNTDISABLE` of `userAccountControl` ([MS-ADTS] 2.2.16).
 const DISABLED: u32 = 2;
@@ -18,8 +21,8 @@ pub(crate) const NORMAL_ACCOUNT: u32 = 512;
 /// How accounts are suspended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Suspension {
-    /// OpenLDAP's overlay `ppolicy`.
-    PwdAccountLockedTime,
+    /// OpenLDAP's overlay `ppolicy`; the policy is the one for accounts without one of their own, where the settings name it.
+    PwdAccountLockedTime { policy: Option<String> },
     /// 389 Directory Server.
     NsAccountLock,
     /// Active Directory.
@@ -31,32 +34,66 @@ pub(crate) enum Suspension {
 impl Suspension {
     pub(crate) fn attribute(&self) -> &str {
         match self {
-            Self::PwdAccountLockedTime => "pwdAccountLockedTime",
+            Self::PwdAccountLockedTime { .. } => LOCKED_TIME,
             Self::NsAccountLock => "nsAccountLock",
             Self::UserAccountControl => "userAccountControl",
             Self::Attribute { attribute, .. } => attribute,
         }
     }
 
-    /// Whether an entry is suspended.
+    /// What is read of an entry: what suspends, and what the server sets after failed attempts to log in.
+    pub(crate) fn attributes(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.attribute()).chain(self.locked_by_server().iter().copied())
+    }
+
+    /// What the server sets after failed attempts, where that is another attribute.
+    fn locked_by_server(&self) -> &'static [&'static str] {
+        match self {
+            Self::NsAccountLock => &["accountUnlockTime", "passwordRetryCount", "retryCountResetTime"],
+            Self::UserAccountControl => &["lockoutTime"],
+            _ => &[],
+        }
+    }
+
+    /// Whether an entry is suspended. One that holds what suspends, and that the server lets in all the same, is not.
     pub(crate) fn status(&self, entry: &Entry) -> AccountStatus {
+        let lets_in = matches!(self, Self::PwdAccountLockedTime { .. }) && entry.usable == Some(true);
+        if self.is_set(entry) && !lets_in { AccountStatus::Suspended } else { AccountStatus::Active }
+    }
+
+    /// Whether an entry holds what suspends.
+    pub(crate) fn is_set(&self, entry: &Entry) -> bool {
         let holds = |text: &str| {
             entry
                 .texts(self.attribute())
                 .any(|value| value.is_some_and(|value| value.eq_ignore_ascii_case(text)))
         };
-        let suspended = match self {
-            Self::PwdAccountLockedTime => holds(LOCKED_FOR_GOOD),
+        match self {
+            Self::PwdAccountLockedTime { .. } => holds(LOCKED_FOR_GOOD),
             Self::NsAccountLock => holds("true"),
             Self::UserAccountControl => control(entry).is_some_and(|control| control & DISABLED != 0),
             Self::Attribute { value, .. } => holds(value),
-        };
-        if suspended { AccountStatus::Suspended } else { AccountStatus::Active }
+        }
     }
 
     /// What makes an entry suspended, or not. It is asked for where the entry is so already, too: the server then says whether
-    /// bridgehead may do this at all.
+    /// bridgehead may do this at all. Ending a suspension ends a lock after failed attempts as well.
     pub(crate) fn changes(&self, entry: &Entry, suspended: bool) -> Vec<Change> {
+        let mut changes = self.own_changes(entry, suspended);
+        if !suspended {
+            changes.extend(self.locked_by_server().iter().filter_map(|attribute| {
+                let is_ad = *attribute == "lockoutTime";
+                match entry.texts(attribute).flatten().next()? {
+                    "0" if is_ad => None,
+                    _ if is_ad => Some(Change::replace(attribute, ["0"])),
+                    _ => Some(Change::replace::<&str>(attribute, [])),
+                }
+            }));
+        }
+        changes
+    }
+
+    fn own_changes(&self, entry: &Entry, suspended: bool) -> Vec<Change> {
         let attribute = self.attribute();
         match self {
             Self::UserAccountControl => {
@@ -75,8 +112,7 @@ impl Suspension {
             }
             // What else the attribute holds is nobody's suspension.
             Self::Attribute { value, .. } if !suspended => {
-                let is_suspended = self.status(entry) == AccountStatus::Suspended;
-                is_suspended.then(|| Change::delete(attribute, value.as_str())).into_iter().collect()
+                self.is_set(entry).then(|| Change::delete(attribute, value.as_str())).into_iter().collect()
             }
             _ => vec![Change::replace(attribute, self.value().filter(|_| suspended))],
         }
@@ -95,7 +131,7 @@ impl Suspension {
 
     fn value(&self) -> Option<&str> {
         match self {
-            Self::PwdAccountLockedTime => Some(LOCKED_FOR_GOOD),
+            Self::PwdAccountLockedTime { .. } => Some(LOCKED_FOR_GOOD),
             Self::NsAccountLock => Some("true"),
             Self::UserAccountControl => None,
             Self::Attribute { value, .. } => Some(value),
@@ -132,13 +168,37 @@ mod tests {
 
     #[test]
     fn a_lock_after_failed_attempts_is_no_suspension() {
-        let suspension = Suspension::PwdAccountLockedTime;
+        let suspension = Suspension::PwdAccountLockedTime { policy: None };
         let locked = entry("pwdAccountLockedTime", "20260101000000Z");
         assert_eq!(suspension.status(&locked), AccountStatus::Active);
         let taken_away = [Change::replace::<&str>("pwdAccountLockedTime", [])];
         assert_eq!(suspension.changes(&locked, false), taken_away);
         let suspended = entry("pwdAccountLockedTime", "000001010000Z");
         assert_eq!(suspension.status(&suspended), AccountStatus::Suspended);
+    }
+
+    #[test]
+    fn a_lock_that_the_server_does_not_mind_is_no_suspension() {
+        let suspension = Suspension::PwdAccountLockedTime { policy: None };
+        let mut entry = entry("pwdAccountLockedTime", "000001010000Z");
+        entry.usable = Some(false);
+        assert_eq!(suspension.status(&entry), AccountStatus::Suspended);
+        entry.usable = Some(true);
+        assert_eq!(suspension.status(&entry), AccountStatus::Active);
+        assert!(suspension.is_set(&entry));
+    }
+
+    #[test]
+    fn ending_a_suspension_ends_a_lock_after_failed_attempts() {
+        let mut locked = entry("userAccountControl", "514");
+        locked.attributes.push(("lockoutTime".to_owned(), vec![b"133000000000000000".to_vec()]));
+        let changes = Suspension::UserAccountControl.changes(&locked, false);
+        assert_eq!(changes.last(), Some(&Change::replace("lockoutTime", ["0"])));
+        let suspending = Suspension::UserAccountControl.changes(&locked, true);
+        assert!(suspending.iter().all(|change| change.attribute != "lockoutTime"), "{suspending:?}");
+        let locked = entry("accountUnlockTime", "19700101000000Z");
+        let changes = Suspension::NsAccountLock.changes(&locked, false);
+        assert!(changes.contains(&Change::replace::<&str>("accountUnlockTime", [])), "{changes:?}");
     }
 
     #[test]

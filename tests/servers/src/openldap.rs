@@ -24,7 +24,8 @@ const PLACEHOLDER: &str = "cn=placeholder,dc=test";
 /// for are indexed. `ldap://`, StartTLS and `ldaps://` are offered. Every operation is logged ([`OpenLdap::log`]).
 ///
 /// A size limit holds over all pages of a search. [`Options::own`] adds a line to the database's part of `slapd.conf`, after
-/// its overlays, where global directives such as `idletimeout 1` may stand too.
+/// its overlays, where global directives such as `idletimeout 1` may stand too; rules of access (`access to …`) go before those
+/// that let the writer do everything.
 #[derive(Debug)]
 pub struct OpenLdap {
     pub directory: Directory,
@@ -133,6 +134,9 @@ fn configuration_of(directory: &Directory, options: &Options, data: &Path, files
     }
     let size_limit = options.size_limit.map_or_else(|| "unlimited".to_owned(), |entries| entries.to_string());
     // `envflags nosync`: nobody needs these data after a power cut.
+    let (access, own): (Vec<_>, Vec<_>) = options.own.iter().partition(|line| line.starts_with("access "));
+    let access = access.into_iter().fold(String::new(), |rules, line| rules + line + "\n");
+    let own: Vec<_> = own.into_iter().map(String::as_str).collect();
     text += &format!(
         r#"
 database mdb
@@ -144,7 +148,7 @@ rootdn {admin}
 rootpw {admin_password}
 index objectClass,uid,mail,cn,entryUUID,member,uniqueMember,memberOf eq
 sizelimit {size_limit}
-access to attrs=userPassword by dn.exact="{writer}" manage by self =xw by anonymous auth by * none
+{access}access to attrs=userPassword by dn.exact="{writer}" manage by self =xw by anonymous auth by * none
 access to * by dn.exact="{writer}" manage by dn.exact="{reader}" read by self read by * none
 overlay memberof
 memberof-refint TRUE
@@ -167,7 +171,7 @@ ppolicy_hash_cleartext
     for attribute in &options.unique {
         text += &format!("unique_uri ldap:///{people}?{attribute}?sub\n");
     }
-    text + &options.own.join("\n") + "\n"
+    text + &own.join("\n") + "\n"
 }
 
 fn content(directory: &Directory, options: &Options) -> String {

@@ -172,3 +172,47 @@ async fn groups_in_groups_are_followed() {
     let accounts = list(&connector, "account").await.unwrap();
     assert!(accounts.contains(&Record::from(record)));
 }
+
+#[tokio::test]
+async fn a_principal_that_somebody_else_has_is_an_account_that_exists() {
+    let server = Samba::start().await;
+    let directory = &server.directory;
+    let connector = connector(directory, with(settings("ad", directory), &groups()));
+    directory.add_ldif(
+        "dn: CN=other,OU=groups,DC=test,DC=lan\nobjectClass: user\nsAMAccountName: other\n\
+         userAccountControl: 546\nuserPrincipalName: ann@test.lan\n",
+    );
+    let account = json!({ "account": { "username": "ann", "password": "Correct-horse-1" } });
+    let error = run(&connector, Action::CreateAccount, account).await.unwrap_err();
+    assert_eq!(
+        (error.code(), error.effect_on_target()),
+        (Code::AccountAlreadyExists, Effect::NotApplied),
+        "{error}"
+    );
+    assert!(error.message().contains("CN=other"), "{error}");
+    run(&connector, Action::CreateAccount, json!({ "account": { "username": "bob" } })).await.unwrap();
+    let rename = json!({ "account": { "username": "bob" }, "changes": { "username": "ann" } });
+    let error = run(&connector, Action::UpdateAccount, rename).await.unwrap_err();
+    assert_eq!(error.code(), Code::AccountAlreadyExists, "{error}");
+    connector.check().await.unwrap();
+}
+
+#[tokio::test]
+async fn ending_a_suspension_ends_a_lock_after_failed_attempts() {
+    let server = Samba::start().await;
+    let directory = &server.directory;
+    directory.modify_ldif(
+        "dn: DC=test,DC=lan\nchangetype: modify\nreplace: lockoutThreshold\nlockoutThreshold: 2\n",
+    );
+    let connector = connector(directory, with(settings("ad", directory), &groups()));
+    let account = json!({ "account": { "username": "ann", "password": "Correct-horse-1" } });
+    let ann = id(&run(&connector, Action::CreateAccount, account).await.unwrap());
+    let login =
+        |password: &str| Login { dn: "CN=ann,OU=people,DC=test,DC=lan".into(), password: password.into() };
+    for _ in 0..3 {
+        assert!(!directory.accepts(&login("wrong-horse-1")));
+    }
+    assert!(!directory.accepts(&login("Correct-horse-1")), "it is locked");
+    run(&connector, Action::UnsuspendAccount, json!({ "account": { "id": ann } })).await.unwrap();
+    assert!(directory.accepts(&login("Correct-horse-1")));
+}

@@ -84,3 +84,61 @@ async fn a_value_that_somebody_has_already_is_an_account_that_exists() {
     assert_eq!((error.code(), error.effect_on_target()), (Code::AccountAlreadyExists, Effect::NotApplied));
     assert!(error.message().contains("uid=ann,ou=people,dc=test"), "{error}");
 }
+
+#[tokio::test]
+async fn ending_a_suspension_ends_a_lock_after_failed_attempts_and_the_address_set_counts() {
+    let options = ["passwordLockout: on", "passwordMaxFailure: 2", "passwordUnlock: off"];
+    let server = Ds389::start_with(options.into_iter().fold(Options::default(), Options::own)).await;
+    let directory = &server.directory;
+    let connector = connector(directory, settings("389ds", directory));
+    connector.check().await.unwrap();
+    let account =
+        json!({ "account": { "username": "ann", "password": "correct-horse-1", "email": "a@example.com" } });
+    let ann = id(&run(&connector, Action::CreateAccount, account).await.unwrap());
+    let dn = "uid=ann,ou=people,dc=test";
+    let login = |password: &str| {
+        let mut bind = directory.tool("ldapwhoami", &Login { dn: dn.into(), password: password.into() });
+        bind.output().unwrap().status.success()
+    };
+    for _ in 0..3 {
+        assert!(!login("wrong-horse-1"));
+    }
+    assert!(!login("correct-horse-1"), "it is locked");
+    run(&connector, Action::UnsuspendAccount, json!({ "account": { "id": ann } })).await.unwrap();
+    assert!(login("correct-horse-1"));
+    directory.modify_ldif(&format!("dn: {dn}\nchangetype: modify\nadd: mail\nmail: b@example.com\n"));
+    let update = json!({ "account": { "id": ann }, "changes": { "email": "c@example.com" } });
+    for _ in 0..2 {
+        run(&connector, Action::UpdateAccount, update.clone()).await.unwrap();
+        assert_eq!(find(&connector, &ann).await.unwrap().email.as_deref(), Some("c@example.com"));
+        assert_eq!(directory.entry(dn).unwrap().all("mail").len(), 2);
+    }
+    let unix = "dn: cn=staff,ou=groups,dc=test\nobjectClass: posixGroup\ncn: staff\ngidNumber: 5000\nmemberUid: Ann\n";
+    directory.add_ldif(unix);
+    let types = json!({ "groups": [{ "slug": "unix", "member_attribute": "memberUid" }] });
+    let connector = crate::support::connector(directory, with(settings("389ds", directory), &types));
+    assert_eq!(find(&connector, &ann).await.unwrap().memberships.of("unix").len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_is_read_only_holds_the_tasks() {
+    let server = Ds389::start().await;
+    let directory = &server.directory;
+    let connector = connector(directory, settings("389ds", directory));
+    run(&connector, Action::CreateAccount, json!({ "account": { "username": "ann" } })).await.unwrap();
+    directory
+        .modify_ldif("dn: cn=config\nchangetype: modify\nreplace: nsslapd-readonly\nnsslapd-readonly: on\n");
+    let reset = json!({ "account": { "username": "ann" }, "changes": { "password": "another-horse-1" } });
+    for error in [
+        run(&connector, Action::SuspendAccount, json!({ "account": { "username": "ann" } }))
+            .await
+            .unwrap_err(),
+        run(&connector, Action::ResetPassword, reset).await.unwrap_err(),
+    ] {
+        assert_eq!(
+            (error.effect_on_target(), error.about()),
+            (Effect::NotApplied, Subject::Connection),
+            "{error}"
+        );
+    }
+}

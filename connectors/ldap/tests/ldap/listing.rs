@@ -1,7 +1,5 @@
 //! Listing: pages, limits, and what is not to be followed.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use bridgehead_sdk::{Code, Cursor, Effect, Record, Retry, Subject};
 use bridgehead_test_servers::{OpenLdap, Options, Population};
 use serde_json::json;
@@ -73,26 +71,6 @@ async fn listings_that_were_left_do_not_pile_up() {
 }
 
 #[tokio::test]
-async fn what_another_server_holds_is_left_out_with_one_warning() {
-    let referral = "dn: ou=abroad,ou=people,dc=test\nobjectClass: referral\nobjectClass: extensibleObject\n\
-        ou: abroad\nref: ldap://127.0.0.1:1/ou=abroad,dc=test";
-    let population = Population { accounts: 3, groups: 0, members: 0 };
-    let server = OpenLdap::start_with(Options::default().population(population).ldif(referral)).await;
-    let connector = connector(&server.directory, settings("openldap", &server.directory));
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer({
-        let log = log.clone();
-        move || log.clone()
-    });
-    let _guard = tracing::subscriber::set_default(subscriber.finish());
-    for _ in 0..3 {
-        assert_eq!(list(&connector, "account").await.unwrap().len(), 3);
-    }
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert_eq!(text.matches("references are not followed").count(), 1, "{text}");
-}
-
-#[tokio::test]
 async fn an_account_that_cannot_be_told_from_others_is_reported() {
     let odd = "dn: cn=odd,ou=people,dc=test\nobjectClass: inetOrgPerson\ncn: odd\nsn: odd";
     let server = OpenLdap::start_with(Options::default().ldif(odd)).await;
@@ -122,18 +100,5 @@ async fn ten_thousand_accounts_in_two_hundred_groups_are_listed_with_their_group
             let Record::Account(account) = record else { panic!("no account") };
             assert_eq!(account.memberships.of("group").len(), 2, "{read_from}: {}", account.id);
         }
-    }
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(text)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }

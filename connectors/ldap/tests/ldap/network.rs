@@ -66,7 +66,7 @@ async fn a_connection_that_died_between_calls_is_replaced() {
 #[tokio::test]
 async fn a_server_that_falls_silent_in_the_middle_is_given_up() {
     let server = OpenLdap::start().await;
-    let settings = with(settings("openldap", &server.directory), &json!({ "request_timeout": "1s" }));
+    let settings = with(settings("openldap", &server.directory), &json!({ "request_timeout": "5s" }));
     let connector = connector(&server.directory, settings);
     connector.check().await.unwrap();
     server.process().pause();

@@ -42,15 +42,17 @@ async fn the_old_name_is_taken_out_of_its_groups_by_the_attempt_after_the_one_th
     let directory = &server.directory;
     // As it is when the connection broke right after renaming.
     directory.add_ldif(
-        "dn: uid=anna,ou=people,dc=test\nobjectClass: inetOrgPerson\nuid: anna\ncn: Ann\nsn: Ann\n\n\
-         dn: cn=duty,ou=groups,dc=test\nobjectClass: organizationalRole\ncn: duty\n\
+        "dn: uid=anna,ou=people,dc=test\nobjectClass: inetOrgPerson\nuid: anna\ncn: Ann\nsn: Ann\n\
+         mail: ann@example.com\n\ndn: cn=duty,ou=groups,dc=test\nobjectClass: organizationalRole\ncn: duty\n\
          roleOccupant: uid=ann,ou=people,dc=test\n",
     );
     let types = json!({ "groups": [
         { "slug": "duty", "member_attribute": "roleOccupant", "filter": "(objectClass=organizationalRole)" },
     ] });
     let connector = connector(directory, with(settings("openldap", directory), &types));
-    let rename = json!({ "account": { "username": "ann" }, "changes": { "username": "anna" } });
+    let rename = json!({
+        "account": { "username": "ann", "email": "ann@example.com" }, "changes": { "username": "anna" },
+    });
     let error = run(&connector, Action::UpdateAccount, rename.clone()).await.unwrap_err();
     assert_eq!(error.code(), Code::AccountNotFound);
     attempt(&connector, 2, Action::UpdateAccount, rename).await.unwrap();
@@ -173,13 +175,7 @@ async fn an_attribute_of_ones_own_suspends() {
 async fn what_the_schema_forbids_says_what_to_do() {
     let server = OpenLdap::start_with(Options::default()).await;
     let directory = &server.directory;
-    let odd =
-        json!({ "accounts": { "base": directory.people, "attributes": { "floor": "noSuchAttribute" } } });
-    let connector = connector(directory, with(settings("openldap", directory), &odd));
-    let account = json!({ "username": "ann", "floor": 3 });
-    let error = run(&connector, Action::CreateAccount, json!({ "account": account })).await.unwrap_err();
-    assert_eq!((error.code(), error.effect_on_target()), (Code::InternalError, Effect::NotApplied));
-    assert!(error.message().contains("undefinedAttributeType (17)"), "{error}");
+    let connector = connector(directory, settings("openldap", directory));
     run(&connector, Action::CreateAccount, json!({ "account": { "username": "ann" } })).await.unwrap();
     let clear = json!({ "account": { "username": "ann" }, "changes": { "last_name": null } });
     let error = run(&connector, Action::UpdateAccount, clear).await.unwrap_err();

@@ -1,0 +1,58 @@
+//! Who has a name already that the server lets nobody have twice, also where bridgehead does not look for accounts.
+
+use bridgehead_sdk::Account;
+use ldap3::Scope;
+
+use crate::directory::{Directory, equals};
+use crate::draft;
+use crate::entry::Entry;
+use crate::session::{Search, Session};
+
+/// Active Directory: what people log in with, unique in the whole forest.
+const PRINCIPAL: &str = "userPrincipalName";
+
+/// The names of a new account that may have to be unique, with their attributes.
+pub(crate) fn of_account(directory: &Directory, account: &Account) -> Vec<(String, String)> {
+    let layout = directory.layout();
+    let fields = draft::fields(account);
+    let mapped = ["username", "email"].into_iter().filter_map(|field| {
+        let value = draft::field_text(layout, &fields, field)?;
+        Some((layout.attribute(field)?.to_owned(), value))
+    });
+    let principal = layout.create.attributes.iter().filter(|(name, _)| name.eq_ignore_ascii_case(PRINCIPAL));
+    let made = principal.filter_map(|(name, template)| {
+        Some((name.clone(), template.render(|field| draft::field_text(layout, &fields, field))?))
+    });
+    mapped.chain(made).collect()
+}
+
+/// Whether an attribute holds one of those names.
+pub(crate) fn is_name(directory: &Directory, attribute: &str) -> bool {
+    let layout = directory.layout();
+    let mapped = ["username", "email"].iter().filter_map(|field| layout.attribute(field));
+    attribute.eq_ignore_ascii_case(PRINCIPAL)
+        || mapped.into_iter().any(|name| name.eq_ignore_ascii_case(attribute))
+}
+
+/// Entries that have one of these names, anywhere below the base. It only explains a refusal: what cannot be found out is left.
+pub(crate) async fn elsewhere(
+    directory: &Directory,
+    session: &Session,
+    names: &[(String, String)],
+) -> Vec<Entry> {
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let layout = directory.layout();
+    let conditions: String = names.iter().map(|(attribute, value)| equals(attribute, value)).collect();
+    let filter = format!("(|{conditions})");
+    let attributes: Vec<&str> = names.iter().map(|(attribute, _)| attribute.as_str()).collect();
+    let search = Search {
+        base: &layout.base,
+        scope: Scope::Subtree,
+        filter: &filter,
+        attributes: &attributes,
+        limit: 4,
+    };
+    session.search_here(&search).await.map(|(found, _)| found).unwrap_or_default()
+}

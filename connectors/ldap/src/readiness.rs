@@ -1,0 +1,130 @@
+//! What a new connection looks at before it is used: whether this server shows the accounts at all, and whether it has
+//! received everything that it is to hold.
+//!
+//! A replica that is being filled for the first time answers every search with success, and most people are missing from the
+//! answer. So such a server is not used, neither for listing nor for looking.
+
+use ldap3::Scope;
+
+use crate::endpoint::Readiness;
+use crate::failure::Failure;
+use crate::name::Name;
+use crate::session::{Change, Search, Session};
+use crate::settings::Profile;
+use crate::usability;
+
+/// The control by which a server hands its content to replicas (RFC 4533).
+const SYNC: &str = "1.3.6.1.4.1.4203.1.9.1.1";
+
+/// What the server says about itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Features {
+    /// It says of every account whether that can log in.
+    pub(crate) usability: bool,
+    /// Where it keeps its schema.
+    pub(crate) schema: Option<String>,
+}
+
+/// Looks at the server; an error says why it cannot be used.
+pub(crate) async fn examine(session: &Session, readiness: &Readiness) -> Result<Features, Failure> {
+    let attributes = ["supportedControl", "namingContexts", "subschemaSubentry", "isSynchronized"];
+    let root = session.search(&one("", &attributes)).await?;
+    let texts = |attribute: &str| -> Vec<String> {
+        let entry = root.first();
+        entry.into_iter().flat_map(|entry| entry.texts(attribute).flatten()).map(str::to_owned).collect()
+    };
+    if texts("isSynchronized").iter().any(|value| value.eq_ignore_ascii_case("FALSE"))
+        && readiness.replica != Some(false)
+    {
+        return Err(Failure::Incomplete(
+            "it has not finished its first replication (isSynchronized is FALSE); wait until it has",
+        ));
+    }
+    match session.search(&one(&readiness.accounts, &["1.1"])).await {
+        Err(Failure::Refused(refusal)) if matches!(refusal.code, 1 | 50 | 53 | 80) => {
+            return Err(Failure::Restricted(refusal));
+        }
+        // A base that is not there is told with its key, by whoever needs it.
+        Err(Failure::Refused(refusal)) if !matches!(refusal.code, 51 | 52) => {}
+        Err(failure) => return Err(failure),
+        Ok(_) => {}
+    }
+    let controls = texts("supportedControl");
+    if readiness.profile == Profile::OpenLdap && readiness.replica != Some(false) {
+        let provides = controls.iter().any(|control| control == SYNC);
+        received_everything(session, readiness, &texts("namingContexts"), provides).await?;
+    }
+    Ok(Features {
+        usability: controls.iter().any(|control| control == usability::OID),
+        schema: texts("subschemaSubentry").into_iter().next(),
+    })
+}
+
+/// OpenLDAP: a replica has a `contextCSN` at its root from the end of its first refresh on; a server that replicates nothing has
+/// none either.
+async fn received_everything(
+    session: &Session,
+    readiness: &Readiness,
+    contexts: &[String],
+    provides: bool,
+) -> Result<(), Failure> {
+    let context = root_of(&readiness.accounts, contexts);
+    let shown = session.search(&one(&context, &["contextCSN"])).await;
+    match shown {
+        Ok(found) if found.iter().any(|entry| !entry.values("contextCSN").is_empty()) => return Ok(()),
+        Err(failure) if failure.code().is_none() => return Err(failure),
+        _ => {}
+    }
+    if readiness.replica == Some(true) || provides || session.is_read_only(&context).await? {
+        return Err(Failure::Incomplete(
+            "there is no contextCSN at the root of its database, as on a replica whose first refresh has not come to its end. Wait \
+             until it has, or let bind_dn read that attribute; for a server that is no replica and merely read only, set \
+             replica = false",
+        ));
+    }
+    Ok(())
+}
+
+/// The root of the database that holds an entry.
+fn root_of(dn: &str, contexts: &[String]) -> String {
+    let Ok(name) = Name::parse(dn) else { return dn.to_owned() };
+    let within = contexts.iter().filter_map(|context| {
+        let parsed = Name::parse(context).ok()?;
+        name.is_within(&parsed).then_some((parsed.rdns.len(), context))
+    });
+    within.max_by_key(|(levels, _)| *levels).map_or_else(|| dn.to_owned(), |(_, context)| context.clone())
+}
+
+/// A search for one entry by its name.
+pub(crate) fn one<'a>(base: &'a str, attributes: &'a [&'a str]) -> Search<'a> {
+    Search { base, scope: Scope::Base, filter: "(objectClass=*)", attributes, limit: 0 }
+}
+
+impl Session {
+    /// Whether the server takes no changes at all, whoever makes them: it is a replica, or set to be read only. Asked by changing
+    /// an entry that does not exist, which a server that takes changes answers with "no such object".
+    pub(crate) async fn is_read_only(&self, below: &str) -> Result<bool, Failure> {
+        let nobody = format!("cn=.bridgehead-nobody-{},{below}", uuid::Uuid::new_v4().simple());
+        match self.modify(&nobody, vec![Change::replace::<&str>("description", [])]).await {
+            Err(Failure::Refused(refusal)) if matches!(refusal.code, 51 | 52) => {
+                Err(Failure::Refused(refusal))
+            }
+            Err(Failure::Refused(refusal)) => Ok(matches!(refusal.code, 1 | 10 | 53)),
+            Err(failure) => Err(failure),
+            Ok(()) => Ok(false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_of_the_database_is_the_nearest_one() {
+        let contexts = ["dc=test".to_owned(), "ou=people,dc=test".to_owned(), "cn=config".to_owned()];
+        assert_eq!(root_of("ou=staff,OU=people,dc=test", &contexts), "ou=people,dc=test");
+        assert_eq!(root_of("ou=groups,dc=test", &contexts), "dc=test");
+        assert_eq!(root_of("dc=other", &contexts), "dc=other");
+    }
+}

@@ -1,0 +1,191 @@
+//! Whether `bind_dn` may read the attributes that the settings name.
+//!
+//! An attribute that may not be read looks like one that nobody has. LDAP has no question for rights that every server
+//! answers; but a condition on an attribute that may not be searched is neither true nor false, so that an entry fits neither
+//! the condition nor its opposite.
+
+use bridgehead_sdk::Error;
+use ldap3::Scope;
+
+use crate::directory::{Directory, equals};
+use crate::entry::Entry;
+use crate::failure::Failure;
+use crate::memberships::folded;
+use crate::name::Name;
+use crate::report::About;
+use crate::session::{Search, Session};
+use crate::settings::MembershipSource;
+
+/// How many groups, and how many members of each, are compared with what accounts show.
+const GROUPS: i32 = 20;
+const MEMBERS: usize = 5;
+
+/// What is known of an attribute in a part of the directory.
+#[derive(Debug)]
+enum Shown {
+    /// Somebody has it, and it can be read; or nobody is there who could.
+    Fine,
+    /// It can be searched, and nobody has it.
+    Nobody,
+    /// It cannot be read or searched.
+    Hidden,
+}
+
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    base: &'a str,
+    scope: Scope,
+    filter: &'a str,
+}
+
+/// That the fields of accounts can be read.
+pub(crate) async fn fields(directory: &Directory, session: &Session) -> Result<(), Error> {
+    let layout = directory.layout();
+    let accounts = &layout.accounts;
+    let part = Part { base: &accounts.base, scope: accounts.scope, filter: &accounts.filter };
+    let id = [("id_attribute".to_owned(), layout.id.name.as_str())];
+    let fields = accounts.attributes.iter();
+    let fields =
+        fields.map(|(field, attribute)| (format!("accounts.attributes.{field}"), attribute.as_str()));
+    // What the server does not know nobody has.
+    let schema = directory.schema();
+    let suspends = layout.suspension.as_ref().map(|of| ("suspend.method".to_owned(), of.attribute()));
+    let suspends = suspends.filter(|(_, attribute)| !schema.is_known() || schema.has(attribute));
+    for (key, attribute) in id.into_iter().chain(fields).chain(suspends) {
+        if matches!(look(directory, session, part, attribute).await?, Shown::Hidden) {
+            return Err(hidden(directory, &key, attribute, &format!("the accounts below {}", part.base)));
+        }
+    }
+    Ok(())
+}
+
+/// That memberships can be read: an account whose groups cannot be seen is not in none.
+pub(crate) async fn memberships(directory: &Directory, session: &Session) -> Result<(), Error> {
+    let layout = directory.layout();
+    for of in &layout.groups {
+        let part = Part { base: &of.base, scope: Scope::Subtree, filter: &of.filter };
+        for (key, attribute) in [("member_attribute", &of.member), ("name_attribute", &of.name)] {
+            if matches!(look(directory, session, part, attribute).await?, Shown::Hidden) {
+                let key = format!("{}.{key}", of.key);
+                return Err(hidden(directory, &key, attribute, &format!("the groups below {}", part.base)));
+            }
+        }
+    }
+    if layout.source != MembershipSource::MemberOf || layout.groups.is_empty() {
+        return Ok(());
+    }
+    let accounts = &layout.accounts;
+    let part = Part { base: &accounts.base, scope: accounts.scope, filter: &accounts.filter };
+    match look(directory, session, part, &layout.member_of).await? {
+        Shown::Fine => Ok(()),
+        Shown::Hidden => {
+            let place = format!("the accounts below {}", part.base);
+            Err(hidden(directory, "memberships.attribute", &layout.member_of, &place))
+        }
+        Shown::Nobody => match unnoticed(directory, session).await? {
+            None => Ok(()),
+            Some((group, member)) => Err(directory.reporter.wrong(format!(
+                "memberships.read_from: {group} has the member {member}, and no account shows {}; the server does not keep \
+                 that attribute any more (the overlay or plug-in is gone): restore it, or set read_from = \"members\"",
+                layout.member_of
+            ))),
+        },
+    }
+}
+
+fn hidden(directory: &Directory, key: &str, attribute: &str, place: &str) -> Error {
+    let bind_dn = &directory.reporter.bind_dn;
+    directory
+        .reporter
+        .wrong(format!("{key}: {bind_dn} may not read {attribute} of {place}; give it the right to"))
+}
+
+async fn look(
+    directory: &Directory,
+    session: &Session,
+    part: Part<'_>,
+    attribute: &str,
+) -> Result<Shown, Error> {
+    let found = first(directory, session, part, &format!("({attribute}=*)"), attribute).await?;
+    match found {
+        Found::Entry(entry) if entry.values(attribute).is_empty() => return Ok(Shown::Hidden),
+        Found::Entry(_) | Found::Undecided => return Ok(Shown::Fine),
+        Found::Nothing => {}
+    }
+    match first(directory, session, part, &format!("(!({attribute}=*))"), "1.1").await? {
+        Found::Entry(_) => return Ok(Shown::Nobody),
+        Found::Undecided => return Ok(Shown::Fine),
+        Found::Nothing => {}
+    }
+    Ok(match first(directory, session, part, "", "1.1").await? {
+        Found::Entry(_) => Shown::Hidden,
+        Found::Nothing | Found::Undecided => Shown::Fine,
+    })
+}
+
+/// A group and a member of it that is an account, if there are such.
+async fn unnoticed(directory: &Directory, session: &Session) -> Result<Option<(String, String)>, Error> {
+    let layout = directory.layout();
+    let accounts = &layout.accounts;
+    let Ok(base) = Name::parse(&accounts.base) else { return Ok(None) };
+    for of in layout.groups.iter().filter(|of| !of.by_username) {
+        let filter = format!("(&{}({}=*))", of.filter, of.member);
+        let attributes = [of.member.as_str()];
+        let search = Search {
+            base: &of.base,
+            scope: Scope::Subtree,
+            filter: &filter,
+            attributes: &attributes,
+            limit: GROUPS,
+        };
+        // What cannot be found out is left.
+        let groups = session.probe(&search).await.unwrap_or_default();
+        for group in &groups {
+            let members: Vec<&str> = group.texts(&of.member).flatten().take(MEMBERS).collect();
+            for member in members {
+                let is_within = Name::parse(member).is_ok_and(|name| name.is_within(&base));
+                if !is_within || folded(member) == folded(&accounts.base) {
+                    continue;
+                }
+                let itself = Part { base: member, scope: Scope::Base, filter: &accounts.filter };
+                if let Found::Entry(_) = first(directory, session, itself, "", "1.1").await? {
+                    return Ok(Some((group.dn.clone(), member.to_owned())));
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+enum Found {
+    Entry(Box<Entry>),
+    Nothing,
+    /// The server gave up looking, or does not answer such a question.
+    Undecided,
+}
+
+async fn first(
+    directory: &Directory,
+    session: &Session,
+    part: Part<'_>,
+    condition: &str,
+    attribute: &str,
+) -> Result<Found, Error> {
+    let filter = format!("(&{}{condition})", part.filter);
+    let attributes = [attribute];
+    let search =
+        Search { base: part.base, scope: part.scope, filter: &filter, attributes: &attributes, limit: 1 };
+    match session.probe(&search).await {
+        Ok(found) => {
+            Ok(found.into_iter().next().map_or(Found::Nothing, |entry| Found::Entry(Box::new(entry))))
+        }
+        Err(Failure::Refused(refusal)) if refusal.code == 32 => Ok(Found::Nothing),
+        Err(failure) if failure.code().is_some() => Ok(Found::Undecided),
+        Err(failure) => Err(directory.report(failure, About::Reading("what bind_dn may read"))),
+    }
+}
+
+/// An identifier that no entry has; looking for it shows whether everything can be looked through.
+pub(crate) fn nobody(attribute: &str) -> String {
+    equals(attribute, "00000000-0000-4000-8000-000000000000")
+}

@@ -1,0 +1,228 @@
+//! The server's schema: which attributes there are, what else they are called, and how their values compare.
+//!
+//! A server takes an attribute by any of its names and by its number, and gives it back under one of them. So the names of
+//! the settings go through the schema once (see `layout`), and so does every name in an entry (see `session`).
+
+use std::collections::HashMap;
+
+use crate::entry::Entry;
+use crate::name::standard_name;
+
+/// What is known of the attributes of a server. Empty where the server does not show its schema.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Schema {
+    attributes: Vec<Attribute>,
+    /// By name or number, in small letters.
+    by_name: HashMap<String, usize>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Attribute {
+    name: String,
+    parent: Option<String>,
+    equality: Option<String>,
+    syntax: Option<String>,
+}
+
+/// How two values of an attribute compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// Without regard to case and to how many spaces stand together.
+    IgnoringCase,
+    /// Octet for octet, spaces apart.
+    Exactly,
+}
+
+impl Schema {
+    /// Reads the attribute types (RFC 4512, 4.1.2) of the entry that holds the schema. What cannot be read is left out.
+    pub(crate) fn read(entry: &Entry) -> Self {
+        let mut schema = Self::default();
+        for text in entry.texts("attributeTypes").flatten() {
+            schema.add(text);
+        }
+        schema
+    }
+
+    fn add(&mut self, text: &str) {
+        let words = words(text);
+        let Some(number) = words.get(1) else { return };
+        let mut names = Vec::new();
+        let mut attribute = Attribute::default();
+        let mut at = 2;
+        while let Some(word) = words.get(at) {
+            let next = || words.get(at + 1).map(|word| word.trim_matches('\'').to_owned());
+            match word.to_ascii_uppercase().as_str() {
+                "NAME" if words.get(at + 1).map(String::as_str) == Some("(") => {
+                    let rest = words[at + 2..].iter().take_while(|word| *word != ")");
+                    names.extend(rest.map(|name| name.trim_matches('\'').to_owned()));
+                    at += names.len() + 2;
+                }
+                "NAME" => names.extend(next()),
+                "SUP" => attribute.parent = next(),
+                "EQUALITY" => attribute.equality = next(),
+                "SYNTAX" => attribute.syntax = next(),
+                _ => {}
+            }
+            at += 1;
+        }
+        attribute.name.clone_from(names.first().unwrap_or(number));
+        for name in names.iter().chain([number]) {
+            self.by_name.insert(name.to_lowercase(), self.attributes.len());
+        }
+        self.attributes.push(attribute);
+    }
+
+    /// Whether the server has shown its schema.
+    pub(crate) fn is_known(&self) -> bool {
+        !self.attributes.is_empty()
+    }
+
+    /// Whether the server has an attribute of this name; options such as `;lang-ja` do not matter.
+    pub(crate) fn has(&self, attribute: &str) -> bool {
+        self.attribute(attribute).is_some()
+    }
+
+    /// The name that stands for an attribute here, whichever of its names is given; options are kept.
+    pub(crate) fn canonical(&self, attribute: &str) -> String {
+        let (base, options) =
+            attribute.split_once(';').map_or((attribute, None), |(base, of)| (base, Some(of)));
+        let known = self.attribute(base).map(|known| known.name.clone());
+        // Without a schema, the names that the standards give.
+        let name = known.unwrap_or_else(|| {
+            let standard = standard_name(base);
+            if standard.eq_ignore_ascii_case(base) { base.to_owned() } else { standard }
+        });
+        match options {
+            Some(options) => format!("{name};{options}"),
+            None => name,
+        }
+    }
+
+    /// The known name that a mistyped one is nearest to.
+    pub(crate) fn nearest(&self, attribute: &str) -> Option<String> {
+        let base = attribute.split(';').next().unwrap_or(attribute);
+        bridgehead_sdk::nearest(base, self.attributes.iter().map(|known| known.name.as_str()))
+            .map(str::to_owned)
+    }
+
+    /// How values of an attribute compare. Where nothing is said, without regard to case, as most do.
+    pub(crate) fn rule(&self, attribute: &str) -> Rule {
+        let mut known = self.attribute(attribute);
+        // A type may have what it does not say from the one that it is derived from.
+        for _ in 0..8 {
+            let Some(attribute) = known else { break };
+            if let Some(rule) = &attribute.equality {
+                let exact = rule.to_ascii_lowercase();
+                return if exact.starts_with("caseexact") || exact.starts_with("octetstring") {
+                    Rule::Exactly
+                } else {
+                    Rule::IgnoringCase
+                };
+            }
+            known = attribute.parent.as_ref().and_then(|parent| self.attribute(parent));
+        }
+        // Active Directory names no rules; this is its syntax of texts whose case counts.
+        match self.attribute(attribute).and_then(|known| known.syntax.as_deref()) {
+            Some(syntax) if syntax.starts_with("1.2.840.113556.1.4.1362") => Rule::Exactly,
+            _ => Rule::IgnoringCase,
+        }
+    }
+
+    fn attribute(&self, name: &str) -> Option<&Attribute> {
+        let base = name.split(';').next().unwrap_or(name);
+        self.by_name.get(&base.to_lowercase()).map(|position| &self.attributes[*position])
+    }
+}
+
+impl Rule {
+    /// Whether two values are the same for the server.
+    pub(crate) fn same(self, one: &[u8], other: &[u8]) -> bool {
+        if one == other {
+            return true;
+        }
+        let (Ok(one), Ok(other)) = (std::str::from_utf8(one), std::str::from_utf8(other)) else {
+            return false;
+        };
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        match self {
+            Self::Exactly => words(one) == words(other),
+            Self::IgnoringCase => words(&one.to_lowercase()) == words(&other.to_lowercase()),
+        }
+    }
+}
+
+/// The words of a definition; brackets are words of their own, and a text in quotes is one word.
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let mut quoted = false;
+    for character in text.chars() {
+        match character {
+            '\'' => {
+                quoted = !quoted;
+                word.push(character);
+            }
+            '(' | ')' if !quoted => {
+                words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty()));
+                words.push(character.to_string());
+            }
+            _ if character.is_whitespace() && !quoted => {
+                words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty()));
+            }
+            _ => word.push(character),
+        }
+    }
+    words.extend(Some(word).filter(|word| !word.is_empty()));
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema() -> Schema {
+        Schema::read(&Entry::new(
+            "cn=Subschema",
+            [(
+                "attributeTypes",
+                vec![
+                    "( 2.5.4.41 NAME 'name' EQUALITY caseIgnoreMatch SUBSTR caseIgnoreSubstringsMatch )",
+                    "( 2.5.4.42 NAME ( 'givenName' 'gn' ) DESC 'RFC2256: first name(s) (of one)' SUP name )",
+                    "( 1.3.6.1.1.1.1.12 NAME 'memberUid' EQUALITY caseExactIA5Match SYNTAX 1.3.6.1.4.1.1466.115.121.1.26 )",
+                    "( 1.2.3 NAME 'adExact' SYNTAX '1.2.840.113556.1.4.1362' SINGLE-VALUE )",
+                    "(",
+                    "",
+                ],
+            )],
+        ))
+    }
+
+    #[test]
+    fn an_attribute_has_one_name_whichever_is_used() {
+        let schema = schema();
+        for name in ["givenName", "GN", "2.5.4.42", "givenname"] {
+            assert_eq!(schema.canonical(name), "givenName");
+        }
+        assert_eq!(schema.canonical("gn;lang-ja"), "givenName;lang-ja");
+        assert_eq!(schema.nearest("givenNam").as_deref(), Some("givenName"));
+        assert!(!schema.has("givenNam"));
+    }
+
+    #[test]
+    fn without_a_schema_the_names_of_the_standards_are_known() {
+        let schema = Schema::default();
+        assert_eq!(schema.canonical("userid"), "uid");
+        assert_eq!(schema.canonical("givenName"), "givenName");
+        assert_eq!(schema.canonical("0.9.2342.19200300.100.1.3"), "mail");
+    }
+
+    #[test]
+    fn values_compare_as_the_rule_of_their_attribute_says() {
+        let schema = schema();
+        assert_eq!(schema.rule("gn"), Rule::IgnoringCase, "from the type that it is derived from");
+        assert_eq!(schema.rule("memberUid"), Rule::Exactly);
+        assert_eq!(schema.rule("adExact"), Rule::Exactly);
+        assert!(Rule::IgnoringCase.same(b"Ann  Lee", b"ann lee"));
+        assert!(!Rule::Exactly.same(b"Ann", b"ann"));
+    }
+}

@@ -1,0 +1,100 @@
+//! The servers of one directory: one of them does all the work, and when it fails, the next.
+//!
+//! Servers of a directory lag behind each other. A change that was made on one is not to be looked for on another, so that no
+//! two are ever used at once, and nothing goes back to an earlier server while the present one answers. For a while after a
+//! change of servers, what the new one does not show may just not have arrived.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use url::Url;
+
+/// The servers, and which one is used.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    urls: Vec<Url>,
+    wait: Duration,
+    present: Mutex<Present>,
+}
+
+/// Which server is used. The number tells connections of an earlier choice from those of this one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Present {
+    pub(crate) server: usize,
+    pub(crate) number: u64,
+    /// When it took over from another one.
+    since: Option<Instant>,
+}
+
+impl Servers {
+    pub(crate) fn new(urls: Vec<Url>, wait: Duration) -> Self {
+        Self { urls, wait, present: Mutex::default() }
+    }
+
+    pub(crate) fn url(&self, server: usize) -> &Url {
+        &self.urls[server]
+    }
+
+    /// All of them, as a message names them.
+    pub(crate) fn named(&self) -> String {
+        self.urls.iter().map(Url::as_str).collect::<Vec<_>>().join(" or ")
+    }
+
+    pub(crate) fn present(&self) -> Present {
+        *self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The order in which they are tried: the present one, then the others as they are preferred.
+    pub(crate) fn order(&self) -> impl Iterator<Item = usize> {
+        let first = self.present().server;
+        std::iter::once(first).chain((0..self.urls.len()).filter(move |server| *server != first))
+    }
+
+    /// Makes a server that answered the one in use, unless another was chosen since `before`. Gives the choice that holds.
+    pub(crate) fn choose(&self, server: usize, before: Present) -> Present {
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        if present.number == before.number && present.server != server {
+            *present = Present { server, number: present.number + 1, since: Some(Instant::now()) };
+        }
+        *present
+    }
+
+    /// How long what the present server does not show is not to be believed; `None` if it can be.
+    pub(crate) fn in_doubt(&self) -> Option<Duration> {
+        let rest = self.wait.checked_sub(self.present().since?.elapsed())?;
+        Some(rest).filter(|rest| !rest.is_zero())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn servers(wait: Duration) -> Servers {
+        let urls = ["ldaps://a.example.com", "ldaps://b.example.com", "ldaps://c.example.com"];
+        Servers::new(urls.iter().map(|url| Url::parse(url).unwrap()).collect(), wait)
+    }
+
+    #[tokio::test]
+    async fn the_next_server_is_in_doubt_for_a_while_and_the_first_is_not() {
+        let patient = servers(Duration::from_hours(1));
+        let start = patient.present();
+        assert_eq!(patient.choose(0, start).number, start.number);
+        assert_eq!(patient.in_doubt(), None);
+        patient.choose(1, start);
+        assert_eq!(patient.order().collect::<Vec<_>>(), [1, 0, 2]);
+        assert!(patient.in_doubt().is_some_and(|rest| rest > Duration::from_mins(59)));
+        let hasty = servers(Duration::ZERO);
+        hasty.choose(1, hasty.present());
+        assert_eq!(hasty.in_doubt(), None);
+    }
+
+    #[tokio::test]
+    async fn of_two_that_change_at_once_the_first_decides() {
+        let servers = servers(Duration::from_secs(30));
+        let start = servers.present();
+        servers.choose(2, start);
+        assert_eq!(servers.choose(1, start).server, 2);
+    }
+}

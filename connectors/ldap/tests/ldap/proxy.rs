@@ -1,0 +1,45 @@
+//! Something happens in the directory between two requests of the connector.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Runs `happens` once, when the connector first sends something that contains `text`, before the server sees it. Gives the address
+/// to connect to, which is not encrypted.
+pub(crate) async fn before(
+    server: SocketAddr,
+    text: &'static str,
+    happens: impl FnOnce() + Send + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let happens = Arc::new(Mutex::new(Some(happens)));
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let happens = Arc::clone(&happens);
+            tokio::spawn(async move {
+                let (mut from_client, mut to_client) = client.into_split();
+                let (mut from_server, mut to_server) = TcpStream::connect(server).await.unwrap().into_split();
+                tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await.ok() });
+                let mut octets = vec![0; 64 * 1024];
+                while let Ok(length @ 1..) = from_client.read(&mut octets).await {
+                    let sent = &octets[..length];
+                    if sent.windows(text.len()).any(|window| window == text.as_bytes()) {
+                        let event = happens.lock().unwrap().take();
+                        if let Some(event) = event {
+                            tokio::task::spawn_blocking(event).await.unwrap();
+                        }
+                    }
+                    if to_server.write_all(sent).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
