@@ -13,24 +13,24 @@ use tokio::sync::Mutex;
 use crate::example::{Example, tables};
 use crate::support::{accounts, create, execute, find, list};
 
-struct Wiki {
+pub(crate) struct Wiki {
     folder: tempfile::TempDir,
     /// Who holds the file so that nobody else gets at it.
     holder: Mutex<Option<SqliteConnection>>,
 }
 
-async fn open(path: &Path) -> SqliteConnection {
+pub(crate) async fn open(path: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
 }
 
 impl Wiki {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let wiki = Self { folder: tempfile::tempdir().unwrap(), holder: Mutex::default() };
         wiki.file("app.sqlite", 0).await;
         wiki
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -48,7 +48,7 @@ impl Wiki {
         file.close().await.unwrap();
     }
 
-    fn example(&self, name: &str) -> Example {
+    pub(crate) fn example(&self, name: &str) -> Example {
         Example::read("sql-sqlite.toml").with("path", self.path(name).to_str().unwrap())
     }
 }
