@@ -93,7 +93,12 @@ impl Database {
         };
         let start = match cursor.map(|cursor| serde_json::from_str::<Start>(cursor.as_str())) {
             None => Start::default(),
-            Some(Ok(start)) if subject.listing.paging != Paging::None => start,
+            Some(Ok(start))
+                if start.snapshot.is_some() == self.keeps(subject)
+                    && subject.listing.paging != Paging::None =>
+            {
+                start
+            }
             Some(_) => return Err(incomplete("the cursor is none of this connector")),
         };
         let page = match &start.snapshot {
@@ -123,18 +128,10 @@ impl Database {
     /// A page that does not go on in the transaction of another: the first one, and each of SQLite, which must not keep others from
     /// writing while a listing pauses.
     async fn page_alone(&self, subject: Subject<'_>, start: Start) -> Result<Page, Stop> {
-        let keeps = self.plan.engine != Engine::Sqlite && subject.listing.paging != Paging::None;
         let mut start = start;
-        if keeps && start.total.is_some() {
-            return Err(Stop::Shifted("the cursor is none of this connector".to_owned()));
-        }
         self.snapshots.prune();
-        let mut lease = if keeps {
-            self.snapshots.forget(subject.slug);
-            self.pool.beside().await?
-        } else {
-            self.pool.acquire().await?
-        };
+        let keeps = self.keeps(subject);
+        let mut lease = if keeps { self.pool.beside().await? } else { self.pool.acquire().await? };
         lease.begin(Transaction::Listing).await?;
         if !keeps {
             let page = self.read_counted(&mut lease, subject, &mut start).await;
@@ -161,6 +158,11 @@ impl Database {
             start.total = Some(self.total(lease, subject).await?);
         }
         self.read(lease, subject, start).await
+    }
+
+    /// Whether the pages of a listing are one transaction.
+    fn keeps(&self, subject: Subject<'_>) -> bool {
+        self.plan.engine != Engine::Sqlite && subject.listing.paging != Paging::None
     }
 
     /// Whether all pages are of one moment, or must be as if they were: then their rows are counted as a whole. Else each page is

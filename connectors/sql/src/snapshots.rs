@@ -1,8 +1,8 @@
 //! The states of the database that listings under way read.
 //!
 //! A listing of a server is one transaction, so that every page is of the same moment, and what was read can be counted. The
-//! connection stays with the listing from page to page. One that is not gone on with is given up when its type is listed again,
-//! or after a while; the server ends its transaction then, too.
+//! connection stays with the listing from page to page. One that is not gone on with is given up after a while, or when several
+//! others were begun; the server ends its transaction then, too.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -62,11 +62,6 @@ impl Snapshots {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let place = held.iter().position(|one| one.name == name && one.slug == slug)?;
         Some(held.remove(place))
-    }
-
-    /// Gives up the listings of a type: it is listed from the beginning.
-    pub(crate) fn forget(&self, slug: &str) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).retain(|one| one.slug != slug);
     }
 
     /// Gives up what nobody has gone on with.

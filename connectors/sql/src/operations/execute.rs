@@ -76,10 +76,12 @@ impl Database {
         }
         let account = operation.account();
         let action = operation.action();
-        let found = if action == Action::UpdateAccount {
-            self.find_and_lock(lease, account).await?
-        } else {
-            self.find(lease, account).await?
+        let found = match self.find(lease, account).await? {
+            // By its identifier, so that no other rows are locked on the way to it.
+            Some(found) if action == Action::UpdateAccount => {
+                self.find_and_lock(lease, &Account::by_id(found.id)).await?
+            }
+            found => found,
         };
         let Some(found) = found else {
             let message = format!("User {} not found in {}", account.label(), self.verdicts.system);
