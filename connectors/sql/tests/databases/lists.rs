@@ -58,7 +58,7 @@ async fn uuids_in_capitals_are_listed_to_the_end() {
     );
     file.execute(AssertSqlSafe(table)).await.unwrap();
     let by_key = "SELECT id, name FROM people WHERE id > COALESCE(:after, '') ORDER BY id LIMIT :limit";
-    assert_eq!(count(&*people(wiki.example("app.sqlite"), "uuid", by_key)).await, 100);
+    assert_eq!(count(&*people(wiki.example("app.sqlite").patient(), "uuid", by_key)).await, 100);
 
     let shop = Shop::start().await;
     shop.server.sql(
@@ -68,7 +68,7 @@ async fn uuids_in_capitals_are_listed_to_the_end() {
             uuids()
         ),
     );
-    assert_eq!(count(&*people(shop.example(), "uuid", by_key)).await, 100);
+    assert_eq!(count(&*people(shop.example().patient(), "uuid", by_key)).await, 100);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,20 +88,21 @@ async fn identifiers_that_are_ordered_and_compared_in_two_ways_are_refused_and_n
     let wrong =
         "SELECT id, name FROM people WHERE id > COALESCE(:after, '') ORDER BY id COLLATE NOCASE LIMIT :limit";
     is_refused(
-        &list(&*people(wiki.example("app.sqlite"), "text", wrong), &accounts()).await.unwrap_err(),
+        &list(&*people(wiki.example("app.sqlite").patient(), "text", wrong), &accounts()).await.unwrap_err(),
         part,
     );
     let right = wrong.replace(" COLLATE NOCASE", "");
-    assert_eq!(count(&*people(wiki.example("app.sqlite"), "text", &right)).await, 100);
+    assert_eq!(count(&*people(wiki.example("app.sqlite").patient(), "text", &right)).await, 100);
 
     let crm = Crm::start().await;
     crm.server.sql("crm", &format!("CREATE TABLE people (id text COLLATE \"C\" PRIMARY KEY, name text); INSERT INTO people VALUES {rows}"));
     let wrong = "SELECT id, name FROM people WHERE id > COALESCE(:after, '') ORDER BY lower(id) LIMIT :limit";
-    is_refused(&list(&*people(crm.example(), "text", wrong), &accounts()).await.unwrap_err(), part);
+    is_refused(&list(&*people(crm.example().patient(), "text", wrong), &accounts()).await.unwrap_err(), part);
     let right = wrong.replace("lower(id)", "id");
-    assert_eq!(count(&*people(crm.example(), "text", &right)).await, 100);
+    assert_eq!(count(&*people(crm.example().patient(), "text", &right)).await, 100);
     // The operator's own count finds what the listing's own condition leaves out.
-    let example = people_with(crm.example(), "text", &right.replace("WHERE", "WHERE name <> 'p7' AND"));
+    let example =
+        people_with(crm.example().patient(), "text", &right.replace("WHERE", "WHERE name <> 'p7' AND"));
     assert_eq!(count(&*example.connector()).await, 99);
     let counted = example.with("accounts.count", "SELECT count(*) FROM people").connector();
     is_refused(&list(&*counted, &accounts()).await.unwrap_err(), "99 rows page by page where there are 100");
@@ -109,13 +110,16 @@ async fn identifiers_that_are_ordered_and_compared_in_two_ways_are_refused_and_n
     let shop = Shop::start().await;
     shop.server.sql("shop", &format!("CREATE TABLE people (id VARCHAR(64) COLLATE utf8mb4_unicode_ci PRIMARY KEY, name TEXT); INSERT INTO people VALUES {rows}"));
     let wrong = "SELECT id, name FROM people WHERE id > COALESCE(:after, '') ORDER BY BINARY id LIMIT :limit";
-    is_refused(&list(&*people(shop.example(), "text", wrong), &accounts()).await.unwrap_err(), part);
+    is_refused(
+        &list(&*people(shop.example().patient(), "text", wrong), &accounts()).await.unwrap_err(),
+        part,
+    );
     let right = wrong.replace("BINARY id", "id");
-    assert_eq!(count(&*people(shop.example(), "text", &right)).await, 100);
+    assert_eq!(count(&*people(shop.example().patient(), "text", &right)).await, 100);
     // MariaDB takes '' for no UUID at all, and gives nobody.
     shop.server.sql("shop", "DROP TABLE people; CREATE TABLE people (id UUID PRIMARY KEY, name TEXT); INSERT INTO people SELECT UUID(), seq FROM seq_1_to_50");
     for id_type in ["text", "uuid"] {
-        let connector = people(shop.example(), id_type, &right);
+        let connector = people(shop.example().patient(), id_type, &right);
         is_refused(&list(&*connector, &accounts()).await.unwrap_err(), "leaves out the identifier");
         assert!(connector.check().await.unwrap_err().message().contains("accounts.list"), "{id_type}");
     }
@@ -136,7 +140,7 @@ async fn a_number_that_comes_before_the_first_page_is_not_left_out() {
     crm.server.sql("crm", &format!("CREATE TABLE people (id int PRIMARY KEY, name text); {rows}"));
     let shop = Shop::start().await;
     shop.server.sql("shop", &format!("CREATE TABLE people (id INT PRIMARY KEY, name TEXT); {rows}"));
-    for example in [wiki.example("app.sqlite"), crm.example(), shop.example()] {
+    for example in [wiki.example("app.sqlite").patient(), crm.example().patient(), shop.example().patient()] {
         let connector = people(example.clone(), "integer", from_nought);
         let error = list(&*connector, &accounts()).await.unwrap_err();
         is_refused(&error, "leaves out the identifier -3");
@@ -157,15 +161,15 @@ async fn the_last_page_names_what_shows_that_it_is_the_last() {
     let crm = Crm::start().await;
     let wiki = Wiki::start().await;
     for (connector, evidence, total) in [
-        (crm.example().connector(), Evidence::Atomic, Some(0)),
-        (wiki.example("app.sqlite").connector(), Evidence::EndOfCursor, None),
+        (crm.example().patient().connector(), Evidence::Atomic, Some(0)),
+        (wiki.example("app.sqlite").patient().connector(), Evidence::EndOfCursor, None),
     ] {
         let page = connector.list(&accounts(), None).await.unwrap();
         assert_eq!((page.evidence, page.total), (Some(evidence), total));
         let described = connector.describe().await.unwrap();
         assert!(!described.unverifiable.contains("email"), "{described:?}");
     }
-    let blind = crm.example().with("groups", json!([{
+    let blind = crm.example().patient().with("groups", json!([{
         "slug": "team", "fields": { "id": "id", "name": "name" }, "paging": "none", "list": "SELECT id, name FROM teams",
     }]));
     let described = blind.connector().describe().await.unwrap();
@@ -173,6 +177,6 @@ async fn the_last_page_names_what_shows_that_it_is_the_last() {
 
     // Of an earlier process, or of one that stood still for too long.
     let cursor = bridgehead_sdk::Cursor::new(r#"{"rows":500,"last":"x","total":600,"snapshot":"abc-0"}"#);
-    let error = crm.example().connector().list(&accounts(), Some(&cursor)).await.unwrap_err();
+    let error = crm.example().patient().connector().list(&accounts(), Some(&cursor)).await.unwrap_err();
     is_refused(&error, "read again from the beginning");
 }

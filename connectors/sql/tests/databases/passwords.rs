@@ -31,6 +31,7 @@ async fn a_hash_is_bound_in_the_form_that_the_application_checks() {
         let reset = format!("UPDATE accounts SET kept = :{parameter} WHERE id = :id");
         let connector = wiki
             .example("app.sqlite")
+            .patient()
             .with("hashes", costs.clone())
             .with("actions.create_account", json!([create]))
             .with("actions.reset_password", json!([reset]))

@@ -15,7 +15,7 @@ async fn what_is_reported_through_a_pool_of_transactions_is_what_happened() {
     // A type that is not built in is asked for by the driver's own statements.
     crm.server.sql("crm", "CREATE EXTENSION citext; ALTER TABLE accounts ALTER department TYPE citext");
     let pool = PgBouncer::start(&crm.server, "transaction", 2).await;
-    let through = crm.example().at(pool.port).with("pool.max_connections", 3);
+    let through = crm.example().patient().at(pool.port).with("pool.max_connections", 3);
     // Connectors whose statements come in another order each, so that what one has prepared is no other's.
     let connectors: Vec<Arc<dyn Connector>> = (0..4)
         .map(|number| {

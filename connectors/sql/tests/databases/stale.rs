@@ -17,7 +17,7 @@ async fn refused(connector: &dyn Connector, name: &str) -> Error {
 async fn a_connection_to_a_server_that_takes_no_changes_is_not_kept() {
     let crm = Crm::start().await;
     crm.server.sql("postgres", "ALTER DATABASE crm SET default_transaction_read_only = on");
-    let connector = crm.example().with("pool.max_connections", 1).connector();
+    let connector = crm.example().patient().with("pool.max_connections", 1).connector();
     let error = refused(&*connector, "ann").await;
     assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection), "{error}");
     crm.server.sql("postgres", "ALTER DATABASE crm RESET default_transaction_read_only");
@@ -25,7 +25,7 @@ async fn a_connection_to_a_server_that_takes_no_changes_is_not_kept() {
 
     let shop = Shop::start().await;
     shop.server.sql("shop", "SET GLOBAL tx_read_only = ON");
-    let connector = shop.example().with("pool.max_connections", 1).connector();
+    let connector = shop.example().patient().with("pool.max_connections", 1).connector();
     let error = refused(&*connector, "ann").await;
     assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection), "{error}");
     shop.server.sql("shop", "SET GLOBAL tx_read_only = OFF");
@@ -40,7 +40,7 @@ async fn a_table_that_changes_shifts_no_value_into_another_field() {
     file.execute("CREATE TABLE people (id TEXT, name TEXT, email TEXT, note TEXT)").await.unwrap();
     file.execute("INSERT INTO people VALUES ('1', 'ann', 'ann@example.com', 'short')").await.unwrap();
     let connector = wiki
-        .example("app.sqlite")
+        .example("app.sqlite").patient()
         .with("groups", Value::Null)
         .with("pool.max_connections", 1)
         .with("actions", json!({ "update_account": ["UPDATE people SET name = :username, email = :email, note = :note WHERE id = :id"] }))
@@ -88,6 +88,7 @@ async fn names_are_found_in_any_case_beyond_ascii_too() {
     let wiki = Wiki::start().await;
     let connector = wiki
         .example("app.sqlite")
+        .patient()
         .with("accounts.by_username", "WHERE a.username = :username COLLATE UNICODE_NOCASE")
         .connector();
     connector.check().await.unwrap();
@@ -96,7 +97,7 @@ async fn names_are_found_in_any_case_beyond_ascii_too() {
         assert!(find(&*connector, name).await.is_some(), "{name}");
     }
     // With the letters of ASCII alone, small and capital letters are looked for, too.
-    let connector = wiki.example("app.sqlite").connector();
+    let connector = wiki.example("app.sqlite").patient().connector();
     create(&*connector, "ÖLLE").await;
     assert!(find(&*connector, "ölle").await.is_some());
 }

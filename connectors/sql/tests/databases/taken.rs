@@ -50,22 +50,24 @@ async fn conflicts_are_told(example: Example) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_is_taken_is_told_by_whose_it_is_on_every_database() {
     let wiki = Wiki::start().await;
-    conflicts_are_told(wiki.example("app.sqlite")).await;
+    conflicts_are_told(wiki.example("app.sqlite").patient()).await;
     let crm = Crm::start().await;
-    conflicts_are_told(crm.example()).await;
+    conflicts_are_told(crm.example().patient()).await;
     let shop = Shop::start().await;
-    conflicts_are_told(shop.example()).await;
+    conflicts_are_told(shop.example().patient()).await;
 
     // A constraint that is about no name, and one about a name that the look-ups leave out.
     crm.server.sql("crm", "CREATE UNIQUE INDEX one_desk ON accounts (department)");
-    let connector = crm.example().connector();
+    let connector = crm.example().patient().connector();
     let desk = |name: &str| json!({ "account": { "username": name, "department": "desk 1" } });
     execute(&*connector, Action::CreateAccount, desk("dan")).await.unwrap();
     let error = execute(&*connector, Action::CreateAccount, desk("eve")).await.unwrap_err();
     assert_eq!(error.code(), Code::InternalError, "{error}");
     assert!(error.message().contains("one_desk"), "{error}");
-    let blind =
-        crm.example().with("accounts.by_username", "WHERE lower(username) = lower(:username) AND active");
+    let blind = crm
+        .example()
+        .patient()
+        .with("accounts.by_username", "WHERE lower(username) = lower(:username) AND active");
     crm.server.sql("crm", "UPDATE accounts SET active = false WHERE username = 'dan'");
     let payload = json!({ "account": { "username": "DAN" } });
     let error = execute(&*blind.connector(), Action::CreateAccount, payload).await.unwrap_err();
@@ -95,11 +97,11 @@ async fn both_updates_stay(connector: Arc<dyn Connector>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_updates_at_the_same_moment_none_is_lost() {
     let crm = Crm::start().await;
-    both_updates_stay(crm.example().connector()).await;
+    both_updates_stay(crm.example().patient().connector()).await;
     let shop = Shop::start().await;
-    both_updates_stay(shop.example().connector()).await;
+    both_updates_stay(shop.example().patient().connector()).await;
     let wiki = Wiki::start().await;
-    both_updates_stay(wiki.example("app.sqlite").connector()).await;
+    both_updates_stay(wiki.example("app.sqlite").patient().connector()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,7 +115,7 @@ async fn a_member_whose_identifier_is_written_in_other_letters_is_seen_and_remov
     .await
     .unwrap();
     let with = |remove: &str| {
-        wiki.example("app.sqlite")
+        wiki.example("app.sqlite").patient()
             .with("actions", json!({}))
             .with("accounts", json!({
                 "fields": { "id": "id", "username": "name" }, "select": "SELECT id, name FROM people",

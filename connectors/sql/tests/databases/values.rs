@@ -118,7 +118,7 @@ async fn each_value_of_postgresql_goes_there_and_back_unchanged() {
     // Whatever zone others work in.
     crm.server.sql("postgres", "ALTER DATABASE crm SET timezone = 'America/New_York'");
     let dump = async || crm.server.sql("crm", "SELECT * FROM kinds");
-    goes_there_and_back(crm.example(), &cases, dump).await;
+    goes_there_and_back(crm.example().patient(), &cases, dump).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,7 +165,7 @@ async fn each_value_of_mariadb_goes_there_and_back_unchanged() {
     shop.server.sql("shop", "SET GLOBAL time_zone = '-05:00'");
     shop.server.sql("shop", &format!("SET time_zone = '+00:00'; {}", table(&cases)));
     let dump = async || shop.server.sql("shop", "SET time_zone = '+00:00'; SELECT * FROM kinds");
-    goes_there_and_back(shop.example(), &cases, dump).await;
+    goes_there_and_back(shop.example().patient(), &cases, dump).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -193,5 +193,5 @@ async fn each_value_of_sqlite_goes_there_and_back_unchanged() {
         let row = sqlx::query(AssertSqlSafe(query.clone())).fetch_one(&mut open(&path).await).await.unwrap();
         row.get::<String, _>(0)
     };
-    goes_there_and_back(wiki.example("app.sqlite"), &cases, dump).await;
+    goes_there_and_back(wiki.example("app.sqlite").patient(), &cases, dump).await;
 }
