@@ -51,7 +51,8 @@ async fn only_plain_files_are_types_and_none_is_waited_for() {
     assert!(error.message().contains("team.csv is not a plain file"), "{error}");
     std::fs::remove_file(&file).unwrap();
     assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
-    let asked = tokio::time::timeout(Duration::from_secs(60), restarted(&place).describe());
+    let restarted = restarted(&place);
+    let asked = tokio::time::timeout(Duration::from_secs(60), restarted.describe());
     let error = asked.await.expect("a pipe is not waited for").unwrap_err();
     assert!(error.message().contains("team.csv is not a plain file"), "{error}");
 }
