@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bridgehead_sdk::{Action, ResourceKind};
 
+use crate::access;
 use crate::error::Error;
 use crate::layout::{Layout, TypeFile};
 use crate::lock::LOCK_FILE;
@@ -33,6 +34,14 @@ pub(crate) fn actions(accounts: &Snapshot) -> BTreeSet<Action> {
     actions
 }
 
+/// What tasks may change, and no file shows: fields and types that the accounts have no column for.
+pub(crate) fn unverifiable(layout: &Layout, accounts: &Snapshot) -> BTreeSet<String> {
+    let fields = ["email", "username", "first_name", "last_name", "display_name", "status"];
+    let fields = fields.into_iter().filter(|field| !accounts.schema.has(field)).map(str::to_owned);
+    let types = layout.others.iter().filter(|other| !accounts.schema.has(other.slug()));
+    fields.chain(types.map(|other| format!("memberships.{}", other.slug()))).collect()
+}
+
 /// Whether every file can be read, and the folder written to. Leaves no trace.
 pub(crate) fn check(layout: &Layout, read_only: bool) -> Result<(), Error> {
     let accounts = Arc::new(open_accounts(layout)?);
@@ -52,7 +61,10 @@ pub(crate) fn check(layout: &Layout, read_only: bool) -> Result<(), Error> {
     }
     let folder = &layout.folder;
     // It has no name in the folder, and is gone with its handle.
-    tempfile::tempfile_in(folder).map_err(|error| Error::io("write to the folder", folder, error))?;
+    let new =
+        tempfile::tempfile_in(folder).map_err(|error| Error::io("write to the folder", folder, error))?;
+    // As every change would have to.
+    access::keep(&accounts.file, &new).map_err(|lost| Error::Access { path: accounts.path.clone(), lost })?;
     let lock = folder.join(LOCK_FILE);
     match File::options().read(true).write(true).open(&lock) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("open", lock, error)),

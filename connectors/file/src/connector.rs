@@ -1,11 +1,13 @@
 //! The contract with the runtime.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bridgehead_sdk::{
     Account, AccountRecord, Completion, Connector, Context, Cursor, Description, Effect, Error, Factory,
-    Operation, Page, ResourceType, Retry, SettingsError, Setup, async_trait,
+    Operation, Page, ResourceType, Retry, SettingsError, Setup, Slug, async_trait,
 };
 use jiff::Timestamp;
 use tokio::sync::RwLock;
@@ -14,7 +16,9 @@ use crate::check;
 use crate::layout::{Layout, TypeFile};
 use crate::listing::Listings;
 use crate::lock;
+use crate::memory;
 use crate::operations::Folder;
+use crate::rows::Identity;
 use crate::settings::Settings;
 
 /// A target that is a folder of files.
@@ -36,6 +40,8 @@ struct Inner {
     /// appears later does not become a resource type that nobody has registered.
     layout: Mutex<Option<Arc<Layout>>>,
     listings: Listings,
+    /// The file of accounts as bridgehead itself wrote it last: it is whole, however new it is.
+    written: Mutex<Option<Identity>>,
     turn: Arc<RwLock<()>>,
 }
 
@@ -54,9 +60,29 @@ impl FileConnector {
             settings,
             layout: Mutex::default(),
             listings: Listings::new(),
+            written: Mutex::default(),
             turn: Arc::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Waits until nobody has written to a file for a while: a program that writes in place has long pauses at times, and what is
+    /// there until then looks like a whole file. It is looked at before and after; one that changes meanwhile is not read.
+    async fn settle(&self, slug: Option<Slug>) -> Result<(), Error> {
+        let settle = Duration::try_from(self.inner.settings.settle).unwrap_or_default();
+        if settle.is_zero() {
+            return Ok(());
+        }
+        let look = |slug: Option<Slug>| self.blocking(move |inner| inner.look_at(slug.as_ref(), settle));
+        let Some((before, wait)) = look(slug.clone()).await? else { return Ok(()) };
+        tokio::time::sleep(wait).await;
+        match look(slug).await? {
+            Some((after, _)) if after != before => {
+                let file = self.inner.settings.path.clone();
+                Err(self.inner.for_task(crate::error::Error::Unsettled { file }))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Runs `work` where it may block. It runs to its end even if nobody waits for it any more.
@@ -86,6 +112,27 @@ impl Inner {
         Ok(layout)
     }
 
+    /// A file that somebody has written to within `settle`: what it is, and for how long it is still to be left alone.
+    fn look_at(&self, slug: Option<&Slug>, settle: Duration) -> Result<Option<(Identity, Duration)>, Error> {
+        let layout = self.layout().map_err(|error| self.for_task(error))?;
+        let file = match slug {
+            None => &layout.accounts,
+            // What is no type is told by the listing.
+            Some(slug) => match layout.find(slug.as_str()) {
+                Some(of) => of,
+                None => return Ok(None),
+            },
+        };
+        // What cannot be opened is told by what opens it.
+        let Ok(metadata) = std::fs::metadata(layout.path(&file.file)) else { return Ok(None) };
+        let identity = Identity::of(&metadata);
+        if *self.written.lock().unwrap_or_else(PoisonError::into_inner) == Some(identity) {
+            return Ok(None);
+        }
+        let age = metadata.modified().ok().and_then(|modified| modified.elapsed().ok()).unwrap_or_default();
+        Ok(settle.checked_sub(age).filter(|wait| !wait.is_zero()).map(|wait| (identity, wait)))
+    }
+
     fn for_task(&self, error: crate::error::Error) -> Error {
         error.for_task(&self.system)
     }
@@ -93,7 +140,13 @@ impl Inner {
     /// Runs `work` on the folder as it is laid out.
     fn in_folder<T>(&self, work: impl FnOnce(&Folder<'_>) -> Result<T, Error>) -> Result<T, Error> {
         let layout = self.layout().map_err(|error| self.for_task(error))?;
-        work(&Folder { layout: &layout, system: &self.system, now: Timestamp::now() })
+        let folder =
+            Folder { layout: &layout, system: &self.system, now: Timestamp::now(), written: Cell::default() };
+        let done = work(&folder);
+        if let Some(written) = folder.written.get() {
+            *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(written);
+        }
+        done
     }
 }
 
@@ -108,7 +161,7 @@ impl Connector for FileConnector {
                 version: env!("CARGO_PKG_VERSION").into(),
                 actions: if inner.settings.read_only { [].into() } else { check::actions(&accounts) },
                 resource_types: layout.types().map(|one: &TypeFile| one.resource_type.clone()).collect(),
-                ..Description::default()
+                unverifiable: check::unverifiable(&layout, &accounts),
             })
         })
         .await
@@ -127,9 +180,19 @@ impl Connector for FileConnector {
     async fn list(&self, resource_type: &ResourceType, cursor: Option<&Cursor>) -> Result<Page, Error> {
         let slug = resource_type.slug.clone();
         let cursor = cursor.cloned();
+        if cursor.is_none() {
+            self.settle(Some(slug.clone())).await?;
+        }
         self.blocking(move |inner| {
             let layout = inner.layout();
             let page = layout.and_then(|layout| inner.listings.page(&layout, slug.as_str(), cursor.as_ref()));
+            if let (Ok(page), Ok(layout)) = (&page, inner.layout())
+                && page.evidence.is_some()
+                && slug == layout.accounts.resource_type.slug
+                && !inner.settings.read_only
+            {
+                memory::remember(&layout);
+            }
             page.map_err(|error| error.for_listing(&inner.system))
         })
         .await
@@ -137,6 +200,7 @@ impl Connector for FileConnector {
 
     async fn find_account(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
         let account = account.clone();
+        self.settle(None).await?;
         let turn = self.inner.turn.clone().read_owned().await;
         self.blocking(move |inner| {
             let _turn = turn;
@@ -150,6 +214,7 @@ impl Connector for FileConnector {
             return Err(Error::unsupported(operation.action()));
         }
         let operation = operation.clone();
+        self.settle(None).await?;
         let turn = self.inner.turn.clone().write_owned().await;
         let lock = lock::acquire(&self.inner.folder).await.map_err(|error| self.inner.for_task(error))?;
         self.blocking(move |inner| {

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use bridgehead_sdk as sdk;
 use sdk::{Effect, Retry, Subject};
 
+use crate::access::Lost;
+
 /// Something is wrong with the folder or with a file as a whole. What is wrong with one account is an
 /// [`sdk::Error`] from the start.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +33,18 @@ pub(crate) enum Error {
     /// Another process holds the lock of the folder. Nobody needs to act, unless it goes on.
     #[error("{} is locked by another process; nothing was changed", path.display())]
     Locked { path: PathBuf },
+    /// A file cannot be replaced without ending the access of those who have it. The operator lets bridgehead keep it.
+    #[error(
+        "{} is left as it is: {lost}, and a program that works with the file would be locked out; let bridgehead run as the file's \
+         owner, or give it CAP_CHOWN",
+        path.display()
+    )]
+    Access { path: PathBuf, lost: Lost },
+    /// A file was written to a moment ago. Nobody needs to act: it is tried again.
+    #[error(
+        "{file} is being written to: it changed within `settle`; replace files by renaming, never in place"
+    )]
+    Unsettled { file: String },
     /// A file was replaced, and whether that survives a power failure is not known. It is read back.
     #[error("{} was written, but not confirmed to be on disk: {source}", path.display())]
     Unconfirmed { path: PathBuf, source: io::Error },
@@ -65,7 +79,10 @@ impl Error {
             Self::Damaged { .. } | Self::Layout(_) => {
                 sdk::Error::internal(message).retry(Retry::Backoff).subject(Subject::Connection)
             }
-            Self::Changed { .. } | Self::Lost { .. } => sdk::Error::internal(message).retry(Retry::Backoff),
+            Self::Access { .. } => sdk::Error::credential_refused(message),
+            Self::Changed { .. } | Self::Lost { .. } | Self::Unsettled { .. } => {
+                sdk::Error::internal(message).retry(Retry::Backoff)
+            }
             Self::Locked { .. } => sdk::Error::timeout(message).effect(Effect::NotApplied),
             Self::Unconfirmed { .. } => {
                 sdk::Error::internal(message).effect(Effect::Unknown).retry(Retry::Backoff)
@@ -77,7 +94,7 @@ impl Error {
     /// What it means for a listing: unless the file could only not be reached, it can never be read to its end.
     pub(crate) fn for_listing(self, system: &str) -> sdk::Error {
         match self {
-            Self::Io { .. } => self.for_task(system),
+            Self::Io { .. } | Self::Unsettled { .. } => self.for_task(system),
             other => sdk::Error::incomplete_listing(format!("{system}: {other}")).source(other),
         }
     }

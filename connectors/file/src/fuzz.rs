@@ -1,6 +1,7 @@
 //! Reading and rewriting whatever a folder might hold. For the fuzz targets alone; nothing here is part of the crate's
 //! interface.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -38,5 +39,6 @@ pub fn list(
 /// Carries out an operation on a folder.
 pub fn execute(settings: &Settings, folder: &Path, operation: &Operation) -> Result<Completion, Error> {
     let layout = Layout::discover(settings, folder).map_err(|error| error.for_task("acme-hr"))?;
-    Folder { layout: &layout, system: "acme-hr", now: Timestamp::UNIX_EPOCH }.execute(operation)
+    Folder { layout: &layout, system: "acme-hr", now: Timestamp::UNIX_EPOCH, written: Cell::default() }
+        .execute(operation)
 }

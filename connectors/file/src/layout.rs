@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bridgehead_sdk::{ResourceKind, ResourceType};
 
 use crate::error::Error;
+use crate::memory;
 use crate::rows::Syntax;
 use crate::settings::{FileFormat, Settings, fault_of_slug, stem};
+use crate::table::Snapshot;
 
 /// What the names of files that bridgehead itself puts into the folder begin with.
 pub(crate) const OWN_PREFIX: &str = ".bridgehead-";
@@ -20,6 +23,9 @@ pub(crate) struct Layout {
     pub(crate) folder: PathBuf,
     pub(crate) syntax: Syntax,
     pub(crate) require_final_newline: bool,
+    /// The file of checksums, and the one that is written last.
+    pub(crate) checksums: Option<String>,
+    pub(crate) sentinel: Option<String>,
     pub(crate) accounts: TypeFile,
     /// Groups first, then licences.
     pub(crate) others: Vec<TypeFile>,
@@ -30,6 +36,8 @@ pub(crate) struct Layout {
 pub(crate) struct TypeFile {
     pub(crate) resource_type: ResourceType,
     pub(crate) file: String,
+    /// Whether the folder says so by the file's name, and not the settings.
+    pub(crate) is_found: bool,
     /// How many assignments there can be at a time.
     pub(crate) seats: Option<u64>,
 }
@@ -58,6 +66,7 @@ impl Layout {
                 settings.accounts.name.as_str(),
             ),
             file: file(&settings.accounts.file, "accounts"),
+            is_found: false,
             seats: None,
         };
         let mut others: Vec<TypeFile> = Vec::new();
@@ -66,6 +75,7 @@ impl Layout {
             others.push(TypeFile {
                 resource_type: ResourceType::group(group.slug.as_str(), name),
                 file: file(&group.file, &group.slug),
+                is_found: false,
                 seats: None,
             });
         }
@@ -74,13 +84,17 @@ impl Layout {
             others.push(TypeFile {
                 resource_type: ResourceType::license(license.slug.as_str(), name),
                 file: file(&license.file, &license.slug),
+                is_found: false,
                 seats: license.seats,
             });
         }
+        let extra = [&settings.checksums, &settings.sentinel];
         let taken = |name: &str, others: &[TypeFile]| {
-            name == accounts.file || others.iter().any(|other| other.file == name)
+            name == accounts.file
+                || others.iter().any(|other| other.file == name)
+                || extra.iter().any(|extra| extra.as_deref() == Some(name))
         };
-        for name in &names {
+        for Entry { name, is_file } in &names {
             let Some(stem) = stem(name, format).filter(|_| !taken(name, &others)) else {
                 continue;
             };
@@ -89,8 +103,25 @@ impl Layout {
                 Some(slug) => (slug, ResourceKind::License, settings.licenses.is_none()),
                 None => (stem, ResourceKind::Group, settings.groups.is_none()),
             };
-            if wanted {
-                others.push(by_convention(name, slug, kind)?);
+            if !wanted {
+                continue;
+            }
+            if !is_file {
+                return Err(Error::Layout(format!(
+                    "{name} is not a plain file (a link that leads nowhere, a folder or a pipe), and its name says that it is a type; \
+                     put the file back, or move it away"
+                )));
+            }
+            others.push(by_convention(name, slug, kind)?);
+        }
+        for file in memory::known(folder, &accounts.file)? {
+            let is_license = LICENSE_PREFIXES.iter().any(|prefix| file.starts_with(prefix));
+            let is_open = if is_license { settings.licenses.is_none() } else { settings.groups.is_none() };
+            if is_open && stem(&file, format).is_some() && !taken(&file, &others) {
+                return Err(Error::Layout(format!(
+                    "{file} was a type and is gone; put it back, or take it out of {} if the type is no more",
+                    folder.join(memory::MEMORY_FILE).display()
+                )));
             }
         }
         others.sort_by_key(TypeFile::kind);
@@ -101,11 +132,44 @@ impl Layout {
                 FileFormat::Jsonl => Syntax::Lines,
             },
             require_final_newline: settings.require_final_newline,
+            checksums: settings.checksums.clone(),
+            sentinel: settings.sentinel.clone(),
             accounts,
             others,
         };
         layout.no_slug_twice()?;
+        layout.no_spare_file()?;
         Ok(layout)
+    }
+
+    /// That each file which is a type by its name alone is one by what is in it, too. An old copy of the accounts is none.
+    fn no_spare_file(&self) -> Result<(), Error> {
+        let found: Vec<&TypeFile> = self.others.iter().filter(|other| other.is_found).collect();
+        if found.is_empty() {
+            return Ok(());
+        }
+        let accounts = Snapshot::open(self, &self.accounts)?;
+        let remedy = "move it away, or name the types in the settings (groups and licenses)";
+        for other in found {
+            let snapshot = Arc::new(Snapshot::open(self, other)?);
+            if let Some(field) =
+                ["email", "username"].into_iter().find(|field| Snapshot::mentions(&snapshot, field))
+            {
+                return Err(Error::Layout(format!(
+                    "{} is a type by its name, and has a field {field} as {} has: is it a copy of the accounts? If so, {remedy}",
+                    other.file, self.accounts.file
+                )));
+            }
+            if !accounts.schema.has(other.slug()) {
+                return Err(Error::Layout(format!(
+                    "{} is a type by its name, and {} has no column '{}' for it: add the column, or {remedy}",
+                    other.file,
+                    self.accounts.file,
+                    other.slug()
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Every resource type: groups, then licences, then accounts.
@@ -146,28 +210,35 @@ fn by_convention(file: &str, slug: &str, kind: ResourceKind) -> Result<TypeFile,
     Ok(TypeFile {
         resource_type: ResourceType { slug: slug.into(), name: name_of(slug), kind },
         file: file.to_owned(),
+        is_found: true,
         seats: None,
     })
 }
 
-/// The names of the plain files in the folder that are not hidden, in order.
-fn file_names(folder: &Path) -> Result<Vec<String>, Error> {
+/// What is in the folder under a name that is not hidden.
+struct Entry {
+    name: String,
+    /// Whether it is a plain file, or a link to one.
+    is_file: bool,
+}
+
+/// What is in the folder under names that are not hidden, in order.
+fn file_names(folder: &Path) -> Result<Vec<Entry>, Error> {
     let failed = |error| Error::io("read the folder", folder, error);
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         if let Ok(name) = entry.file_name().into_string()
             && !name.starts_with('.')
-            && entry.path().is_file()
         {
-            names.push(name);
+            names.push(Entry { name, is_file: entry.path().is_file() });
         }
     }
-    names.sort();
+    names.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(names)
 }
 
-fn format_of(settings: &Settings, names: &[String]) -> Result<FileFormat, Error> {
+fn format_of(settings: &Settings, names: &[Entry]) -> Result<FileFormat, Error> {
     if let Some(format) = settings.format {
         return Ok(format);
     }
@@ -176,7 +247,7 @@ fn format_of(settings: &Settings, names: &[String]) -> Result<FileFormat, Error>
             || Error::Layout(format!("{file} ends neither with .csv nor with .jsonl; set `format`"));
         return FileFormat::of_name(file).ok_or_else(unclear);
     }
-    let there = |format: FileFormat| names.iter().any(|name| stem(name, format) == Some("accounts"));
+    let there = |format: FileFormat| names.iter().any(|entry| stem(&entry.name, format) == Some("accounts"));
     match (there(FileFormat::Csv), there(FileFormat::Jsonl)) {
         (true, true) => Err(Error::Layout(
             "there are accounts.csv and accounts.jsonl; set `format`, or remove one".into(),
@@ -205,7 +276,14 @@ mod tests {
     fn discover(files: &[&str], more: &serde_json::Value) -> Result<Vec<(String, String, String)>, String> {
         let folder = tempfile::tempdir().unwrap();
         for file in files {
-            fs::write(folder.path().join(file), "id,name\n").unwrap();
+            let content = if file.ends_with("jsonl") {
+                "\n"
+            } else if file.contains("accounts") {
+                "id,username,team,mail,crm\n"
+            } else {
+                "id,name\n"
+            };
+            fs::write(folder.path().join(file), content).unwrap();
         }
         let mut target = json!({"path": "x"});
         target.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -283,6 +361,8 @@ mod tests {
         assert!(fault(&["accounts.csv", "accounts (copy).csv"]).contains("rename or move the file"));
         assert!(fault(&["accounts.csv", "crm.csv", "license-crm.csv"]).contains("both stand for 'crm'"));
         assert!(fault(&["accounts.csv", "status.csv"]).contains("a field of accounts"));
+        assert!(fault(&["accounts.csv", "accounts_old.csv"]).contains("a copy of the accounts?"));
+        assert!(fault(&["accounts.csv", "rooms.csv"]).contains("no column 'rooms'"));
     }
 
     #[test]

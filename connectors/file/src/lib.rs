@@ -12,14 +12,19 @@
 //! - `schema`, `refs`: from a row to its cells, and back
 //! - `secrets`: what neither leaves the folder nor is written to it
 //! - `table`: one file, opened at one moment, read row by row
+//! - `census`: what shows that a file was the same all the while, and that nobody is in it twice
+//! - `memory`: which files were types
+//! - `unique`: JSON whose fields stand once
 //! - `records`: from cells to the records of a listing
 //! - `listing`: pages and cursors over files that are being replaced
 //! - `survey`: everything an operation needs to know, in one scan
 //! - `changes`, `operations`: what the six actions make of a row
-//! - `rewrite`, `lock`: putting it on disk
+//! - `rewrite`, `access`, `lock`: putting it on disk, for the same programs to get at
 //! - `check`: what can be told of a folder before anything is asked of it
 //! - `connector`: the contract with the runtime
 
+mod access;
+mod census;
 mod changes;
 mod check;
 mod connector;
@@ -29,6 +34,7 @@ pub mod fuzz;
 mod layout;
 mod listing;
 mod lock;
+mod memory;
 mod operations;
 mod records;
 mod refs;
@@ -39,6 +45,7 @@ mod secrets;
 mod settings;
 mod survey;
 mod table;
+mod unique;
 
 pub use connector::{FileConnector, factory};
 pub use settings::{AccountsFile, FileFormat, GroupFile, LicenseFile, Settings};

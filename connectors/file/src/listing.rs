@@ -11,8 +11,9 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bridgehead_sdk::{Cursor, Evidence, Page};
+use bridgehead_sdk::{Cursor, Evidence, Page, ResourceKind};
 
+use crate::census::{self, Digest, Seal};
 use crate::error::Error;
 use crate::layout::{Layout, TypeFile};
 use crate::records;
@@ -43,6 +44,9 @@ struct Listing {
     layout: Arc<Layout>,
     of: TypeFile,
     snapshot: Arc<Snapshot>,
+    /// What the file held when the listing began, and what its producer said of it.
+    digest: Digest,
+    seal: Seal,
     /// Where the last page ended, so that what was read ahead need not be read again.
     table: Mutex<Option<Table>>,
     ended: AtomicBool,
@@ -87,6 +91,11 @@ impl Listings {
             page.next = Some(self.cursor(&listing, position, line));
             *listing.table.lock().unwrap_or_else(PoisonError::into_inner) = Some(table);
         } else {
+            // What was read page by page lies between two readings of the whole, and these agree.
+            if census::digest(&listing.snapshot)? != listing.digest || Seal::read(layout, of)? != listing.seal
+            {
+                return Err(Error::Changed { file: of.file.clone() });
+            }
             // Kept until another listing begins: the last page may be asked for again.
             listing.ended.store(true, Ordering::Relaxed);
             page.evidence = Some(Evidence::Atomic);
@@ -97,11 +106,18 @@ impl Listings {
     }
 
     fn start(&self, layout: &Arc<Layout>, of: &TypeFile) -> Result<Arc<Listing>, Error> {
+        let snapshot = Arc::new(Snapshot::open(layout, of)?);
+        let digest = census::digest(&snapshot)?;
+        let seal = Seal::read(layout, of)?;
+        seal.fits(layout, &snapshot, &digest)?;
+        census::check_names(&snapshot, of.kind() == ResourceKind::Account)?;
         let listing = Arc::new(Listing {
             number: self.started.fetch_add(1, Ordering::Relaxed),
             layout: layout.clone(),
             of: of.clone(),
-            snapshot: Arc::new(Snapshot::open(layout, of)?),
+            snapshot,
+            digest,
+            seal,
             table: Mutex::default(),
             ended: AtomicBool::new(false),
             bytes_read: AtomicU64::new(0),
@@ -252,7 +268,7 @@ mod tests {
         let row = |n: usize| format!("t{n},{}\n", "x".repeat(500 * 1024));
         let rows = (0..20).map(row).collect::<Vec<_>>().concat();
         std::fs::write(folder.path().join("team.csv"), format!("id,name\n{rows}")).unwrap();
-        std::fs::write(folder.path().join("accounts.csv"), "id,email\n").unwrap();
+        std::fs::write(folder.path().join("accounts.csv"), "id,email,team\n").unwrap();
         let settings: Settings = serde_json::from_value(json!({"path": "."})).unwrap();
         let layout = Arc::new(Layout::discover(&settings, folder.path()).unwrap());
         let page = Listings::new().page(&layout, "team", None).unwrap();

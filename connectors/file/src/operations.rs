@@ -1,5 +1,6 @@
 //! The look-up and the six actions.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::changes;
 use crate::layout::{Layout, TypeFile};
 use crate::records;
 use crate::rewrite;
-use crate::rows::{LONGEST_ROW, Row};
+use crate::rows::{Identity, LONGEST_ROW, Row};
 use crate::schema::{Cells, Fault};
 use crate::settings::PASSWORD_CHANGED_AT;
 use crate::survey::{Found, Names, Question, Survey};
@@ -27,6 +28,8 @@ pub(crate) struct Folder<'a> {
     /// What the target is called in messages.
     pub(crate) system: &'a str,
     pub(crate) now: Timestamp,
+    /// The file of accounts as it was written last.
+    pub(crate) written: Cell<Option<Identity>>,
 }
 
 impl Folder<'_> {
@@ -219,7 +222,9 @@ impl Folder<'_> {
             row.push(b'\n');
         }
         rewrite::remove_leftovers(&self.layout.folder);
-        rewrite::replace(snapshot, range, &row).map_err(|error| error.for_task(self.system))
+        let written = rewrite::replace(snapshot, range, &row).map_err(|error| error.for_task(self.system))?;
+        self.written.set(Some(written));
+        Ok(())
     }
 
     fn licenses_in(&self, wanted: &Memberships) -> Vec<&TypeFile> {

@@ -6,11 +6,12 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::ops::Range;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, fchown};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use tempfile::NamedTempFile;
 
+use crate::access;
 use crate::error::Error;
 use crate::layout::OWN_PREFIX;
 use crate::rows::Identity;
@@ -21,7 +22,8 @@ const TEMPORARY_SUFFIX: &str = ".tmp";
 const CHUNK: usize = 256 * 1024;
 
 /// Replaces a range of the file. Nothing has changed if this fails, except for [`Error::Unconfirmed`].
-pub(crate) fn replace(snapshot: &Snapshot, range: Range<u64>, replacement: &[u8]) -> Result<(), Error> {
+/// Answers what the file is from then on.
+pub(crate) fn replace(snapshot: &Snapshot, range: Range<u64>, replacement: &[u8]) -> Result<Identity, Error> {
     let path = &snapshot.path;
     // The name may be a symbolic link: then what it points to is replaced, not the link.
     let target = fs::canonicalize(path).map_err(|error| Error::io("open", path, error))?;
@@ -35,16 +37,19 @@ pub(crate) fn replace(snapshot: &Snapshot, range: Range<u64>, replacement: &[u8]
     copy(snapshot, 0..range.start, &mut temporary)?;
     temporary.write_all(replacement).map_err(failed)?;
     copy(snapshot, range.end..snapshot.identity.length, &mut temporary)?;
-    keep_access(snapshot, temporary.as_file()).map_err(failed)?;
+    access::keep(&snapshot.file, temporary.as_file())
+        .map_err(|lost| Error::Access { path: target.clone(), lost })?;
     temporary.as_file().sync_all().map_err(failed)?;
     // Both whether the name stands for another file by now, and whether this one was written to.
     let now = fs::metadata(&target).map_err(|error| Error::io("open", &target, error))?;
     if Identity::of(&now) != snapshot.identity {
         return Err(Error::Changed { file: snapshot.name.to_string() });
     }
+    let written = temporary.as_file().metadata().map_err(failed)?;
     temporary.persist(&target).map_err(|error| failed(error.error))?;
     let flushed = File::open(folder).and_then(|folder| folder.sync_all());
-    flushed.map_err(|source| Error::Unconfirmed { path: target, source })
+    flushed.map_err(|source| Error::Unconfirmed { path: target, source })?;
+    Ok(Identity::of(&written))
 }
 
 /// Removes what a process that was killed while writing has left behind. The lock must be held: else a file that
@@ -87,25 +92,9 @@ fn copy(snapshot: &Snapshot, range: Range<u64>, to: &mut NamedTempFile) -> Resul
     Ok(())
 }
 
-/// Gives the new file the owner, group and mode of the old one. Where the group cannot be kept, the group gets no
-/// access: it would be another group's.
-fn keep_access(snapshot: &Snapshot, new: &File) -> io::Result<()> {
-    let wanted = snapshot.file.metadata()?;
-    let now = new.metadata()?;
-    let mut mode = wanted.mode() & 0o7777;
-    if now.gid() != wanted.gid() && fchown(new, None, Some(wanted.gid())).is_err() {
-        tracing::warn!(file = %snapshot.name, group = wanted.gid(), "cannot keep the group of the file; its access ends");
-        mode &= !0o070;
-    }
-    if now.uid() != wanted.uid() && fchown(new, Some(wanted.uid()), None).is_err() {
-        tracing::warn!(file = %snapshot.name, owner = wanted.uid(), "cannot keep the owner of the file");
-    }
-    new.set_permissions(fs::Permissions::from_mode(mode))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::chown;
+    use std::os::unix::fs::{MetadataExt as _, chown};
     use std::path::PathBuf;
 
     use serde_json::json;
@@ -174,6 +163,33 @@ mod tests {
         replace(&open(folder.path()), 12..19, b"").unwrap();
         let now = fs::metadata(&path).unwrap();
         assert_eq!((now.uid(), now.gid()), (12_345, 23_456));
+    }
+
+    #[test]
+    fn attributes_and_access_control_lists_survive() {
+        use xattr::FileExt as _;
+        let (folder, path, _) = opened();
+        let file = File::open(&path).unwrap();
+        if file.set_xattr("user.origin", b"hr").is_err() {
+            return; // The file system has none.
+        }
+        // Readable for user 12345 besides the owner: version 2, then tag, permissions and id of each entry.
+        let acl: Vec<u8> = [
+            vec![2, 0, 0, 0],
+            vec![1, 0, 6, 0, 255, 255, 255, 255],
+            vec![2, 0, 4, 0, 57, 48, 0, 0],
+            vec![4, 0, 4, 0, 255, 255, 255, 255],
+            vec![16, 0, 4, 0, 255, 255, 255, 255],
+            vec![32, 0, 0, 0, 255, 255, 255, 255],
+        ]
+        .concat();
+        let has_list = file.set_xattr("system.posix_acl_access", &acl).is_ok();
+        replace(&open(folder.path()), 12..19, b"").unwrap();
+        let now = File::open(&path).unwrap();
+        assert_eq!(now.get_xattr("user.origin").unwrap().as_deref(), Some(b"hr".as_slice()));
+        if has_list {
+            assert_eq!(now.get_xattr("system.posix_acl_access").unwrap(), Some(acl));
+        }
     }
 
     #[test]

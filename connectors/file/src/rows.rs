@@ -25,7 +25,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub(crate) struct Identity {
     device: u64,
     inode: u64,
-    modified: (i64, i64),
+    pub(crate) modified: (i64, i64),
     pub(crate) length: u64,
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::error::Error;
 use crate::refs;
 use crate::rows::Row;
+use crate::unique::{self, NoObject};
 
 /// How the rows of one file are to be read.
 #[derive(Debug)]
@@ -57,6 +58,7 @@ pub(crate) struct Splitter {
     input: Vec<u8>,
     output: Vec<u8>,
     ends: Vec<usize>,
+    delimiter: u8,
 }
 
 impl Splitter {
@@ -65,7 +67,7 @@ impl Splitter {
         // It drops a byte order mark from the first bytes it ever sees. Those of the file are gone already; an
         // identifier that starts with one keeps it.
         let _ = reader.read_record(b"x\n", &mut [0; 8], &mut [0; 8]);
-        Self { reader, input: Vec::new(), output: Vec::new(), ends: Vec::new() }
+        Self { reader, input: Vec::new(), output: Vec::new(), ends: Vec::new(), delimiter }
     }
 
     /// The fields of a row that is not blank.
@@ -84,8 +86,33 @@ impl Splitter {
         })
     }
 
+    /// The fields as text, in the header and in every row alike: blanks around a field count only inside of quotes.
     fn split_text(&mut self, row: &str) -> Vec<String> {
-        self.split(row.as_bytes()).map(|field| String::from_utf8_lossy(field).into_owned()).collect()
+        let quoted = self.quoted(row.as_bytes());
+        let fields = self.split(row.as_bytes()).zip(quoted.into_iter().chain(std::iter::repeat(false)));
+        let text = |(field, is_quoted): (&[u8], bool)| {
+            let text = String::from_utf8_lossy(field);
+            if is_quoted { text.into_owned() } else { text.trim().to_owned() }
+        };
+        fields.map(text).collect()
+    }
+
+    /// Which fields stand in quotes.
+    fn quoted(&self, row: &[u8]) -> Vec<bool> {
+        let (mut all, mut starts, mut inside) = (Vec::new(), true, false);
+        for byte in row {
+            if starts {
+                all.push(*byte == b'"');
+                inside = *byte == b'"';
+                starts = !inside && *byte == self.delimiter;
+            } else if *byte == b'"' && all.last() == Some(&true) {
+                // A quote that is doubled closes and opens again.
+                inside = !inside;
+            } else if *byte == self.delimiter && !inside {
+                starts = true;
+            }
+        }
+        all
     }
 }
 
@@ -100,8 +127,7 @@ impl Header {
         let wrong = |reason: String| Error::damaged(file, row.line, reason);
         let text = std::str::from_utf8(&row.bytes)
             .map_err(|_| wrong("the header is not in UTF-8; save the file as UTF-8".into()))?;
-        let names: Vec<String> =
-            splitter.split_text(text).iter().map(|name| name.trim().to_owned()).collect();
+        let names: Vec<String> = splitter.split_text(text);
         let mut index = HashMap::new();
         for (position, name) in names.iter().enumerate() {
             // Spreadsheets leave columns without a name behind; they are kept and mean nothing.
@@ -165,9 +191,13 @@ impl Schema {
                 }
                 Ok(Cells::Csv(fields))
             }
-            Self::Jsonl => {
-                serde_json::from_str(text).map(Cells::Jsonl).map_err(|_| Fault::new("row", "one JSON object"))
-            }
+            Self::Jsonl => unique::object(text).map(Cells::Jsonl).map_err(|why| {
+                let rule = match why {
+                    NoObject::Twice => "a JSON object in which each field stands once",
+                    NoObject::Other => "one JSON object",
+                };
+                Fault::new("row", rule)
+            }),
         }
     }
 
@@ -187,18 +217,23 @@ impl Schema {
 
     /// Writes the fields of a row, without a line break.
     pub(crate) fn encode(&self, cells: &Cells) -> Result<Vec<u8>, Fault> {
-        let failed = |_| Fault::new("row", "something that can be written");
         match (self, cells) {
             (Self::Csv(header), Cells::Csv(fields)) => {
-                let mut writer = csv::WriterBuilder::new()
-                    .delimiter(header.delimiter)
-                    .has_headers(false)
-                    .from_writer(Vec::new());
-                writer.write_record(fields).map_err(failed)?;
-                let mut row =
-                    writer.into_inner().map_err(|_| Fault::new("row", "something that can be written"))?;
-                row.pop();
-                Ok(row)
+                let mut row = String::new();
+                for (position, field) in fields.iter().enumerate() {
+                    if position > 0 {
+                        row.push(char::from(header.delimiter));
+                    }
+                    // A row of one field that is empty would be a blank line.
+                    if (field.is_empty() && fields.len() == 1) || needs_quotes(field, header.delimiter) {
+                        row.push('"');
+                        row.push_str(&field.replace('"', "\"\""));
+                        row.push('"');
+                    } else {
+                        row.push_str(field);
+                    }
+                }
+                Ok(row.into_bytes())
             }
             (_, Cells::Jsonl(fields)) => {
                 serde_json::to_vec(fields).map_err(|_| Fault::new("row", "something that can be written"))
@@ -304,6 +339,11 @@ impl Schema {
         };
         self.set(cells, name, value)
     }
+}
+
+/// Whether a field would be read as something else without quotes.
+fn needs_quotes(field: &str, delimiter: u8) -> bool {
+    field.trim() != field || field.contains([char::from(delimiter), '"', '\n', '\r'])
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bridgehead_sdk::{SettingsError, schemars};
+use jiff::SignedDuration;
 use serde::Deserialize;
 
 /// The target is a folder: one file of accounts, and one for each type of group and licence.
@@ -34,6 +35,19 @@ pub struct Settings {
     /// program that never writes the last line break; then a file that was cut inside its last field goes unnoticed.
     #[serde(default = "yes")]
     pub require_final_newline: bool,
+    /// How long nobody must have written to a file before it is read, as a program that writes in place takes its time. Files that
+    /// bridgehead wrote itself are read at once. From `"0s"` to `"1m"`.
+    #[serde(default = "two_seconds")]
+    #[schemars(with = "String")]
+    pub settle: SignedDuration,
+    /// A file in the folder with the checksums of the others, as `sha256sum` writes it. A file is read only if it fits. For a folder
+    /// that is `read_only`.
+    #[serde(default)]
+    pub checksums: Option<String>,
+    /// A file in the folder that its producer writes last, when all others are whole. A file that is newer is not read. For a folder
+    /// that is `read_only`.
+    #[serde(default)]
+    pub sentinel: Option<String>,
 }
 
 /// How the files of a folder are written.
@@ -165,8 +179,22 @@ impl Settings {
                 "must be one character of ASCII that separates fields, such as \",\", \";\" or \"\\t\"";
             return Err(SettingsError::new("delimiter", message));
         }
+        if !(SignedDuration::ZERO..=SignedDuration::from_secs(60)).contains(&self.settle) {
+            return Err(SettingsError::new("settle", "must be from \"0s\" to \"1m\""));
+        }
         let mut slugs = BTreeSet::new();
         let mut files = BTreeSet::new();
+        for (key, file) in [("checksums", &self.checksums), ("sentinel", &self.sentinel)] {
+            let Some(file) = file else { continue };
+            if !self.read_only {
+                let message = "is for a folder that bridgehead does not write to; set read_only = true, or leave it out";
+                return Err(SettingsError::new(key, message));
+            }
+            if let Some(fault) = fault_of_file(file) {
+                return Err(SettingsError::new(key, fault));
+            }
+            files.insert(file.as_str());
+        }
         let groups = self.groups.iter().flatten();
         let licenses = self.licenses.iter().flatten();
         let types = std::iter::once(("accounts".to_owned(), &self.accounts.slug, &self.accounts.file))
@@ -180,9 +208,8 @@ impl Settings {
                 return Err(SettingsError::new(format!("{key}.slug"), "is used twice"));
             }
             let Some(file) = file else { continue };
-            if file.is_empty() || file.starts_with('.') || file.contains(['/', '\\', '\0']) {
-                let message = "must be the name of a file in the folder, without a path or a leading dot";
-                return Err(SettingsError::new(format!("{key}.file"), message));
+            if let Some(fault) = fault_of_file(file) {
+                return Err(SettingsError::new(format!("{key}.file"), fault));
             }
             if !files.insert(file.as_str()) {
                 return Err(SettingsError::new(format!("{key}.file"), "is used twice"));
@@ -190,6 +217,15 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+fn fault_of_file(file: &str) -> Option<&'static str> {
+    (file.is_empty() || file.starts_with('.') || file.contains(['/', '\\', '\0']))
+        .then_some("must be the name of a file in the folder, without a path or a leading dot")
+}
+
+fn two_seconds() -> SignedDuration {
+    SignedDuration::from_secs(2)
 }
 
 fn comma() -> char {

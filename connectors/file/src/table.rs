@@ -1,6 +1,7 @@
 //! One file, opened at one moment, and read row by row.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -46,8 +47,15 @@ impl Snapshot {
         if !metadata.is_file() {
             return Err(Error::damaged(&of.file, None, "is not a plain file"));
         }
-        let file = Arc::new(File::open(&path).map_err(|error| Error::io("open", &path, error))?);
-        let identity = Identity::of(&file.metadata().map_err(|error| Error::io("read", &path, error))?);
+        // It may have become one meanwhile, so that it is not waited for either.
+        let not_waiting = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        let file = OpenOptions::new().read(true).custom_flags(not_waiting).open(&path);
+        let file = Arc::new(file.map_err(|error| Error::io("open", &path, error))?);
+        let metadata = file.metadata().map_err(|error| Error::io("read", &path, error))?;
+        if !metadata.is_file() {
+            return Err(Error::damaged(&of.file, None, "is not a plain file"));
+        }
+        let identity = Identity::of(&metadata);
         if identity.length == 0 {
             let reason = match layout.syntax {
                 Syntax::Csv(_) => {
@@ -83,6 +91,16 @@ impl Snapshot {
         };
         snapshot.check_end(&row)?;
         Ok(snapshot)
+    }
+
+    /// Whether a field is in the header, or in the first row where every row names its own.
+    pub(crate) fn mentions(snapshot: &Arc<Self>, field: &str) -> bool {
+        if !snapshot.schema.names().is_empty() {
+            return snapshot.schema.has(field);
+        }
+        let mut table = Table::start(snapshot.clone());
+        let first = table.next(&mut Row::default());
+        matches!(first, Ok(Some(Ok(Cells::Jsonl(fields)))) if fields.contains_key(field))
     }
 
     /// How the file ends its lines.

@@ -76,7 +76,7 @@ impl Folders {
 }
 
 fn connector(folder: &Path) -> Arc<dyn Connector> {
-    let target = json!({ "path": folder }).as_object().unwrap().clone();
+    let target = json!({ "path": folder, "settle": "0s" }).as_object().unwrap().clone();
     bridgehead_file::factory().build(Setup::new("People", target)).unwrap()
 }
 

@@ -1,17 +1,20 @@
 //! The contract with the runtime.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bridgehead_sdk::{
     Account, AccountRecord, Completion, Connector, Context, Cursor, Description, Error, Factory, Operation,
     Page, ResourceType, SettingsError, Setup, async_trait,
 };
+use tokio::sync::OnceCell;
 
-use crate::driver::Target;
-use crate::fault::{Doing, Verdicts};
+use crate::driver::{Target, Transaction};
+use crate::fault::{Doing, Fault, Verdicts};
 use crate::plan::Plan;
 use crate::pool::Pool;
 use crate::settings::Settings;
+use crate::snapshots::Snapshots;
 use crate::target::Database;
 
 /// A target that is a database.
@@ -42,8 +45,11 @@ impl SqlConnector {
         let size = usize::try_from(pool.max_connections).unwrap_or(1);
         let database = Database {
             plan,
-            pool: Pool::new(target, size, acquire_timeout, idle_timeout),
+            pool: Arc::new(Pool::new(target, size, acquire_timeout, idle_timeout)),
             verdicts: Verdicts { system: setup.app, overrides, redactor: setup.redactor },
+            snapshots: Snapshots::new(),
+            stamps: OnceCell::new(),
+            lock_is_refused: AtomicBool::new(false),
         };
         Ok(Self { database })
     }
@@ -57,26 +63,19 @@ impl Connector for SqlConnector {
             version: env!("CARGO_PKG_VERSION").into(),
             actions: self.database.plan.offered(),
             resource_types: self.database.plan.resource_types(),
-            ..Description::default()
+            unverifiable: self.database.plan.unverifiable(),
         })
     }
 
     /// Connects, and lets the server look at every statement of the configuration without running it.
     async fn check(&self) -> Result<(), Error> {
-        let Database { plan, pool, verdicts } = &self.database;
-        let mut lease = pool.acquire().await.map_err(|fault| verdicts.of(&fault, Doing::Checking))?;
-        for statement in plan.statements() {
-            if let Err(fault) = lease.prepare(statement).await {
-                let error = verdicts.of(&fault, Doing::Checking);
-                let message = format!("{} ({})", error.message(), statement.key);
-                return Err(Error::new(error.code(), message)
-                    .effect(error.effect_on_target())
-                    .retry(error.retry_policy())
-                    .subject(error.about()));
-            }
-        }
-        lease.release();
-        Ok(())
+        let Database { pool, verdicts, .. } = &self.database;
+        let told = |fault: &Fault| verdicts.of(fault, Doing::Checking);
+        let mut lease = pool.acquire().await.map_err(|fault| told(&fault))?;
+        lease.begin(Transaction::Look).await.map_err(|fault| told(&fault))?;
+        let checked = self.database.look_through(&mut lease).await;
+        lease.finish().await;
+        checked
     }
 
     async fn list(&self, resource_type: &ResourceType, cursor: Option<&Cursor>) -> Result<Page, Error> {
@@ -87,8 +86,9 @@ impl Connector for SqlConnector {
         let Database { pool, verdicts, .. } = &self.database;
         let doing = Doing::Finding(account.label());
         let mut lease = pool.acquire().await.map_err(|fault| verdicts.of(&fault, doing))?;
+        lease.begin(Transaction::Look).await.map_err(|fault| verdicts.of(&fault, doing))?;
         let found = self.database.find(&mut lease, account).await;
-        lease.release();
+        lease.finish().await;
         found
     }
 
@@ -97,6 +97,7 @@ impl Connector for SqlConnector {
     }
 
     async fn shutdown(&self) {
+        self.database.snapshots.clear();
         self.database.pool.close().await;
     }
 }

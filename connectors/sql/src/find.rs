@@ -1,15 +1,17 @@
 //! Looking for an account.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::Ordering;
 
 use bridgehead_sdk::{Account, AccountRecord, Error, Record, RejectedRecord, ResourceKind};
 use serde_json::{Map, Value};
 
 use crate::driver::Row;
-use crate::fault::{Doing, Fault};
+use crate::fault::{Doing, Fault, Kind, Told};
 use crate::plan::{Members, Parameter, Plan, Statement};
 use crate::pool::Lease;
 use crate::rows;
+use crate::settings::Engine;
 use crate::target::Database;
 use crate::value::{Bound, as_text};
 
@@ -20,8 +22,26 @@ impl Database {
     /// The account as the database holds it now.
     pub(crate) async fn find(
         &self,
-        lease: &mut Lease<'_>,
+        lease: &mut Lease,
         account: &Account,
+    ) -> Result<Option<AccountRecord>, Error> {
+        self.find_by(lease, account, false).await
+    }
+
+    /// The account, which nobody else changes before the end of the transaction: an update writes back what it does not change.
+    pub(crate) async fn find_and_lock(
+        &self,
+        lease: &mut Lease,
+        account: &Account,
+    ) -> Result<Option<AccountRecord>, Error> {
+        self.find_by(lease, account, true).await
+    }
+
+    async fn find_by(
+        &self,
+        lease: &mut Lease,
+        account: &Account,
+        locks: bool,
     ) -> Result<Option<AccountRecord>, Error> {
         let accounts = &self.plan.accounts;
         let lookups = match (&account.id, &account.username, &account.email) {
@@ -34,7 +54,7 @@ impl Database {
         };
         for (statement, value) in lookups {
             let Some(statement) = statement else { continue };
-            let found = self.look_up(lease, statement, value, account).await?;
+            let found = self.look_up(lease, statement, value, (account, locks)).await?;
             if found.is_some() {
                 return Ok(found);
             }
@@ -44,43 +64,87 @@ impl Database {
 
     async fn look_up(
         &self,
-        lease: &mut Lease<'_>,
+        lease: &mut Lease,
+        statement: &Statement,
+        value: &str,
+        (account, locks): (&Account, bool),
+    ) -> Result<Option<AccountRecord>, Error> {
+        let mut found = self.found(lease, statement, value, (account, locks)).await?;
+        match found.len() {
+            0 | 1 => Ok(found.pop()),
+            _ => {
+                let why = format!("{} finds more than one account", statement.key);
+                Err(Error::internal(self.verdicts.message(Doing::Finding(account.label()), &why)))
+            }
+        }
+    }
+
+    /// Everybody whom a look-up finds.
+    pub(crate) async fn records(
+        &self,
+        lease: &mut Lease,
         statement: &Statement,
         value: &str,
         account: &Account,
-    ) -> Result<Option<AccountRecord>, Error> {
+    ) -> Result<Vec<AccountRecord>, Error> {
+        self.found(lease, statement, value, (account, false)).await
+    }
+
+    async fn found(
+        &self,
+        lease: &mut Lease,
+        statement: &Statement,
+        value: &str,
+        (account, locks): (&Account, bool),
+    ) -> Result<Vec<AccountRecord>, Error> {
         let doing = Doing::Finding(account.label());
-        let read = self.read_accounts(lease, statement, value).await;
-        let records = match read {
-            Ok(Some(records)) => records,
-            // A text that the database cannot hold, and an identifier that is none, are certain not to be in it.
-            Ok(None) | Err(Fault::Nul) => return Ok(None),
-            Err(fault) => return Err(self.verdicts.of(&fault, doing)),
-        };
-        let mut found = None;
-        for record in records {
-            let record = record.map_err(|rejected| {
-                let why = format!("it is there and cannot be read: {rejected}");
-                Error::internal(self.verdicts.message(doing, &why))
-            })?;
-            // The database may compare more loosely than is right: `'17abc' = 17` holds in MySQL.
-            if !account.is_same_as(&record) {
-                continue;
+        let mut found: Vec<AccountRecord> = Vec::new();
+        for value in self.spellings(account, value) {
+            let read = self.read_accounts(lease, statement, &value, locks).await;
+            let records = match read {
+                Ok(Some(records)) => records,
+                // A text that the database cannot hold, and an identifier that is none, are certain not to be in it.
+                Ok(None) | Err(Fault::Nul) => continue,
+                Err(fault) => return Err(self.verdicts.of(&fault, doing)),
+            };
+            for record in records {
+                let record = record.map_err(|rejected| {
+                    let why = format!("it is there and cannot be read: {rejected}");
+                    Error::internal(self.verdicts.message(doing, &why))
+                })?;
+                // The database may compare more loosely than is right: `'17abc' = 17` holds in MySQL.
+                if account.is_same_as(&record) {
+                    found.push(record);
+                }
             }
-            if found.replace(record).is_some() {
-                let why = format!("{} finds more than one account", statement.key);
-                return Err(Error::internal(self.verdicts.message(doing, &why)));
+            if !found.is_empty() {
+                break;
             }
         }
         Ok(found)
     }
 
+    /// A name as it is, and for SQLite, whose `lower()` and NOCASE know the letters of ASCII alone, in small and in capital
+    /// letters.
+    fn spellings(&self, account: &Account, value: &str) -> Vec<String> {
+        let mut spellings = vec![value.to_owned()];
+        if self.plan.engine == Engine::Sqlite && account.id.is_none() && !value.is_ascii() {
+            for other in [value.to_lowercase(), value.to_uppercase()] {
+                if !spellings.contains(&other) {
+                    spellings.push(other);
+                }
+            }
+        }
+        spellings
+    }
+
     /// `None` if the value cannot be what the statement looks for.
     async fn read_accounts(
         &self,
-        lease: &mut Lease<'_>,
+        lease: &mut Lease,
         statement: &Statement,
         value: &str,
+        locks: bool,
     ) -> Result<Option<Vec<Result<AccountRecord, RejectedRecord>>>, Fault> {
         let value = Value::from(value);
         let Ok(values) = self.values(statement, |parameter| match parameter {
@@ -89,13 +153,37 @@ impl Database {
         }) else {
             return Ok(None);
         };
-        let answer = lease.run(statement, values).await?;
+        let answer = match statement.locking.as_ref().filter(|_| locks) {
+            Some(locking) => match lease.attempt(locking, values.clone()).await? {
+                Ok(answer) => answer,
+                Err(Fault::Told(told))
+                    if matches!(told.kind, Kind::Denied | Kind::Statement | Kind::Value | Kind::Other) =>
+                {
+                    self.say_unlocked(statement, &told);
+                    lease.run(statement, values).await?
+                }
+                Err(fault) => return Err(fault),
+            },
+            None => lease.run(statement, values).await?,
+        };
         if answer.rows.is_empty() {
             return Ok(Some(Vec::new()));
         }
         let members = self.members(lease, &answer.rows).await?;
         let records = answer.rows.iter().map(|row| self.account(row, &statement.key, &members));
         records.collect::<Result<Vec<_>, _>>().map(Some)
+    }
+
+    fn say_unlocked(&self, statement: &Statement, told: &Told) {
+        if !self.lock_is_refused.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                system = %self.verdicts.system,
+                statement = statement.key,
+                reason = %told,
+                "the row of an account cannot be locked while it is updated: what an application changes in that moment may be \
+                 written back; end the statement with a FOR UPDATE that the database takes, or grant the right to it"
+            );
+        }
     }
 
     /// Binds the parameters of a statement: those of the operator's own that are fixed, and others as `value_of` says.
@@ -118,11 +206,12 @@ impl Database {
     }
 
     /// The members of every type that has a statement for them, for the accounts of these rows: one statement a type.
-    pub(crate) async fn members(&self, lease: &mut Lease<'_>, rows: &[Row]) -> Result<Memberships, Fault> {
+    pub(crate) async fn members(&self, lease: &mut Lease, rows: &[Row]) -> Result<Memberships, Fault> {
         let mut all = Memberships::new();
         let id_column = id_column(&self.plan);
         let ids: Vec<Value> =
             rows.iter().filter_map(|row| row.get(id_column).and_then(as_text)).map(Value::from).collect();
+        let on_page = OnPage::new(&ids);
         for (index, one) in self.plan.types.iter().enumerate() {
             let Some(Members::Statement { statement, account, reference }) = &one.members else { continue };
             let list = Value::from(Value::from(ids.clone()).to_string());
@@ -131,6 +220,7 @@ impl Database {
             let mut members: HashMap<String, Vec<String>> = HashMap::new();
             for row in lease.run(statement, values).await?.rows {
                 let account = as_text(rows::cell(&row, account, &statement.key)?);
+                let account = account.map(|account| on_page.account(account));
                 let reference = as_text(rows::cell(&row, reference, &statement.key)?);
                 if let (Some(account), Some(reference)) = (account, reference) {
                     let references = members.entry(account).or_default();
@@ -177,6 +267,35 @@ impl Database {
         }
         Ok(into_account(record))
     }
+}
+
+/// The identifiers of a page, to tell which account a row of members is about. Where the database compares more loosely, its
+/// capitals and blanks at the end may be others; that nobody else on the page has such an identifier makes it certain.
+struct OnPage<'a> {
+    exact: HashSet<&'a str>,
+    alike: HashMap<String, Option<&'a str>>,
+}
+
+impl<'a> OnPage<'a> {
+    fn new(ids: &'a [Value]) -> Self {
+        let mut page = Self { exact: HashSet::new(), alike: HashMap::new() };
+        for id in ids.iter().filter_map(Value::as_str) {
+            page.exact.insert(id);
+            page.alike.entry(loosely(id)).and_modify(|one| *one = None).or_insert(Some(id));
+        }
+        page
+    }
+
+    fn account(&self, given: String) -> String {
+        if self.exact.contains(given.as_str()) {
+            return given;
+        }
+        self.alike.get(&loosely(&given)).copied().flatten().map_or(given, str::to_owned)
+    }
+}
+
+fn loosely(id: &str) -> String {
+    id.trim_end().to_lowercase()
 }
 
 /// The column that holds the identifiers of the accounts.

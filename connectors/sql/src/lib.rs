@@ -12,27 +12,36 @@
 //! - `fault`: what goes wrong with a database, and what it means
 //! - `value`, `rows`: to the database, and from it
 //! - `find`, `listing`: reading
+//! - `proof`, `snapshots`: what shows that a listing is whole, and the state of the database that it reads
 //! - `operations`: changing
-//! - `scram`: what PostgreSQL keeps of a password
+//! - `taken`: whose the name is that is taken
+//! - `hash`, `scram`: what applications, and PostgreSQL itself, keep of a password
+//! - `check`: what the database says of a configuration
 //! - `connector`: the contract with the runtime
 
+mod check;
 mod connector;
 mod driver;
 mod fault;
 mod find;
+mod hash;
 mod listing;
 mod operations;
 mod plan;
 mod pool;
+mod proof;
 mod rows;
 mod scram;
 mod settings;
+mod snapshots;
+mod taken;
 mod target;
 mod value;
 
 pub use connector::{SqlConnector, factory};
 pub use settings::{
-    AccountsSettings, ActionSettings, Engine, ErrorSettings, ExpectSettings, FieldSettings, Fields, IdType,
-    MemberSettings, Paging, ParameterSettings, PoolSettings, RetrySettings, RunSettings, Settings,
-    StepSettings, SubjectSettings, TypeSettings,
+    AccountsSettings, ActionSettings, Argon2idSettings, BcryptSettings, Engine, ErrorSettings,
+    ExpectSettings, FieldSettings, Fields, HashSettings, IdType, MemberSettings, Paging, ParameterSettings,
+    Pbkdf2Settings, PoolSettings, RetrySettings, RunSettings, ScryptSettings, Settings, ShaCryptSettings,
+    StepSettings, SubjectSettings, TypeSettings, YescryptSettings,
 };

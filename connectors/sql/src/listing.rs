@@ -2,16 +2,18 @@
 
 use std::collections::HashSet;
 
-use bridgehead_sdk::{Cursor, Error, Evidence, Page, Record, RejectedRecord, ResourceKind, Retry};
+use bridgehead_sdk::{Cursor, Error, Evidence, Page, Record, RejectedRecord, ResourceKind};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::driver::Row;
+use crate::driver::{Row, Transaction};
 use crate::fault::{Doing, Fault};
 use crate::find::Memberships;
-use crate::plan::{Listing, Parameter, Type};
+use crate::plan::{Listing, Type};
 use crate::pool::Lease;
+use crate::proof;
 use crate::rows;
-use crate::settings::{Fields, IdType, Paging};
+use crate::settings::{Engine, Fields, IdType, Paging};
 use crate::target::Database;
 use crate::value::as_text;
 
@@ -19,7 +21,7 @@ use crate::value::as_text;
 const MOST_ROWS: usize = 10_000;
 
 /// Why a listing cannot go on.
-enum Stop {
+pub(crate) enum Stop {
     /// The database says so, or the statement is wrong.
     Fault(Fault),
     /// What was read so far and what there is now do not fit together. It is read again from the beginning.
@@ -32,104 +34,176 @@ impl From<Fault> for Stop {
     }
 }
 
-/// Where a page begins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Start {
+/// Where a page begins. It is what a cursor holds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Start {
     /// How many rows were read before.
-    rows: u64,
-    /// The identifier of the last one; empty when it had none.
-    last: Option<String>,
+    pub(crate) rows: u64,
+    /// The identifier of the last one, exactly as the database gave it; absent when it had none.
+    #[serde(default)]
+    pub(crate) last: Option<Value>,
+    /// How many rows there were when the listing began.
+    #[serde(default)]
+    pub(crate) total: Option<u64>,
+    /// The state of the database that the listing reads, where it keeps one.
+    #[serde(default)]
+    pub(crate) snapshot: Option<String>,
 }
 
 /// What is listed.
 #[derive(Clone, Copy)]
-struct Subject<'a> {
-    slug: &'a str,
-    fields: &'a Fields,
-    id_type: IdType,
-    listing: &'a Listing,
+pub(crate) struct Subject<'a> {
+    pub(crate) slug: &'a str,
+    pub(crate) fields: &'a Fields,
+    pub(crate) id_type: IdType,
+    pub(crate) listing: &'a Listing,
+    /// The type of groups or licences; accounts have none.
+    other: Option<&'a Type>,
 }
 
 impl Database {
+    /// What can be listed.
+    pub(crate) fn subjects(&self) -> impl Iterator<Item = Subject<'_>> {
+        let accounts = &self.plan.accounts;
+        let accounts = Subject {
+            slug: accounts.resource_type.slug.as_str(),
+            fields: &accounts.fields,
+            id_type: accounts.id_type,
+            listing: &accounts.listing,
+            other: None,
+        };
+        let types = self.plan.types.iter().map(|one| Subject {
+            slug: one.resource_type.slug.as_str(),
+            fields: &one.fields,
+            id_type: one.id_type,
+            listing: &one.listing,
+            other: Some(one),
+        });
+        types.chain([accounts])
+    }
+
     /// One page of a resource type.
     pub(crate) async fn page(&self, slug: &str, cursor: Option<&Cursor>) -> Result<Page, Error> {
         let doing = Doing::Listing(slug);
-        let accounts = &self.plan.accounts;
-        let other = self.plan.types.iter().find(|one| one.resource_type.slug.as_str() == slug);
-        let subject = match other {
-            Some(one) => Subject { slug, fields: &one.fields, id_type: one.id_type, listing: &one.listing },
-            None if slug == accounts.resource_type.slug.as_str() => Subject {
-                slug,
-                fields: &accounts.fields,
-                id_type: accounts.id_type,
-                listing: &accounts.listing,
+        let incomplete =
+            |why: &str| Error::incomplete_listing(self.verdicts.message(doing, why)).retry(proof::RETRY);
+        let Some(subject) = self.subjects().find(|subject| subject.slug == slug) else {
+            return Err(incomplete("there is no such resource type in the configuration"));
+        };
+        let start = match cursor.map(|cursor| serde_json::from_str::<Start>(cursor.as_str())) {
+            None => Start::default(),
+            Some(Ok(start))
+                if start.snapshot.is_some() == self.keeps(subject)
+                    && subject.listing.paging != Paging::None =>
+            {
+                start
+            }
+            Some(_) => return Err(incomplete("the cursor is none of this connector")),
+        };
+        let page = match &start.snapshot {
+            None => self.page_alone(subject, start).await,
+            Some(name) => match self.snapshots.take(name, slug) {
+                Some(mut snapshot) => {
+                    let page = self.read(&mut snapshot.lease, subject, &start).await;
+                    match &page {
+                        Ok(page) if page.next.is_some() => self.snapshots.keep(snapshot),
+                        _ => snapshot.lease.finish().await,
+                    }
+                    page
+                }
+                None => Err(Stop::Shifted(
+                    "the state of the database that it began with is not at hand any more: it was begun before the daemon was \
+                     started, or stood still for too long; it is read again from the beginning"
+                        .to_owned(),
+                )),
             },
-            None => {
-                let why = "there is no such resource type in the configuration";
-                return Err(Error::incomplete_listing(self.verdicts.message(doing, why)));
-            }
         };
-        let start = match cursor.map(|cursor| Start::parse(cursor.as_str())) {
-            None => Start { rows: 0, last: None },
-            Some(Some(start)) if subject.listing.paging != Paging::None => start,
-            Some(_) => {
-                let why = "the cursor is none of this connector";
-                return Err(Error::incomplete_listing(self.verdicts.message(doing, why)));
-            }
-        };
-        let mut lease = self.pool.acquire().await.map_err(|fault| self.verdicts.of(&fault, doing))?;
-        let page = self.read(&mut lease, subject, other, &start).await;
-        lease.release();
         page.map_err(|stop| match stop {
             Stop::Fault(fault) => self.verdicts.of(&fault, doing),
-            Stop::Shifted(why) => {
-                Error::incomplete_listing(self.verdicts.message(doing, &why)).retry(Retry::Never)
-            }
+            Stop::Shifted(why) => incomplete(&why),
         })
     }
 
-    async fn read(
+    /// A page that does not go on in the transaction of another: the first one, and each of SQLite, which must not keep others from
+    /// writing while a listing pauses.
+    async fn page_alone(&self, subject: Subject<'_>, start: Start) -> Result<Page, Stop> {
+        let mut start = start;
+        self.snapshots.prune();
+        let keeps = self.keeps(subject);
+        let mut lease = if keeps { self.pool.beside().await? } else { self.pool.acquire().await? };
+        lease.begin(Transaction::Listing).await?;
+        if !keeps {
+            let page = self.read_counted(&mut lease, subject, &mut start).await;
+            lease.finish().await;
+            return page;
+        }
+        let mut snapshot = self.snapshots.begin(subject.slug, lease);
+        start.snapshot = Some(snapshot.name.clone());
+        let page = self.read_counted(&mut snapshot.lease, subject, &mut start).await;
+        match &page {
+            Ok(page) if page.next.is_some() => self.snapshots.keep(snapshot),
+            _ => snapshot.lease.finish().await,
+        }
+        page
+    }
+
+    async fn read_counted(
         &self,
-        lease: &mut Lease<'_>,
+        lease: &mut Lease,
         subject: Subject<'_>,
-        other: Option<&Type>,
-        start: &Start,
+        start: &mut Start,
     ) -> Result<Page, Stop> {
+        if start.total.is_none() && self.is_one_state(subject) {
+            start.total = Some(self.total(lease, subject).await?);
+        }
+        self.read(lease, subject, start).await
+    }
+
+    /// Whether the pages of a listing are one transaction.
+    fn keeps(&self, subject: Subject<'_>) -> bool {
+        self.plan.engine != Engine::Sqlite && subject.listing.paging != Paging::None
+    }
+
+    /// Whether all pages are of one moment, or must be as if they were: then their rows are counted as a whole. Else each page is
+    /// counted by itself.
+    fn is_one_state(&self, subject: Subject<'_>) -> bool {
+        self.plan.engine != Engine::Sqlite || subject.listing.paging != Paging::Key
+    }
+
+    async fn read(&self, lease: &mut Lease, subject: Subject<'_>, start: &Start) -> Result<Page, Stop> {
         let listing = subject.listing;
-        let overlap = u64::from(listing.paging == Paging::Offset && start.rows > 0);
-        let values = self.values(&listing.statement, |parameter| match parameter {
-            Parameter::After => start.last.clone().map_or(Value::Null, Value::from),
-            Parameter::Limit => Value::from(u64::from(listing.page_size) + overlap),
-            Parameter::Offset => Value::from(start.rows - overlap),
-            _ => Value::Null,
-        });
-        let values = values.map_err(|misfit| {
-            let column = &listing.statement.key;
-            Stop::Shifted(format!("the last identifier of {column} {misfit}: correct id_type"))
-        })?;
-        let mut rows = lease.run(&listing.statement, values).await?.rows;
         let key = listing.statement.key.as_str();
-        let id_column = subject.fields.get("id").map_or("id", |field| field.column.as_str());
-        let id_of = |row: &Row| rows::cell(row, id_column, key).map(as_text);
+        let overlap = u64::from(listing.paging == Paging::Offset && start.rows > 0);
+        let limit = u64::from(listing.page_size) + overlap;
+        let values = self.listing_values(subject, start, limit, start.rows - overlap)?;
+        let mut rows = lease.run(&listing.statement, values).await?.rows;
         if overlap == 1 {
-            let first = rows.first().map(&id_of).transpose()?;
-            if first.map(Option::unwrap_or_default) != start.last {
+            let first = rows.first().map(|row| subject.id_cell(row)).transpose()?;
+            if first.filter(|id| !id.is_null()) != start.last.as_ref() {
                 return Err(Stop::Shifted(
                     "rows came or went while it was read by offset; it is read again".to_owned(),
                 ));
             }
             rows.remove(0);
         }
-        let ids = rows.iter().map(id_of).collect::<Result<Vec<_>, _>>()?;
+        let ids = rows.iter().map(|row| subject.id_cell(row).cloned()).collect::<Result<Vec<_>, _>>()?;
         let next = next(subject, start, &ids).map_err(Stop::Shifted)?;
-        let members = if other.is_none() && !rows.is_empty() {
+        self.prove(lease, subject, start, (&ids, next.as_ref())).await?;
+        let members = if subject.other.is_none() && !rows.is_empty() {
             self.members(lease, &rows).await?
         } else {
             Memberships::default()
         };
-        let mut page = Page::default().ending(next.map(|next| next.cursor()), Evidence::EndOfCursor);
+        let evidence = match (listing.paging, start.snapshot.is_some()) {
+            (Paging::None, _) | (_, true) => Evidence::Atomic,
+            (Paging::Key, false) => Evidence::EndOfCursor,
+            (Paging::Offset, false) => Evidence::TotalMet,
+        };
+        let next = next.map(|next| next.cursor()).transpose()?;
+        let mut page = Page::default().ending(next, evidence).with_total(start.total);
         for (index, row) in rows.iter().enumerate() {
-            let read = match other {
+            let read = match subject.other {
                 Some(one) => entity(one, row, key)?,
                 None => self.account(row, key, &members)?.map(Record::from),
             };
@@ -144,6 +218,38 @@ impl Database {
         }
         Ok(page)
     }
+
+    /// That nobody is missing, as far as this page can show it.
+    async fn prove(
+        &self,
+        lease: &mut Lease,
+        subject: Subject<'_>,
+        start: &Start,
+        (ids, next): (&[Value], Option<&Start>),
+    ) -> Result<(), Stop> {
+        let statement = &subject.listing.statement;
+        if start.rows == 0 {
+            let ids: Vec<Option<String>> = ids.iter().map(as_text).collect();
+            self.check_beginning(lease, subject, &ids).await?;
+        }
+        let rows = ids.len() as u64;
+        let Some(total) = start.total else {
+            return self.check_page(lease, subject, (start, rows, next)).await;
+        };
+        // Where there is no state that is kept, it must at least be as large as it was.
+        if start.snapshot.is_none() && start.rows > 0 {
+            let now = self.total(lease, subject).await?;
+            if now != total {
+                return Err(Stop::Shifted(
+                    "rows came or went while it was read; it is read again".to_owned(),
+                ));
+            }
+        }
+        if next.is_none() && start.rows + rows != total {
+            return Err(proof::missing(statement, start.rows + rows, total));
+        }
+        Ok(())
+    }
 }
 
 fn entity(one: &Type, row: &Row, key: &str) -> Result<Result<Record, RejectedRecord>, Fault> {
@@ -156,14 +262,16 @@ fn entity(one: &Type, row: &Row, key: &str) -> Result<Result<Record, RejectedRec
 
 /// Where the page behind this one begins. Only a page without a row is the end: fewer rows than were asked for say nothing, as
 /// a condition may stand around the LIMIT.
-fn next(subject: Subject<'_>, start: &Start, ids: &[Option<String>]) -> Result<Option<Start>, String> {
+fn next(subject: Subject<'_>, start: &Start, ids: &[Value]) -> Result<Option<Start>, String> {
     let Subject { listing, .. } = subject;
-    let mut seen: HashSet<&str> = start.last.as_deref().into_iter().collect();
-    let twice = ids.iter().flatten().find(|id| !seen.insert(id.as_str()));
+    let key = &listing.statement.key;
+    let texts: Vec<Option<String>> = ids.iter().map(as_text).collect();
+    let last = start.last.as_ref().and_then(as_text);
+    let mut seen: HashSet<&str> = last.as_deref().into_iter().collect();
+    let twice = texts.iter().flatten().find(|id| !seen.insert(id.as_str()));
     if let Some(id) = twice {
         return Err(format!(
-            "the identifier {id} comes more than once; {} must give each record once, in the order of its identifiers",
-            listing.statement.key
+            "the identifier {id} comes more than once; {key} must give each record once, in the order of its identifiers"
         ));
     }
     if listing.paging == Paging::None {
@@ -177,37 +285,32 @@ fn next(subject: Subject<'_>, start: &Start, ids: &[Option<String>]) -> Result<O
     if ids.is_empty() {
         return Ok(None);
     }
+    let behind = |last: Option<Value>| Start { rows: start.rows + ids.len() as u64, last, ..start.clone() };
     if listing.paging == Paging::Offset {
-        let rows = start.rows + ids.len() as u64;
-        return Ok(Some(Start { rows, last: ids.last().cloned().map(Option::unwrap_or_default) }));
+        return Ok(Some(behind(ids.last().filter(|id| !id.is_null()).cloned())));
     }
     if subject.id_type == IdType::Integer {
-        let numbers = start.last.iter().chain(ids.iter().flatten()).map(|id| id.parse::<i64>());
+        let numbers = last.iter().chain(texts.iter().flatten()).map(|id| id.parse::<i64>());
         let numbers = numbers
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| "an identifier is no whole number; correct id_type")?;
         if !numbers.is_sorted() {
-            return Err(format!(
-                "{} gives identifiers that do not ascend; order it by them",
-                listing.statement.key
-            ));
+            return Err(format!("{key} gives identifiers that do not ascend; order it by them"));
         }
     }
     // Rows without an identifier come first or last, as the database has it; none of them is what a page can begin behind.
-    match ids.iter().flatten().next_back() {
-        Some(last) => Ok(Some(Start { rows: start.rows + ids.len() as u64, last: Some(last.clone()) })),
+    match ids.iter().rev().find(|id| as_text(id).is_some()) {
+        Some(last) => Ok(Some(behind(Some(last.clone())))),
         None => Err("a whole page of rows has no identifier, so that nobody knows where the next one begins"
             .to_owned()),
     }
 }
 
 impl Start {
-    fn cursor(&self) -> Cursor {
-        Cursor::new(format!("{}:{}", self.rows, self.last.as_deref().unwrap_or_default()))
-    }
-
-    fn parse(cursor: &str) -> Option<Self> {
-        let (rows, last) = cursor.split_once(':')?;
-        Some(Self { rows: rows.parse().ok()?, last: Some(last.to_owned()) })
+    fn cursor(&self) -> Result<Cursor, Fault> {
+        let written = serde_json::to_string(self);
+        written
+            .map(Cursor::new)
+            .map_err(|error| Fault::Unreadable(format!("the cursor cannot be written: {error}")))
     }
 }

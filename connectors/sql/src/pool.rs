@@ -7,12 +7,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 
-use crate::driver::{Answer, Session, Target};
-use crate::fault::Fault;
+use crate::driver::{Answer, Columns, Session, Target, Transaction};
+use crate::fault::{self, Fault, Told};
 use crate::plan::{Kind, Statement};
 use crate::value::Bound;
 
@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Connections to one database. It has no `Debug`: the password is inside.
 pub(crate) struct Pool {
     target: Target,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     size: usize,
     idle: Mutex<Vec<(Box<dyn Session>, Instant)>>,
     acquire_timeout: Duration,
@@ -31,10 +31,14 @@ pub(crate) struct Pool {
 
 /// A connection that nobody else uses meanwhile. When it is dropped before [`release`](Self::release), as a call at its deadline
 /// is, the connection ends, and the server rolls back.
-pub(crate) struct Lease<'a> {
-    pool: &'a Pool,
+pub(crate) struct Lease {
+    pool: Arc<Pool>,
     session: Option<Box<dyn Session>>,
-    _permit: SemaphorePermit<'a>,
+    /// The last thing that was refused for being there already.
+    taken: Option<Told>,
+    /// The connection is good for the rest of the transaction, and not for another.
+    is_last: bool,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Pool {
@@ -47,7 +51,7 @@ impl Pool {
     ) -> Self {
         Self {
             target,
-            permits: Semaphore::new(size),
+            permits: Arc::new(Semaphore::new(size)),
             size,
             idle: Mutex::default(),
             acquire_timeout,
@@ -56,14 +60,29 @@ impl Pool {
     }
 
     /// Waits for a connection to be free, or makes one.
-    pub(crate) async fn acquire(&self) -> Result<Lease<'_>, Fault> {
-        let permit = timeout(self.acquire_timeout, self.permits.acquire()).await;
+    pub(crate) async fn acquire(self: &Arc<Self>) -> Result<Lease, Fault> {
+        let permit = timeout(self.acquire_timeout, Arc::clone(&self.permits).acquire_owned()).await;
         let Ok(Ok(permit)) = permit else { return Err(Fault::Busy(self.size)) };
+        self.lease(Some(permit)).await
+    }
+
+    /// A connection beside those of the pool, for a listing that keeps it from page to page: tasks must not wait for that.
+    pub(crate) async fn beside(self: &Arc<Self>) -> Result<Lease, Fault> {
+        self.lease(None).await
+    }
+
+    async fn lease(self: &Arc<Self>, permit: Option<OwnedSemaphorePermit>) -> Result<Lease, Fault> {
         let session = match self.reuse().await {
             Some(session) => session,
             None => self.target.connect().await?,
         };
-        Ok(Lease { pool: self, session: Some(session), _permit: permit })
+        Ok(Lease {
+            pool: Arc::clone(self),
+            session: Some(session),
+            taken: None,
+            is_last: false,
+            _permit: permit,
+        })
     }
 
     /// Takes a connection that was used before, if the server still knows of it.
@@ -89,34 +108,71 @@ impl Pool {
     }
 }
 
-impl Lease<'_> {
+impl Lease {
     /// Runs a statement.
     pub(crate) async fn run(&mut self, statement: &Statement, values: Vec<Bound>) -> Result<Answer, Fault> {
         let mut session = self.take()?;
-        let answer = timeout(self.limit(), session.run(Arc::clone(&statement.sql), values, true)).await;
+        let answer = timeout(self.limit(), session.run(Arc::clone(&statement.sql), values)).await;
         self.settle(session, answer)
     }
 
-    /// Runs a statement that another one made. The connection does not keep it: there may be a secret in it.
+    /// Runs a statement in another form than its own, with the same parameters.
+    pub(crate) async fn run_as(&mut self, sql: &Arc<str>, values: Vec<Bound>) -> Result<Answer, Fault> {
+        let mut session = self.take()?;
+        let answer = timeout(self.limit(), session.run(Arc::clone(sql), values)).await;
+        self.settle(session, answer)
+    }
+
+    /// Runs a statement that has no parameters, such as one that another one made.
     pub(crate) async fn run_made(&mut self, sql: &str) -> Result<Answer, Fault> {
         let mut session = self.take()?;
-        let answer = timeout(self.limit(), session.run(Arc::from(sql), Vec::new(), false)).await;
+        let answer = timeout(self.limit(), session.run(Arc::from(sql), Vec::new())).await;
         self.settle(session, answer)
     }
 
-    /// Lets the server look at a statement without running it.
-    pub(crate) async fn prepare(&mut self, statement: &Statement) -> Result<(), Fault> {
+    /// Lets the server look at a statement without running it: which columns it gives.
+    pub(crate) async fn prepare(&mut self, statement: &Statement) -> Result<Columns, Fault> {
         let kinds: Vec<Kind> = statement.slots.iter().map(|slot| slot.kind).collect();
         let mut session = self.take()?;
         let done = timeout(self.limit(), session.prepare(Arc::clone(&statement.sql), &kinds)).await;
         self.settle(session, done)
     }
 
-    /// Begins a transaction.
-    pub(crate) async fn begin(&mut self) -> Result<(), Fault> {
+    /// Begins a transaction. A connection on which that fails is not used again: it may have begun all the same.
+    pub(crate) async fn begin(&mut self, transaction: Transaction) -> Result<(), Fault> {
         let mut session = self.take()?;
-        let done = timeout(self.limit(), session.begin()).await;
-        self.settle(session, done)
+        let done = timeout(self.limit(), session.begin(transaction)).await.unwrap_or(Err(Fault::Silent));
+        if done.is_ok() {
+            self.session = Some(session);
+        }
+        done
+    }
+
+    /// Runs something that may fail without an effect on the rest of the transaction: for PostgreSQL, any error is the end of it.
+    pub(crate) async fn attempt(
+        &mut self,
+        sql: &Arc<str>,
+        values: Vec<Bound>,
+    ) -> Result<Result<Answer, Fault>, Fault> {
+        self.run_made("SAVEPOINT bridgehead").await?;
+        let is_last = self.is_last;
+        match self.run_as(sql, values).await {
+            Ok(answer) => {
+                self.run_made("RELEASE SAVEPOINT bridgehead").await?;
+                Ok(Ok(answer))
+            }
+            Err(fault) if self.session.is_some() => {
+                self.is_last = is_last;
+                self.run_made("ROLLBACK TO SAVEPOINT bridgehead").await?;
+                Ok(Err(fault))
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// What the last statement was refused for: something unique that is there already.
+    pub(crate) fn taken(&mut self) -> Option<Told> {
+        self.taken.take()
     }
 
     /// Commits it.
@@ -138,8 +194,16 @@ impl Lease<'_> {
     pub(crate) fn release(mut self) {
         if let Some(session) = self.session.take() {
             let mut idle = self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            idle.push((session, Instant::now()));
+            if idle.len() < self.pool.size && !self.is_last {
+                idle.push((session, Instant::now()));
+            }
         }
+    }
+
+    /// Ends a transaction that has only read, and gives the connection back.
+    pub(crate) async fn finish(mut self) {
+        self.roll_back().await;
+        self.release();
     }
 
     fn limit(&self) -> Duration {
@@ -158,8 +222,19 @@ impl Lease<'_> {
         result: Result<Result<T, Fault>, Elapsed>,
     ) -> Result<T, Fault> {
         let result = result.unwrap_or(Err(Fault::Silent));
-        if result.as_ref().map_or_else(Fault::leaves_connection, |_| true) {
-            self.session = Some(session);
+        // A plan that a function keeps and that fits no more, for one: the next connection makes another.
+        self.is_last |= matches!(&result, Err(Fault::Told(told)) if told.code == "0A000");
+        match &result {
+            Err(fault) if fault.is_of_all_connections() => {
+                // Those that are idle are no better. What is in use finds out by itself.
+                self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            }
+            Err(fault) if !fault.leaves_connection() => {}
+            Err(Fault::Told(told)) if told.kind == fault::Kind::Unique => {
+                self.taken = Some(told.clone());
+                self.session = Some(session);
+            }
+            _ => self.session = Some(session),
         }
         result
     }

@@ -9,19 +9,16 @@ use aws_lc_rs::{digest, hmac, pbkdf2};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::hash::NoHash;
+
 /// As many as PostgreSQL takes.
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(4096).unwrap();
 const SALT_LENGTH: usize = 16;
 
-/// The operating system gives no random bytes. Nobody can do anything but try again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the operating system gives no random bytes for the salt of a password")]
-pub(crate) struct NoRandomBytes;
-
 /// What PostgreSQL keeps of a password, with a salt of its own.
-pub(crate) fn verifier(password: &str) -> Result<String, NoRandomBytes> {
+pub(crate) fn verifier(password: &str) -> Result<String, NoHash> {
     let mut salt = [0; SALT_LENGTH];
-    SystemRandom::new().fill(&mut salt).map_err(|_| NoRandomBytes)?;
+    SystemRandom::new().fill(&mut salt).map_err(|_| NoHash::NoRandomBytes)?;
     Ok(with_salt(password, &salt))
 }
 

@@ -22,7 +22,14 @@ pub(crate) enum Scalar {
     Integer(i64),
     Float(f64),
     Bool(bool),
-    Uuid(Uuid),
+    Uuid(Given),
+}
+
+/// A UUID, and as it was given: a database that keeps it as text compares letters, capitals too.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Given {
+    pub(crate) uuid: Uuid,
+    pub(crate) given: String,
 }
 
 /// A value is not what its placeholder takes, such as a word where identifiers are numbers.
@@ -43,7 +50,8 @@ impl Bound {
             }
             (Kind::Integer, _) => return Err(Misfit("is not a whole number")),
             (Kind::Uuid, Value::String(text)) => {
-                Scalar::Uuid(text.parse().map_err(|_| Misfit("is not a UUID"))?)
+                let uuid = text.parse().map_err(|_| Misfit("is not a UUID"))?;
+                Scalar::Uuid(Given { uuid, given: text.clone() })
             }
             (Kind::Uuid, _) => return Err(Misfit("is not a UUID")),
             (Kind::Natural, Value::String(text)) => Scalar::Text(text.clone()),
@@ -66,7 +74,7 @@ impl Bound {
             Scalar::Integer(number) => number.to_string(),
             Scalar::Float(number) => number.to_string(),
             Scalar::Bool(yes) => yes.to_string(),
-            Scalar::Uuid(uuid) => uuid.to_string(),
+            Scalar::Uuid(uuid) => uuid.given.clone(),
         })
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bridgehead_sdk::conformance::{Bench, Situation, Skip};
-use bridgehead_sdk::{Connector, EntityRecord, Network, async_trait};
+use bridgehead_sdk::{Action, Connector, EntityRecord, Network, async_trait};
 use serde_json::{Map, Value};
 
 use super::super::context::Context;
@@ -199,6 +199,15 @@ impl Bench for LiveBench<'_> {
 
     fn read_only(&self) -> bool {
         self.read_only
+    }
+
+    fn remedy(&self, action: Action) -> Option<String> {
+        let (key, what) = match action {
+            Action::CreateAccount => ("account", "a new account needs other fields than the kit's"),
+            Action::UpdateAccount => ("changes", "other fields can be changed than the kit's"),
+            _ => return None,
+        };
+        Some(format!("if {what}, say them with {key} in [apps.{}.conformance]", self.name))
     }
 }
 

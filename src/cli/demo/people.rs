@@ -83,6 +83,7 @@ accounts = ["svc-*"]
 
 [apps.people.target]
 path = "people"
+settle = "0s"    # nobody else writes to this folder
 licenses = [
   {{ slug = "mail", name = "Mail plan", file = "license-mail.csv" }},
   {{ slug = "crm", name = "CRM", file = "license-crm.csv" }},

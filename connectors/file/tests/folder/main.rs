@@ -7,4 +7,5 @@ mod killed;
 mod listing;
 mod operations;
 mod support;
+mod whole;
 mod writing;

@@ -113,6 +113,8 @@ pub(crate) fn connector(folder: &Path, settings: &Value) -> Arc<dyn Connector> {
     let mut target = settings.as_object().unwrap().clone();
     // Relative, so that it is resolved from the folder of the configuration file.
     target.insert("path".into(), folder.file_name().unwrap().to_str().unwrap().into());
+    // What a test writes is read at once, but for those that are about that.
+    target.entry("settle").or_insert_with(|| "0s".into());
     let setup = Setup { base: folder.parent().unwrap().to_owned(), ..Setup::new("acme-hr", target) };
     bridgehead_file::factory().build(setup).unwrap()
 }

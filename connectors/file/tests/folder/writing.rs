@@ -76,7 +76,14 @@ async fn what_an_interrupted_write_left_behind_is_ignored_and_then_removed() {
     place.run(Action::SuspendAccount, json!({"account": {"id": "u1"}})).await.unwrap();
     assert_eq!(
         place.names(),
-        [".bridgehead-lock", ".bridgehead-notes", "accounts.csv", "license-seat.csv", "team.csv"]
+        [
+            ".bridgehead-lock",
+            ".bridgehead-notes",
+            ".bridgehead-types",
+            "accounts.csv",
+            "license-seat.csv",
+            "team.csv"
+        ]
     );
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
-use crate::{Connector, EntityRecord};
+use crate::{Action, Connector, EntityRecord};
 
 /// How the connector is to find its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,6 +84,13 @@ pub trait Bench: Send + Sync {
     fn changes(&self, name: &str) -> Map<String, Value> {
         let changes = json!({ "display_name": format!("Changed {name}") });
         changes.as_object().cloned().unwrap_or_default()
+    }
+
+    /// What somebody can do about an account that cannot be created or changed because the target wants other fields than the kit's:
+    /// which setting or method to change. It ends the message of a check that fails for it.
+    fn remedy(&self, action: Action) -> Option<String> {
+        let _ = action;
+        None
     }
 
     /// The fields of an account in which a text of any kind may stand, and which are listed as they were written. They are tried with

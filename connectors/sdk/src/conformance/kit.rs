@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
 
-use crate::{Account, AccountRecord, Action, Description, Error, Operation, ResourceKind, ResourceType};
+use crate::{
+    Account, AccountRecord, Action, Code, Description, Error, Operation, ResourceKind, ResourceType, Subject,
+};
 
 use super::finding::{Finding, Verdict, failed, parts, skipped};
 use super::listing::{Listing, read};
@@ -174,7 +176,7 @@ impl<'a> Kit<'a> {
         let created = self.execute(1, &operation(Action::CreateAccount, payload)?).await;
         let made = match created {
             Ok(Ok(_)) => self.made(&fields).await,
-            Ok(Err(error)) => failed(parts(&error)),
+            Ok(Err(error)) => failed(self.with_remedy(Action::CreateAccount, &error)),
             Err(finding) => Err(finding),
         };
         match made {
@@ -208,7 +210,19 @@ impl<'a> Kit<'a> {
     pub(super) async fn done(&self, operation: &Operation) -> Verdict<crate::Completion> {
         match self.execute(1, operation).await? {
             Ok(completion) => Ok(completion),
-            Err(error) => failed(format!("{}: expected success; got {}", operation.action(), parts(&error))),
+            Err(error) => {
+                let action = operation.action();
+                failed(format!("{action}: expected success; got {}", self.with_remedy(action, &error)))
+            }
+        }
+    }
+
+    /// An error of an account that is not to the target's liking, and what can be done about it.
+    fn with_remedy(&self, action: Action, error: &Error) -> String {
+        let is_about_fields = error.code() == Code::InternalError && error.about() == Subject::Account;
+        match self.bench.remedy(action).filter(|_| is_about_fields) {
+            Some(remedy) => format!("{}; {remedy}", parts(error)),
+            None => parts(error),
         }
     }
 

@@ -17,5 +17,5 @@ mod sqlite;
 mod target;
 mod trust;
 
-pub(crate) use session::{Answer, Row, Session};
+pub(crate) use session::{Answer, Columns, Row, Session, Transaction};
 pub(crate) use target::{Target, duration};

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::TryStreamExt;
 use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlSslMode};
-use sqlx::{Arguments, AssertSqlSafe, Column, ConnectOptions, Connection, Either, Executor, Row, SqlSafeStr};
+use sqlx::{
+    Arguments, AssertSqlSafe, Column, ConnectOptions, Connection, Either, Executor, Row, SqlSafeStr,
+    Statement, TypeInfo,
+};
 
 use super::mysql_values;
-use super::session::{Answer, Session};
+use super::session::{Answer, Columns, Session, Transaction};
 use super::target::{Place, Target};
 use crate::fault::{Fault, read};
 use crate::plan::Kind;
@@ -50,7 +53,9 @@ pub(super) async fn connect(target: &Target, roots: Vec<u8>) -> Result<Box<dyn S
         format!("max_execution_time = {}", target.statement_timeout.as_millis())
     };
     let locks = target.statement_timeout.as_secs().max(1);
-    let setting = format!("SET SESSION sql_mode = '{MODE}', innodb_lock_wait_timeout = {locks}, {limit}");
+    let setting = format!(
+        "SET SESSION sql_mode = '{MODE}', time_zone = '+00:00', innodb_lock_wait_timeout = {locks}, {limit}"
+    );
     connection.execute(AssertSqlSafe(setting)).await.map_err(|error| fault(error, true))?;
     Ok(Box::new(MySql(connection)))
 }
@@ -66,7 +71,7 @@ fn add(arguments: &mut MySqlArguments, bound: &Bound) -> Result<(), Fault> {
         Scalar::Integer(number) => arguments.add(*number),
         Scalar::Float(number) => arguments.add(*number),
         Scalar::Bool(yes) => arguments.add(*yes),
-        Scalar::Uuid(uuid) => arguments.add(uuid.to_string()),
+        Scalar::Uuid(uuid) => arguments.add(uuid.given.as_str()),
     };
     added.map_err(|error| Fault::Unreadable(error.to_string()))
 }
@@ -78,14 +83,20 @@ fn push(answer: &mut Answer, row: &MySqlRow) -> Result<(), Fault> {
     }))
 }
 
+impl MySql {
+    async fn execute(&mut self, sql: &'static str) -> Result<(), Fault> {
+        self.0.execute(sql).await.map(drop).map_err(|error| fault(error, false))
+    }
+}
+
 #[async_trait]
 impl Session for MySql {
-    async fn run(&mut self, sql: Arc<str>, values: Vec<Bound>, kept: bool) -> Result<Answer, Fault> {
+    async fn run(&mut self, sql: Arc<str>, values: Vec<Bound>) -> Result<Answer, Fault> {
         let mut arguments = MySqlArguments::default();
         for bound in &values {
             add(&mut arguments, bound)?;
         }
-        let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(kept);
+        let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(true);
         let mut stream = (&mut self.0).fetch_many(query);
         let mut answer = Answer::default();
         while let Some(step) = stream.try_next().await.map_err(|error| fault(error, false))? {
@@ -97,21 +108,30 @@ impl Session for MySql {
         Ok(answer)
     }
 
-    async fn prepare(&mut self, sql: Arc<str>, _: &[Kind]) -> Result<(), Fault> {
+    async fn prepare(&mut self, sql: Arc<str>, _: &[Kind]) -> Result<Columns, Fault> {
         let prepared = self.0.prepare(AssertSqlSafe(sql).into_sql_str()).await;
-        prepared.map(drop).map_err(|error| fault(error, false))
+        let prepared = prepared.map_err(|error| fault(error, false))?;
+        let columns = prepared.columns().iter();
+        Ok(columns.map(|one| (one.name().to_owned(), one.type_info().name().to_owned())).collect())
     }
 
-    async fn begin(&mut self) -> Result<(), Fault> {
-        self.0.execute("START TRANSACTION").await.map(drop).map_err(|error| fault(error, false))
+    async fn begin(&mut self, transaction: Transaction) -> Result<(), Fault> {
+        match transaction {
+            Transaction::Change => self.execute("START TRANSACTION").await,
+            Transaction::Look | Transaction::Listing => {
+                // For the next transaction alone.
+                self.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
+                self.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT").await
+            }
+        }
     }
 
     async fn commit(&mut self) -> Result<(), Fault> {
-        self.0.execute("COMMIT").await.map(drop).map_err(|error| fault(error, false))
+        self.execute("COMMIT").await
     }
 
     async fn roll_back(&mut self) -> Result<(), Fault> {
-        self.0.execute("ROLLBACK").await.map(drop).map_err(|error| fault(error, false))
+        self.execute("ROLLBACK").await
     }
 
     async fn ping(&mut self) -> Result<(), Fault> {

@@ -35,7 +35,12 @@ impl<'r> Raw<'r> for Option<&'r [u8]> {
 fn read(info: &MySqlTypeInfo, bytes: &[u8]) -> Option<Value> {
     let name = info.name();
     Some(match name {
-        "BOOLEAN" => Value::from(bytes.iter().any(|byte| *byte != 0)),
+        // TINYINT(1) is what others have for truth values, and a number all the same.
+        "BOOLEAN" => match (unsigned(bytes)?, <u8 as Type<MySql>>::compatible(info)) {
+            (number @ (0 | 1), _) => Value::from(number == 1),
+            (number, true) => Value::from(number),
+            (_, false) => Value::from(signed(bytes)?),
+        },
         "FLOAT" => number(&f32::from_le_bytes(bytes.try_into().ok()?).to_string()),
         "DOUBLE" => number(&f64::from_le_bytes(bytes.try_into().ok()?).to_string()),
         "DECIMAL" => number(std::str::from_utf8(bytes).ok()?),

@@ -6,18 +6,28 @@ use async_trait::async_trait;
 use futures::TryStreamExt;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow, PgSslMode, PgTypeInfo};
 use sqlx::{
-    Arguments, AssertSqlSafe, Column, ConnectOptions, Connection, Either, Executor, Row, SqlSafeStr, Type,
+    Arguments, AssertSqlSafe, Column, ConnectOptions, Connection, Either, Executor, Row, SqlSafeStr,
+    Statement, Type, TypeInfo,
 };
 
 use super::postgres_values;
-use super::session::{Answer, Session};
+use super::session::{Answer, Columns, Session, Transaction};
 use super::target::{Place, Target};
 use crate::fault::{Fault, read};
 use crate::plan::Kind;
 use crate::settings::Engine;
 use crate::value::{Bound, Scalar};
 
-struct Postgres(PgConnection);
+/// How long a listing may pause between two pages, in milliseconds: the server ends one that nobody goes on with.
+const LISTING_PAUSE: u128 = 15 * 60 * 1000;
+
+/// A connection through which every transaction may reach another connection of the server: a pool such as PgBouncer may be in
+/// between, and nobody can tell. So nothing is kept outside of a transaction: statements have no name, and settings are `LOCAL`.
+struct Postgres {
+    connection: PgConnection,
+    /// `statement_timeout`, in milliseconds.
+    timeout: u128,
+}
 
 /// Makes a connection.
 pub(super) async fn connect(target: &Target, roots: Vec<u8>) -> Result<Box<dyn Session>, Fault> {
@@ -27,6 +37,8 @@ pub(super) async fn connect(target: &Target, roots: Vec<u8>) -> Result<Box<dyn S
         .password(target.password.as_deref().unwrap_or_default())
         .database(target.database.as_deref().unwrap_or_default())
         .application_name("bridgehead")
+        // Pools refuse to begin with it, and numbers are read in binary anyway.
+        .extra_float_digits(None)
         .ssl_mode(if target.tls { PgSslMode::VerifyFull } else { PgSslMode::Disable })
         .ssl_root_cert_from_pem(roots)
         .disable_statement_logging();
@@ -35,16 +47,24 @@ pub(super) async fn connect(target: &Target, roots: Vec<u8>) -> Result<Box<dyn S
         Place::Socket { path, port } => options.socket(path).port(*port),
         Place::File(path) => options.socket(path),
     };
-    let mut connection = options.connect().await.map_err(|error| fault(error, true))?;
-    let timeout = target.statement_timeout.as_millis();
-    // Backslashes in '…' would mean something else to the server than to the connector, were the old form on.
-    let setting = format!(
-        "SET statement_timeout = {timeout}; SET lock_timeout = {timeout}; \
-         SET idle_in_transaction_session_timeout = {idle}; SET standard_conforming_strings = on",
-        idle = timeout.saturating_mul(2)
-    );
-    connection.execute(AssertSqlSafe(setting)).await.map_err(|error| fault(error, true))?;
-    Ok(Box::new(Postgres(connection)))
+    let connection = options.connect().await.map_err(|error| fault(error, true))?;
+    Ok(Box::new(Postgres { connection, timeout: target.statement_timeout.as_millis() }))
+}
+
+impl Postgres {
+    async fn execute(&mut self, sql: impl SqlSafeStr + Send) -> Result<(), Fault> {
+        let done = self.connection.execute(sql.into_sql_str()).await;
+        done.map(drop).map_err(|error| fault(error, false))
+    }
+
+    /// Ends the transaction, and forgets before what sqlx prepared in it for questions of its own: the next transaction may
+    /// reach a connection on which those names are somebody else's.
+    async fn end(&mut self, with: &'static str) -> Result<(), Fault> {
+        if self.connection.cached_statements_size() > 0 {
+            self.connection.clear_cached_statements().await.map_err(|error| fault(error, false))?;
+        }
+        self.execute(with).await
+    }
 }
 
 fn fault(error: sqlx::Error, connecting: bool) -> Fault {
@@ -59,7 +79,7 @@ fn add(arguments: &mut PgArguments, bound: &Bound) -> Result<(), Fault> {
     let added = match (bound.kind, &bound.value) {
         (Kind::Integer, Scalar::Integer(number)) => arguments.add(Some(*number)),
         (Kind::Integer, _) => arguments.add(None::<i64>),
-        (Kind::Uuid, Scalar::Uuid(uuid)) => arguments.add(Some(*uuid)),
+        (Kind::Uuid, Scalar::Uuid(uuid)) => arguments.add(Some(uuid.uuid)),
         (Kind::Uuid, _) => arguments.add(None::<sqlx::types::Uuid>),
         (Kind::Natural, _) => arguments.add(bound.text()),
     };
@@ -83,13 +103,13 @@ fn push(answer: &mut Answer, row: &PgRow) -> Result<(), Fault> {
 
 #[async_trait]
 impl Session for Postgres {
-    async fn run(&mut self, sql: Arc<str>, values: Vec<Bound>, kept: bool) -> Result<Answer, Fault> {
+    async fn run(&mut self, sql: Arc<str>, values: Vec<Bound>) -> Result<Answer, Fault> {
         let mut arguments = PgArguments::default();
         for bound in &values {
             add(&mut arguments, bound)?;
         }
-        let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(kept);
-        let mut stream = (&mut self.0).fetch_many(query);
+        let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(false);
+        let mut stream = (&mut self.connection).fetch_many(query);
         let mut answer = Answer::default();
         while let Some(step) = stream.try_next().await.map_err(|error| fault(error, false))? {
             match step {
@@ -100,29 +120,45 @@ impl Session for Postgres {
         Ok(answer)
     }
 
-    async fn prepare(&mut self, sql: Arc<str>, kinds: &[Kind]) -> Result<(), Fault> {
+    async fn prepare(&mut self, sql: Arc<str>, kinds: &[Kind]) -> Result<Columns, Fault> {
         let types: Vec<PgTypeInfo> = kinds.iter().copied().map(type_of).collect();
-        let prepared = self.0.prepare_with(AssertSqlSafe(sql).into_sql_str(), &types).await;
-        prepared.map(drop).map_err(|error| fault(error, false))
+        let prepared = self.connection.prepare_with(AssertSqlSafe(sql).into_sql_str(), &types).await;
+        let prepared = prepared.map_err(|error| fault(error, false))?;
+        let columns = prepared.columns().iter();
+        Ok(columns.map(|one| (one.name().to_owned(), one.type_info().name().to_owned())).collect())
     }
 
-    async fn begin(&mut self) -> Result<(), Fault> {
-        self.0.execute("BEGIN").await.map(drop).map_err(|error| fault(error, false))
+    async fn begin(&mut self, transaction: Transaction) -> Result<(), Fault> {
+        let timeout = self.timeout;
+        let (isolation, idle) = match transaction {
+            Transaction::Change => ("", timeout.saturating_mul(2)),
+            Transaction::Look => (" ISOLATION LEVEL REPEATABLE READ", timeout.saturating_mul(2)),
+            Transaction::Listing => {
+                (" ISOLATION LEVEL REPEATABLE READ", LISTING_PAUSE.max(timeout.saturating_mul(2)))
+            }
+        };
+        // Backslashes in '…' would mean something else to the server than to the connector, were the old form on.
+        let begin = format!(
+            "BEGIN{isolation}; SET LOCAL statement_timeout = {timeout}; SET LOCAL lock_timeout = {timeout}; \
+             SET LOCAL idle_in_transaction_session_timeout = {idle}; SET LOCAL standard_conforming_strings = on; \
+             SET LOCAL TIME ZONE 'UTC'"
+        );
+        self.execute(AssertSqlSafe(begin)).await
     }
 
     async fn commit(&mut self) -> Result<(), Fault> {
-        self.0.execute("COMMIT").await.map(drop).map_err(|error| fault(error, false))
+        self.end("COMMIT").await
     }
 
     async fn roll_back(&mut self) -> Result<(), Fault> {
-        self.0.execute("ROLLBACK").await.map(drop).map_err(|error| fault(error, false))
+        self.end("ROLLBACK").await
     }
 
     async fn ping(&mut self) -> Result<(), Fault> {
-        self.0.ping().await.map_err(|error| fault(error, false))
+        self.connection.ping().await.map_err(|error| fault(error, false))
     }
 
     async fn close(self: Box<Self>) {
-        drop(self.0.close().await);
+        drop(self.connection.close().await);
     }
 }

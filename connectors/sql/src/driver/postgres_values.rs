@@ -60,9 +60,9 @@ fn read(info: &PgTypeInfo, bytes: &[u8]) -> Option<Value> {
         "TIMESTAMP" => Value::from(timestamp(bytes, "")?),
         "TIMESTAMPTZ" => Value::from(timestamp(bytes, "Z")?),
         "INET" | "CIDR" => Value::from(network(bytes)?),
-        "TEXT" | "VARCHAR" | "CHAR" | "BPCHAR" | "NAME" | "\"CHAR\"" | "UNKNOWN" | "XML" | "CITEXT" => {
-            text(bytes)?
-        }
+        // Blanks at its end are how the server fills it up, and no part of the value.
+        "CHAR" | "BPCHAR" => Value::from(std::str::from_utf8(bytes).ok()?.trim_end_matches(' ')),
+        "TEXT" | "VARCHAR" | "NAME" | "\"CHAR\"" | "UNKNOWN" | "XML" | "CITEXT" => text(bytes)?,
         _ => return None,
     })
 }

@@ -23,17 +23,31 @@ pub(crate) struct Answer {
     pub(crate) affected: u64,
 }
 
+/// What a transaction is for. Everything is run in one: between two, a pool on the way may change the server's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transaction {
+    /// It changes something.
+    Change,
+    /// It reads one state of the database, in one call.
+    Look,
+    /// It reads one state of the database over many calls, with pauses in between.
+    Listing,
+}
+
+/// A column that a statement gives: its name, and its type as the database calls it.
+pub(crate) type Columns = Vec<(String, String)>;
+
 /// A connection. It is used by one call at a time, and dropped when a call was.
 #[async_trait]
 pub(crate) trait Session: Send {
-    /// Runs a statement. A statement that is `kept` is prepared once and used again.
-    async fn run(&mut self, sql: Arc<str>, values: Vec<Bound>, kept: bool) -> Result<Answer, Fault>;
+    /// Runs a statement.
+    async fn run(&mut self, sql: Arc<str>, values: Vec<Bound>) -> Result<Answer, Fault>;
 
-    /// Lets the server look at a statement without running it.
-    async fn prepare(&mut self, sql: Arc<str>, kinds: &[Kind]) -> Result<(), Fault>;
+    /// Lets the server look at a statement without running it: which columns it gives.
+    async fn prepare(&mut self, sql: Arc<str>, kinds: &[Kind]) -> Result<Columns, Fault>;
 
-    /// Begins a transaction that changes something.
-    async fn begin(&mut self) -> Result<(), Fault>;
+    /// Begins a transaction.
+    async fn begin(&mut self, transaction: Transaction) -> Result<(), Fault>;
 
     /// Commits it.
     async fn commit(&mut self) -> Result<(), Fault>;
@@ -41,7 +55,7 @@ pub(crate) trait Session: Send {
     /// Rolls it back.
     async fn roll_back(&mut self) -> Result<(), Fault>;
 
-    /// Asks whether the server is still there.
+    /// Asks whether the connection is still what it was: to the same server, or to the same file.
     async fn ping(&mut self) -> Result<(), Fault>;
 
     /// Says goodbye.

@@ -1,5 +1,7 @@
 //! A connection to a file of SQLite.
 
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,11 +11,11 @@ use serde_json::{Number, Value};
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteRow, SqliteValueRef};
 use sqlx::{
     Arguments, AssertSqlSafe, Column, ConnectOptions, Connection, Decode, Either, Executor, Row, SqlSafeStr,
-    Sqlite as Db, TypeInfo, ValueRef,
+    Sqlite as Db, Statement, TypeInfo, ValueRef,
 };
 use tokio::time::Instant;
 
-use super::session::{Answer, Session, hexadecimal, unreadable};
+use super::session::{Answer, Columns, Session, Transaction, hexadecimal, unreadable};
 use super::target::{Place, Target};
 use crate::fault::{Fault, read};
 use crate::plan::Kind;
@@ -23,8 +25,14 @@ use crate::value::{Bound, Scalar};
 /// How many steps of SQLite's machine lie between two looks at the clock: some tenths of a millisecond.
 const STEPS: i32 = 10_000;
 
+/// A collation that knows capitals beyond those of ASCII: SQLite's own NOCASE and `lower()` do not.
+const NO_CASE: &str = "UNICODE_NOCASE";
+
 struct Sqlite {
     connection: SqliteConnection,
+    path: PathBuf,
+    /// Device and inode of the file that was opened: one that is put in its place later is another database.
+    identity: (u64, u64),
     timeout: Duration,
     /// When the statement that is running is interrupted: SQLite knows no time limit of its own.
     deadline: Arc<Mutex<Option<Instant>>>,
@@ -40,7 +48,9 @@ pub(super) async fn connect(target: &Target) -> Result<Box<dyn Session>, Fault> 
         .create_if_missing(false)
         .foreign_keys(true)
         .busy_timeout(target.statement_timeout)
+        .collation(NO_CASE, |one, other| lower(one).cmp(lower(other)))
         .disable_statement_logging();
+    let identity = identity(path);
     let mut connection = options.connect().await.map_err(|error| fault(error, true))?;
     let deadline = Arc::new(Mutex::new(None::<Instant>));
     let seen = Arc::clone(&deadline);
@@ -49,7 +59,17 @@ pub(super) async fn connect(target: &Target) -> Result<Box<dyn Session>, Fault> 
         seen.lock().unwrap_or_else(PoisonError::into_inner).is_none_or(|deadline| Instant::now() < deadline)
     });
     drop(handle);
-    Ok(Box::new(Sqlite { connection, timeout: target.statement_timeout, deadline }))
+    let identity = identity.unwrap_or_default();
+    let path = path.clone();
+    Ok(Box::new(Sqlite { connection, path, identity, timeout: target.statement_timeout, deadline }))
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok()
+}
+
+fn lower(text: &str) -> impl Iterator<Item = char> {
+    text.chars().flat_map(char::to_lowercase)
 }
 
 fn fault(error: sqlx::Error, connecting: bool) -> Fault {
@@ -75,7 +95,7 @@ fn add(arguments: &mut SqliteArguments, bound: &Bound) -> Result<(), Fault> {
         Scalar::Integer(number) => arguments.add(*number),
         Scalar::Float(number) => arguments.add(*number),
         Scalar::Bool(yes) => arguments.add(*yes),
-        Scalar::Uuid(uuid) => arguments.add(uuid.to_string()),
+        Scalar::Uuid(uuid) => arguments.add(uuid.given.clone()),
     };
     added.map_err(|error| Fault::Unreadable(error.to_string()))
 }
@@ -109,13 +129,14 @@ fn json(value: SqliteValueRef<'_>, type_name: &str, declared: &str) -> Option<Va
 
 #[async_trait]
 impl Session for Sqlite {
-    async fn run(&mut self, sql: Arc<str>, values: Vec<Bound>, kept: bool) -> Result<Answer, Fault> {
+    async fn run(&mut self, sql: Arc<str>, values: Vec<Bound>) -> Result<Answer, Fault> {
         let mut arguments = SqliteArguments::default();
         for bound in &values {
             add(&mut arguments, bound)?;
         }
         self.start();
-        let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(kept);
+        // Prepared anew each time: SQLite follows a schema that has changed, and the names of the columns would not.
+        let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(false);
         let mut stream = (&mut self.connection).fetch_many(query);
         let mut answer = Answer::default();
         while let Some(step) = stream.try_next().await.map_err(|error| fault(error, false))? {
@@ -127,15 +148,24 @@ impl Session for Sqlite {
         Ok(answer)
     }
 
-    async fn prepare(&mut self, sql: Arc<str>, _: &[Kind]) -> Result<(), Fault> {
+    async fn prepare(&mut self, sql: Arc<str>, _: &[Kind]) -> Result<Columns, Fault> {
         self.start();
         let prepared = (&mut self.connection).prepare(AssertSqlSafe(sql).into_sql_str()).await;
-        prepared.map(drop).map_err(|error| fault(error, false))
+        let prepared = prepared.map_err(|error| fault(error, false))?;
+        let columns = prepared.columns().iter();
+        Ok(columns.map(|one| (one.name().to_owned(), one.type_info().name().to_owned())).collect())
     }
 
-    async fn begin(&mut self) -> Result<(), Fault> {
-        // The lock is taken at once: one that is only taken by the first change can come too late for those who read before.
-        self.execute("BEGIN IMMEDIATE").await
+    async fn begin(&mut self, transaction: Transaction) -> Result<(), Fault> {
+        self.execute(match transaction {
+            // The lock is taken at once: one that is only taken by the first change can come too late for those who read before.
+            Transaction::Change => "BEGIN IMMEDIATE",
+            Transaction::Look | Transaction::Listing => "BEGIN",
+        })
+        .await?;
+        // Reads the schema if it has changed. From here to the end of the transaction it stays as it is, so that every
+        // statement is prepared for the schema that it runs with.
+        self.execute("SELECT 1 FROM sqlite_schema LIMIT 1").await
     }
 
     async fn commit(&mut self) -> Result<(), Fault> {
@@ -147,6 +177,9 @@ impl Session for Sqlite {
     }
 
     async fn ping(&mut self) -> Result<(), Fault> {
+        if identity(&self.path) != Some(self.identity) {
+            return Err(Fault::Lost("another file has taken the place of the database".to_owned()));
+        }
         self.connection.ping().await.map_err(|error| fault(error, false))
     }
 

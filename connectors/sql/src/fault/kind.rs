@@ -33,6 +33,8 @@ pub(crate) enum Kind {
     Conflict,
     /// The database takes no changes: a standby, a file without write access.
     ReadOnly,
+    /// The connection is no good any more: what it had prepared is gone, or belongs to somebody else.
+    Stale,
     /// The statement does not fit the database: a typing error, a missing table.
     Statement,
     /// The server cannot tell whether it committed.
@@ -54,13 +56,25 @@ pub(crate) struct Meaning {
 }
 
 impl Kind {
+    /// Whether the connection can be used again. What depends on the state of the server or of the connection is looked at anew,
+    /// on another one: a server that became a standby stays one for a connection that is kept.
+    pub(crate) fn leaves_connection(self) -> bool {
+        !matches!(self, Self::Unavailable | Self::Resources | Self::ReadOnly | Self::Stale | Self::InDoubt)
+    }
+
     /// What it means for a task.
     pub(crate) fn meaning(self) -> Meaning {
         use Code as C;
         use Retry::{Backoff, Never};
         use Subject::{Account, Connection};
         let (code, retry, subject, quotes, sentence) = match self {
-            Self::Unique => (C::AccountAlreadyExists, Never, Account, false, "exists already"),
+            Self::Unique => (
+                C::InternalError,
+                Never,
+                Account,
+                false,
+                "another record has a value that must be unique; change one of them",
+            ),
             Self::ForeignKey => (
                 C::InternalError,
                 Never,
@@ -117,6 +131,13 @@ impl Kind {
                 Connection,
                 true,
                 "the database takes no changes; is it a standby, or a file without write access?",
+            ),
+            Self::Stale => (
+                C::InternalError,
+                Backoff,
+                Connection,
+                true,
+                "the connection cannot be used any more and was dropped; nothing was changed",
             ),
             Self::Statement => (
                 C::InternalError,

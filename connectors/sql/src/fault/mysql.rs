@@ -41,6 +41,8 @@ pub(super) fn kind(number: u16) -> Kind {
         1213 | 1020 | 1614 => Kind::Conflict,
         1036 | 1290 | 1792 | 1836 => Kind::ReadOnly,
         1180 | 1181 => Kind::InDoubt,
+        // A prepared statement that the server does not know any more, or cannot make fit.
+        1243 | 1615 => Kind::Stale,
         1046
         | 1051
         | 1052
@@ -124,6 +126,7 @@ mod tests {
             (1213, Kind::Conflict),
             (1290, Kind::ReadOnly),
             (1180, Kind::InDoubt),
+            (1243, Kind::Stale),
             (1146, Kind::Statement),
             (1064, Kind::Statement),
             (9999, Kind::Other),

@@ -15,6 +15,8 @@ pub(super) fn kind(state: &str) -> Kind {
         "55P03" | "55006" => Kind::Locked,
         "40001" | "40P01" | "40002" => Kind::Conflict,
         "25006" => Kind::ReadOnly,
+        // A statement that is not there or is there twice, a transaction that is none or is one already.
+        "26000" | "42P05" | "25P01" | "25001" | "08P01" => Kind::Stale,
         "3D000" | "25P03" => Kind::Unavailable,
         // A name that is taken from a value: a role, a database.
         "42704" | "42939" | "42602" | "42622" => Kind::Other,
@@ -66,6 +68,9 @@ mod tests {
             ("40001", Kind::Conflict),
             ("40P01", Kind::Conflict),
             ("25006", Kind::ReadOnly),
+            ("0A000", Kind::Statement),
+            ("26000", Kind::Stale),
+            ("42P05", Kind::Stale),
             ("42P01", Kind::Statement),
             ("42703", Kind::Statement),
             ("42601", Kind::Statement),

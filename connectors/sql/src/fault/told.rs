@@ -55,10 +55,15 @@ impl Fault {
     /// Whether the connection can still be used.
     pub(crate) fn leaves_connection(&self) -> bool {
         match self {
-            Self::Told(told) => !told.ends_connection,
+            Self::Told(told) => !told.ends_connection && told.kind.leaves_connection(),
             Self::Unreadable(_) | Self::Nul => true,
             Self::Unreachable(_) | Self::Tls(_) | Self::Lost(_) | Self::Silent | Self::Busy(_) => false,
         }
+    }
+
+    /// Whether other connections that were made before are as useless: the server is another one by now, or in another state.
+    pub(crate) fn is_of_all_connections(&self) -> bool {
+        matches!(self, Self::Told(told) if matches!(told.kind, Kind::ReadOnly | Kind::Unavailable | Kind::Stale))
     }
 }
 
@@ -103,19 +108,11 @@ fn told(engine: Engine, error: &dyn sqlx::error::DatabaseError) -> Told {
             code: number.to_string(),
             kind,
             constraint: mysql::constraint(number, &message),
-            ends_connection: kind == Kind::Unavailable,
+            ends_connection: false,
             message,
         };
     }
     let code = error.code().unwrap_or_default().into_owned();
     let kind = sqlite::kind(code.parse().unwrap_or_default(), &message);
-    Told {
-        engine,
-        kind,
-        constraint: sqlite::constraint(&message),
-        // What SQLite says of a whole file is looked at anew.
-        ends_connection: matches!(kind, Kind::Unavailable | Kind::Resources),
-        code,
-        message,
-    }
+    Told { engine, kind, constraint: sqlite::constraint(&message), ends_connection: false, code, message }
 }

@@ -33,6 +33,11 @@ pub(crate) struct Verdicts {
 }
 
 impl Verdicts {
+    /// Whether the configuration says what it means.
+    pub(crate) fn is_overridden(&self, told: &Told) -> bool {
+        self.overrides.iter().any(|rule| rule.fits(told))
+    }
+
     /// What a fault means.
     pub(crate) fn of(&self, fault: &Fault, doing: Doing<'_>) -> Error {
         let error = match fault {

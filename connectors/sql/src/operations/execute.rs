@@ -1,5 +1,7 @@
 //! The six actions, from BEGIN to COMMIT.
 
+use std::collections::BTreeSet;
+
 use bridgehead_sdk::{
     Account, AccountId, AccountRecord, AccountStatus, Action, Completion, Context, CreateAccount, Effect,
     Error, Operation, UpdateAccount,
@@ -7,9 +9,13 @@ use bridgehead_sdk::{
 
 use super::inputs::{Inputs, Refusal};
 use super::run::Purpose;
+use crate::driver::Transaction;
 use crate::fault::Doing;
+use crate::hash::Scheme;
 use crate::plan::{Parameter, Source, Step};
 use crate::pool::Lease;
+use crate::settings::Engine;
+use crate::taken;
 use crate::target::Database;
 
 impl Database {
@@ -28,12 +34,16 @@ impl Database {
         let _protection = self.verdicts.redactor.protect(operation.payload().secrets());
         let doing = Doing::Acting { action, account: label, made: false };
         let mut lease = self.pool.acquire().await.map_err(|fault| self.verdicts.of(&fault, doing))?;
-        lease.begin().await.map_err(|fault| self.verdicts.of(&fault, doing))?;
+        lease.begin(Transaction::Change).await.map_err(|fault| self.verdicts.of(&fault, doing))?;
         let done = match self.carry_out(&mut lease, context, operation).await {
             Ok(done) => done,
             Err(error) => {
-                lease.roll_back().await;
-                lease.release();
+                let taken = lease.taken();
+                lease.finish().await;
+                let error = match taken {
+                    Some(told) => self.explain(&told, operation, error).await,
+                    None => error,
+                };
                 return Err(error.effect(Effect::NotApplied));
             }
         };
@@ -43,16 +53,21 @@ impl Database {
                 Ok(done)
             }
             Err(fault) => {
-                lease.roll_back().await;
-                lease.release();
-                Err(self.verdicts.of(&fault, Doing::Committing { action, account: label }))
+                // A constraint that is checked at the end speaks here.
+                let taken = lease.taken();
+                lease.finish().await;
+                let error = self.verdicts.of(&fault, Doing::Committing { action, account: label });
+                match taken {
+                    Some(told) => Err(self.explain(&told, operation, error).await),
+                    None => Err(error),
+                }
             }
         }
     }
 
     async fn carry_out(
         &self,
-        lease: &mut Lease<'_>,
+        lease: &mut Lease,
         context: &Context,
         operation: &Operation,
     ) -> Result<Completion, Error> {
@@ -61,11 +76,20 @@ impl Database {
         }
         let account = operation.account();
         let action = operation.action();
-        let Some(found) = self.find(lease, account).await? else {
+        let found = match self.find(lease, account).await? {
+            // By its identifier, so that no other rows are locked on the way to it.
+            Some(found) if action == Action::UpdateAccount => {
+                self.find_and_lock(lease, &Account::by_id(found.id)).await?
+            }
+            found => found,
+        };
+        let Some(found) = found else {
             let message = format!("User {} not found in {}", account.label(), self.verdicts.system);
             return Err(Error::account_not_found(message));
         };
-        let mut inputs = Inputs::of(context, &self.plan.accounts.fields, operation, &found);
+        let stamps = self.stamps(lease).await?;
+        let mut inputs =
+            Inputs::of(context, &self.plan.accounts.fields, operation, &found).with_stamps(stamps);
         if let Operation::UpdateAccount(update) = operation {
             return self.update(lease, &mut inputs, update, &found).await;
         }
@@ -74,6 +98,11 @@ impl Database {
         if action == Action::ResetPassword && needs_password && !inputs.has_password() {
             return Err(self.refused(action, account, &Refusal::NoPassword));
         }
+        inputs
+            .hash(&self.plan.hasher, schemes(steps))
+            .await
+            .map_err(|why| self.refused(action, account, &why))?;
+        let _protection = self.verdicts.redactor.protect(inputs.secrets());
         self.run_steps(lease, steps, &mut inputs, Purpose::action(action, account), &[]).await?;
         self.check_outcome(lease, action, account, &found.id).await?;
         Ok(Completion::done())
@@ -81,7 +110,7 @@ impl Database {
 
     async fn create(
         &self,
-        lease: &mut Lease<'_>,
+        lease: &mut Lease,
         context: &Context,
         create: &CreateAccount,
     ) -> Result<Completion, Error> {
@@ -92,10 +121,21 @@ impl Database {
             let message = format!("User {} exists in {} already", account.label(), self.verdicts.system);
             return Err(Error::account_already_exists(message));
         }
+        if let Some(why) = self.holder(lease, account, None).await? {
+            let doing = Purpose::action(action, account).doing;
+            return Err(taken::conflict(taken::code(action), self.verdicts.message(doing, &why)));
+        }
         let fields = &self.plan.accounts.fields;
+        let stamps = self.stamps(lease).await?;
         let mut inputs = Inputs::create(context, fields, account, create.password.as_ref())
-            .map_err(|why| self.refused(action, account, &why))?;
+            .map_err(|why| self.refused(action, account, &why))?
+            .with_stamps(stamps);
         let steps = self.steps(action);
+        inputs
+            .hash(&self.plan.hasher, schemes(steps))
+            .await
+            .map_err(|why| self.refused(action, account, &why))?;
+        let _protection = self.verdicts.redactor.protect(inputs.secrets());
         self.run_steps(lease, steps, &mut inputs, Purpose::action(action, account), &[]).await?;
         let wanted = inputs.id.clone().map_or(by_names, Account::by_id);
         let created = self.created(lease, account, &wanted).await?;
@@ -112,7 +152,7 @@ impl Database {
 
     async fn created(
         &self,
-        lease: &mut Lease<'_>,
+        lease: &mut Lease,
         account: &Account,
         wanted: &Account,
     ) -> Result<AccountRecord, Error> {
@@ -125,7 +165,7 @@ impl Database {
 
     async fn update(
         &self,
-        lease: &mut Lease<'_>,
+        lease: &mut Lease,
         inputs: &mut Inputs,
         update: &UpdateAccount,
         found: &AccountRecord,
@@ -139,6 +179,12 @@ impl Database {
         if let Some(field) = changed.iter().find(|field| !self.is_written(steps, field, &changed)) {
             let why = Refusal::NoStatement { action: action.as_str(), field: field.clone() };
             return Err(self.refused(action, account, &why));
+        }
+        let names = taken::new_names(&changed, |field| inputs.text(field));
+        if let Some(why) = self.holder(lease, &names, Some(found)).await? {
+            let doing = Purpose::action(action, account).doing;
+            let why = format!("{why}; nothing was changed");
+            return Err(taken::conflict(taken::code(action), self.verdicts.message(doing, &why)));
         }
         if !changed.is_empty() {
             self.run_steps(lease, steps, inputs, Purpose::action(action, account), &changed).await?;
@@ -159,7 +205,7 @@ impl Database {
     /// Looks whether an action had the effect that it is for. What changed nothing is no success.
     async fn check_outcome(
         &self,
-        lease: &mut Lease<'_>,
+        lease: &mut Lease,
         action: Action,
         account: &Account,
         id: &AccountId,
@@ -177,6 +223,22 @@ impl Database {
         };
         let why = format!("its statements ran, and {why}; nothing was changed. Correct actions.{action}");
         Err(Error::internal(self.verdicts.message(Purpose::action(action, account).doing, &why)))
+    }
+
+    /// The fields whose columns are time stamps of MySQL, as the server says of the statement that finds an account.
+    async fn stamps(&self, lease: &mut Lease) -> Result<&BTreeSet<String>, Error> {
+        let known = self.stamps.get_or_try_init(async || {
+            if self.plan.engine != Engine::Mysql {
+                return Ok(BTreeSet::new());
+            }
+            let columns = lease.prepare(&self.plan.accounts.by_id).await;
+            let columns = columns.map_err(|fault| self.verdicts.of(&fault, Doing::Checking))?;
+            let is_stamp =
+                |column: &str| columns.iter().any(|(name, kind)| name == column && kind == "TIMESTAMP");
+            let fields = self.plan.accounts.fields.iter().filter(|(_, field)| is_stamp(&field.column));
+            Ok(fields.map(|(name, _)| name.clone()).collect())
+        });
+        known.await
     }
 
     fn steps(&self, action: Action) -> &[Step] {
@@ -218,5 +280,17 @@ impl Database {
 }
 
 fn uses_password(step: &Step) -> bool {
-    [Parameter::Password, Parameter::PasswordScram].iter().any(|parameter| step.statement.uses(parameter))
+    let is_password =
+        |parameter: &Parameter| matches!(parameter, Parameter::Password | Parameter::PasswordHash(_));
+    step.statement.slots.iter().any(|slot| is_password(&slot.parameter))
+}
+
+/// The forms in which steps keep a password.
+fn schemes(steps: &[Step]) -> BTreeSet<Scheme> {
+    let slots = steps.iter().flat_map(|step| &step.statement.slots);
+    let schemes = slots.filter_map(|slot| match slot.parameter {
+        Parameter::PasswordHash(scheme) => Some(scheme),
+        _ => None,
+    });
+    schemes.collect()
 }

@@ -1,6 +1,6 @@
 //! What the parameters of an operation stand for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bridgehead_sdk::{
     Account, AccountRecord, AccountStatus, Context, Operation, UpdateAccount, is_secret_name,
@@ -8,8 +8,8 @@ use bridgehead_sdk::{
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
+use crate::hash::{Hasher, NoHash, Scheme};
 use crate::plan::{Parameter, Source};
-use crate::scram;
 use crate::settings::Fields;
 
 /// Fields that say who an account is or what it is a member of, and are no values to write.
@@ -24,6 +24,10 @@ pub(super) struct Inputs {
     /// The task's own fields, for parameters of the operator's.
     extra: Map<String, Value>,
     password: Option<SecretString>,
+    /// What is kept of the password, in the forms that the statements use.
+    hashes: BTreeMap<Scheme, SecretString>,
+    /// The fields whose columns are time stamps that are given with a zone and taken without.
+    stamps: BTreeSet<String>,
     task_id: String,
     attempt: u32,
 }
@@ -46,9 +50,9 @@ pub(super) enum Refusal {
     /// The task has no password, and a statement needs one.
     #[error("the task brings no password, and no statement makes one")]
     NoPassword,
-    /// The operating system gives no random bytes.
+    /// There is no hash of the password.
     #[error(transparent)]
-    NoRandomBytes(#[from] scram::NoRandomBytes),
+    NoHash(#[from] NoHash),
 }
 
 impl Inputs {
@@ -68,6 +72,8 @@ impl Inputs {
             fields: mapped(fields, &all),
             extra: all,
             password: password.cloned(),
+            hashes: BTreeMap::new(),
+            stamps: BTreeSet::new(),
             task_id: context.task_id.to_string(),
             attempt: context.attempt,
         })
@@ -89,9 +95,40 @@ impl Inputs {
             fields: mapped(fields, &object(found)),
             extra: object(operation.account()),
             password,
+            hashes: BTreeMap::new(),
+            stamps: BTreeSet::new(),
             task_id: context.task_id.to_string(),
             attempt: context.attempt,
         }
+    }
+
+    /// Says which fields are time stamps without a zone.
+    pub(super) fn with_stamps(mut self, stamps: &BTreeSet<String>) -> Self {
+        self.stamps.clone_from(stamps);
+        self
+    }
+
+    /// Hashes the password in these forms. It takes its time, so that no other call waits for it.
+    pub(super) async fn hash(&mut self, hasher: &Hasher, schemes: BTreeSet<Scheme>) -> Result<(), Refusal> {
+        let Some(password) = self.password.clone().filter(|_| !schemes.is_empty()) else { return Ok(()) };
+        let hasher = hasher.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            let hash =
+                |scheme| Ok((scheme, SecretString::from(hasher.hash(scheme, password.expose_secret())?)));
+            schemes.into_iter().map(hash).collect::<Result<BTreeMap<_, _>, NoHash>>()
+        });
+        self.hashes = made.await.unwrap_or(Err(NoHash::Costs))?;
+        Ok(())
+    }
+
+    /// What is kept of the password: it is a secret as much as the password itself.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        self.hashes.values().map(|hash| hash.expose_secret().to_owned()).collect()
+    }
+
+    /// A field as text, as it is to be.
+    pub(super) fn text(&self, field: &str) -> Option<String> {
+        self.fields.get(field).and_then(crate::value::as_text)
     }
 
     /// Takes over what an update changes. Answers the names of the fields that are not already as they are wanted.
@@ -146,14 +183,16 @@ impl Inputs {
     ) -> Result<Value, Refusal> {
         Ok(match parameter {
             Parameter::Id => self.id.clone().map_or(Value::Null, Value::from),
-            Parameter::Field(name) => self.fields.get(name).cloned().unwrap_or_default(),
+            Parameter::Field(name) => {
+                let value = self.fields.get(name).cloned().unwrap_or_default();
+                if self.stamps.contains(name) { without_zone(value) } else { value }
+            }
             Parameter::Password => {
                 self.password.as_ref().map_or(Value::Null, |password| password.expose_secret().into())
             }
-            Parameter::PasswordScram => match &self.password {
-                Some(password) => Value::from(scram::verifier(password.expose_secret())?),
-                None => Value::Null,
-            },
+            Parameter::PasswordHash(scheme) => {
+                self.hashes.get(scheme).map_or(Value::Null, |hash| hash.expose_secret().into())
+            }
             Parameter::TaskId => Value::from(self.task_id.as_str()),
             Parameter::Attempt => Value::from(self.attempt),
             Parameter::Own(name) => match own.get(name) {
@@ -179,6 +218,12 @@ impl Inputs {
         });
         values.map(|(name, _)| name.as_str())
     }
+}
+
+/// A moment in UTC as MySQL takes it: in the time zone of the session, which is UTC, and without a zone.
+fn without_zone(value: Value) -> Value {
+    let text = value.as_str().and_then(|text| text.strip_suffix('Z')).filter(|text| text.contains('T'));
+    text.map(|text| Value::from(text.replacen('T', " ", 1))).unwrap_or(value)
 }
 
 fn object(value: &impl serde::Serialize) -> Map<String, Value> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bridgehead_sdk::{AccountRecord, Error, Memberships, ResourceKind};
+use bridgehead_sdk::{Account, AccountRecord, Error, Memberships, ResourceKind};
 use serde_json::Value;
 
 use super::inputs::Inputs;
@@ -16,7 +16,7 @@ impl Database {
     /// Adds what is wanted and is not there, and removes what is there and is not wanted, of each type that is named.
     pub(super) async fn change_memberships(
         &self,
-        lease: &mut Lease<'_>,
+        lease: &mut Lease,
         inputs: &mut Inputs,
         label: &str,
         wanted: &Memberships,
@@ -70,7 +70,7 @@ impl Database {
 
     async fn change_membership(
         &self,
-        lease: &mut Lease<'_>,
+        lease: &mut Lease,
         inputs: &mut Inputs,
         label: &str,
         (one, reference, adds): (&Type, &str, bool),
@@ -88,12 +88,38 @@ impl Database {
             return Err(Error::group_not_found(self.verdicts.message(doing, &why)).subject(subject(kind)));
         }
         let purpose = Purpose { doing, reference: Some(reference) };
-        self.run_steps(lease, steps, inputs, purpose, &[]).await
+        let rows = self.run_steps(lease, steps, inputs, purpose, &[]).await?;
+        if rows == 0 && !adds {
+            return self.check_removal(lease, inputs, label, (one, reference)).await;
+        }
+        Ok(())
+    }
+
+    /// A removal that changed no row: somebody else may have been faster, and the account does not hold it any more. Else the
+    /// statement compares in another way than what reads the members, and access would stay.
+    async fn check_removal(
+        &self,
+        lease: &mut Lease,
+        inputs: &Inputs,
+        label: &str,
+        (one, reference): (&Type, &str),
+    ) -> Result<(), Error> {
+        let Some(id) = &inputs.id else { return Ok(()) };
+        let found = self.find(lease, &Account::by_id(id.as_str())).await?;
+        if found.is_some_and(|found| held(&found, one).any(|held| held == reference)) {
+            let why = "the statement of remove changed no row, and the account still holds it; nothing was changed. Let it compare \
+                       as members does (the same column, the same collation)";
+            let doing = joining(one, label, reference);
+            return Err(
+                Error::internal(self.verdicts.message(doing, why)).subject(subject(one.resource_type.kind))
+            );
+        }
+        Ok(())
     }
 
     async fn is_there(
         &self,
-        lease: &mut Lease<'_>,
+        lease: &mut Lease,
         one: &Type,
         reference: &str,
         doing: Doing<'_>,

@@ -29,32 +29,34 @@ impl<'a> Purpose<'a> {
 }
 
 impl Database {
-    /// Runs the steps, one after another. `changed` names the fields that an update changes.
+    /// Runs the steps, one after another. `changed` names the fields that an update changes. Answers how many rows they changed or
+    /// gave.
     pub(super) async fn run_steps(
         &self,
-        lease: &mut Lease<'_>,
+        lease: &mut Lease,
         steps: &[Step],
         inputs: &mut Inputs,
         purpose: Purpose<'_>,
         changed: &[String],
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
+        let mut rows = 0;
         for step in steps {
             let is_due =
                 step.when.as_ref().is_none_or(|when| when.iter().any(|field| changed.contains(field)));
             if is_due {
-                self.run_step(lease, step, inputs, purpose).await?;
+                rows += self.run_step(lease, step, inputs, purpose).await?;
             }
         }
-        Ok(())
+        Ok(rows)
     }
 
     async fn run_step(
         &self,
-        lease: &mut Lease<'_>,
+        lease: &mut Lease,
         step: &Step,
         inputs: &mut Inputs,
         purpose: Purpose<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let answer = self.run_statement(lease, step, inputs, purpose).await?;
         match &step.role {
             Role::Run { expect, returns } => {
@@ -64,25 +66,26 @@ impl Database {
                 if let Some(column) = returns {
                     inputs.id = Some(self.returned(step, column, &answer, purpose)?);
                 }
-                Ok(())
+                Ok(rows_of(step, &answer))
             }
             Role::Require(refusal) if answer.rows.is_empty() => Err(self.refuse(step, refusal, purpose)),
             Role::Unless(refusal) if !answer.rows.is_empty() => Err(self.refuse(step, refusal, purpose)),
-            Role::Require(_) | Role::Unless(_) => Ok(()),
+            Role::Require(_) | Role::Unless(_) => Ok(0),
             Role::ExecuteResult => {
                 let made = self.made(step, &answer, purpose)?;
                 let doing = match purpose.doing {
                     Doing::Acting { action, account, .. } => Doing::Acting { action, account, made: true },
                     other => other,
                 };
-                lease.run_made(&made).await.map(drop).map_err(|fault| self.verdicts.of(&fault, doing))
+                // What is made is a command that changes no rows.
+                lease.run_made(&made).await.map(|_| 1).map_err(|fault| self.verdicts.of(&fault, doing))
             }
         }
     }
 
     async fn run_statement(
         &self,
-        lease: &mut Lease<'_>,
+        lease: &mut Lease,
         step: &Step,
         inputs: &Inputs,
         purpose: Purpose<'_>,
@@ -112,12 +115,7 @@ impl Database {
         answer: &Answer,
         purpose: Purpose<'_>,
     ) -> Result<(), Error> {
-        // What gives rows is counted by them: databases do not agree on what a query has changed.
-        let rows = if step.statement.reads || !answer.rows.is_empty() {
-            answer.rows.len() as u64
-        } else {
-            answer.affected
-        };
+        let rows = rows_of(step, answer);
         if rows == expect.rows {
             return Ok(());
         }
@@ -176,4 +174,10 @@ impl Database {
             Error::internal(self.verdicts.message(purpose.doing, &why))
         })
     }
+}
+
+/// How many rows a statement changed or gave. What gives rows is counted by them: databases do not agree on what a query has
+/// changed.
+fn rows_of(step: &Step, answer: &Answer) -> u64 {
+    if step.statement.reads || !answer.rows.is_empty() { answer.rows.len() as u64 } else { answer.affected }
 }

@@ -11,11 +11,14 @@ use super::parameter::{Names, Parameter, Source, is_reserved};
 use super::records::{Accounts, Type};
 use super::statement::{Compiler, Statement};
 use super::steps::{self, Step};
-use crate::settings::{ErrorSettings, ParameterSettings, RetrySettings, Settings};
+use crate::hash::Hasher;
+use crate::settings::{Engine, ErrorSettings, ParameterSettings, RetrySettings, Settings};
 
 /// Everything that the connector reads and runs.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    pub(crate) engine: Engine,
+    pub(crate) hasher: Hasher,
     pub(crate) accounts: Accounts,
     pub(crate) types: Vec<Type>,
     pub(crate) actions: BTreeMap<Action, Vec<Step>>,
@@ -72,7 +75,10 @@ impl Plan {
             }
             actions.insert(action, steps::of_action(&compiler, action, steps)?);
         }
-        let plan = Self { accounts, types, actions, overrides: overrides(&settings.errors)?, own };
+        let hasher = Hasher::new(&settings.hashes)?;
+        let engine = settings.engine;
+        let plan =
+            Self { engine, hasher, accounts, types, actions, overrides: overrides(&settings.errors)?, own };
         plan.check_own()?;
         Ok(plan)
     }
@@ -80,9 +86,9 @@ impl Plan {
     /// Every statement there is.
     pub(crate) fn statements(&self) -> impl Iterator<Item = &Statement> {
         let accounts = &self.accounts;
-        let readers = [Some(&accounts.listing.statement), Some(&accounts.by_id)]
+        let readers = [Some(&accounts.listing.statement), accounts.listing.count.as_ref()]
             .into_iter()
-            .chain([accounts.by_username.as_ref(), accounts.by_email.as_ref()])
+            .chain([Some(&accounts.by_id), accounts.by_username.as_ref(), accounts.by_email.as_ref()])
             .flatten();
         let types = self.types.iter().flat_map(|one| {
             let members = match &one.members {
@@ -90,7 +96,9 @@ impl Plan {
                 _ => None,
             };
             let steps = one.add.iter().chain(&one.remove).map(|step| &step.statement);
-            [Some(&one.listing.statement), one.find.as_ref(), members].into_iter().flatten().chain(steps)
+            let readers =
+                [Some(&one.listing.statement), one.listing.count.as_ref(), one.find.as_ref(), members];
+            readers.into_iter().flatten().chain(steps)
         });
         let actions = self.actions.values().flatten().map(|step| &step.statement);
         readers.chain(types).chain(actions)
@@ -100,6 +108,19 @@ impl Plan {
     pub(crate) fn resource_types(&self) -> Vec<ResourceType> {
         let types = self.types.iter().map(|one| one.resource_type.clone());
         types.chain([self.accounts.resource_type.clone()]).collect()
+    }
+
+    /// What tasks may change, and no statement shows: fields without a column, and types without `members`.
+    pub(crate) fn unverifiable(&self) -> BTreeSet<String> {
+        let known =
+            ["email", "username", "first_name", "last_name", "display_name", "status"].map(str::to_owned);
+        let own = self.own.values().filter_map(|source| match source {
+            Source::Task { field, .. } => Some(field.clone()),
+            Source::Fixed(_) => None,
+        });
+        let fields = known.into_iter().chain(own).filter(|field| !self.accounts.fields.contains_key(field));
+        let types = self.types.iter().filter(|one| one.members.is_none());
+        fields.chain(types.map(|one| format!("memberships.{}", one.resource_type.slug))).collect()
     }
 
     /// The actions that are offered. Memberships alone are reason enough for updates.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bridgehead_sdk::{Action, nearest};
 use serde_json::Value;
 
+use crate::hash::Scheme;
 use crate::settings::IdType;
 
 /// What a parameter stands for.
@@ -24,8 +25,8 @@ pub(crate) enum Parameter {
     Ids,
     /// The password of the task.
     Password,
-    /// What PostgreSQL keeps of the password.
-    PasswordScram,
+    /// What is kept of the password.
+    PasswordHash(Scheme),
     /// The task's identifier.
     TaskId,
     /// Which attempt it is.
@@ -88,6 +89,8 @@ pub(super) enum Place {
     List,
     /// It lists the members of a type.
     Members,
+    /// It counts records.
+    Count,
     /// It finds an account by identifier.
     ById,
     /// It finds an account by a field.
@@ -100,7 +103,7 @@ pub(super) enum Place {
     Action(Action, bool),
 }
 
-const RESERVED: [(&str, Parameter); 10] = [
+const RESERVED: [(&str, Parameter); 17] = [
     ("id", Parameter::Id),
     ("ref", Parameter::Ref),
     ("after", Parameter::After),
@@ -108,7 +111,14 @@ const RESERVED: [(&str, Parameter); 10] = [
     ("offset", Parameter::Offset),
     ("ids", Parameter::Ids),
     ("password", Parameter::Password),
-    ("password_scram_sha_256", Parameter::PasswordScram),
+    ("password_scram_sha_256", Parameter::PasswordHash(Scheme::ScramSha256)),
+    ("password_argon2id", Parameter::PasswordHash(Scheme::Argon2id)),
+    ("password_bcrypt", Parameter::PasswordHash(Scheme::Bcrypt)),
+    ("password_pbkdf2_sha256", Parameter::PasswordHash(Scheme::Pbkdf2Sha256)),
+    ("password_scrypt", Parameter::PasswordHash(Scheme::Scrypt)),
+    ("password_sha512_crypt", Parameter::PasswordHash(Scheme::Sha512Crypt)),
+    ("password_yescrypt", Parameter::PasswordHash(Scheme::Yescrypt)),
+    ("password_ssha", Parameter::PasswordHash(Scheme::Ssha)),
     ("task_id", Parameter::TaskId),
     ("attempt", Parameter::Attempt),
 ];
@@ -156,6 +166,7 @@ impl Names<'_> {
         }
         match place {
             Place::List => matches!(parameter, P::After | P::Limit | P::Offset),
+            Place::Count => false,
             Place::Members => *parameter == P::Ids,
             Place::ById => *parameter == P::Id,
             Place::ByField(field) => *parameter == P::Field(field.to_owned()),
@@ -165,7 +176,7 @@ impl Names<'_> {
             }
             Place::Action(action, knows_id) => match parameter {
                 P::Id => knows_id,
-                P::Password | P::PasswordScram => {
+                P::Password | P::PasswordHash(_) => {
                     matches!(action, Action::CreateAccount | Action::ResetPassword)
                 }
                 P::Field(_) | P::TaskId | P::Attempt => true,

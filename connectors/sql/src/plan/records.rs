@@ -42,6 +42,8 @@ pub(crate) struct Listing {
     pub(crate) statement: Statement,
     pub(crate) paging: Paging,
     pub(crate) page_size: u32,
+    /// Counts what the statement is to give.
+    pub(crate) count: Option<Statement>,
 }
 
 /// Where the members of a type are read.
@@ -98,6 +100,7 @@ impl Accounts {
             "accounts",
             &whole("accounts.list", &settings.list)?,
             (settings.paging, settings.page_size, settings.id_type),
+            settings.count.as_deref(),
         )?;
         let finder = |key: &str, text: &str, place: Place, parameter: Parameter| {
             let statement = compiler.query(key, &whole(key, text)?, place)?;
@@ -164,6 +167,7 @@ impl Type {
             key,
             &settings.list,
             (settings.paging, settings.page_size, settings.id_type),
+            settings.count.as_deref(),
         )?;
         let find = match &settings.find {
             Some(text) => {
@@ -210,12 +214,17 @@ impl Listing {
         key: &str,
         text: &str,
         (paging, page_size, id_type): (Paging, u32, IdType),
+        count: Option<&str>,
     ) -> Result<Self, SettingsError> {
         if !(1..=MOST_ROWS).contains(&page_size) {
             return Err(SettingsError::new(format!("{key}.page_size"), "must be from 1 to 10000"));
         }
         let list = format!("{key}.list");
         let statement = compiler.ordered(&list, text, id_type)?;
+        let count = match count {
+            Some(text) => Some(compiler.query(&format!("{key}.count"), text, Place::Count)?),
+            None => None,
+        };
         let error = |message: &str| Err(SettingsError::new(list.as_str(), message));
         let uses = |parameter: Parameter| statement.uses(&parameter);
         let (after, offset, limit) =
@@ -234,7 +243,7 @@ impl Listing {
             Paging::None if after || offset || limit => {
                 error("uses :after, :offset or :limit, and paging is none: only a first page would be read")
             }
-            _ => Ok(Self { statement, paging, page_size }),
+            _ => Ok(Self { statement, paging, page_size, count }),
         }
     }
 }

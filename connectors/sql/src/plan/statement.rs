@@ -19,6 +19,10 @@ pub(crate) struct Statement {
     pub(crate) slots: Vec<Slot>,
     /// Whether it only reads.
     pub(crate) reads: bool,
+    /// The same, holding the rows that it gives against others until the end of the transaction; where the database can.
+    pub(crate) locking: Option<Arc<str>>,
+    /// How many rows it gives.
+    pub(crate) counting: Arc<str>,
 }
 
 /// A placeholder.
@@ -108,9 +112,28 @@ impl Compiler<'_> {
             sql: Arc::from(template.sql.as_str()),
             slots,
             reads: reads(&template),
+            locking: locking(self.engine, &template),
+            // On lines of its own: what is inside may end in a comment.
+            counting: Arc::from(format!(
+                "SELECT count(*) AS bridgehead_rows FROM (\n{}\n) AS bridgehead_listing",
+                template.sql
+            )),
         };
         Ok((statement, template))
     }
+}
+
+/// The statement with a lock on its rows, unless it takes one already. SQLite has one lock for everything.
+fn locking(engine: Engine, template: &Template) -> Option<Arc<str>> {
+    if template.words.iter().any(|(word, _)| word == "FOR" || word == "LOCK") {
+        return None;
+    }
+    let clause = match engine {
+        Engine::Postgresql => "FOR NO KEY UPDATE",
+        Engine::Mysql => "FOR UPDATE",
+        Engine::Sqlite => return None,
+    };
+    Some(Arc::from(format!("{}\n{clause}", template.sql)))
 }
 
 /// Whether a statement only reads, as far as its words tell.

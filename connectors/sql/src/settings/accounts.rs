@@ -34,8 +34,12 @@ pub struct AccountsSettings {
     #[serde(default)]
     pub select: Option<String>,
     /// Lists accounts in the order of their identifiers. For paging by key, such as
-    /// `WHERE id > COALESCE(:after, 0) ORDER BY id LIMIT :limit`; `:after` is NULL on the first page.
+    /// `WHERE id > COALESCE(:after, -9223372036854775808) ORDER BY id LIMIT :limit`; `:after` is NULL on the first page.
     pub list: String,
+    /// Counts the accounts that `list` is to give, as one number: `SELECT count(*) FROM users`. A listing that gives another
+    /// number in the same state of the database is an error. When absent, the rows of `list` itself are counted.
+    #[serde(default)]
+    pub count: Option<String>,
     /// Finds an account by `:id`.
     pub by_id: String,
     /// Finds an account by `:username`, in any case: `WHERE lower(login) = lower(:username)`. Required if `fields` has `username`.

@@ -6,7 +6,7 @@ use bridgehead_sdk::schemars;
 use jiff::SignedDuration;
 use serde::Deserialize;
 
-use super::{AccountsSettings, ActionSettings, ErrorSettings, ParameterSettings, TypeSettings};
+use super::{AccountsSettings, ActionSettings, ErrorSettings, HashSettings, ParameterSettings, TypeSettings};
 
 /// The target is a database: PostgreSQL, MySQL, MariaDB or SQLite, and the statements that read and change accounts in it.
 #[derive(Clone, Deserialize, schemars::JsonSchema)]
@@ -66,6 +66,9 @@ pub struct Settings {
     /// Parameters of your own, by name: a fixed value, or a field of the task that has no column.
     #[serde(default)]
     pub parameters: BTreeMap<String, ParameterSettings>,
+    /// What hashing a password costs.
+    #[serde(default)]
+    pub hashes: HashSettings,
     /// What certain errors of the database mean here, before the connector's own table is asked. The first that fits counts.
     #[serde(default)]
     pub errors: Vec<ErrorSettings>,

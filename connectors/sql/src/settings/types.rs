@@ -28,6 +28,9 @@ pub struct TypeSettings {
     pub page_size: u32,
     /// Lists the type, in the order of the identifiers. With `:after` and `:limit`, or as `paging` says.
     pub list: String,
+    /// Counts what `list` is to give, as one number. When absent, the rows of `list` itself are counted.
+    #[serde(default)]
+    pub count: Option<String>,
     /// Gives a row if there is one with the identifier `:ref`. What has none is "not found" before anything is changed.
     #[serde(default)]
     pub find: Option<String>,

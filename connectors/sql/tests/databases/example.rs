@@ -57,6 +57,11 @@ impl Example {
         self
     }
 
+    /// With time for a machine that has a lot to do.
+    pub(crate) fn patient(self) -> Self {
+        self.with("connect_timeout", "60s").with("statement_timeout", "60s")
+    }
+
     /// At a port of loopback, in the clear.
     pub(crate) fn at(self, port: u16) -> Self {
         self.with("host", "127.0.0.1").with("port", port).with("tls", Value::Null)

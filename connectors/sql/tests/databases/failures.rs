@@ -126,7 +126,8 @@ async fn only_a_commit_without_an_answer_is_of_unknown_effect() {
     let error = execute(&*connector, CREATE, payload("second")).await.unwrap_err();
     assert_eq!(
         parts(&error),
-        (Code::AccountAlreadyExists, Effect::NotApplied, Retry::Never, Subject::Account)
+        (Code::InternalError, Effect::NotApplied, Retry::Never, Subject::Account),
+        "the department is no name of the account"
     );
     assert!(error.message().contains("(one_department)"), "{error}");
     assert_eq!(find(&*connector, "second").await, None);

@@ -4,11 +4,17 @@
 
 mod example;
 mod failures;
+mod lists;
 mod mariadb;
+mod passwords;
+mod pooled;
 mod postgres;
 mod reading;
 mod relay;
 mod roles;
 mod secrecy;
 mod sqlite;
+mod stale;
 mod support;
+mod taken;
+mod values;

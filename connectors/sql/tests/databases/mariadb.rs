@@ -12,12 +12,12 @@ use crate::example::{Example, tables};
 use crate::relay::{Loss, relay};
 use crate::support::{accounts, create, execute, find, list};
 
-struct Shop {
-    server: MariaDb,
+pub(crate) struct Shop {
+    pub(crate) server: MariaDb,
 }
 
 impl Shop {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let shop = Self { server: MariaDb::start().await };
         shop.database("shop");
         shop.server
@@ -34,7 +34,7 @@ impl Shop {
         );
     }
 
-    fn example(&self) -> Example {
+    pub(crate) fn example(&self) -> Example {
         let example = Example::read("sql-mariadb.toml").at(self.server.port);
         example.login(&self.server.user, &self.server.password)
     }

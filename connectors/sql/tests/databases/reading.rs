@@ -33,7 +33,7 @@ async fn a_listing_survives_what_comes_and_goes_or_says_that_it_does_not() {
     let of = accounts();
     people();
 
-    // By key: what is there all the time is listed once, whatever comes and goes before and behind.
+    // By key: what was there when it began is listed once, whatever comes and goes before and behind.
     let connector = numbers(&crm, "key", BY_KEY).connector();
     let mut seen = Vec::new();
     let mut cursor = None;
@@ -53,11 +53,9 @@ async fn a_listing_survives_what_comes_and_goes_or_says_that_it_does_not() {
     }
     let listed = ids(&seen);
     assert_eq!(listed.len(), seen.len(), "nobody comes twice");
-    for steady in 10..=35 {
-        assert!(listed.contains(&(steady * 10).to_string()), "{steady}");
-    }
+    assert_eq!(listed, (1..=35).map(|number| (number * 10).to_string()).collect(), "it is of one moment");
 
-    // By offset: the same whole, and an error when rows shift, since somebody could be missing.
+    // By offset: the same.
     people();
     let connector = numbers(&crm, "offset", BY_OFFSET).connector();
     assert_eq!(list(&*connector, &of).await.unwrap().0.len(), 35);
@@ -67,8 +65,14 @@ async fn a_listing_survives_what_comes_and_goes_or_says_that_it_does_not() {
         people();
         let page = connector.list(&of, None).await.unwrap();
         sql(shift);
-        let error = connector.list(&of, page.next.as_ref()).await.unwrap_err();
-        assert!(error.message().contains("rows came or went"), "{error}");
+        let mut seen = page.records;
+        let mut cursor = page.next;
+        while let Some(at) = cursor {
+            let page = connector.list(&of, Some(&at)).await.unwrap();
+            seen.extend(page.records);
+            cursor = page.next;
+        }
+        assert_eq!(ids(&seen).len(), 35, "it is of one moment: {shift}");
     }
 
     // In one page.
@@ -161,7 +165,7 @@ async fn every_type_is_read_as_the_server_writes_it() {
         ("'NaN'::numeric", json!("NaN")),
         ("'x'::text", json!("x")),
         ("'x'::varchar(3)", json!("x")),
-        ("'x'::char(3)", json!("x  ")),
+        ("'x'::char(3)", json!("x")),
         ("'x'::name", json!("x")),
         ("'MiXed'::citext", json!("MiXed")),
         ("'ok'::mood", json!("ok")),

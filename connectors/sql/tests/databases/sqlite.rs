@@ -13,24 +13,24 @@ use tokio::sync::Mutex;
 use crate::example::{Example, tables};
 use crate::support::{accounts, create, execute, find, list};
 
-struct Wiki {
+pub(crate) struct Wiki {
     folder: tempfile::TempDir,
     /// Who holds the file so that nobody else gets at it.
     holder: Mutex<Option<SqliteConnection>>,
 }
 
-async fn open(path: &Path) -> SqliteConnection {
+pub(crate) async fn open(path: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
 }
 
 impl Wiki {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let wiki = Self { folder: tempfile::tempdir().unwrap(), holder: Mutex::default() };
         wiki.file("app.sqlite", 0).await;
         wiki
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -48,7 +48,7 @@ impl Wiki {
         file.close().await.unwrap();
     }
 
-    fn example(&self, name: &str) -> Example {
+    pub(crate) fn example(&self, name: &str) -> Example {
         Example::read("sql-sqlite.toml").with("path", self.path(name).to_str().unwrap())
     }
 }
@@ -231,4 +231,35 @@ async fn every_type_of_sqlite_is_read() {
         (&read[1]["r"], &read[1]["raw"], &read[1]["username"]),
         (&json!(2.0), &json!(""), &json!("text"))
     );
+}
+
+/// A schema with a column that the kit's accounts do not bring.
+struct Strict(Wiki);
+
+#[async_trait]
+impl Bench for Strict {
+    async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
+        if situation != Situation::Working {
+            return Err(Skip::because("it is about creating alone"));
+        }
+        let insert = "INSERT INTO accounts (username, email, staff) VALUES (:username, :email, :staff)";
+        let example =
+            self.0.example("app.sqlite").with("parameters", json!({ "staff": { "field": "staff_no" } }));
+        Ok(example.with("actions.create_account", json!([insert])).connector())
+    }
+
+    fn remedy(&self, action: Action) -> Option<String> {
+        (action == Action::CreateAccount)
+            .then(|| "say them with account in [apps.wiki.conformance]".to_owned())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kit_says_which_key_brings_the_columns_that_a_schema_requires() {
+    let wiki = Wiki::start().await;
+    let mut file = open(&wiki.path("app.sqlite")).await;
+    file.execute("ALTER TABLE accounts ADD COLUMN staff INTEGER CHECK (staff IS NOT NULL)").await.unwrap();
+    let report = conformance::run(&Strict(wiki)).await.to_string();
+    let line = report.lines().find(|line| line.contains("create_account: expected success")).unwrap();
+    assert!(line.ends_with("say them with account in [apps.wiki.conformance]"), "{line}");
 }

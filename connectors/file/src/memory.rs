@@ -1,0 +1,59 @@
+//! Which files were types, where the settings leave it to the folder: one that is gone is an error, and not the end of a type.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use crate::error::Error;
+use crate::layout::{Layout, OWN_PREFIX};
+
+/// The file in the folder that remembers them, by the file of accounts that they belong to.
+pub(crate) const MEMORY_FILE: &str = ".bridgehead-types";
+
+type Known = BTreeMap<String, BTreeSet<String>>;
+
+/// The files that were types when the folder was last listed to its end.
+pub(crate) fn known(folder: &Path, accounts: &str) -> Result<BTreeSet<String>, Error> {
+    Ok(read(folder)?.remove(accounts).unwrap_or_default())
+}
+
+fn read(folder: &Path) -> Result<Known, Error> {
+    let path = folder.join(MEMORY_FILE);
+    match fs::read_to_string(&path) {
+        Ok(text) => serde_json::from_str(&text).map_err(|_| {
+            let reason = "is not as bridgehead wrote it; remove it if every type is there";
+            Error::damaged(MEMORY_FILE, None, reason)
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Known::default()),
+        Err(error) => Err(Error::io("read", path, error)),
+    }
+}
+
+/// Remembers the types of a folder that was listed to its end. A folder that may not be written to is not remembered: its types can
+/// be named in the settings.
+pub(crate) fn remember(layout: &Layout) {
+    let files: BTreeSet<String> =
+        layout.others.iter().filter(|other| other.is_found).map(|other| other.file.clone()).collect();
+    let Ok(mut known) = read(&layout.folder) else { return };
+    if known.get(&layout.accounts.file).is_some_and(|known| *known == files) {
+        return;
+    }
+    if files.is_empty() {
+        if known.remove(&layout.accounts.file).is_none() {
+            return;
+        }
+    } else {
+        known.insert(layout.accounts.file.clone(), files);
+    }
+    if let Err(error) = write(&layout.folder, &known) {
+        tracing::debug!(%error, folder = %layout.folder.display(), "which files are types cannot be remembered; name them in the settings");
+    }
+}
+
+fn write(folder: &Path, known: &Known) -> std::io::Result<()> {
+    let mut file = tempfile::Builder::new().prefix(OWN_PREFIX).suffix(".tmp").tempfile_in(folder)?;
+    file.write_all(&serde_json::to_vec(known)?)?;
+    file.as_file().sync_all()?;
+    file.persist(folder.join(MEMORY_FILE)).map(drop).map_err(|error| error.error)
+}

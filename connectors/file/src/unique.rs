@@ -1,0 +1,114 @@
+//! JSON in which every field of an object stands once: the common readers keep the last of two, and nobody hears of the first.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// A value whose objects, at any depth, have each field once.
+pub(crate) struct Unique(pub(crate) Value);
+
+struct Reader;
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reader).map(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some(Unique(item)) = items.next_element()? {
+            all.push(item);
+        }
+        Ok(Value::Array(all))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
+        let mut all = Map::new();
+        while let Some(name) = fields.next_key::<String>()? {
+            let Unique(value) = fields.next_value()?;
+            if all.insert(name, value).is_some() {
+                return Err(A::Error::custom(TWICE));
+            }
+        }
+        Ok(Value::Object(all))
+    }
+}
+
+/// What a field that stands twice is told as. The name may be anything, and is not repeated.
+const TWICE: &str = "a field stands twice";
+
+/// Why a text is no object whose fields stand once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoObject {
+    /// A field stands twice.
+    Twice,
+    /// It is something else.
+    Other,
+}
+
+/// Reads one object.
+pub(crate) fn object(text: &str) -> Result<Map<String, Value>, NoObject> {
+    match serde_json::from_str(text) {
+        Ok(Unique(Value::Object(fields))) => Ok(fields),
+        Ok(_) => Err(NoObject::Other),
+        // What the common reader takes is JSON, so that it can only be that.
+        Err(_) if serde_json::from_str::<Map<String, Value>>(text).is_ok() => Err(NoObject::Twice),
+        Err(_) => Err(NoObject::Other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_field_that_stands_twice_is_told_at_any_depth() {
+        for text in [r#"{"id":1,"id":2}"#, r#"{"id":1,"deep":[{"a":1,"a":1}]}"#] {
+            assert_eq!(object(text), Err(NoObject::Twice), "{text}");
+        }
+        for text in ["[]", "", "{", "1"] {
+            assert_eq!(object(text), Err(NoObject::Other), "{text}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_read_as_it_is() {
+        let value = json!({ "z": 1, "a": [null, true, -3, 0.1, u64::MAX, "é"], "deep": { "b": {} } });
+        assert_eq!(Value::Object(object(&value.to_string()).unwrap()).to_string(), value.to_string());
+    }
+}

@@ -1,0 +1,269 @@
+//! What shows that a folder was read whole, and that what is in it is meant.
+
+use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use bridgehead_sdk::{Action, Code, Effect, Error, Evidence, Retry, Subject};
+use serde_json::json;
+
+use crate::support::{ACCOUNTS, Place, SEATS, TEAMS, connector};
+
+fn is_refused(error: &Error, part: &str) {
+    assert_eq!(error.retry_policy(), Retry::Never, "{error}");
+    assert!(error.message().contains(part), "{error}");
+}
+
+/// The folder with another connector on it, as after a restart.
+fn restarted(place: &Place) -> std::sync::Arc<dyn bridgehead_sdk::Connector> {
+    connector(place.path("accounts.csv").parent().unwrap(), &json!({}))
+}
+
+#[tokio::test]
+async fn a_type_that_was_there_and_is_gone_is_an_error_also_after_a_restart() {
+    let place = Place::usual();
+    for slug in ["team", "seat", "account"] {
+        place.list(slug).await.unwrap();
+    }
+    std::fs::rename(place.path("team.csv"), place.path("kept")).unwrap();
+    for connector in [place.connector.clone(), restarted(&place)] {
+        let error = connector.describe().await.unwrap_err();
+        assert!(error.message().contains("team.csv was a type and is gone"), "{error}");
+        assert_eq!(error.about(), Subject::Connection);
+        assert!(connector.check().await.is_err());
+    }
+    assert!(place.page("team", None).await.is_err());
+    // Named in the settings, it is the settings' own affair.
+    let named = connector(place.path("accounts.csv").parent().unwrap(), &json!({ "groups": [] }));
+    assert_eq!(named.describe().await.unwrap().resource_types.len(), 2);
+    std::fs::rename(place.path("kept"), place.path("team.csv")).unwrap();
+    assert_eq!(restarted(&place).describe().await.unwrap().resource_types.len(), 3);
+}
+
+#[tokio::test]
+async fn only_plain_files_are_types_and_none_is_waited_for() {
+    let place = Place::usual();
+    let file = place.path("team.csv");
+    std::fs::remove_file(&file).unwrap();
+    symlink("nowhere.csv", &file).unwrap();
+    let error = place.connector.describe().await.unwrap_err();
+    assert!(error.message().contains("team.csv is not a plain file"), "{error}");
+    std::fs::remove_file(&file).unwrap();
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    let restarted = restarted(&place);
+    let asked = tokio::time::timeout(Duration::from_secs(60), restarted.describe());
+    let error = asked.await.expect("a pipe is not waited for").unwrap_err();
+    assert!(error.message().contains("team.csv is not a plain file"), "{error}");
+}
+
+#[tokio::test]
+async fn a_spare_file_is_no_type() {
+    for (name, content, part) in [
+        ("accounts_old.csv", ACCOUNTS, "is it a copy of the accounts?"),
+        ("rooms.csv", "id,name\nr1,Attic\n", "has no column 'rooms'"),
+    ] {
+        let files =
+            [("accounts.csv", ACCOUNTS), ("team.csv", TEAMS), ("license-seat.csv", SEATS), (name, content)];
+        let place = Place::with(&files, &json!({}));
+        let error = place.connector.describe().await.unwrap_err();
+        assert!(error.message().contains(part) && error.message().contains(name), "{error}");
+        assert!(place.connector.check().await.is_err());
+    }
+    let files = [
+        ("accounts.jsonl", "{\"id\":\"1\",\"username\":\"ann\"}\n"),
+        ("old.jsonl", "{\"id\":\"1\",\"username\":\"ann\"}\n"),
+    ];
+    let error = Place::with(&files, &json!({})).connector.describe().await.unwrap_err();
+    assert!(error.message().contains("old.jsonl"), "{error}");
+}
+
+#[tokio::test]
+async fn names_that_stand_twice_are_refused_with_both_places() {
+    let with =
+        |rows: &str| Place::with(&[("accounts.csv", &format!("id,username,email\n{rows}"))], &json!({}));
+    for (rows, field) in [
+        ("u1,ann,\nu2,bob,\nu3,ANN,\n", "username"),
+        ("u1,ann,A@example.org\nu2,bob,\nu3,cy,a@example.org\n", "email"),
+        ("u1,ann,\nu2,bob,\nU1,cy,\n", "id"),
+        ("u1,ann,\nu2,bob,\nu1,cy,\n", "id"),
+    ] {
+        let error = with(rows).page("account", None).await.unwrap_err();
+        is_refused(&error, "accounts.csv line 4");
+        assert!(error.message().contains(&format!("the same {field} as line 2")), "{error}");
+    }
+    let teams =
+        [("accounts.csv", ACCOUNTS), ("team.csv", "id,name\nt1,Red\nT1,Blue\n"), ("license-seat.csv", SEATS)];
+    is_refused(
+        &Place::with(&teams, &json!({})).page("team", None).await.unwrap_err(),
+        "the same id as line 2",
+    );
+    let twice = "{\"id\":\"1\",\"username\":\"ann\",\"team\":[\"a\"],\"team\":[]}\n";
+    let (records, rejected) =
+        Place::with(&[("accounts.jsonl", twice)], &json!({})).list("account").await.unwrap();
+    assert!(records.is_empty());
+    assert!(rejected[0].rule.contains("each field stands once"), "{rejected:?}");
+}
+
+#[tokio::test]
+async fn blanks_around_a_value_mean_as_little_as_around_the_name_of_a_column() {
+    let content = "id , username , status\n u1 , bob , active \n\" u2 \",\" eve \",\n";
+    let place = Place::with(&[("accounts.csv", content)], &json!({}));
+    let (records, rejected) = place.list("account").await.unwrap();
+    assert!(rejected.is_empty(), "{rejected:?}");
+    assert_eq!(records.iter().map(bridgehead_sdk::Record::id).collect::<Vec<_>>(), ["u1", " u2 "]);
+    let error =
+        place.run(Action::CreateAccount, json!({ "account": { "username": "bob" } })).await.unwrap_err();
+    assert_eq!(error.code(), Code::AccountAlreadyExists, "{error}");
+    place.run(Action::SuspendAccount, json!({ "account": { "username": "bob" } })).await.unwrap();
+    assert!(place.read("accounts.csv").contains("u1,bob,suspended\n"), "{}", place.read("accounts.csv"));
+    // What has blanks of its own is written in quotes.
+    place.run(Action::SuspendAccount, json!({ "account": { "id": " u2 " } })).await.unwrap();
+    assert!(
+        place.read("accounts.csv").ends_with("\" u2 \",\" eve \",suspended\n"),
+        "{}",
+        place.read("accounts.csv")
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_is_being_written_is_not_taken_for_whole() {
+    let place = Place::usual();
+    let folder = place.path("accounts.csv").parent().unwrap().to_owned();
+    let careful = connector(&folder, &json!({ "settle": "1m" }));
+    tokio::time::pause();
+    // A program that writes in place has written the first row, and pauses.
+    let (head, rest) = ACCOUNTS.split_at(ACCOUNTS.find("u2").unwrap());
+    place.write("accounts.csv", head);
+    let of = bridgehead_sdk::ResourceType::account("account", "Account");
+    let listing = tokio::spawn({
+        let careful = careful.clone();
+        async move { careful.list(&of, None).await }
+    });
+    // It goes on while the connector waits.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let mut file = std::fs::OpenOptions::new().append(true).open(place.path("accounts.csv")).unwrap();
+    file.write_all(rest.as_bytes()).unwrap();
+    let error = listing.await.unwrap().unwrap_err();
+    assert!(error.message().contains("is being written to"), "{error}");
+    assert_eq!((error.effect_on_target(), error.retry_policy()), (Effect::NotApplied, Retry::Backoff));
+    // What was left alone for long enough is read at once, and what bridgehead wrote itself, too.
+    let long_ago = SystemTime::now() - Duration::from_secs(3600);
+    file.set_modified(long_ago).unwrap();
+    let begun = tokio::time::Instant::now();
+    crate::support::run(&careful, Action::SuspendAccount, json!({ "account": { "id": "u1" } }))
+        .await
+        .unwrap();
+    crate::support::run(&careful, Action::UnsuspendAccount, json!({ "account": { "id": "u1" } }))
+        .await
+        .unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(50), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_change_that_size_and_time_do_not_tell_is_seen_by_the_second_reading() {
+    let place = Place::usual();
+    let many: String = (0..1_200).map(|n| format!("x{n},,extra{n},,,,,,,,\n")).collect();
+    place.write("accounts.csv", format!("{ACCOUNTS}{many}"));
+    let first = place.page("account", None).await.unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(place.path("accounts.csv")).unwrap();
+    let time = file.metadata().unwrap().modified().unwrap();
+    let changed = format!("{ACCOUNTS}{many}").replace("extra7,", "extra6,");
+    place.write("accounts.csv", changed);
+    file.set_modified(time).unwrap();
+    let second = place.page("account", first.next.as_ref()).await.unwrap();
+    let error = place.page("account", second.next.as_ref()).await.unwrap_err();
+    is_refused(&error, "changed by another program");
+    // Nobody writes: two readings agree.
+    place.write("accounts.csv", ACCOUNTS);
+    assert_eq!(place.page("account", None).await.unwrap().evidence, Some(Evidence::Atomic));
+}
+
+#[tokio::test]
+async fn a_producer_can_say_which_files_are_whole() {
+    let files = [("accounts.csv", ACCOUNTS), ("team.csv", TEAMS), ("license-seat.csv", SEATS)];
+    let place =
+        Place::with(&files, &json!({ "read_only": true, "checksums": "SHA256SUMS", "sentinel": "done" }));
+    let folder = place.path("accounts.csv").parent().unwrap().to_owned();
+    let seal = || {
+        let sums = Command::new("sha256sum")
+            .args(["accounts.csv", "team.csv", "license-seat.csv"])
+            .current_dir(&folder)
+            .output();
+        place.write("SHA256SUMS", sums.unwrap().stdout);
+        place.write("done", "");
+    };
+    is_refused_for(&place, "SHA256SUMS").await;
+    seal();
+    assert_eq!(place.list("account").await.unwrap().0.len(), 2);
+    // The file is cut at the end of a row, as one that is still being written.
+    place.write("accounts.csv", &ACCOUNTS[..ACCOUNTS.find("u2").unwrap()]);
+    is_refused(&place.page("account", None).await.unwrap_err(), "another checksum");
+    seal();
+    let done = std::fs::OpenOptions::new().write(true).open(place.path("done")).unwrap();
+    done.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
+    is_refused(&place.page("account", None).await.unwrap_err(), "is newer than done");
+}
+
+async fn is_refused_for(place: &Place, part: &str) {
+    let error = place.page("account", None).await.unwrap_err();
+    assert!(error.message().contains(part), "{error}");
+}
+
+#[tokio::test]
+async fn what_the_columns_cannot_show_is_declared() {
+    let content = "id,username,team\nu1,ann,\n";
+    let files = [("accounts.csv", content), ("team.csv", TEAMS)];
+    let described =
+        Place::with(&files, &json!({ "licenses": [{ "slug": "seat", "file": "seats.csv" }] })).connector;
+    let described = described.describe().await.unwrap();
+    for field in ["email", "status", "display_name", "memberships.seat"] {
+        assert!(described.unverifiable.contains(field), "{field}: {described:?}");
+    }
+    assert!(
+        !described.unverifiable.contains("memberships.team") && !described.unverifiable.contains("username")
+    );
+}
+
+/// Run by the test below, as somebody who may write to the folder and is not the file's owner.
+#[tokio::test]
+#[ignore = "a part of another test"]
+async fn suspends_somebody_in_a_folder() {
+    let Some(folder) = std::env::var_os("FOLDER") else { return };
+    let connector = connector(std::path::Path::new(&folder), &json!({}));
+    let checked = connector.check().await.unwrap_err();
+    assert!(checked.message().contains("its owner 4711 cannot be kept"), "{checked}");
+    let error =
+        crate::support::run(&connector, Action::SuspendAccount, json!({ "account": { "id": "u1" } })).await;
+    let error = error.unwrap_err();
+    assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection), "{error}");
+    assert_eq!((error.effect_on_target(), error.retry_policy()), (Effect::NotApplied, Retry::Backoff));
+    assert!(error.message().contains("would be locked out"), "{error}");
+}
+
+#[test]
+fn a_file_whose_owner_cannot_be_kept_is_left_as_it_is() {
+    let place = Place::usual();
+    let folder = place.path("accounts.csv").parent().unwrap().to_owned();
+    if chown(place.path("accounts.csv"), Some(4711), Some(4711)).is_err() {
+        return; // Only root may become somebody else.
+    }
+    let allow = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap()
+    };
+    allow(&folder, 0o777);
+    allow(&place.path("accounts.csv"), 0o664);
+    // Nobody but root may be where the tests are.
+    let program =
+        tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o755)).tempdir().unwrap();
+    let copy = program.path().join("test");
+    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "12345", "--regid", "4711", "--clear-groups", "--"]).arg(&copy);
+    command.args(["--ignored", "--exact", "whole::suspends_somebody_in_a_folder", "--nocapture"]);
+    let done = command.env("FOLDER", &folder).current_dir("/").output().unwrap();
+    let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success() && said.contains("1 passed"), "{said}");
+    assert_eq!(place.read("accounts.csv"), ACCOUNTS);
+    assert!(place.names().iter().all(|name| !name.ends_with(".tmp")), "{:?}", place.names());
+}

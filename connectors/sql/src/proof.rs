@@ -1,0 +1,182 @@
+//! What shows that a listing is whole: nobody is missing because the order, the comparison or the first mark was wrong.
+//!
+//! A page by key begins behind the last identifier of the page before. Nobody is left out only if the database orders and compares
+//! identifiers in the same way, and if the first page begins before everybody. Neither can be told from the statement, so the
+//! rows are counted in the state that is read.
+
+use bridgehead_sdk::Retry;
+use serde_json::Value;
+
+use crate::driver::{Answer, Row};
+use crate::fault::{Fault, Kind};
+use crate::listing::{Start, Stop, Subject};
+use crate::plan::{Parameter, Statement};
+use crate::pool::Lease;
+use crate::rows;
+use crate::settings::{IdType, Paging};
+use crate::target::Database;
+use crate::value::{Bound, as_text};
+
+/// More rows than any listing has, and a number that every type of whole numbers holds.
+const ALL: u64 = i32::MAX as u64;
+
+const NIL: &str = "00000000-0000-0000-0000-000000000000";
+
+impl Database {
+    /// How many rows the whole listing has in the state that the transaction sees: by the operator's own statement, or else by
+    /// counting the rows of the listing itself.
+    pub(crate) async fn total(&self, lease: &mut Lease, subject: Subject<'_>) -> Result<u64, Stop> {
+        let listing = subject.listing;
+        if let Some(count) = &listing.count {
+            let values =
+                self.values(count, |_| Value::Null).map_err(|misfit| Stop::Shifted(misfit.to_string()))?;
+            return Ok(single(&count.key, &lease.run(count, values).await?)?);
+        }
+        self.rows_behind(lease, subject, &Start::default()).await
+    }
+
+    /// How many rows come behind a place.
+    pub(crate) async fn rows_behind(
+        &self,
+        lease: &mut Lease,
+        subject: Subject<'_>,
+        start: &Start,
+    ) -> Result<u64, Stop> {
+        let statement = &subject.listing.statement;
+        let values = self.listing_values(subject, start, ALL, 0)?;
+        match lease.run_as(&statement.counting, values).await {
+            Ok(answer) => Ok(single(&statement.key, &answer)?),
+            Err(Fault::Told(told)) if told.kind == Kind::Value || told.kind == Kind::Statement => {
+                Err(Stop::Shifted(format!(
+                    "the rows of {} cannot be counted, so that nobody knows whether it gives all of them: set {} to a statement \
+                     that counts them [{told}]",
+                    statement.key,
+                    count_key(statement)
+                )))
+            }
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    /// Looks whether anybody comes before the first page: `COALESCE(:after, 0)` leaves out who has a number below.
+    pub(crate) async fn check_beginning(
+        &self,
+        lease: &mut Lease,
+        subject: Subject<'_>,
+        ids: &[Option<String>],
+    ) -> Result<(), Stop> {
+        if subject.listing.paging != Paging::Key {
+            return Ok(());
+        }
+        let marks = match subject.id_type {
+            IdType::Integer => vec![Value::from(i64::MIN), Value::from(i32::MIN)],
+            IdType::Uuid => vec![Value::from(NIL)],
+            // What is no text at all is compared in ways of its own; only a listing without anybody is looked at twice.
+            IdType::Text if ids.is_empty() => ["", "0", NIL].map(Value::from).to_vec(),
+            IdType::Text => Vec::new(),
+        };
+        let statement = &subject.listing.statement;
+        for mark in marks {
+            let start = Start { last: Some(mark), ..Start::default() };
+            let Ok(values) = self.listing_values(subject, &start, 1, 0) else { continue };
+            // A mark that the statement casts to something narrower tells nothing.
+            let Ok(answer) = lease.attempt(&statement.sql, values).await? else { continue };
+            let Some(first) = answer.rows.first() else { continue };
+            let Some(id) = subject.id_of(first)? else { continue };
+            if !ids.contains(&Some(id.clone())) {
+                return Err(Stop::Shifted(format!(
+                    "the first page of {} leaves out the identifier {id}, and maybe others: {}",
+                    statement.key,
+                    match subject.id_type {
+                        IdType::Integer =>
+                            "begin it with COALESCE(:after, -9223372036854775808), or leave such records out by a condition \
+                             of their own",
+                        IdType::Uuid | IdType::Text =>
+                            "let it begin with everybody where :after is NULL, and correct id_type",
+                    }
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether the next page, which begins behind the last identifier of this one, leaves nobody out: as many come behind this
+    /// page as come behind the one before without it.
+    pub(crate) async fn check_page(
+        &self,
+        lease: &mut Lease,
+        subject: Subject<'_>,
+        (before, rows, behind): (&Start, u64, Option<&Start>),
+    ) -> Result<(), Stop> {
+        let all = self.rows_behind(lease, subject, before).await?;
+        let rest = match behind {
+            Some(behind) => self.rows_behind(lease, subject, behind).await?,
+            None => 0,
+        };
+        if all == rest + rows {
+            return Ok(());
+        }
+        Err(missing(&subject.listing.statement, rows, all.saturating_sub(rest)))
+    }
+
+    /// The values of a listing's statement.
+    pub(crate) fn listing_values(
+        &self,
+        subject: Subject<'_>,
+        start: &Start,
+        limit: u64,
+        offset: u64,
+    ) -> Result<Vec<Bound>, Stop> {
+        let statement = &subject.listing.statement;
+        let values = self.values(statement, |parameter| match parameter {
+            Parameter::After => start.last.clone().unwrap_or_default(),
+            Parameter::Limit => Value::from(limit),
+            Parameter::Offset => Value::from(offset),
+            _ => Value::Null,
+        });
+        values.map_err(|misfit| {
+            Stop::Shifted(format!("the last identifier of {} {misfit}: correct id_type", statement.key))
+        })
+    }
+}
+
+impl Subject<'_> {
+    /// The identifier of a row, as the database gave it.
+    pub(crate) fn id_cell<'r>(&self, row: &'r Row) -> Result<&'r Value, Fault> {
+        let column = self.fields.get("id").map_or("id", |field| field.column.as_str());
+        rows::cell(row, column, &self.listing.statement.key)
+    }
+
+    /// The identifier of a row as text.
+    pub(crate) fn id_of(&self, row: &Row) -> Result<Option<String>, Fault> {
+        self.id_cell(row).map(as_text)
+    }
+}
+
+/// A listing gave fewer rows than there are, or more.
+pub(crate) fn missing(statement: &Statement, rows: u64, total: u64) -> Stop {
+    Stop::Shifted(format!(
+        "{key} gives {rows} rows page by page where there are {total}, so that somebody would be missing: order by the identifier \
+         and compare it in the same way (with the same collation, such as COLLATE \"C\" or utf8mb4_bin), give each once, or \
+         correct {count}",
+        key = statement.key,
+        count = count_key(statement)
+    ))
+}
+
+fn count_key(statement: &Statement) -> String {
+    format!("{}.count", statement.key.trim_end_matches(".list"))
+}
+
+fn single(key: &str, answer: &Answer) -> Result<u64, Fault> {
+    let number = match answer.rows.as_slice() {
+        [row] if row.len() == 1 => row.values().next().and_then(as_text),
+        _ => None,
+    };
+    number.and_then(|number| number.parse().ok()).ok_or_else(|| {
+        Fault::Unreadable(format!("{key} must give one row with one column, a whole number, and does not"))
+    })
+}
+
+/// How a listing that cannot be shown to be whole is told: it is read again from the beginning, at the next sync.
+pub(crate) const RETRY: Retry = Retry::Never;

@@ -1,0 +1,77 @@
+//! The states of the database that listings under way read.
+//!
+//! A listing of a server is one transaction, so that every page is of the same moment, and what was read can be counted. The
+//! connection stays with the listing from page to page. One that is not gone on with is given up after a while, or when several
+//! others were begun; the server ends its transaction then, too.
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::pool::Lease;
+
+/// How long a listing is kept that nobody goes on with.
+const PAUSE: Duration = Duration::from_secs(15 * 60);
+
+/// How many listings are kept at most. The runtime lists one type at a time.
+const MOST: usize = 4;
+
+/// The listings under way.
+pub(crate) struct Snapshots {
+    held: Mutex<Vec<Snapshot>>,
+    /// Tells the listings of this process from those of an earlier one.
+    nonce: u64,
+    begun: AtomicU64,
+}
+
+/// One listing: a transaction that sees one state of the database.
+pub(crate) struct Snapshot {
+    pub(crate) name: String,
+    pub(crate) slug: String,
+    pub(crate) lease: Lease,
+    since: Instant,
+}
+
+impl Snapshots {
+    pub(crate) fn new() -> Self {
+        let nonce = RandomState::new().build_hasher().finish();
+        Self { held: Mutex::default(), nonce, begun: AtomicU64::new(0) }
+    }
+
+    /// A new listing in a transaction that has begun.
+    pub(crate) fn begin(&self, slug: &str, lease: Lease) -> Snapshot {
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{:x}-{number}", self.nonce);
+        Snapshot { name, slug: slug.to_owned(), lease, since: Instant::now() }
+    }
+
+    /// Keeps a listing for its next page.
+    pub(crate) fn keep(&self, snapshot: Snapshot) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.push(Snapshot { since: Instant::now(), ..snapshot });
+        let beyond = held.len().saturating_sub(MOST);
+        held.drain(..beyond);
+    }
+
+    /// Takes a listing for its next page; `None` if it is not kept any more.
+    pub(crate) fn take(&self, name: &str, slug: &str) -> Option<Snapshot> {
+        self.prune();
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = held.iter().position(|one| one.name == name && one.slug == slug)?;
+        Some(held.remove(place))
+    }
+
+    /// Gives up what nobody has gone on with.
+    pub(crate) fn prune(&self) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|one| one.since.elapsed() < PAUSE);
+    }
+
+    /// Gives up all of them.
+    pub(crate) fn clear(&self) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}

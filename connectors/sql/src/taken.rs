@@ -1,0 +1,153 @@
+//! Whose a name is that must be unique, and is taken.
+
+use bridgehead_sdk::{Account, AccountRecord, Action, Code, Effect, Error, Operation, Retry, Subject};
+use serde_json::Value;
+
+use crate::driver::Transaction;
+use crate::fault::{Doing, Told};
+use crate::pool::Lease;
+use crate::settings::Engine;
+use crate::target::Database;
+
+/// The columns that a unique index of PostgreSQL is about, those inside of expressions too.
+const POSTGRESQL: &str = "SELECT a.attname::text AS name FROM pg_class c JOIN pg_index x ON x.indexrelid = c.oid \
+    JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum > 0 \
+    WHERE c.relname = $1 AND (a.attnum = ANY (x.indkey) OR EXISTS (SELECT 1 FROM pg_depend d \
+        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refobjid = x.indrelid AND d.refobjsubid = a.attnum))";
+
+const MYSQL: &str = "SELECT column_name AS name FROM information_schema.statistics \
+    WHERE table_schema = database() AND index_name = ? AND (? IS NULL OR table_name = ?)";
+
+/// The fields that say who an account is.
+const NAMES: [(&str, &str); 2] = [("username", "user name"), ("email", "e-mail address")];
+
+impl Database {
+    /// Who else has one of the names that an account is to have: the first, and what an administrator is told.
+    pub(super) async fn holder(
+        &self,
+        lease: &mut Lease,
+        wanted: &Account,
+        except: Option<&AccountRecord>,
+    ) -> Result<Option<String>, Error> {
+        let accounts = &self.plan.accounts;
+        for (field, noun) in NAMES {
+            let (value, statement) = match field {
+                "username" => (&wanted.username, &accounts.by_username),
+                _ => (&wanted.email, &accounts.by_email),
+            };
+            let (Some(value), Some(statement)) = (value, statement) else { continue };
+            let one = match field {
+                "username" => Account { username: Some(value.clone()), ..Account::default() },
+                _ => Account { email: Some(value.clone()), ..Account::default() },
+            };
+            let holders = self.records(lease, statement, value, &one).await?;
+            let other = holders.iter().find(|holder| except.is_none_or(|except| holder.id != except.id));
+            if let Some(other) = other {
+                return Ok(Some(format!("the {noun} is taken by the account {}", other.id)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What a violated constraint means for the task. The transaction is rolled back; the database is asked what is there.
+    pub(crate) async fn explain(&self, told: &Told, operation: &Operation, error: Error) -> Error {
+        if self.verdicts.is_overridden(told) {
+            return error;
+        }
+        let Ok(mut lease) = self.pool.acquire().await else { return error };
+        if lease.begin(Transaction::Look).await.is_err() {
+            return error;
+        }
+        let explained = self.explained(&mut lease, told, operation).await;
+        lease.finish().await;
+        explained.unwrap_or(error)
+    }
+
+    async fn explained(&self, lease: &mut Lease, told: &Told, operation: &Operation) -> Option<Error> {
+        let action = operation.action();
+        let account = operation.account();
+        let doing = Doing::Acting { action, account: account.label(), made: false };
+        let named = told.constraint.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
+        let (code, why) = match operation {
+            Operation::CreateAccount(_) => {
+                if let Some(holder) = self.holder(lease, account, None).await.ok()? {
+                    (Code::AccountAlreadyExists, holder)
+                } else {
+                    match self.field_of(lease, told).await {
+                        // Nobody is found who has it: it may be somebody whom the look-ups leave out.
+                        Some(field) => (
+                            Code::AccountAlreadyExists,
+                            format!(
+                                "its {field} is taken, in a record that the look-ups of accounts do not find"
+                            ),
+                        ),
+                        // Without a constraint, it is the thing itself that exists, such as a role.
+                        None if told.constraint.is_none() => {
+                            (Code::AccountAlreadyExists, "exists already".to_owned())
+                        }
+                        None => return None,
+                    }
+                }
+            }
+            Operation::UpdateAccount(update) => {
+                let text = |field: &str| update.changes.get(field).and_then(Value::as_str).map(str::to_owned);
+                let wanted =
+                    Account { username: text("username"), email: text("email"), ..Account::default() };
+                let own = self.find(lease, account).await.ok()?;
+                (Code::InternalError, self.holder(lease, &wanted, own.as_ref()).await.ok()??)
+            }
+            _ => return None,
+        };
+        let message = self.verdicts.message(doing, &format!("{why}; nothing was changed{named} [{told}]"));
+        Some(conflict(code, message))
+    }
+
+    /// Which of the fields that say who an account is a constraint is about.
+    async fn field_of(&self, lease: &mut Lease, told: &Told) -> Option<&'static str> {
+        let constraint = told.constraint.as_deref()?;
+        let columns: Vec<String> = match self.plan.engine {
+            // `accounts.login, accounts.tenant`
+            Engine::Sqlite => {
+                constraint.split(", ").filter_map(|one| one.rsplit('.').next()).map(str::to_owned).collect()
+            }
+            Engine::Postgresql => self.names(lease, POSTGRESQL, vec![Value::from(constraint)]).await,
+            Engine::Mysql => {
+                // MySQL names the table before the index, MariaDB does not.
+                let (table, index) =
+                    constraint.split_once('.').map_or((None, constraint), |(t, i)| (Some(t), i));
+                let table = table.map_or(Value::Null, Value::from);
+                self.names(lease, MYSQL, vec![Value::from(index), table.clone(), table]).await
+            }
+        };
+        let fields = &self.plan.accounts.fields;
+        let [username, email] = NAMES;
+        [username, email, ("id", "identifier")].into_iter().find_map(|(field, noun)| {
+            let column = fields.get(field).map_or(field, |field| field.column.as_str());
+            columns.iter().any(|one| one.eq_ignore_ascii_case(column) || one == field).then_some(noun)
+        })
+    }
+
+    async fn names(&self, lease: &mut Lease, sql: &str, values: Vec<Value>) -> Vec<String> {
+        let natural = |value: &Value| crate::value::Bound::new(crate::plan::Kind::Natural, value);
+        let Ok(values) = values.iter().map(natural).collect::<Result<Vec<_>, _>>() else { return Vec::new() };
+        let Ok(answer) = lease.run_as(&sql.into(), values).await else { return Vec::new() };
+        let names = answer.rows.iter().filter_map(|row| row.values().next().and_then(Value::as_str));
+        names.map(str::to_owned).collect()
+    }
+}
+
+/// What a name that is taken is to the runtime.
+pub(crate) fn conflict(code: Code, message: String) -> Error {
+    Error::new(code, message).effect(Effect::NotApplied).retry(Retry::Never).subject(Subject::Account)
+}
+
+/// Whether the update of an account would give it another name.
+pub(crate) fn new_names(changed: &[String], value_of: impl Fn(&str) -> Option<String>) -> Account {
+    let new = |field: &str| changed.iter().any(|one| one == field).then(|| value_of(field)).flatten();
+    Account { username: new("username"), email: new("email"), ..Account::default() }
+}
+
+/// The code with which an action fails whose name is taken: an account that is changed does not "exist already".
+pub(crate) fn code(action: Action) -> Code {
+    if action == Action::CreateAccount { Code::AccountAlreadyExists } else { Code::InternalError }
+}

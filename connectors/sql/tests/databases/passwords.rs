@@ -1,0 +1,63 @@
+//! What is kept of a password.
+
+use bridgehead_sdk::Action;
+use serde_json::{Value, json};
+
+use crate::sqlite::{Wiki, open};
+use crate::support::execute;
+use sqlx::{Executor, Row};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hash_is_bound_in_the_form_that_the_application_checks() {
+    let forms = [
+        ("password_argon2id", "$argon2id$v=19$m=64,t=1,p=1$"),
+        ("password_bcrypt", "$2b$04$"),
+        ("password_pbkdf2_sha256", "pbkdf2_sha256$1000$"),
+        ("password_scrypt", "$scrypt$ln=4,r=8,p=1$"),
+        ("password_sha512_crypt", "$6$rounds=1000$"),
+        ("password_yescrypt", "$y$"),
+        ("password_ssha", "{SSHA}"),
+        ("password", "hunter2-éü"),
+    ];
+    let wiki = Wiki::start().await;
+    let mut file = open(&wiki.path("app.sqlite")).await;
+    file.execute("ALTER TABLE accounts ADD COLUMN kept TEXT").await.unwrap();
+    let costs = json!({
+        "argon2id": { "memory_kib": 64, "iterations": 1 }, "bcrypt": { "cost": 4 }, "pbkdf2_sha256": { "iterations": 1000 },
+        "scrypt": { "log_n": 4 }, "sha512_crypt": { "rounds": 1000 }, "yescrypt": { "log_n": 10, "r": 8 },
+    });
+    for (parameter, start) in forms {
+        let create = format!("INSERT INTO accounts (username, kept) VALUES (:username, :{parameter})");
+        let reset = format!("UPDATE accounts SET kept = :{parameter} WHERE id = :id");
+        let connector = wiki
+            .example("app.sqlite")
+            .patient()
+            .with("hashes", costs.clone())
+            .with("actions.create_account", json!([create]))
+            .with("actions.reset_password", json!([reset]))
+            .connector();
+        connector.check().await.unwrap();
+        let account = json!({ "username": parameter });
+        let done = execute(
+            &*connector,
+            Action::CreateAccount,
+            json!({ "account": account, "password": "hunter2-éü" }),
+        );
+        let id = done.await.unwrap().result["account_id"].clone();
+        let kept = async |file: &mut sqlx::SqliteConnection| {
+            let query = sqlx::query("SELECT kept FROM accounts WHERE username = ?").bind(parameter);
+            query.fetch_one(file).await.unwrap().get::<String, _>(0)
+        };
+        let first = kept(&mut file).await;
+        assert!(first.starts_with(start), "{parameter}");
+        let payload = json!({ "account": { "id": id }, "password": "hunter3-éü" });
+        execute(&*connector, Action::ResetPassword, payload).await.unwrap();
+        let second = kept(&mut file).await;
+        assert_ne!(first, second, "{parameter}");
+        let is_plain = parameter == "password";
+        assert_eq!(second.contains("hunter3"), is_plain, "{parameter}");
+        let payload = json!({ "account": { "id": id }, "password": Value::Null });
+        let without = execute(&*connector, Action::ResetPassword, payload).await.unwrap_err();
+        assert!(without.message().contains("no password"), "{without}");
+    }
+}

@@ -1,0 +1,55 @@
+//! PostgreSQL behind a pool that hands out a connection for each transaction.
+
+use std::sync::Arc;
+
+use bridgehead_sdk::{Action, Connector};
+use bridgehead_test_servers::PgBouncer;
+use serde_json::json;
+
+use crate::postgres::Crm;
+use crate::support::{accounts, create, execute, find, ids, list};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_reported_through_a_pool_of_transactions_is_what_happened() {
+    let crm = Crm::start().await;
+    // A type that is not built in is asked for by the driver's own statements.
+    crm.server.sql("crm", "CREATE EXTENSION citext; ALTER TABLE accounts ALTER department TYPE citext");
+    let pool = PgBouncer::start(&crm.server, "transaction", 2).await;
+    let through = crm.example().patient().at(pool.port).with("pool.max_connections", 3);
+    // Connectors whose statements come in another order each, so that what one has prepared is no other's.
+    let connectors: Vec<Arc<dyn Connector>> = (0..4)
+        .map(|number| {
+            let example = through.clone();
+            let step = format!("UPDATE accounts SET department = 'd{number}' WHERE id = :id");
+            let delete = format!("DELETE FROM accounts WHERE id = :id AND department <> 'x{number}'");
+            example.with("actions.delete_account", json!([step, delete])).connector()
+        })
+        .collect();
+    let tasks = connectors.iter().cloned().enumerate().map(|(number, connector)| {
+        tokio::spawn(async move {
+            for round in 0..12 {
+                connector.check().await.unwrap();
+                let name = format!("u{number}-{round}");
+                let id = create(&*connector, &name).await;
+                let payload = json!({ "account": { "id": id } });
+                execute(&*connector, Action::SuspendAccount, payload.clone()).await.unwrap();
+                if round % 3 == 0 {
+                    list(&*connector, &accounts()).await.unwrap();
+                }
+                if round % 2 == 0 {
+                    execute(&*connector, Action::DeleteAccount, payload).await.unwrap();
+                    assert_eq!(find(&*connector, &name).await, None, "{name}");
+                }
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    let there = crm.server.sql("crm", "SELECT count(*) FROM accounts WHERE NOT active");
+    assert_eq!(there.trim(), "24");
+    assert_eq!(ids(&list(&*connectors[0], &accounts()).await.unwrap().0).len(), 24);
+    // Nothing is left on the server's connections for others to meet.
+    let settings = crm.server.sql("crm", "SELECT count(*) FROM pg_prepared_statements");
+    assert_eq!(settings.trim(), "0");
+}

@@ -1,0 +1,145 @@
+//! Names that are taken, updates at the same moment, and members that are compared loosely.
+
+use std::sync::Arc;
+
+use bridgehead_sdk::{Action, Code, Connector, Retry, Subject};
+use serde_json::json;
+
+use crate::example::Example;
+use crate::mariadb::Shop;
+use crate::postgres::Crm;
+use crate::sqlite::{Wiki, open};
+use crate::support::{create, execute, find};
+use sqlx::Executor;
+
+async fn conflicts_are_told(example: Example) {
+    let connector = example.connector();
+    let ann = create(&*connector, "ann").await;
+    let bob = create(&*connector, "bob").await;
+    let account = json!({ "username": "cy", "email": "ANN@example.com" });
+    let error = execute(&*connector, Action::CreateAccount, json!({ "account": account })).await.unwrap_err();
+    assert_eq!((error.code(), error.retry_policy()), (Code::AccountAlreadyExists, Retry::Never), "{error}");
+    assert!(
+        error.message().contains(&format!("the e-mail address is taken by the account {ann}")),
+        "{error}"
+    );
+
+    let payload = json!({ "account": { "id": bob }, "changes": { "email": "ann@example.com" } });
+    let error = execute(&*connector, Action::UpdateAccount, payload).await.unwrap_err();
+    assert_eq!(
+        (error.code(), error.retry_policy(), error.about()),
+        (Code::InternalError, Retry::Never, Subject::Account)
+    );
+    assert!(
+        error.message().contains(&format!("the e-mail address is taken by the account {ann}")),
+        "{error}"
+    );
+    // Its own name in other letters is no conflict.
+    let payload = json!({ "account": { "id": bob }, "changes": { "username": "Bob" } });
+    execute(&*connector, Action::UpdateAccount, payload).await.unwrap();
+
+    // A statement that breaks a rule of another kind does not say that the account exists.
+    let rename = "UPDATE accounts SET username = 'ann' WHERE id = :id";
+    let suspends = example.with("actions.suspend_account", json!([rename])).connector();
+    let error =
+        execute(&*suspends, Action::SuspendAccount, json!({ "account": { "id": bob } })).await.unwrap_err();
+    assert_eq!((error.code(), error.retry_policy()), (Code::InternalError, Retry::Never), "{error}");
+    assert!(error.message().contains("must be unique"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_is_taken_is_told_by_whose_it_is_on_every_database() {
+    let wiki = Wiki::start().await;
+    conflicts_are_told(wiki.example("app.sqlite").patient()).await;
+    let crm = Crm::start().await;
+    conflicts_are_told(crm.example().patient()).await;
+    let shop = Shop::start().await;
+    conflicts_are_told(shop.example().patient()).await;
+
+    // A constraint that is about no name, and one about a name that the look-ups leave out.
+    crm.server.sql("crm", "CREATE UNIQUE INDEX one_desk ON accounts (department)");
+    let connector = crm.example().patient().connector();
+    let desk = |name: &str| json!({ "account": { "username": name, "department": "desk 1" } });
+    execute(&*connector, Action::CreateAccount, desk("dan")).await.unwrap();
+    let error = execute(&*connector, Action::CreateAccount, desk("eve")).await.unwrap_err();
+    assert_eq!(error.code(), Code::InternalError, "{error}");
+    assert!(error.message().contains("one_desk"), "{error}");
+    let blind = crm
+        .example()
+        .patient()
+        .with("accounts.by_username", "WHERE lower(username) = lower(:username) AND active");
+    crm.server.sql("crm", "UPDATE accounts SET active = false WHERE username = 'dan'");
+    let payload = json!({ "account": { "username": "DAN" } });
+    let error = execute(&*blind.connector(), Action::CreateAccount, payload).await.unwrap_err();
+    assert_eq!(error.code(), Code::AccountAlreadyExists, "{error}");
+    assert!(error.message().contains("its user name is taken"), "{error}");
+}
+
+async fn both_updates_stay(connector: Arc<dyn Connector>) {
+    let id = create(&*connector, "ann").await;
+    for round in 0..25 {
+        let change = |field: &'static str, value: String| {
+            let (connector, id) = (connector.clone(), id.clone());
+            tokio::spawn(async move {
+                let payload = json!({ "account": { "id": id }, "changes": { field: value } });
+                execute(&*connector, Action::UpdateAccount, payload).await
+            })
+        };
+        let email = format!("ann{round}@example.com");
+        let (one, other) = (change("email", email.clone()), change("display_name", format!("Ann {round}")));
+        one.await.unwrap().unwrap();
+        other.await.unwrap().unwrap();
+        let found = find(&*connector, "ann").await.unwrap();
+        assert_eq!((found.email, found.display_name), (Some(email), Some(format!("Ann {round}"))), "{round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_updates_at_the_same_moment_none_is_lost() {
+    let crm = Crm::start().await;
+    both_updates_stay(crm.example().patient().connector()).await;
+    let shop = Shop::start().await;
+    both_updates_stay(shop.example().patient().connector()).await;
+    let wiki = Wiki::start().await;
+    both_updates_stay(wiki.example("app.sqlite").patient().connector()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_whose_identifier_is_written_in_other_letters_is_seen_and_removed() {
+    let wiki = Wiki::start().await;
+    let mut file = open(&wiki.path("app.sqlite")).await;
+    file.execute(
+        "CREATE TABLE people (id TEXT PRIMARY KEY COLLATE NOCASE, name TEXT, email TEXT); INSERT INTO people VALUES ('ANN', 'ann', NULL); \
+         CREATE TABLE crew (person TEXT COLLATE NOCASE, team TEXT); INSERT INTO crew VALUES ('ann', 'team-1')",
+    )
+    .await
+    .unwrap();
+    let with = |remove: &str| {
+        wiki.example("app.sqlite").patient()
+            .with("actions", json!({}))
+            .with("accounts", json!({
+                "fields": { "id": "id", "username": "name" }, "select": "SELECT id, name FROM people",
+                "list": "WHERE id > COALESCE(:after, '') ORDER BY id LIMIT :limit", "by_id": "WHERE id = :id",
+                "by_username": "WHERE name = :username",
+            }))
+            .with("groups", json!([{
+                "slug": "team", "fields": { "id": "id", "name": "name" }, "paging": "none", "list": "SELECT id, name FROM teams",
+                "members": {
+                    "list": "SELECT person, team FROM crew WHERE person IN (SELECT value FROM json_each(:ids))",
+                    "account": "person", "ref": "team",
+                },
+                "add": ["INSERT INTO crew VALUES (:id, :ref)"], "remove": [remove],
+            }]))
+            .connector()
+    };
+    let payload = json!({ "account": { "id": "ANN" }, "memberships": { "team": [] } });
+    // The statement compares in another way than the database does: nothing goes, and nobody hears that it went.
+    let strict = with("DELETE FROM crew WHERE person = :id COLLATE BINARY AND team = :ref");
+    assert_eq!(find(&*strict, "ann").await.unwrap().memberships.of("team").len(), 1);
+    let error = execute(&*strict, Action::UpdateAccount, payload.clone()).await.unwrap_err();
+    assert_eq!(error.code(), Code::InternalError, "{error}");
+    assert!(error.message().contains("changed no row"), "{error}");
+    let right = with("DELETE FROM crew WHERE person = :id AND team = :ref");
+    execute(&*right, Action::UpdateAccount, payload).await.unwrap();
+    assert!(find(&*right, "ann").await.unwrap().memberships.of("team").is_empty());
+}

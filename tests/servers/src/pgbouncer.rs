@@ -1,0 +1,55 @@
+//! PgBouncer, a pool between a client and PostgreSQL.
+
+use std::fs;
+use std::path::Path;
+
+use crate::port::{free_port, listens};
+use crate::postgres::Postgres;
+use crate::process::{Process, require};
+use crate::user::{command_as, give_to};
+
+/// Debian's user, who owns what root may not run.
+const OWNER: &str = "postgres";
+
+/// PgBouncer at a free port of loopback, in front of a PostgreSQL. It asks nobody for a password, and is that server's superuser.
+#[derive(Debug)]
+pub struct PgBouncer {
+    pub port: u16,
+    process: Process,
+    _folder: tempfile::TempDir,
+}
+
+impl PgBouncer {
+    /// Starts one in a mode of pooling, such as `transaction`, with so many connections to the server.
+    ///
+    /// # Panics
+    /// If it is not installed or does not start.
+    pub async fn start(server: &Postgres, mode: &str, connections: u32) -> Self {
+        let folder = tempfile::tempdir().expect("the temporary folder can be written to");
+        let port = free_port();
+        let settings = format!(
+            "[databases]\n* = host=127.0.0.1 port={} user={} password={}\n\
+             [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\
+             pool_mode = {mode}\ndefault_pool_size = {connections}\nmin_pool_size = {connections}\n\
+             server_round_robin = 1\nmax_client_conn = 200\n",
+            server.port, server.user, server.password
+        );
+        let file = folder.path().join("pgbouncer.ini");
+        fs::write(&file, settings).expect("the folder can be written to");
+        give_to(OWNER, folder.path());
+        let mut command = command_as(OWNER, &program());
+        command.arg(&file);
+        let process = Process::start("pgbouncer", folder.path(), &mut command).ready(|| listens(port)).await;
+        Self { port, process, _folder: folder }
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+}
+
+fn program() -> std::path::PathBuf {
+    let usual = Path::new("/usr/sbin/pgbouncer");
+    if usual.is_file() { usual.to_owned() } else { require("pgbouncer", "pgbouncer") }
+}
