@@ -179,6 +179,9 @@ async fn check_target(
     let actions: Vec<&str> = description.actions.iter().map(|action| action.as_str()).collect();
     let version = format!("{} {}", description.name, description.version);
     findings.ok(format!("{name}: connector"), format!("{version} offers {}", actions.join(", ")));
+    for warning in &description.warnings {
+        findings.add("warning", format!("{name}: target"), context.redactor.redact(warning), None);
+    }
     match tokio::time::timeout(PATIENCE, connector.check()).await.unwrap_or_else(|_| Err(silent())) {
         Ok(()) => findings.ok(format!("{name}: target"), "can be reached, and accepts the connector"),
         Err(error) => findings.failed(

@@ -78,7 +78,7 @@ pub(crate) fn description(result: Value) -> Result<Initialized, Unexpected> {
             unverifiable.insert(name.to_owned());
         }
     }
-    let description = Description { name, version, actions, resource_types, unverifiable };
+    let description = Description { name, version, actions, resource_types, unverifiable, ..Description::default() };
     Ok(Initialized { description, unknown_actions })
 }
 

@@ -1,16 +1,22 @@
 //! The accounts: listed, completed by follow-up requests, and looked up.
 
+use std::sync::Arc;
+
+use bridgehead_sdk::http::Shown;
 use bridgehead_sdk::{
-    Account, AccountRecord, Cursor, Effect, Error, Evidence, Page, Record, RejectedRecord, ResourceType,
-    Retry,
+    Account, AccountRecord, Cursor, Effect, Error, Page, Record, Ref, RejectedRecord, ResourceType, Retry,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use minijinja::Value;
 use minijinja::value::Serde;
+use serde::{Deserialize, Serialize};
 
+use crate::entities::Entities;
+use crate::listings::{Listings, Mark};
 use crate::lookup::{Looked, Lookup};
 use crate::mapping::Mapping;
-use crate::pages::Pages;
+use crate::members::{self, Index};
+use crate::pages::{Pages, Spot};
 use crate::paging::Place;
 use crate::request::Request;
 use crate::rules::About;
@@ -28,6 +34,27 @@ pub(crate) struct Accounts {
     pub(crate) mapping: Mapping,
     pub(crate) find: Find,
     pub(crate) check: Request,
+    /// The groups and licences, some of which may be asked for their members.
+    pub(crate) entities: Arc<[Entities]>,
+    pub(crate) listings: Listings<Reading>,
+}
+
+/// What a listing of the accounts has read so far.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    accounts: Shown,
+    groups: Shown,
+    members: Index,
+}
+
+/// Where a listing of the accounts stands.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Stage {
+    /// The groups of a type are asked for their members.
+    Members(usize, Option<Place>),
+    /// The accounts are read.
+    Accounts(Option<Place>),
 }
 
 /// A request for more of a record.
@@ -58,22 +85,142 @@ type Read = Result<Found, RejectedRecord>;
 impl Accounts {
     /// One page of the listing.
     pub(crate) async fn list(&self, target: &Target, cursor: Option<&Cursor>) -> Result<Page, Error> {
-        let place = cursor.map(Place::read).transpose()?;
+        let mark = cursor.map(Mark::<Stage>::read).transpose()?;
+        let (listing, reading, stage) = if let Some(Mark { listing, place }) = mark {
+            (listing, self.listings.of(listing)?, place)
+        } else {
+            let (listing, reading) = self.listings.begin();
+            let first = self.next_source(0).map(|of| Stage::Members(of, None));
+            (listing, reading, first.unwrap_or(Stage::Accounts(None)))
+        };
+        let place = match stage {
+            Stage::Accounts(place) => place,
+            Stage::Members(of, place) => {
+                let next = self.members(target, of, place, &reading).await?;
+                let following = || self.next_source(of + 1).map(|of| Stage::Members(of, None));
+                let next = next.map(|place| Stage::Members(of, Some(place))).or_else(following);
+                let place = next.unwrap_or(Stage::Accounts(None));
+                return Ok(Page::with_next(Vec::new(), Mark { listing, place }.cursor()?));
+            }
+        };
         let what = "The accounts cannot be listed";
-        let page = self.pages.page(target, &target.vars, what, |raw| self.mapping.id(raw), place).await?;
-        let next = page.next.as_ref().map(Place::cursor).transpose()?;
+        let spot = Spot { place, shown: &reading.accounts };
+        let page = self.pages.page(target, &target.vars, what, |raw| self.mapping.id(raw), spot).await?;
+        let next = page.next.map(|place| Mark { listing, place: Stage::Accounts(Some(place)) }.cursor());
         let (mut records, mut rejected) = (Vec::new(), Vec::new());
         for read in self.complete_all(target, page.records, what).await? {
             match read {
-                Ok(found) => records.push(Record::from(found.record)),
+                Ok(mut found) => {
+                    for (of, entities) in self.sources() {
+                        let refs = reading.members.groups(found.record.id.as_str(), of);
+                        let of = &entities.resource_type;
+                        members::set(&mut found.record, of.kind, of.slug.as_str(), refs);
+                    }
+                    records.push(Record::from(found.record));
+                }
                 Err(record) => rejected.push(record),
             }
         }
-        Ok(Page { records, rejected, ..Page::default() }.ending(next, Evidence::EndOfCursor))
+        let (evidence, total) = page.end.map_or((None, None), |(evidence, total)| (Some(evidence), total));
+        // What `filter` leaves out counts in the target's total, and is not passed on.
+        let total = total.filter(|_| self.filter.is_none());
+        Ok(Page { records, rejected, next: next.transpose()?, evidence, total })
     }
 
-    /// The account, if there is one. Looks by identifier where there is one, else by user name, else by e-mail.
+    /// The types that are asked for their members.
+    fn sources(&self) -> impl Iterator<Item = (usize, &Entities)> {
+        self.entities.iter().enumerate().filter(|(_, entities)| entities.members.is_some())
+    }
+
+    fn next_source(&self, from: usize) -> Option<usize> {
+        self.sources().map(|(of, _)| of).find(|of| *of >= from)
+    }
+
+    /// Whether it can be told which groups or licences of a type an account has.
+    pub(crate) fn shows(&self, slug: &str) -> bool {
+        self.mapping.shows(slug)
+            || self.sources().any(|(_, entities)| entities.resource_type.slug.as_str() == slug)
+    }
+
+    /// Asks a page of groups for their members, and says where the groups go on.
+    async fn members(
+        &self,
+        target: &Target,
+        of: usize,
+        place: Option<Place>,
+        reading: &Reading,
+    ) -> Result<Option<Place>, Error> {
+        let Some((entities, members)) =
+            self.entities.get(of).and_then(|one| Some((one, one.members.as_ref()?)))
+        else {
+            return Err(Error::incomplete_listing("a listing is to go on from a type that has no members"));
+        };
+        let slug = entities.resource_type.slug.as_str();
+        let what = format!("{slug} cannot be listed for the accounts in them");
+        let page = entities.page(target, Spot { place, shown: &reading.groups }, &what).await?;
+        let groups: Result<Vec<String>, RejectedRecord> =
+            page.read.into_iter().map(|read| read.map(|entity| entity.id)).collect();
+        // The members of a group that cannot be read would seem to be in none.
+        let groups = groups.map_err(|fault| Error::incomplete_listing(format!("{what}: {fault}")))?;
+        let reads = stream::iter(groups.into_iter().map(|group| async move {
+            let found = members.of(target, slug, &group).await?;
+            Ok::<_, Error>((group, found))
+        }));
+        let reads: Vec<(String, Vec<String>)> = reads.buffered(self.at_once).try_collect().await?;
+        for (group, found) in reads {
+            reading.members.add(of, &group, found);
+        }
+        Ok(page.next)
+    }
+
+    /// Adds the memberships that only the groups show.
+    async fn add_memberships(&self, target: &Target, found: &mut Found) -> Result<(), Error> {
+        let id = found.record.id.as_str().to_owned();
+        for (_, entities) in self.sources() {
+            let Some(members) = &entities.members else { continue };
+            let of = &entities.resource_type;
+            let slug = of.slug.as_str();
+            let groups =
+                entities.all_ids(target, &format!("The {slug} of User {id} cannot be looked up")).await?;
+            let reads = stream::iter(groups.into_iter().map(|group| async move {
+                let found = members.of(target, slug, &group).await?;
+                Ok::<_, Error>((group, found))
+            }));
+            let reads: Vec<(String, Vec<String>)> = reads.buffered(self.at_once).try_collect().await?;
+            let refs = reads.into_iter().filter(|(_, members)| members.contains(&id));
+            members::set(&mut found.record, of.kind, slug, refs.map(|(group, _)| Ref::new(group)).collect());
+        }
+        Ok(())
+    }
+
+    /// One account of the target, if it has any.
+    pub(crate) async fn sample(&self, target: &Target) -> Result<Option<Found>, Error> {
+        let (what, shown) = ("The accounts cannot be listed", Shown::default());
+        let spot = Spot { place: None, shown: &shown };
+        let page = self.pages.page(target, &target.vars, what, |raw| self.mapping.id(raw), spot).await?;
+        for raw in page.records.into_iter().take(self.at_once) {
+            if let Some(Ok(found)) = self.complete(target, raw, what).await? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The account with all that is shown of it, if there is one.
     pub(crate) async fn find(&self, target: &Target, account: &Account) -> Result<Option<Found>, Error> {
+        let mut found = self.find_alone(target, account).await?;
+        if let Some(found) = &mut found {
+            self.add_memberships(target, found).await?;
+        }
+        Ok(found)
+    }
+
+    /// The account without what only groups show of it. Looks by identifier where there is one, else by user name, else by e-mail.
+    pub(crate) async fn find_alone(
+        &self,
+        target: &Target,
+        account: &Account,
+    ) -> Result<Option<Found>, Error> {
         if account.id.is_some() {
             return self.find_by(target, account, self.find.id.as_ref()).await;
         }
@@ -98,7 +245,7 @@ impl Accounts {
         let by_email = Account { email: account.email.clone(), ..Account::default() };
         for account in [by_username, by_email] {
             if account.is_identified()
-                && let Some(found) = self.find(target, &account).await?
+                && let Some(found) = self.find_alone(target, &account).await?
             {
                 return Ok(Some(found));
             }
@@ -150,9 +297,10 @@ impl Accounts {
 
     /// Reads the whole list.
     async fn scan(&self, target: &Target, account: &Account, what: &str) -> Result<Option<Found>, Error> {
-        let (mut place, mut matching) = (self.pages.start_of_search(), Vec::new());
+        let (mut place, mut matching, shown) = (self.pages.start_of_search(), Vec::new(), Shown::default());
         loop {
-            let page = self.pages.page(target, &target.vars, what, |raw| self.mapping.id(raw), place).await?;
+            let spot = Spot { place, shown: &shown };
+            let page = self.pages.page(target, &target.vars, what, |raw| self.mapping.id(raw), spot).await?;
             let candidates = self.candidates(account, page.records);
             matching.extend(self.complete_all(target, candidates, what).await?);
             place = page.next;

@@ -58,7 +58,8 @@ const FIELDS: [&str; 10] = [
 
 impl Knowledge<'_> {
     fn scope(&self, action: Action) -> Scope {
-        let mut scope = self.base.clone().any("account").with("task", Members::of(["id", "attempt"]));
+        let mut scope =
+            self.base.clone().any("account").with("task", Members::of(["id", "attempt", "may_have_applied"]));
         if matches!(action, Action::CreateAccount | Action::ResetPassword) {
             scope = scope.any("password");
         }
@@ -180,6 +181,15 @@ impl Plan {
     /// Whether a field of a variable is sent, or the variable as a whole.
     pub(crate) fn sends_field(&self, variable: &str, field: &str) -> bool {
         uses_field(&self.sends, variable, field)
+    }
+
+    /// The fields of a variable that are sent.
+    pub(crate) fn fields_of(&self, variable: &str) -> BTreeSet<String> {
+        let field = |used: &String| {
+            let (of, rest) = used.split_once('.')?;
+            (of == variable).then(|| rest.split('.').next().unwrap_or(rest).to_owned())
+        };
+        self.sends.iter().filter_map(field).collect()
     }
 
     /// Whether the target has no place for a field.

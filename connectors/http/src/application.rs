@@ -11,10 +11,12 @@ use serde_json::Value;
 use crate::accounts::{Accounts, Find, FollowUp};
 use crate::actions::{Knowledge, Plan};
 use crate::entities::{Entities, Source};
+use crate::listings::Listings;
 use crate::login::Login;
 use crate::lookup::Lookup;
 use crate::mapping::Mapping;
-use crate::pages::Pages;
+use crate::members::MembersOf;
+use crate::pages::{ListOf, Pages};
 use crate::reply;
 use crate::request::{Headers, Request};
 use crate::rules::Rule;
@@ -27,7 +29,7 @@ use crate::template::{Expression, Members, Scope, Vars};
 pub(crate) struct Application {
     pub(crate) target: Target,
     pub(crate) accounts: Accounts,
-    pub(crate) entities: Vec<Entities>,
+    pub(crate) entities: Arc<[Entities]>,
     pub(crate) plans: BTreeMap<Action, Plan>,
 }
 
@@ -37,7 +39,7 @@ impl Application {
         let texts = texts(&setup.target);
         check_no_secret(&texts, setup)?;
         let base = base(settings);
-        let entities = entities(settings, &base)?;
+        let entities: Arc<[Entities]> = entities(settings, &base)?.into();
         let accounts = accounts(settings, &base, &entities)?;
         let plans = plans(settings, &base, &accounts, &entities)?;
         let target = target(settings, setup)?;
@@ -108,7 +110,13 @@ fn listed(
     list: &ListSettings,
     base: &Scope,
 ) -> Result<(Pages, Option<Expression>), SettingsError> {
-    let pages = Pages::new(key, list.request(), list.records.as_deref(), list.paging.as_ref(), base)?;
+    let list_of = ListOf {
+        request: list.request(),
+        records: list.records.as_deref(),
+        paging: list.paging.as_ref(),
+        allow: &list.allow,
+    };
+    let pages = Pages::new(key, list_of, base)?;
     let of_record = base.clone().any("record");
     let filter =
         list.filter.as_deref().map(|filter| Expression::new(&format!("{key}.filter"), filter, &of_record));
@@ -180,11 +188,21 @@ fn entity(
         .as_ref()
         .map(|find| Lookup::new(&format!("{key}.find"), find, "ref", &of_ref))
         .transpose()?;
+    let is_single = matches!(&source, Source::Fixed(records) if records.len() == 1);
+    let members = one
+        .members
+        .as_ref()
+        .map(|members| MembersOf::new(&format!("{key}.members"), members, is_single, base))
+        .transpose()?;
     let resource_type = ResourceType { slug: one.slug.as_str().into(), name: one.name.clone(), kind };
-    Ok(Entities { resource_type, source, find })
+    Ok(Entities { resource_type, source, find, members, listings: Listings::default() })
 }
 
-fn accounts(settings: &Settings, base: &Scope, entities: &[Entities]) -> Result<Accounts, SettingsError> {
+fn accounts(
+    settings: &Settings,
+    base: &Scope,
+    entities: &Arc<[Entities]>,
+) -> Result<Accounts, SettingsError> {
     let own = &settings.accounts;
     let (pages, filter) = listed("accounts.list", &own.list, base)?;
     let mut scope = base.clone().any("record");
@@ -218,6 +236,15 @@ fn accounts(settings: &Settings, base: &Scope, entities: &[Entities]) -> Result<
     } else {
         record_scope.with("follow", Members::Of(follow.clone()))
     };
+    let shown_twice = entities.iter().find(|one| {
+        one.members.is_some() && own.record.memberships.contains_key(one.resource_type.slug.as_str())
+    });
+    if let Some(one) = shown_twice {
+        let slug = &one.resource_type.slug;
+        let message =
+            format!("cannot stand beside the `members` of {slug}: memberships are read from one place");
+        return Err(SettingsError::new(format!("accounts.record.memberships.{slug}"), message));
+    }
     let mapping = Mapping::account("accounts.record", &own.record, &record_scope, kind_of)?;
     let of_requests = follow_ups.iter().flat_map(|one: &FollowUp| one.request.uses()).collect::<Vec<_>>();
     let used: Vec<&String> = mapping.uses().chain(&of_requests).collect();
@@ -242,6 +269,8 @@ fn accounts(settings: &Settings, base: &Scope, entities: &[Entities]) -> Result<
         at_once: usize::from(own.follow_ups_at_once),
         mapping,
         find: find(settings, base)?,
+        entities: Arc::clone(entities),
+        listings: Listings::default(),
         check: Request::new("check", settings.check.request(), base)?,
     })
 }
@@ -308,7 +337,7 @@ fn plans(
         }
         let unseen = |slug: &&String| {
             let slug = slug.as_str();
-            plan.sends_field("memberships", slug) && !accounts.mapping.shows(slug)
+            plan.sends_field("memberships", slug) && !accounts.shows(slug)
         };
         if let Some(slug) = slugs.iter().find(unseen) {
             let message =

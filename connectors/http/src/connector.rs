@@ -41,7 +41,8 @@ impl Connector for HttpConnector {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             actions: self.application.plans.keys().copied().collect(),
             resource_types: others.chain([self.application.accounts.resource_type.clone()]).collect(),
-            ..Description::default()
+            unverifiable: self.application.unverifiable(),
+            warnings: self.application.warnings().await,
         })
     }
 

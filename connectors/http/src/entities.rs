@@ -1,14 +1,17 @@
 //! Groups and licences: listed, and looked for before an account is added to them.
 
+use bridgehead_sdk::http::Shown;
 use bridgehead_sdk::{
     Cursor, EntityRecord, Error, Evidence, Page, Record, RejectedRecord, ResourceKind, ResourceType, Subject,
 };
 use minijinja::Value;
 
 use crate::accounts::Accounts;
+use crate::listings::{Listings, Mark};
 use crate::lookup::{Looked, Lookup};
 use crate::mapping::Mapping;
-use crate::pages::Pages;
+use crate::members::MembersOf;
+use crate::pages::{Pages, Spot};
 use crate::paging::Place;
 use crate::target::Target;
 use crate::template::Expression;
@@ -19,6 +22,18 @@ pub(crate) struct Entities {
     pub(crate) resource_type: ResourceType,
     pub(crate) source: Source,
     pub(crate) find: Option<Lookup>,
+    /// How the accounts in each are asked for, where accounts do not show what they are in.
+    pub(crate) members: Option<MembersOf>,
+    pub(crate) listings: Listings<Shown>,
+}
+
+/// One page of them.
+#[derive(Debug)]
+pub(crate) struct EntityPage {
+    pub(crate) read: Vec<Result<EntityRecord, RejectedRecord>>,
+    pub(crate) next: Option<Place>,
+    /// At the end: what proves it, and how many records the target says it has.
+    pub(crate) end: Option<(Evidence, Option<u64>)>,
 }
 
 /// Where they come from.
@@ -40,9 +55,14 @@ pub(crate) enum Source {
 impl Entities {
     /// One page of the listing.
     pub(crate) async fn list(&self, target: &Target, cursor: Option<&Cursor>) -> Result<Page, Error> {
-        let place = cursor.map(Place::read).transpose()?;
-        let (read, next) =
-            self.page(target, place, &format!("{} cannot be listed", self.resource_type.slug)).await?;
+        let mark = cursor.map(Mark::<Place>::read).transpose()?;
+        let (listing, shown) = match &mark {
+            Some(mark) => (mark.listing, self.listings.of(mark.listing)?),
+            None => self.listings.begin(),
+        };
+        let what = format!("{} cannot be listed", self.resource_type.slug);
+        let spot = Spot { place: mark.map(|mark| mark.place), shown: &shown };
+        let EntityPage { read, next, end } = self.page(target, spot, &what).await?;
         let (mut records, mut rejected) = (Vec::new(), Vec::new());
         for one in read {
             match one {
@@ -50,20 +70,28 @@ impl Entities {
                 Err(one) => rejected.push(one),
             }
         }
-        let next = next.as_ref().map(Place::cursor).transpose()?;
-        Ok(Page { records, rejected, ..Page::default() }.ending(next, Evidence::EndOfCursor))
+        let next = next.map(|place| Mark { listing, place }.cursor()).transpose()?;
+        let (evidence, total) = end.map_or((None, None), |(evidence, total)| (Some(evidence), total));
+        // What `filter` leaves out counts in the target's total, and is not passed on.
+        let filters = matches!(&self.source, Source::Listed { filter: Some(_), .. });
+        Ok(Page { records, rejected, next, evidence, total: total.filter(|_| !filters) })
     }
 
-    async fn page(
+    /// One page of them, read.
+    pub(crate) async fn page(
         &self,
         target: &Target,
-        place: Option<Place>,
+        spot: Spot<'_>,
         what: &str,
-    ) -> Result<(Vec<Result<EntityRecord, RejectedRecord>>, Option<Place>), Error> {
+    ) -> Result<EntityPage, Error> {
         match &self.source {
-            Source::Fixed(records) => Ok((records.iter().cloned().map(Ok).collect(), None)),
+            Source::Fixed(records) => Ok(EntityPage {
+                read: records.iter().cloned().map(Ok).collect(),
+                next: None,
+                end: Some((Evidence::Atomic, None)),
+            }),
             Source::Listed { pages, filter, mapping } => {
-                let page = pages.page(target, &target.vars, what, |raw| mapping.id(raw), place).await?;
+                let page = pages.page(target, &target.vars, what, |raw| mapping.id(raw), spot).await?;
                 let read = page.records.into_iter().filter_map(|raw| {
                     let vars = target.vars.with("record", raw.clone());
                     match filter.as_ref().map(|filter| filter.truth(&vars)) {
@@ -79,8 +107,28 @@ impl Entities {
                         }
                     }
                 });
-                Ok((read.collect(), page.next))
+                Ok(EntityPage { read: read.collect(), next: page.next, end: page.end })
             }
+        }
+    }
+
+    /// The identifiers of all of them.
+    pub(crate) async fn all_ids(&self, target: &Target, what: &str) -> Result<Vec<String>, Error> {
+        let (mut ids, shown, mut place) = (Vec::new(), Shown::default(), self.start_of_search());
+        loop {
+            let page = self.page(target, Spot { place, shown: &shown }, what).await?;
+            ids.extend(page.read.into_iter().flatten().map(|entity| entity.id));
+            place = page.next;
+            if place.is_none() {
+                return Ok(ids);
+            }
+        }
+    }
+
+    fn start_of_search(&self) -> Option<Place> {
+        match &self.source {
+            Source::Fixed(_) => None,
+            Source::Listed { pages, .. } => pages.start_of_search(),
         }
     }
 
@@ -119,15 +167,12 @@ impl Entities {
                 }
             }
         } else {
-            let mut place = match &self.source {
-                Source::Fixed(_) => None,
-                Source::Listed { pages, .. } => pages.start_of_search(),
-            };
+            let (mut place, shown) = (self.start_of_search(), Shown::default());
             loop {
-                let (read, next) = self.page(target, place, what).await?;
-                let ids: Vec<String> = read.into_iter().flatten().map(|entity| entity.id).collect();
+                let page = self.page(target, Spot { place, shown: &shown }, what).await?;
+                let ids: Vec<String> = page.read.into_iter().flatten().map(|entity| entity.id).collect();
                 missing.retain(|wanted| !ids.contains(wanted));
-                place = next;
+                place = page.next;
                 if place.is_none() || missing.is_empty() {
                     break;
                 }

@@ -56,8 +56,11 @@ impl Execution<'_> {
         let account = self.operation.account();
         let current = self.look(account).await?;
         let mut vars = self.target.vars.with("account", self.wanted_account());
-        let attempt =
-            [("id", Value::from(context.task_id.as_str())), ("attempt", Value::from(context.attempt))];
+        let attempt = [
+            ("id", Value::from(context.task_id.as_str())),
+            ("attempt", Value::from(context.attempt)),
+            ("may_have_applied", Value::from(context.may_have_applied)),
+        ];
         vars.set("task", Value::from_pairs(attempt));
         if let Some(found) = &current {
             vars.set("current", current_account(found));
@@ -95,7 +98,13 @@ impl Execution<'_> {
                 ))),
             };
         }
-        let found = self.accounts.find(self.target, account).await?;
+        let needs_memberships = matches!(self.operation, Operation::UpdateAccount(update) if update.memberships.is_some())
+            || ["memberships", "assignments"].iter().any(|of| self.plan.sends_field("current", of));
+        let found = if needs_memberships {
+            self.accounts.find(self.target, account).await?
+        } else {
+            self.accounts.find_alone(self.target, account).await?
+        };
         found.map(Some).ok_or_else(|| {
             Error::account_not_found(format!("User {} not found in {system}", account.label()))
         })
@@ -211,8 +220,12 @@ impl Execution<'_> {
         }
         let items = step.for_each.as_ref().map(|for_each| for_each.list(&vars)).transpose();
         let Some(items) = items.map_err(|fault| progress.taint(cannot_be_made(fault)))? else {
-            let about =
-                if self.operation.action() == Action::CreateAccount { About::New } else { About::Account };
+            let about = if self.operation.action() == Action::CreateAccount {
+                // Behind the request that made it, the account is there.
+                About::New { replaces: step.request.replaces() && !progress.changed }
+            } else {
+                About::Account
+            };
             return self.request(step, &vars, about, progress).await;
         };
         for item in items {
@@ -274,7 +287,7 @@ impl Progress {
 }
 
 /// The account as the target has it: its fields, and under `record` what the target said.
-fn current_account(found: &Found) -> Value {
+pub(crate) fn current_account(found: &Found) -> Value {
     let fields =
         with_label(serde_json::to_value(&found.record).unwrap_or_default(), found.record.id.as_str());
     let fields = fields.try_iter().into_iter().flatten().filter_map(|name| {
@@ -284,7 +297,8 @@ fn current_account(found: &Found) -> Value {
     Value::from_pairs(fields.chain([(Value::from("record"), found.raw.clone())]))
 }
 
-fn with_label(mut fields: serde_json::Value, label: &str) -> Value {
+/// The fields of an account, and what to call it.
+pub(crate) fn with_label(mut fields: serde_json::Value, label: &str) -> Value {
     if let Some(fields) = fields.as_object_mut() {
         fields.insert("label".to_owned(), label.into());
     }

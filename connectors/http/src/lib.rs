@@ -6,11 +6,13 @@
 //! - `template`: templates and expressions, compiled once and checked against the variables that are known where they stand
 //! - `request`, `rules`, `reply`: one request, what its answer means, and how the answer is read
 //! - `target`, `login`: sending it with whatever shows who the connector is
-//! - `pages`, `paging`, `link`: lists, page by page, and how it is known that they have ended
+//! - `pages`, `paging`, `link`, `signs`, `listings`: lists, page by page, and how it is known that they have ended
+//! - `members`: memberships that only the groups show
 //! - `mapping`: from what the target says of a record to a record
 //! - `lookup`: looking one up: the one that is asked for, nobody, or an error
 //! - `accounts`, `entities`: what is listed and looked up
 //! - `actions`, `execute`: what the six actions do, checked and carried out
+//! - `rehearsal`: what tasks would stumble over
 //! - `application`: from settings to all of this
 //! - `connector`: the contract with the runtime
 
@@ -21,15 +23,19 @@ mod connector;
 mod entities;
 mod execute;
 mod link;
+mod listings;
 mod login;
 mod lookup;
 mod mapping;
+mod members;
 mod pages;
 mod paging;
+mod rehearsal;
 mod reply;
 mod request;
 mod rules;
 pub mod settings;
+mod signs;
 mod target;
 mod template;
 

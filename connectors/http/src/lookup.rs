@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use bridgehead_sdk::http::Shown;
 use bridgehead_sdk::{Effect, Error, SettingsError};
 use minijinja::Value;
 
-use crate::pages::Pages;
+use crate::pages::{ListOf, Pages, Spot};
 use crate::reply::{self, Reply};
 use crate::request::Request;
 use crate::rules::About;
@@ -20,7 +21,7 @@ const LONGEST_SEARCH: usize = 1000;
 #[derive(Debug)]
 pub(crate) struct Lookup {
     way: Way,
-    absent: Option<Absent>,
+    absent: Vec<Absent>,
 }
 
 #[derive(Debug)]
@@ -66,28 +67,41 @@ impl Lookup {
         if settings.paging.is_some() && settings.records.is_none() {
             return error("paging", "has no meaning without records");
         }
+        if !settings.allow.is_empty() && settings.records.is_none() {
+            return error("allow", "has no meaning without records");
+        }
+        if settings.absent.is_none() && !settings.absent_also.is_empty() {
+            return error("absent_also", "has no meaning without absent");
+        }
         let of_answer = reply::scope(scope.clone());
         let way = if settings.records.is_some() {
-            let (records, paging) = (settings.records.as_deref(), settings.paging.as_ref());
-            Way::Search(Box::new(Pages::new(key, settings.request(), records, paging, scope)?))
+            let list = ListOf {
+                request: settings.request(),
+                records: settings.records.as_deref(),
+                paging: settings.paging.as_ref(),
+                allow: &settings.allow,
+            };
+            Way::Search(Box::new(Pages::new(key, list, scope)?))
         } else {
             let source = settings.record.as_deref().unwrap_or("answer");
             let record = Expression::new(&format!("{key}.record"), source, &of_answer)?;
             Way::Read(Box::new(Request::new(key, settings.request(), scope)?), record)
         };
-        let mut lookup = Self { way, absent: None };
+        let mut lookup = Self { way, absent: Vec::new() };
         if !lookup.request().uses().iter().any(|used| used == variable) {
             return error("path", &format!("the request asks for nobody: it must use {{{{ {variable} }}}}"));
         }
-        if let Some(AbsentSettings { status, when }) = &settings.absent {
-            let key = format!("{key}.absent");
+        let also = settings.absent_also.iter().enumerate();
+        let also = also.map(|(at, absent)| (format!("{key}.absent_also.{at}"), absent));
+        let first = settings.absent.iter().map(|absent| (format!("{key}.absent"), absent));
+        for (key, AbsentSettings { status, when }) in first.chain(also) {
             if let (None, Some(status)) = (when, lookup.request().expect().has_any_of(&status.0)) {
                 let message =
                     format!("{status} is expected, and cannot mean that there is none as well; add `when`");
                 return Err(SettingsError::new(format!("{key}.status"), message));
             }
             let when = when.as_deref().map(|when| Expression::new(&format!("{key}.when"), when, &of_answer));
-            lookup.absent = Some(Absent { statuses: status.0.clone(), when: when.transpose()? });
+            lookup.absent.push(Absent { statuses: status.0.clone(), when: when.transpose()? });
         }
         Ok(lookup)
     }
@@ -122,10 +136,12 @@ impl Lookup {
                 Ok(Looked::One(record))
             }
             Way::Search(pages) => {
-                let (mut found, mut place) = (Vec::new(), None);
+                let (mut found, mut place, shown) = (Vec::new(), None, Shown::default());
                 for _ in 0..LONGEST_SEARCH {
                     let page = match pages
-                        .read(target, vars, what, &id, place, |reply| self.says_nobody(reply, vars))
+                        .read(target, vars, what, &id, Spot { place, shown: &shown }, |reply| {
+                            self.says_nobody(reply, vars)
+                        })
                         .await?
                     {
                         Ok(page) => page,
@@ -145,10 +161,17 @@ impl Lookup {
 
     /// Whether an answer says that there is none, and if so, whether by its words.
     fn says_nobody(&self, reply: &Reply, vars: &Vars) -> Option<bool> {
-        let absent = self.absent.as_ref().filter(|absent| absent.statuses.contains(&reply.status()))?;
-        match &absent.when {
-            None => Some(false),
-            Some(when) => when.truth(&reply.vars(vars)).unwrap_or(false).then_some(true),
-        }
+        let says = |absent: &Absent| {
+            if !absent.statuses.contains(&reply.status()) {
+                return None;
+            }
+            match &absent.when {
+                None => Some(false),
+                Some(when) => when.truth(&reply.vars(vars)).unwrap_or(false).then_some(true),
+            }
+        };
+        // What is said in words counts more than a status alone.
+        let said: Vec<bool> = self.absent.iter().filter_map(says).collect();
+        said.iter().copied().max()
     }
 }

@@ -79,9 +79,14 @@ impl Mapping {
         });
         let status =
             settings.status.as_ref().map(|status| Status::new(&format!("{key}.status"), status, scope));
+        let id = Expression::new(&format!("{key}.id"), &settings.id, scope)?;
+        if id.uses().iter().any(|used| used.split('.').next() == Some("follow")) {
+            let message = "must be read from `record` alone: it tells records apart before anything more is asked of them";
+            return Err(SettingsError::new(id.key(), message));
+        }
         Ok(Self {
             kind: ResourceKind::Account,
-            id: Expression::new(&format!("{key}.id"), &settings.id, scope)?,
+            id,
             fields,
             status: status.transpose()?,
             memberships: memberships.collect::<Result<_, _>>()?,
@@ -128,6 +133,11 @@ impl Mapping {
     /// Whether accounts have a field.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.fields.iter().any(|(field, _)| field == name)
+    }
+
+    /// Whether the status is read.
+    pub(crate) fn has_status(&self) -> bool {
+        self.status.is_some()
     }
 
     /// The variables that are used, to see which follow-ups are.

@@ -2,23 +2,45 @@
 
 use std::convert::Infallible;
 
-use bridgehead_sdk::{Effect, Error, SettingsError};
+use bridgehead_sdk::http::Shown;
+use bridgehead_sdk::{Effect, Error, Evidence, SettingsError};
 use minijinja::Value;
 
-use crate::paging::{Paging, Place, Seam};
+use crate::paging::{Follows, Paging, Place, Seam};
 use crate::reply::{self, Reply};
 use crate::request::Request;
 use crate::rules::About;
 use crate::settings::{PagingSettings, RequestSettings};
+use crate::signs::Signs;
 use crate::target::{Ask, Target};
 use crate::template::{Expression, Scope, Vars};
 
 /// A list behind a request.
 #[derive(Debug)]
 pub(crate) struct Pages {
+    key: String,
     request: Request,
     records: Expression,
     paging: Option<Paging>,
+    signs: Signs,
+}
+
+/// How a list is read, as its settings say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListOf<'a> {
+    pub(crate) request: RequestSettings<'a>,
+    pub(crate) records: Option<&'a str>,
+    pub(crate) paging: Option<&'a PagingSettings>,
+    pub(crate) allow: &'a [String],
+}
+
+/// Where a reading stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Spot<'a> {
+    /// `None` for the first page.
+    pub(crate) place: Option<Place>,
+    /// What the pages before have shown.
+    pub(crate) shown: &'a Shown,
 }
 
 /// One page of it.
@@ -26,23 +48,28 @@ pub(crate) struct Pages {
 pub(crate) struct RawPage {
     pub(crate) records: Vec<Value>,
     pub(crate) next: Option<Place>,
+    /// At the end: what proves it, and how many records the target says it has.
+    pub(crate) end: Option<(Evidence, Option<u64>)>,
 }
 
 impl Pages {
-    pub(crate) fn new(
-        key: &str,
-        request: RequestSettings<'_>,
-        records: Option<&str>,
-        paging: Option<&PagingSettings>,
-        scope: &Scope,
-    ) -> Result<Self, SettingsError> {
-        let scope = Paging::scope(paging, scope);
+    pub(crate) fn new(key: &str, list: ListOf<'_>, scope: &Scope) -> Result<Self, SettingsError> {
+        let scope = Paging::scope(list.paging, scope);
         let of_answer = reply::scope(scope.clone());
-        let request = Request::new(key, request, &scope)?;
-        let paging = paging.map(|paging| Paging::new(&format!("{key}.paging"), paging, &request, &of_answer));
+        let request = Request::new(key, list.request, &scope)?;
+        let paging =
+            list.paging.map(|paging| Paging::new(&format!("{key}.paging"), paging, &request, &of_answer));
+        let records = list.records.unwrap_or("answer");
+        let paging = paging.transpose()?;
+        let mut signs = Signs::new(&format!("{key}.allow"), list.allow)?;
+        for read in paging.iter().flat_map(Paging::reads) {
+            signs.is_read(read);
+        }
         Ok(Self {
-            records: Expression::new(&format!("{key}.records"), records.unwrap_or("answer"), &of_answer)?,
-            paging: paging.transpose()?,
+            key: key.to_owned(),
+            records: Expression::new(&format!("{key}.records"), records, &of_answer)?,
+            paging,
+            signs,
             request,
         })
     }
@@ -56,33 +83,54 @@ impl Pages {
         self.paging.as_ref().map(Paging::start_of_search)
     }
 
-    /// The page at `place`, or the first. `id` tells records apart.
+    /// The page at a spot. `id` tells records apart.
     pub(crate) async fn page(
         &self,
         target: &Target,
         vars: &Vars,
         what: &str,
         id: impl Fn(&Value) -> Option<String>,
-        place: Option<Place>,
+        spot: Spot<'_>,
     ) -> Result<RawPage, Error> {
         let never = |_: &Reply| None::<Infallible>;
-        match self.read(target, vars, what, id, place, never).await? {
+        match self.read(target, vars, what, id, spot, never).await? {
             Ok(page) => Ok(page),
             Err(never) => match never {},
         }
     }
 
-    /// The same, unless `instead` makes something else of the answer.
+    /// Everything, from the first page to the last.
+    pub(crate) async fn all(
+        &self,
+        target: &Target,
+        vars: &Vars,
+        what: &str,
+        id: impl Fn(&Value) -> Option<String>,
+    ) -> Result<Vec<Value>, Error> {
+        let shown = Shown::default();
+        let (mut all, mut place) = (Vec::new(), self.start_of_search());
+        loop {
+            let page = self.page(target, vars, what, &id, Spot { place, shown: &shown }).await?;
+            all.extend(page.records);
+            place = page.next;
+            if place.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// The page at a spot, unless `instead` makes something else of the answer.
     pub(crate) async fn read<T>(
         &self,
         target: &Target,
         vars: &Vars,
         what: &str,
         id: impl Fn(&Value) -> Option<String>,
-        place: Option<Place>,
+        Spot { place, shown }: Spot<'_>,
         instead: impl Fn(&Reply) -> Option<T>,
     ) -> Result<Result<RawPage, T>, Error> {
         let place = self.paging.as_ref().map(|paging| place.unwrap_or_else(|| paging.start()));
+        shown.rewind(place.as_ref().map_or(1, Place::page));
         let vars = match (&self.paging, &place) {
             (Some(paging), Some(place)) => paging.vars(vars, place),
             _ => vars.clone(),
@@ -98,14 +146,65 @@ impl Pages {
         target.judge(ask, &reply).map_err(unharmed)?;
         let of_answer = reply.vars(&vars);
         let records = self.records.list(&of_answer).map_err(|fault| unharmed(reply.fault(what, &fault)))?;
+        if let Some(sign) = self.signs.fault(&reply) {
+            return Err(Error::incomplete_listing(format!(
+                "{what}: {} answered {} with {sign} beside the records, so that they may not be all; name it in {}.allow if it says \
+                 nothing of the kind",
+                reply.system(),
+                reply.status(),
+                self.key
+            )));
+        }
         let (Some(paging), Some(place)) = (&self.paging, &place) else {
-            return Ok(Ok(RawPage { records, next: None }));
+            self.must_be_all(&reply, records.len(), what)?;
+            return Ok(Ok(RawPage { records, next: None, end: Some((Evidence::Atomic, None)) }));
         };
-        let (mut records, all) = paging.part(place, records);
+        let (records, all) = paging.part(place, records);
         let ids: Vec<Option<String>> = records.iter().map(id).collect();
-        let seam = Seam { reply: &reply, vars: &of_answer, ids: &ids, all, what, base: &target.base };
-        let (repeated, next) = paging.follow(place, seam).map_err(unharmed)?;
-        records.drain(..repeated);
-        Ok(Ok(RawPage { records, next }))
+        let keys: Vec<String> =
+            records.iter().zip(&ids).map(|(record, id)| key(record, id.as_ref())).collect();
+        let seam = Seam {
+            reply: &reply,
+            vars: &of_answer,
+            ids: &ids,
+            keys: &keys,
+            all,
+            what,
+            base: &target.base,
+            shown,
+            signs: &self.signs,
+        };
+        let (repeated, follows) = paging.follow(place, seam).map_err(unharmed)?;
+        let is_fresh = |key: &String| shown.take(place.page(), place.again(), key);
+        let fresh = records.into_iter().zip(&keys).skip(repeated).filter(|(_, key)| is_fresh(key));
+        let records = fresh.map(|(record, _)| record).collect();
+        Ok(Ok(match follows {
+            Follows::Page(next) => RawPage { records, next: Some(next), end: None },
+            Follows::End(evidence, total) => RawPage { records, next: None, end: Some((evidence, total)) },
+        }))
     }
+
+    /// That an answer is all there is, where no paging is set: every usual sign of more is heeded.
+    fn must_be_all(&self, reply: &Reply, count: usize, what: &str) -> Result<(), Error> {
+        let said = if reply.status() == 206 && !self.request.expect().names(206) {
+            Some("the status 206 says that this is a part".to_owned())
+        } else if let Some(sign) = self.signs.more(reply) {
+            Some(format!("{sign} says that more follows"))
+        } else {
+            let total = self.signs.total(reply).filter(|total| total.count > count as u64);
+            total.map(|total| {
+                format!("{} says that there are {}, and {count} came", total.said_by, total.count)
+            })
+        };
+        let Some(said) = said else { return Ok(()) };
+        Err(Error::incomplete_listing(format!(
+            "{what}: {said}; set {key}.paging to read the rest, or name it in {key}.allow if it means something else",
+            key = self.key
+        )))
+    }
+}
+
+/// What tells a record from others: its identifier, or all of it where it has none.
+fn key(record: &Value, id: Option<&String>) -> String {
+    id.cloned().unwrap_or_else(|| serde_json::to_string(record).unwrap_or_default())
 }

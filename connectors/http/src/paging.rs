@@ -2,11 +2,11 @@
 //!
 //! Every way of paging has its own way of ending too early: a server that hands out fewer records than it was asked for, a record that
 //! is removed and moves all others up, a parameter that it does not know and passes over. Whatever can be told of these is an
-//! error here, since whoever is missing from a listing that ended is removed from Iden.
+//! error here, since whoever is missing from a listing that ended is removed from Iden. Distinct records are counted; where there are
+//! fewer than the target says it has, everything is read once more.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
-use bridgehead_sdk::{Cursor, Error, SettingsError};
+use bridgehead_sdk::http::Shown;
+use bridgehead_sdk::{Error, Evidence, SettingsError};
 use minijinja::Value;
 use minijinja::value::ValueKind;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use crate::link;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::settings::{PagingKind, PagingSettings};
+use crate::signs::Signs;
 use crate::template::{Expression, Fault, Members, Scope, Vars, is_omitted};
 
 /// How many records a page by offset repeats of the one before, so that a list that has moved is noticed.
@@ -39,22 +40,43 @@ pub(crate) struct Paging {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
     at: At,
-    /// How many records were read before; counted only where the answer says how many there are, so that a cycle of cursors is
-    /// seen as one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    seen: Option<Seen>,
-    /// Tells the page before from others.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    print: Option<u64>,
+    /// The number of the page, over both readings: no two places of a listing are the same.
+    page: u32,
+    /// Whether this is the second reading.
+    #[serde(default)]
+    again: bool,
+    #[serde(default)]
+    totals: Totals,
     /// The identifiers of the last records before, of which the page that follows repeats some.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tail: Vec<String>,
+    /// What tells the first record of the page before from others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Seen {
-    records: u64,
-    total: u64,
+/// What the target said of the number of its records, in one reading.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Totals {
+    /// The largest number, and what said it where the configuration names nothing that does.
+    most: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    said_by: Option<String>,
+    /// The last number.
+    last: Option<u64>,
+    /// Whether two were named.
+    varied: bool,
+    /// How many pages brought something new.
+    pages: u32,
+}
+
+/// What follows a page.
+#[derive(Debug)]
+pub(crate) enum Follows {
+    /// Another page.
+    Page(Place),
+    /// Nothing: what proves it, and how many records the target says it has.
+    End(Evidence, Option<u64>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +100,12 @@ enum Token {
 /// What a page is, as far as paging goes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seam<'a> {
+    /// What was shown before.
+    pub(crate) shown: &'a Shown,
+    /// What tells the records apart, in order: their identifiers, or all of a record that has none.
+    pub(crate) keys: &'a [String],
+    /// What the answer says beyond what the configuration reads.
+    pub(crate) signs: &'a Signs,
     pub(crate) reply: &'a Reply,
     /// The variables of the answer.
     pub(crate) vars: &'a Vars,
@@ -164,6 +192,11 @@ impl Paging {
         })
     }
 
+    /// What its expressions read of an answer: of that, they know better than any sign does.
+    pub(crate) fn reads(&self) -> impl Iterator<Item = &String> {
+        [&self.next, &self.total, &self.pages, &self.more].into_iter().flatten().flat_map(Expression::uses)
+    }
+
     /// Where a listing begins.
     pub(crate) fn start(&self) -> Place {
         let at = match self.kind {
@@ -171,7 +204,7 @@ impl Paging {
             PagingKind::Page => At::Page(self.first),
             PagingKind::Cursor | PagingKind::Link => At::Start,
         };
-        Place { at, seen: None, print: None, tail: Vec::new() }
+        Place { at, page: 1, again: false, totals: Totals::default(), tail: Vec::new(), first: None }
     }
 
     /// Where a look through the whole list begins: what comes all at once is then taken as it comes.
@@ -211,33 +244,47 @@ impl Paging {
         }
     }
 
-    /// How many records of the page repeat those of the page before, and where the listing goes on; `None` at its end.
-    pub(crate) fn follow(&self, place: &Place, seam: Seam<'_>) -> Result<(usize, Option<Place>), Error> {
-        if self.kind == PagingKind::Whole && place.at == At::Start {
-            return Ok((0, None));
-        }
+    /// How many records at the beginning of the page repeat the last of the one before, and what follows.
+    pub(crate) fn follow(&self, place: &Place, seam: Seam<'_>) -> Result<(usize, Follows), Error> {
         let broken = |why: &str| Error::incomplete_listing(format!("{}: {why}", seam.what));
-        let print = (!seam.ids.is_empty()).then(|| fingerprint(seam.ids));
-        if print.is_some() && print == place.print {
+        if self.kind == PagingKind::Whole && place.at == At::Start {
+            seam.keep(place);
+            return self
+                .end(place, seam, &self.totals(place, seam, true)?, Evidence::Atomic)
+                .map(|end| (0, end));
+        }
+        let has_news = seam.shown.has_news(place.again, seam.keys);
+        // By offset, a page may hold the last records of the one before, and nothing else: the list ends with them.
+        let begins_alike = place.tail.is_empty() || seam.keys.first() == place.first.as_ref();
+        if !has_news && !seam.ids.is_empty() && begins_alike {
             return Err(broken(
-                "the same page came twice; the target passes over what the request asks for, look at its query",
+                "the same page came twice; the target passes over what the request asks for: look at its query, or leave \
+                 paging out if one answer holds everything",
             ));
         }
         let repeated = repeated(&place.tail, seam.ids).ok_or_else(|| {
             broken("the list has moved while it was read: the last records of a page are not where they were")
         })?;
         let fresh = seam.ids.len() - repeated;
-        let (read, total) = self.count(place, seam, fresh)?;
+        let totals = self.totals(place, seam, has_news)?;
         let more = self.more.as_ref().map(|more| told(seam, more.truth(seam.vars))).transpose()?;
         if fresh == 0 && more == Some(true) {
             return Err(broken("the target says that more follows, and gives no more"));
         }
-        let goes_on = |by_default: bool| match (more, total) {
-            (Some(more), _) => more,
-            (None, Some(total)) => read < total && fresh > 0,
-            (None, None) => by_default,
-        };
+        seam.keep(place);
+        let count = seam.shown.count();
+        // One page alone may hold as many as the target says it has because it says how many are on the page.
+        let is_met = self.total.is_some() && totals.prove(count);
+        let goes_on = |by_default: bool| more.unwrap_or(by_default && !is_met);
+        let mut evidence = if is_met { Evidence::TotalMet } else { Evidence::EndOfCursor };
         let (at, tail) = match &place.at {
+            At::Offset(offset) if seam.all.is_some() => {
+                evidence = Evidence::Atomic;
+                let end = offset + seam.ids.len() as u64;
+                let tail = tail(seam.ids);
+                let goes_on = fresh > 0 && seam.all.is_some_and(|all| end < all as u64);
+                (goes_on.then(|| At::Offset(end - tail.len() as u64)), tail)
+            }
             At::Offset(offset) if goes_on(fresh > 0) => {
                 let tail = tail(seam.ids);
                 (Some(At::Offset(offset + seam.ids.len() as u64 - tail.len() as u64)), tail)
@@ -245,41 +292,86 @@ impl Paging {
             At::Page(number) => {
                 let pages =
                     self.pages.as_ref().map(|pages| told(seam, pages.count(seam.vars))).transpose()?;
-                let by_default = pages.map_or(fresh > 0, |pages| number + 1 < self.first + pages);
+                let by_default =
+                    fresh > 0 && pages.is_none_or(|pages| number + 1 < self.first.saturating_add(pages));
                 (goes_on(by_default).then(|| At::Page(number + 1)), Vec::new())
             }
             At::Offset(_) => (None, Vec::new()),
-            At::Start | At::Token(_) | At::Url(_) => (self.told_next(place, seam)?, Vec::new()),
-        };
-        match (at, total) {
-            (None, Some(total)) if read < total => Err(broken(&format!(
-                "the list ends after {read} records, and the target says that it has {total}"
-            ))),
-            (None, _) => Ok((repeated, None)),
-            (Some(at), total) => {
-                let seen = total.map(|total| Seen { records: read, total });
-                Ok((repeated, Some(Place { at, seen, print, tail })))
+            At::Start | At::Token(_) | At::Url(_) => {
+                evidence = Evidence::EndOfCursor;
+                (self.told_next(place, seam)?, Vec::new())
             }
+        };
+        let Some(at) = at else { return self.end(place, seam, &totals, evidence).map(|end| (repeated, end)) };
+        if let At::Token(_) | At::Url(_) = &at
+            && !seam.shown.follow(place.page, &at.text())
+        {
+            return Err(broken(
+                "the target leads to a page again that was read before: its cursors go in a circle",
+            ));
         }
+        let first = seam.keys.first().cloned();
+        let next = Place { at, page: place.page + 1, again: place.again, totals, tail, first };
+        Ok((repeated, Follows::Page(next)))
     }
 
-    /// How many records have been read, and how many there are, where the answer says so.
-    fn count(&self, place: &Place, seam: Seam<'_>, fresh: usize) -> Result<(u64, Option<u64>), Error> {
-        let total = self.total.as_ref().map(|total| told(seam, total.count(seam.vars))).transpose()?;
-        let total = seam.all.map(|all| all as u64).or(total);
-        // By offset the position counts: it says where the list has moved to.
-        let read = match (&place.at, place.seen) {
-            (At::Offset(offset), _) => offset + seam.ids.len() as u64,
-            (_, seen) => seen.map_or(0, |seen| seen.records) + fresh as u64,
-        };
-        match (place.seen, total) {
-            (Some(seen), Some(total)) if total < seen.total && !matches!(place.at, At::Offset(_)) => {
-                let message =
-                    "records were removed while the list was read, so that others may have been passed over";
-                Err(Error::incomplete_listing(format!("{}: {message}", seam.what)))
-            }
-            _ => Ok((read, total)),
+    /// The end of a reading, if as many records came as the target says it has; else another reading, once.
+    fn end(
+        &self,
+        place: &Place,
+        seam: Seam<'_>,
+        totals: &Totals,
+        evidence: Evidence,
+    ) -> Result<Follows, Error> {
+        let broken = |why: &str| Error::incomplete_listing(format!("{}: {why}", seam.what));
+        if let Some(sign) = seam.signs.more(seam.reply) {
+            return Err(broken(&format!(
+                "paging has come to its end, and {sign} says that more follows; correct paging, or name it in `allow` of the list"
+            )));
         }
+        // Of what comes all at once, the records are counted as they stand there.
+        let count = seam.all.map_or_else(|| seam.shown.count(), |all| all as u64);
+        let Some(most) = totals.most.filter(|most| count < *most) else {
+            let total = totals.most.filter(|_| totals.said_by.is_none());
+            return Ok(Follows::End(evidence, total));
+        };
+        if place.again || seam.all.is_some() {
+            let who = totals.said_by.as_deref().unwrap_or("the target");
+            let allow = if totals.said_by.is_some() {
+                "; name it in `allow` of the list if it means something else"
+            } else {
+                ""
+            };
+            return Err(broken(&format!(
+                "the list ends after {count} records, and {who} says that it has {most}{allow}"
+            )));
+        }
+        seam.shown.begin_again();
+        Ok(Follows::Page(Place { page: place.page + 1, again: true, ..self.start() }))
+    }
+
+    /// What the target has said of the number of its records so far.
+    fn totals(&self, place: &Place, seam: Seam<'_>, has_news: bool) -> Result<Totals, Error> {
+        let configured = self.total.as_ref().map(|total| told(seam, total.count(seam.vars))).transpose()?;
+        let sign = if configured.is_none() { seam.signs.total(seam.reply) } else { None };
+        let mut totals = place.totals.clone();
+        let total = configured.or(sign.as_ref().map(|sign| sign.count));
+        if let (Some(before), Some(now)) = (totals.last, configured)
+            && now < before
+            && matches!(place.at, At::Page(_) | At::Token(_) | At::Url(_))
+        {
+            let message =
+                "records were removed while the list was read, so that others may have been passed over";
+            return Err(Error::incomplete_listing(format!("{}: {message}", seam.what)));
+        }
+        totals.varied |= totals.pages > 0 && totals.last != total;
+        totals.last = total;
+        if total > totals.most {
+            totals.most = total;
+            totals.said_by = sign.map(|sign| sign.said_by);
+        }
+        totals.pages += u32::from(has_news);
+        Ok(totals)
     }
 
     /// What the answer says of the next page.
@@ -338,19 +430,42 @@ impl Paging {
     }
 }
 
+impl Totals {
+    /// Whether the total is proof of the end: the same on every page, of which there were several, and exactly met.
+    fn prove(&self, count: u64) -> bool {
+        !self.varied && self.pages > 1 && self.most == Some(count)
+    }
+}
+
+impl At {
+    /// What tells a cursor or an address from others.
+    fn text(&self) -> String {
+        match self {
+            Self::Token(Token::Text(text)) | Self::Url(text) => text.clone(),
+            Self::Token(Token::Number(number)) => number.to_string(),
+            Self::Start | Self::Offset(_) | Self::Page(_) => String::new(),
+        }
+    }
+}
+
+impl Seam<'_> {
+    /// Takes the records of the page into what was shown.
+    fn keep(self, place: &Place) {
+        for key in self.keys {
+            self.shown.take(place.page, place.again, key);
+        }
+    }
+}
+
 impl Place {
-    /// Reads what [`Place::cursor`] wrote.
-    pub(crate) fn read(cursor: &Cursor) -> Result<Self, Error> {
-        serde_json::from_str(cursor.as_str()).map_err(|_| {
-            Error::incomplete_listing("a listing is to go on from a cursor that is none of this connector's")
-        })
+    /// The number of the page, over both readings.
+    pub(crate) fn page(&self) -> u32 {
+        self.page
     }
 
-    /// As the runtime keeps it.
-    pub(crate) fn cursor(&self) -> Result<Cursor, Error> {
-        let text = serde_json::to_string(self);
-        text.map(Cursor::new)
-            .map_err(|error| Error::incomplete_listing("a cursor cannot be written").source(error))
+    /// Whether this is the second reading.
+    pub(crate) fn again(&self) -> bool {
+        self.again
     }
 
     /// The URL of the page, where the page before has given it.
@@ -363,12 +478,6 @@ impl Place {
 
 fn told<T>(seam: Seam<'_>, read: Result<T, Fault>) -> Result<T, Error> {
     read.map_err(|fault| seam.reply.fault(seam.what, &fault))
-}
-
-fn fingerprint(ids: &[Option<String>]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    ids.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// The identifiers that the next page has to repeat: at most half of a page, so that each page has something new.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bridgehead_sdk::http::Answer;
-use bridgehead_sdk::http::reqwest::header::SET_COOKIE;
+use bridgehead_sdk::http::reqwest::header::{HeaderName, SET_COOKIE};
 use bridgehead_sdk::{Code, Error};
 use minijinja::Value;
 use url::Url;
@@ -46,6 +46,16 @@ impl Reply {
     /// Where it came from.
     pub(crate) fn url(&self) -> &Url {
         self.answer.url()
+    }
+
+    /// The body, if it is JSON.
+    pub(crate) fn json(&self) -> Option<&Value> {
+        self.json.as_ref()
+    }
+
+    /// The names of the headers, in lower case.
+    pub(crate) fn header_names(&self) -> impl Iterator<Item = &str> {
+        self.answer.headers().keys().map(HeaderName::as_str)
     }
 
     /// Every value of a header.

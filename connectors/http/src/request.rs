@@ -76,6 +76,11 @@ impl Request {
         matches!(self.method, Method::Get | Method::Head)
     }
 
+    /// Whether, by its method, it puts in place what may be there already.
+    pub(crate) fn replaces(&self) -> bool {
+        matches!(self.method, Method::Put)
+    }
+
     /// What is expected of its answer.
     pub(crate) fn expect(&self) -> &Expect {
         &self.expect

@@ -33,7 +33,10 @@ pub(crate) enum About {
     /// The account of a task: 404 means that it is not there.
     Account,
     /// An account that is to come into being: 404 cannot be about it.
-    New,
+    New {
+        /// Whether the request puts in place what may be there (PUT): a success that is not expected means that somebody was.
+        replaces: bool,
+    },
     /// A group or a licence of an account: 404 may mean either, and must not be taken for a missing account.
     Item,
     /// The target as a whole: 404 means that the configuration asks for what is not there.
@@ -76,7 +79,7 @@ impl Expect {
     }
 
     /// Whether a status is expected by name.
-    fn names(&self, status: u16) -> bool {
+    pub(crate) fn names(&self, status: u16) -> bool {
         self.statuses.as_ref().is_some_and(|statuses| statuses.contains(&status))
     }
 
@@ -207,6 +210,13 @@ pub(crate) fn judge(
         return Err(rule.error(reply, vars, what));
     }
     let (system, status) = (reply.system(), reply.status());
+    if status == 202 && !expect.names(202) {
+        let message = format!(
+            "{what}: {system} answered 202, which means that it has accepted this and not done it yet; name 202 under expect.status if \
+             it does it at once"
+        );
+        return Err(Error::internal(message).effect(Effect::Unknown).retry(Retry::Backoff));
+    }
     if expect.has(status) {
         let Some(when) = &expect.when else { return Ok(()) };
         return match when.truth(&reply.vars(vars)) {
@@ -220,6 +230,10 @@ pub(crate) fn judge(
         };
     }
     Err(match (status, about) {
+        (200..300, About::New { replaces: true }) => Error::account_already_exists(format!(
+            "{what}: {system} answered {status} where a new account was expected, which means that there was one of that name already; \
+             name {status} under expect.status to take such accounts over"
+        )),
         (200..300, _) => Error::new(
             Code::InternalError,
             format!("{what}: {system} answered {status}, which the configuration does not expect"),
@@ -230,7 +244,7 @@ pub(crate) fn judge(
         (409, About::Item) => {
             Error::internal(format!("{what}: {system} answered {status}")).subject(Subject::Group)
         }
-        (404 | 410, About::New | About::Target) | (409, About::Target) => Error::internal(format!(
+        (404 | 410, About::New { .. } | About::Target) | (409, About::Target) => Error::internal(format!(
             "{what}: {system} answered {status}; look at base_url and at the path of the request"
         )),
         _ => reply.refusal(what),

@@ -49,7 +49,7 @@ impl Application<'_> {
 
     /// Listing an endpoint, with a parameter that goes with every page.
     pub(crate) fn walk<'w>(&'w self, endpoint: &'w str, with: Option<(&'w str, &'w str)>) -> Walk<'w> {
-        Walk { scim: self.scim, endpoint, count: self.settings.page_size, with }
+        Walk { scim: self.scim, endpoint, count: self.settings.page_size, with, shown: Arc::default() }
     }
 
     /// Where a listing begins.
@@ -123,8 +123,8 @@ impl Application<'_> {
         let is_unique = path.stem().eq_ignore_ascii_case("userName");
         let mut place = Some(self.start());
         while let Some(at) = place.filter(|_| !is_unique || found.is_none()) {
-            let (users, next) = walk.page(&at).await?;
-            for user in users {
+            let step = walk.page(&at).await?;
+            for user in step.records {
                 if is_same(path.get(&user)) {
                     if found.as_ref().is_some_and(|known| id(known) != id(&user)) {
                         let message = format!(
@@ -143,7 +143,7 @@ impl Application<'_> {
                     return Err(Error::internal(message));
                 }
             }
-            place = next;
+            place = step.next;
         }
         Ok(found)
     }
@@ -155,6 +155,13 @@ impl Application<'_> {
         found.ok_or_else(|| {
             Error::account_not_found(format!("User {} not found in {}", account.label(), self.system()))
         })
+    }
+
+    /// The user as it is at this moment, before it is written: what a search or an earlier look gave may lack attributes, or be older
+    /// than what somebody else has changed since.
+    pub(crate) async fn fresh(&self, own: &str, label: &str) -> Result<Fields, Error> {
+        let found = self.scim.get(self.users(), own, &[]).await?;
+        found.ok_or_else(|| Error::account_not_found(format!("User {label} not found in {}", self.system())))
     }
 
     /// A user as a record, with its memberships.

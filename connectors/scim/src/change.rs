@@ -39,7 +39,7 @@ impl Style {
         if differs.is_empty() {
             return None;
         }
-        if !self.patch || self.profile == Profile::Okta {
+        if self.replaces() {
             return Some(put(after));
         }
         let mut operations: Vec<Value> = Vec::new();
@@ -50,6 +50,11 @@ impl Style {
             }
         }
         Some(patch(operations))
+    }
+
+    /// Whether users are written as a whole, by `PUT`.
+    pub(crate) fn replaces(self) -> bool {
+        !self.patch || self.profile == Profile::Okta
     }
 
     /// What makes a user active, or lets nobody in.
@@ -72,7 +77,7 @@ impl Style {
 
     /// What gives a user another password.
     pub(crate) fn password(self, before: &Fields, password: &str) -> Change {
-        if !self.patch || self.profile == Profile::Okta {
+        if self.replaces() {
             let mut after = before.clone();
             after.insert("password".to_owned(), password.into());
             return put(&after);
@@ -99,6 +104,10 @@ impl Style {
         if path.is_list() && self.profile != Profile::Entra {
             // The list as a whole: every element that is not meant is in it as it was read.
             return match path.whole(after) {
+                // A list that was not shown may hold something all the same: it is added to, and not replaced.
+                Some(items) if path.whole(before).is_none() => {
+                    json!({ "op": self.name(Kind::Add), "path": path.stem(), "value": items })
+                }
                 Some(items) => json!({ "op": self.name(Kind::Replace), "path": path.stem(), "value": items }),
                 None => json!({ "op": self.name(Kind::Remove), "path": path.stem() }),
             };

@@ -1,5 +1,7 @@
 //! What can be told of an application before anything is asked of it in earnest.
 
+use std::collections::BTreeSet;
+
 use bridgehead_sdk::Error;
 use serde_json::Value;
 
@@ -9,6 +11,15 @@ use crate::groups::members;
 use crate::path::equals;
 use crate::settings::{Lookup, MembershipsFrom};
 use crate::wire::{Fields, ListPage, field, id, objects};
+
+/// What an application takes and does not show.
+#[derive(Debug, Default)]
+pub(crate) struct BlindSpots {
+    /// Fields, and types of memberships, that reading back never proves.
+    pub(crate) unverifiable: BTreeSet<String>,
+    /// What somebody should look at, with the key to change.
+    pub(crate) warnings: Vec<String>,
+}
 
 impl Application<'_> {
     /// That the application can be reached, takes the credential, and does what the settings need. It changes nothing.
@@ -25,7 +36,9 @@ impl Application<'_> {
         let users = self.sample(&self.features.users).await?;
         if let Some(endpoint) = &self.features.groups {
             let groups = self.sample(endpoint).await?;
-            self.warn_of_missing_memberships(&users, &groups);
+            if let Some(warning) = self.missing_memberships(&users, &groups) {
+                tracing::warn!(app = self.system(), "{warning}");
+            }
             if self.settings.groups.filter_members {
                 self.prove_member_filter(endpoint, &groups).await?;
             }
@@ -53,28 +66,58 @@ impl Application<'_> {
         Ok(page.resources)
     }
 
-    fn warn_of_missing_memberships(&self, users: &[Fields], groups: &[Fields]) {
+    /// What the application, as far as a sample of it tells, takes and does not show; and what somebody should look at.
+    pub(crate) async fn blind_spots(&self) -> BlindSpots {
+        let mut spots = BlindSpots::default();
+        if let Some(attributes) = &self.features.attributes {
+            let hidden = self.mapping.fields().filter(|(_, path)| attributes.hides(path));
+            spots.unverifiable.extend(hidden.map(|(name, _)| name.to_owned()));
+        }
+        // An application that cannot be asked is the affair of `check`.
+        let Ok(users) = self.sample(&self.features.users).await else { return spots };
+        if !users.is_empty() && !users.iter().any(|user| field(user, "active").is_some()) {
+            spots.unverifiable.insert("status".to_owned());
+            spots.warnings.push(format!(
+                "none of the {} accounts that were looked at shows the attribute active: all are taken for active, and suspending \
+                 cannot be verified",
+                users.len()
+            ));
+        }
+        if let Some(endpoint) = &self.features.groups
+            && let Ok(groups) = self.sample(endpoint).await
+            && let Some(warning) = self.missing_memberships(&users, &groups)
+        {
+            spots.warnings.push(warning);
+            spots.unverifiable.insert(format!("memberships.{}", self.settings.groups.slug));
+        }
+        spots
+    }
+
+    /// What to look at where the place from which memberships are read shows none.
+    fn missing_memberships(&self, users: &[Fields], groups: &[Fields]) -> Option<String> {
         let has_members = |group: &Fields| members(group).is_ok_and(|all| !all.is_empty());
         let has_groups = |user: &Fields| objects(field(user, "groups")).next().is_some();
-        let (system, looked_at) = (self.system(), groups.len());
-        match self.settings.groups.memberships_from {
-            MembershipsFrom::Groups if looked_at > 0 && !groups.iter().any(has_members) => tracing::warn!(
-                app = system,
-                "none of the {looked_at} groups that were looked at shows a member; if there are some, the application does not show \
-                 them: set groups.memberships_from = \"accounts\""
-            ),
-            MembershipsFrom::Accounts
-                if looked_at > 0 && !users.is_empty() && !users.iter().any(has_groups) =>
-            {
-                tracing::warn!(
-                    app = system,
-                    "none of the {} accounts that were looked at shows a group; if they are in some, the application does not show \
-                     them: set groups.memberships_from = \"groups\"",
-                    users.len()
-                );
-            }
-            _ => {}
+        let from = self.settings.groups.memberships_from;
+        let (place, count, attribute, shows) = match from {
+            MembershipsFrom::Groups => ("groups", groups.len(), "a member", groups.iter().any(has_members)),
+            MembershipsFrom::Accounts => ("accounts", users.len(), "a group", users.iter().any(has_groups)),
+        };
+        if groups.is_empty() || count == 0 || shows {
+            return None;
         }
+        let (other, other_shows) = match from {
+            MembershipsFrom::Groups => ("accounts", users.iter().any(has_groups)),
+            MembershipsFrom::Accounts => ("groups", groups.iter().any(has_members)),
+        };
+        let advice = if other_shows {
+            format!("its {other} do: set groups.memberships_from = \"{other}\"")
+        } else {
+            format!(
+                "its {other} show none either; if somebody is in a group, a sync would take everybody's memberships away: set \
+                 groups.enabled = false, or have the application show them"
+            )
+        };
+        Some(format!("none of the {count} {place} that were looked at shows {attribute}; {advice}"))
     }
 
     /// That the application heeds the filter by which the groups of an account are found.

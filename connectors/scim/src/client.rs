@@ -1,13 +1,13 @@
 //! Requests to a SCIM server, each sent once.
 
-use bridgehead_sdk::http::reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_MATCH};
+use bridgehead_sdk::Error;
+use bridgehead_sdk::http::reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
 use bridgehead_sdk::http::reqwest::{Method, RequestBuilder};
 use bridgehead_sdk::http::{Answer, Client, Credential};
-use bridgehead_sdk::{Effect, Error};
 use serde_json::Value;
 use url::Url;
 
-use crate::errors::{Asked, place, refused, wrong_address};
+use crate::errors::{Asked, not_yet, place, refused, wrong_address};
 use crate::wire::{Fields, ListPage, ScimError, field, id, version};
 
 /// What every request wants back.
@@ -19,6 +19,26 @@ pub(crate) struct Scim {
     http: Client,
     credential: Credential,
     base: Url,
+}
+
+/// What stands behind what seems to be the end of a listing.
+#[derive(Debug)]
+pub(crate) enum Behind {
+    /// A page, perhaps an empty one.
+    Page(ListPage),
+    /// The server does not take the position for one.
+    Refused,
+}
+
+/// What a server says of a resource that it has made.
+#[derive(Debug)]
+pub(crate) enum Made {
+    /// Its identifier.
+    As(String),
+    /// Its address, at the end of which the identifier stands.
+    At(String),
+    /// Nothing.
+    Somewhere,
 }
 
 /// A change that was not made, or not for certain.
@@ -105,19 +125,41 @@ impl Scim {
         query: &[(&str, String)],
         asked: Asked,
     ) -> Result<ListPage, Error> {
+        let answer = self.ask_for_list(endpoint, query, asked).await?;
+        self.read_list(endpoint, &answer, asked)
+    }
+
+    /// What stands behind the end of a listing, where many a server knows no position.
+    pub(crate) async fn behind(&self, endpoint: &str, query: &[(&str, String)]) -> Result<Behind, Error> {
+        let answer = self.ask_for_list(endpoint, query, Asked::List).await?;
+        match answer.status().as_u16() {
+            400 | 404 | 416 => Ok(Behind::Refused),
+            _ => self.read_list(endpoint, &answer, Asked::List).map(Behind::Page),
+        }
+    }
+
+    async fn ask_for_list(
+        &self,
+        endpoint: &str,
+        query: &[(&str, String)],
+        asked: Asked,
+    ) -> Result<Answer, Error> {
         let mut url = self.endpoint(endpoint)?;
         url.query_pairs_mut().extend_pairs(query);
         // A form writes a blank as '+', which not every server reads so in a query; a '+' itself is written as %2B.
         let encoded = url.query().map(|query| query.replace('+', "%20"));
         url.set_query(encoded.as_deref());
-        let answer = self.send(self.http.request(Method::GET, url), asked).await?;
+        self.send(self.http.request(Method::GET, url), asked).await
+    }
+
+    fn read_list(&self, endpoint: &str, answer: &Answer, asked: Asked) -> Result<ListPage, Error> {
         match answer.status().as_u16() {
             200 => {
                 let body: Fields = answer.json().map_err(|error| place(error, asked))?;
                 ListPage::read(&body).ok_or_else(|| self.no_scim(endpoint))
             }
             404 | 410 => Err(wrong_address(self.system(), endpoint)),
-            _ => Err(refused(&answer, &format!("{endpoint} cannot be listed"), asked)),
+            _ => Err(refused(answer, &format!("{endpoint} cannot be listed"), asked)),
         }
     }
 
@@ -170,19 +212,20 @@ impl Scim {
         self.list(endpoint, &query, Asked::Read).await.map(drop)
     }
 
-    /// Makes a resource, and gives it as the server has made it.
-    pub(crate) async fn post(&self, endpoint: &str, resource: &Fields, what: &str) -> Result<Fields, Error> {
+    /// Makes a resource, and gives what the server says of its identifier.
+    pub(crate) async fn post(&self, endpoint: &str, resource: &Fields, what: &str) -> Result<Made, Error> {
         let request = self.http.request(Method::POST, self.endpoint(endpoint)?);
         let answer = self.send(with_body(request, resource)?, Asked::Create).await?;
         if !answer.status().is_success() {
             return Err(refused(&answer, what, Asked::Create));
         }
-        let created: Fields = answer.json()?;
-        if id(&created).is_none() {
-            let message = format!("{} answered a create without an id", self.system());
-            return Err(Error::internal(message).effect(Effect::Unknown));
+        if let Some(error) = not_yet(&answer, what) {
+            return Err(error);
         }
-        Ok(created)
+        let created: Fields =
+            if answer.body().trim_ascii().is_empty() { Fields::new() } else { answer.json()? };
+        let located = || located(&answer).map_or(Made::Somewhere, Made::At);
+        Ok(id(&created).map_or_else(located, Made::As))
     }
 
     /// Changes a resource, by `PUT` or `PATCH`; if `version` is given, only if it still is of that version.
@@ -196,6 +239,9 @@ impl Scim {
     ) -> Result<(), Refusal> {
         let request = with_body(self.http.request(method, self.resource(endpoint, id)?), body)?;
         let answer = self.send(if_match(request, version), asked).await?;
+        if let Some(error) = not_yet(&answer, what) {
+            return Err(place(error, asked).into());
+        }
         if answer.status().is_success() {
             return Ok(());
         }
@@ -208,6 +254,9 @@ impl Scim {
     pub(crate) async fn delete(&self, endpoint: &str, id: &str, what: &str) -> Result<(), Error> {
         let request = self.http.request(Method::DELETE, self.resource(endpoint, id)?);
         let answer = self.send(request, Asked::Delete).await?;
+        if let Some(error) = not_yet(&answer, what) {
+            return Err(error);
+        }
         if answer.status().is_success() { Ok(()) } else { Err(refused(&answer, what, Asked::Delete)) }
     }
 
@@ -221,6 +270,15 @@ impl Scim {
             format!("{} answered {endpoint} with something else than SCIM; check target.url", self.system());
         Error::internal(message)
     }
+}
+
+/// The end of the address at which a resource was made. The address itself is not asked: it comes from the network.
+fn located(answer: &Answer) -> Option<String> {
+    let location = answer.headers().get(LOCATION)?.to_str().ok()?;
+    let path = answer.url().join(location).ok()?;
+    let end = path.path_segments()?.next_back()?;
+    let id = percent_encoding::percent_decode_str(end).decode_utf8().ok()?.into_owned();
+    (!id.is_empty()).then_some(id)
 }
 
 fn with_body(request: RequestBuilder, body: &Fields) -> Result<RequestBuilder, Error> {

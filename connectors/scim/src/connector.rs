@@ -98,6 +98,7 @@ impl Connector for ScimConnector {
             actions.extend(Action::ALL);
             actions.retain(|action| *action != Action::ResetPassword || application.features.change_password);
         }
+        let spots = application.blind_spots().await;
         let accounts = &self.settings.accounts;
         let mut types = Vec::new();
         if application.features.groups.is_some() {
@@ -112,7 +113,8 @@ impl Connector for ScimConnector {
             version: env!("CARGO_PKG_VERSION").into(),
             actions: actions.into_iter().collect(),
             resource_types: types,
-            ..Description::default()
+            unverifiable: spots.unverifiable,
+            warnings: spots.warnings,
         })
     }
 

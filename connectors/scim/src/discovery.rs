@@ -31,6 +31,8 @@ pub(crate) struct Features {
 pub(crate) struct Attributes {
     known: BTreeSet<(String, String)>,
     read_only: BTreeSet<(String, String)>,
+    /// Those that no answer shows, unless it is asked for them.
+    hidden: BTreeSet<(String, String)>,
 }
 
 impl Features {
@@ -82,7 +84,8 @@ impl Features {
                 .change_password
                 .or(says("changePassword"))
                 .unwrap_or(usual(false, false, true)),
-            etag: own.etag.or(says("etag")).unwrap_or(false),
+            // A resource that shows a version is written on that condition; a server that does not know of it takes no notice.
+            etag: own.etag.or(says("etag")).unwrap_or(true),
             cursor,
             users: settings.accounts.endpoint.clone().or(endpoint(types, USER)).unwrap_or("Users".to_owned()),
             groups,
@@ -131,6 +134,13 @@ impl Attributes {
                 if text(attribute, "mutability").is_some_and(|is| is.eq_ignore_ascii_case("readOnly")) {
                     attributes.read_only.insert(key.clone());
                 }
+                let is = |what: &str, values: &[&str]| {
+                    text(attribute, what)
+                        .is_some_and(|is| values.iter().any(|one| is.eq_ignore_ascii_case(one)))
+                };
+                if is("returned", &["never", "request"]) || is("mutability", &["writeOnly"]) {
+                    attributes.hidden.insert(key.clone());
+                }
                 attributes.known.insert(key);
             }
         }
@@ -147,6 +157,11 @@ impl Attributes {
         let tells_of = self.known.iter().any(|(known, _)| *known == lower);
         let common = ["id", "externalid", "meta", "schemas"].contains(&attribute.to_lowercase().as_str());
         common || !tells_of || self.known.contains(&Self::key(schema, attribute))
+    }
+
+    /// Whether an attribute of a user can be set and is not shown.
+    pub(crate) fn hides(&self, path: &Path) -> bool {
+        self.hidden.contains(&Self::key(path.schema.as_deref().unwrap_or(USER), &path.attribute))
     }
 
     /// What is wrong with setting an attribute of a user, if anything.
@@ -197,7 +212,7 @@ mod tests {
             of("generic").patch
                 && of("generic").filter
                 && !of("generic").change_password
-                && !of("generic").etag
+                && of("generic").etag
         );
         assert!(of("okta").change_password);
         assert_eq!((of("entra").users.as_str(), of("entra").groups.as_deref()), ("Users", Some("Groups")));

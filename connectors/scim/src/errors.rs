@@ -41,8 +41,12 @@ pub(crate) fn refused(answer: &Answer, what: &str, asked: Asked) -> Error {
         }
         (409, None) if asked == Asked::Create => Error::account_already_exists(told("")),
         // RFC 7644, section 3.12: a 409 is a version that does not match as well.
-        (409 | 412, _) => Error::internal(told(", which means that somebody else has just changed it"))
+        (409, _) => Error::internal(told(", which means that somebody else has just changed it"))
             .retry(Retry::Backoff),
+        (412, _) => Error::internal(told(
+            ", which means that somebody else has just changed it; if it says so each time, set capabilities.etag = false",
+        ))
+        .retry(Retry::Backoff),
         (400, Some("tooMany")) if asked == Asked::List => {
             Error::incomplete_listing(told("; set a smaller page_size, or have the limit raised there"))
         }
@@ -54,6 +58,9 @@ pub(crate) fn refused(answer: &Answer, what: &str, asked: Asked) -> Error {
         }
         (400, _) => Error::internal(told("")),
         (404 | 410, _) if asked == Asked::Create => wrong_address(answer.system(), "POST"),
+        (428, _) => Error::internal(told(
+            ", which means that it takes changes with a version only; set capabilities.etag = true",
+        )),
         (405 | 501, _) if matches!(asked, Asked::Change | Asked::Members) => {
             let hint = ", which means that it does not offer this; set capabilities.patch = false if it knows no PATCH";
             Error::internal(told(hint))
@@ -62,6 +69,17 @@ pub(crate) fn refused(answer: &Answer, what: &str, asked: Asked) -> Error {
         _ => answer.refusal(what),
     };
     place(error, asked)
+}
+
+/// A change that was accepted and not made yet (202). Whether it ever will be, only reading back can tell.
+pub(crate) fn not_yet(answer: &Answer, what: &str) -> Option<Error> {
+    (answer.status().as_u16() == 202).then(|| {
+        let message = format!(
+            "{what}: {} answered 202, which means that it has accepted this and not done it yet",
+            answer.system()
+        );
+        Error::internal(message).effect(Effect::Unknown).retry(Retry::Backoff)
+    })
 }
 
 /// What an error of transport or of a refusal says once it is known what was asked.

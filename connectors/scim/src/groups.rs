@@ -9,7 +9,7 @@ use crate::change::{Change, put, with_members};
 use crate::errors::Asked;
 use crate::mapping::groups_of;
 use crate::path::equals;
-use crate::settings::{MembershipsFrom, RemoveMember};
+use crate::settings::{AbsentMembers, MembershipsFrom, RemoveMember};
 use crate::wire::{Fields, field, id, objects, reference, text};
 
 /// Whom a group has as members, other than groups.
@@ -45,8 +45,8 @@ impl Application<'_> {
         let mut refs: Vec<Ref> = Vec::new();
         let mut place = Some(self.start());
         while let Some(at) = place {
-            let (groups, next) = walk.page(&at).await?;
-            for group in groups {
+            let step = walk.page(&at).await?;
+            for group in step.records {
                 let members = members(&group)
                     .map_err(|why| Error::incomplete_listing(format!("{}: {why}", self.system())))?;
                 let Some(group_id) = id(&group) else { continue };
@@ -54,7 +54,7 @@ impl Application<'_> {
                     refs.push(Ref { id: group_id, name: text(&group, "displayName").map(str::to_owned) });
                 }
             }
-            place = next;
+            place = step.next;
         }
         Ok(Memberships([(slug.into(), refs)].into()))
     }
@@ -62,14 +62,32 @@ impl Application<'_> {
     /// That groups are there, before anything is changed for their sake.
     pub(crate) async fn require_groups(&self, refs: &[&str]) -> Result<(), Error> {
         let Some(endpoint) = &self.features.groups else { return Ok(()) };
+        // Where members are written as a whole, they must be shown.
+        let query: &[(&str, &str)] =
+            if self.features.patch { &[("excludedAttributes", "members")] } else { &[] };
         for wanted in refs {
-            let query = [("excludedAttributes", "members")];
-            let found = self.scim.get(endpoint, wanted, &query).await.map_err(about_group)?;
-            if found.is_none() {
-                return Err(self.group_missing(wanted));
+            let found = self.scim.get(endpoint, wanted, query).await.map_err(about_group)?;
+            let group = found.ok_or_else(|| self.group_missing(wanted))?;
+            if !self.features.patch {
+                self.shows_members(&group, wanted)?;
             }
         }
         Ok(())
+    }
+
+    /// Writing a list that was not shown would put everybody out of it who is in it.
+    fn shows_members(&self, group: &Fields, own: &str) -> Result<(), Error> {
+        let is_shown = field(group, "members").is_some();
+        if is_shown || self.settings.groups.absent_members == AbsentMembers::Nobody {
+            return Ok(());
+        }
+        let message = format!(
+            "{} {own} of {} cannot be changed: without PATCH its members are written as a whole, and it does not show who they are; \
+             set groups.absent_members = \"nobody\" if such a group has no members",
+            self.settings.groups.name,
+            self.system()
+        );
+        Err(Error::internal(message).subject(Subject::Group))
     }
 
     fn group_missing(&self, group: &str) -> Error {
@@ -103,6 +121,7 @@ impl Application<'_> {
             let turn = self.turn.lock().await;
             let found = self.scim.get(endpoint, group, &[]).await.map_err(about_group)?;
             let before = found.ok_or_else(|| self.group_missing(group))?;
+            self.shows_members(&before, group)?;
             let Some(after) = with_members(&before, user, is_member) else { return Ok(()) };
             (put(&after), self.version(&before).map(str::to_owned), Some(turn))
         };

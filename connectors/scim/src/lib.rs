@@ -33,6 +33,6 @@ mod wire;
 
 pub use connector::{ScimConnector, factory};
 pub use settings::{
-    Accounts, Booleans, Capabilities, Deletion, Groups, License, Lookup, MembershipsFrom, Paging, Profile,
-    RemoveMember, Settings,
+    AbsentMembers, Accounts, Booleans, Capabilities, Deletion, Groups, License, Lookup, MembershipsFrom,
+    Paging, Profile, RemoveMember, Settings,
 };

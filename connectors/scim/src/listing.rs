@@ -6,20 +6,22 @@ use serde::{Deserialize, Serialize};
 use crate::application::Application;
 use crate::groups::members;
 use crate::mapping::{group, groups_of};
-use crate::memberships::Listings;
-use crate::paging::Place;
+use crate::memberships::{Listings, Reads};
+use crate::paging::{Place, Walk};
 use crate::settings::{License, MembershipsFrom};
 use crate::wire::{Fields, field, id};
 
 /// So many pages of groups are read in one call, which has a deadline.
 const PAGES_AT_A_TIME: usize = 8;
 
+/// So many groups are read by themselves when none of the list has shown a member.
+const GROUPS_READ_ALONE: usize = 3;
+
 /// What a cursor holds.
 #[derive(Debug, Serialize, Deserialize)]
 struct Mark {
     stage: Stage,
-    /// Which memberships belong to this listing; 0 for none.
-    #[serde(default)]
+    /// Which memberships, and which records that were shown, belong to this listing.
     listing: u64,
     /// Whether any account of this listing has shown groups.
     #[serde(default)]
@@ -46,16 +48,10 @@ impl Listing<'_> {
     pub(crate) async fn accounts(&self, cursor: Option<&Cursor>) -> Result<Page, Error> {
         let app = self.application;
         app.memberships_can_be_read()?;
-        let from_groups = app.settings.groups.memberships_from == MembershipsFrom::Groups;
         let mark = match self.read(cursor)? {
             Some(mark) => mark,
-            None if app.features.groups.is_some() && from_groups => Mark {
-                stage: Stage::Members,
-                listing: self.listings.begin(),
-                shown: false,
-                place: app.start(),
-            },
-            None => Mark { stage: Stage::Records, listing: 0, shown: false, place: app.start() },
+            None if self.reads_groups() => self.begin(Stage::Members),
+            None => self.begin(Stage::Records),
         };
         match mark.stage {
             Stage::Members => self.members(mark).await,
@@ -63,14 +59,40 @@ impl Listing<'_> {
         }
     }
 
+    fn begin(&self, stage: Stage) -> Mark {
+        let place = self.application.start();
+        Mark { stage, listing: self.listings.begin(), shown: false, place }
+    }
+
+    /// Whether memberships are read from the groups, before the accounts.
+    fn reads_groups(&self) -> bool {
+        let app = self.application;
+        app.features.groups.is_some() && app.settings.groups.memberships_from == MembershipsFrom::Groups
+    }
+
+    fn walk<'w>(
+        &'w self,
+        mark: &Mark,
+        reads: Reads,
+        endpoint: &'w str,
+        with: Option<(&'w str, &'w str)>,
+    ) -> Result<Walk<'w>, Error> {
+        let app = self.application;
+        let shown = self.listings.shown(mark.listing, reads);
+        let shown = shown.map_err(|fault| fault.incomplete(app.system()))?;
+        Ok(Walk { shown, ..app.walk(endpoint, with) })
+    }
+
     /// Some pages of groups, read for their members; then the first page of accounts, or none yet.
     async fn members(&self, mut mark: Mark) -> Result<Page, Error> {
         let app = self.application;
         let endpoint = app.features.groups.as_deref().unwrap_or_default();
+        let walk = self.walk(&mark, Reads::Members, endpoint, None)?;
         for _ in 0..PAGES_AT_A_TIME {
-            let (groups, next) = app.walk(endpoint, None).page(&mark.place).await?;
-            self.listings.add(mark.listing, &groups).map_err(|fault| fault.incomplete(app.system()))?;
-            let Some(place) = next else {
+            let step = walk.page(&mark.place).await?;
+            self.listings.add(mark.listing, &step.records).map_err(|fault| fault.incomplete(app.system()))?;
+            let Some(place) = step.next else {
+                self.read_groups_alone(&mark, endpoint).await?;
                 let mark = Mark { stage: Stage::Records, place: app.start(), ..mark };
                 return self.users(mark).await;
             };
@@ -79,12 +101,32 @@ impl Listing<'_> {
         Ok(Page::with_next(Vec::new(), write(&mark)?))
     }
 
+    /// None of the groups has shown a member: there are applications that show them only where a group is read by itself.
+    async fn read_groups_alone(&self, mark: &Mark, endpoint: &str) -> Result<(), Error> {
+        let app = self.application;
+        let incomplete = |fault: crate::memberships::Fault| fault.incomplete(app.system());
+        if !self.listings.is_bare(mark.listing).map_err(incomplete)? {
+            return Ok(());
+        }
+        for group in self.listings.some_groups(mark.listing, GROUPS_READ_ALONE).map_err(incomplete)? {
+            let found = app.scim.get(endpoint, &group, &[]).await?;
+            if found.is_some_and(|group| members(&group).is_ok_and(|all| !all.is_empty())) {
+                return Err(Error::incomplete_listing(format!(
+                    "{}: the list of its groups shows no members, yet the group {group} has some when it is read by itself; set \
+                     groups.memberships_from = \"accounts\"",
+                    app.system()
+                )));
+            }
+        }
+        Ok(())
+    }
+
     async fn users(&self, mark: Mark) -> Result<Page, Error> {
         let app = self.application;
-        let (users, next) = app.walk(app.users(), None).page(&mark.place).await?;
+        let step = self.walk(&mark, Reads::Records, app.users(), None)?.page(&mark.place).await?;
         let mut page = Page::default();
         let mut shown = mark.shown;
-        for user in &users {
+        for user in &step.records {
             let has_groups = field(user, "groups")
                 .is_some_and(|groups| groups.as_array().is_none_or(|all| !all.is_empty()));
             shown |= has_groups;
@@ -96,16 +138,11 @@ impl Listing<'_> {
                 Err(rejected) => page.rejected.push(rejected),
             }
         }
-        match next {
-            Some(place) => page.next = Some(write(&Mark { shown, place, ..mark })?),
-            None => {
-                if !shown {
-                    self.prove_that_nobody_is_in_a_group().await?;
-                }
-                page.evidence = Some(Evidence::EndOfCursor);
-            }
+        if step.next.is_none() && !shown {
+            self.prove_that_nobody_is_in_a_group().await?;
         }
-        Ok(page)
+        let next = step.next.map(|place| write(&Mark { shown, place, ..mark })).transpose()?;
+        Ok(ending(page, next, step.end))
     }
 
     fn account(&self, mark: &Mark, user: &Fields) -> Result<Result<Record, RejectedRecord>, Error> {
@@ -115,7 +152,7 @@ impl Listing<'_> {
             Err(rejected) => return Ok(Err(rejected)),
         };
         let slug = app.settings.groups.slug.as_str();
-        if mark.listing != 0 {
+        if self.reads_groups() {
             let of = self.listings.of(mark.listing, record.id.as_str(), slug);
             record.memberships = of.map_err(|fault| fault.incomplete(app.system()))?;
         } else if app.features.groups.is_some() {
@@ -130,7 +167,7 @@ impl Listing<'_> {
     /// Groups that show no members, and an account that says it is in one: the members are not shown.
     fn contradiction(&self, mark: &Mark, user: &Fields) -> Result<(), Error> {
         let app = self.application;
-        if mark.listing == 0 {
+        if !self.reads_groups() {
             return Ok(());
         }
         let is_bare = self.listings.is_bare(mark.listing).map_err(|fault| fault.incomplete(app.system()))?;
@@ -150,17 +187,20 @@ impl Listing<'_> {
         let app = self.application;
         let from_accounts = app.settings.groups.memberships_from == MembershipsFrom::Accounts;
         let Some(endpoint) = app.features.groups.as_deref().filter(|_| from_accounts) else { return Ok(()) };
+        let walk = app.walk(endpoint, None);
         let mut place = Some(app.start());
         while let Some(at) = place {
-            let (groups, next) = app.walk(endpoint, None).page(&at).await?;
-            if let Some(group) = groups.iter().find(|group| members(group).is_ok_and(|all| !all.is_empty())) {
+            let step = walk.page(&at).await?;
+            if let Some(group) =
+                step.records.iter().find(|group| members(group).is_ok_and(|all| !all.is_empty()))
+            {
                 return Err(Error::incomplete_listing(format!(
                     "{}: no account shows a group, yet the group {} has members; set groups.memberships_from = \"groups\"",
                     app.system(),
                     id(group).unwrap_or_default()
                 )));
             }
-            place = next;
+            place = step.next;
         }
         Ok(())
     }
@@ -171,21 +211,19 @@ impl Listing<'_> {
         let Some(endpoint) = app.features.groups.as_deref() else {
             return Err(Error::incomplete_listing(format!("{} has no groups", app.system())));
         };
-        let place = self.read(cursor)?.map_or_else(|| app.start(), |mark| mark.place);
+        let mark = self.read(cursor)?.unwrap_or_else(|| self.begin(Stage::Records));
         // Their members may be many, and are not wanted here.
-        let walk = app.walk(endpoint, Some(("excludedAttributes", "members")));
-        let (groups, next) = walk.page(&place).await?;
+        let walk = self.walk(&mark, Reads::Records, endpoint, Some(("excludedAttributes", "members")))?;
+        let step = walk.page(&mark.place).await?;
         let mut page = Page::default();
-        for resource in &groups {
+        for resource in &step.records {
             match group(resource) {
                 Ok(record) => page.records.push(record.into()),
                 Err(rejected) => page.rejected.push(rejected),
             }
         }
-        let next = next
-            .map(|place| write(&Mark { stage: Stage::Records, listing: 0, shown: false, place }))
-            .transpose()?;
-        Ok(page.ending(next, Evidence::EndOfCursor))
+        let next = step.next.map(|place| write(&Mark { place, ..mark })).transpose()?;
+        Ok(ending(page, next, step.end))
     }
 
     /// The licences of a type, as the operator has named them. They are worth nothing without an application that answers.
@@ -209,6 +247,12 @@ impl Listing<'_> {
             "{system}: the listing cannot go on: its cursor is none of this connector's"
         ))
     }
+}
+
+/// The page with what follows it, or with what proves that nothing does.
+fn ending(page: Page, next: Option<Cursor>, end: Option<(Evidence, Option<u64>)>) -> Page {
+    let (evidence, total) = end.map_or((None, None), |(evidence, total)| (Some(evidence), total));
+    Page { next, evidence, total, ..page }
 }
 
 fn write(mark: &Mark) -> Result<Cursor, Error> {

@@ -125,6 +125,11 @@ impl Mapping {
         self.fields.get(name)
     }
 
+    /// Every field, and where it stands.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.fields.iter().map(|(name, path)| (name.as_str(), path))
+    }
+
     /// The field that stands at a path.
     pub(crate) fn name_of(&self, path: &Path) -> String {
         let found = self.fields.iter().find(|(_, known)| *known == path);

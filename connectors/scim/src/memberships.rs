@@ -1,11 +1,14 @@
 //! Who is in which group, kept while accounts are listed.
 //!
+//! What each listing has shown is kept as well, so that distinct records can be counted over its pages.
+//!
 //! Groups are read before accounts, and what is kept of them is their members' identifiers: some hundred bytes for each account,
 //! and no more memberships than [`MOST`] in all.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use bridgehead_sdk::http::Shown;
 use bridgehead_sdk::{Error, Memberships, Ref};
 
 use crate::groups::members;
@@ -15,7 +18,7 @@ use crate::wire::{Fields, id};
 const MOST: usize = 2_000_000;
 
 /// So many listings may be under way at a time; one that was left unfinished is forgotten when others begin, or need the room.
-const LISTINGS: usize = 16;
+const LISTINGS: usize = 32;
 
 /// The memberships of the listings that are under way.
 #[derive(Debug, Default)]
@@ -27,6 +30,15 @@ struct Kept {
     listings: VecDeque<(u64, Index)>,
 }
 
+/// What a listing reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// The groups, for their members.
+    Members,
+    /// What is listed.
+    Records,
+}
+
 /// The groups of each user.
 #[derive(Debug, Default)]
 struct Index {
@@ -34,13 +46,15 @@ struct Index {
     numbers: HashMap<Box<str>, u32>,
     members: HashMap<Box<str>, Vec<u32>>,
     count: usize,
+    /// What the groups that were read for their members, and what the records of the listing have shown.
+    shown: [Arc<Shown>; 2],
 }
 
 /// Why a listing cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
     /// The process was started anew, or other listings have begun since.
-    #[error("what was read of its groups is not held any more; the next sync begins afresh")]
+    #[error("what was read before is not held any more; the next sync begins afresh")]
     Forgotten,
     /// The operator must have memberships read from the accounts.
     #[error("there are more than {MOST} memberships; set groups.memberships_from = \"accounts\"")]
@@ -52,7 +66,7 @@ pub(crate) enum Fault {
 
 impl Fault {
     pub(crate) fn incomplete(&self, system: &str) -> Error {
-        Error::incomplete_listing(format!("{system}: memberships cannot be read: {self}"))
+        Error::incomplete_listing(format!("{system}: the listing cannot be read to its end: {self}"))
     }
 }
 
@@ -79,6 +93,16 @@ impl Listings {
             kept.listings.remove(other);
         }
         Ok(())
+    }
+
+    /// What the listing has shown so far.
+    pub(crate) fn shown(&self, listing: u64, reads: Reads) -> Result<Arc<Shown>, Fault> {
+        self.with(listing, |index| Arc::clone(&index.shown[usize::from(reads == Reads::Records)]))
+    }
+
+    /// Some of the groups that were read.
+    pub(crate) fn some_groups(&self, listing: u64, most: usize) -> Result<Vec<String>, Fault> {
+        self.with(listing, |index| index.groups.iter().take(most).map(ToString::to_string).collect())
     }
 
     /// The groups of a user.

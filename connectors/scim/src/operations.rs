@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use bridgehead_sdk::{
-    Account, AccountStatus, Completion, Context, CreateAccount, Error, Memberships, Operation, Ref,
-    ResetPassword, Subject, UpdateAccount,
+    Account, AccountStatus, Completion, Context, CreateAccount, Effect, Error, Memberships, Operation, Ref,
+    ResetPassword, Retry, Subject, UpdateAccount,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::application::Application;
 use crate::change::Change;
+use crate::client::Made;
 use crate::errors::{Asked, half_done};
 use crate::mapping::{Wanted, agrees, blank};
 use crate::path::Path;
@@ -65,8 +66,11 @@ impl Application<'_> {
             user.insert("password".to_owned(), password.expose_secret().into());
         }
         let what = format!("User {label} cannot be created");
-        let created = self.scim.post(self.users(), &user, &what).await?;
-        let own = id(&created).unwrap_or_default();
+        let own = match self.scim.post(self.users(), &user, &what).await? {
+            Made::As(own) => own,
+            Made::At(own) => self.find_made(Some(&own), account).await?,
+            Made::Somewhere => self.find_made(None, account).await?,
+        };
         self.finish_create(own, (label, &refs), wanted.unknown).await
     }
 
@@ -78,19 +82,7 @@ impl Application<'_> {
         account: &Account,
         groups: &[&str],
     ) -> Result<Option<String>, Error> {
-        let by_login = Account { id: None, ..account.clone() };
-        if by_login.username.is_none() && by_login.email.is_none() {
-            return Ok(None);
-        }
-        let mut found = self.find(&by_login).await?;
-        if found.is_none()
-            && by_login.username.is_none()
-            && let (Some(email), Some(path)) = (&by_login.email, self.mapping.path("username"))
-        {
-            // The e-mail address is going to be its user name, too.
-            found = self.find_by(path, email).await?;
-        }
-        let Some(user) = found else { return Ok(None) };
+        let Some(user) = self.find_by_login(account).await? else { return Ok(None) };
         let record = self.mapping.record(&user).map_err(|fault| self.unreadable(&fault))?;
         if context.may_have_applied && !groups.is_empty() && agrees(account, &record) {
             let memberships = self.memberships_of(&user).await?;
@@ -102,6 +94,41 @@ impl Application<'_> {
         let (label, system) = (account.label(), self.system());
         let message = format!("User {label} exists in {system} already, as {}", record.id);
         Err(Error::account_already_exists(message))
+    }
+
+    /// Whoever has the user name or e-mail of a new account.
+    async fn find_by_login(&self, account: &Account) -> Result<Option<Fields>, Error> {
+        let by_login = Account { id: None, ..account.clone() };
+        if by_login.username.is_none() && by_login.email.is_none() {
+            return Ok(None);
+        }
+        let found = self.find(&by_login).await?;
+        if found.is_none()
+            && by_login.username.is_none()
+            && let (Some(email), Some(path)) = (&by_login.email, self.mapping.path("username"))
+        {
+            // The e-mail address is going to be its user name, too.
+            return self.find_by(path, email).await;
+        }
+        Ok(found)
+    }
+
+    /// The user that was made a moment ago, by an answer that does not say which it is. Nobody had its name before.
+    async fn find_made(&self, located: Option<&str>, account: &Account) -> Result<String, Error> {
+        if let Some(own) = located
+            && self.scim.get(self.users(), own, &[]).await.map_err(half_done)?.is_some()
+        {
+            return Ok(own.to_owned());
+        }
+        let found = self.find_by_login(account).await.map_err(half_done)?;
+        found.as_ref().and_then(id).ok_or_else(|| {
+            let message = format!(
+                "User {} cannot be created: {} answered a create without an id, and nobody of that name is found",
+                account.label(),
+                self.system()
+            );
+            Error::internal(message).effect(Effect::Unknown).retry(Retry::Backoff)
+        })
     }
 
     async fn finish_create(
@@ -124,20 +151,24 @@ impl Application<'_> {
         if password.is_some() && !self.features.change_password {
             return Err(self.no_passwords());
         }
-        let (own, before) = self.require(&update.account).await?;
+        let (own, found) = self.require(&update.account).await?;
+        let groups = self.apply_memberships(update.memberships.as_ref(), &mut found.clone())?;
+        let (join, leave) = match groups.refs {
+            Some(refs) => self.difference(&found, refs).await?,
+            None => (Vec::new(), Vec::new()),
+        };
+        self.require_groups(&join.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+        // Read last of all before it is written: what is written whole must hold what others have changed meanwhile.
+        let is_current = update.account.id.is_some() && update.memberships.is_none();
+        let before = if is_current { found } else { self.fresh(&own, label).await? };
         let mut after = before.clone();
         let mut touched: Vec<Path> = Vec::new();
         for (path, value) in wanted.fields {
             path.set(&mut after, value);
             touched.push(path);
         }
-        let groups = self.apply_memberships(update.memberships.as_ref(), &mut after)?;
+        self.apply_memberships(update.memberships.as_ref(), &mut after)?;
         touched.extend(self.mapping.license_attributes().cloned());
-        let (join, leave) = match groups.refs {
-            Some(refs) => self.difference(&before, refs).await?,
-            None => (Vec::new(), Vec::new()),
-        };
-        self.require_groups(&join.iter().map(String::as_str).collect::<Vec<_>>()).await?;
 
         let mut is_changed = false;
         if let Some(change) = self.style().user(&before, &after, &touched) {
@@ -196,8 +227,18 @@ impl Application<'_> {
         Ok(Completion::done())
     }
 
+    /// The user that an account is, as it is written back: a search may show less of it than there is.
+    async fn require_to_write(&self, account: &Account, whole: bool) -> Result<(String, Fields), Error> {
+        let (own, found) = self.require(account).await?;
+        if account.id.is_some() || !whole {
+            return Ok((own, found));
+        }
+        let user = self.fresh(&own, account.label()).await?;
+        Ok((own, user))
+    }
+
     async fn set_active(&self, account: &Account, active: bool) -> Result<Completion, Error> {
-        let (own, before) = self.require(account).await?;
+        let (own, before) = self.require_to_write(account, !self.style().patch).await?;
         let done = if active { "activated" } else { "deactivated" };
         let change = self.style().activation(&before, active);
         self.change(&own, account.label(), change, &before, done).await?;
@@ -215,7 +256,7 @@ impl Application<'_> {
                 self.system()
             )));
         };
-        let (own, before) = self.require(&reset.account).await?;
+        let (own, before) = self.require_to_write(&reset.account, self.style().replaces()).await?;
         let change = self.style().password(&before, password.expose_secret());
         self.change(&own, label, change, &before, "given another password").await?;
         Ok(Completion::done())

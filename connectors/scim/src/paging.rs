@@ -2,15 +2,22 @@
 //!
 //! By cursor (RFC 9865) the server keeps the place. By index (RFC 7644) nobody does: when a record goes, all behind it move up by
 //! one, and the next page would begin one too far. So each page begins with the last record of the one before, and where it does
-//! not, the walk goes back until it meets records that it has seen. A page that ends before the total is reached is an error,
-//! never an end.
+//! not, the walk goes back until it meets records that it has seen.
+//!
+//! No single field of an answer ends a walk, since each is wrong somewhere: servers ignore `startIndex`, and give the number of records
+//! on the page as `totalResults`. It ends when the page behind the last one is empty, when distinct records equal a total that was the
+//! same on every page, or when a server that hands out cursors hands out none. Where fewer distinct records came than the server
+//! says it has, everything is read once more; if some are still missing, the listing is incomplete.
 
-use bridgehead_sdk::{Error, Retry};
+use std::sync::Arc;
+
+use bridgehead_sdk::http::Shown;
+use bridgehead_sdk::{Error, Evidence, Retry};
 use serde::{Deserialize, Serialize};
 
-use crate::client::Scim;
+use crate::client::{Behind, Scim};
 use crate::errors::Asked;
-use crate::wire::{Fields, ListPage, id};
+use crate::wire::{Fields, ListPage, Next, id};
 
 /// So many records at the end of a page are remembered, so that the next one is known to go on behind them.
 const TAIL: usize = 5;
@@ -18,10 +25,23 @@ const TAIL: usize = 5;
 /// So often a listing may go back before its order is taken for a game of chance.
 const MOST_RETREATS: u32 = 50;
 
+/// More records than this are not counted, and a listing that is not counted is not believed.
+const MOST_RECORDS: u64 = 10_000_000;
+
 /// Where a walk goes on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    at: At,
+    /// The number of the page, over both readings: no two places of a walk are the same.
+    page: u32,
+    /// Whether this is the second reading.
+    again: bool,
+    totals: Totals,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "lowercase")]
-pub(crate) enum Place {
+enum At {
     /// By `startIndex`.
     Index {
         /// The position behind the last record that was read; the first is 1.
@@ -30,144 +50,333 @@ pub(crate) enum Place {
         tail: Vec<String>,
         /// How often the walk went back.
         retreats: u32,
-        /// How many pages were read: a walk that goes back never comes to a place twice.
-        pages: u64,
     },
     /// By `cursor`; empty for the first page.
-    Cursor {
-        token: String,
-        seen: u64,
-        /// The total that the first page named.
-        total: Option<u64>,
-    },
+    Cursor { token: String },
+}
+
+/// What the server said of the number of its records, in one reading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Totals {
+    /// The largest that it named.
+    most: Option<u64>,
+    /// Whether it ever named two.
+    varied: bool,
+    /// How many pages brought something new.
+    pages: u32,
+}
+
+/// One step of a walk.
+#[derive(Debug)]
+pub(crate) struct Step {
+    /// Records that were not shown before.
+    pub(crate) records: Vec<Fields>,
+    /// The place behind them; `None` at the proven end.
+    pub(crate) next: Option<Place>,
+    /// At the end: what proves it, and how many records the server says it has.
+    pub(crate) end: Option<(Evidence, Option<u64>)>,
 }
 
 /// What is listed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Walk<'a> {
     pub(crate) scim: &'a Scim,
     pub(crate) endpoint: &'a str,
     pub(crate) count: u16,
     /// A parameter that goes with every page.
     pub(crate) with: Option<(&'a str, &'a str)>,
+    /// What the walk has shown so far.
+    pub(crate) shown: Arc<Shown>,
 }
 
 impl Place {
     pub(crate) fn start(by_cursor: bool) -> Self {
-        if by_cursor {
-            Self::Cursor { token: String::new(), seen: 0, total: None }
+        let at = if by_cursor {
+            At::Cursor { token: String::new() }
         } else {
-            Self::Index { next: 1, tail: Vec::new(), retreats: 0, pages: 0 }
-        }
+            At::Index { next: 1, tail: Vec::new(), retreats: 0 }
+        };
+        Self { at, page: 1, again: false, totals: Totals::default() }
+    }
+
+    fn behind(&self, at: At, totals: Totals) -> Self {
+        Self { at, page: self.page + 1, again: self.again, totals }
+    }
+}
+
+impl Totals {
+    fn note(&mut self, total: Option<u64>) {
+        self.varied |= self.most.is_some() && self.most != total;
+        self.most = self.most.max(total);
+    }
+
+    /// Whether as many distinct records came as the server ever said it has.
+    fn are_met(self, count: u64) -> bool {
+        self.most.is_none_or(|most| count >= most)
+    }
+
+    /// Whether the total is proof of the end: the same on every page, of which there were several, and exactly met.
+    fn prove(self, count: u64) -> bool {
+        !self.varied && self.pages > 1 && self.most == Some(count)
     }
 }
 
 impl Walk<'_> {
-    /// The records at a place, and the place behind them; `None` at the proven end.
-    pub(crate) async fn page(&self, place: &Place) -> Result<(Vec<Fields>, Option<Place>), Error> {
-        match place {
-            Place::Cursor { token, seen, total } => self.by_cursor(token, *seen, *total).await,
-            Place::Index { next, tail, retreats, pages } => {
-                self.by_index(*next, tail, *retreats, pages + 1).await
-            }
+    /// The records at a place, and the place behind them.
+    pub(crate) async fn page(&self, place: &Place) -> Result<Step, Error> {
+        self.shown.rewind(place.page);
+        if self.shown.count() > MOST_RECORDS {
+            return Err(self.incomplete(&format!("it has more than {MOST_RECORDS} records")));
+        }
+        match &place.at {
+            At::Cursor { token } => self.by_cursor(place, token).await,
+            At::Index { next, tail, retreats } => self.by_index(place, *next, tail, *retreats).await,
         }
     }
 
-    async fn by_cursor(
-        &self,
-        token: &str,
-        seen: u64,
-        total: Option<u64>,
-    ) -> Result<(Vec<Fields>, Option<Place>), Error> {
-        let page = self.fetch(("cursor", token.to_owned())).await?;
-        let seen = seen + page.resources.len() as u64;
-        let first = total.or(page.total);
-        if let Some(next) = page.next {
-            // Without a total nothing is counted, so that a place that comes again looks the same, and is noticed.
-            let counted = if first.is_some() { seen } else { 0 };
-            let most =
-                first.max(page.total).map_or(u64::MAX, |most| most.saturating_mul(2).saturating_add(1000));
-            if next == token || counted > most {
-                return Err(self.incomplete("its cursors lead in a circle"));
+    async fn by_cursor(&self, place: &Place, token: &str) -> Result<Step, Error> {
+        let circle = || self.incomplete("its cursors lead in a circle");
+        if !self.shown.follow(place.page, token) {
+            return Err(circle());
+        }
+        let page = self.fetch(("cursor", token.to_owned()), self.count).await?;
+        let mut totals = place.totals;
+        totals.note(page.total);
+        let size = page.resources.len();
+        let news = self.has_news(place, &page.resources);
+        if size > 0 && !news {
+            return Err(self.incomplete("a page holds only records that were read before"));
+        }
+        totals.pages += u32::from(news);
+        let records = self.take(place, page.resources);
+        match page.next {
+            Next::Unreadable => Err(self.incomplete("its nextCursor is neither text nor a number")),
+            Next::Cursor(next) if next == token => Err(circle()),
+            Next::Cursor(token) => {
+                Ok(Step { records, next: Some(place.behind(At::Cursor { token }, totals)), end: None })
             }
-            return Ok((page.resources, Some(Place::Cursor { token: next, seen: counted, total: first })));
+            Next::None => {
+                let mut evidence = Evidence::EndOfCursor;
+                if token.is_empty() && size > 0 && totals.are_met(self.shown.count()) {
+                    // It has handed out no cursor yet: perhaps it knows none.
+                    evidence = match self.behind(size as u64 + 1).await? {
+                        Behind::Page(page) if page.resources.is_empty() => Evidence::EndOfCursor,
+                        Behind::Page(page) if self.has_news(place, &page.resources) => {
+                            return Err(self.incomplete(
+                                "it gives no nextCursor, though more records follow; set paging = \"index\"",
+                            ));
+                        }
+                        Behind::Page(_) | Behind::Refused => {
+                            self.does_not_page(("cursor", String::new()), size, totals).await?
+                        }
+                    };
+                }
+                self.end(place, records, totals, evidence)
+            }
         }
-        // Who came or went meanwhile makes one of the totals wrong, not both.
-        let total = first.zip(page.total.or(first)).map_or(0, |(first, last)| first.min(last));
-        if seen < total {
-            return Err(self.incomplete(&format!("its last page ends after {seen} of {total} records")));
-        }
-        Ok((page.resources, None))
     }
 
     async fn by_index(
         &self,
+        place: &Place,
         next: u64,
         tail: &[String],
         retreats: u32,
-        pages: u64,
-    ) -> Result<(Vec<Fields>, Option<Place>), Error> {
-        let mut retreats = retreats;
+    ) -> Result<Step, Error> {
+        let (mut totals, mut retreats) = (place.totals, retreats);
+        let (mut from, window) = self.overlapping(next, tail, &mut retreats, &mut totals).await?;
+        let mut records = window.resources;
+        if records.is_empty() && tail.is_empty() {
+            return match totals.most {
+                Some(0) => self.end(place, records, totals, Evidence::EndOfCursor),
+                _ => Err(self.empty(totals)),
+            };
+        }
+        if !self.has_news(place, &records) {
+            // Nothing new: the list ends here, or the server gives out few records a page.
+            from += records.len() as u64;
+            records = match self.behind(from).await? {
+                Behind::Refused => Vec::new(),
+                Behind::Page(page) => {
+                    totals.note(page.total);
+                    page.resources
+                }
+            };
+            if records.is_empty() {
+                return self.end(place, records, totals, Evidence::EndOfCursor);
+            }
+            if !self.has_news(place, &records) {
+                return Err(self.incomplete(
+                    "its pages do not go on: one holds only records that were read before, so that it seems to ignore \
+                     startIndex",
+                ));
+            }
+        }
+        let size = records.len();
+        let end = from + size as u64;
+        totals.pages += 1;
+        let last: Vec<String> = tail.iter().cloned().chain(records.iter().filter_map(id)).collect();
+        let records = self.take(place, records);
+        let count = self.shown.count();
+        if totals.prove(count) {
+            return self.end(place, records, totals, Evidence::TotalMet);
+        }
+        if totals.pages == 1 && totals.are_met(count) {
+            // One page holds as many as there are said to be. Many a server says how many are on the page.
+            let evidence = match self.behind(end).await? {
+                Behind::Page(page) if page.resources.is_empty() => Some(Evidence::EndOfCursor),
+                Behind::Page(page) if self.has_news(place, &page.resources) => None,
+                Behind::Page(_) | Behind::Refused => {
+                    Some(self.does_not_page(("startIndex", "1".to_owned()), size, totals).await?)
+                }
+            };
+            if let Some(evidence) = evidence {
+                return self.end(place, records, totals, evidence);
+            }
+            // What followed is asked for again, beginning with the last record of this page.
+            totals.varied = true;
+        }
+        let tail = last[last.len().saturating_sub(TAIL)..].to_vec();
+        Ok(Step {
+            records,
+            next: Some(place.behind(At::Index { next: end, tail, retreats }, totals)),
+            end: None,
+        })
+    }
+
+    /// The records from a position on that holds one that was seen, so that none is passed over.
+    async fn overlapping(
+        &self,
+        next: u64,
+        tail: &[String],
+        retreats: &mut u32,
+        totals: &mut Totals,
+    ) -> Result<(u64, ListPage), Error> {
         let mut from = if tail.is_empty() { 1 } else { next.saturating_sub(1).max(1) };
         let mut step = u64::from(self.count);
         let was_seen = |resource: &Fields| id(resource).is_some_and(|found| tail.contains(&found));
-        let (window, total) = loop {
-            let (window, total) = self.window(from).await?;
-            // From the first record on, or from one that was seen, nobody is passed over.
-            if from == 1 || window.iter().any(was_seen) {
-                break (window, total);
+        loop {
+            let window = self.window(from).await?;
+            totals.note(window.total);
+            let begins_as_expected = window.resources.first().and_then(id).as_ref() == tail.last();
+            let start = window.start.filter(|start| *start != from && !window.resources.is_empty());
+            if let Some(start) = start.filter(|_| !begins_as_expected) {
+                let hint = match window.next {
+                    Next::None => "",
+                    _ => "; it gives a nextCursor: set paging = \"cursor\"",
+                };
+                return Err(self.incomplete(&format!(
+                    "asked for the records from {from} on, it answers with those from {start} on{hint}"
+                )));
             }
-            retreats += 1;
-            if retreats > MOST_RETREATS {
+            // From the first record on, or from one that was seen, nobody is passed over.
+            if from == 1 || window.resources.iter().any(was_seen) {
+                return Ok((from, window));
+            }
+            *retreats += 1;
+            if *retreats > MOST_RETREATS {
                 return Err(self.incomplete("the order of its records keeps changing"));
             }
             from = from.saturating_sub(step).max(1);
             step = step.saturating_mul(2);
-        };
-        if total == 0 && !tail.is_empty() {
-            return Err(self.incomplete("all of its records are gone at once"));
         }
-        let mut end = from + window.len() as u64;
-        let mut fresh: Vec<Fields> = window.into_iter().filter(|resource| !was_seen(resource)).collect();
-        if fresh.is_empty() && end <= total {
-            // Nothing new: a server that gives out few records a page, and this was the last one seen; or one that does not go on.
-            let (window, total) = self.window(end).await?;
-            if window.is_empty() && end <= total {
-                return Err(self.incomplete(&format!("a page is empty, though there are {total} records")));
-            }
-            if window.iter().any(was_seen) {
-                return Err(self.incomplete("its pages do not go on"));
-            }
-            end += window.len() as u64;
-            fresh = window;
+    }
+
+    /// The end of a reading, if as many records came as there are said to be; else another reading, once.
+    fn end(
+        &self,
+        place: &Place,
+        records: Vec<Fields>,
+        totals: Totals,
+        evidence: Evidence,
+    ) -> Result<Step, Error> {
+        let (count, most) = (self.shown.count(), totals.most.unwrap_or_default());
+        if totals.are_met(count) {
+            return Ok(Step { records, next: None, end: Some((evidence, totals.most)) });
         }
-        if end > total {
-            return Ok((fresh, None));
+        if place.again {
+            return Err(self.incomplete(&format!(
+                "read twice, it shows {count} different records, and says that it has {most}"
+            )));
         }
-        let mut last: Vec<String> = tail.iter().cloned().chain(fresh.iter().filter_map(id)).collect();
-        let tail = last.split_off(last.len().saturating_sub(TAIL));
-        Ok((fresh, Some(Place::Index { next: end, tail, retreats, pages })))
+        self.shown.begin_again();
+        let by_cursor = matches!(place.at, At::Cursor { .. });
+        let next = Place { again: true, page: place.page + 1, ..Place::start(by_cursor) };
+        Ok(Step { records, next: Some(next), end: None })
+    }
+
+    /// What stands behind a page that seems to be the only one could not be told. Asked for a single record, a server that does not
+    /// page gives all of them all the same, and one that does names the same total.
+    async fn does_not_page(
+        &self,
+        place: (&'static str, String),
+        size: usize,
+        totals: Totals,
+    ) -> Result<Evidence, Error> {
+        if size == 1 {
+            return Ok(Evidence::Atomic);
+        }
+        let page = self.fetch(place, 1).await?;
+        if page.next != Next::None {
+            return Ok(Evidence::EndOfCursor);
+        }
+        if page.resources.len() > 1 {
+            return Ok(Evidence::Atomic);
+        }
+        if page.resources.len() == 1 && page.total.is_some() && page.total == totals.most {
+            return Ok(Evidence::TotalMet);
+        }
+        Err(self.incomplete(
+            "its pages do not go on, and its totalResults counts the records of the page; it seems to ignore startIndex",
+        ))
+    }
+
+    fn has_news(&self, place: &Place, records: &[Fields]) -> bool {
+        self.shown.has_news(place.again, records.iter().map(key))
+    }
+
+    /// Takes the records of a page in, and gives those that no earlier page has shown.
+    fn take(&self, place: &Place, records: Vec<Fields>) -> Vec<Fields> {
+        let mut records = records;
+        records.retain(|record| self.shown.take(place.page, place.again, key(record)));
+        records
     }
 
     /// The records from a position on, and how many there are in all.
-    async fn window(&self, from: u64) -> Result<(Vec<Fields>, u64), Error> {
-        let page = self.fetch(("startIndex", from.to_string())).await?;
-        let total =
-            page.total.ok_or_else(|| self.incomplete("it does not say how many records there are"))?;
+    async fn window(&self, from: u64) -> Result<ListPage, Error> {
+        let page = self.fetch(("startIndex", from.to_string()), self.count).await?;
+        if page.total.is_none() {
+            let hint = match page.next {
+                Next::None => "",
+                _ => "; it gives a nextCursor: set paging = \"cursor\"",
+            };
+            return Err(self.incomplete(&format!("it does not say how many records there are{hint}")));
+        }
         // From any other position on, a record that was seen says more than what the server says.
         if from == 1 && page.start.is_some_and(|start| start > 1) {
             return Err(self.incomplete("it does not begin with the first record"));
         }
-        if page.resources.is_empty() && from == 1 && total > 0 {
-            return Err(self.incomplete(&format!("a page is empty, though there are {total} records")));
-        }
-        Ok((page.resources, total))
+        Ok(page)
     }
 
-    async fn fetch(&self, place: (&str, String)) -> Result<ListPage, Error> {
-        let mut query = vec![place, ("count", self.count.to_string())];
+    /// What stands behind what seems to be the end.
+    async fn behind(&self, from: u64) -> Result<Behind, Error> {
+        self.scim.behind(self.endpoint, &self.query(("startIndex", from.to_string()), self.count)).await
+    }
+
+    async fn fetch(&self, place: (&str, String), count: u16) -> Result<ListPage, Error> {
+        self.scim.list(self.endpoint, &self.query(place, count), Asked::List).await
+    }
+
+    fn query<'q>(&'q self, place: (&'q str, String), count: u16) -> Vec<(&'q str, String)> {
+        let mut query = vec![place, ("count", count.to_string())];
         query.extend(self.with.map(|(name, value)| (name, value.to_owned())));
-        self.scim.list(self.endpoint, &query, Asked::List).await
+        query
+    }
+
+    fn empty(&self, totals: Totals) -> Error {
+        let most = totals.most.unwrap_or_default();
+        self.incomplete(&format!("a page is empty, though there are {most} records"))
     }
 
     fn incomplete(&self, why: &str) -> Error {
@@ -175,4 +384,9 @@ impl Walk<'_> {
             format!("{}: the listing of {} is incomplete: {why}", self.scim.system(), self.endpoint);
         Error::incomplete_listing(message).retry(Retry::Backoff)
     }
+}
+
+/// Tells a record from others: by its identifier, or by all of it where it has none.
+fn key(record: &Fields) -> String {
+    id(record).unwrap_or_else(|| serde_json::to_string(record).unwrap_or_default())
 }

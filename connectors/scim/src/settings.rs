@@ -167,6 +167,9 @@ pub struct Groups {
     /// How a member is removed; `"path"` when absent.
     #[serde(default)]
     pub remove_member: RemoveMember,
+    /// Without PATCH, what it means that a group has no attribute `members`; `"unknown"` when absent.
+    #[serde(default)]
+    pub absent_members: AbsentMembers,
 }
 
 /// Where it is read who is in which group.
@@ -192,6 +195,18 @@ pub enum RemoveMember {
     /// By the path `members` and a list of values, as Entra did first. An application that goes by RFC 7644 removes **all**
     /// members then.
     Value,
+}
+
+/// What it means that a group has no attribute `members`, where members can only be written as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[schemars(crate = "bridgehead_sdk::schemars")]
+#[serde(rename_all = "lowercase")]
+pub enum AbsentMembers {
+    /// The application may not show them: writing them would put everybody else out, so that such a group is refused.
+    #[default]
+    Unknown,
+    /// The group has no members.
+    Nobody,
 }
 
 /// A type of licences that an attribute of the accounts stands for.
@@ -243,6 +258,7 @@ impl Default for Groups {
             memberships_from: MembershipsFrom::default(),
             filter_members: false,
             remove_member: RemoveMember::default(),
+            absent_members: AbsentMembers::default(),
         }
     }
 }

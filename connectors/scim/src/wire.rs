@@ -74,8 +74,10 @@ pub(crate) fn objects(value: Option<&Value>) -> impl Iterator<Item = &Fields> {
 
 /// Whom a member of a group, or a group of a user, refers to: by its `value`, else by the end of its `$ref`.
 pub(crate) fn reference(item: &Fields) -> Option<String> {
-    if let Some(value) = text(item, "value") {
-        return Some(value.to_owned());
+    match field(item, "value") {
+        Some(Value::String(text)) if !text.is_empty() => return Some(text.clone()),
+        Some(Value::Number(number)) => return Some(number.to_string()),
+        _ => {}
     }
     let url = text(item, "$ref")?;
     url.rsplit('/').next().filter(|end| !end.is_empty()).map(str::to_owned)
@@ -86,8 +88,31 @@ pub(crate) fn reference(item: &Fields) -> Option<String> {
 pub(crate) struct ListPage {
     pub(crate) total: Option<u64>,
     pub(crate) start: Option<u64>,
-    pub(crate) next: Option<String>,
+    pub(crate) next: Next,
     pub(crate) resources: Vec<Fields>,
+}
+
+/// What a page says of the one behind it (RFC 9865).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Nothing: there is no `nextCursor`, or an empty one.
+    None,
+    /// The cursor that leads there, which goes back as text whatever it came as.
+    Cursor(String),
+    /// Something that is no cursor. It is not the end.
+    Unreadable,
+}
+
+impl Next {
+    fn read(body: &Fields) -> Self {
+        match field(body, "nextCursor") {
+            None => Self::None,
+            Some(Value::String(text)) if text.is_empty() => Self::None,
+            Some(Value::String(text)) => Self::Cursor(text.clone()),
+            Some(Value::Number(number)) => Self::Cursor(number.to_string()),
+            Some(Value::Bool(_) | Value::Array(_) | Value::Object(_) | Value::Null) => Self::Unreadable,
+        }
+    }
 }
 
 impl ListPage {
@@ -105,7 +130,7 @@ impl ListPage {
                 Vec::new()
             }
         };
-        let next = text(body, "nextCursor").map(str::to_owned);
+        let next = Next::read(body);
         Some(Self { total, start: field(body, "startIndex").and_then(number), next, resources })
     }
 }
@@ -200,6 +225,17 @@ mod tests {
         assert!(ListPage::read(&fields(json!({"totalResults": 1, "Resources": ["ann"]}))).is_none());
         let page = ListPage::read(&fields(json!({"totalResults": "3", "resources": [{}], "nextCursor": ""})));
         let page = page.unwrap();
-        assert_eq!((page.total, page.resources.len(), page.next), (Some(3), 1, None));
+        assert_eq!((page.total, page.resources.len(), page.next), (Some(3), 1, Next::None));
+    }
+
+    #[test]
+    fn any_text_or_number_is_a_cursor_and_nothing_else_is_the_end() {
+        let next = |cursor: Value| Next::read(&fields(json!({ "nextCursor": cursor })));
+        assert_eq!(next(json!(17)), Next::Cursor("17".to_owned()));
+        assert_eq!(next(json!("x y")), Next::Cursor("x y".to_owned()));
+        assert_eq!((next(json!(null)), next(json!(""))), (Next::None, Next::None));
+        for strange in [json!({ "at": 3 }), json!(["x"]), json!(true)] {
+            assert_eq!(next(strange), Next::Unreadable);
+        }
     }
 }

@@ -27,6 +27,9 @@ pub struct Description {
     /// not be named. The runtime completes a task that changes such a field without seeing it, says "not verified", lists
     /// the fields in `bridgehead check` and counts them in the metrics.
     pub unverifiable: BTreeSet<String>,
+    /// What an operator should look at though everything works, each a sentence that names the key to change.
+    /// `bridgehead check` shows them.
+    pub warnings: Vec<String>,
 }
 
 /// What goes with an operation.

@@ -61,6 +61,9 @@ pub struct EntitySettings {
     pub fixed: Option<Vec<FixedRecord>>,
     /// Looks one up by its identifier, `ref`. Absent: the whole list is read to see whether a group is there.
     pub find: Option<LookupSettings>,
+    /// Lists the accounts that are in one of them, `group`: for targets that do not show with an account what it is in. It takes one
+    /// request for each group, rather than one for each account.
+    pub members: Option<MembersSettings>,
 }
 
 /// A group or licence that the target has by its nature.
@@ -83,6 +86,25 @@ request_settings! {
         pub paging: Option<PagingSettings>,
         /// An expression; a `record` for which it is false is none of ours, and is left out of listings and look-ups.
         pub filter: Option<String>,
+        /// Members of the answer and headers that usually say that more follows or that something went wrong, and that mean something
+        /// else here, such as `["total"]` or `["errors"]`. All others end the listing with an error.
+        #[serde(default)]
+        pub allow: Vec<String>,
+    }
+}
+
+request_settings! {
+    /// A request for the accounts that are in a group or have a licence.
+    pub struct MembersSettings {
+        /// An expression that gives the members of an answer, such as `"answer.members"`; `"answer"` when absent.
+        pub records: Option<String>,
+        /// How the rest is asked for. Absent: one answer holds all.
+        pub paging: Option<PagingSettings>,
+        /// An expression that gives the identifier of an account from a member, `record`; `"record.id"` when absent.
+        pub account: Option<String>,
+        /// As `allow` of a list.
+        #[serde(default)]
+        pub allow: Vec<String>,
     }
 }
 
@@ -109,6 +131,12 @@ request_settings! {
         /// Which answer means that there is none, such as `{ status = 404 }`. Absent: every answer that is not expected is an
         /// error.
         pub absent: Option<AbsentSettings>,
+        /// Further answers that mean the same, where a target has several.
+        #[serde(default)]
+        pub absent_also: Vec<AbsentSettings>,
+        /// For a search: as `allow` of a list.
+        #[serde(default)]
+        pub allow: Vec<String>,
     }
 }
 

@@ -15,8 +15,8 @@ use serde::Deserialize;
 pub use actions::{ActionSettings, StepSettings};
 pub use listing::{
     AbsentSettings, AccountRecordSettings, AccountsSettings, EntityRecordSettings, EntitySettings,
-    FindSettings, FixedRecord, FollowUpSettings, ListSettings, LookupSettings, PagingKind, PagingSettings,
-    StatusSettings,
+    FindSettings, FixedRecord, FollowUpSettings, ListSettings, LookupSettings, MembersSettings, PagingKind,
+    PagingSettings, StatusSettings,
 };
 pub use request::{
     ErrorSettings, ExpectSettings, LoginSettings, Method, ProbeSettings, RequestSettings, RetrySettings,

@@ -53,9 +53,13 @@ async fn every_status_means_what_the_table_says() {
         assert_eq!(parts(&error), expected, "{status}");
         assert!(!error.message().contains("hunter2"), "{error}");
     }
-    for status in [200, 202, 204] {
+    for status in [200, 204] {
         delete(json!({}), ResponseTemplate::new(status)).await.unwrap();
     }
+    // Accepted is not done, unless the configuration says that it is.
+    let error = delete(json!({}), ResponseTemplate::new(202)).await.unwrap_err();
+    assert_eq!(parts(&error), (InternalError, Unknown, Backoff, Account));
+    delete(json!({ "expect": { "status": 202 } }), ResponseTemplate::new(202)).await.unwrap();
 }
 
 #[tokio::test]

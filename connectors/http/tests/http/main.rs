@@ -10,6 +10,8 @@ mod jupyterhub;
 mod load;
 mod login;
 mod look_ups;
+mod misbehaviours;
 mod paging;
 mod rabbitmq;
+mod scripted;
 mod support;

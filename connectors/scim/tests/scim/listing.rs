@@ -120,7 +120,7 @@ async fn a_page_that_ends_too_early_is_never_an_end() {
     for (pages, why) in [
         (vec![("1", json!({ "totalResults": 4, "Resources": [] }))], "a page is empty"),
         (vec![("1", json!({ "totalResults": 4 }))], "a page is empty"),
-        (vec![("1", first.clone()), ("2", only), ("3", empty.clone())], "a page is empty"),
+        (vec![("1", first.clone()), ("2", only), ("3", empty.clone())], "shows 2 different records"),
         (vec![("1", first.clone()), ("2", first.clone()), ("4", first.clone())], "do not go on"),
         (vec![("1", json!({ "Resources": users(&["a"]) }))], "does not say how many"),
         (
@@ -168,13 +168,13 @@ async fn cursors_are_followed_to_their_end() {
 #[tokio::test]
 async fn cursors_that_end_too_early_or_lead_in_a_circle_are_errors() {
     for (pages, why) in [
-        (vec![("", json!({ "totalResults": 3, "Resources": users(&["a"]) }))], "after 1 of 3"),
+        (vec![("", json!({ "totalResults": 3, "Resources": users(&["a"]) }))], "shows 1 different records"),
         (
             vec![
                 ("", json!({ "totalResults": 3, "nextCursor": "x", "Resources": users(&["a"]) })),
                 ("x", json!({ "totalResults": 3, "nextCursor": "x", "Resources": users(&["a"]) })),
             ],
-            "circle",
+            "read before",
         ),
         (
             vec![
@@ -182,7 +182,7 @@ async fn cursors_that_end_too_early_or_lead_in_a_circle_are_errors() {
                 ("x", json!({ "totalResults": 3, "nextCursor": "y", "Resources": users(&["a"]) })),
                 ("y", json!({ "totalResults": 3, "nextCursor": "x", "Resources": users(&["a"]) })),
             ],
-            "circle",
+            "read before",
         ),
     ] {
         let fake = Fake::able(json!({ "pagination": { "cursor": true, "index": true } })).await;
@@ -259,6 +259,20 @@ async fn a_side_that_shows_nothing_while_the_other_does_is_never_read_as_nobody_
         memberships(&accounts(&*fake.connector(json!({ "groups": {} }))).await.unwrap()),
         [Vec::<String>::new(), Vec::new()]
     );
+}
+
+#[tokio::test]
+async fn what_accounts_do_not_show_cannot_be_verified_and_is_told() {
+    // None of the users shows whether it is active; of the groups, one shows a member.
+    let fake = two_sided(false, true).await;
+    let description = fake.connector(json!({ "groups": {} })).describe().await.unwrap();
+    assert_eq!(description.unverifiable, ["status".to_owned()].into());
+    let warnings = &description.warnings;
+    assert!(warnings.len() == 1 && warnings[0].contains("active"), "{warnings:?}");
+    // The other side shows them: the key to change is named.
+    let fake = two_sided(true, false).await;
+    let warnings = fake.connector(json!({ "groups": {} })).describe().await.unwrap().warnings;
+    assert!(warnings.iter().any(|one| one.contains("memberships_from = \"accounts\"")), "{warnings:?}");
 }
 
 #[tokio::test]

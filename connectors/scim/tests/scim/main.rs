@@ -8,5 +8,7 @@ mod errors;
 mod example;
 mod fake;
 mod listing;
+mod misbehaviours;
+mod scripted;
 mod server;
 mod support;

@@ -145,7 +145,8 @@ async fn members_that_join_at_once_without_patch_do_not_displace_one_another() {
     let population = Population { accounts: 12, groups: 1, members: 0 };
     let server =
         Scim2::builder().population(population).config(json!({ "patch": off, "etag": off })).start().await;
-    let connector = connector(target(&server.url(), Scim2::TOKEN, json!({})));
+    let connector =
+        connector(target(&server.url(), Scim2::TOKEN, json!({ "groups": { "absent_members": "nobody" } })));
     let group = groups(&*connector).await["group-000"].clone();
     let people = accounts(&*connector).await.unwrap();
     let joins = people.iter().map(|person| {

@@ -5,6 +5,7 @@
 //! - [`Auth`] is how a configuration says who the connector is, [`Credential`] what puts that on requests.
 //! - [`LimitSettings`] and [`endpoint`] are the other keys that such connectors have in common.
 //! - [`Answer`] is what came back, whole; [`Answer::refusal`] is what its status usually means.
+//! - [`Shown`] counts the distinct records of a listing, which is the proof that none is missing.
 //! - [`retry_after`] and [`body`] are the pieces it is made of.
 
 mod answer;
@@ -14,6 +15,7 @@ mod client;
 mod credential;
 pub mod retry_after;
 mod settings;
+mod shown;
 mod token;
 
 pub use answer::Answer;
@@ -22,3 +24,4 @@ pub use client::{Client, Limits};
 pub use credential::Credential;
 pub use reqwest;
 pub use settings::{FriendlyDuration, LimitSettings, endpoint};
+pub use shown::Shown;

@@ -1,0 +1,69 @@
+//! What the listings that are under way have shown and read so far.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bridgehead_sdk::{Cursor, Error};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// So many listings may be under way at a time; one that was left unfinished is forgotten when others begin.
+const MOST: usize = 32;
+
+/// The listings of one type, and what is kept of each.
+#[derive(Debug, Default)]
+pub(crate) struct Listings<T>(Mutex<Kept<T>>);
+
+#[derive(Debug, Default)]
+struct Kept<T> {
+    count: u64,
+    listings: VecDeque<(u64, Arc<T>)>,
+}
+
+/// What a cursor of the runtime holds.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Mark<P> {
+    pub(crate) listing: u64,
+    pub(crate) place: P,
+}
+
+impl<T: Default> Listings<T> {
+    /// Begins a listing.
+    pub(crate) fn begin(&self) -> (u64, Arc<T>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.count += 1;
+        let begun = (kept.count, Arc::new(T::default()));
+        kept.listings.push_back(begun.clone());
+        while kept.listings.len() > MOST {
+            kept.listings.pop_front();
+        }
+        begun
+    }
+
+    /// What is kept of a listing that goes on.
+    pub(crate) fn of(&self, listing: u64) -> Result<Arc<T>, Error> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = kept.listings.iter().find(|(known, _)| *known == listing);
+        found.map(|(_, kept)| Arc::clone(kept)).ok_or_else(|| {
+            Error::incomplete_listing(
+                "what was read of a listing before is not held any more; the next sync begins afresh",
+            )
+        })
+    }
+}
+
+impl<P: Serialize + DeserializeOwned> Mark<P> {
+    /// Reads what [`Mark::cursor`] wrote.
+    pub(crate) fn read(cursor: &Cursor) -> Result<Self, Error> {
+        serde_json::from_str(cursor.as_str()).map_err(|_| {
+            Error::incomplete_listing("a listing is to go on from a cursor that is none of this connector's")
+        })
+    }
+
+    /// As the runtime keeps it.
+    pub(crate) fn cursor(&self) -> Result<Cursor, Error> {
+        let text = serde_json::to_string(self);
+        text.map(Cursor::new)
+            .map_err(|error| Error::incomplete_listing("a cursor cannot be written").source(error))
+    }
+}

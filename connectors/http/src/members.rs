@@ -1,0 +1,101 @@
+//! Memberships that only the groups show: each is asked for its members, before the accounts are listed.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bridgehead_sdk::{AccountRecord, Error, Memberships, Ref, ResourceKind, Retry, SettingsError};
+use minijinja::Value;
+
+use crate::pages::{ListOf, Pages};
+use crate::settings::MembersSettings;
+use crate::target::Target;
+use crate::template::{Expression, Scope};
+
+/// How the members of a group are asked for.
+#[derive(Debug)]
+pub(crate) struct MembersOf {
+    pages: Pages,
+    account: Expression,
+}
+
+/// Who is in which group or has which licence, as one listing has read it.
+#[derive(Debug, Default)]
+pub(crate) struct Index(Mutex<HashMap<String, Groups>>);
+
+/// The groups of one account, each with the number of its type.
+type Groups = BTreeSet<(usize, Arc<str>)>;
+
+impl MembersOf {
+    /// Checks the request that stands at `key`. Where there is a single group, it need not say which.
+    pub(crate) fn new(
+        key: &str,
+        settings: &MembersSettings,
+        is_single: bool,
+        base: &Scope,
+    ) -> Result<Self, SettingsError> {
+        let scope = base.clone().any("group");
+        let list = ListOf {
+            request: settings.request(),
+            records: settings.records.as_deref(),
+            paging: settings.paging.as_ref(),
+            allow: &settings.allow,
+        };
+        let pages = Pages::new(key, list, &scope)?;
+        if !is_single && !pages.request().uses().contains("group") {
+            let message =
+                "the request does not use {{ group }}, so that it would be the same for every group";
+            return Err(SettingsError::new(format!("{key}.path"), message));
+        }
+        let account = settings.account.as_deref().unwrap_or("record.id");
+        let account = Expression::new(&format!("{key}.account"), account, &base.clone().any("record"))?;
+        Ok(Self { pages, account })
+    }
+
+    /// The identifiers of the accounts in a group.
+    pub(crate) async fn of(&self, target: &Target, slug: &str, group: &str) -> Result<Vec<String>, Error> {
+        let what = format!("The members of {slug} {group} cannot be listed");
+        let read = |record: &Value| {
+            self.account.text(&target.vars.with("record", record.clone())).ok().filter(|id| !id.is_empty())
+        };
+        let vars = target.vars.with("group", group);
+        let members = self.pages.all(target, &vars, &what, read).await.map_err(|error| {
+            // The group may have been removed since it was listed; another reading will tell.
+            if error.retry_policy() == Retry::Never { error.retry(Retry::Backoff) } else { error }
+        })?;
+        let ids: Option<Vec<String>> = members.iter().map(read).collect();
+        // One that cannot be read would be a membership lost.
+        ids.ok_or_else(|| {
+            Error::incomplete_listing(format!(
+                "{what}: '{}' gives no identifier for one of them",
+                self.account.key()
+            ))
+        })
+    }
+}
+
+impl Index {
+    /// Takes in who is in a group of a type.
+    pub(crate) fn add(&self, of: usize, group: &str, members: Vec<String>) {
+        let group: Arc<str> = group.into();
+        let mut index = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for member in members {
+            index.entry(member).or_default().insert((of, Arc::clone(&group)));
+        }
+    }
+
+    /// The groups of an account of one type.
+    pub(crate) fn groups(&self, account: &str, of: usize) -> Vec<Ref> {
+        let index = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let groups = index.get(account).into_iter().flatten();
+        groups.filter(|(known, _)| *known == of).map(|(_, group)| Ref::new(&**group)).collect()
+    }
+}
+
+/// Puts the groups or licences of one type into a record.
+pub(crate) fn set(record: &mut AccountRecord, kind: ResourceKind, slug: &str, refs: Vec<Ref>) {
+    let Memberships(all) = match kind {
+        ResourceKind::License => &mut record.assignments,
+        _ => &mut record.memberships,
+    };
+    all.insert(slug.into(), refs);
+}

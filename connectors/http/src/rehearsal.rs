@@ -1,0 +1,125 @@
+//! What tasks would stumble over: every template is written for the least that a task can say, and nothing is sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bridgehead_sdk::Action;
+use minijinja::Value;
+
+use crate::actions::{Plan, Step};
+use crate::application::Application;
+use crate::execute::{current_account, with_label};
+use crate::template::{Fault, Reason, Vars};
+
+/// Something to stand where a task or the target would put something.
+const ANYTHING: &str = "rehearsal";
+
+impl Application {
+    /// Sentences that name the template and what it lacks.
+    pub(crate) async fn warnings(&self) -> Vec<String> {
+        // A target that cannot be read is the affair of `check`.
+        let sample = self.accounts.sample(&self.target).await.ok().flatten();
+        let mut told = BTreeSet::new();
+        for (action, plan) in &self.plans {
+            for vars in self.least(*action, plan, sample.as_ref()) {
+                for step in &plan.steps {
+                    if let Some(fault) = self.lacks(step, &vars) {
+                        told.insert(format!(
+                            "a task of {action} can fail: {fault}; say what to send without it, such as `| default(omit)`"
+                        ));
+                    }
+                }
+            }
+        }
+        told.into_iter().collect()
+    }
+
+    /// The least that a task of an action can say, in each way that matters.
+    fn least(&self, action: Action, plan: &Plan, sample: Option<&crate::accounts::Found>) -> Vec<Vars> {
+        let login = if self.accounts.mapping.has("username") { "username" } else { "email" };
+        let mut vars = self.target.vars.with("task", task());
+        if action == Action::CreateAccount {
+            vars.set("account", with_label(serde_json::json!({ login: ANYTHING }), ANYTHING));
+        } else {
+            // Without an account of the target nothing can be said of those that need one.
+            let Some(sample) = sample else { return Vec::new() };
+            let id = sample.record.id.as_str();
+            vars.set("account", with_label(serde_json::json!({ "id": id }), id));
+            vars.set("current", current_account(sample));
+        }
+        if action == Action::ResetPassword {
+            vars.set("password", ANYTHING);
+        }
+        if matches!(action, Action::CreateAccount | Action::UpdateAccount) {
+            let refs = || Value::from(vec![ANYTHING]);
+            let lists = || Value::from_pairs([("wanted", refs()), ("added", refs()), ("removed", refs())]);
+            let slugs = self.entities.iter().map(|one| one.resource_type.slug.as_str().to_owned());
+            vars.set("memberships", Value::from_pairs(slugs.map(|slug| (slug, lists()))));
+        }
+        let saved = plan.steps.iter().flat_map(|step| &step.save);
+        vars.set("saved", Value::from_pairs(saved.map(|(name, _)| (name.clone(), Value::from(ANYTHING)))));
+        if action != Action::UpdateAccount {
+            return vec![vars];
+        }
+        // An update may change any one field, or groups alone.
+        let fields = plan.fields_of("changes").into_iter().map(|field| BTreeMap::from([(field, ANYTHING)]));
+        fields.chain([BTreeMap::new()]).map(|changes| vars.with("changes", Value::from(changes))).collect()
+    }
+
+    /// What a step needs and a task or the target need not have.
+    fn lacks(&self, step: &Step, vars: &Vars) -> Option<Fault> {
+        let of_task = |fault: &Fault| match &fault.reason {
+            Reason::Missing(names) => names
+                .iter()
+                .any(|name| ["account.", "current.", "changes."].iter().any(|of| name.starts_with(of))),
+            _ => false,
+        };
+        match step.when.as_ref().map(|when| when.truth(vars)) {
+            None | Some(Ok(true)) => {}
+            Some(Ok(false)) => return None,
+            Some(Err(fault)) => return Some(fault).filter(of_task),
+        }
+        let items = match step.for_each.as_ref().map(|for_each| for_each.list(vars)) {
+            None => vec![Value::UNDEFINED],
+            Some(Ok(items)) => items,
+            Some(Err(fault)) => return Some(fault).filter(of_task),
+        };
+        items.into_iter().find_map(|item| {
+            let vars = vars.with("item", item);
+            let written = step.request.url(&self.target.base, &vars).and_then(|url| {
+                let builder = self.target.client.request(step.request.method(), url);
+                step.request.fill(builder, &self.target.headers, &vars)
+            });
+            written.err().filter(of_task)
+        })
+    }
+
+    /// Fields that actions write and that nothing reads: reading back never proves them.
+    pub(crate) fn unverifiable(&self) -> BTreeSet<String> {
+        let mapping = &self.accounts.mapping;
+        let mut fields = BTreeSet::new();
+        for (action, plan) in &self.plans {
+            match action {
+                Action::CreateAccount => fields.extend(plan.fields_of("account")),
+                Action::UpdateAccount => fields.extend(plan.fields_of("changes")),
+                _ => {}
+            }
+        }
+        let is_shown = |field: &str| match field {
+            "id" | "account_id" | "label" | "password" | "new_password" | "memberships" | "assignments" => {
+                true
+            }
+            "status" => mapping.has_status(),
+            other => mapping.has(other),
+        };
+        fields.retain(|field| !is_shown(field) && !bridgehead_sdk::is_secret_name(field));
+        fields
+    }
+}
+
+fn task() -> Value {
+    Value::from_pairs([
+        ("id", Value::from(ANYTHING)),
+        ("attempt", Value::from(1)),
+        ("may_have_applied", Value::from(false)),
+    ])
+}

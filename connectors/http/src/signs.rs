@@ -1,0 +1,257 @@
+//! What answers usually say when they do not hold everything, or when something went wrong, whatever the configuration reads of them.
+//!
+//! An endpoint that begins to page, or that fails halfway and answers 200, says so nearly always: in a header, or in a member beside the
+//! records. Passing that over would make a part of a list look like all of it.
+
+use std::collections::BTreeSet;
+
+use bridgehead_sdk::SettingsError;
+use minijinja::Value;
+use minijinja::value::ValueKind;
+
+use crate::link;
+use crate::reply::Reply;
+
+/// Members that hold nothing if all is well.
+const FAULTS: [&str; 6] = ["error", "errors", "fault", "exception", "errormessage", "errorcode"];
+
+/// Members that are true if all is well.
+const SUCCESS: [&str; 3] = ["ok", "success", "successful"];
+
+/// Members and headers that hold something only if more follows.
+const MORE: [&str; 24] = [
+    "next",
+    "nextpage",
+    "nextcursor",
+    "nextlink",
+    "nexturl",
+    "nexturi",
+    "nexthref",
+    "nexttoken",
+    "nextpagetoken",
+    "nextpageurl",
+    "nextmarker",
+    "nextoffset",
+    "odatanextlink",
+    "continuation",
+    "continuationtoken",
+    "hasmore",
+    "hasnext",
+    "hasnextpage",
+    "moreresults",
+    "moreavailable",
+    "truncated",
+    "istruncated",
+    "incompleteresults",
+    "partial",
+];
+
+/// Members and headers that say how many records there are.
+const TOTALS: [&str; 11] = [
+    "total",
+    "totalcount",
+    "totalresults",
+    "totalrecords",
+    "totalitems",
+    "totalelements",
+    "totalhits",
+    "recordstotal",
+    "odatacount",
+    "count",
+    "wptotal",
+];
+
+/// Members in which those of paging stand, often enough.
+const WITHIN: [&str; 8] =
+    ["paging", "pagination", "meta", "metadata", "links", "page", "pageinfo", "responsemetadata"];
+
+/// Which of the usual signs mean something for a list: all but those that the operator has named.
+#[derive(Debug)]
+pub(crate) struct Signs {
+    allowed: BTreeSet<String>,
+}
+
+/// How many records an answer says there are.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Total {
+    pub(crate) said_by: String,
+    pub(crate) count: u64,
+}
+
+impl Signs {
+    /// Every sign but those that stand in the list at `key`.
+    pub(crate) fn new(key: &str, allowed: &[String]) -> Result<Self, SettingsError> {
+        let allow = |name: &String| {
+            let name = plain(name);
+            let known = FAULTS.iter().chain(&SUCCESS).chain(&MORE).chain(&TOTALS).any(|sign| *sign == name);
+            if known || ["link", "contentrange"].contains(&name.as_str()) {
+                return Ok(name);
+            }
+            let message = "must be names of members or headers that usually say that more follows or that something went wrong, such \
+                           as \"error\", \"next\", \"total\", \"X-Total-Count\" or \"Link\"";
+            Err(SettingsError::new(key, message))
+        };
+        Ok(Self { allowed: allowed.iter().map(allow).collect::<Result<_, _>>()? })
+    }
+
+    /// The configuration reads this of an answer, such as `answer.next`, so that it is no sign beyond it.
+    pub(crate) fn is_read(&mut self, path: &str) {
+        self.allowed.extend(path.rsplit('.').next().map(plain));
+    }
+
+    fn counts(&self, name: &str) -> bool {
+        !self.allowed.contains(name)
+    }
+
+    /// What says that something went wrong.
+    pub(crate) fn fault(&self, reply: &Reply) -> Option<String> {
+        let answer = reply.json()?;
+        members(answer).into_iter().find_map(|(name, value)| {
+            let plain = plain(&name);
+            let is_fault = FAULTS.contains(&plain.as_str()) && says_something(&value)
+                || SUCCESS.contains(&plain.as_str())
+                    && matches!(value.kind(), ValueKind::Bool)
+                    && !value.is_true();
+            (is_fault && self.counts(&plain)).then(|| format!("'{name}'"))
+        })
+    }
+
+    /// What says that more follows.
+    pub(crate) fn more(&self, reply: &Reply) -> Option<String> {
+        if self.counts("link") && !matches!(link::next(reply.header_values("link")), Ok(None)) {
+            return Some("the header Link".to_owned());
+        }
+        let header = reply.header_names().find(|name| {
+            let plain = plain(name);
+            let holds =
+                reply.header_values(name).any(|value| !["", "0", "false", "null"].contains(&value.trim()));
+            MORE.contains(&plain.as_str()) && self.counts(&plain) && holds
+        });
+        if let Some(name) = header {
+            return Some(format!("the header {name}"));
+        }
+        let answer = reply.json()?;
+        within(answer).into_iter().find_map(|(name, value)| {
+            let last = plain(name.rsplit('.').next().unwrap_or(&name));
+            (MORE.contains(&last.as_str()) && self.counts(&last) && says_something(&value))
+                .then(|| format!("'{name}'"))
+        })
+    }
+
+    /// The largest number of records that the answer speaks of.
+    pub(crate) fn total(&self, reply: &Reply) -> Option<Total> {
+        let header = reply.header_names().filter_map(|name| {
+            let plain = plain(name);
+            if !TOTALS.contains(&plain.as_str()) || !self.counts(&plain) {
+                return None;
+            }
+            let count = reply.header_values(name).next()?.trim().parse().ok()?;
+            Some(Total { said_by: format!("the header {name}"), count })
+        });
+        let range = reply.header_values("content-range").filter_map(|range| {
+            let count = range.rsplit('/').next()?.trim().parse().ok()?;
+            self.counts("contentrange")
+                .then(|| Total { said_by: "the header Content-Range".to_owned(), count })
+        });
+        let members = reply.json().map(within).unwrap_or_default().into_iter().filter_map(|(name, value)| {
+            let last = plain(name.rsplit('.').next().unwrap_or(&name));
+            if !TOTALS.contains(&last.as_str()) || !self.counts(&last) {
+                return None;
+            }
+            Some(Total { said_by: format!("'{name}'"), count: u64::try_from(value).ok()? })
+        });
+        header.chain(range).chain(members).max_by_key(|total| total.count)
+    }
+}
+
+/// A name without what people write differently: `X-Total-Count`, `total_count` and `totalCount` are one.
+fn plain(name: &str) -> String {
+    let letters: String =
+        name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    if let Some(rest) = letters.strip_prefix("xms") {
+        return rest.to_owned();
+    }
+    let prefixed = ["xtotal", "xnext", "xhas", "xwp", "xcontinuation", "xcount"];
+    match letters.strip_prefix('x') {
+        Some(rest) if prefixed.iter().any(|prefix| letters.starts_with(prefix)) => rest.to_owned(),
+        _ => letters,
+    }
+}
+
+fn members(value: &Value) -> Vec<(String, Value)> {
+    if !matches!(value.kind(), ValueKind::Map) {
+        return Vec::new();
+    }
+    let names = value.try_iter().into_iter().flatten();
+    names
+        .filter_map(|name| {
+            let member = value.get_item(&name).ok()?;
+            Some((name.as_str()?.to_owned(), member))
+        })
+        .collect()
+}
+
+/// The members of an answer, and those of its parts that are about paging.
+fn within(answer: &Value) -> Vec<(String, Value)> {
+    let mut all = members(answer);
+    let inner: Vec<(String, Value)> = all
+        .iter()
+        .filter(|(name, _)| WITHIN.contains(&plain(name).as_str()))
+        .flat_map(|(name, part)| {
+            members(part).into_iter().map(move |(inner, value)| (format!("{name}.{inner}"), value))
+        })
+        .collect();
+    all.extend(inner);
+    all
+}
+
+fn says_something(value: &Value) -> bool {
+    match value.kind() {
+        ValueKind::Undefined | ValueKind::None => false,
+        ValueKind::String => {
+            let text = value.as_str().unwrap_or_default().trim().to_ascii_lowercase();
+            !["", "0", "ok", "none", "null", "false", "success", "no error"].contains(&text.as_str())
+        }
+        // A link without an address is none.
+        ValueKind::Map => members(value).iter().any(|(_, member)| says_something(member)),
+        _ => value.is_true(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_same_however_they_are_written() {
+        for (name, plainly) in [
+            ("X-Total-Count", "totalcount"),
+            ("total_count", "totalcount"),
+            ("@odata.nextLink", "odatanextlink"),
+            ("x-next-page", "nextpage"),
+            ("X-WP-Total", "wptotal"),
+            ("x-ms-continuation", "continuation"),
+            ("xerox", "xerox"),
+        ] {
+            assert_eq!(plain(name), plainly);
+        }
+    }
+
+    #[test]
+    fn what_holds_nothing_says_nothing() {
+        let says = |json: serde_json::Value| says_something(&Value::from(minijinja::value::Serde(json)));
+        for nothing in ["null", "\"\"", "\"OK\"", "0", "[]", "{}", "{\"href\": null}", "false"] {
+            assert!(!says(serde_json::from_str(nothing).unwrap()), "{nothing}");
+        }
+        for something in ["\"x\"", "2", "[1]", "{\"href\": \"/x\"}", "true"] {
+            assert!(says(serde_json::from_str(something).unwrap()), "{something}");
+        }
+    }
+
+    #[test]
+    fn only_a_sign_can_be_allowed() {
+        assert!(Signs::new("list.allow", &["X-Total-Count".to_owned(), "error".to_owned()]).is_ok());
+        let error = Signs::new("list.allow", &["people".to_owned()]).unwrap_err();
+        assert_eq!(error.key, "list.allow");
+    }
+}

@@ -1,0 +1,119 @@
+//! Which records a listing has shown, so that distinct ones can be counted: a total, a position and a cursor are each the word of the
+//! target alone.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The records of one listing, by the page on which each came first; a record takes some 16 bytes.
+///
+/// Pages have numbers that grow, over two readings if there are two. A page may be asked for again: [`rewind`](Self::rewind) to it
+/// first.
+#[derive(Debug, Default)]
+pub struct Shown(Mutex<Pages>);
+
+#[derive(Debug, Default)]
+struct Pages {
+    /// Over all readings.
+    ever: HashMap<u64, u32>,
+    /// In the second reading, where there is one.
+    again: HashMap<u64, u32>,
+    /// The cursors that were followed in this reading.
+    cursors: HashMap<u64, u32>,
+    /// The last page that showed anything.
+    last: u32,
+}
+
+impl Shown {
+    /// Forgets what `page` and those behind it showed.
+    pub fn rewind(&self, page: u32) {
+        let mut pages = self.pages();
+        let pages = &mut *pages;
+        if pages.last < page {
+            return;
+        }
+        for shown in [&mut pages.ever, &mut pages.again, &mut pages.cursors] {
+            shown.retain(|_, on| *on < page);
+        }
+        pages.last = page.saturating_sub(1);
+    }
+
+    /// Whether any of these records was not shown before in this reading, which is the second one if `again`.
+    pub fn has_news<K: Hash>(&self, again: bool, keys: impl IntoIterator<Item = K>) -> bool {
+        let pages = self.pages();
+        let shown = if again { &pages.again } else { &pages.ever };
+        keys.into_iter().any(|key| !shown.contains_key(&print(&key)))
+    }
+
+    /// Takes a record of a page in; `false` if an earlier page, of any reading, has shown it.
+    pub fn take(&self, page: u32, again: bool, key: impl Hash) -> bool {
+        let mut pages = self.pages();
+        pages.last = pages.last.max(page);
+        let key = print(&key);
+        if again {
+            pages.again.entry(key).or_insert(page);
+        }
+        *pages.ever.entry(key).or_insert(page) == page
+    }
+
+    /// How many distinct records were shown.
+    pub fn count(&self) -> u64 {
+        self.pages().ever.len() as u64
+    }
+
+    /// Notes a cursor; `false` for one that was followed before.
+    pub fn follow(&self, page: u32, cursor: &str) -> bool {
+        let mut pages = self.pages();
+        pages.last = pages.last.max(page);
+        pages.cursors.insert(print(&cursor), page).is_none()
+    }
+
+    /// A second reading begins: its cursors may be those of the first.
+    pub fn begin_again(&self) {
+        let mut pages = self.pages();
+        pages.again.clear();
+        pages.cursors.clear();
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn print(key: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(shown: &Shown, page: u32, again: bool, keys: &[&'static str]) -> Vec<&'static str> {
+        keys.iter().copied().filter(|key| shown.take(page, again, key)).collect()
+    }
+
+    #[test]
+    fn a_page_that_is_asked_for_again_gives_the_same_and_counts_once() {
+        let shown = Shown::default();
+        assert_eq!(take(&shown, 1, false, &["a", "b"]), ["a", "b"]);
+        for _ in 0..2 {
+            shown.rewind(2);
+            assert_eq!(take(&shown, 2, false, &["b", "c"]), ["c"]);
+            assert!(shown.follow(2, "x") && !shown.follow(2, "x"));
+        }
+        assert_eq!(shown.count(), 3);
+    }
+
+    #[test]
+    fn a_second_reading_gives_what_the_first_left_out_and_counts_both() {
+        let shown = Shown::default();
+        take(&shown, 1, false, &["a", "c"]);
+        shown.begin_again();
+        assert!(shown.has_news(true, ["a"]) && !shown.has_news(false, ["a"]));
+        assert_eq!(take(&shown, 2, true, &["a", "b"]), ["b"]);
+        assert!(!shown.has_news(true, ["a"]));
+        assert_eq!(shown.count(), 3);
+    }
+}
