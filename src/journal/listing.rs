@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AppKey, Error};
+use super::{AccessFacts, AccessLoss, AppKey, Error};
 
 /// A record that a listing holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Seen {
     pub id: String,
     /// A hash of the whole record, stable across versions.
     pub hash: u64,
+    /// What it says of somebody's access; `None` for groups and licences.
+    pub facts: Option<AccessFacts>,
 }
 
 /// What came of adding records.
@@ -75,6 +77,103 @@ pub enum Which {
     Changed,
     /// Known, and not in the present listing.
     Removed,
+    /// Those of them that count: not what only [doubted](Belief::Doubted) listings had.
+    Counted,
+    /// In the present listing, known or not.
+    Seen,
+}
+
+/// A way in which access is taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossKind {
+    /// The record is gone.
+    Removed,
+    /// The account was active, and is not any more.
+    Deactivated,
+    /// The account lost memberships or assignments.
+    Memberships,
+}
+
+impl LossKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Removed, Self::Deactivated, Self::Memberships];
+
+    /// The name, such as `removed`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Removed => "removed",
+            Self::Deactivated => "deactivated",
+            Self::Memberships => "memberships",
+        }
+    }
+}
+
+/// How many of a type lose something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossCount {
+    /// The resource type.
+    pub slug: String,
+    /// What they lose.
+    pub kind: LossKind,
+    /// How many do.
+    pub count: u64,
+}
+
+/// Somebody who is in the present listing, and had more access in the last one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loser {
+    /// Their id.
+    pub id: String,
+    /// What they lose, beside what tasks have taken from them.
+    pub loss: AccessLoss,
+}
+
+/// Some of those who lose access.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Losers {
+    /// Who, ordered by id.
+    pub losers: Vec<Loser>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// Who had access in the last listing, of those that count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AccessBase {
+    /// Accounts that were active.
+    pub active: u64,
+    /// Accounts with a membership or an assignment.
+    pub with_refs: u64,
+    /// Records of which that is not known: an earlier version did not write it down.
+    pub unknown: u64,
+}
+
+/// What tasks changed of an account's access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// Its status.
+    pub status: bool,
+    /// Its memberships or assignments.
+    pub memberships: bool,
+}
+
+/// What Iden said of our last completed sync.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IdenTime {
+    /// When the app was last synced, by Iden's clock, as it said after our last completed sync.
+    pub synced_at: Option<Timestamp>,
+    /// When we sent a `complete` after which Iden has not said so yet, by our clock.
+    pub pending_since: Option<Timestamp>,
+}
+
+/// What the operator was last shown that a sync would take away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// A digest of exactly that.
+    pub digest: u64,
+    /// How many losses it is.
+    pub losses: u64,
 }
 
 /// The last completed sync.
@@ -99,10 +198,11 @@ impl Past {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Ours, Self::Lost];
 
-    /// The name, such as `ours`.
+    /// The name it is kept under, such as `lost`. Earlier versions kept `ours` without evidence for it, so that name is not
+    /// used any more, and what has it counts as not known.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Ours => "ours",
+            Self::Ours => "shown",
             Self::Lost => "lost",
         }
     }
@@ -173,6 +273,13 @@ pub trait Listings: Send + Sync + fmt::Debug + 'static {
     /// Begins a listing, and drops an unfinished one of the same app.
     async fn begin(&self, app: &AppKey) -> Result<(), Error>;
 
+    /// Begins a listing that is only looked at, and ends with [`discard`](Self::discard). A crash in the middle of it is no
+    /// interrupted sync.
+    async fn begin_dry_run(&self, app: &AppKey) -> Result<(), Error>;
+
+    /// Drops the present listing, as if it had never been. Where there is none, nothing happens.
+    async fn discard(&self, app: &AppKey) -> Result<(), Error>;
+
     /// Adds records of one resource type. An empty slice notes that the type was listed.
     async fn add(&self, app: &AppKey, slug: &str, records: &[Seen]) -> Result<Added, Error>;
 
@@ -201,9 +308,17 @@ pub trait Listings: Send + Sync + fmt::Debug + 'static {
         limit: u32,
     ) -> Result<Vec<String>, Error>;
 
-    /// `complete` is about to be sent. If the process dies before it knows what became of that, the next start promotes
-    /// the listing, as of this time: what `complete` removes has been judged, and what it left must be known.
-    async fn completing(&self, app: &AppKey, at: Timestamp) -> Result<(), Error>;
+    /// Those who lose access without being gone, from the one after `after`, some at a time. What tasks have
+    /// [changed](Self::note_changed) is no loss.
+    async fn losers(&self, app: &AppKey, slug: &str, after: Option<&str>) -> Result<Losers, Error>;
+
+    /// Who had access in the last listing.
+    async fn access_base(&self, app: &AppKey, slug: &str) -> Result<AccessBase, Error>;
+
+    /// `complete` is about to be sent, which takes this away beside the records that it removes. If the process dies before
+    /// it knows what became of that, the next start promotes the listing, as of this time: what `complete` removes has been
+    /// judged, and what it left must be known.
+    async fn completing(&self, app: &AppKey, at: Timestamp, losses: &[LossCount]) -> Result<(), Error>;
 
     /// Makes the present listing the last completed one and records how many of each type were removed that count. A
     /// type that the present listing does not have is dropped, and counts as removed whole: `complete` has PUT
@@ -223,6 +338,9 @@ pub trait Listings: Send + Sync + fmt::Debug + 'static {
     /// A task has deleted an account. If [no sync has seen it](Self::note_created), it does not count any more.
     async fn note_deleted(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error>;
 
+    /// A task has changed an account's access, which the next completed sync therefore is not surprised at.
+    async fn note_changed(&self, app: &AppKey, slug: &str, id: &str, changes: Changes) -> Result<(), Error>;
+
     /// The resource types of which anything is known but the present listing.
     async fn known_slugs(&self, app: &AppKey) -> Result<Vec<String>, Error>;
 
@@ -230,7 +348,16 @@ pub trait Listings: Send + Sync + fmt::Debug + 'static {
     /// remembered for 400 days.
     async fn removals_since(&self, app: &AppKey, slug: &str, since: Timestamp) -> Result<u64, Error>;
 
-    /// Removals up to now no longer count: the operator has allowed them.
+    /// How many of a type lost something else by completed syncs since this instant, it included.
+    async fn losses_since(
+        &self,
+        app: &AppKey,
+        slug: &str,
+        kind: LossKind,
+        since: Timestamp,
+    ) -> Result<u64, Error>;
+
+    /// Removals and other losses up to now no longer count: the operator has allowed them.
     async fn forgive_removals(&self, app: &AppKey) -> Result<(), Error>;
 
     /// The last completed sync; `None` if there was none, or the state was lost.
@@ -241,6 +368,18 @@ pub trait Listings: Send + Sync + fmt::Debug + 'static {
 
     /// Keeps what was found out about the time before the first completed sync.
     async fn set_past(&self, app: &AppKey, past: Past) -> Result<(), Error>;
+
+    /// What Iden said of our last completed sync.
+    async fn iden_time(&self, app: &AppKey) -> Result<IdenTime, Error>;
+
+    /// Iden says that the app was last synced then, and that was us. Nothing is pending any more.
+    async fn set_iden_time(&self, app: &AppKey, synced_at: Timestamp) -> Result<(), Error>;
+
+    /// What the operator was last shown; `None` if nothing since the last completed sync.
+    async fn shown(&self, app: &AppKey) -> Result<Option<Shown>, Error>;
+
+    /// The operator is shown this.
+    async fn set_shown(&self, app: &AppKey, shown: Shown) -> Result<(), Error>;
 
     /// Whether a sync has begun of which no run was recorded: the process died in the middle of it.
     async fn was_interrupted(&self, app: &AppKey) -> Result<bool, Error>;

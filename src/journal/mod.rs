@@ -21,6 +21,7 @@
 mod app;
 mod doubt;
 mod error;
+mod facts;
 mod listing;
 mod sqlite;
 mod task;
@@ -29,8 +30,10 @@ mod trust;
 pub use app::AppKey;
 pub use doubt::{Doubt, Reason};
 pub use error::Error;
+pub use facts::{AccessFacts, AccessLoss};
 pub use listing::{
-    Added, Belief, Difference, Duplicate, LastSync, Listings, Past, Run, RunResult, Seen, Which,
+    AccessBase, Added, Belief, Changes, Difference, Duplicate, IdenTime, LastSync, Listings, Loser, Losers,
+    LossCount, LossKind, Past, Run, RunResult, Seen, Shown, Which,
 };
 pub use sqlite::{Moment, Observer, Sqlite, Stats, Step};
 pub use task::{

@@ -20,12 +20,14 @@ const END: &str = "SELECT id FROM records WHERE listing = ?1 AND id >= ?2 AND id
      ORDER BY id LIMIT 1 OFFSET ?4";
 
 /// What counts for good stays so; what nobody has judged is judged by this listing. Most records are the same as before,
-/// and are left alone.
-const ADD: &str = "INSERT INTO records (listing, id, hash, standing) \
-     SELECT ?6, id, hash, ?5 FROM records WHERE listing = ?1 AND id >= ?2 AND id IS NOT ?3 \
+/// and are left alone. What access somebody had stays what it was when a sync was last completed: a loss that is held must
+/// be a loss at the next sync, too. It is taken over only where nothing is known, and never from a doubted listing.
+const ADD: &str = "INSERT INTO records (listing, id, hash, standing, facts) \
+     SELECT ?6, id, hash, ?5, CASE WHEN ?5 <> 2 THEN facts END FROM records \
+     WHERE listing = ?1 AND id >= ?2 AND id IS NOT ?3 \
      AND (?4 IS NULL OR id <= ?4) ON CONFLICT (listing, id) DO UPDATE SET hash = excluded.hash, standing = CASE \
      WHEN ?5 = 0 OR records.standing = 3 THEN 0 WHEN ?5 = 2 AND records.standing = 1 THEN 2 \
-     ELSE records.standing END \
+     ELSE records.standing END, facts = coalesce(records.facts, excluded.facts) \
      WHERE records.hash <> excluded.hash OR records.standing = 3 OR (?5 = 0 AND records.standing <> 0) \
      OR (?5 = 2 AND records.standing = 1)";
 
@@ -128,7 +130,7 @@ impl Write for End {
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         let statements = [
             "UPDATE listings SET state = 'discarded' WHERE app = ?1 AND state = 'present'",
-            "UPDATE syncs SET under_way = 0, completing_at = NULL WHERE app = ?1",
+            "UPDATE syncs SET under_way = 0, completing_at = NULL, completing_losses = NULL WHERE app = ?1",
         ];
         for statement in statements {
             sqlx::query(statement).bind(self.app.as_str()).execute(&mut *connection).await?;

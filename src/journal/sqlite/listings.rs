@@ -8,25 +8,27 @@ use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::super::{
-    Added, AppKey, Belief, Difference, Duplicate, Error, LastSync, Listings, Past, Run, RunResult, Seen,
-    Which,
+    AccessBase, AccessFacts, Added, AppKey, Belief, Changes, Difference, Duplicate, Error, IdenTime,
+    LastSync, Listings, Losers, LossCount, LossKind, Past, Run, RunResult, Seen, Shown, Which,
 };
 use super::chunks::{Statements, parameters};
-use super::keeping;
-use super::noted::{NoteCreated, NoteDeleted};
+use super::noted::{NoteChanged, NoteCreated, NoteDeleted};
 use super::open::Sqlite;
-use super::promotion::{self, Begin, Completing, NONE, Promote};
-use super::time;
+use super::promotion::{self, Begin, Completing, Discard, NONE, Promote};
 use super::writer::{Problem, Write};
+use super::{keeping, losses, time, told};
 
 /// How many runs of an app are kept.
 const RUNS: i64 = 1000;
 
+/// What earlier versions noted of the past of an app whether there was evidence for it or not.
+const WITHOUT_EVIDENCE: &str = "ours";
+
 static INSERT: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
         let rows: Vec<String> =
-            (0..size).map(|row| format!("(?1, ?{}, ?{})", 2 * row + 2, 2 * row + 3)).collect();
-        format!("INSERT INTO records (listing, id, hash) VALUES {}", rows.join(", "))
+            (0..size).map(|row| format!("(?1, {})", parameters(3 * row + 2, 3))).collect();
+        format!("INSERT INTO records (listing, id, hash, facts) VALUES {}", rows.join(", "))
     })
 });
 
@@ -39,7 +41,15 @@ static HELD: LazyLock<Statements> = LazyLock::new(|| {
 #[async_trait]
 impl Listings for Sqlite {
     async fn begin(&self, app: &AppKey) -> Result<(), Error> {
-        self.listings().write(Begin { app: app.clone() }).await
+        self.listings().write(Begin { app: app.clone(), is_dry_run: false }).await
+    }
+
+    async fn begin_dry_run(&self, app: &AppKey) -> Result<(), Error> {
+        self.listings().write(Begin { app: app.clone(), is_dry_run: true }).await
+    }
+
+    async fn discard(&self, app: &AppKey) -> Result<(), Error> {
+        self.listings().write(Discard { app: app.clone() }).await
     }
 
     async fn add(&self, app: &AppKey, slug: &str, records: &[Seen]) -> Result<Added, Error> {
@@ -113,11 +123,13 @@ impl Listings for Sqlite {
     ) -> Result<Vec<String>, Error> {
         let compared = self.compared(app, slug).await?;
         let (one, other) = match which {
-            Which::Created | Which::Changed => (compared.present, compared.last),
-            Which::Removed => (compared.last, compared.present),
+            Which::Created | Which::Changed | Which::Seen => (compared.present, compared.last),
+            Which::Removed | Which::Counted => (compared.last, compared.present),
         };
         let statement = match which {
             Which::Created | Which::Removed => IDS_IN_ONE,
+            Which::Counted => IDS_COUNTED,
+            Which::Seen => IDS_SEEN,
             Which::Changed => IDS_CHANGED,
         };
         let store = self.listings();
@@ -132,8 +144,19 @@ impl Listings for Sqlite {
             .map_err(|error| store.fault(error))
     }
 
-    async fn completing(&self, app: &AppKey, at: Timestamp) -> Result<(), Error> {
-        self.listings().write(Completing { app: app.clone(), at }).await
+    async fn losers(&self, app: &AppKey, slug: &str, after: Option<&str>) -> Result<Losers, Error> {
+        let compared = self.compared(app, slug).await?;
+        losses::losers(self.listings(), app, slug, [compared.present, compared.last], after).await
+    }
+
+    async fn access_base(&self, app: &AppKey, slug: &str) -> Result<AccessBase, Error> {
+        let last = self.compared(app, slug).await?.last;
+        losses::base(self.listings(), last).await
+    }
+
+    async fn completing(&self, app: &AppKey, at: Timestamp, losses: &[LossCount]) -> Result<(), Error> {
+        let (app, losses) = (app.clone(), losses.to_vec());
+        self.listings().write(Completing { app, at, losses }).await
     }
 
     async fn promote(&self, app: &AppKey, at: Timestamp) -> Result<(), Error> {
@@ -154,6 +177,11 @@ impl Listings for Sqlite {
         self.listings().write(NoteDeleted { app, slug, id }).await
     }
 
+    async fn note_changed(&self, app: &AppKey, slug: &str, id: &str, changes: Changes) -> Result<(), Error> {
+        let (app, slug, id) = (app.clone(), slug.to_owned(), id.to_owned());
+        self.listings().write(NoteChanged { app, slug, id, changes }).await
+    }
+
     async fn known_slugs(&self, app: &AppKey) -> Result<Vec<String>, Error> {
         let store = self.listings();
         sqlx::query_scalar(
@@ -167,17 +195,17 @@ impl Listings for Sqlite {
     }
 
     async fn removals_since(&self, app: &AppKey, slug: &str, since: Timestamp) -> Result<u64, Error> {
-        let store = self.listings();
-        let removed: i64 = sqlx::query_scalar(
-            "SELECT coalesce(sum(records), 0) FROM removals WHERE app = ?1 AND slug = ?2 AND at >= ?3",
-        )
-        .bind(app.as_str())
-        .bind(slug)
-        .bind(time::to_column(since))
-        .fetch_one(store.readers())
-        .await
-        .map_err(|error| store.fault(error))?;
-        Ok(removed.unsigned_abs())
+        losses::since(self.listings(), app, slug, LossKind::Removed, since).await
+    }
+
+    async fn losses_since(
+        &self,
+        app: &AppKey,
+        slug: &str,
+        kind: LossKind,
+        since: Timestamp,
+    ) -> Result<u64, Error> {
+        losses::since(self.listings(), app, slug, kind, since).await
     }
 
     async fn forgive_removals(&self, app: &AppKey) -> Result<(), Error> {
@@ -213,7 +241,7 @@ impl Listings for Sqlite {
             .fetch_optional(store.readers())
             .await
             .map_err(|error| store.fault(error))?;
-        let Some(past) = past.flatten() else {
+        let Some(past) = past.flatten().filter(|past| past != WITHOUT_EVIDENCE) else {
             return Ok(None);
         };
         let known = Past::ALL.into_iter().find(|known| known.as_str() == past);
@@ -225,6 +253,22 @@ impl Listings for Sqlite {
 
     async fn set_past(&self, app: &AppKey, past: Past) -> Result<(), Error> {
         self.listings().write(SetPast { app: app.clone(), past }).await
+    }
+
+    async fn iden_time(&self, app: &AppKey) -> Result<IdenTime, Error> {
+        told::iden_time(self.listings(), app).await
+    }
+
+    async fn set_iden_time(&self, app: &AppKey, synced_at: Timestamp) -> Result<(), Error> {
+        self.listings().write(told::SetIdenTime { app: app.clone(), synced_at }).await
+    }
+
+    async fn shown(&self, app: &AppKey) -> Result<Option<Shown>, Error> {
+        told::shown(self.listings(), app).await
+    }
+
+    async fn set_shown(&self, app: &AppKey, shown: Shown) -> Result<(), Error> {
+        self.listings().write(told::SetShown { app: app.clone(), shown }).await
     }
 
     async fn was_interrupted(&self, app: &AppKey) -> Result<bool, Error> {
@@ -277,6 +321,16 @@ impl Listings for Sqlite {
 const IDS_IN_ONE: &str = "SELECT one.id FROM records AS one WHERE one.listing = ?1 AND one.id >= ?3 \
      AND one.id IS NOT ?4 AND NOT EXISTS \
      (SELECT 1 FROM records AS other WHERE other.listing = ?2 AND other.id = one.id AND other.standing <> 3) \
+     ORDER BY one.id LIMIT ?5";
+
+/// In the first listing, from the id after ?4 on.
+const IDS_SEEN: &str = "SELECT id FROM records WHERE listing = ?1 AND listing <> ?2 AND id >= ?3 AND id IS NOT ?4 \
+     ORDER BY id LIMIT ?5";
+
+/// The same, of the records that count.
+const IDS_COUNTED: &str = "SELECT one.id FROM records AS one WHERE one.listing = ?1 AND one.id >= ?3 \
+     AND one.id IS NOT ?4 AND one.standing <> 2 AND NOT EXISTS \
+     (SELECT 1 FROM records AS other WHERE other.listing = ?2 AND other.id = one.id) \
      ORDER BY one.id LIMIT ?5";
 
 /// In both, with different hashes, from the id after ?4 on. The CROSS JOIN fixes the order of reading.
@@ -346,7 +400,7 @@ impl Write for Add {
         for (statement, piece) in INSERT.cut(&self.records) {
             let mut query = sqlx::query(AssertSqlSafe(statement)).bind(listing);
             for seen in piece {
-                query = query.bind(&seen.id).bind(seen.hash.cast_signed());
+                query = query.bind(&seen.id).bind(seen.hash.cast_signed()).bind(facts(seen));
             }
             match query.execute(&mut *connection).await {
                 Ok(_) => {}
@@ -363,6 +417,11 @@ impl Write for Add {
     }
 }
 
+/// What a record says of somebody's access, as it is kept.
+fn facts(seen: &Seen) -> Option<Vec<u8>> {
+    seen.facts.as_ref().map(AccessFacts::to_bytes)
+}
+
 fn is_duplicate(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
@@ -372,13 +431,15 @@ async fn add_one(
     listing: i64,
     seen: &Seen,
 ) -> Result<Option<Duplicate>, Problem> {
-    let done =
-        sqlx::query("INSERT INTO records (listing, id, hash) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
-            .bind(listing)
-            .bind(&seen.id)
-            .bind(seen.hash.cast_signed())
-            .execute(&mut *connection)
-            .await?;
+    let done = sqlx::query(
+        "INSERT INTO records (listing, id, hash, facts) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+    )
+    .bind(listing)
+    .bind(&seen.id)
+    .bind(seen.hash.cast_signed())
+    .bind(facts(seen))
+    .execute(&mut *connection)
+    .await?;
     if done.rows_affected() == 1 {
         return Ok(None);
     }
@@ -404,12 +465,13 @@ impl Write for Set {
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         let listing = promotion::present(connection, &self.app, &self.slug).await?;
         sqlx::query(
-            "INSERT INTO records (listing, id, hash) VALUES (?1, ?2, ?3) \
-             ON CONFLICT DO UPDATE SET hash = excluded.hash",
+            "INSERT INTO records (listing, id, hash, facts) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT DO UPDATE SET hash = excluded.hash, facts = excluded.facts",
         )
         .bind(listing)
         .bind(&self.seen.id)
         .bind(self.seen.hash.cast_signed())
+        .bind(facts(&self.seen))
         .execute(connection)
         .await?;
         Ok(())

@@ -20,6 +20,7 @@ mod keeping;
 mod lineage;
 mod listings;
 mod lock;
+mod losses;
 mod noted;
 mod open;
 mod process;
@@ -30,6 +31,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod time;
+mod told;
 mod witness;
 mod writer;
 

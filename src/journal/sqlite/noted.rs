@@ -3,8 +3,13 @@
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
-use super::super::AppKey;
+use super::super::{AppKey, Changes};
 use super::writer::{Problem, Write};
+
+/// What the column `kinds` is made of.
+pub(super) const STATUS: i64 = 1;
+/// The same.
+pub(super) const MEMBERSHIPS: i64 = 2;
 
 /// A task created an account: Iden holds it, whether a sync has seen it or not.
 pub(super) struct NoteCreated {
@@ -63,6 +68,36 @@ impl Write for NoteDeleted {
         .bind(self.app.as_str())
         .bind(&self.slug)
         .bind(&self.id)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+/// A task changed what access an account has.
+pub(super) struct NoteChanged {
+    pub(super) app: AppKey,
+    pub(super) slug: String,
+    pub(super) id: String,
+    pub(super) changes: Changes,
+}
+
+#[async_trait]
+impl Write for NoteChanged {
+    type Answer = ();
+    const NAME: &'static str = "note_changed";
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        let kinds =
+            i64::from(self.changes.status) * STATUS + i64::from(self.changes.memberships) * MEMBERSHIPS;
+        sqlx::query(
+            "INSERT INTO changes (app, slug, id, kinds) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT DO UPDATE SET kinds = kinds | excluded.kinds",
+        )
+        .bind(self.app.as_str())
+        .bind(&self.slug)
+        .bind(&self.id)
+        .bind(kinds)
         .execute(connection)
         .await?;
         Ok(())

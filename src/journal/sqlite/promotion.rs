@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::SqliteConnection;
 
-use super::super::{AppKey, Error};
-use super::time;
+use super::super::{AppKey, Error, LossCount, LossKind};
 use super::writer::{Chore, Problem, Write};
+use super::{losses, time};
 
 /// How long removals are remembered: longer than any window of the removal guard.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(400 * 24);
@@ -28,6 +28,7 @@ pub(super) const GONE: &str = "SELECT count(*), count(CASE WHEN one.standing <> 
 
 pub(super) struct Begin {
     pub(super) app: AppKey,
+    pub(super) is_dry_run: bool,
 }
 
 #[async_trait]
@@ -42,12 +43,37 @@ impl Write for Begin {
             .execute(&mut *connection)
             .await?;
         sqlx::query(
-            "INSERT INTO syncs (app, under_way, unrecorded) VALUES (?1, 1, 1) \
-             ON CONFLICT DO UPDATE SET under_way = 1, unrecorded = 1, completing_at = NULL",
+            "INSERT INTO syncs (app, under_way, unrecorded) VALUES (?1, 1, ?2) \
+             ON CONFLICT DO UPDATE SET under_way = 1, unrecorded = max(unrecorded, ?2), \
+             completing_at = NULL, completing_losses = NULL",
         )
         .bind(self.app.as_str())
+        .bind(!self.is_dry_run)
         .execute(connection)
         .await?;
+        Ok(())
+    }
+}
+
+/// The present listing was only looked at.
+pub(super) struct Discard {
+    pub(super) app: AppKey,
+}
+
+#[async_trait]
+impl Write for Discard {
+    type Answer = ();
+    const NAME: &'static str = "discard";
+    const CHORE: Option<Chore> = Some(Chore::Discard);
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        let statements = [
+            "UPDATE listings SET state = 'discarded' WHERE app = ?1 AND state = 'present'",
+            "UPDATE syncs SET under_way = 0 WHERE app = ?1",
+        ];
+        for statement in statements {
+            sqlx::query(statement).bind(self.app.as_str()).execute(&mut *connection).await?;
+        }
         Ok(())
     }
 }
@@ -56,6 +82,7 @@ impl Write for Begin {
 pub(super) struct Completing {
     pub(super) app: AppKey,
     pub(super) at: Timestamp,
+    pub(super) losses: Vec<LossCount>,
 }
 
 #[async_trait]
@@ -65,11 +92,14 @@ impl Write for Completing {
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         require_under_way(connection, &self.app).await?;
-        sqlx::query("UPDATE syncs SET completing_at = ?2 WHERE app = ?1")
-            .bind(self.app.as_str())
-            .bind(time::to_column(self.at))
-            .execute(connection)
-            .await?;
+        sqlx::query(
+            "UPDATE syncs SET completing_at = ?2, completing_losses = ?3, iden_pending_at = ?2 WHERE app = ?1",
+        )
+        .bind(self.app.as_str())
+        .bind(time::to_column(self.at))
+        .bind(losses::to_column(&self.losses))
+        .execute(connection)
+        .await?;
         Ok(())
     }
 }
@@ -130,11 +160,15 @@ impl Write for Promote {
         for statement in statements {
             sqlx::query(statement).bind(app).execute(&mut *connection).await?;
         }
-        sqlx::query("UPDATE syncs SET under_way = 0, completed_at = ?2, completing_at = NULL WHERE app = ?1")
-            .bind(app)
-            .bind(time::to_column(self.at))
-            .execute(connection)
-            .await?;
+        sqlx::query(
+            "UPDATE syncs SET under_way = 0, completed_at = ?2, completing_at = NULL, completing_losses = NULL, \
+             shown_digest = NULL, shown_losses = NULL WHERE app = ?1",
+        )
+        .bind(app)
+        .bind(time::to_column(self.at))
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query("DELETE FROM changes WHERE app = ?1").bind(app).execute(connection).await?;
         Ok(())
     }
 }
@@ -152,19 +186,39 @@ impl Promote {
             let (_, removed): (i64, i64) =
                 sqlx::query_as(GONE).bind(listing).bind(present).fetch_one(&mut *connection).await?;
             if removed > 0 {
-                sqlx::query("INSERT INTO removals (app, slug, at, records) VALUES (?1, ?2, ?3, ?4)")
-                    .bind(app)
-                    .bind(slug)
-                    .bind(time::to_column(self.at))
-                    .bind(removed)
-                    .execute(&mut *connection)
-                    .await?;
+                self.record_loss(connection, &slug, LossKind::Removed, removed).await?;
             }
+        }
+        let others: Option<String> = sqlx::query_scalar("SELECT completing_losses FROM syncs WHERE app = ?1")
+            .bind(app)
+            .fetch_one(&mut *connection)
+            .await?;
+        for lost in losses::from_column(others.as_deref())? {
+            let count = i64::try_from(lost.count).unwrap_or(i64::MAX);
+            self.record_loss(connection, &lost.slug, lost.kind, count).await?;
         }
         let forgotten = self.at.saturating_sub(REMEMBERED).unwrap_or(Timestamp::MIN);
         sqlx::query("DELETE FROM removals WHERE app = ?1 AND at < ?2")
             .bind(app)
             .bind(time::to_column(forgotten))
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+
+    async fn record_loss(
+        &self,
+        connection: &mut SqliteConnection,
+        slug: &str,
+        kind: LossKind,
+        count: i64,
+    ) -> Result<(), Problem> {
+        sqlx::query("INSERT INTO removals (app, slug, at, records, kind) VALUES (?1, ?2, ?3, ?4, ?5)")
+            .bind(self.app.as_str())
+            .bind(slug)
+            .bind(time::to_column(self.at))
+            .bind(count)
+            .bind(kind.as_str())
             .execute(connection)
             .await?;
         Ok(())

@@ -416,7 +416,7 @@ async fn what_was_being_completed_when_the_process_died_counts_as_completed() {
         state.begin(&app(number)).await.unwrap();
         listed(&state, &app(number), "account", &[("a", 1), ("b", 1)]).await;
     }
-    state.completing(&app(1), at(7)).await.unwrap();
+    state.completing(&app(1), at(7), &[]).await.unwrap();
     state.close().await;
 
     let state = Sqlite::open(folder.path()).await.unwrap();
@@ -432,7 +432,7 @@ async fn a_sync_that_begins_forgets_that_the_one_before_was_being_completed() {
     let state = Sqlite::open(folder.path()).await.unwrap();
     state.begin(&app(1)).await.unwrap();
     listed(&state, &app(1), "account", &[("a", 1)]).await;
-    state.completing(&app(1), at(7)).await.unwrap();
+    state.completing(&app(1), at(7), &[]).await.unwrap();
     state.begin(&app(1)).await.unwrap();
     listed(&state, &app(1), "account", &[("half", 1)]).await;
     state.close().await;

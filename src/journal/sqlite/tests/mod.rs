@@ -8,6 +8,7 @@ mod holds;
 mod lineage;
 mod listings;
 mod listings_model;
+mod losses;
 mod model;
 mod reading;
 mod rehearsal;
@@ -56,7 +57,7 @@ fn failed(message: &str) -> Outcome {
 }
 
 fn seen(id: &str, hash: u64) -> Seen {
-    Seen { id: id.to_owned(), hash }
+    Seen { id: id.to_owned(), hash, facts: None }
 }
 
 fn temporary() -> TempDir {

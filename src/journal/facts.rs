@@ -1,0 +1,97 @@
+//! What a record says of somebody's access, in as few bytes as will do. Pure.
+
+/// The number of bytes of a reference.
+const REF: usize = 8;
+
+/// The status of an account, and a hash of each of its memberships and assignments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessFacts {
+    is_active: bool,
+    /// Sorted, each once.
+    refs: Vec<u64>,
+}
+
+/// What somebody lost between two records of theirs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AccessLoss {
+    /// They were active, and are not any more.
+    pub deactivated: bool,
+    /// How many memberships and assignments they lost.
+    pub refs: u32,
+    /// Whether they have none left.
+    pub none_left: bool,
+}
+
+impl AccessFacts {
+    /// What a record says; `refs` are hashes of its memberships and assignments.
+    pub fn new(is_active: bool, refs: impl IntoIterator<Item = u64>) -> Self {
+        let mut refs: Vec<u64> = refs.into_iter().collect();
+        refs.sort_unstable();
+        refs.dedup();
+        Self { is_active, refs }
+    }
+
+    /// What is lost in comparison with what was before.
+    pub fn loss_since(&self, before: &Self) -> AccessLoss {
+        let gone = before.refs.iter().filter(|one| self.refs.binary_search(one).is_err()).count();
+        AccessLoss {
+            deactivated: before.is_active && !self.is_active,
+            refs: u32::try_from(gone).unwrap_or(u32::MAX),
+            none_left: self.refs.is_empty(),
+        }
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(1 + REF * self.refs.len());
+        bytes.push(u8::from(self.is_active));
+        for one in &self.refs {
+            bytes.extend_from_slice(&one.to_be_bytes());
+        }
+        bytes
+    }
+
+    /// `None` for bytes that this version has not written.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (status, refs) = bytes.split_first()?;
+        let refs = refs.chunks(REF).map(|one| Some(u64::from_be_bytes(one.try_into().ok()?)));
+        Some(Self { is_active: *status == 1, refs: refs.collect::<Option<_>>()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for facts in [
+            AccessFacts::new(true, []),
+            AccessFacts::new(false, [7]),
+            AccessFacts::new(true, [u64::MAX, 0, 7, 7]),
+        ] {
+            assert_eq!(AccessFacts::from_bytes(&facts.to_bytes()), Some(facts));
+        }
+        assert_eq!(AccessFacts::from_bytes(&[]), None);
+        assert_eq!(AccessFacts::from_bytes(&[1, 2, 3]), None);
+        assert_eq!(AccessFacts::new(true, []).to_bytes(), [1], "a byte is enough for most");
+    }
+
+    #[test]
+    fn a_loss_is_what_was_there_and_is_not_any_more() {
+        let before = AccessFacts::new(true, [1, 2, 3]);
+        let loss = |now: AccessFacts| {
+            let AccessLoss { deactivated, refs, none_left } = now.loss_since(&before);
+            (deactivated, refs, none_left)
+        };
+        assert_eq!(loss(before.clone()), (false, 0, false));
+        assert_eq!(loss(AccessFacts::new(true, [1, 2, 3, 4])), (false, 0, false), "more is no loss");
+        assert_eq!(loss(AccessFacts::new(true, [1, 9])), (false, 2, false));
+        assert_eq!(loss(AccessFacts::new(false, [])), (true, 3, true));
+        let inactive = AccessFacts::new(false, [1]);
+        assert_eq!(
+            inactive.loss_since(&inactive),
+            AccessLoss::default(),
+            "whoever was not active loses nothing"
+        );
+    }
+}
