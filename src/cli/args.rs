@@ -75,12 +75,14 @@ pub(crate) enum Command {
         /// The apps to sync; all when none is named.
         #[arg(value_name = "APP")]
         apps: Vec<String>,
-        /// Read and validate everything, push nothing, and say what would be created, changed and removed.
+        /// Read and validate everything, push nothing, and say what would be created, changed, removed and otherwise lost.
         #[arg(long)]
         dry_run: bool,
-        /// Let the removal guard pass, this once.
-        #[arg(long)]
-        allow_removals: bool,
+        /// Let this sync take away what the access guard would hold: N losses at most, exactly what has this DIGEST, or,
+        /// without a value, what the last dry run or held sync has shown. Losses are records removed, accounts deactivated
+        /// and accounts that lose memberships, of all types together.
+        #[arg(long, value_name = "N|DIGEST", num_args = 0..=1)]
+        allow_removals: Option<Option<String>>,
     },
     /// Ask the running daemon how it is: exit code 0 if all is well, 1 if somebody must act, 75 if it does not answer.
     Status {

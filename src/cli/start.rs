@@ -11,6 +11,7 @@ use super::{
     tasks,
 };
 use crate::config::Connectors;
+use crate::runtime::sync::Options;
 
 /// Parses the arguments of the process, does what they say, and gives the exit code.
 pub fn run(connectors: &Connectors) -> ExitCode {
@@ -47,14 +48,15 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
             conformance::run(global, connectors, &apps, &options).await
         }
         Command::Check { apps, offline, .. } => check::run(global, connectors, &apps, offline).await,
-        Command::Sync { apps, dry_run, allow_removals } => {
-            if dry_run && allow_removals {
+        Command::Sync { mut apps, dry_run, allow_removals } => {
+            if dry_run && allow_removals.is_some() {
                 return Err(Failure::new(
                     Exit::Usage,
                     "--dry-run removes nothing, so --allow-removals does not go with it",
                 ));
             }
-            sync::run(global, connectors, &apps, dry_run, allow_removals).await
+            let allow_removals = allow_removals.map(|value| sync::consent(value, &mut apps));
+            sync::run(global, connectors, &apps, Options { dry_run, allow_removals }).await
         }
         Command::Status { apps } => status::run(global, connectors, &apps).await,
         Command::Tasks(command) => tasks::run(global, connectors, command).await,

@@ -13,26 +13,40 @@ use super::signals::Told;
 use super::{daemon, logging, print, table};
 use crate::config::Connectors;
 use crate::control::{self, Client, Event, Request};
-use crate::journal::{AppKey, Listings, Sqlite};
-use crate::runtime::sync::{Options, Summary};
+use crate::journal::{AppKey, Listings, LossKind, Sqlite};
+use crate::runtime::sync::{Consent, LossSummary, LostRecord, Options, Summary};
 use crate::runtime::{AppStatus, Assembly};
 
 /// So many bad records are printed; `--json` has all that were kept.
 const SHOWN: usize = 20;
 
+/// What `--allow-removals` was given. What is neither a number nor a digest is the name of an app that follows the flag.
+pub(crate) fn consent(value: Option<String>, apps: &mut Vec<String>) -> Consent {
+    let Some(value) = value else { return Consent::Shown };
+    if let Ok(most) = value.parse() {
+        return Consent::AtMost(most);
+    }
+    value.parse().map(Consent::Exactly).unwrap_or_else(|_| {
+        apps.insert(0, value);
+        Consent::Shown
+    })
+}
+
 pub(crate) async fn run(
     global: &Global,
     connectors: &Connectors,
     names: &[String],
-    dry_run: bool,
-    allow_removals: bool,
+    options: Options,
 ) -> Outcome {
     let context = Context::load(global, connectors)?;
     logging::start_quiet(&context.config.log, &context.redactor);
     let names = context.names(names)?;
-    let options = Options { dry_run, allow_removals };
-    if !dry_run && let Some(daemon) = daemon::connect(&context).await? {
-        return through(global, &context, daemon, names, allow_removals).await;
+    let dry_run = options.dry_run;
+    // A dry run, too: the daemon may have credentials that nobody else has.
+    if let Some(daemon) = daemon::connect(&context).await?
+        && let Some(summaries) = through(global, &context, daemon, &names, options).await?
+    {
+        return conclude(global, summaries);
     }
     let apps = context.apps(&names, connectors)?;
     let bridge = Arc::new(context.bridge()?);
@@ -98,14 +112,15 @@ fn conclude(global: &Global, summaries: Vec<(String, Summary)>) -> Outcome {
     if is_fine { Ok(()) } else { Err(Failure::silent(Exit::Failed)) }
 }
 
-/// Lets the running daemon sync, and follows it. Ctrl-C makes it abandon the sync, as it would one of our own.
+/// Lets the running daemon sync, and follows it. Ctrl-C makes it abandon the sync, as it would one of our own. `None` for a dry
+/// run that the daemon knows nothing of, because the app is new or the daemon is of an earlier version: looking needs no daemon.
 async fn through(
     global: &Global,
     context: &Context,
     daemon: Client,
-    names: Vec<String>,
-    allow_removals: bool,
-) -> Outcome {
+    names: &[String],
+    options: Options,
+) -> Result<Option<Vec<(String, Summary)>>, Failure> {
     let interrupted = CancellationToken::new();
     let _interrupt = AbortOnDropHandle::new(tokio::spawn({
         let interrupted = interrupted.clone();
@@ -131,23 +146,31 @@ async fn through(
                 print::complain(format!("{name}: a sync is under way; yours follows it"));
             }
             Event::Begun { expected } if !global.json => {
-                progress = Some(Progress::follow(&name, &status, expected));
+                progress = Some(Progress::follow(name, &status, expected));
             }
             Event::Progress { progress } => status.sync_progress(|shown| *shown = progress),
             _ => {}
         };
-        let request = Request::Sync { app: name.clone(), allow_removals };
-        let summary: Summary = daemon.follow(&request, interrupted.cancelled(), heard).await?;
+        let request = Request::sync(name, options);
+        let summary: Summary = match daemon.follow(&request, interrupted.cancelled(), heard).await {
+            Err(control::Error::Refused { message, temporary: false })
+                if options.dry_run && summaries.is_empty() =>
+            {
+                print::complain(format!("{message}; the dry run goes on without the daemon"));
+                return Ok(None);
+            }
+            answer => answer?,
+        };
         drop(progress);
         if !global.json {
-            show(&name, &summary);
+            show(name, &summary);
         }
-        summaries.push((name, summary));
+        summaries.push((name.clone(), summary));
         if interrupted.is_cancelled() {
             break;
         }
     }
-    conclude(global, summaries)
+    Ok(Some(summaries))
 }
 
 /// Prints what a sync did.
@@ -166,15 +189,29 @@ pub(crate) fn show(name: &str, summary: &Summary) {
         }
         print::line(table.trim_fmt());
     }
+    let is_done = summary.result == "completed";
     for (slug, ids) in &summary.removals {
         let total = summary.resource_types.get(slug).map_or(0, |of| of.removed);
-        let more = if total > ids.len() as u64 {
-            format!(" and {} more", total - ids.len() as u64)
-        } else {
-            String::new()
+        let verb = if is_done { "removed" } else { "would be removed" };
+        let counted =
+            summary.losses.iter().find(|one| one.resource_type == *slug && one.kind == LossKind::Removed);
+        let name = |id: &String| {
+            let known = counted.and_then(|one| one.records.iter().find(|record| record.id == *id));
+            known.map_or_else(|| id.clone(), named)
         };
-        let verb = if summary.result == "completed" { "removed" } else { "would be removed" };
-        print::line(format!("{slug} {verb}: {}{more}", ids.join(", ")));
+        let some: Vec<String> = ids.iter().take(SHOWN).map(name).collect();
+        print::line(format!("{slug} {verb}: {} ({})", some.join(", "), part(some.len(), total)));
+    }
+    for one in summary.losses.iter().filter(|one| one.kind != LossKind::Removed) {
+        print::line(lost(one, is_done));
+    }
+    if let Some(digest) = summary.digest {
+        print::line(format!("to allow exactly this once: bridgehead sync {name} --allow-removals {digest}"));
+    }
+    let unproven: Vec<&str> =
+        summary.evidence.iter().filter(|(_, what)| *what == "none").map(|(slug, _)| slug.as_str()).collect();
+    if !unproven.is_empty() {
+        print::line(format!("nothing shows that these were read to their end: {}", unproven.join(", ")));
     }
     if summary.invalid_count > 0 {
         print::line(format!("{} invalid records:", summary.invalid_count));
@@ -185,4 +222,34 @@ pub(crate) fn show(name: &str, summary: &Summary) {
             print::line(format!("  and {} more; --json lists them", summary.invalid_count - SHOWN as u64));
         }
     }
+}
+
+/// "20 of 300".
+fn part(shown: usize, total: u64) -> String {
+    let more = if total > shown as u64 { "; --json lists more" } else { "" };
+    format!("{shown} of {total}{more}")
+}
+
+/// Who loses something without being gone.
+fn lost(one: &LossSummary, is_done: bool) -> String {
+    let what = match (one.kind, is_done) {
+        (LossKind::Memberships, true) => "lost memberships",
+        (LossKind::Memberships, false) => "would lose memberships",
+        (_, true) => "deactivated",
+        (_, false) => "would be deactivated",
+    };
+    let some: Vec<String> = one.records.iter().take(SHOWN).map(named).collect();
+    format!("{} {what}: {} ({})", one.resource_type, some.join(", "), part(some.len(), one.count))
+}
+
+/// An identifier, with what helps to judge it.
+fn named(record: &LostRecord) -> String {
+    let mut notes: Vec<String> = record.name.iter().cloned().collect();
+    if record.memberships > 0 {
+        notes.push(format!("{} fewer", record.memberships));
+    }
+    if record.is_still_there {
+        notes.push("the target still finds it".to_owned());
+    }
+    if notes.is_empty() { record.id.clone() } else { format!("{} ({})", record.id, notes.join(", ")) }
 }

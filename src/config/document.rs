@@ -227,9 +227,19 @@ struct Guard {
     /// A larger part of one type than this, in percent, holds the sync.
     #[schemars(range(min = 0, max = 100))]
     max_removal_percent: Option<f64>,
-    /// Types with fewer records than this are exempt.
+    /// More accounts of one type than this that stop being active hold the sync.
+    max_deactivations: Option<u64>,
+    /// A larger part of the active accounts than this, in percent, holds the sync.
+    #[schemars(range(min = 0, max = 100))]
+    max_deactivation_percent: Option<f64>,
+    /// More accounts of one type than this that lose memberships or assignments hold the sync.
+    max_membership_losses: Option<u64>,
+    /// A larger part of the accounts that have any than this, in percent, holds the sync.
+    #[schemars(range(min = 0, max = 100))]
+    max_membership_loss_percent: Option<f64>,
+    /// Types with fewer records than this are exempt, unless all of them are lost.
     min_records: Option<u64>,
-    /// Removals are also added up over this time.
+    /// Losses are also added up over this time.
     window: Option<Duration>,
 }
 

@@ -199,9 +199,17 @@ pub struct Guard {
     pub max_removals: u64,
     /// How much of one type may go, in percent; 0 to 100.
     pub max_removal_percent: f64,
-    /// Types with fewer records than this are exempt.
+    /// How many active accounts of one type may stop being active.
+    pub max_deactivations: u64,
+    /// How much of the active accounts of one type, in percent; 0 to 100.
+    pub max_deactivation_percent: f64,
+    /// How many accounts of one type may lose memberships or assignments.
+    pub max_membership_losses: u64,
+    /// How much of the accounts of one type that have any, in percent; 0 to 100.
+    pub max_membership_loss_percent: f64,
+    /// Types with fewer records than this are exempt, unless all of them are lost.
     pub min_records: u64,
-    /// Removals are also added up over this time.
+    /// Losses are also added up over this time.
     pub window: Duration,
 }
 

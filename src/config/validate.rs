@@ -275,11 +275,20 @@ fn read_schedule(section: &Section<'_>) -> Result<Schedule, Reported> {
 fn guard(section: &Section<'_>) -> Result<Guard, Reported> {
     let max_removals = section.get("max_removals", |node| whole(node, 0..=u64::MAX));
     let max_removal_percent = section.get("max_removal_percent", |node| number(node, 0.0..=100.0));
+    let max_deactivations = section.get("max_deactivations", |node| whole(node, 0..=u64::MAX));
+    let max_deactivation_percent = section.get("max_deactivation_percent", |node| number(node, 0.0..=100.0));
+    let max_membership_losses = section.get("max_membership_losses", |node| whole(node, 0..=u64::MAX));
+    let max_membership_loss_percent =
+        section.get("max_membership_loss_percent", |node| number(node, 0.0..=100.0));
     let min_records = section.get("min_records", |node| whole(node, 0..=u64::MAX));
     let window = section.get("window", |node| duration::read(node, "24h"));
     Ok(Guard {
         max_removals: max_removals?,
         max_removal_percent: max_removal_percent?,
+        max_deactivations: max_deactivations?,
+        max_deactivation_percent: max_deactivation_percent?,
+        max_membership_losses: max_membership_losses?,
+        max_membership_loss_percent: max_membership_loss_percent?,
         min_records: min_records?,
         window: window?,
     })

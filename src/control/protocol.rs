@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::runtime::SyncProgress;
 use crate::runtime::orders::Selection;
+use crate::runtime::sync::{Consent, Options};
 
 /// The longest line either side takes, in bytes: some hundred thousand held tasks.
 pub(super) const LONGEST: usize = 64 * 1024 * 1024;
@@ -48,9 +49,25 @@ pub(crate) enum Request {
     Sync {
         /// The app.
         app: String,
-        /// Let the removal guard pass, this once.
+        /// Let pass what the last dry run or held sync has shown, this once.
         allow_removals: bool,
+        /// Let pass this instead.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        consent: Option<Consent>,
+        /// Only look.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        dry_run: bool,
     },
+}
+
+impl Request {
+    /// To sync, or only to look.
+    pub(crate) fn sync(app: &str, options: Options) -> Self {
+        let app = app.to_owned();
+        let allow_removals = options.allow_removals == Some(Consent::Shown);
+        let consent = options.allow_removals.filter(|consent| *consent != Consent::Shown);
+        Self::Sync { app, allow_removals, consent, dry_run: options.dry_run }
+    }
 }
 
 /// What the daemon says.
@@ -94,7 +111,9 @@ mod tests {
             Request::Rejected { app: "hr".into() },
             Request::Release { app: "hr".into(), tasks: Selection::All },
             Request::Retry { app: "hr".into(), tasks: Selection::These(vec!["t1".into()]) },
-            Request::Sync { app: "hr".into(), allow_removals: true },
+            Request::sync("hr", Options { allow_removals: Some(Consent::Shown), ..Options::default() }),
+            Request::sync("hr", Options { allow_removals: Some(Consent::AtMost(30)), ..Options::default() }),
+            Request::sync("hr", Options { dry_run: true, ..Options::default() }),
         ];
         let lines = requests.map(|request| serde_json::to_string(&request).unwrap());
         insta::assert_snapshot!(lines.join("\n"), @r#"
@@ -103,6 +122,8 @@ mod tests {
         {"command":"release","app":"hr","tasks":"all"}
         {"command":"retry","app":"hr","tasks":{"these":["t1"]}}
         {"command":"sync","app":"hr","allow_removals":true}
+        {"command":"sync","app":"hr","allow_removals":false,"consent":{"at_most":30}}
+        {"command":"sync","app":"hr","allow_removals":false,"dry_run":true}
         "#);
         for line in &lines {
             let again: Request = serde_json::from_str(line).unwrap();

@@ -16,7 +16,7 @@ use super::protocol::{LONGEST, socket};
 use super::{Event, Request};
 use crate::journal;
 use crate::runtime::Runtime;
-use crate::runtime::sync::Options;
+use crate::runtime::sync::{Consent, Options};
 
 /// How long a command may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -164,7 +164,10 @@ async fn answer(lines: &mut Lines, runtime: &Runtime, request: Request, stop: &C
             let retries = runtime.retry(&app, &tasks).await;
             done(&app, retries)
         }
-        Request::Sync { app, allow_removals } => sync(lines, runtime, &app, allow_removals, stop).await,
+        Request::Sync { app, allow_removals, consent, dry_run } => {
+            let allow_removals = consent.or_else(|| allow_removals.then_some(Consent::Shown));
+            sync(lines, runtime, &app, Options { dry_run, allow_removals }, stop).await
+        }
     }
 }
 
@@ -186,20 +189,19 @@ async fn sync(
     lines: &mut Lines,
     runtime: &Runtime,
     app: &str,
-    allow_removals: bool,
+    options: Options,
     stop: &CancellationToken,
 ) -> Event {
     let Some(status) = runtime.status().remove(app) else {
         return done::<()>(app, None);
     };
-    tracing::info!(app, allow_removals, "the operator asks for a sync");
+    tracing::info!(app, ?options, "the operator asks for a sync");
     let stop = stop.child_token();
     let mut updates = status.sync();
     if !updates.borrow_and_update().phase.is_empty() {
         tell(lines, &Event::Waiting).await;
     }
     tell(lines, &Event::Begun { expected: runtime.expected(app).await }).await;
-    let options = Options { dry_run: false, allow_removals };
     let mut run = Box::pin(runtime.sync(app, options, &stop));
     let mut pace = tokio::time::interval(PACE);
     let summary = loop {

@@ -137,10 +137,11 @@ fn sync(name: &str, app: &AppOverview) -> Option<Alarm> {
         "held" => Some(alarm(
             AlarmKind::RemovalGuard,
             Level::Alarm,
-            format!("the removal guard holds the sync: {}", without_advice(&last.detail)),
+            format!("the access guard holds the sync: {}", without_advice(&last.detail)),
             format!(
-                "Nobody is removed. Look at what is missing with `bridgehead sync {name} --dry-run`. If it is right, run \
-                 `bridgehead sync {name} --allow-removals` once; if not, mend the target, and the next sync goes through."
+                "Nobody is removed. Look at what would be lost with `bridgehead sync {name} --dry-run`. If it is right, run \
+                 `bridgehead sync {name} --allow-removals` once, which allows what was shown and no more; if not, fix the \
+                 target, and the next sync goes through."
             ),
         )),
         "failed" if last.cleanup_failed => Some(alarm(
@@ -354,7 +355,8 @@ mod tests {
     #[test]
     fn the_guard_says_what_to_type_and_since_when_it_holds() {
         let why = "completing would remove 9 of 50".to_owned();
-        let held = sync::Error::Held { app: "hr".into(), why }.to_string();
+        let consent = "9 losses".to_owned();
+        let held = sync::Error::Held { app: "hr".into(), why, consent }.to_string();
         let runs = vec![
             run(60, RunResult::Held, &held),
             run(3600, RunResult::Held, &held),
@@ -365,7 +367,7 @@ mod tests {
             (alarm.kind, alarm.level, alarm.since),
             (AlarmKind::RemovalGuard, Level::Alarm, Some(before(3600)))
         );
-        assert_eq!(alarm.message, "the removal guard holds the sync: completing would remove 9 of 50");
+        assert_eq!(alarm.message, "the access guard holds the sync: completing would remove 9 of 50");
         assert!(alarm.advice.contains("`bridgehead sync hr --allow-removals`"), "{}", alarm.advice);
     }
 

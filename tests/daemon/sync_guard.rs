@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{World, eventually};
-use crate::sync_world::{Synced, ids, people};
+use crate::sync_world::{BOLD, Synced, ids, people};
 
 fn target(numbers: impl IntoIterator<Item = usize>) -> Value {
     json!({"records": {"account": people(numbers)}})
@@ -35,7 +35,7 @@ async fn half_the_people_gone_is_held_with_figures_and_names() {
     let synced = world.sync(&[]).await;
     held(&world, &synced, &["completing would remove 200 of 400 records of account", "the most is 100"]);
     assert_eq!(synced.figures("account"), [200, 0, 0, 200]);
-    assert_eq!(synced.summary["removals"]["account"].as_array().unwrap().len(), 20);
+    assert_eq!(synced.summary["removals"]["account"].as_array().unwrap().len(), 200, "all of them");
     assert_eq!(synced.summary["removals"]["account"][0], "u000200");
     assert_eq!(world.active_ids("account"), ids(0..400));
 }
@@ -203,16 +203,44 @@ async fn a_drip_that_is_older_than_the_window_does_not_count() {
 #[tokio::test]
 async fn a_tiny_target_is_exempt_but_not_one_that_was_worn_down() {
     let world = synced(0..9, "").await;
-    world.target(target([]));
+    world.target(target(0..2));
     world.sync(&[]).await.assert(0, "completed");
-    assert_eq!(world.active_ids("account"), ids([]));
+    assert_eq!(world.active_ids("account"), ids(0..2));
 
     let world = synced(0..10, "").await;
     world.target(target(1..10));
     world.sync(&[]).await.assert(0, "completed");
-    world.target(target([]));
+    world.target(target(1..3));
     world.sandbox.clear_ledger();
-    held(&world, &world.sync(&[]).await, &["9 of 9 records of account"]);
+    held(&world, &world.sync(&[]).await, &["7 of 9 records of account"]);
+}
+
+#[tokio::test]
+async fn a_type_of_which_nothing_is_left_is_held_from_two_on_whatever_the_size_and_the_limits() {
+    let seats = |count: usize| {
+        [json!({"id": "s1", "name": "One"}), json!({"id": "s2", "name": "Two"})][..count].to_vec()
+    };
+    let account = json!({"slug": "account", "name": "Account", "type": "account"});
+    let types = json!([{"slug": "seat", "name": "Seat", "type": "license"}, account]);
+    let said = json!({"types": types, "records": {"account": people(0..2), "seat": seats(2)}});
+    let world = World::with_target(said, BOLD).await;
+    world.sync(&[]).await.assert(0, "completed");
+    world.sandbox.clear_ledger();
+    let all = "all of a type is lost";
+    // Empty, not offered any more, or all of them others: nothing is left of it.
+    world.target(json!({"types": types, "records": {"account": people(0..2)}}));
+    held(&world, &world.sync(&[]).await, &["2 of 2 records of seat", all]);
+    world.target(json!({"types": [account], "records": {"account": people(0..2)}}));
+    held(&world, &world.sync(&[]).await, &["2 of 2 records of seat", all, "does not offer seat"]);
+    world.target(json!({"types": types, "records": {"account": people(5..9), "seat": seats(2)}}));
+    held(&world, &world.sync(&[]).await, &["2 of 2 records of account", all]);
+    assert_eq!(world.active("seat").len(), 2);
+    // One of two may go, but the other one not on the same day.
+    world.target(json!({"types": types, "records": {"account": people(0..2), "seat": seats(1)}}));
+    world.sync(&[]).await.assert(0, "completed");
+    world.target(json!({"types": types, "records": {"account": people(0..2)}}));
+    world.sandbox.clear_ledger();
+    held(&world, &world.sync(&[]).await, &["1 of 1 records of seat", all]);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use bridgehead::sandbox::{Effect, Fault, Loss};
 use serde_json::{Value, json};
 
 use crate::support::{World, eventually};
-use crate::sync_world::{Synced, accounts, ids, people};
+use crate::sync_world::{BOLD, Synced, accounts, ids, people};
 
 fn target(numbers: impl IntoIterator<Item = usize>) -> Value {
     json!({"records": {"account": people(numbers)}})
@@ -80,10 +80,65 @@ async fn when_iden_does_not_say_what_it_knew_of_the_pages_tells() {
 async fn a_first_sync_goes_through_although_iden_cannot_be_asked_and_answers_are_lost() {
     let world = World::with_target(json!({"records": {"account": accounts(250)}}), "").await;
     world.sandbox.add_fault(Fault::new(Effect::answer(404)).method("GET").path("**/bridge/apps/"));
-    // Every page arrives, and is sent again because nobody heard so: then Iden knows all of it.
-    world.sandbox.add_fault(Fault::new(Effect::Lose(Loss::Cut)).method("PUT").times(3));
+    // Two of the pages arrive, and are sent again because nobody heard so: then Iden knows them.
+    world.sandbox.add_fault(Fault::new(Effect::Lose(Loss::Cut)).method("PUT").times(2));
     let synced = world.sync(&[]).await;
     assert_eq!(synced.assert(0, "completed").figures("account"), [250, 250, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_first_sync_of_which_nothing_shows_that_it_is_one_is_held() {
+    let world = World::with_target(json!({"records": {"account": accounts(250)}}), "").await;
+    world.sandbox.add_fault(Fault::new(Effect::answer(404)).method("GET").path("**/bridge/apps/"));
+    // Of no page anybody hears whether Iden knew it.
+    world.sandbox.add_fault(Fault::new(Effect::Lose(Loss::Cut)).method("PUT").times(3));
+    held(&world, &world.sync(&[]).await, "Iden cannot be asked when it was last synced");
+}
+
+#[tokio::test]
+async fn a_state_and_a_target_that_come_from_a_snapshot_together_are_held() {
+    let world = World::with_target(target(0..60), BOLD).await;
+    world.sync(&[]).await.assert(0, "completed");
+    copy(&world.path("state"), &world.path("snapshot"));
+    world.target(target(0..100));
+    world.sync(&[]).await.assert(0, "completed");
+    let go_back = || {
+        std::fs::remove_dir_all(world.path("state")).expect("there is a state");
+        copy(&world.path("snapshot"), &world.path("state"));
+    };
+    go_back();
+    for listing in [target(0..60), target(0..100)] {
+        world.target(listing);
+        world.sandbox.clear_ledger();
+        for _ in 0..2 {
+            let synced = world.sync(&[]).await;
+            synced.assert(1, "held");
+            assert!(synced.detail().contains("the state folder is an old copy"), "{}", synced.detail());
+            assert_eq!(synced.summary["held_because"][0], "stale_state");
+            assert!(synced.stderr.contains("alarm=\"removal_guard\""), "{}", synced.stderr);
+        }
+        world.sync(&["--dry-run"]).await.assert(1, "held");
+        assert_eq!(world.count("complete"), 0);
+        assert_eq!(world.active_ids("account"), ids(0..100));
+        go_back();
+    }
+    // Held it was with all of them; so that is what may be completed, and then the state is current again.
+    world.sync(&[]).await.assert(1, "held");
+    world.sync(&["--allow-removals"]).await.assert(0, "completed");
+    world.target(target(0..99));
+    world.sync(&[]).await.assert(0, "completed");
+    assert_eq!(world.active_ids("account"), ids(0..99));
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for file in std::fs::read_dir(from).expect("a folder").flatten() {
+        if file.path().is_file() {
+            std::fs::copy(file.path(), to.join(file.file_name())).expect("a copy");
+        }
+    }
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(to, mode).expect("a mode");
 }
 
 #[tokio::test]

@@ -118,7 +118,7 @@ async fn a_table_is_printed_for_people() {
     world.target(json!({"records": {"account": people(1..12), "team": [{"id": "t1", "name": "One"}]}}));
     let output = world.run(&["sync"]).await;
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("account removed: u000000\n"), "{text}");
+    assert!(text.contains("account removed: u000000 (1 of 1)\n"), "{text}");
 }
 
 #[tokio::test]

@@ -131,7 +131,10 @@ fn the_defaults_are_those_of_the_design() {
     assert_eq!(app.sync.complete_without_proof, config::WithoutProof::Hold);
     let guard = app.sync.guard;
     assert_eq!((guard.max_removals, guard.min_records, guard.window), (100, 10, minutes(1440)));
-    assert!((guard.max_removal_percent - 10.0).abs() < f64::EPSILON);
+    assert_eq!((guard.max_deactivations, guard.max_membership_losses), (100, 1000));
+    let percents =
+        [guard.max_removal_percent, guard.max_deactivation_percent, guard.max_membership_loss_percent];
+    assert!(percents.iter().zip([10.0, 10.0, 25.0]).all(|(one, wanted)| (one - wanted).abs() < f64::EPSILON));
     assert!(app.protect.accounts.is_empty() && app.protect.actions.is_none());
     assert!(app.target.rate_limit.is_none());
 }

@@ -56,7 +56,7 @@ fn the_layers_add_up_with_the_origin_of_each_key() {
     push_concurrency = 4  # default
     on_invalid = "abandon"  # default
     complete_without_proof = "hold"  # default
-    guard = { max_removals = 100, max_removal_percent = 10, min_records = 10, window = "24h" }  # default
+    guard = { max_removals = 100, max_removal_percent = 10, max_deactivations = 100, max_deactivation_percent = 10, max_membership_losses = 1000, max_membership_loss_percent = 25, min_records = 10, window = "24h" }  # default
 
     [apps.acme-hr.protect]
     accounts = []  # default

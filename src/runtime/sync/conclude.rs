@@ -8,7 +8,7 @@ use super::engine::{Stage, Sync};
 use super::{Error, Summary, TypeSummary};
 use crate::journal::{Belief, Run, RunResult};
 use crate::runtime::app::App;
-use crate::runtime::status::LastSync;
+use crate::runtime::status::{LastSync, SyncProgress};
 
 /// Records how a sync ended, and says so.
 pub(super) async fn run(mut sync: Sync<'_>, result: Result<(), Error>, started_at: Timestamp) -> Summary {
@@ -19,6 +19,14 @@ pub(super) async fn run(mut sync: Sync<'_>, result: Result<(), Error>, started_a
         tracing::error!(app = %app.name, %error, "what Iden held before could not be noted");
     }
     let summary = summarise(&mut sync, &result).await;
+    if sync.options.dry_run {
+        // It was only looked at: neither the state nor the status of the app says that there was a sync.
+        if let Err(error) = app.listings.discard(&app.key).await {
+            tracing::error!(app = %app.name, %error, "what a dry run has read could not be dropped");
+        }
+        app.status.sync_progress(|progress| *progress = SyncProgress::default());
+        return summary;
+    }
     // What was pushed stays in Iden, abandoned or not: a later `complete` could remove it, so the guard must know of it.
     if sync.has_begun && sync.stage != Stage::Completed {
         let belief = sync.belief().await.unwrap_or_else(|error| {
@@ -29,9 +37,12 @@ pub(super) async fn run(mut sync: Sync<'_>, result: Result<(), Error>, started_a
             tracing::error!(app = %app.name, %error, "what this sync has left in Iden could not be noted");
         }
     }
-    if !sync.options.dry_run {
-        record(app, &summary, result_of(&result), started_at).await;
+    if matches!(result, Err(Error::NothingShown { .. })) {
+        // There was no sync; the operator is told so.
+        app.status.sync_progress(|progress| *progress = SyncProgress::default());
+        return summary;
     }
+    record(app, &summary, result_of(&result), started_at).await;
     app.status.sync_ended(LastSync {
         at: app.clock.now(),
         result: summary.result.clone(),
@@ -86,6 +97,10 @@ async fn summarise(sync: &mut Sync<'_>, result: &Result<(), Error>) -> Summary {
         invalid_count: sync.invalid.count,
         invalid: std::mem::take(&mut sync.invalid.kept),
         removals: std::mem::take(&mut sync.removals),
+        losses: sync.show_losses().await,
+        held_because: sync.held_because.clone(),
+        digest: sync.asked.filter(|_| !sync.has_consent).map(|asked| asked.digest),
+        evidence: std::mem::take(&mut sync.evidence),
         follow_up: result.as_ref().err().map(Error::follow_up).unwrap_or_default(),
     }
 }

@@ -4,15 +4,20 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use bridgehead_sdk::{ResourceKind, ResourceType};
+use jiff::Timestamp;
 use tokio::sync::RwLockWriteGuard;
 use tokio_util::sync::CancellationToken;
 
+use super::consent::Asked;
+use super::intake::Bad;
+use super::losses::Losses;
 use super::past::Baseline;
 use super::push::Tallies;
 use super::summary::Invalid;
-use super::{Error, Options, Summary, TypeSummary, conclude, finish};
+use super::{Consent, Error, HeldReason, Options, Summary, TypeSummary, conclude, finish};
 use crate::bridge::{Registration, SyncId};
 use crate::config::OnInvalid;
+use crate::journal::Shown;
 use crate::runtime::activity::Session;
 use crate::runtime::app::App;
 use crate::runtime::status::SyncProgress;
@@ -63,6 +68,27 @@ pub(super) struct Sync<'a> {
     pub(super) refused: HashSet<u64>,
     pub(super) figures: BTreeMap<String, TypeSummary>,
     pub(super) removals: BTreeMap<String, Vec<String>>,
+    /// Records that only held listings had, and that go without being counted.
+    pub(super) doubted: BTreeMap<String, u64>,
+    /// The bad records that were read, by type.
+    pub(super) bad: BTreeMap<String, Bad>,
+    /// What showed that each listing was read to its end.
+    pub(super) evidence: BTreeMap<String, String>,
+    /// The types of which nothing did.
+    pub(super) unproven: BTreeSet<String>,
+    /// What completing would take away, once it has been measured.
+    pub(super) losses: Option<Arc<Losses>>,
+    /// What the operator had been shown before.
+    pub(super) shown: Option<Shown>,
+    /// What the operator is asked to allow.
+    pub(super) asked: Option<Asked>,
+    pub(super) held_because: Vec<HeldReason>,
+    /// Whether the operator has allowed what would have been held.
+    pub(super) has_consent: bool,
+    /// When Iden said, before this sync, that the app was last synced.
+    pub(super) synced_before: Option<Timestamp>,
+    /// Whether the answers to the pages show that Iden held nothing but what syncs of this state have pushed.
+    pub(super) is_past_shown: bool,
 }
 
 /// How far the listing is.
@@ -96,6 +122,17 @@ impl<'a> Sync<'a> {
             refused: HashSet::new(),
             figures: BTreeMap::new(),
             removals: BTreeMap::new(),
+            doubted: BTreeMap::new(),
+            bad: BTreeMap::new(),
+            evidence: BTreeMap::new(),
+            unproven: BTreeSet::new(),
+            losses: None,
+            shown: None,
+            asked: None,
+            held_because: Vec::new(),
+            has_consent: false,
+            synced_before: None,
+            is_past_shown: false,
         }
     }
 
@@ -110,7 +147,8 @@ impl<'a> Sync<'a> {
         let session = self.session().await?;
         self.phase("completing");
         // What completing leaves must be known after a crash too, or the next sync would be guarded by what was before.
-        self.app.listings.completing(&self.app.key, self.app.clock.now()).await?;
+        let losses = self.losses.as_deref().map(Losses::of_those_left).unwrap_or_default();
+        self.app.listings.completing(&self.app.key, self.app.clock.now(), &losses).await?;
         let completed = finish::complete(self.app, &session, stop).await;
         if !matches!(completed, Ok(()) | Err(Error::Unheard(_))) {
             return completed;
@@ -119,7 +157,7 @@ impl<'a> Sync<'a> {
         self.session = None;
         self.stage = Stage::Completed;
         self.app.listings.promote(&self.app.key, self.app.clock.now()).await?;
-        if self.options.allow_removals {
+        if self.has_consent {
             // The operator has judged them; a leaver of tomorrow shall not be held because of them.
             self.app.listings.forgive_removals(&self.app.key).await?;
         }
@@ -127,17 +165,30 @@ impl<'a> Sync<'a> {
         drop(quiet);
         self.phase("waiting for the clean-up");
         tokio::select! {
-            watched = finish::watch(self.app, &session) => watched,
-            () = stop.cancelled() => Err(Error::Unwatched),
+            watched = finish::watch(self.app, &session) => watched?,
+            () = stop.cancelled() => return Err(Error::Unwatched),
+        }
+        tokio::select! {
+            learned = self.learn_iden_time() => learned,
+            // The next sync asks.
+            () = stop.cancelled() => Ok(()),
         }
     }
 
     /// Everything up to `complete`: reads, pushes, catches up, and makes sure that completing does no harm. No task
     /// changes the target while the guard lives.
     async fn make_ready(&mut self) -> Result<RwLockWriteGuard<'a, ()>, Error> {
+        self.shown = self.app.listings.shown(&self.app.key).await?;
+        if self.options.allow_removals == Some(Consent::Shown) && self.shown.is_none() {
+            return Err(Error::NothingShown { app: self.app.name.clone() });
+        }
         self.prepare().await?;
         self.look_back().await?;
-        self.app.listings.begin(&self.app.key).await?;
+        if self.options.dry_run {
+            self.app.listings.begin_dry_run(&self.app.key).await?;
+        } else {
+            self.app.listings.begin(&self.app.key).await?;
+        }
         self.stage = Stage::Reading;
         for of in self.types.clone() {
             self.sync_type(&of).await?;

@@ -69,26 +69,79 @@ pub enum Error {
         /// Whether nothing was to be pushed.
         dry_run: bool,
     },
-    /// Completing would remove more than the guard lets pass. The operator decides.
+    /// Fewer records were read than the target says it has. Nobody has to act: the next sync comes soon.
     #[error(
-        "{why}; nothing was removed. If this is right, run `bridgehead sync {app} --allow-removals` once"
+        "the listing of {slug} is incomplete: it had {read} distinct records, and the target says that it has {total}; nobody was removed"
+    )]
+    Incomplete {
+        /// The resource type.
+        slug: String,
+        /// How many distinct records were read.
+        read: u64,
+        /// How many the target has, as it said on one of the pages.
+        total: u64,
+    },
+    /// Completing would take away more than the guard lets pass. The operator decides.
+    #[error(
+        "{why}; nothing was removed. If this is right, run `bridgehead sync {app} --allow-removals` once: {consent}"
     )]
     Held {
         /// The app, as the configuration names it.
         app: String,
         /// The figures.
         why: String,
+        /// What the consent covers.
+        consent: String,
+    },
+    /// Nothing shows that a listing was read to its end. The operator decides.
+    #[error(
+        "nothing shows that the listing of {slugs} was read to its end; nothing was removed. If this target cannot show it, set complete_without_proof = \"allow\", or run `bridgehead sync {app} --allow-removals` once: {consent}"
+    )]
+    Unproven {
+        /// The app, as the configuration names it.
+        app: String,
+        /// The resource types.
+        slugs: String,
+        /// What the consent covers.
+        consent: String,
     },
     /// Iden holds records of this app, and what completing would remove of them is not known. The operator decides.
     #[error(
-        "no completed sync of {app} is known here, but {evidence}: the state folder was lost, or the app was synced from elsewhere, and how many records completing would remove cannot be known; nothing was removed. Look at `bridgehead sync {app} --dry-run`; if that is everybody, run `bridgehead sync {app} --allow-removals` once"
+        "no completed sync of {app} is known here, but {evidence}: the state folder was lost, or the app was synced from elsewhere, and how many records completing would remove cannot be known; nothing was removed. Look at `bridgehead sync {app} --dry-run`; if that is everybody, run `bridgehead sync {app} --allow-removals` once: {consent}"
     )]
     LostState {
         /// The app, as the configuration names it.
         app: String,
         /// How it was noticed.
         evidence: String,
+        /// What the consent covers.
+        consent: String,
     },
+    /// Iden has seen a later sync of this app than the last one known here. The operator decides.
+    #[error(
+        "{evidence}: the state folder is an old copy, or the app is synced from elsewhere, too, and how many records completing would remove cannot be known; nothing was removed. Look at `bridgehead sync {app} --dry-run`; if that is everybody, run `bridgehead sync {app} --allow-removals` once: {consent}"
+    )]
+    StaleState {
+        /// The app, as the configuration names it.
+        app: String,
+        /// Both times.
+        evidence: String,
+        /// What the consent covers.
+        consent: String,
+    },
+    /// The operator allows what was shown, and nothing was. They look first.
+    #[error(
+        "--allow-removals allows what the last dry run or held sync of {app} has shown, and nothing has been shown since the last completed sync; run `bridgehead sync {app} --dry-run` first, or say how many losses you allow, such as `--allow-removals 30`"
+    )]
+    NothingShown {
+        /// The app, as the configuration names it.
+        app: String,
+    },
+    /// The guard was asked before anything was measured: a mistake in the runtime.
+    #[error(
+        "what completing would remove was not measured; nobody was removed. This is a fault of bridgehead"
+    )]
+    Unmeasured,
     /// An account was deleted after it had been pushed, and its record is not known: the sync begins anew.
     #[error("{0} was deleted by a task after it had been pushed; the sync begins anew")]
     Overtaken(String),
@@ -123,9 +176,13 @@ impl Error {
     pub(crate) fn result(&self) -> RunResult {
         match self {
             Self::Unwatched => RunResult::Completed,
-            Self::Held { .. } | Self::LostState { .. } => RunResult::Held,
+            Self::Held { .. } | Self::LostState { .. } | Self::StaleState { .. } | Self::Unproven { .. } => {
+                RunResult::Held
+            }
             Self::Unreadable { .. }
             | Self::RepeatedCursor { .. }
+            | Self::Incomplete { .. }
+            | Self::NothingShown { .. }
             | Self::Invalid { .. }
             | Self::Overtaken(_)
             | Self::Stopped => RunResult::Abandoned,
@@ -136,6 +193,7 @@ impl Error {
             | Self::Uncounted(_)
             | Self::Unheard(_)
             | Self::CleanupFailed { .. }
+            | Self::Unmeasured
             | Self::Journal(_) => RunResult::Failed,
         }
     }
@@ -143,9 +201,13 @@ impl Error {
     /// What the schedule is to do about it.
     pub(crate) fn follow_up(&self) -> FollowUp {
         match self {
-            Self::Held { .. } | Self::LostState { .. } | Self::Invalid { .. } | Self::Unwatched => {
-                FollowUp::Regular
-            }
+            Self::Held { .. }
+            | Self::LostState { .. }
+            | Self::StaleState { .. }
+            | Self::Unproven { .. }
+            | Self::NothingShown { .. }
+            | Self::Invalid { .. }
+            | Self::Unwatched => FollowUp::Regular,
             Self::Overtaken(_) => FollowUp::AtOnce,
             Self::CleanupFailed { .. } => FollowUp::CleanUp,
             _ => FollowUp::Soon,

@@ -1,17 +1,18 @@
 //! Taking records in: from a page of the target into the listing and to Iden.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use bridgehead_sdk::{Page, Record, ResourceKind, ResourceType};
+use bridgehead_sdk::{AccountStatus, Page, Record, ResourceKind, ResourceType};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::engine::Sync;
+use super::evidence::Proof;
 use super::push::Pusher;
 use super::read::Listing;
 use super::validate::{self, Problem};
 use super::{Error, InvalidRecord};
-use crate::journal::{Duplicate, Seen};
+use crate::journal::{AccessFacts, Duplicate, Seen};
 
 /// Accounts whose references are not known yet wait for a second look, so many at most.
 const DEFERRED: usize = 1000;
@@ -34,7 +35,29 @@ impl Sync<'_> {
         if !deferred.is_empty() {
             self.second_look(of, deferred, &mut pusher).await?;
         }
-        self.flush(of, pusher).await
+        self.flush(of, pusher).await?;
+        self.prove(of, &listing).await
+    }
+
+    /// Whether a listing that has ended was read to its end. What it had of a type is all that was read of it, in this and in
+    /// earlier listings of this sync, bad records included.
+    pub(super) async fn prove(&mut self, of: &ResourceType, listing: &Listing<'_>) -> Result<(), Error> {
+        let slug = of.slug.as_str();
+        let good = self.app.listings.seen_count(&self.app.key, slug).await?;
+        let bad = self.bad.get(slug).map_or(0, Bad::count);
+        match listing.testimony.judge(good.saturating_add(bad)) {
+            Proof::Whole(evidence) => {
+                self.evidence.entry(slug.to_owned()).or_insert_with(|| evidence.as_str().to_owned());
+                tracing::debug!(app = %self.app.name, resource_type = slug, evidence = evidence.as_str(), "listed to the end");
+                Ok(())
+            }
+            Proof::Short { read, total } => Err(Error::Incomplete { slug: slug.to_owned(), read, total }),
+            Proof::None => {
+                self.evidence.insert(slug.to_owned(), "none".to_owned());
+                self.unproven.insert(slug.to_owned());
+                Ok(())
+            }
+        }
     }
 
     /// Sends what is left of a type. What Iden refuses is no part of the listing any more.
@@ -45,6 +68,7 @@ impl Sync<'_> {
             if of.kind != ResourceKind::Account {
                 self.refused.insert(name_of(of, &refused.id));
             }
+            self.read_bad(of, Some(&refused.id));
             self.reject(
                 of,
                 &refused.id,
@@ -75,7 +99,13 @@ impl Sync<'_> {
 
     /// The records of a page that keep every rule which the record alone can break.
     async fn admit(&mut self, of: &ResourceType, page: Page) -> Result<Vec<Record>, Error> {
+        let mut bad = Vec::new();
+        let mut nameless = 0_u64;
         for rejected in page.rejected {
+            match &rejected.id {
+                Some(id) => bad.push(id.clone()),
+                None => nameless += 1,
+            }
             let record = rejected.id.unwrap_or_else(|| "without an id".into());
             self.reject(
                 of,
@@ -87,7 +117,18 @@ impl Sync<'_> {
         for record in page.records {
             match validate::check(&record, of, &self.kinds) {
                 Ok(()) => good.push(record),
-                Err(problem) => self.reject(of, record.id(), problem),
+                Err(problem) => {
+                    bad.push(record.id().to_owned());
+                    self.reject(of, record.id(), problem);
+                }
+            }
+        }
+        (0..nameless).for_each(|_| self.read_bad(of, None));
+        if !bad.is_empty() {
+            // One that a good record of an earlier page had as well is no further record.
+            let ids: Vec<&str> = bad.iter().map(String::as_str).collect();
+            for id in self.app.listings.missing(&self.app.key, of.slug.as_str(), &ids).await? {
+                self.read_bad(of, Some(&id));
             }
         }
         // A page may take a while to be worked through; let others have the processor.
@@ -114,8 +155,10 @@ impl Sync<'_> {
         records: Vec<Record>,
         pusher: &mut Option<Pusher>,
     ) -> Result<(), Error> {
-        let seen: Vec<Seen> =
-            records.iter().map(|record| Seen { id: record.id().to_owned(), hash: hash(record) }).collect();
+        let seen: Vec<Seen> = records.iter().map(seen).collect();
+        if let Some(bad) = self.bad.get_mut(of.slug.as_str()) {
+            records.iter().for_each(|record| bad.is_good(record.id()));
+        }
         let added = self.app.listings.add(&self.app.key, of.slug.as_str(), &seen).await?;
         self.reject_twins(of, &records, &added.duplicates);
         let mut duplicates: HashMap<&str, usize> = HashMap::new();
@@ -142,6 +185,11 @@ impl Sync<'_> {
             return Ok(());
         }
         self.push(of, fresh, pusher).await
+    }
+
+    /// A record was read that is not taken into the listing, and yet is there.
+    pub(super) fn read_bad(&mut self, of: &ResourceType, id: Option<&str>) {
+        self.bad.entry(of.slug.to_string()).or_default().read(id);
     }
 
     /// Two records of one identifier that differ are bad, unless a task changed the account between the two pages: then
@@ -178,12 +226,55 @@ impl Sync<'_> {
     }
 }
 
+/// So many bad records of a type are told apart; more of them are not counted as read.
+const TOLD_APART: usize = 200_000;
+
+/// The bad records of a type: each identifier once, each record without one.
+#[derive(Debug, Default)]
+pub(super) struct Bad {
+    ids: HashSet<u64>,
+    nameless: u64,
+}
+
+impl Bad {
+    fn read(&mut self, id: Option<&str>) {
+        match id {
+            None => self.nameless += 1,
+            Some(id) if self.ids.len() < TOLD_APART => {
+                self.ids.insert(xxh3_64(id.as_bytes()));
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// It came again, and is good: the listing counts it.
+    fn is_good(&mut self, id: &str) {
+        self.ids.remove(&xxh3_64(id.as_bytes()));
+    }
+
+    fn count(&self) -> u64 {
+        self.nameless.saturating_add(self.ids.len() as u64)
+    }
+}
+
+/// A record, as the listing keeps it.
+pub(super) fn seen(record: &Record) -> Seen {
+    Seen { id: record.id().to_owned(), hash: hash(record), facts: facts(record) }
+}
+
+fn facts(record: &Record) -> Option<AccessFacts> {
+    let Record::Account(account) = record else { return None };
+    let refs = validate::refs_of(account)
+        .map(|(field, slug, id)| xxh3_64(format!("{field}\0{slug}\0{id}").as_bytes()));
+    Some(AccessFacts::new(account.status == AccountStatus::Active, refs))
+}
+
 fn name_of(of: &ResourceType, id: &str) -> u64 {
     xxh3_64(format!("{}\0{id}", of.slug).as_bytes())
 }
 
 /// A hash of a record as it goes on the wire.
-pub(super) fn hash(record: &Record) -> u64 {
+fn hash(record: &Record) -> u64 {
     let text = match record {
         Record::Account(account) => serde_json::to_vec(account),
         Record::Entity(entity) => serde_json::to_vec(entity),

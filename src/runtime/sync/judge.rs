@@ -1,12 +1,14 @@
 //! What completing would do, compared with the last completed sync, and whether it may.
 
-use super::engine::{Stage, Sync};
-use super::past::Baseline;
-use super::{Error, TypeSummary, guard};
-use crate::journal::{Belief, Which};
+use std::sync::Arc;
 
-/// So many identifiers of removed records are shown.
-const SHOWN: u32 = 20;
+use super::consent::{Asked, Consent};
+use super::engine::{Stage, Sync};
+use super::losses::{KEPT, Losses};
+use super::past::Baseline;
+use super::{Error, HeldReason, TypeSummary, guard};
+use crate::config::WithoutProof;
+use crate::journal::{Belief, LossKind, Shown, Which};
 
 impl Sync<'_> {
     /// Every type that completing has a say in: those that were listed, and those known from earlier syncs that the
@@ -21,91 +23,200 @@ impl Sync<'_> {
     /// Compares the listing with that of the last completed sync, while it is still there.
     pub(super) async fn measure(&mut self) -> Result<(), Error> {
         let (app, listings) = (&self.app.key, &self.app.listings);
+        // Half a listing does not say who is gone, nor what they lost.
+        let is_whole = self.stage > Stage::Reading;
+        let mut losses = Losses::default();
         for slug in self.all_slugs().await? {
             let found = listings.difference(app, &slug).await?;
-            // Half a listing does not say who is gone.
-            let removed = if self.stage == Stage::Reading { 0 } else { found.removed };
+            let removed = if is_whole { found.removed } else { 0 };
             let figures =
                 TypeSummary { listed: found.seen, created: found.created, changed: found.changed, removed };
             if removed > 0 {
-                let ids = listings.ids(app, &slug, Which::Removed, None, SHOWN).await?;
+                let most = u32::try_from(KEPT).unwrap_or(u32::MAX);
+                let ids = listings.ids(app, &slug, Which::Removed, None, most).await?;
                 self.removals.insert(slug.clone(), ids);
             }
-            self.figures.insert(slug, figures);
+            self.figures.insert(slug.clone(), figures);
+            if is_whole {
+                if found.doubted > 0 {
+                    self.doubted.insert(slug.clone(), found.doubted);
+                }
+                self.measure_losses(&slug, found, &mut losses).await?;
+            }
+        }
+        if is_whole {
+            self.losses = Some(Arc::new(losses));
         }
         Ok(())
     }
 
-    /// What the removal guard has against completing. `spared` of the records that are gone do not count.
-    async fn verdicts(&self, spared: u64) -> Result<Vec<String>, Error> {
+    /// What the access guard has against completing. `spared` of the records that are gone do not count.
+    fn verdicts(&self, losses: &Losses, spared: u64) -> Vec<String> {
         let settings = &self.app.settings.sync.guard;
-        let window = jiff::SignedDuration::try_from(settings.window).unwrap_or(jiff::SignedDuration::MAX);
-        let since = self.app.clock.now().checked_sub(window).unwrap_or(jiff::Timestamp::MIN);
         let mut held = Vec::new();
-        for slug in self.all_slugs().await? {
-            let difference = self.app.listings.difference(&self.app.key, &slug).await?;
-            let removed_in_window = self.app.listings.removals_since(&self.app.key, &slug, since).await?;
-            let removed = difference.removed.saturating_sub(difference.doubted).saturating_sub(spared);
-            let removal = guard::Removal { known: difference.known, removed, removed_in_window };
-            let verdict = guard::verdict(&slug, settings, removal);
-            held.extend(verdict.map(|why| {
-                if self.kinds.contains_key(&slug) {
+        for measured in &losses.all {
+            let mut loss = measured.loss;
+            if loss.kind == LossKind::Removed {
+                loss.lost = loss.lost.saturating_sub(spared);
+                loss.is_everything = loss.lost >= loss.known;
+            }
+            held.extend(guard::verdict(&measured.slug, settings, loss).map(|why| {
+                if measured.is_offered {
                     why
                 } else {
-                    format!("{why} (the connector does not offer {slug} any more)")
+                    format!("{why} (the connector does not offer {} any more)", measured.slug)
                 }
             }));
         }
-        Ok(held)
+        held
     }
 
     /// How far a sync is believed that ends without being completed. A bad record is no reason to doubt: it is not in the
     /// listing, and not gone either.
-    pub(super) async fn belief(&self) -> Result<Belief, Error> {
-        Ok(match self.stage {
-            Stage::Before | Stage::Reading => Belief::Unjudged,
-            _ if self.options.allow_removals => Belief::Plausible,
-            Stage::Whole | Stage::Completed => match self.verdicts(self.invalid.count).await?.as_slice() {
-                [] => Belief::Plausible,
-                _ => Belief::Doubted,
-            },
+    pub(super) async fn belief(&mut self) -> Result<Belief, Error> {
+        if self.stage <= Stage::Reading || !self.unproven.is_empty() {
+            return Ok(Belief::Unjudged);
+        }
+        if self.has_consent {
+            return Ok(Belief::Plausible);
+        }
+        if self.losses.is_none() {
+            self.measure().await?;
+        }
+        let held = self.losses.as_ref().map(|losses| self.verdicts(losses, self.invalid.count));
+        Ok(match held.as_deref() {
+            Some([]) => Belief::Plausible,
+            Some(_) => Belief::Doubted,
+            None => Belief::Unjudged,
         })
     }
 
     /// Says what goes without having been counted.
-    async fn tell_doubted(&self) -> Result<(), Error> {
-        for slug in self.all_slugs().await? {
-            let doubted = self.app.listings.difference(&self.app.key, &slug).await?.doubted;
-            if doubted > 0 {
-                tracing::warn!(app = %self.app.name, resource_type = slug, records = doubted,
-                    "the listing has recovered: completing removes, uncounted, what only listings had that the removal guard held");
-            }
+    fn tell_doubted(&self) {
+        for (slug, doubted) in &self.doubted {
+            tracing::warn!(app = %self.app.name, resource_type = slug, records = doubted,
+                "the listing has recovered: completing removes, uncounted, what only listings had that the access guard held");
         }
-        Ok(())
     }
 
-    /// Judges what completing would remove, unless the operator lets it pass this once.
+    /// What speaks against completing, the weightiest first.
+    fn objections(&self, losses: &Losses) -> Vec<(HeldReason, String)> {
+        let mut objections = Vec::new();
+        match &self.baseline {
+            Baseline::Lost(evidence) | Baseline::Unknown(evidence) => {
+                objections.push((HeldReason::LostState, evidence.clone()));
+            }
+            Baseline::Stale(evidence) => objections.push((HeldReason::StaleState, evidence.clone())),
+            Baseline::Known | Baseline::First | Baseline::Unproven(_) => {}
+        }
+        let held = self.verdicts(losses, 0);
+        if !held.is_empty() {
+            objections.push((HeldReason::AccessGuard, held.join("; ")));
+        }
+        if !self.unproven.is_empty() {
+            let types = self.unproven.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            objections.push((HeldReason::NotProven, types));
+        }
+        objections
+    }
+
+    /// Judges what completing would take away, unless the operator has allowed it.
     pub(super) async fn guard(&mut self) -> Result<(), Error> {
         self.prove_past().await?;
-        let name = &self.app.name;
-        let held = self.verdicts(0).await?;
-        let held = match &self.baseline {
-            Baseline::Lost(evidence) => {
-                Some(Error::LostState { app: name.clone(), evidence: evidence.clone() })
-            }
-            _ => (!held.is_empty()).then(|| Error::Held { app: name.clone(), why: held.join("; ") }),
-        };
-        let Some(held) = held else {
-            self.tell_doubted().await?;
+        let Some(losses) = self.losses.clone() else { return Err(Error::Unmeasured) };
+        let name = self.app.name.clone();
+        if losses.unknown > 0 {
+            tracing::warn!(app = %name, records = losses.unknown,
+                "an earlier version did not note what access these records gave, so it is not counted what they lose; the next sync counts it");
+        }
+        let mut objections = self.objections(&losses);
+        if self.app.settings.sync.complete_without_proof == WithoutProof::Allow
+            && let Some(at) = objections.iter().position(|(reason, _)| *reason == HeldReason::NotProven)
+        {
+            let (_, types) = objections.remove(at);
+            tracing::warn!(app = %name, resource_types = types,
+                "nothing shows that the listing was read to its end; it is believed because complete_without_proof is \"allow\"");
+        }
+        let Some((first, _)) = objections.first().cloned() else {
+            self.tell_doubted();
             return Ok(());
         };
-        if self.options.allow_removals {
-            tracing::warn!(app = %name, "the removal guard is let pass by the operator: {held}");
+        let asked = self.ask(&losses, &objections).await?;
+        self.held_because = objections.iter().map(|(reason, _)| *reason).collect();
+        self.asked = Some(asked);
+        let why = |wanted: HeldReason| {
+            objections
+                .iter()
+                .find(|(reason, _)| *reason == wanted)
+                .map(|(_, why)| why.clone())
+                .unwrap_or_default()
+        };
+        if let Some(consent) = self.options.allow_removals
+            && consent.covers(asked, self.shown)
+        {
+            let all = objections.iter().map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; ");
+            tracing::warn!(app = %name, losses = asked.losses, digest = %asked.digest,
+                "the operator has allowed what the access guard would hold: {all}");
+            self.has_consent = true;
+            self.held_because.clear();
             return Ok(());
         }
+        let exceeds = match self.options.allow_removals {
+            None => "",
+            Some(Consent::AtMost(_)) if asked.is_uncounted => {
+                "; a number does not allow what cannot be counted"
+            }
+            Some(Consent::AtMost(_)) => "; this is more than was allowed",
+            Some(Consent::Shown | Consent::Exactly(_)) => "; this is not what was shown and allowed",
+        };
+        let losses = losses_of(asked);
+        let consent =
+            format!("it allows what is shown here and no more ({losses}, digest {}){exceeds}", asked.digest);
+        let (app, why) = (name.clone(), why(first));
+        let held = match first {
+            HeldReason::LostState => Error::LostState { app, evidence: why, consent },
+            HeldReason::StaleState => Error::StaleState { app, evidence: why, consent },
+            HeldReason::AccessGuard => Error::Held { app, why, consent },
+            HeldReason::NotProven => Error::Unproven { app, slugs: why, consent },
+        };
+        self.app
+            .listings
+            .set_shown(&self.app.key, Shown { digest: asked.digest.number(), losses: asked.losses })
+            .await?;
         if !self.options.dry_run {
-            tracing::error!(app = %name, alarm = "removal_guard", "the removal guard holds this sync: {held}");
+            tracing::error!(app = %name, alarm = "removal_guard", "the access guard holds this sync: {held}");
         }
         Err(held)
+    }
+
+    /// What the operator is asked to allow.
+    async fn ask(&self, losses: &Losses, objections: &[(HeldReason, String)]) -> Result<Asked, Error> {
+        let mut digester = losses.digester.clone();
+        let mut is_uncounted = false;
+        for (reason, why) in objections {
+            match reason {
+                HeldReason::AccessGuard => {}
+                HeldReason::NotProven => {
+                    digester.part(reason.as_str());
+                    digester.part(why);
+                    is_uncounted = true;
+                }
+                // What would be lost is not known, but what would be left is, and that is what was shown.
+                HeldReason::LostState | HeldReason::StaleState => {
+                    self.digest_seen(&mut digester).await?;
+                    is_uncounted = true;
+                }
+            }
+        }
+        Ok(Asked { digest: digester.digest(), losses: losses.count(), is_uncounted })
+    }
+}
+
+fn losses_of(asked: Asked) -> String {
+    match (asked.losses, asked.is_uncounted) {
+        (0, true) => "losses that cannot be counted".into(),
+        (1, false) => "1 loss".into(),
+        (losses, false) => format!("{losses} losses"),
+        (losses, true) => format!("{losses} losses, and others that cannot be counted"),
     }
 }

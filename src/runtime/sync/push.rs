@@ -74,7 +74,7 @@ impl Tally {
         Self { accepted: records as u64, created: told(pushed.created), updated: told(pushed.updated) }
     }
 
-    fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.accepted += other.accepted;
         self.created += other.created;
         self.updated += other.updated;

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Error;
+use super::evidence::Testimony;
 use crate::runtime::app::App;
 use crate::runtime::backoff::Backoff;
 use crate::runtime::decide;
@@ -20,11 +21,13 @@ pub(super) struct Listing<'a> {
     /// The cursors seen, as hashes: eight bytes a page.
     seen: HashSet<u64>,
     is_over: bool,
+    /// What the pages said of the size and the end of the listing.
+    pub(super) testimony: Testimony,
 }
 
 impl<'a> Listing<'a> {
     pub(super) fn new(app: &'a App, of: &'a ResourceType) -> Self {
-        Self { app, of, cursor: None, seen: HashSet::new(), is_over: false }
+        Self { app, of, cursor: None, seen: HashSet::new(), is_over: false, testimony: Testimony::default() }
     }
 
     /// The next page, or `None` after the last. An error means that the listing was not read to its end.
@@ -33,6 +36,7 @@ impl<'a> Listing<'a> {
             return Ok(None);
         }
         let page = self.read().await?;
+        self.testimony.hear(&page);
         match &page.next {
             None => self.is_over = true,
             Some(next) => {

@@ -84,6 +84,7 @@ impl Sync<'_> {
             match first_unknown(&record, &unknown) {
                 None => good.push(record),
                 Some((field, id)) => {
+                    self.read_bad(of, Some(record.id()));
                     let rule = format!("refers to '{id}', which is in no listing of that type");
                     self.reject(of, record.id(), Problem { field, rule });
                 }
@@ -115,7 +116,8 @@ impl Sync<'_> {
             }
             self.take_in(of, fresh, &mut pusher).await?;
         }
-        self.flush(of, pusher).await
+        self.flush(of, pusher).await?;
+        self.prove(of, &listing).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! When an app is synced.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ use super::{Options, Summary};
 use crate::config::Schedule;
 use crate::journal::{self, RunResult};
 use crate::runtime::app::App;
+
+/// So many of the records that are gone are logged, of each type.
+const LOGGED: usize = 20;
 
 /// Syncs on schedule until `stop`.
 pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
@@ -109,7 +113,10 @@ fn log(app: &App, summary: &Summary) {
     if summary.is_success() {
         tracing::info!(app = %app.name, invalid, types = ?summary.resource_types, "sync {}: {}", summary.result, summary.detail);
     } else {
-        tracing::error!(app = %app.name, invalid, removals = ?summary.removals, "sync {}: {}", summary.result, summary.detail);
+        let first = |ids: &Vec<String>| ids.iter().take(LOGGED).cloned().collect::<Vec<_>>();
+        let removals: BTreeMap<&str, Vec<String>> =
+            summary.removals.iter().map(|(slug, ids)| (slug.as_str(), first(ids))).collect();
+        tracing::error!(app = %app.name, invalid, ?removals, "sync {}: {}", summary.result, summary.detail);
     }
 }
 

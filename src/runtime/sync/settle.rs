@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use super::Error;
 use super::engine::Sync;
-use super::intake::hash;
+use super::intake::seen;
 use super::push::Pusher;
 use super::validate;
-use crate::journal::Seen;
+use crate::journal::Changes;
 use crate::runtime::activity::{Before, Touched};
 use crate::runtime::backoff::Backoff;
 use crate::runtime::decide;
@@ -96,11 +96,14 @@ impl Sync<'_> {
         record: Record,
         pusher: &mut Option<Pusher>,
     ) -> Result<(), Error> {
-        let seen = Seen { id: record.id().to_owned(), hash: hash(&record) };
-        self.app.listings.set(&self.app.key, of.slug.as_str(), &seen).await?;
+        let slug = of.slug.as_str();
+        self.app.listings.set(&self.app.key, slug, &seen(&record)).await?;
         if self.options.dry_run {
             return Ok(());
         }
+        // A task did that, so it is no surprise whatever it was.
+        let changes = Changes { status: true, memberships: true };
+        self.app.listings.note_changed(&self.app.key, slug, record.id(), changes).await?;
         self.push(of, vec![record], pusher).await
     }
 

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::consent::{Consent, Digest};
+use crate::journal::LossKind;
+
 /// What is asked of a sync.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Read and validate everything, push nothing.
     pub dry_run: bool,
-    /// Let the removal guard pass, this once.
-    pub allow_removals: bool,
+    /// What the access guard lets pass, this once.
+    pub allow_removals: Option<Consent>,
 }
 
 /// What a sync did, or would do, to one resource type.
@@ -50,6 +53,68 @@ impl std::fmt::Display for InvalidRecord {
     }
 }
 
+/// Why a sync is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeldReason {
+    /// It would take away more than the access guard lets pass.
+    AccessGuard,
+    /// No completed sync is known here, and Iden may hold records.
+    LostState,
+    /// Iden has seen a later sync than the last one known here.
+    StaleState,
+    /// Nothing shows that a listing was read to its end.
+    NotProven,
+}
+
+impl HeldReason {
+    /// The name, such as `access_guard`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AccessGuard => "access_guard",
+            Self::LostState => "lost_state",
+            Self::StaleState => "stale_state",
+            Self::NotProven => "not_proven",
+        }
+    }
+}
+
+/// Somebody or something that loses access.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostRecord {
+    /// The identifier.
+    pub id: String,
+    /// The name, as the target shows it now; only of the first ones, and only of those who are still there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How many memberships and assignments it loses.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub memberships: u32,
+    /// The listing does not have it, and yet the target finds it: the listing may be wrong.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_still_there: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// What a sync took away, or would take away, of one type in one way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossSummary {
+    /// The resource type.
+    pub resource_type: String,
+    /// How.
+    pub kind: LossKind,
+    /// How many lose something.
+    pub count: u64,
+    /// How many had it to lose.
+    pub of: u64,
+    /// Who, ordered by identifier: all of them, or the first ten thousand.
+    pub records: Vec<LostRecord>,
+}
+
 /// What a sync did, or would do.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Summary {
@@ -65,8 +130,20 @@ pub struct Summary {
     pub invalid_count: u64,
     /// The first of them.
     pub invalid: Vec<InvalidRecord>,
-    /// Some of the identifiers that completing removed or would remove, by resource type.
+    /// The identifiers that completing removed or would remove, by resource type: all of them, or the first ten thousand.
     pub removals: BTreeMap<String, Vec<String>>,
+    /// What the access guard counted: records removed, accounts deactivated, accounts that lose memberships.
+    #[serde(default)]
+    pub losses: Vec<LossSummary>,
+    /// Why the sync is held, the weightiest reason first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_because: Vec<HeldReason>,
+    /// The digest of exactly what a held sync would take away, for `--allow-removals`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// What shows that each listing was read to its end, by resource type, such as `end_of_cursor`; `none` where nothing does.
+    #[serde(default)]
+    pub evidence: BTreeMap<String, String>,
     /// What the schedule is to do next.
     #[serde(skip)]
     pub(crate) follow_up: FollowUp,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead_sdk::{AccountId, Completion, Description, Operation, ResourceKind, TaskId};
+use bridgehead_sdk::{Account, AccountId, Completion, Description, Operation, ResourceKind, TaskId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +11,7 @@ use super::attempt::intent_of;
 use super::trial::{End, Failure, Prior, Trial};
 use super::{admission, hold, report};
 use crate::bridge::{self, Task, TaskStatus};
-use crate::journal::{self, Entry, Intent, Outcome, PriorAccount, State};
+use crate::journal::{self, Changes, Entry, Intent, Outcome, PriorAccount, State};
 use crate::runtime::Stopped;
 use crate::runtime::app::App;
 use crate::runtime::backoff::Backoff;
@@ -146,10 +146,34 @@ async fn note(app: &App, description: &Description, operation: &Operation, compl
             let Some(id) = told.or(asked).or(created.as_deref()) else { return };
             app.listings.note_deleted(&app.key, slug, id).await
         }
-        _ => return,
+        // What a task took away is no surprise to the access guard.
+        operation => {
+            let Some((account, changes)) = access_changes(operation) else { return };
+            let Some(id) = told.or(account.id.as_ref().map(AccountId::as_str)) else { return };
+            app.listings.note_changed(&app.key, slug, id, changes).await
+        }
     };
     if let Err(error) = noted {
         tracing::warn!(app = %app.name, %error, "what a task did could not be noted for the removal guard");
+    }
+}
+
+/// What a task changes of an account's access, if it takes some away.
+fn access_changes(operation: &Operation) -> Option<(&Account, Changes)> {
+    match operation {
+        // Many targets take a suspended account out of its groups.
+        Operation::SuspendAccount(suspend) => {
+            Some((&suspend.account, Changes { status: true, memberships: true }))
+        }
+        Operation::UpdateAccount(update) => {
+            let names = |field: &str| update.changes.contains_key(field);
+            let changes = Changes {
+                status: names("status"),
+                memberships: update.memberships.is_some() || names("memberships") || names("assignments"),
+            };
+            (changes.status || changes.memberships).then_some((&update.account, changes))
+        }
+        _ => None,
     }
 }
 

@@ -4,6 +4,7 @@ The file (setting `path`) is read again whenever it changes:
   {"types": [{"slug", "name", "type"}…],              default: team, account
    "records": {slug: {"count": n, "prefix": "u", "each": {…}} or [record…]},
    "raw": {slug: [anything…]},                        stands on the last page as it is
+   "totals": {slug: n},                               what every page says the type has
    "page_size": 100, "order": "id" or "status",       by status: a record that changes may come twice
    "appears": {slug: [record…]},                      from the second listing of a type on
    "faults": [{"type": slug, "page": n, "do": …, "times": n}…],
@@ -120,6 +121,8 @@ def list_page(params):
             records = sorted(records_of(slug).values(), key=lambda one: one["id"])
             rest = [record for record in records if after is None or record["id"] > after]
         result = {"records": rest[:size], "next": json.dumps([page + 1, rest[size - 1]["id"]]) if len(rest) > size else None}
+        if slug in said().get("totals", {}):
+            result["total"] = said()["totals"][slug]
         if result["next"] is None:
             result["records"] = result["records"] + said().get("raw", {}).get(slug, [])
     if wrong["do"] == "error":

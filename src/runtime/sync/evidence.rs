@@ -1,0 +1,118 @@
+//! Whether a listing was read to its end: what the connector says of its last page, and what is counted. Pure.
+//!
+//! A total can prove that records are missing. It never proves that all are there: what ends a listing is what the target
+//! said at its end.
+
+use bridgehead_sdk::{Evidence, Page};
+
+/// What the pages of one listing said about its size and its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Testimony {
+    /// The smallest and the largest total that a page named.
+    totals: Option<(u64, u64)>,
+    evidence: Option<Evidence>,
+}
+
+/// What is to be thought of a listing that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// It was read to its end.
+    Whole(Evidence),
+    /// Records are missing.
+    Short {
+        /// How many distinct records were read.
+        read: u64,
+        /// How many there are at least.
+        total: u64,
+    },
+    /// Nothing shows that it was read to its end.
+    None,
+}
+
+impl Testimony {
+    /// Hears what the next page says.
+    pub(super) fn hear(&mut self, page: &Page) {
+        if let Some(total) = page.total {
+            let (least, most) = self.totals.unwrap_or((total, total));
+            self.totals = Some((least.min(total), most.max(total)));
+        }
+        if page.next.is_none() {
+            self.evidence = page.evidence;
+        }
+    }
+
+    /// Judges the listing; `read` is how many distinct records it had, bad ones included.
+    pub(super) fn judge(&self, read: u64) -> Proof {
+        let (least, most) = self.totals.unwrap_or((0, 0));
+        if read < least {
+            return Proof::Short { read, total: least };
+        }
+        match self.evidence {
+            None => Proof::None,
+            // Where the total is all the evidence there is, it has to be there, and to be met on every page.
+            Some(Evidence::TotalMet) if self.totals.is_none() => Proof::None,
+            Some(Evidence::TotalMet) if read < most => Proof::Short { read, total: most },
+            Some(evidence) => Proof::Whole(evidence),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bridgehead_sdk::Cursor;
+
+    use super::*;
+
+    /// Judges pages of these totals, of which the last has this evidence.
+    fn judged(totals: &[Option<u64>], evidence: Option<Evidence>, read: u64) -> Proof {
+        let mut testimony = Testimony::default();
+        for (number, total) in totals.iter().enumerate() {
+            let is_last = number + 1 == totals.len();
+            let page = Page {
+                next: (!is_last).then(|| Cursor::new("next")),
+                // What a page in the middle says of its end is nothing.
+                evidence: if is_last { evidence } else { Some(Evidence::Atomic) },
+                ..Page::default()
+            };
+            testimony.hear(&page.with_total(*total));
+        }
+        testimony.judge(read)
+    }
+
+    #[test]
+    fn fewer_distinct_records_than_the_smallest_total_are_too_few_whatever_the_end_says() {
+        for evidence in [
+            None,
+            Some(Evidence::EndOfCursor),
+            Some(Evidence::TotalMet),
+            Some(Evidence::Atomic),
+            Some(Evidence::TwoReadings),
+        ] {
+            let short = judged(&[Some(100), None, Some(99)], evidence, 98);
+            assert_eq!(short, Proof::Short { read: 98, total: 99 });
+        }
+    }
+
+    #[test]
+    fn a_total_never_proves_a_listing_without_evidence_of_its_end() {
+        assert_eq!(judged(&[Some(10)], None, 10), Proof::None);
+        assert_eq!(judged(&[None], None, 10), Proof::None);
+        assert_eq!(judged(&[None, None], Some(Evidence::TotalMet), 10), Proof::None, "there is no total");
+    }
+
+    #[test]
+    fn what_ends_a_listing_proves_it_and_more_than_the_total_is_fine() {
+        for evidence in [Evidence::EndOfCursor, Evidence::Atomic, Evidence::TwoReadings] {
+            assert_eq!(judged(&[None], Some(evidence), 3), Proof::Whole(evidence));
+            assert_eq!(judged(&[Some(3)], Some(evidence), 5), Proof::Whole(evidence));
+        }
+        assert_eq!(judged(&[Some(9), Some(8)], Some(Evidence::Atomic), 8), Proof::Whole(Evidence::Atomic));
+    }
+
+    #[test]
+    fn where_the_total_is_the_evidence_every_one_of_them_must_be_met() {
+        let met = Some(Evidence::TotalMet);
+        assert_eq!(judged(&[Some(9), Some(9)], met, 9), Proof::Whole(Evidence::TotalMet));
+        assert_eq!(judged(&[Some(9), Some(8)], met, 8), Proof::Short { read: 8, total: 9 });
+    }
+}

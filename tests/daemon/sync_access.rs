@@ -1,0 +1,174 @@
+//! The access guard: what a sync takes from people who are still there, and listings that are not whole.
+
+use serde_json::{Value, json};
+
+use crate::support::World;
+use crate::sync_world::{Synced, ids, people};
+
+/// Accounts, each changed as said.
+fn target(numbers: std::ops::Range<usize>, change: impl Fn(usize, &mut Value)) -> Value {
+    let mut records = people(numbers);
+    records.iter_mut().enumerate().for_each(|(number, record)| change(number, record));
+    json!({"records": {"account": records, "team": [{"id": "t1", "name": "One"}, {"id": "t2", "name": "Two"}]}})
+}
+
+fn inactive(record: &mut Value) {
+    record["status"] = json!("inactive");
+}
+
+async fn synced(said: Value, sync: &str) -> World {
+    let world = World::with_target(said, sync).await;
+    world.sync(&[]).await.assert(0, "completed");
+    world.sandbox.clear_ledger();
+    world
+}
+
+#[track_caller]
+fn held(world: &World, synced: &Synced, says: &[&str]) {
+    synced.assert(1, "held");
+    for says in says.iter().chain(&["nothing was removed", "`bridgehead sync hr --allow-removals`"]) {
+        assert!(synced.detail().contains(says), "{}", synced.detail());
+    }
+    assert_eq!(world.count("complete"), 0);
+}
+
+/// The losses of a kind: how many, of how many.
+fn losses(synced: &Synced, kind: &str) -> Option<(u64, u64)> {
+    let all = synced.summary["losses"].as_array()?;
+    let one = all.iter().find(|one| one["kind"] == kind)?;
+    Some((one["count"].as_u64()?, one["of"].as_u64()?))
+}
+
+#[tokio::test]
+async fn two_hundred_of_two_hundred_suddenly_inactive_are_held_until_the_operator_says_so() {
+    let world = synced(target(0..200, |_, _| {}), "").await;
+    world.target(target(0..200, |_, record| inactive(record)));
+    let dry = world.sync(&["--dry-run"]).await;
+    held(&world, &dry, &["200 of 200 active records of account are not active any more", "the most is 100"]);
+    // What was pushed does not make the next sync believe it.
+    for _ in 0..2 {
+        let synced = world.sync(&[]).await;
+        held(&world, &synced, &["200 of 200 active records of account are not active any more"]);
+        assert!(synced.stderr.contains("alarm=\"removal_guard\""), "{}", synced.stderr);
+        assert_eq!(losses(&synced, "deactivated"), Some((200, 200)));
+        assert_eq!((losses(&synced, "removed"), synced.figures("account")[3]), (None, 0));
+    }
+    world.sync(&["--allow-removals"]).await.assert(0, "completed");
+    world.sync(&[]).await.assert(0, "completed");
+}
+
+#[tokio::test]
+async fn a_few_who_leave_pass_and_a_drip_of_them_adds_up() {
+    let world = synced(target(0..100, |_, _| {}), "").await;
+    let gone = |most: usize| {
+        target(0..100, move |number, record| {
+            if number < most {
+                record["status"] = json!("suspended");
+            }
+        })
+    };
+    for most in [4, 8] {
+        world.target(gone(most));
+        world.sync(&[]).await.assert(0, "completed");
+    }
+    world.target(gone(12));
+    world.sandbox.clear_ledger();
+    held(&world, &world.sync(&[]).await, &["4 of 92 active records of account", "12 within 24h"]);
+}
+
+#[tokio::test]
+async fn memberships_that_are_lost_count_by_account_also_where_the_group_itself_is_gone() {
+    let member = |_: usize, record: &mut Value| record["memberships"] = json!({"team": ["t1", "t2"]});
+    let without = |most: usize| {
+        target(0..40, move |number, record| {
+            record["memberships"] =
+                json!({"team": if number < most { vec!["t2"] } else { vec!["t1", "t2"] }});
+        })
+    };
+    let world = synced(target(0..40, member), "").await;
+    world.target(without(10));
+    world.sync(&[]).await.assert(0, "completed");
+    world.target(without(21));
+    world.sandbox.clear_ledger();
+    let synced = world.sync(&[]).await;
+    held(
+        &world,
+        &synced,
+        &["11 of 40 records of account with memberships or assignments lose some", "27.5 %"],
+    );
+    assert_eq!(losses(&synced, "memberships"), Some((11, 40)));
+
+    // A group that vanishes from the target takes its members along.
+    let mut said = target(0..40, |_, record| record["memberships"] = json!({"team": ["t1"]}));
+    said["records"]["team"] = json!([{"id": "t1", "name": "One"}]);
+    world.target(said);
+    let synced = world.sync(&["--dry-run"]).await;
+    held(&world, &synced, &["40 of 40 records of account with memberships"]);
+    assert_eq!((losses(&synced, "removed"), losses(&synced, "memberships")), (Some((1, 2)), Some((40, 40))));
+}
+
+#[tokio::test]
+async fn what_tasks_take_away_is_no_surprise() {
+    let world = synced(target(0..40, |_, _| {}), "every = \"6h\", on_start = false").await;
+    let daemon = world.start();
+    let suspend = |n: usize| ("suspend_account", json!({"account": {"id": format!("u{n:06}")}}));
+    world.all_done((0..20).map(suspend).collect()).await;
+    let synced = world.sync(&[]).await;
+    assert_eq!(losses(synced.assert(0, "completed"), "deactivated"), None);
+    daemon.stop().await;
+    // What happened in the target beside the tasks does count.
+    std::fs::remove_file(world.path("state.json")).expect("what tasks changed");
+    world.target(target(0..40, |number, record| {
+        if number < 30 {
+            inactive(record);
+        }
+    }));
+    world.sandbox.clear_ledger();
+    held(&world, &world.sync(&[]).await, &["10 of 20 active records of account"]);
+}
+
+#[tokio::test]
+async fn fewer_distinct_records_than_the_target_says_it_has_are_no_whole_listing() {
+    let world = synced(target(0..150, |_, _| {}), "").await;
+    let said = |numbers, total: u64| {
+        let mut said = target(numbers, |_, _| {});
+        said["totals"] = json!({"account": total});
+        said
+    };
+    world.target(said(0..148, 149));
+    for arguments in [[].as_slice(), &["--dry-run"]] {
+        let synced = world.sync(arguments).await;
+        synced.assert(1, "abandoned");
+        assert!(
+            synced.detail().contains("it had 148 distinct records, and the target says that it has 149"),
+            "{}",
+            synced.detail()
+        );
+    }
+    assert_eq!(world.count("complete"), 0);
+    assert_eq!(world.active_ids("account"), ids(0..150));
+    // The same record twice is one.
+    let mut twice = said(0..148, 149);
+    twice["raw"] = json!({"account": people(0..1)});
+    world.target(twice);
+    world.sync(&[]).await.assert(1, "abandoned");
+    world.target(said(0..148, 148));
+    let synced = world.sync(&[]).await;
+    synced.assert(0, "completed");
+    assert_eq!(synced.summary["evidence"], json!({"account": "end_of_cursor", "team": "end_of_cursor"}));
+}
+
+#[tokio::test]
+async fn bad_records_are_read_records_each_once() {
+    let mut said = target(0..10, |_, _| {});
+    let bad = |id: &str| json!({"id": id, "email": 7});
+    said["raw"] = json!({"account": [bad("b1"), bad("b1"), bad("b2"), {"email": "nobody@example.org"}, bad("u000001")]});
+    let world = World::with_target(said.clone(), "on_invalid = \"skip\"").await;
+    said["totals"] = json!({"account": 14});
+    world.target(said.clone());
+    let synced = world.sync(&[]).await;
+    assert!(synced.assert(1, "abandoned").detail().contains("it had 13 distinct"), "{}", synced.detail());
+    said["totals"] = json!({"account": 13});
+    world.target(said);
+    world.sync(&[]).await.assert(0, "completed");
+}
