@@ -29,7 +29,7 @@ const ADD: &str = "INSERT INTO records (listing, id, hash, standing, facts) \
      WHEN ?5 = 0 OR records.standing = 3 THEN 0 WHEN ?5 = 2 AND records.standing = 1 THEN 2 \
      ELSE records.standing END, facts = coalesce(records.facts, excluded.facts) \
      WHERE records.hash <> excluded.hash OR records.standing = 3 OR (?5 = 0 AND records.standing <> 0) \
-     OR (?5 = 2 AND records.standing = 1)";
+     OR (?5 = 2 AND records.standing = 1) OR (?5 <> 2 AND records.facts IS NULL AND excluded.facts IS NOT NULL)";
 
 /// Adds the present listings of an app to what is known, and ends them.
 pub(super) async fn keep(store: &Store, app: &AppKey, belief: Belief) -> Result<(), Error> {

@@ -5,17 +5,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use super::super::super::{Belief, Listings, Which};
+use super::super::super::{AccessFacts, Belief, Changes, Listings, Which};
 use super::*;
 
 const SLUG: &str = "account";
 
+/// Who is active in a listing: a bit for each.
+type Active = u8;
+
+fn is_active(active: Active, id: u8) -> bool {
+    active & (1 << id) != 0
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     /// A sync lists these, and ends uncompleted.
-    Keep(Vec<u8>, Belief),
+    Keep(Vec<u8>, Active, Belief),
     /// A sync lists these, and completes.
-    Complete(Vec<u8>),
+    Complete(Vec<u8>, Active),
+    /// A task changes the status of one.
+    Changed(u8),
     /// A task creates or deletes one.
     Created(u8),
     Deleted(u8),
@@ -32,8 +41,9 @@ fn step() -> impl Strategy<Value = Step> {
         Just(Belief::Doubted)
     ];
     prop_oneof![
-        4 => (ids(), belief).prop_map(|(ids, belief)| Step::Keep(ids, belief)),
-        1 => ids().prop_map(Step::Complete),
+        4 => (ids(), any::<Active>(), belief).prop_map(|(ids, active, belief)| Step::Keep(ids, active, belief)),
+        2 => (ids(), any::<Active>()).prop_map(|(ids, active)| Step::Complete(ids, active)),
+        1 => (0_u8..8).prop_map(Step::Changed),
         1 => (0_u8..8).prop_map(Step::Created),
         1 => (0_u8..8).prop_map(Step::Deleted),
         1 => ids().prop_map(Step::CutOff),
@@ -48,12 +58,16 @@ struct Sources {
     /// A task created it, and no sync has had it since.
     only_created: bool,
     doubted: bool,
+    /// Whether it was active when a sync last completed, or in the first listing that is not doubted.
+    active: Option<bool>,
 }
 
 #[derive(Debug, Default)]
 struct Model {
     known: BTreeMap<u8, Sources>,
     removals: u64,
+    /// Whose status tasks have changed since a sync last completed.
+    changed: BTreeSet<u8>,
 }
 
 impl Model {
@@ -63,19 +77,30 @@ impl Model {
 
     fn apply(&mut self, step: &Step) {
         match step {
-            Step::Keep(ids, belief) => {
+            Step::Keep(ids, active, belief) => {
                 for id in ids {
                     let sources = self.known.entry(*id).or_default();
+                    if *belief != Belief::Doubted {
+                        sources.active = sources.active.or(Some(is_active(*active, *id)));
+                    }
                     sources.believed |= sources.only_created || *belief == Belief::Plausible;
                     sources.doubted |= *belief == Belief::Doubted;
                     sources.only_created = false;
                 }
             }
-            Step::Complete(ids) => {
+            Step::Changed(id) => {
+                self.changed.insert(*id);
+            }
+            Step::Complete(ids, active) => {
                 let gone = self.known.iter().filter(|(id, of)| !ids.contains(id) && Self::counts(of)).count();
                 self.removals += gone as u64;
-                let believed = Sources { believed: true, ..Sources::default() };
-                self.known = ids.iter().map(|id| (*id, believed.clone())).collect();
+                let believed = |id| Sources {
+                    believed: true,
+                    active: Some(is_active(*active, id)),
+                    ..Sources::default()
+                };
+                self.known = ids.iter().map(|id| (*id, believed(*id))).collect();
+                self.changed.clear();
             }
             Step::Created(id) => match self.known.get_mut(id) {
                 Some(sources) => sources.believed |= !sources.only_created,
@@ -97,31 +122,40 @@ fn name(id: u8) -> String {
     format!("a{id}")
 }
 
-async fn list(state: &Sqlite, app: &AppKey, ids: &[u8]) {
+async fn list(state: &Sqlite, app: &AppKey, ids: &[u8], active: Active) {
     state.begin(app).await.unwrap();
-    let records: Vec<Seen> = ids.iter().map(|id| seen(&name(*id), u64::from(*id))).collect();
+    let record = |id: &u8| Seen {
+        facts: Some(AccessFacts::new(is_active(active, *id), [])),
+        ..seen(&name(*id), u64::from(*id))
+    };
+    let records: Vec<Seen> = ids.iter().map(record).collect();
     state.add(app, SLUG, &records).await.unwrap();
 }
 
 async fn run(state: &Sqlite, app: &AppKey, step: &Step) {
     match step {
-        Step::Keep(ids, belief) => {
-            list(state, app, ids).await;
+        Step::Keep(ids, active, belief) => {
+            list(state, app, ids, *active).await;
             state.keep(app, *belief).await.unwrap();
         }
-        Step::Complete(ids) => {
-            list(state, app, ids).await;
+        Step::Changed(id) => {
+            let changes = Changes { status: true, memberships: false };
+            state.note_changed(app, SLUG, &name(*id), changes).await.unwrap();
+        }
+        Step::Complete(ids, active) => {
+            list(state, app, ids, *active).await;
             state.promote(app, at(1_000)).await.unwrap();
         }
         Step::Created(id) => state.note_created(app, SLUG, &name(*id)).await.unwrap(),
         Step::Deleted(id) => state.note_deleted(app, SLUG, &name(*id)).await.unwrap(),
-        Step::CutOff(ids) => list(state, app, ids).await,
+        Step::CutOff(ids) => list(state, app, ids, 0).await,
     }
 }
 
 /// What the next listing, of these, is judged by.
 async fn compare(state: &Sqlite, app: &AppKey, model: &Model, next: &BTreeSet<u8>) {
-    list(state, app, &next.iter().copied().collect::<Vec<_>>()).await;
+    // Nobody is active in it, so whoever was loses that.
+    list(state, app, &next.iter().copied().collect::<Vec<_>>(), 0).await;
     let found = state.difference(app, SLUG).await.unwrap();
     let gone: Vec<u8> = model.known.keys().filter(|id| !next.contains(id)).copied().collect();
     let doubted = gone.iter().filter(|id| !Model::counts(&model.known[id])).count() as u64;
@@ -134,6 +168,13 @@ async fn compare(state: &Sqlite, app: &AppKey, model: &Model, next: &BTreeSet<u8
     let ids = state.ids(app, SLUG, Which::Removed, None, 99).await.unwrap();
     assert_eq!(ids, gone.iter().map(|id| name(*id)).collect::<Vec<_>>());
     assert_eq!(state.removals_since(app, SLUG, at(0)).await.unwrap(), model.removals);
+    let was_active = |id: &&u8| {
+        let of = model.known.get(id);
+        of.is_some_and(|of| Model::counts(of) && of.active == Some(true)) && !model.changed.contains(id)
+    };
+    let losers: Vec<String> = next.iter().filter(was_active).map(|id| name(*id)).collect();
+    let found = state.losers(app, SLUG, None).await.unwrap();
+    assert_eq!(found.losers.into_iter().map(|one| one.id).collect::<Vec<_>>(), losers);
 }
 
 #[test]
