@@ -84,7 +84,8 @@ impl Scene {
     fn violations(&self) -> String {
         let ledger = Ledger::read(&self.world.path("target"));
         let (sandbox, app) = (&self.world.sandbox, self.world.app);
-        let evidence = Evidence { sandbox, app, wishes: &self.wishes, ledger: &ledger, state_was_damaged: false };
+        let evidence =
+            Evidence { sandbox, app, wishes: &self.wishes, ledger: &ledger, state_was_damaged: false };
         let mut violations = rules::tasks(&evidence);
         violations.extend(syncs::replay(&evidence).violations);
         let story = |violation: &Violation| {
