@@ -148,10 +148,11 @@ impl Layout {
         if found.is_empty() {
             return Ok(());
         }
-        let accounts = Snapshot::open(self, &self.accounts)?;
+        // What cannot be opened is told by what reads it.
+        let Ok(accounts) = Snapshot::open(self, &self.accounts) else { return Ok(()) };
         let remedy = "move it away, or name the types in the settings (groups and licenses)";
         for other in found {
-            let snapshot = Arc::new(Snapshot::open(self, other)?);
+            let Ok(snapshot) = Snapshot::open(self, other).map(Arc::new) else { continue };
             if let Some(field) =
                 ["email", "username"].into_iter().find(|field| Snapshot::mentions(&snapshot, field))
             {
@@ -160,14 +161,25 @@ impl Layout {
                     other.file, self.accounts.file
                 )));
             }
-            if !accounts.schema.has(other.slug()) {
+            if accounts.schema.has(other.slug()) {
+                continue;
+            }
+            if let Some(original) = self.types().find(|one| is_copy(&other.file, &one.file)) {
                 return Err(Error::Layout(format!(
-                    "{} is a type by its name, and {} has no column '{}' for it: add the column, or {remedy}",
+                    "{} is a type by its name, and {} has no column '{}' for it: is it a copy of {}? If so, {remedy}; else add the \
+                     column",
                     other.file,
                     self.accounts.file,
-                    other.slug()
+                    other.slug(),
+                    original.file
                 )));
             }
+            tracing::warn!(
+                file = %other.file,
+                column = other.slug(),
+                "the file is a type by its name, and {} has no column for it: nobody is in any; name the types in the settings",
+                self.accounts.file
+            );
         }
         Ok(())
     }
@@ -213,6 +225,13 @@ fn by_convention(file: &str, slug: &str, kind: ResourceKind) -> Result<TypeFile,
         is_found: true,
         seats: None,
     })
+}
+
+/// Whether a name is that of another file with something behind it, as `team_old.csv` and `team-2024.csv` are of `team.csv`.
+fn is_copy(name: &str, original: &str) -> bool {
+    let stem = |name: &str| name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
+    let behind = stem(name).strip_prefix(&stem(original)).map(str::to_owned);
+    behind.is_some_and(|behind| behind.starts_with(|next: char| !next.is_alphabetic()))
 }
 
 /// What is in the folder under a name that is not hidden.
@@ -362,7 +381,8 @@ mod tests {
         assert!(fault(&["accounts.csv", "crm.csv", "license-crm.csv"]).contains("both stand for 'crm'"));
         assert!(fault(&["accounts.csv", "status.csv"]).contains("a field of accounts"));
         assert!(fault(&["accounts.csv", "accounts_old.csv"]).contains("a copy of the accounts?"));
-        assert!(fault(&["accounts.csv", "rooms.csv"]).contains("no column 'rooms'"));
+        assert!(fault(&["accounts.csv", "team.csv", "team_old.csv"]).contains("a copy of team.csv?"));
+        assert!(discover(&["accounts.csv", "rooms.csv"], &json!({})).is_ok());
     }
 
     #[test]

@@ -5,19 +5,25 @@ use std::path::Path;
 
 use bridgehead_sdk::{Connector, Record, ResourceKind, Setup};
 
-/// The connector of `config/examples/file.toml`.
-fn example() -> std::sync::Arc<dyn Connector> {
+/// The connector of `config/examples/file.toml`, on a copy of the people: a listing leaves a note of the types in the folder.
+fn example(copy: &Path) -> std::sync::Arc<dyn Connector> {
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/examples");
     let text = std::fs::read_to_string(base.join("file.toml")).unwrap();
+    std::fs::create_dir(copy.join("people")).unwrap();
+    for entry in std::fs::read_dir(base.join("people")).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), copy.join("people").join(entry.file_name())).unwrap();
+    }
     let configuration: serde_json::Value = toml::from_str(&text).unwrap();
     let target = configuration["apps"]["acme-hr"]["target"].as_object().unwrap().clone();
-    let setup = Setup { base, ..Setup::new("acme-hr", target) };
+    let setup = Setup { base: copy.to_owned(), ..Setup::new("acme-hr", target) };
     bridgehead_file::factory().build(setup).unwrap()
 }
 
 #[tokio::test]
 async fn everybody_in_the_example_can_be_synced() {
-    let connector = example();
+    let copy = tempfile::tempdir().unwrap();
+    let connector = example(copy.path());
     connector.check().await.unwrap();
     let description = connector.describe().await.unwrap();
     assert_eq!(description.actions.len(), 6);

@@ -127,8 +127,8 @@ async fn bad_json_rows_are_rejected_one_by_one() {
         "{\"id\":\"u2\"\n",
         "{\"username\":\"bob\"}\n",
         "{\"id\":\"u3\",\"username\":\"x\",\"team\":{\"a\":1}}\n",
-        "{\"id\":\"u4\",\"username\":\"x\",\"memberships\":{\"team\":[\"t1\"]}}\n",
-        "{\"id\":5,\"username\":\"x\"}\n",
+        "{\"id\":\"u4\",\"username\":\"y\",\"memberships\":{\"team\":[\"t1\"]}}\n",
+        "{\"id\":5,\"username\":\"z\"}\n",
     );
     place.write("accounts.jsonl", content);
     let (records, rejected) = place.list("account").await.unwrap();

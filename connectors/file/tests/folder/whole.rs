@@ -61,7 +61,7 @@ async fn only_plain_files_are_types_and_none_is_waited_for() {
 async fn a_spare_file_is_no_type() {
     for (name, content, part) in [
         ("accounts_old.csv", ACCOUNTS, "is it a copy of the accounts?"),
-        ("rooms.csv", "id,name\nr1,Attic\n", "has no column 'rooms'"),
+        ("team_old.csv", TEAMS, "is it a copy of team.csv?"),
     ] {
         let files =
             [("accounts.csv", ACCOUNTS), ("team.csv", TEAMS), ("license-seat.csv", SEATS), (name, content)];
@@ -214,9 +214,8 @@ async fn is_refused_for(place: &Place, part: &str) {
 async fn what_the_columns_cannot_show_is_declared() {
     let content = "id,username,team\nu1,ann,\n";
     let files = [("accounts.csv", content), ("team.csv", TEAMS)];
-    let described =
-        Place::with(&files, &json!({ "licenses": [{ "slug": "seat", "file": "seats.csv" }] })).connector;
-    let described = described.describe().await.unwrap();
+    let place = Place::with(&files, &json!({ "licenses": [{ "slug": "seat", "file": "seats.csv" }] }));
+    let described = place.connector.describe().await.unwrap();
     for field in ["email", "status", "display_name", "memberships.seat"] {
         assert!(described.unverifiable.contains(field), "{field}: {described:?}");
     }

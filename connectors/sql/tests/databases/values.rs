@@ -162,7 +162,7 @@ async fn each_value_of_mariadb_goes_there_and_back_unchanged() {
         ("TIMESTAMP NULL", "NULL", "?", Value::Null),
     ];
     // Whatever zone others work in.
-    shop.server.sql("shop", "SET GLOBAL time_zone = '-05:00'");
+    shop.server.sql("shop", "SET GLOBAL time_zone = '-05:00'; ALTER DATABASE shop CHARACTER SET utf8mb4");
     shop.server.sql("shop", &format!("SET time_zone = '+00:00'; {}", table(&cases)));
     let dump = async || shop.server.sql("shop", "SET time_zone = '+00:00'; SELECT * FROM kinds");
     goes_there_and_back(shop.example().patient(), &cases, dump).await;
