@@ -115,6 +115,12 @@ impl Totals {
         self.most.is_none_or(|most| count >= most)
     }
 
+    /// Whether a page that follows holds no more records than the total has grown by meanwhile.
+    fn have_grown_by(self, page: &ListPage) -> bool {
+        let grown = page.total.zip(self.most).map_or(0, |(now, before)| now.saturating_sub(before));
+        page.resources.len() as u64 <= grown
+    }
+
     /// Whether the total is proof of the end: the same on every page, of which there were several, and exactly met.
     fn prove(self, count: u64) -> bool {
         !self.varied && self.pages > 1 && self.most == Some(count)
@@ -161,6 +167,8 @@ impl Walk<'_> {
                     // It has handed out no cursor yet: perhaps it knows none.
                     evidence = match self.behind(size as u64 + 1).await? {
                         Behind::Page(page) if page.resources.is_empty() => Evidence::EndOfCursor,
+                        // Whoever came since the page was read need not be in it.
+                        Behind::Page(page) if totals.have_grown_by(&page) => Evidence::EndOfCursor,
                         Behind::Page(page) if self.has_news(place, &page.resources) => {
                             return Err(self.incomplete(
                                 "it gives no nextCursor, though more records follow; set paging = \"index\"",

@@ -201,6 +201,21 @@ async fn cursors_that_end_too_early_or_lead_in_a_circle_are_errors() {
 }
 
 #[tokio::test]
+async fn somebody_who_comes_behind_the_only_page_by_cursor_is_no_fault() {
+    let fake = Fake::able(json!({ "pagination": { "cursor": true } })).await;
+    fake.get_with(
+        "Users",
+        ("cursor", ""),
+        page(json!({ "totalResults": 2, "Resources": users(&["a", "b"]) })),
+    )
+    .await;
+    let came = page(json!({ "totalResults": 3, "startIndex": 3, "Resources": users(&["c"]) }));
+    fake.get_with("Users", ("startIndex", "3"), came).await;
+    let found = accounts(&*fake.connector(json!({}))).await.unwrap();
+    assert_eq!(ids(&found), ["a", "b"]);
+}
+
+#[tokio::test]
 async fn a_listing_that_is_too_long_for_the_server_is_incomplete() {
     let fake = Fake::able(json!({})).await;
     fake.get("Users", error(400, Some("tooMany"))).await;
