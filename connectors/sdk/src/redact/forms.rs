@@ -63,7 +63,9 @@ fn utf16(secret: &str) -> Zeroizing<Vec<u8>> {
     for unit in secret.encode_utf16() {
         bytes.extend_from_slice(&unit.to_le_bytes());
     }
-    drop(bytes.pop_if(|last| *last == 0));
+    let zeros = usize::from(bytes.last() == Some(&0));
+    let length = bytes.len() - zeros;
+    bytes.truncate(length);
     bytes
 }
 
