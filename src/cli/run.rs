@@ -29,6 +29,10 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     let apps = context.apps(&[], connectors)?;
     let bridge = Arc::new(context.bridge()?);
     let journal = Arc::new(open_journal(&context).await?);
+    if let Err(failure) = context.end_orphans().await {
+        close(journal).await;
+        return Err(failure);
+    }
     let listener = match Serving::bind(context.config.admin.as_ref()).await {
         Ok(listener) => listener,
         Err(error) => {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bridgehead_sdk::visible;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -35,6 +36,7 @@ pub(crate) async fn run(
         return through(global, &context, daemon, names, allow_removals).await;
     }
     let apps = context.apps(&names, connectors)?;
+    context.end_orphans().await?;
     let bridge = Arc::new(context.bridge()?);
     let folder = &context.config.state.path;
     // A rehearsal stands beside a running daemon: it reads the state and writes nothing into it.
@@ -149,7 +151,7 @@ async fn through(
 
 /// Prints what a sync did.
 pub(crate) fn show(name: &str, summary: &Summary) {
-    print::line(format!("{name}: {} - {}", summary.result, summary.detail));
+    print::line(format!("{name}: {} - {}", summary.result, visible(&summary.detail)));
     if !summary.resource_types.is_empty() {
         let mut table = table::table(["type", "records", "created", "changed", "removed"]);
         for (slug, of) in &summary.resource_types {
@@ -171,12 +173,12 @@ pub(crate) fn show(name: &str, summary: &Summary) {
             String::new()
         };
         let verb = if summary.result == "completed" { "removed" } else { "would be removed" };
-        print::line(format!("{slug} {verb}: {}{more}", ids.join(", ")));
+        print::line(format!("{slug} {verb}: {}{more}", visible(&ids.join(", "))));
     }
     if summary.invalid_count > 0 {
         print::line(format!("{} invalid records:", summary.invalid_count));
         for record in summary.invalid.iter().take(SHOWN) {
-            print::line(format!("  {record}"));
+            print::line(format!("  {}", visible(&record.to_string())));
         }
         if summary.invalid_count > SHOWN as u64 {
             print::line(format!("  and {} more; --json lists them", summary.invalid_count - SHOWN as u64));
