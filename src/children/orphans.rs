@@ -153,7 +153,7 @@ mod tests {
         let identity = proc::look(child.id()).unwrap().identity;
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(remaining(&identity), 1);
+        assert!(remaining(&identity) > 0);
         write(folder.path(), gone(), identity);
         end_orphans(folder.path()).unwrap();
         assert_eq!(remaining(&identity), 0);

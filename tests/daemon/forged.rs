@@ -5,7 +5,8 @@ use serde_json::json;
 use crate::support::World;
 use crate::target::QUICK;
 
-const FORGED: &str = "create_account\n2026-01-01T00:00:00.000000Z  INFO all is well\r\u{1b}[2J\u{202e}\u{200b}\u{9b}";
+const FORGED: &str =
+    "create_account\n2026-01-01T00:00:00.000000Z  INFO all is well\r\u{1b}[2J\u{202e}\u{200b}\u{9b}";
 
 fn is_raw(character: char) -> bool {
     character != '\n' && bridgehead_sdk::is_invisible(character)
