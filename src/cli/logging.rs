@@ -3,7 +3,7 @@
 use std::fmt::{self, Debug};
 use std::io::Write;
 
-use bridgehead_sdk::{Redactor, is_invisible, visible};
+use bridgehead_sdk::{Redactor, visible};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::Layer;
 use tracing_subscriber::field::RecordFields;
@@ -136,6 +136,8 @@ impl Write for Clean {
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
+
+    use bridgehead_sdk::is_invisible;
 
     use super::*;
 

@@ -85,6 +85,10 @@ async fn a_program_ends_with_a_daemon_that_is_killed_and_what_it_started_before_
     eventually("the program ends with its daemon", || !is_running(program)).await;
     assert!(is_running(helper), "nobody has told the helper");
     std::fs::remove_file(world.path("target/started.json")).expect("the note");
+    // What became of the first task is read back; this one is new.
+    world
+        .sandbox
+        .add_task(world.app, json!({"action": "delete_account", "payload": {"account": {"id": "u2"}}}));
 
     let daemon = world.start();
     let again = started(&world).await;

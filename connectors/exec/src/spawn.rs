@@ -26,15 +26,14 @@ pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
 
 fn run(job: Job) -> io::Result<()> {
     let mut starter = STARTER.lock().unwrap_or_else(PoisonError::into_inner);
-    let jobs = match &*starter {
-        Some(jobs) => jobs.clone(),
-        None => {
-            let (jobs, todo) = mpsc::channel::<Job>();
-            let thread = std::thread::Builder::new().name("exec-starter".to_owned());
-            drop(thread.spawn(move || todo.into_iter().for_each(|job| job()))?);
-            starter.insert(jobs).clone()
-        }
-    };
+    if starter.is_none() {
+        let (jobs, todo) = mpsc::channel::<Job>();
+        let thread = std::thread::Builder::new().name("exec-starter".to_owned());
+        drop(thread.spawn(move || todo.into_iter().for_each(|job| job()))?);
+        *starter = Some(jobs);
+    }
+    let jobs =
+        starter.as_ref().ok_or_else(|| io::Error::other("there is no thread to start processes on"))?;
     jobs.send(job).map_err(|_| io::Error::other("the thread that starts processes is gone"))
 }
 
