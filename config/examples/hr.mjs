@@ -77,9 +77,12 @@ function password(task) { // it stands in the changes, in the account, or beside
 // Whether an earlier attempt did it already is bridgehead's affair: nothing here asks for `attempt`.
 function execute(action, task) {
   const { account, memberships } = task, changes = task.changes ?? {}, data = load();
+  const create = action === "create_account", known = [...FIELDS, ...ELSEWHERE];
+  const unknown = create ? Object.keys(account).filter((name) => !known.includes(name)) : [];
   let record = { id: randomUUID() };
-  if (action === "create_account") {
-    const wanted = Object.entries({ ...account, ...changes }).filter(([, value]) => value !== null);
+  if (create) {
+    const wanted = Object.entries({ ...account, ...changes })
+      .filter(([name, value]) => value !== null && !unknown.includes(name));
     fill(data, record, { status: "active", ...Object.fromEntries(wanted) });
   } else {
     const found = find(data, account), label = account.id ?? account.username ?? account.email;
@@ -99,7 +102,7 @@ function execute(action, task) {
   if (action === "delete_account") for (const table of ["account", "password"]) delete data[table][record.id];
   writeFileSync(`${hr.path}.new`, JSON.stringify(data, null, 2));
   renameSync(`${hr.path}.new`, hr.path); // whole or not at all
-  return { account_id: record.id };
+  return { account_id: record.id, ...(unknown.length ? { fields_not_kept: unknown } : {}) }; // said, not dropped
 }
 
 const METHODS = { initialize, list, find_account: ({ account }) => find(load(), account), check: () => load() && {},

@@ -72,9 +72,10 @@ def password(task):  # it stands in the changes, in the account, or beside them
 
 def execute(action, task):  # whether an earlier attempt did it already is bridgehead's affair: nothing here asks for `attempt`
     data, account, changes = load(), task["account"], task["changes"] or {}
+    unknown = [name for name in account if name not in (*FIELDS, *ELSEWHERE)] if action == "create_account" else []
     if action == "create_account":
         record, wanted = {"id": str(uuid.uuid4())}, {**account, **changes}
-        wanted = {name: value for name, value in wanted.items() if value is not None}
+        wanted = {name: value for name, value in wanted.items() if value is not None and name not in unknown}
         fill(data, record, {"status": "active", **wanted})
     else:
         found, label = find(data, account), account.get("id") or account.get("username") or account.get("email")
@@ -96,7 +97,7 @@ def execute(action, task):  # whether an earlier attempt did it already is bridg
         data.get(table, {}).pop(record["id"], None)
     hr["path"].with_suffix(".new").write_text(json.dumps(data, indent=2))
     hr["path"].with_suffix(".new").replace(hr["path"])  # whole or not at all
-    return {"account_id": record["id"]}
+    return {"account_id": record["id"], **({"fields_not_kept": unknown} if unknown else {})}  # said, not dropped
 
 def answer(method, params, **_):
     try:

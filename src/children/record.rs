@@ -55,7 +55,7 @@ impl Registry {
     }
 
     fn write(&self, running: &[Identity]) {
-        // A folder that is not there, or is somebody else's, is not this process's to write into.
+        // A folder that is not there, is somebody else's or was never opened as state is not to be written into.
         let Some(folder) = self.folder.get().filter(|folder| is_ours(folder)) else { return };
         let Some(owner) = proc::look(std::process::id()) else { return };
         let record = Record { boot: proc::boot(), owner: owner.identity, children: running.to_vec() };
@@ -102,9 +102,12 @@ pub(super) fn read(path: &Path) -> io::Result<Record> {
     Ok(serde_json::from_slice(&std::fs::read(path)?)?)
 }
 
+/// Whether the folder belongs to this process's user and is closed to others, as the state makes it when it is first opened. Before
+/// that, a file of ours would make it look like somebody else's.
 fn is_ours(folder: &Path) -> bool {
-    std::fs::symlink_metadata(folder)
-        .is_ok_and(|found| found.is_dir() && found.uid() == rustix::process::geteuid().as_raw())
+    std::fs::symlink_metadata(folder).is_ok_and(|found| {
+        found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o077 == 0
+    })
 }
 
 /// Writes the file as a whole, or removes it when nothing runs. It survives a power failure.

@@ -7,16 +7,18 @@ use serde_json::json;
 use crate::support::{World, eventually};
 use crate::target::QUICK;
 
-/// Made at run time, so that neither this program's text nor its source holds it in one piece.
+/// What all passwords begin with. They are made at run time, so that the program's text holds none of them.
+const BEGIN: &str = "Zw1tterm4schine-";
+
 fn password(number: usize) -> String {
-    format!("{}-{number}-{}", "Zw1tterm4schine", "w0lkenkuckucksheim")
+    format!("{BEGIN}{number}-w0lkenkuckucksheim")
 }
 
-/// How often a text stands in the writable memory of a process; in UTF-16 as well.
-fn times_in_memory(pid: u32, texts: &[String]) -> Vec<usize> {
+/// The numbers of the passwords that stand in the writable memory of a process.
+fn in_memory(pid: u32) -> Vec<String> {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("its maps");
     let mut memory = std::fs::File::open(format!("/proc/{pid}/mem")).expect("its memory");
-    let mut times = vec![0; texts.len()];
+    let mut found = Vec::new();
     for line in maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|mode| mode.starts_with("rw")))
     {
         let (from, to) = line.split(' ').next().and_then(|range| range.split_once('-')).expect("a range");
@@ -27,17 +29,12 @@ fn times_in_memory(pid: u32, texts: &[String]) -> Vec<usize> {
         if memory.seek(SeekFrom::Start(from)).and_then(|_| memory.read_exact(&mut bytes)).is_err() {
             continue;
         }
-        for (times, text) in times.iter_mut().zip(texts) {
-            *times += count(&bytes, text.as_bytes());
-        }
+        let text = String::from_utf8_lossy(&bytes);
+        found.extend(text.match_indices(BEGIN).map(|(at, _)| {
+            text[at + BEGIN.len()..].chars().take_while(char::is_ascii_digit).collect::<String>()
+        }));
     }
-    times
-}
-
-fn count(bytes: &[u8], text: &[u8]) -> usize {
-    let first = text[0];
-    let starts = bytes.iter().enumerate().filter(|(_, byte)| **byte == first);
-    starts.filter(|(at, _)| bytes[*at..].starts_with(text)).count()
+    found
 }
 
 fn may_look() -> bool {
@@ -54,32 +51,23 @@ async fn nothing_is_left_of_the_passwords_of_tasks_that_have_ended() {
     let world = World::new().await;
     world.script(QUICK, "");
     world.rules(&json!([{"account": "held-0", "until": "go"}]));
-    let passwords: Vec<String> = (0..8).map(password).collect();
-    for (number, password) in passwords.iter().enumerate() {
-        let name = format!("held-{number}");
-        world.sandbox.add_task(
-            world.app,
-            json!({"action": "create_account", "payload": {"account": {"username": name, "password": password}}}),
-        );
+    for number in 0..8 {
+        let account = json!({"username": format!("held-{number}"), "password": password(number)});
+        world.task_for("create_account", account);
     }
     let daemon = world.start();
     eventually("all but one are done", || world.tasks_that_are("completed") == 7).await;
-    let found = times_in_memory(daemon.pid(), &passwords);
+    let found = in_memory(daemon.pid());
     assert!(
-        found[0] > 0,
-        "the password of a task that is under way is found, or this test would see nothing: {found:?}"
+        found.contains(&"0".to_owned()),
+        "that of the task under way is found, or this test would see nothing: {found:?}"
     );
     world.write("target/go", "");
     world.drained().await;
     // The last answers of Iden lie in the buffers of open connections until others have come.
-    let mut found = Vec::new();
-    eventually("nothing is left", || {
-        found = times_in_memory(daemon.pid(), &passwords);
-        found.iter().all(|times| *times == 0)
-    })
-    .await;
+    eventually("nothing is left", || in_memory(daemon.pid()).is_empty()).await;
     let log = daemon.stop().await;
-    assert!(!log.contains(&passwords[0]), "{log}");
+    assert!(!log.contains(BEGIN), "{log}");
 }
 
 #[tokio::test]

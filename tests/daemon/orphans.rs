@@ -102,7 +102,10 @@ async fn a_program_ends_with_a_daemon_that_is_killed_and_what_it_started_before_
 #[tokio::test]
 async fn a_program_ends_with_a_check_that_is_killed() {
     let world = stubborn().await;
+    // As a daemon leaves it.
     std::fs::create_dir_all(world.path("state")).expect("a folder");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(world.path("state"), mode).expect("its mode");
     let mut check =
         world.command(&["check", "hr", "--conformance", "--yes"]).spawn().expect("the binary runs");
     let pids = started(&world).await;

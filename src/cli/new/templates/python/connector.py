@@ -19,6 +19,7 @@ RESOURCE_TYPES = [
 FIELDS = ("username", "email", "first_name", "last_name", "display_name")
 STATUSES = ("active", "inactive", "suspended")
 PASSWORD = ("password", "new_password")
+ELSEWHERE = ("id", "account_id", "memberships", "assignments", *PASSWORD)  # looked at where they are needed
 PAGE = 200
 AFTER = "after:"
 
@@ -98,15 +99,17 @@ def find_account(params):
 
 
 def create_account(state, task):
-    record = {"status": "active"}
-    fill(record, {**task["account"], **(task["changes"] or {})})
+    record, account = {"status": "active"}, task["account"]
+    unknown = [field for field in account if field not in (*FIELDS, *ELSEWHERE, "status")]
+    fill(record, {field: value for field, value in account.items() if field not in unknown})
+    fill(record, task["changes"] or {})
     refuse_password(task)
     check_names(state, record, None)
     join(state, record, task["memberships"])
     state["next"] += 1
     id = f"a{state['next']}"  # never given twice, and it survives a rename
     state["account"][id] = record
-    return {"account_id": id}
+    return {"account_id": id, **({"fields_not_kept": unknown} if unknown else {})}  # said, not dropped
 
 
 def update_account(state, task):
@@ -159,8 +162,8 @@ def must_find(state, account):
 def fill(record, fields):
     """Puts fields into a record. What is passed over in silence, Iden would believe to be set."""
     for field, value in fields.items():
-        if field in ("id", "account_id", "memberships", "assignments", *PASSWORD):
-            continue  # looked at where they are needed
+        if field in ELSEWHERE:
+            continue
         fits = field in FIELDS and (value is None or isinstance(value, str))
         if field == "status":
             fits = value is None or value in STATUSES

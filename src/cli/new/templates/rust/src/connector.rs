@@ -150,6 +150,9 @@ fn create_account(
         return Err(no_password(system));
     }
     let account = &create.account;
+    if account.extra.contains_key("status") {
+        return Err(Error::internal(format!("{system} has no such status")));
+    }
     let wanted = [
         &account.username,
         &account.email,
@@ -164,10 +167,8 @@ fn create_account(
             record.insert(field.to_owned(), json!(value));
         }
     }
-    // What has no name of its own, and what stands in `changes` in place of the account.
-    let rest = account.extra.iter();
     let changes = create.payload.changes.as_object();
-    for (field, value) in rest.chain(changes.into_iter().flatten()) {
+    for (field, value) in changes.into_iter().flatten() {
         fill(&mut record, system, field, value)?;
     }
     free(state, system, &record, None)?;
@@ -175,7 +176,18 @@ fn create_account(
     state.next += 1;
     let id = format!("a{}", state.next);
     state.account.insert(id.clone(), Value::Object(record));
-    Ok(Completion::created(id))
+    let completion = Completion::created(id);
+    // Fields that have no name here and no place in the target: said, not dropped.
+    let elsewhere = ["memberships", "assignments"];
+    let unknown: Vec<&String> = account
+        .extra
+        .keys()
+        .filter(|field| !elsewhere.contains(&field.as_str()))
+        .collect();
+    if unknown.is_empty() {
+        return Ok(completion);
+    }
+    Ok(completion.with("fields_not_kept", json!(unknown)))
 }
 
 fn update_account(
