@@ -48,7 +48,7 @@ fn become_program(parent: i32, program: &OsStr, arguments: impl Iterator<Item = 
         return ExitCode::from(NOT_STARTED);
     }
     let error = std::process::Command::new(program).args(arguments).exec();
-    crate::cli::complain(&format!("{} cannot be started: {error}", program.display()));
+    crate::cli::complain(format!("{} cannot be started: {error}", program.display()));
     ExitCode::from(NOT_STARTED)
 }
 
