@@ -194,3 +194,25 @@ async fn an_encoded_secret_is_neither_in_a_report_nor_in_the_log() {
         assert!(!told.contains(middle) && !log.contains(middle), "{encoded}: {told}\n{log}");
     }
 }
+
+#[tokio::test]
+async fn parts_of_an_answer_may_be_named_like_the_secrets_they_are() {
+    let world = World::new().await;
+    let target = |save: &str, more: &str| {
+        world.configure(&format!(
+            "connector = \"http\"\n[apps.hr.target]\nbase_url = \"http://127.0.0.1:9\"\n[apps.hr.target.login]\npath = \"/login\"\n\
+             save = {{ {save} }}\n{more}"
+        ));
+    };
+    let refused = "a secret must not stand here in plain text";
+    target("token = \"answer.token\", session = \"cookies.session\"", "");
+    let output = world.run(&["check", "--offline"]).await;
+    let told =
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert!(!told.contains(refused), "{told}");
+    target("token = \"answer.token\"", "[apps.hr.target.login.headers]\nAuthorization = \"Basic YTpi\"\n");
+    let output = world.run(&["check", "--offline"]).await;
+    let told =
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains(refused) && told.contains("headers.Authorization"), "{told}");
+}
