@@ -15,6 +15,7 @@
 
 pub mod admin;
 pub mod bridge;
+mod children;
 pub mod cli;
 pub mod config;
 mod control;

@@ -3,6 +3,9 @@ import { randomUUID, scryptSync } from "node:crypto";
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 
 const FIELDS = ["email", "username", "first_name", "last_name", "display_name", "status"];
+const STATUSES = ["active", "inactive", "suspended"];
+const PASSWORD = ["new_password", "password"];
+const ELSEWHERE = ["id", "account_id", "memberships", "assignments", ...PASSWORD]; // read where they are needed
 const TYPES = { team: "group", seat: "license", account: "account" };
 const STATES = { suspend_account: { status: "suspended" }, unsuspend_account: { status: "active" } };
 const ACTIONS = ["create_account", "update_account", "delete_account", ...Object.keys(STATES), "reset_password"];
@@ -32,38 +35,74 @@ function find(data, account) { // by id, else by user name, else by e-mail, thes
   return Object.values(data.account).find((one) => one[key] && fold(one[key]) === fold(account[key])) ?? null;
 }
 
-function assign(data, record, slug, ids) {
-  const kind = TYPES[slug] === "license" ? "assignments" : "memberships";
-  for (const id of ids) {
-    const missing = { effect: "not_applied", subject: TYPES[slug] }; // not ACCOUNT_NOT_FOUND: the account is there
-    if (!Object.hasOwn(data[slug], id)) throw new Failure("INTERNAL_ERROR", `No ${slug} ${id} in ${hr.app}`, missing);
-    const held = Object.values(data.account).filter((one) => one !== record && one[kind]?.[slug]?.includes(id));
+const refuse = (message, more) => new Failure("INTERNAL_ERROR", message, { effect: "not_applied", ...more });
+
+function assign(data, record, slug, refs) { // the whole list of this type; those of other types stay
+  const subject = Object.hasOwn(TYPES, slug) ? TYPES[slug] : "none";
+  if (!["group", "license"].includes(subject))
+    throw refuse(`${hr.app} has no groups or licences of the type ${slug}`, { subject: "group" });
+  const kind = subject === "license" ? "assignments" : "memberships", ids = refs.map((ref) => ref.id ?? ref);
+  for (const id of ids) { // not ACCOUNT_NOT_FOUND: the account is there
+    if (!Object.hasOwn(data[slug], id)) throw refuse(`No ${slug} ${id} in ${hr.app}`, { subject });
+    const held = Object.values(data.account).filter((one) => one.id !== record.id && one[kind]?.[slug]?.includes(id));
     if (held.length >= (data[slug][id].total ?? Infinity))
       throw new Failure("LICENSE_EXHAUSTED", `${hr.app} has no ${slug} ${id} left; buy more, or free one up`);
   }
   record[kind] = { ...record[kind], [slug]: ids };
 }
 
-function execute(action, { account, memberships, changes }) {
-  const data = load(), label = account.id ?? account.username ?? account.email, create = action === "create_account";
-  let record = find(data, account);
-  if (create) {
-    const taken = ["username", "email"].some((key) => account[key] && find(data, { [key]: account[key] }));
-    if (taken) throw new Failure("ACCOUNT_ALREADY_EXISTS", `User ${label} exists in ${hr.app} already`);
-    record = { id: randomUUID(), status: "active" };
+function fill(data, record, fields) { // what is passed over in silence, Iden would believe to be set
+  for (const [name, value] of Object.entries(fields)) {
+    if (ELSEWHERE.includes(name)) continue;
+    const fits = FIELDS.includes(name) && (value === null || typeof value === "string");
+    if (!fits || (name === "status" && !STATUSES.includes(value)))
+      throw refuse(`${hr.app} cannot keep this value of the field '${name}'`);
+    record[name] = value;
   }
-  if (!record) throw new Failure("ACCOUNT_NOT_FOUND", `User ${label} not found in ${hr.app}`);
-  const wanted = { ...(create ? account : {}), ...changes, ...STATES[action] };
-  for (const name of FIELDS) if (name in wanted) record[name] = wanted[name];
-  for (const [slug, refs] of Object.entries(memberships ?? {})) assign(data, record, slug, refs.map((ref) => ref.id ?? ref));
-  const password = wanted.new_password ?? wanted.password ?? account.password;
+  const names = ["username", "email"].filter((key) => record[key]).map((key) => [key, record[key].toLowerCase()]);
+  if (!names.length) throw refuse(`An account of ${hr.app} needs a user name or an e-mail address`);
+  for (const [key, name] of names)
+    if (Object.values(data.account).some((one) => one.id !== record.id && one[key]?.toLowerCase() === name))
+      throw new Failure("ACCOUNT_ALREADY_EXISTS", `User ${name} exists in ${hr.app} already`);
+}
+
+function password(task) { // it stands in the changes, in the account, or beside them
+  const places = [task.changes ?? {}, task.account, task];
+  const found = places.flatMap((place) => PASSWORD.map((name) => place[name])).find((value) => value != null);
+  if (found !== undefined && (typeof found !== "string" || !found))
+    throw refuse(`A password of ${hr.app} is text that is not empty`);
+  return found;
+}
+
+// Whether an earlier attempt did it already is bridgehead's affair: nothing here asks for `attempt`.
+function execute(action, task) {
+  const { account, memberships } = task, changes = task.changes ?? {}, data = load();
+  const create = action === "create_account", known = [...FIELDS, ...ELSEWHERE];
+  const unknown = create ? Object.keys(account).filter((name) => !known.includes(name)) : [];
+  let record = { id: randomUUID() };
+  if (create) {
+    const wanted = Object.entries({ ...account, ...changes })
+      .filter(([name, value]) => value !== null && !unknown.includes(name));
+    fill(data, record, { status: "active", ...Object.fromEntries(wanted) });
+  } else {
+    const found = find(data, account), label = account.id ?? account.username ?? account.email;
+    if (!found) throw new Failure("ACCOUNT_NOT_FOUND", `User ${label} not found in ${hr.app}`);
+    record = { ...found };
+    fill(data, record, STATES[action] ?? (action === "update_account" ? changes : {}));
+  }
+  if (["create_account", "update_account"].includes(action))
+    for (const [slug, refs] of Object.entries(memberships ?? {})) assign(data, record, slug, refs);
   data.password ??= {}; // apart from the records, which go to Iden
-  if (password) data.password[record.id] = scryptSync(password, record.id, 64, { N: 2 ** 14, r: 8, p: 1 }).toString("hex");
+  if (["create_account", "update_account", "reset_password"].includes(action)) {
+    const secret = password(task);
+    if (secret) data.password[record.id] = scryptSync(secret, record.id, 64, { N: 2 ** 14, r: 8, p: 1 }).toString("hex");
+    else if (action === "reset_password") throw refuse(`${hr.app} makes up no password; the task must bring one`);
+  }
   data.account[record.id] = record;
   if (action === "delete_account") for (const table of ["account", "password"]) delete data[table][record.id];
   writeFileSync(`${hr.path}.new`, JSON.stringify(data, null, 2));
   renameSync(`${hr.path}.new`, hr.path); // whole or not at all
-  return { account_id: record.id };
+  return { account_id: record.id, ...(unknown.length ? { fields_not_kept: unknown } : {}) }; // said, not dropped
 }
 
 const METHODS = { initialize, list, find_account: ({ account }) => find(load(), account), check: () => load() && {},

@@ -2,6 +2,9 @@
 import hashlib, json, pathlib, sys, traceback, uuid
 
 FIELDS = ("email", "username", "first_name", "last_name", "display_name", "status")
+STATUSES = ("active", "inactive", "suspended")
+PASSWORD = ("new_password", "password")
+ELSEWHERE = ("id", "account_id", "memberships", "assignments", *PASSWORD)  # read where they are needed
 TYPES = {"team": "group", "seat": "license", "account": "account"}
 STATES = {"suspend_account": {"status": "suspended"}, "unsuspend_account": {"status": "active"}}
 ACTIONS = ["create_account", "update_account", "delete_account", *STATES, "reset_password"]
@@ -30,37 +33,71 @@ def find(data, account):  # by id, else by user name, else by e-mail, these two 
     fold = str if key == "id" else str.lower
     return next((a for a in data["account"].values() if a.get(key) and fold(a[key]) == fold(account[key])), None)
 
-def assign(data, record, slug, ids):
+def refuse(message, **more):  # certain to have changed nothing
+    return Failure("INTERNAL_ERROR", message, effect="not_applied", **more)
+
+def assign(data, record, slug, refs):  # the whole list of this type; those of other types stay
+    if TYPES.get(slug) not in ("group", "license"):
+        raise refuse(f"{hr['app']} has no groups or licences of the type {slug}", subject="group")
     kind = "assignments" if TYPES[slug] == "license" else "memberships"
+    ids = [ref["id"] if isinstance(ref, dict) else ref for ref in refs]
     for one in ids:
         if one not in data[slug]:  # not ACCOUNT_NOT_FOUND: the account is there
-            raise Failure("INTERNAL_ERROR", f"No {slug} {one} in {hr['app']}", effect="not_applied", subject=TYPES[slug])
-        held = sum(one in a.get(kind, {}).get(slug, []) for a in data["account"].values() if a is not record)
+            raise refuse(f"No {slug} {one} in {hr['app']}", subject=TYPES[slug])
+        held = sum(one in a.get(kind, {}).get(slug, []) for a in data["account"].values() if a["id"] != record["id"])
         if held >= data[slug][one].get("total", held + 1):
             raise Failure("LICENSE_EXHAUSTED", f"{hr['app']} has no {slug} {one} left; buy more, or free one up")
-    record.setdefault(kind, {})[slug] = ids
+    record[kind] = {**record.get(kind, {}), slug: ids}
 
-def execute(action, task):
+def fill(data, record, fields):  # what is passed over in silence, Iden would believe to be set
+    for name, value in fields.items():
+        if name in ELSEWHERE:
+            continue
+        if name not in FIELDS or not isinstance(value, (str, type(None))) or name == "status" and value not in STATUSES:
+            raise refuse(f"{hr['app']} cannot keep this value of the field '{name}'")
+        record[name] = value
+    names = [(key, record[key].lower()) for key in ("username", "email") if record.get(key)]
+    if not names:
+        raise refuse(f"An account of {hr['app']} needs a user name or an e-mail address")
+    for key, name in names:
+        if any(a["id"] != record["id"] and (a.get(key) or "").lower() == name for a in data["account"].values()):
+            raise Failure("ACCOUNT_ALREADY_EXISTS", f"User {name} exists in {hr['app']} already")
+
+def password(task):  # it stands in the changes, in the account, or beside them
+    places = (task["changes"] or {}, task["account"], task)
+    found = next((place[name] for place in places for name in PASSWORD if place.get(name) is not None), None)
+    if found is not None and (not isinstance(found, str) or not found):
+        raise refuse(f"A password of {hr['app']} is text that is not empty")
+    return found
+
+def execute(action, task):  # whether an earlier attempt did it already is bridgehead's affair: nothing here asks for `attempt`
     data, account, changes = load(), task["account"], task["changes"] or {}
-    record, label = find(data, account), account.get("id") or account.get("username") or account.get("email")
+    unknown = [name for name in account if name not in (*FIELDS, *ELSEWHERE)] if action == "create_account" else []
     if action == "create_account":
-        if any(account.get(key) and find(data, {key: account[key]}) for key in ("username", "email")):
-            raise Failure("ACCOUNT_ALREADY_EXISTS", f"User {label} exists in {hr['app']} already")
-        record, changes = {"id": str(uuid.uuid4()), "status": "active"}, {**account, **changes}
-    elif not record:
-        raise Failure("ACCOUNT_NOT_FOUND", f"User {label} not found in {hr['app']}")
-    record.update((name, value) for name, value in {**changes, **STATES.get(action, {})}.items() if name in FIELDS)
-    for slug, refs in (task["memberships"] or {}).items():
-        assign(data, record, slug, [ref["id"] if isinstance(ref, dict) else ref for ref in refs])
-    if password := changes.get("new_password") or changes.get("password") or account.get("password"):
-        digest = hashlib.scrypt(password.encode(), salt=record["id"].encode(), n=2**14, r=8, p=1)
-        data.setdefault("password", {})[record["id"]] = digest.hex()  # apart from the record, which goes to Iden
+        record, wanted = {"id": str(uuid.uuid4())}, {**account, **changes}
+        wanted = {name: value for name, value in wanted.items() if value is not None and name not in unknown}
+        fill(data, record, {"status": "active", **wanted})
+    else:
+        found, label = find(data, account), account.get("id") or account.get("username") or account.get("email")
+        if not found:
+            raise Failure("ACCOUNT_NOT_FOUND", f"User {label} not found in {hr['app']}")
+        record = dict(found)
+        fill(data, record, STATES.get(action) or (changes if action == "update_account" else {}))
+    if action in ("create_account", "update_account"):
+        for slug, refs in (task["memberships"] or {}).items():
+            assign(data, record, slug, refs)
+    if action in ("create_account", "update_account", "reset_password"):
+        if new := password(task):
+            digest = hashlib.scrypt(new.encode(), salt=record["id"].encode(), n=2**14, r=8, p=1)
+            data.setdefault("password", {})[record["id"]] = digest.hex()  # apart from the record, which goes to Iden
+        elif action == "reset_password":
+            raise refuse(f"{hr['app']} makes up no password; the task must bring one")
     data["account"][record["id"]] = record
     for table in ("account", "password") if action == "delete_account" else ():
         data.get(table, {}).pop(record["id"], None)
     hr["path"].with_suffix(".new").write_text(json.dumps(data, indent=2))
     hr["path"].with_suffix(".new").replace(hr["path"])  # whole or not at all
-    return {"account_id": record["id"]}
+    return {"account_id": record["id"], **({"fields_not_kept": unknown} if unknown else {})}  # said, not dropped
 
 def answer(method, params, **_):
     try:

@@ -10,7 +10,8 @@ pub(super) fn of(error: &Error) -> &'static str {
         Error::BadRequest { .. } => bad_request(operation),
         Error::Unauthorized { .. } => {
             "Check that the API key is complete, has neither expired nor been revoked, and that bridge.base_url names \
-             your organisation. A new key is picked up without a restart."
+             your organisation. A new key in a file is picked up by itself; one in an environment \
+             variable or a systemd credential takes a restart."
         }
         Error::Forbidden { .. } => {
             "The API key is valid, but not for this app. Use the key the app was created with, or have access granted; \

@@ -9,6 +9,7 @@ use secrecy::ExposeSecret;
 use super::args::Global;
 use super::failure::{Exit, Failure};
 use crate::bridge::{self, ApiKey, Client, KeyError, KeySource};
+use crate::children;
 use crate::config::{self, Config, Connectors, Secret, Sources};
 use crate::runtime::Apps;
 
@@ -35,7 +36,19 @@ impl Context {
     pub(crate) fn load(global: &Global, connectors: &Connectors) -> Result<Self, Failure> {
         let sources = sources(global);
         let config = config::load(&sources, connectors)?;
+        children::keep_in(&config.state.path);
         Ok(Self { config, redactor: Redactor::new(), environment: Arc::new(sources.environment) })
+    }
+
+    /// Ends the connector programs that an earlier process has left behind. Before anything is executed: they may still change
+    /// the target.
+    pub(crate) async fn end_orphans(&self) -> Result<(), Failure> {
+        let folder = self.config.state.path.clone();
+        match tokio::task::spawn_blocking(move || children::end_orphans(&folder)).await {
+            Ok(Err(orphan)) => Err(Failure::new(Exit::Temporary, orphan.to_string())),
+            // It does not panic, and is not cancelled.
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
     }
 
     /// How Iden and targets are reached. The files that `[network]` names are read now.

@@ -1,28 +1,40 @@
-//! The log: to standard error, as text or JSON, with every known secret taken out of every line.
+//! The log: to standard error, as text or JSON. No known secret and no invisible character leaves it raw.
 
+use std::fmt::{self, Debug};
 use std::io::Write;
 
-use bridgehead_sdk::Redactor;
+use bridgehead_sdk::{Redactor, visible};
+use tracing::field::{Field, Visit};
+use tracing_subscriber::Layer;
+use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{FormatFields, Writer};
+use tracing_subscriber::fmt::{MakeWriter, layer};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt};
 
 use crate::config::{Log, LogFormat};
 
 /// Starts the log as the configuration says. Only the first call of a process counts.
 pub(crate) fn start(log: &Log, redactor: &Redactor) {
-    let writer = Redacted { redactor: redactor.clone() };
     let filter: Targets =
         log.level.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
     let layer = match log.format {
         LogFormat::Text => {
             let colours = std::io::IsTerminal::is_terminal(&std::io::stderr())
                 && std::env::var_os("NO_COLOR").is_none();
-            fmt::layer().with_ansi(colours).with_target(false).with_writer(writer).boxed()
+            layer()
+                .fmt_fields(TextFields { redactor: redactor.clone() })
+                .with_ansi(colours)
+                .with_target(false)
+                .with_writer(Clean { redactor: redactor.clone(), escape: false })
+                .boxed()
         }
-        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(writer).boxed(),
+        LogFormat::Json => layer()
+            .json()
+            .flatten_event(true)
+            .with_writer(Clean { redactor: redactor.clone(), escape: true })
+            .boxed(),
     };
     drop(tracing_subscriber::registry().with(layer.with_filter(filter)).try_init());
 }
@@ -33,13 +45,69 @@ pub(crate) fn start_quiet(log: &Log, redactor: &Redactor) {
     start(&Log { format: log.format, level: level.to_owned() }, redactor);
 }
 
-/// Takes secrets out of each event. The formatter hands over one event at a time.
+/// Writes the fields of a line of text, each on one line and without invisible characters: what a task or a target says must
+/// not look like another line of the log. Secrets are taken out first, for they are not recognised afterwards.
 #[derive(Clone)]
-struct Redacted {
+struct TextFields {
     redactor: Redactor,
 }
 
-impl<'a> MakeWriter<'a> for Redacted {
+impl<'w> FormatFields<'w> for TextFields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
+        let mut text = Text { writer, redactor: &self.redactor, is_first: true, result: Ok(()) };
+        fields.record(&mut text);
+        text.result
+    }
+}
+
+struct Text<'a, 'w> {
+    writer: Writer<'w>,
+    redactor: &'a Redactor,
+    is_first: bool,
+    result: fmt::Result,
+}
+
+impl Text<'_, '_> {
+    fn put(&mut self, name: &str, value: &str) -> fmt::Result {
+        let value = self.redactor.redact(value);
+        let value = visible(&value);
+        if !std::mem::take(&mut self.is_first) {
+            self.writer.write_char(' ')?;
+        }
+        match name {
+            "message" => self.writer.write_str(&value),
+            name if self.writer.has_ansi_escapes() => {
+                write!(self.writer, "\u{1b}[3m{name}\u{1b}[0m\u{1b}[2m=\u{1b}[0m{value}")
+            }
+            name => write!(self.writer, "{name}={value}"),
+        }
+    }
+}
+
+impl Visit for Text<'_, '_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            self.result = self.result.and_then(|()| self.put("message", value));
+        } else {
+            self.record_debug(field, &value);
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let name = field.name().strip_prefix("r#").unwrap_or(field.name());
+        self.result = self.result.and_then(|()| self.put(name, &format!("{value:?}")));
+    }
+}
+
+/// Takes secrets out of each event as a whole. The formatter hands over one event at a time.
+#[derive(Clone)]
+struct Clean {
+    redactor: Redactor,
+    /// Whether invisible characters, which JSON may hold as they are, are written as its escapes.
+    escape: bool,
+}
+
+impl<'a> MakeWriter<'a> for Clean {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {
@@ -47,14 +115,81 @@ impl<'a> MakeWriter<'a> for Redacted {
     }
 }
 
-impl Write for Redacted {
+impl Write for Clean {
     fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
         let text = String::from_utf8_lossy(event);
-        std::io::stderr().lock().write_all(self.redactor.redact(&text).as_bytes())?;
+        let text = self.redactor.redact(&text);
+        let mut out = std::io::stderr().lock();
+        if self.escape {
+            out.write_all(super::print::escaped(&text).as_bytes())?;
+        } else {
+            out.write_all(text.as_bytes())?;
+        }
         Ok(event.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
         std::io::stderr().lock().flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use bridgehead_sdk::is_invisible;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(colours: bool, log: impl FnOnce()) -> String {
+        let kept = Kept::default();
+        let redactor = Redactor::new();
+        redactor.protect_for_good(["first line\nsecond line"]);
+        let writer = kept.clone();
+        let layer = layer()
+            .fmt_fields(TextFields { redactor })
+            .with_ansi(colours)
+            .without_time()
+            .with_target(false)
+            .with_writer(move || writer.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
+        String::from_utf8(kept.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn nothing_that_is_logged_forges_a_line_or_moves_a_terminal() {
+        let forged = "create\n2026-01-01T00:00:00Z  INFO all is well\u{1b}[2J\u{202e}";
+        for colours in [false, true] {
+            let log = logged(colours, || {
+                tracing::info!(action = forged, account = %forged, "done: {forged}");
+                tracing::warn!(code = ?forged, "plain");
+            });
+            assert_eq!(log.lines().count(), 2, "{log}");
+            let ours = log.replace("\u{1b}[0m", "").replace("\u{1b}[2m", "").replace("\u{1b}[3m", "");
+            let ours = ours.replace("\u{1b}[32m", "").replace("\u{1b}[33m", "");
+            assert!(!ours.contains(|one: char| one != '\n' && is_invisible(one)), "{ours:?}");
+            assert!(log.contains("\\n2026-01-01") && log.contains("\\u{202e}"), "{log}");
+        }
+    }
+
+    #[test]
+    fn a_secret_of_several_lines_is_recognised_before_its_lines_are_joined() {
+        let log =
+            logged(false, || tracing::info!(key = %"first line\nsecond line", "got first line\nsecond line"));
+        assert_eq!(log.trim(), "INFO got [redacted] key=[redacted]");
     }
 }

@@ -15,6 +15,7 @@ mod crash;
 mod daemon;
 mod demo;
 mod failure;
+mod hardening;
 mod logging;
 mod new;
 mod orders;
@@ -32,4 +33,5 @@ mod table;
 mod tasks;
 mod waiting;
 
+pub(crate) use print::complain;
 pub use start::run;

@@ -1,6 +1,6 @@
 //! `bridgehead tasks release | retry`: through the running daemon, or in its journal while none runs.
 
-use bridgehead_sdk::TaskId;
+use bridgehead_sdk::{TaskId, visible};
 use serde::Serialize;
 
 use super::args::{Global, Selected};
@@ -100,7 +100,8 @@ pub(crate) async fn retry(global: &Global, connectors: &Connectors, selected: Se
                 Answer::Rejected => "refused again, and stays put aside",
                 Answer::Postponed => "could not be reported now, and stays put aside",
             };
-            let detail = retried.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
+            let detail =
+                retried.detail.as_ref().map_or_else(String::new, |detail| format!(": {}", visible(detail)));
             print::line(format!("{}: {said}{detail}", retried.task));
         }
     }

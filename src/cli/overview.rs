@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use bridgehead_sdk::visible;
 use jiff::SignedDuration;
 
 use super::table;
@@ -55,7 +56,7 @@ fn attention(overview: &Overview) -> String {
                     .unwrap_or_default();
                 let title = words::title(alarm.kind).to_lowercase();
                 // Writing into a text does not fail.
-                writeln!(text, "\n{word}  {name}: {title}{since}\n  {}", alarm.message).ok();
+                writeln!(text, "\n{word}  {name}: {title}{since}\n  {}", visible(&alarm.message)).ok();
                 if !alarm.advice.is_empty() {
                     writeln!(text, "  -> {}", alarm.advice).ok();
                 }

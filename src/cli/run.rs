@@ -39,6 +39,10 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
         return Ok(());
     };
     let journal = Arc::new(journal);
+    if let Err(failure) = context.end_orphans().await {
+        close(journal).await;
+        return Err(failure);
+    }
     let listener = match Serving::bind(context.config.admin.as_ref()).await {
         Ok(listener) => listener,
         Err(error) => {

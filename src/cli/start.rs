@@ -7,14 +7,21 @@ use clap::Parser;
 use super::args::{Cli, Command};
 use super::failure::{Exit, Failure, Outcome};
 use super::{
-    apps, check, completions, config, conformance, demo, new, print, run as daemon, sandbox, status, sync,
-    tasks,
+    apps, check, completions, config, conformance, demo, hardening, new, print, run as daemon, sandbox,
+    status, sync, tasks,
 };
+use crate::children;
 use crate::config::Connectors;
 use crate::runtime::sync::Options;
 
 /// Parses the arguments of the process, does what they say, and gives the exit code.
 pub fn run(connectors: &Connectors) -> ExitCode {
+    // Before anything else: as a launcher, this is another program.
+    if let Some(code) = children::launch(std::env::args_os()) {
+        return code;
+    }
+    children::enable();
+    hardening::apply();
     let cli = Cli::parse();
     // One provider for everything that speaks TLS; a second call of the same process changes nothing.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());

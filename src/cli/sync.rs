@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bridgehead_sdk::visible;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -49,6 +50,7 @@ pub(crate) async fn run(
         return conclude(global, summaries);
     }
     let apps = context.apps(&names, connectors)?;
+    context.end_orphans().await?;
     let bridge = Arc::new(context.bridge()?);
     let folder = &context.config.state.path;
     // A rehearsal stands beside a running daemon: it reads the state and writes nothing into it.
@@ -175,7 +177,7 @@ async fn through(
 
 /// Prints what a sync did.
 pub(crate) fn show(name: &str, summary: &Summary) {
-    print::line(format!("{name}: {} - {}", summary.result, summary.detail));
+    print::line(format!("{name}: {} - {}", summary.result, visible(&summary.detail)));
     if !summary.resource_types.is_empty() {
         let mut table = table::table(["type", "records", "created", "changed", "removed"]);
         for (slug, of) in &summary.resource_types {
@@ -200,10 +202,10 @@ pub(crate) fn show(name: &str, summary: &Summary) {
             known.map_or_else(|| id.clone(), named)
         };
         let some: Vec<String> = ids.iter().take(SHOWN).map(name).collect();
-        print::line(format!("{slug} {verb}: {} ({})", some.join(", "), part(some.len(), total)));
+        print::line(format!("{slug} {verb}: {} ({})", visible(&some.join(", ")), part(some.len(), total)));
     }
     for one in summary.losses.iter().filter(|one| one.kind != LossKind::Removed) {
-        print::line(lost(one, is_done));
+        print::line(visible(&lost(one, is_done)));
     }
     if let Some(digest) = summary.digest {
         print::line(format!("to allow exactly this once: bridgehead sync {name} --allow-removals {digest}"));
@@ -216,7 +218,7 @@ pub(crate) fn show(name: &str, summary: &Summary) {
     if summary.invalid_count > 0 {
         print::line(format!("{} invalid records:", summary.invalid_count));
         for record in summary.invalid.iter().take(SHOWN) {
-            print::line(format!("  {record}"));
+            print::line(format!("  {}", visible(&record.to_string())));
         }
         if summary.invalid_count > SHOWN as u64 {
             print::line(format!("  and {} more; --json lists them", summary.invalid_count - SHOWN as u64));

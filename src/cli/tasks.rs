@@ -105,7 +105,7 @@ fn show(rows: &[Value]) {
         print::line(format!(
             "{}: {}",
             row["task"].as_str().unwrap_or_default(),
-            row["detail"].as_str().unwrap_or_default()
+            bridgehead_sdk::visible(row["detail"].as_str().unwrap_or_default())
         ));
     }
     let is_held = |row: &&Value| row["held_since"].is_string();

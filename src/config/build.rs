@@ -35,6 +35,7 @@ pub fn build_connector(
         base: app.target.base.clone(),
         network: network.clone(),
         redactor: redactor.clone(),
+        processes: crate::children::registry(),
     };
     factory.build(setup).map_err(|error| {
         let (at, key) = app.target.locate(&error.key);

@@ -59,7 +59,7 @@ pub use model::{
 };
 pub use network::Network;
 pub use origin::Origin;
-pub use pattern::Pattern;
+pub use pattern::{Pattern, PatternError};
 pub use schedule::Schedule;
 pub use schema::schema;
 pub use secret::{Secret, SecretError};

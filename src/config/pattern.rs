@@ -1,5 +1,7 @@
 //! Patterns for accounts that tasks must not touch.
 
+use bridgehead_sdk::is_invisible;
+
 /// A pattern in which `*` stands for any text, the empty one too. It matches whole texts, without regard to case.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pattern {
@@ -8,16 +10,44 @@ pub struct Pattern {
     parts: Vec<String>,
 }
 
+/// Why a text is no pattern: it would protect nobody, and nobody would notice. The operator has to write it otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PatternError {
+    /// There is nothing in it.
+    #[error("must not be empty")]
+    Empty,
+    /// No account's name has blanks around it.
+    #[error("has a blank at its beginning or end, where no account has one; take it out")]
+    Blank,
+    /// It was pasted with something that is not seen.
+    #[error(
+        "holds a character that is not visible, which no account has; write it anew instead of pasting it"
+    )]
+    Invisible,
+    /// It is written in another language than this.
+    #[error(
+        "looks like a regular expression and would match nobody: only '*' is special, and stands for any text, as in \"svc-*\"; the          whole name is matched without '^' and '$'"
+    )]
+    Expression,
+}
+
 impl Pattern {
-    /// Takes any text; `None` if there is nothing in it.
-    pub fn new(text: &str) -> Option<Self> {
+    /// Takes any text that can be an account's name with stars in it.
+    pub fn new(text: &str) -> Result<Self, PatternError> {
         if text.trim().is_empty() {
-            return None;
+            return Err(PatternError::Empty);
         }
-        Some(Self {
-            text: text.to_owned(),
-            parts: text.to_lowercase().split('*').map(str::to_owned).collect(),
-        })
+        if text.trim() != text {
+            return Err(PatternError::Blank);
+        }
+        if text.contains(is_invisible) {
+            return Err(PatternError::Invisible);
+        }
+        if is_expression(text) {
+            return Err(PatternError::Expression);
+        }
+        Ok(Self { text: text.to_owned(), parts: text.to_lowercase().split('*').map(str::to_owned).collect() })
     }
 
     /// Whether the pattern fits the whole text.
@@ -42,6 +72,14 @@ impl Pattern {
     pub fn as_str(&self) -> &str {
         &self.text
     }
+}
+
+/// Whether a text is written for another kind of matching. A dollar at the end is not enough: accounts of machines have one.
+fn is_expression(text: &str) -> bool {
+    text.starts_with('^')
+        || text.ends_with(".*$")
+        || text.starts_with('/') && text.ends_with('/')
+        || text.contains(['?', '[', ']', '{', '}', '|'])
 }
 
 impl std::fmt::Debug for Pattern {
@@ -82,9 +120,39 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_pattern_is_none() {
-        assert_eq!(Pattern::new(""), None);
-        assert_eq!(Pattern::new("  "), None);
+    fn a_pattern_that_can_never_match_is_refused() {
+        for (text, why) in [
+            ("", PatternError::Empty),
+            ("  ", PatternError::Empty),
+            (" admin", PatternError::Blank),
+            ("admin\t", PatternError::Blank),
+            ("admin\u{a0}", PatternError::Blank),
+            ("ad\nmin", PatternError::Invisible),
+            ("admin\u{200b}", PatternError::Invisible),
+            ("\u{202e}admin", PatternError::Invisible),
+            ("^admin.*$", PatternError::Expression),
+            ("^admin", PatternError::Expression),
+            ("admin.*$", PatternError::Expression),
+            ("/admin/", PatternError::Expression),
+            ("svc-[0-9]*", PatternError::Expression),
+            ("(admin|root)", PatternError::Expression),
+            ("svc-??", PatternError::Expression),
+            ("{admin,root}", PatternError::Expression),
+        ] {
+            assert_eq!(Pattern::new(text), Err(why), "{text:?}");
+        }
+        for text in [
+            "admin",
+            "svc.*",
+            "*$",
+            "web01$",
+            r"ACME\svc-*",
+            "a.b+c@acme.example",
+            "Jean Luc",
+            "o'neil (old)",
+        ] {
+            assert!(Pattern::new(text).is_ok(), "{text}");
+        }
     }
 
     /// The definition itself, slow and obvious.

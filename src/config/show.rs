@@ -91,7 +91,7 @@ fn redact(node: &Node, keys: Option<Keys<'_>>, secret: bool) -> Node {
                 // Nobody knows what stands under a key that is not known: perhaps `api_kee`.
                 let unknown =
                     below.is_none() && matches!(kind, Some(Kind::Table | Kind::Leaf | Kind::Secret));
-                entry.node = redact(&entry.node, below, secret || unknown || is_secret_name(name));
+                entry.node = redact(&entry.node, below, secret || unknown || names_secret(name, &entry.node));
             }
             Value::Table(redacted)
         }
@@ -102,6 +102,12 @@ fn redact(node: &Node, keys: Option<Keys<'_>>, secret: bool) -> Node {
         value => value.clone(),
     };
     Node { origin: node.origin.clone(), value }
+}
+
+/// Whether a key speaks of a secret. A table `auth` says how somebody logs in; which of it is secret, its own keys say.
+fn names_secret(name: &str, node: &Node) -> bool {
+    let is_section = node.as_table().is_some() && ["auth", "session"].contains(&name);
+    is_secret_name(name) && !is_section
 }
 
 /// The entries of a table, known keys first.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 use url::Url;
 
 use super::error::Problems;
-use super::keys::Keys;
+use super::keys::{Keys, Kind};
 use super::origin::Origin;
 use super::secret::PLAIN_TEXT;
 use super::tree::{Node, Value, join};
@@ -18,6 +18,9 @@ use super::{RateLimit, Secret, SecretError, layers};
 
 /// The key of a target that is the runtime's, not the connector's.
 pub(super) const RATE_LIMIT: &str = "rate_limit";
+
+/// The key of a request under which a connector keeps parts of its answer.
+const SAVED: &str = "save";
 
 /// An app's `target`. Secrets in it are references until [`resolve`](Self::resolve) reads them.
 #[derive(Clone)]
@@ -225,6 +228,12 @@ pub(super) fn check(node: &Node, path: &str, keys: Option<Keys<'_>>, problems: &
             Value::Table(secrets) if name == "secrets" && !entry.node.is_secret_reference() => {
                 for (name, entry) in secrets {
                     check_value(&entry.node, &join(&path, name), true, None, problems);
+                }
+            }
+            // Names for parts of an answer, such as `token = "answer.token"`: where they stand is no secret.
+            Value::Table(names) if name == SAVED && below.is_some_and(|keys| keys.kind() == Kind::Map) => {
+                for (name, entry) in names {
+                    check_value(&entry.node, &join(&path, name), false, None, problems);
                 }
             }
             _ => check_value(&entry.node, &path, names_secret(name), below, problems),

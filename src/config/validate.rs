@@ -296,7 +296,7 @@ fn guard(section: &Section<'_>) -> Result<Guard, Reported> {
 
 fn protect(section: &Section<'_>) -> Result<Protect, Reported> {
     let accounts = section.list("accounts", "[\"admin\", \"svc-*\"]", |node| {
-        Pattern::new(text(node, "svc-*")?).ok_or_else(|| "must not be empty".to_owned())
+        Pattern::new(text(node, "svc-*")?).map_err(|error| error.to_string())
     });
     let names = Action::ALL.map(Action::as_str);
     let actions = section.list("actions", "[\"create_account\", \"update_account\"]", |node| {

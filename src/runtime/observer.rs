@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bridgehead_sdk::visible;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp, Unit};
 use tokio::time::Instant;
@@ -88,7 +89,7 @@ impl Observer {
         remember(&mut seen, &*app.journal, &*app.listings, &app.key).await;
         let now = self.clock.now();
         let status = &app.status;
-        let clean = |text: &str| app.redactor.redact(text).into_owned();
+        let clean = |text: &str| visible(&app.redactor.redact(text)).into_owned();
         seen.access_refused = app.access.cause().map(|cause| clean(&cause));
         seen.held = app.breaker.cause().map(|cause| Held {
             since: long_ago(now, cause.since.elapsed()),

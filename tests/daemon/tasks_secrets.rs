@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::support::{KEY, World, eventually};
+use crate::target::QUICK;
 
 const PASSWORD: &str = "Corr\"ect\\horse-battery-\u{fc}";
 const NEW_PASSWORD: &str = "staple-4711-new";
@@ -159,4 +160,59 @@ async fn the_bridge_key_is_not_the_connectors_business() {
     assert!(String::from_utf8_lossy(&environment).contains("PATH="));
     holds_no_secret("the environment of the connector", &environment);
     holds_no_secret("its arguments", &arguments);
+}
+
+#[tokio::test]
+async fn an_encoded_secret_is_neither_in_a_report_nor_in_the_log() {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02X}")).collect::<String>();
+    let utf16: Vec<u16> = PASSWORD.encode_utf16().collect();
+    let little_end: Vec<u8> = utf16.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+    let encoded = [
+        utf16.iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>(),
+        PASSWORD.bytes().map(|byte| format!("%{byte:02x}")).collect(),
+        hex(PASSWORD.as_bytes()),
+        hex(&little_end),
+        // `printf 'ann:%s' "$PASSWORD" | base64`
+        "YW5uOkNvcnIiZWN0XGhvcnNlLWJhdHRlcnktw7w=".to_owned(),
+    ];
+    let world = World::new().await;
+    world.script(QUICK, "");
+    let message = format!("refused: {}", encoded.join(", "));
+    world.rules(&json!([{
+        "account": "ann", "stderr": message,
+        "error": {"message": message, "data": {"code": "INTERNAL_ERROR", "effect": "not_applied"}},
+    }]));
+    let task = world.task_for("create_account", json!({"username": "ann", "password": PASSWORD}));
+    let daemon = world.start();
+    world.drained().await;
+    let log = daemon.stop().await;
+    let told = world.message(&task);
+    assert_eq!(told.matches("[redacted]").count(), encoded.len(), "{told}");
+    assert!(log.matches("[redacted]").count() >= 2 * encoded.len(), "{log}");
+    for encoded in &encoded {
+        let middle = &encoded[8..encoded.len() - 8];
+        assert!(!told.contains(middle) && !log.contains(middle), "{encoded}: {told}\n{log}");
+    }
+}
+
+#[tokio::test]
+async fn parts_of_an_answer_may_be_named_like_the_secrets_they_are() {
+    let world = World::new().await;
+    let target = |save: &str, more: &str| {
+        world.configure(&format!(
+            "connector = \"http\"\n[apps.hr.target]\nbase_url = \"http://127.0.0.1:9\"\n[apps.hr.target.login]\npath = \"/login\"\n\
+             save = {{ {save} }}\n{more}"
+        ));
+    };
+    let refused = "a secret must not stand here in plain text";
+    target("token = \"answer.token\", session = \"cookies.session\"", "");
+    let output = world.run(&["check", "--offline"]).await;
+    let told =
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert!(!told.contains(refused), "{told}");
+    target("token = \"answer.token\"", "[apps.hr.target.login.headers]\nAuthorization = \"Basic YTpi\"\n");
+    let output = world.run(&["check", "--offline"]).await;
+    let told =
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains(refused) && told.contains("headers.Authorization"), "{told}");
 }

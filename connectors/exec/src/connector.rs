@@ -58,7 +58,7 @@ impl ExecConnector {
     fn protect(&self, payload: &Payload) -> Arc<Protection> {
         let secrets = payload.secrets();
         let lines = secrets.iter().flat_map(|secret| secret_lines(secret));
-        let texts = secrets.iter().map(String::as_str).chain(lines);
+        let texts = secrets.iter().map(|secret| secret.as_str()).chain(lines);
         Arc::new(self.launch().redactor.protect(texts))
     }
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use bridgehead_sdk::{Code, Effect, Error, Redactor, Retry, Subject};
+use bridgehead_sdk::{Code, Effect, Error, Redactor, Retry, Subject, is_invisible};
 use serde_json::{Map, Value};
+use tracing::warn;
 
 use crate::protocol::{ErrorObject, METHOD_NOT_FOUND};
 
@@ -46,6 +47,12 @@ pub(crate) fn from_object(error: &ErrorObject, app: &str, method: &str, redactor
     if let Some(effect) = effect(&error.data) {
         converted = converted.effect(effect);
     }
+    if error.data.get("retry_after").is_some_and(|after| !after.is_null() && wait(after).is_none()) {
+        warn!(
+            target: "bridgehead::exec", %app, %method,
+            "the connector process gave a 'retry_after' that is not a number of seconds; it is passed over"
+        );
+    }
     if let Some(retry) = retry(&error.data) {
         converted = converted.retry(retry);
     }
@@ -71,11 +78,6 @@ pub(crate) fn text(raw: &str, longest: usize, redactor: &Redactor) -> String {
     clean
 }
 
-/// Control characters, and those that turn the direction of a text around: they forge lines in a log or a page.
-fn is_invisible(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 /// A word that is none of the two says at least that the connector is not certain.
 fn effect(data: &Map<String, Value>) -> Option<Effect> {
     match data.get("effect") {
@@ -90,15 +92,18 @@ fn retry(data: &Map<String, Value>) -> Option<Retry> {
     if said == Some("never") {
         return Some(Retry::Never);
     }
-    let seconds = data.get("retry_after").and_then(Value::as_f64).filter(|seconds| *seconds >= 0.0);
-    match seconds {
-        Some(seconds) => {
-            let capped = seconds.min(LONGEST_WAIT.as_secs_f64());
-            Some(Retry::After(Duration::try_from_secs_f64(capped).unwrap_or(LONGEST_WAIT)))
-        }
+    match data.get("retry_after").and_then(wait) {
+        Some(wait) => Some(Retry::After(wait)),
         None if said == Some("backoff") => Some(Retry::Backoff),
         None => None,
     }
+}
+
+/// A number, or one written as text: many pass on the header `Retry-After` as they got it.
+fn wait(value: &Value) -> Option<Duration> {
+    let seconds = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
+    let capped = Some(seconds).filter(|seconds| *seconds >= 0.0)?.min(LONGEST_WAIT.as_secs_f64());
+    Some(Duration::try_from_secs_f64(capped).unwrap_or(LONGEST_WAIT))
 }
 
 fn subject(data: &Map<String, Value>) -> Option<Subject> {
@@ -177,7 +182,11 @@ mod tests {
         );
         assert_eq!(retry(json!({"code": "RATE_LIMITED", "retry_after": 0})), Retry::After(Duration::ZERO));
         assert_eq!(retry(json!({"code": "RATE_LIMITED", "retry_after": 1e300})), Retry::After(LONGEST_WAIT));
-        for wrong in [json!(-1), json!("10"), json!(null)] {
+        assert_eq!(
+            retry(json!({"code": "RATE_LIMITED", "retry_after": " 1.5 "})),
+            Retry::After(Duration::from_millis(1500))
+        );
+        for wrong in [json!(-1), json!("soon"), json!("-1"), json!("NaN"), json!(null), json!([3])] {
             assert_eq!(retry(json!({"code": "RATE_LIMITED", "retry_after": wrong})), Retry::Backoff);
         }
         assert_eq!(retry(json!({"code": "RATE_LIMITED", "retry_after": 3, "retry": "never"})), Retry::Never);

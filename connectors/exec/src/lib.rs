@@ -10,7 +10,7 @@
 //! - `answers` reads results, `errors` JSON-RPC errors, as what the SDK calls them. Pure.
 //! - `failure` says why a process ended, and what that means for its calls.
 //! - `process` is the life of one child process, `attendant` who reads, writes and notices its end, `pending` what
-//!   it works on, `lines` its output.
+//!   it works on, `lines` its output, `spawn` the thread that starts it.
 //! - `supervisor` decides when there is a process, and `restart` how long there is none.
 //! - `connector` is the SDK's trait on top of all that.
 //!
@@ -29,6 +29,7 @@ mod process;
 mod protocol;
 mod restart;
 mod settings;
+mod spawn;
 mod supervisor;
 
 pub use connector::{ExecConnector, factory};

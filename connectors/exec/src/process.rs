@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bridgehead_sdk::{Description, Protection, is_secret_name};
+use bridgehead_sdk::{Description, ProcessRegistry, Protection, is_secret_name};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
@@ -20,6 +20,7 @@ use crate::failure::{CallError, Death};
 use crate::pending::{Held, Pending, Reply};
 use crate::protocol::request_line;
 use crate::settings::{Environment, Launch, secret_lines};
+use crate::spawn::{must_be_executable, spawn};
 
 /// What every process inherits. The daemon's other variables, the Bridge key among them, are not its business.
 const INHERITED: [&str; 3] = ["PATH", "HOME", "LANG"];
@@ -102,11 +103,11 @@ impl Session {
     /// Starts a process. It is ready when [`ready`](Self::ready) says so.
     pub(crate) fn start(launch: &Arc<Launch>) -> Result<Self, Death> {
         let not_started = |source| Death::NotStarted { program: launch.program.clone(), source };
-        let (mut command, protection) = command(launch).map_err(not_started)?;
-        let mut child = command.spawn().map_err(not_started)?;
+        let (command, protection) = command(launch).map_err(not_started)?;
+        let mut child = spawn(command).map_err(not_started)?;
         info!(target: "bridgehead::exec", app = %launch.app, pid = child.id(), "the connector process was started");
         let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let process = Process::new(child);
+        let process = Process::new(child, launch.processes.clone());
         let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
             return Err(not_started(std::io::Error::other("its streams are not there")));
         };
@@ -213,7 +214,20 @@ impl Session {
 /// The command with its environment, which is read now and at no other time; secrets in it are protected.
 fn command(launch: &Launch) -> std::io::Result<(Command, Protection)> {
     let directory = launch.directory()?;
-    let mut command = Command::new(launch.executable(&directory));
+    let program = launch.executable(&directory);
+    let variables = environment(&launch.environment, |name| std::env::var_os(name));
+    let mut words =
+        launch.processes.as_ref().map(|processes| processes.launcher()).unwrap_or_default().into_iter();
+    let mut command = match words.next() {
+        Some(launcher) => {
+            let path = variables.iter().rfind(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
+            must_be_executable(&program, path)?;
+            let mut command = Command::new(launcher);
+            command.args(words).arg(program);
+            command
+        }
+        None => Command::new(program),
+    };
     command
         .args(&launch.arguments)
         .current_dir(&directory)
@@ -226,7 +240,6 @@ fn command(launch: &Launch) -> std::io::Result<(Command, Protection)> {
     // on which the daemon finishes its tasks in order, does not reach it.
     #[cfg(unix)]
     command.process_group(0);
-    let variables = environment(&launch.environment, |name| std::env::var_os(name));
     let secrets: Vec<String> = variables
         .iter()
         .filter(|(name, _)| is_secret_name(name))
@@ -255,11 +268,15 @@ pub(crate) struct Process {
     child: Child,
     /// The number of its group, as long as there is somebody to end.
     group: Option<u32>,
+    processes: Option<Arc<dyn ProcessRegistry>>,
 }
 
 impl Process {
-    fn new(child: Child) -> Self {
-        Self { group: child.id(), child }
+    fn new(child: Child, processes: Option<Arc<dyn ProcessRegistry>>) -> Self {
+        if let (Some(processes), Some(pid)) = (&processes, child.id()) {
+            processes.started(pid);
+        }
+        Self { group: child.id(), child, processes }
     }
 
     /// Waits until it ends by itself. Cancel safe.
@@ -292,6 +309,13 @@ impl Process {
         let Some(group) = self.group.take() else {
             return;
         };
+        self.kill_members(group);
+        if let Some(processes) = &self.processes {
+            processes.ended(group);
+        }
+    }
+
+    fn kill_members(&self, group: u32) {
         #[cfg(unix)]
         if let Some(group) = i32::try_from(group).ok().and_then(rustix::process::Pid::from_raw)
             && let Err(error) = rustix::process::kill_process_group(group, rustix::process::Signal::KILL)

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead_sdk::{Protection, Redactor, SettingsError, Setup};
+use bridgehead_sdk::{ProcessRegistry, Protection, Redactor, SettingsError, Setup};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
@@ -147,6 +148,7 @@ pub(crate) struct Launch {
     pub(crate) start_timeout: Duration,
     pub(crate) hang_timeout: Duration,
     pub(crate) redactor: Redactor,
+    pub(crate) processes: Option<Arc<dyn ProcessRegistry>>,
     /// The lines of secrets that have several: diagnostics are redacted line by line.
     _lines: Protection,
 }
@@ -182,6 +184,7 @@ impl Launch {
             start_timeout: positive("start_timeout", settings.start_timeout, Duration::from_secs(30))?,
             hang_timeout: positive("hang_timeout", settings.hang_timeout, Duration::from_secs(5))?,
             redactor: setup.redactor,
+            processes: setup.processes,
         })
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::{Connector, Network, Redactor, SettingsError};
+use crate::{Connector, Network, ProcessRegistry, Redactor, SettingsError};
 
 /// What a factory is given: one app's `target` table, and where it stands.
 #[derive(Clone)]
@@ -22,6 +22,8 @@ pub struct Setup {
     pub network: Network,
     /// Knows the secrets of `target` already. Pass texts of the target through it before they are logged.
     pub redactor: Redactor,
+    /// Whom to tell of programs that the connector starts; absent in tests.
+    pub processes: Option<Arc<dyn ProcessRegistry>>,
 }
 
 impl Setup {
@@ -34,6 +36,7 @@ impl Setup {
             base: PathBuf::from("."),
             network: Network::default(),
             redactor: Redactor::new(),
+            processes: None,
         }
     }
 

@@ -30,12 +30,14 @@ mod listing;
 mod network;
 mod operation;
 mod payload;
+mod processes;
 mod record;
 mod redact;
 mod resource;
 mod settings;
 #[cfg(feature = "tls")]
 mod tls;
+mod visible;
 
 pub use account::{Account, AccountRecord, AccountStatus};
 pub use action::{Action, UnknownAction};
@@ -50,8 +52,10 @@ pub use operation::{
     CreateAccount, DeleteAccount, Operation, ResetPassword, SuspendAccount, UnsuspendAccount, UpdateAccount,
 };
 pub use payload::{Payload, PayloadError};
+pub use processes::ProcessRegistry;
 pub use record::{EntityRecord, Memberships, Record, Ref, RejectedRecord};
 pub use redact::{Protection, REDACTED, Redactor, is_secret_name};
 pub use resource::{ResourceKind, ResourceType};
 pub use schemars;
 pub use settings::{SettingsError, nearest};
+pub use visible::{is_invisible, visible};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use crate::is_secret_name;
 
@@ -25,8 +26,9 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// Every text at any depth that stands under a name which speaks of a secret, such as `password`.
-    pub fn secrets(&self) -> Vec<String> {
+    /// Every text at any depth that stands under a name which speaks of a secret, such as `password`. They are wiped when
+    /// they are dropped.
+    pub fn secrets(&self) -> Vec<Zeroizing<String>> {
         let mut found = Vec::new();
         for value in [&self.account, &self.memberships, &self.changes] {
             collect_secrets(value, false, &mut found);
@@ -38,10 +40,10 @@ impl Payload {
     }
 }
 
-fn collect_secrets(value: &Value, secret: bool, found: &mut Vec<String>) {
+fn collect_secrets(value: &Value, secret: bool, found: &mut Vec<Zeroizing<String>>) {
     match value {
-        Value::String(text) if secret => found.push(text.clone()),
-        Value::Number(number) if secret => found.push(number.to_string()),
+        Value::String(text) if secret => found.push(Zeroizing::new(text.clone())),
+        Value::Number(number) if secret => found.push(Zeroizing::new(number.to_string())),
         Value::Array(items) => items.iter().for_each(|item| collect_secrets(item, secret, found)),
         Value::Object(fields) => {
             for (name, item) in fields {
@@ -155,7 +157,7 @@ mod tests {
             "api_token": ["three", 4444]
         }))
         .unwrap();
-        let mut secrets = payload.secrets();
+        let mut secrets: Vec<String> = payload.secrets().iter().map(|secret| secret.to_string()).collect();
         secrets.sort();
         assert_eq!(secrets, ["4444", "one", "three", "two"]);
     }

@@ -29,6 +29,7 @@ pub(crate) async fn run(
     if !options.read_only {
         consent::obtain(&context, name, options.yes).await?;
     }
+    context.end_orphans().await?;
     let report = tokio::select! {
         report = conformance::run(&bench) => report,
         interrupted = tokio::signal::ctrl_c() => {

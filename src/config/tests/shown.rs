@@ -102,6 +102,12 @@ password = "hunter2"
 tokens = ["hunter2", { value = "hunter2" }]
 credentials = { user = "hunter2", level = 3 }
 env = { API_TOKEN = "hunter2" }
+pass = "hunter2"
+unicodePwd = "hunter2"
+otp = "hunter2"
+accessKey = "hunter2"
+pin_code = "hunter2"
+login = { auth = { basic = { username = "shown", password = "hunter2" } } }
 auth = { env = "not a name: hunter2" }
 plain = "shown"
 "#;

@@ -265,7 +265,7 @@ pub(super) async fn fetch(app: &App, id: &TaskId, stop: &CancellationToken) -> R
     }
 }
 
-fn secrets_of(task: &Task) -> Vec<String> {
+fn secrets_of(task: &Task) -> Vec<zeroize::Zeroizing<String>> {
     serde_json::from_value::<bridgehead_sdk::Payload>(task.payload.clone())
         .map(|payload| payload.secrets())
         .unwrap_or_default()

@@ -17,6 +17,9 @@ RESOURCE_TYPES = [
     {"slug": "account", "name": "Account", "type": "account"},
 ]
 FIELDS = ("username", "email", "first_name", "last_name", "display_name")
+STATUSES = ("active", "inactive", "suspended")
+PASSWORD = ("password", "new_password")
+ELSEWHERE = ("id", "account_id", "memberships", "assignments", *PASSWORD)  # looked at where they are needed
 PAGE = 200
 AFTER = "after:"
 
@@ -92,29 +95,28 @@ def find_account(params):
     return {"id": id, **read()["account"][id]} if id else None
 
 
+# Each may come again, and whether an earlier attempt did it already is bridgehead's affair: nothing here asks for `attempt`.
+
+
 def create_account(state, task):
-    record = {field: task["account"][field] for field in FIELDS if task["account"].get(field)}
-    record["status"] = "active"
+    record, account = {"status": "active"}, task["account"]
+    unknown = [field for field in account if field not in (*FIELDS, *ELSEWHERE, "status")]
+    fill(record, {field: value for field, value in account.items() if field not in unknown})
+    fill(record, task["changes"] or {})
+    refuse_password(task)
     check_names(state, record, None)
     join(state, record, task["memberships"])
     state["next"] += 1
     id = f"a{state['next']}"  # never given twice, and it survives a rename
     state["account"][id] = record
-    return {"account_id": id}
+    return {"account_id": id, **({"fields_not_kept": unknown} if unknown else {})}  # said, not dropped
 
 
 def update_account(state, task):
     id = must_find(state, task["account"])
     record = dict(state["account"][id])
-    for field, value in (task["changes"] or {}).items():
-        if field in ("memberships", "assignments"):
-            continue  # these came with the task as `memberships`
-        if field not in FIELDS:  # Iden would believe that it was changed
-            message = f"{system} has no field '{field}' that could be changed"
-            raise Failure("INTERNAL_ERROR", message, effect="not_applied")
-        record.pop(field, None)
-        if value is not None:
-            record[field] = value
+    fill(record, task["changes"] or {})
+    refuse_password(task)
     check_names(state, record, id)
     join(state, record, task["memberships"])
     state["account"][id] = record
@@ -157,6 +159,31 @@ def must_find(state, account):
     return id
 
 
+def fill(record, fields):
+    """Puts fields into a record. What is passed over in silence, Iden would believe to be set."""
+    for field, value in fields.items():
+        if field in ELSEWHERE:
+            continue
+        fits = field in FIELDS and (value is None or isinstance(value, str))
+        if field == "status":
+            fits = value is None or value in STATUSES
+        if not fits:
+            message = f"{system} cannot keep this value of the field '{field}'"
+            raise Failure("INTERNAL_ERROR", message, effect="not_applied")
+        if value is not None:
+            record[field] = value
+        elif field != "status":
+            record.pop(field, None)
+
+
+def refuse_password(task):
+    """This system keeps no passwords. One may stand in the changes, in the account, or beside them."""
+    places = (task["changes"] or {}, task["account"], task)
+    if any(place.get(name) is not None for place in places for name in PASSWORD):
+        message = f"{system} keeps no passwords; leave them out of what Iden sends"
+        raise Failure("INTERNAL_ERROR", message, effect="not_applied")
+
+
 def check_names(state, record, own):
     """Fails if somebody else has the user name or the e-mail address, or the account has neither."""
     names = {field: record[field] for field in ("username", "email") if record.get(field)}
@@ -176,7 +203,7 @@ def join(state, record, wanted):
         if missing:  # not ACCOUNT_NOT_FOUND: the account may be there
             message = f"No {slug} {missing[0]} in {system}"
             raise Failure("INTERNAL_ERROR", message, effect="not_applied", subject="group")
-        record["memberships"] = {slug: ids}
+        record["memberships"] = {**record.get("memberships", {}), slug: ids}
 
 
 # --- the protocol --------------------------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 //! What Iden's tasks and syncs come to.
 
 use bridgehead_sdk::{
-    Account, AccountRecord, Action, Completion, Context, CreateAccount, Cursor, Description, Error, Evidence,
-    Memberships, Operation, Page, Record, ResourceKind, ResourceType, SettingsError, Setup,
-    Subject, UpdateAccount, async_trait,
+    Account, AccountRecord, AccountStatus, Action, Completion, Context, CreateAccount, Cursor,
+    Description, Error, Evidence, Memberships, Operation, Page, Record, ResourceKind, ResourceType,
+    SettingsError, Setup, Subject, UpdateAccount, async_trait,
 };
 use serde_json::{Map, Value, json};
 
@@ -146,7 +146,13 @@ fn create_account(
     system: &str,
     create: &CreateAccount,
 ) -> Result<Completion, Error> {
+    if create.password.is_some() {
+        return Err(no_password(system));
+    }
     let account = &create.account;
+    if account.extra.contains_key("status") {
+        return Err(Error::internal(format!("{system} has no such status")));
+    }
     let wanted = [
         &account.username,
         &account.email,
@@ -154,18 +160,34 @@ fn create_account(
         &account.last_name,
         &account.display_name,
     ];
-    let mut record = Map::from_iter([("status".to_owned(), json!("active"))]);
+    let status = account.status.unwrap_or_default();
+    let mut record = Map::from_iter([("status".to_owned(), json!(status.as_str()))]);
     for (field, value) in FIELDS.into_iter().zip(wanted) {
         if let Some(value) = value {
             record.insert(field.to_owned(), json!(value));
         }
+    }
+    let changes = create.payload.changes.as_object();
+    for (field, value) in changes.into_iter().flatten() {
+        fill(&mut record, system, field, value)?;
     }
     free(state, system, &record, None)?;
     join(state, system, &mut record, create.memberships.as_ref())?;
     state.next += 1;
     let id = format!("a{}", state.next);
     state.account.insert(id.clone(), Value::Object(record));
-    Ok(Completion::created(id))
+    let completion = Completion::created(id);
+    // Fields that have no name here and no place in the target: said, not dropped.
+    let elsewhere = ["memberships", "assignments"];
+    let unknown: Vec<&String> = account
+        .extra
+        .keys()
+        .filter(|field| !elsewhere.contains(&field.as_str()))
+        .collect();
+    if unknown.is_empty() {
+        return Ok(completion);
+    }
+    Ok(completion.with("fields_not_kept", json!(unknown)))
 }
 
 fn update_account(
@@ -180,23 +202,59 @@ fn update_account(
         .and_then(Value::as_object)
         .cloned()
         .unwrap_or_default();
+    if ["password", "new_password"]
+        .iter()
+        .any(|name| has(update, name))
+    {
+        return Err(no_password(system));
+    }
     for (field, value) in &update.changes {
-        match field.as_str() {
-            // These came with the task as `update.memberships`.
-            "memberships" | "assignments" => {}
-            field if !FIELDS.contains(&field) => {
-                // Iden would believe that it was changed.
-                let message = format!("{system} has no field '{field}' that could be changed");
-                return Err(Error::internal(message));
-            }
-            field if value.is_null() => drop(record.remove(field)),
-            field => drop(record.insert(field.to_owned(), value.clone())),
-        }
+        fill(&mut record, system, field, value)?;
     }
     free(state, system, &record, Some(&id))?;
     join(state, system, &mut record, update.memberships.as_ref())?;
     state.account.insert(id, Value::Object(record));
     Ok(Completion::done())
+}
+
+/// Puts a field into a record. What is passed over in silence, Iden would believe to be set.
+fn fill(
+    record: &mut Map<String, Value>,
+    system: &str,
+    field: &str,
+    value: &Value,
+) -> Result<(), Error> {
+    let refused = || {
+        Error::internal(format!(
+            "{system} cannot keep this value of the field '{field}'"
+        ))
+    };
+    match (field, value) {
+        // These came with the task as `memberships`, and as the account's identifier.
+        ("memberships" | "assignments" | "id" | "account_id", _) => {}
+        ("password" | "new_password", _) => return Err(no_password(system)),
+        ("status", Value::Null) => {}
+        ("status", Value::String(status)) if AccountStatus::from_name(status).is_some() => {
+            record.insert(field.to_owned(), json!(status));
+        }
+        (field, Value::Null) if FIELDS.contains(&field) => drop(record.remove(field)),
+        (field, Value::String(text)) if FIELDS.contains(&field) => {
+            record.insert(field.to_owned(), json!(text));
+        }
+        _ => return Err(refused()),
+    }
+    Ok(())
+}
+
+/// Whether a task brings a field in the account or beside it.
+fn has(update: &UpdateAccount, name: &str) -> bool {
+    update.account.extra.contains_key(name) || update.payload.extra.contains_key(name)
+}
+
+fn no_password(system: &str) -> Error {
+    Error::internal(format!(
+        "{system} keeps no passwords; leave them out of what Iden sends"
+    ))
 }
 
 /// A record as it is listed.
@@ -298,7 +356,14 @@ fn join(
             return Err(Error::internal(message).subject(Subject::Group));
         }
         let ids: Vec<&str> = teams.iter().map(|team| team.id.as_str()).collect();
-        record.insert("memberships".to_owned(), json!({ slug.as_str(): ids }));
+        // Those of other types stay.
+        let held = record
+            .entry("memberships")
+            .or_insert_with(|| json!({}))
+            .as_object_mut();
+        if let Some(held) = held {
+            held.insert(slug.as_str().to_owned(), json!(ids));
+        }
     }
     Ok(())
 }

@@ -1,0 +1,136 @@
+//! The forms in which a secret may stand in a text once its escapes are undone: as it is, in base64, in hexadecimal digits.
+
+use zeroize::{Zeroize, Zeroizing};
+
+use super::SHORTEST;
+use super::escapes;
+
+/// Fewer characters of base64 or digits than these are met by chance.
+const SHORTEST_BASE64: usize = 6;
+const SHORTEST_DIGITS: usize = 8;
+
+const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+const FOR_URLS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// One form of a secret.
+pub(super) struct Form {
+    pub(super) text: Zeroizing<Vec<u8>>,
+    /// Whether the character before, or behind, holds bits of the secret too.
+    pub(super) spills: (bool, bool),
+}
+
+/// Every form of a secret that is long enough to be looked for.
+pub(super) fn forms(secret: &str) -> Vec<Form> {
+    let mut forms = Vec::new();
+    let utf8 = Zeroizing::new(secret.as_bytes().to_vec());
+    let mut add = |text: Zeroizing<Vec<u8>>, spills, shortest: usize| {
+        if text.len() >= shortest && !forms.iter().any(|form: &Form| form.text == text) {
+            forms.push(Form { text, spills });
+        }
+    };
+    for reading in escapes::readings(&utf8) {
+        add(reading, (false, false), SHORTEST);
+    }
+    // As the directory of Windows, PowerShell and older programs write texts.
+    let mut writings = vec![utf16(secret)];
+    writings.extend(latin1(secret));
+    for writing in &writings {
+        add(writing.clone(), (false, false), SHORTEST);
+    }
+    add(utf8.clone(), (false, false), SHORTEST);
+    writings.push(utf8);
+    for writing in writings.iter().filter(|writing| writing.len() >= SHORTEST) {
+        for upper in [false, true] {
+            add(digits(writing, upper), (false, false), SHORTEST_DIGITS);
+        }
+        for alphabet in [STANDARD, FOR_URLS] {
+            for before in 0..3 {
+                let (text, spills) = base64(writing, before, alphabet);
+                if text.contains(&b'+') {
+                    let unescaped = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte });
+                    add(Zeroizing::new(unescaped.collect()), spills, SHORTEST_BASE64);
+                }
+                add(text, spills, SHORTEST_BASE64);
+            }
+        }
+    }
+    forms
+}
+
+/// As UTF-16, little end first. The last zero is left out, so that it is found with the big end first as well.
+fn utf16(secret: &str) -> Zeroizing<Vec<u8>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * secret.len()));
+    for unit in secret.encode_utf16() {
+        bytes.extend_from_slice(&unit.to_le_bytes());
+    }
+    let zeros = usize::from(bytes.last() == Some(&0));
+    let length = bytes.len() - zeros;
+    bytes.truncate(length);
+    bytes
+}
+
+/// As Latin-1, where that is possible and not the same as UTF-8.
+fn latin1(secret: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let bytes: Option<Vec<u8>> =
+        secret.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect();
+    bytes.map(Zeroizing::new).filter(|_| !secret.is_ascii())
+}
+
+fn digits(bytes: &[u8], upper: bool) -> Zeroizing<Vec<u8>> {
+    let of: &[u8; 16] = if upper { b"0123456789ABCDEF" } else { b"0123456789abcdef" };
+    let mut digits = Zeroizing::new(Vec::with_capacity(2 * bytes.len()));
+    for byte in bytes {
+        digits.extend([of[usize::from(byte >> 4)], of[usize::from(byte & 15)]]);
+    }
+    digits
+}
+
+/// The characters of base64 that hold nothing but bits of these bytes, where so many others stand before them; and whether
+/// the characters around them hold some as well.
+fn base64(bytes: &[u8], before: usize, alphabet: &[u8; 64]) -> (Zeroizing<Vec<u8>>, (bool, bool)) {
+    let (first, end) = (8 * before, 8 * (before + bytes.len()));
+    let mut text = Zeroizing::new(Vec::with_capacity(bytes.len() * 4 / 3 + 2));
+    let bit = |at: usize| bytes.get(at / 8 - before).is_some_and(|byte| byte >> (7 - at % 8) & 1 == 1);
+    for character in first.div_ceil(6)..end / 6 {
+        let mut value =
+            (6 * character..6 * character + 6).fold(0, |value, at| value << 1 | usize::from(bit(at)));
+        text.push(alphabet[value]);
+        value.zeroize();
+    }
+    (text, (!first.is_multiple_of(6), !end.is_multiple_of(6)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(secret: &str) -> Vec<String> {
+        forms(secret).iter().map(|form| String::from_utf8_lossy(&form.text).into_owned()).collect()
+    }
+
+    #[test]
+    fn the_forms_are_those_that_other_programs_write() {
+        let forms = texts("hunter22");
+        // printf %s hunter22 | base64, and with one and two letters before it; | xxd -p; | iconv -t UTF-16LE.
+        for wanted in [
+            "aHVudGVyMj",
+            "h1bnRlcjIy",
+            "odW50ZXIyM",
+            "68756e7465723232",
+            "680075006e00740065007200320032",
+            "aAB1AG4AdABlAHIAMgAy",
+        ] {
+            assert!(forms.iter().any(|form| form.contains(wanted)), "{wanted}: {forms:?}");
+        }
+    }
+
+    #[test]
+    fn a_short_secret_has_no_form_that_is_met_by_chance() {
+        let texts = texts("abcd");
+        let plain = ["abcd", "a\0b\0c\0d"];
+        assert!(
+            texts.iter().all(|form| plain.contains(&form.as_str()) || form.len() >= SHORTEST_BASE64),
+            "{texts:?}"
+        );
+    }
+}

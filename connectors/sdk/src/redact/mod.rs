@@ -1,0 +1,352 @@
+//! Keeping secrets out of what is logged and reported.
+
+mod escapes;
+mod forms;
+mod known;
+mod names;
+
+use std::borrow::Cow;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use known::Known;
+
+pub use names::is_secret_name;
+
+/// What stands where a secret was.
+pub const REDACTED: &str = "[redacted]";
+
+/// Texts shorter than this are not looked for: replacing every "a" would hide the message, not the secret.
+const SHORTEST: usize = 4;
+
+/// Secrets that protections have let go of are still looked for until this many others came after them: a
+/// child's last words about a task may arrive after the task has ended.
+const LINGER: usize = 1024;
+
+/// Replaces known secrets in texts that leave the daemon: log lines, error messages, results.
+///
+/// Types that redact themselves are the first line of defence; this is the second, for texts that come from
+/// elsewhere, such as a child process that prints the password it was given. Clones share what they know.
+///
+/// A secret is found as it is, and in the encodings that targets and libraries use: the escapes of JSON, URLs, forms, HTML
+/// and LDAP, of all its characters or of some; base64, also in the middle of something else, such as `user:password`; hexadecimal
+/// digits; UTF-16 and Latin-1 in these. It is found where it was cut short, if enough of it is left. What is hashed,
+/// encrypted, compressed, reversed or split is not found.
+///
+/// A secret that no protection holds any more is kept as a digest: the redactor recognises it and cannot tell it.
+#[derive(Clone, Default)]
+pub struct Redactor(Arc<RwLock<Known>>);
+
+impl Redactor {
+    /// A redactor that knows no secret yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Looks for these secrets from now on, for as long as the result lives and a while longer.
+    #[must_use = "the secrets are looked for as long as this lives"]
+    pub fn protect<S: AsRef<str>>(&self, secrets: impl IntoIterator<Item = S>) -> Protection {
+        let mut held: Vec<u64> = Vec::new();
+        for secret in secrets {
+            let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            held.extend(known.hold(secret.as_ref()));
+        }
+        Protection { redactor: self.clone(), held }
+    }
+
+    /// Looks for these secrets for as long as the daemon runs.
+    pub fn protect_for_good<S: AsRef<str>>(&self, secrets: impl IntoIterator<Item = S>) {
+        std::mem::forget(self.protect(secrets));
+    }
+
+    /// The text with every known secret replaced by [`REDACTED`].
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut found = self.find(text);
+        if found.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        found.sort_unstable();
+        let mut redacted = String::with_capacity(text.len());
+        let mut end = 0;
+        for (start, found_end) in found {
+            if start >= end {
+                redacted.push_str(text.get(end..start).unwrap_or_default());
+                redacted.push_str(REDACTED);
+            }
+            end = end.max(found_end);
+        }
+        redacted.push_str(text.get(end..).unwrap_or_default());
+        Cow::Owned(redacted)
+    }
+
+    /// Where secrets stand, in any order; they may overlap.
+    fn find(&self, text: &str) -> Vec<(usize, usize)> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut found = Vec::new();
+        if known.len() == 0 {
+            return found;
+        }
+        let mut add = |start: usize, end: usize| {
+            let start = (0..=start).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+            let end = (end..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+            found.push((start, end));
+        };
+        known.find(text.as_bytes(), |start, end| add(before_escape(text, start), end));
+        escapes::layers(text.as_bytes(), |layers| {
+            let Some(last) = layers.last() else { return };
+            known.find(&last.bytes, |start, end| {
+                let place =
+                    layers.iter().rev().fold((start, end), |(start, end), layer| layer.source(start, end));
+                add(place.0, place.1);
+            });
+        });
+        found
+    }
+
+    /// Replaces known secrets in every text of a JSON value, names of fields included.
+    pub fn redact_json(&self, value: &mut serde_json::Value) {
+        use serde_json::Value;
+        match value {
+            Value::String(text) => {
+                if let Cow::Owned(redacted) = self.redact(text) {
+                    *text = redacted;
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.redact_json(item)),
+            Value::Object(fields) => {
+                let dirty: Vec<String> = fields
+                    .keys()
+                    .filter(|name| matches!(self.redact(name), Cow::Owned(_)))
+                    .cloned()
+                    .collect();
+                for name in dirty {
+                    if let Some(item) = fields.shift_remove(&name) {
+                        fields.insert(self.redact(&name).into_owned(), item);
+                    }
+                }
+                fields.values_mut().for_each(|item| self.redact_json(item));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Where an escape begins of which a secret is the rest: half of one would make the text around it unreadable.
+fn before_escape(text: &str, start: usize) -> usize {
+    let escapes = text.as_bytes().iter().take(start).rev().take_while(|byte| **byte == b'\\').count();
+    start - escapes % 2
+}
+
+impl std::fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).len();
+        f.debug_struct("Redactor").field("known", &known).finish()
+    }
+}
+
+/// Keeps secrets known to a [`Redactor`] while it lives.
+pub struct Protection {
+    redactor: Redactor,
+    /// The secrets, by the numbers that the redactor gave them.
+    held: Vec<u64>,
+}
+
+impl Drop for Protection {
+    fn drop(&mut self) {
+        let mut known = self.redactor.0.write().unwrap_or_else(PoisonError::into_inner);
+        for id in &self.held {
+            known.release(*id);
+        }
+    }
+}
+
+impl std::fmt::Debug for Protection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Protection").field("held", &self.held.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_protected_secret_never_passes() {
+        let redactor = Redactor::new();
+        let _protection = redactor.protect(["hunter2", "hunter2-longer", "quo\"te\\d"]);
+        assert_eq!(redactor.redact("with hunter2-longer and hunter2"), "with [redacted] and [redacted]");
+        assert_eq!(redactor.redact(r#"{"p":"quo\"te\\d"}"#), r#"{"p":"[redacted]"}"#);
+        assert_eq!(redactor.redact("nothing here"), "nothing here");
+    }
+
+    #[test]
+    fn short_texts_are_left_alone() {
+        let redactor = Redactor::new();
+        redactor.protect_for_good(["", "abc"]);
+        assert_eq!(redactor.redact("abc"), "abc");
+    }
+
+    #[test]
+    fn a_secret_lingers_after_its_protection_has_ended() {
+        let redactor = Redactor::new();
+        drop(redactor.protect(["hunter2"]));
+        assert_eq!(redactor.redact("hunter2"), REDACTED);
+        for n in 0..=LINGER {
+            drop(redactor.protect([format!("other-{n}")]));
+        }
+        assert_eq!(redactor.redact("hunter2"), "hunter2");
+    }
+
+    #[test]
+    fn a_secret_that_two_hold_stays_known() {
+        let redactor = Redactor::new();
+        let _held = redactor.protect(["hunter2"]);
+        drop(redactor.protect(["hunter2"]));
+        for n in 0..=LINGER {
+            drop(redactor.protect([format!("other-{n}")]));
+        }
+        assert_eq!(redactor.redact("hunter2"), REDACTED);
+    }
+
+    #[test]
+    fn json_is_redacted_at_any_depth() {
+        let redactor = Redactor::new();
+        redactor.protect_for_good(["hunter2"]);
+        let mut value = json!({"a": ["x hunter2"], "hunter2": 1});
+        redactor.redact_json(&mut value);
+        assert_eq!(value, json!({"a": ["x [redacted]"], "[redacted]": 1}));
+    }
+
+    /// Fills a secret with what is escaped in every encoding.
+    const TRICKY: &str = "pä\"ß/w\\rd+€ 🦀&1";
+
+    fn hides(text: &str, secret: &str) -> String {
+        let redactor = Redactor::new();
+        let held = redactor.protect([secret]);
+        let shown = redactor.redact(text).into_owned();
+        drop(held);
+        let digested = redactor.redact(text).into_owned();
+        assert_eq!(shown, digested, "a secret that lingers is found like one that is held");
+        shown
+    }
+
+    #[test]
+    fn a_secret_is_found_in_every_usual_encoding() {
+        for text in [
+            r#"{"p":"p\u00e4\"\u00DF/w\\rd+\u20ac \uD83E\udd80&1"}"#,
+            r#"{"p":"\u0070\u00e4\u0022\u00df\/\u0077\u005c\u0072\u0064\u002b\u20ac\u0020\ud83e\udd80\u00261"}"#,
+            r#"{"body":"{\"p\":\"p\\u00e4\\\"\\u00df/w\\\\rd+\\u20ac \\ud83e\\udd80&1\"}"}"#,
+            "GET /?p=p%C3%A4%22%C3%9F%2Fw%5Crd%2B%E2%82%AC%20%F0%9F%A6%80%261 HTTP/1.1",
+            "p=p%c3%a4%22%c3%9f/w%5crd%2b%e2%82%ac+%f0%9f%a6%80%261",
+            "p=p%25C3%25A4%2522%25C3%259F%252Fw%255Crd%252B%25E2%2582%25AC%2520%25F0%259F%25A6%2580%25261",
+            "<b>p&auml;&quot;&szlig;/w\\rd+&euro; &#x1F980;&amp;1</b>",
+            "<b>p&#228;&#34;&#223;/w&#92;rd&#43;&#8364; &#129408;&#38;1</b>",
+            r"(userPassword=p\c3\a4\22\c3\9f\2fw\5crd\2b\e2\82\ac\20\f0\9f\a6\80\261)",
+        ] {
+            let shown = hides(text, TRICKY);
+            assert_eq!(shown.matches(REDACTED).count(), 1, "{text} -> {shown}");
+            let rest = shown.replace("userPassword", "");
+            assert!(!rest.contains("rd") && !rest.contains("80") && !rest.contains("261"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_found_in_base64_and_digits_wherever_it_begins() {
+        // Each made by another program: `printf | base64`, `xxd`, `iconv -t UTF-16LE`.
+        for (text, shown) in [
+            ("Authorization: Basic aHVudGVyMjI=", "Authorization: Basic [redacted]"),
+            ("Basic YTpodW50ZXIyMg==", "Basic YT[redacted]"),
+            ("Basic YW46aHVudGVyMjI=", "Basic YW46[redacted]"),
+            ("Basic YW5uOmh1bnRlcjIy.", "Basic YW5uO[redacted]."),
+            ("unicodePwd:: IgBoAHUAbgB0AGUAcgAyADIAIgA=", "unicodePwd:: Ig[redacted]AIgA="),
+            ("x'68756e7465723232'", "x'[redacted]'"),
+            ("68756E7465723232", "[redacted]"),
+            ("0x680075006e00740065007200320032003f", "0x[redacted]003f"),
+        ] {
+            assert_eq!(hides(text, "hunter22"), shown, "{text}");
+        }
+        // p?>~ä: the two alphabets differ.
+        assert_eq!(hides("cD8-fsOkcD8-fsOk!", "p?>~äp?>~ä"), "[redacted]!");
+        assert_eq!(hides("cD8+fsOkcD8+fsOk!", "p?>~äp?>~ä"), "[redacted]!");
+        assert_eq!(hides(r"w:\/cD8+fsOkcD8+fsOk", "p?>~äp?>~ä"), r"w:\/[redacted]");
+        // As Latin-1, which is what old programs put into a Basic header.
+        assert_eq!(hides("cORzc3dvcmQ=", "pässword"), "[redacted]");
+        assert_eq!(hides("p%E4ssword", "pässword"), "[redacted]");
+    }
+
+    #[test]
+    fn a_secret_that_was_cut_short_is_found_where_enough_of_it_is_left() {
+        let secret = "sk-live-0123456789abcdefghij";
+        assert_eq!(hides("'sk-live-0123456' is no key", secret), "'sk-live-0123456' is no key");
+        assert_eq!(hides("'sk-live-0123456789ab' is no key", secret), "'[redacted]' is no key");
+        assert_eq!(Redactor::new().redact("sk-live-0123"), "sk-live-0123");
+        let redactor = Redactor::new();
+        redactor.protect_for_good([secret]);
+        assert_eq!(redactor.redact("sk-live-0… is no key"), "[redacted]… is no key");
+        assert_eq!(redactor.redact("sk-liv… is no key"), "sk-liv… is no key");
+        // A password that begins with the name of the account.
+        redactor.protect_for_good(["ada.lovelace-of-london-1815"]);
+        assert_eq!(redactor.redact("ada.lovelace-of-london"), "ada.lovelace-of-london");
+        assert_eq!(redactor.redact("User ada.lovelace not found"), "User ada.lovelace not found");
+    }
+
+    #[test]
+    fn ordinary_texts_are_left_alone() {
+        let redactor = Redactor::new();
+        redactor.protect_for_good(["1234", "abcd", "hunter2", "Tr0ub4dor&3", TRICKY]);
+        for text in [
+            r"C:\new\table\u00e4",
+            "100% of 12345 + 1",
+            "a&b; &lt;p&gt;",
+            "YWJj ZGVm",
+            "31 32 33 34",
+            "2026-01-02T03:04:05+00:00",
+        ] {
+            let shown = redactor.redact(text);
+            assert!(matches!(shown, Cow::Borrowed(_)) || text.contains("1234"), "{text} -> {shown}");
+        }
+    }
+
+    #[test]
+    fn no_text_of_a_secret_is_kept_once_nobody_holds_it() {
+        let redactor = Redactor::new();
+        drop(redactor.protect(["hunter22-hunter22-hunter22"]));
+        assert!(redactor.0.read().unwrap().holds_no_text());
+        let _held = redactor.protect(["hunter22-hunter22-hunter22"]);
+        assert!(!redactor.0.read().unwrap().holds_no_text());
+        drop(_held);
+        assert!(redactor.0.read().unwrap().holds_no_text());
+    }
+
+    #[test]
+    fn a_secret_that_is_protected_again_is_kept_as_long_as_it_is_held() {
+        let redactor = Redactor::new();
+        drop(redactor.protect(["hunter2"]));
+        let _held = redactor.protect(["hunter2"]);
+        for n in 0..=LINGER {
+            drop(redactor.protect([format!("other-{n}")]));
+        }
+        assert_eq!(redactor.redact("hunter2"), REDACTED);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_of_a_secret_is_left_and_nothing_else_is_lost(
+            before in "[ a-z]{0,5}", secret in "[A-Z0-9&%+/äß🦀]{4,12}", behind in "[ a-z]{0,5}", json: bool
+        ) {
+            let escaped = serde_json::Value::from(secret.as_str()).to_string();
+            let text = if json { escaped.trim_matches('"').replace("ä", "\\u00E4") } else { secret.clone() };
+            let shown = hides(&format!("{before}{text}{behind}"), &secret);
+            prop_assert_eq!(shown, format!("{before}{REDACTED}{behind}"));
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC{0,60}", secrets in proptest::collection::vec("\\PC{0,12}", 0..4)) {
+            let redactor = Redactor::new();
+            redactor.protect_for_good(secrets);
+            drop(redactor.redact(&text));
+        }
+    }
+}

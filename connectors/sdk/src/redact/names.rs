@@ -1,0 +1,330 @@
+//! Names of fields that speak of a secret.
+
+/// What speaks of a secret wherever it stands in a name, however the name is written: `userpassword`, `accesstoken`.
+const CONTAINED: [&str; 13] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "passwort",
+    "kennwort",
+    "secret",
+    "token",
+    "credential",
+    "apikey",
+    "privatekey",
+    "accesskey",
+    "connectionstring",
+];
+
+/// What contains one of these by chance.
+const BY_CHANCE: [&str; 5] = ["secretary", "secretaries", "secretariat", "tokenizer", "tokenized"];
+
+/// What speaks of a secret as a part of its own: `pin_code` and `unicodePwd`, not `pinned` and `passport`.
+const PARTS: [&str; 22] = [
+    "pass",
+    "pwd",
+    "pw",
+    "pin",
+    "pins",
+    "puk",
+    "otp",
+    "totp",
+    "hotp",
+    "mfa",
+    "auth",
+    "authorization",
+    "bearer",
+    "cookie",
+    "cookies",
+    "session",
+    "jwt",
+    "psk",
+    "cvv",
+    "cvc",
+    "creds",
+    "salt",
+];
+
+/// Two parts that speak of a secret together. A public key and a key of something else do not.
+const PAIRS: [(&str, &[&str]); 9] = [
+    ("api", &["key", "keys"]),
+    ("access", &["key", "keys", "code"]),
+    ("private", &["key", "keys"]),
+    ("signing", &["key"]),
+    ("encryption", &["key"]),
+    ("shared", &["key"]),
+    ("master", &["key"]),
+    ("recovery", &["key", "keys", "code", "codes"]),
+    ("backup", &["code", "codes"]),
+];
+
+/// Last parts of names that say something about a secret: where it is, what it is called, how long it holds.
+const ABOUT: [&str; 46] = [
+    "url",
+    "uri",
+    "endpoint",
+    "file",
+    "path",
+    "column",
+    "field",
+    "attribute",
+    "parameter",
+    "template",
+    "statement",
+    "name",
+    "type",
+    "kind",
+    "method",
+    "mode",
+    "policy",
+    "status",
+    "enabled",
+    "disabled",
+    "required",
+    "allowed",
+    "expired",
+    "expires",
+    "expiry",
+    "expiration",
+    "change",
+    "changed",
+    "reset",
+    "at",
+    "on",
+    "in",
+    "date",
+    "days",
+    "age",
+    "ttl",
+    "lifetime",
+    "timeout",
+    "count",
+    "length",
+    "limit",
+    "attempts",
+    "provider",
+    "source",
+    "scope",
+    "algorithm",
+];
+
+/// First parts of names that ask a question; the answer is yes or no.
+const QUESTIONS: [&str; 8] = ["is", "has", "must", "can", "require", "requires", "allow", "needs"];
+
+/// Whether the name of a field speaks of a secret: `password`, `client_secret`, `unicodePwd`, `api-key`, `otp`…
+///
+/// It goes by the parts of the name, whether they are written `pin_code`, `pin-code`, `pin.code` or `pinCode`. What says
+/// something *about* a secret, such as `token_url` or `password_changed_at`, is none.
+pub fn is_secret_name(name: &str) -> bool {
+    // What is done, and not what it is done with: statements and requests stand under the names of actions.
+    if name.to_lowercase().replace('-', "_") == crate::Action::ResetPassword.as_str() {
+        return false;
+    }
+    let parts = parts(name);
+    let part = |at: usize| parts.get(at).map(String::as_str);
+    let is_about = match parts.as_slice() {
+        // An identifier of a session is all that it takes to use it.
+        [rest @ .., last] if last == "id" => {
+            !rest.last().is_some_and(|of| ["session", "secret"].contains(&of.as_str()))
+        }
+        [first, .., last] => ABOUT.contains(&last.as_str()) || QUESTIONS.contains(&first.as_str()),
+        _ => false,
+    };
+    if is_about {
+        return false;
+    }
+    let is_named = |(at, one): (usize, &String)| {
+        let pair = PAIRS.iter().find(|(first, _)| first == one);
+        PARTS.contains(&one.as_str())
+            || pair.is_some_and(|(_, seconds)| part(at + 1).is_some_and(|second| seconds.contains(&second)))
+    };
+    let joined = parts.concat();
+    parts.iter().enumerate().any(is_named)
+        || CONTAINED.iter().any(|word| joined.contains(word))
+            && !parts.iter().any(|part| BY_CHANCE.contains(&part.as_str()))
+}
+
+/// The parts of a name, in lower case; what is neither a letter nor joins letters parts them.
+fn parts(name: &str) -> Vec<String> {
+    let mut parts: Vec<String> = Vec::new();
+    let mut begins = true;
+    let mut before = ' ';
+    let mut characters = name.chars().peekable();
+    while let Some(character) = characters.next() {
+        if character.is_alphabetic() {
+            let next_is_small = characters.peek().is_some_and(|next| next.is_lowercase());
+            // `apiKey` and `APIKey`.
+            let is_hump =
+                character.is_uppercase() && (before.is_lowercase() || before.is_uppercase() && next_is_small);
+            if begins || is_hump {
+                parts.push(String::new());
+            }
+            if let Some(part) = parts.last_mut() {
+                part.extend(character.to_lowercase());
+            }
+        }
+        begins = !character.is_alphabetic();
+        before = character;
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: [&str; 64] = [
+        "password",
+        "Password",
+        "newPassword",
+        "new_password",
+        "userPassword",
+        "userpassword",
+        "password2",
+        "password_hash",
+        "passwordHistory",
+        "password_hint",
+        "pass",
+        "db.pass",
+        "PASS",
+        "passwd",
+        "pwd",
+        "unicodePwd",
+        "adminPwd",
+        "pw",
+        "admin_pw",
+        "passphrase",
+        "key_passphrase",
+        "passcode",
+        "Passwort",
+        "pin",
+        "PIN",
+        "pin_code",
+        "pinCode",
+        "pin-code",
+        "user.pin",
+        "otp",
+        "otp_code",
+        "totp",
+        "totpSeed",
+        "mfa",
+        "mfa_code",
+        "access_key",
+        "accessKey",
+        "AWSAccessKey",
+        "api_key",
+        "api-key",
+        "apiKey",
+        "APIKey",
+        "apikey",
+        "API_KEY",
+        "X-Api-Key",
+        "client_secret",
+        "clientSecret",
+        "secret",
+        "secret_id",
+        "private_key",
+        "privateKeyPem",
+        "credential",
+        "credentials",
+        "token",
+        "access_token",
+        "accesstoken",
+        "id-token",
+        "bearer",
+        "auth",
+        "Authorization",
+        "cookie",
+        "session",
+        "sessionId",
+        "recovery_codes",
+    ];
+
+    const HARMLESS: [&str; 64] = [
+        "passport",
+        "passport_number",
+        "compass",
+        "bypass",
+        "passenger",
+        "keyboard",
+        "key",
+        "public_key",
+        "sshPublicKey",
+        "license_key_count",
+        "author",
+        "authority",
+        "co_author",
+        "oauth",
+        "pinned",
+        "pinterest",
+        "spin",
+        "shipping",
+        "opinion",
+        "email",
+        "username",
+        "first_name",
+        "display_name",
+        "department",
+        "manager",
+        "secretary",
+        "hotpot",
+        "token_type",
+        "token_url",
+        "tokenUri",
+        "token_endpoint",
+        "token_id",
+        "access_key_id",
+        "password-column",
+        "password_column",
+        "password_changed_at",
+        "passwordLastChanged",
+        "password_expires",
+        "passwordExpiryDate",
+        "password_policy",
+        "password_age",
+        "credential_type",
+        "key_file",
+        "token_file",
+        "secret_path",
+        "reset_password",
+        "reset-password",
+        "has_password",
+        "must_change_password",
+        "mfa_enabled",
+        "mfaStatus",
+        "mfa_method",
+        "pin_required",
+        "session_timeout",
+        "sessions",
+        "auth_type",
+        "auth_method",
+        "authProvider",
+        "cookie_name",
+        "hash",
+        "description",
+        "id",
+        "",
+        "42",
+    ];
+
+    #[test]
+    fn names_of_secrets_are_recognised_by_their_parts() {
+        let missed: Vec<&str> = SECRET.into_iter().filter(|name| !is_secret_name(name)).collect();
+        assert!(missed.is_empty(), "{missed:?}");
+    }
+
+    #[test]
+    fn harmless_names_are_not_taken_for_those_of_secrets() {
+        let taken: Vec<&str> = HARMLESS.into_iter().filter(|name| is_secret_name(name)).collect();
+        assert!(taken.is_empty(), "{taken:?}");
+    }
+
+    #[test]
+    fn a_name_has_parts_however_it_is_written() {
+        for name in ["pin_code", "pin-code", "pin.code", "pin code", "pinCode", "PinCode", "PIN_CODE"] {
+            assert_eq!(parts(name), ["pin", "code"], "{name}");
+        }
+        assert_eq!(parts("AWSAccessKey2"), ["aws", "access", "key"]);
+    }
+}

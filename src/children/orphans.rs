@@ -1,0 +1,176 @@
+//! Ending what an earlier process has left behind.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::proc::{self, Identity};
+use super::record::{self, Record};
+
+/// How often, and how many times, it is seen whether what was killed is gone: a process that waits for a disk takes its time.
+const PAUSE: Duration = Duration::from_millis(10);
+const LOOKS: u32 = 500;
+
+/// A program of an earlier process that still runs and cannot be ended. While it does, it may change the target, and nothing
+/// must be executed. The operator has to end it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "process {pid}, a connector program that an earlier bridgehead has left behind, still runs and cannot be ended{why}; it may \
+     still change the target. End it (`kill -KILL -- -{pid}`), and start again"
+)]
+pub(crate) struct Orphan {
+    pid: u32,
+    why: String,
+}
+
+/// Ends what processes that are gone have written down as running. Blocks until it has ended. Must be called before anything
+/// is executed.
+pub(crate) fn end_orphans(folder: &Path) -> Result<(), Orphan> {
+    let boot = proc::boot();
+    for path in record::files(folder) {
+        let record = match record::read(&path) {
+            Ok(record) => record,
+            Err(error) => {
+                tracing::warn!(file = %path.display(), %error,
+                    "this file says which connector programs an earlier process has started, and cannot be read; see that none of them still runs, and remove it");
+                continue;
+            }
+        };
+        if is_alive(&record.owner) {
+            continue;
+        }
+        if is_of_this_boot(&record, &boot) {
+            for child in &record.children {
+                end(child)?;
+            }
+        }
+        if let Err(error) = std::fs::remove_file(&path) {
+            tracing::warn!(file = %path.display(), %error, "this file is not needed any more and cannot be removed");
+        }
+    }
+    Ok(())
+}
+
+fn is_alive(owner: &Identity) -> bool {
+    match proc::look(owner.pid) {
+        Some(seen) => seen.identity.start == owner.start && !seen.has_ended,
+        // It may be there and hidden (`ProtectProc=`).
+        None => pid(owner.pid).is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(Errno::SRCH)),
+    }
+}
+
+fn is_of_this_boot(record: &Record, boot: &str) -> bool {
+    record.boot.is_empty() || boot.is_empty() || record.boot == boot
+}
+
+/// Ends a program and the processes it started, its group, and waits until they are gone.
+fn end(child: &Identity) -> Result<(), Orphan> {
+    if remaining(child) == 0 {
+        return Ok(());
+    }
+    tracing::warn!(
+        pid = child.pid,
+        "an earlier bridgehead has left this connector program behind; it is ended"
+    );
+    let failed = |why: String| Orphan { pid: child.pid, why };
+    let group = pid(child.pid).ok_or_else(|| failed(String::new()))?;
+    match kill_process_group(group, Signal::KILL) {
+        Ok(()) | Err(Errno::SRCH) => {}
+        Err(error) => return Err(failed(format!(": {error}"))),
+    }
+    for _ in 0..LOOKS {
+        if remaining(child) == 0 {
+            return Ok(());
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Err(failed(String::new()))
+}
+
+/// How many processes of its group are left. A number that was given to another group since counts for nothing: the leader
+/// tells by its start, and while members of a group are left, its number is not given away.
+fn remaining(child: &Identity) -> usize {
+    if proc::look(child.pid).is_some_and(|leader| leader.identity.start != child.start) {
+        return 0;
+    }
+    let is_of_it =
+        |seen: &&proc::Seen| seen.identity.session == child.session && seen.identity.start >= child.start;
+    proc::group(child.pid).iter().filter(is_of_it).count()
+}
+
+fn pid(number: u32) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(number).ok()?)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::unix::process::CommandExt;
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    /// A program that ignores SIGTERM and has started another.
+    fn program() -> Child {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "trap '' TERM; sleep 600 & echo; sleep 600"])
+            .process_group(0)
+            .stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut line = [0];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut line).unwrap();
+        child
+    }
+
+    fn write(folder: &Path, owner: Identity, child: Identity) {
+        let record = Record { boot: proc::boot(), owner, children: vec![child] };
+        std::fs::write(folder.join("children-1.json"), serde_json::to_vec(&record).unwrap()).unwrap();
+    }
+
+    fn gone() -> Identity {
+        Identity { pid: std::process::id(), start: 1, session: 1 }
+    }
+
+    #[test]
+    fn what_a_process_that_is_gone_left_behind_is_ended_with_what_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = program();
+        let identity = proc::look(child.id()).unwrap().identity;
+        assert!(proc::group(child.id()).len() >= 2);
+        write(folder.path(), gone(), identity);
+        end_orphans(folder.path()).unwrap();
+        assert!(proc::group(child.id()).is_empty());
+        assert!(record::files(folder.path()).is_empty());
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_grandchild_is_ended_where_the_program_itself_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = program();
+        let identity = proc::look(child.id()).unwrap().identity;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(remaining(&identity) > 0);
+        write(folder.path(), gone(), identity);
+        end_orphans(folder.path()).unwrap();
+        assert_eq!(remaining(&identity), 0);
+    }
+
+    #[test]
+    fn neither_what_a_living_process_started_nor_a_stranger_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = program();
+        let identity = proc::look(child.id()).unwrap().identity;
+        write(folder.path(), proc::look(std::process::id()).unwrap().identity, identity);
+        end_orphans(folder.path()).unwrap();
+        assert!(remaining(&identity) > 0 && !record::files(folder.path()).is_empty(), "its owner lives");
+        write(folder.path(), gone(), Identity { start: identity.start - 1, ..identity });
+        end_orphans(folder.path()).unwrap();
+        assert!(remaining(&identity) > 0, "the number was given to another");
+        kill_process_group(pid(child.id()).unwrap(), Signal::KILL).unwrap();
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,73 @@
+//! What Linux says of a process. Elsewhere, nothing is known of any.
+
+use serde::{Deserialize, Serialize};
+
+/// A process, told apart from others that get the same number later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Identity {
+    pub(super) pid: u32,
+    /// When it was started, in ticks since the system was.
+    pub(super) start: u64,
+    /// The session it belongs to: that of the process that started it.
+    pub(super) session: u32,
+}
+
+/// A process that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) identity: Identity,
+    pub(super) group: u32,
+    /// Whether it has ended, and only its parent has not heard of it.
+    pub(super) has_ended: bool,
+}
+
+/// Looks for a process.
+pub(super) fn look(pid: u32) -> Option<Seen> {
+    parse(pid, &std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// All that runs in a group of processes.
+pub(super) fn group(group: u32) -> Vec<Seen> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(look).filter(|seen| seen.group == group && !seen.has_ended).collect()
+}
+
+/// What tells one run of the system from the next; empty where it is hidden.
+pub(super) fn boot() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// Reads `/proc/PID/stat`. The second field is the program's name in parentheses, and may hold any character.
+fn parse(pid: u32, stat: &str) -> Option<Seen> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let field = |at: usize| fields.get(at).copied();
+    Some(Seen {
+        identity: Identity { pid, start: field(19)?.parse().ok()?, session: field(3)?.parse().ok()? },
+        group: field(2)?.parse().ok()?,
+        has_ended: matches!(field(0)?, "Z" | "X" | "x"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_read_whatever_its_name() {
+        let stat = "812 (a) S 1 9 (b) S 800 812 799 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 12 13";
+        let identity = Identity { pid: 812, start: 4711, session: 799 };
+        assert_eq!(parse(812, stat), Some(Seen { identity, group: 812, has_ended: false }));
+        assert_eq!(parse(812, "812 (x) Z"), None);
+        assert_eq!(parse(812, ""), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_process_is_there() {
+        let seen = look(std::process::id()).unwrap();
+        assert!(seen.identity.start > 0 && !seen.has_ended);
+        assert!(group(seen.group).contains(&seen));
+    }
+}
