@@ -12,7 +12,8 @@ use crate::runtime::{Level, Overview};
 /// The overview as text.
 pub(crate) fn text(overview: &Overview) -> String {
     let mut text = heading(overview);
-    let mut shown = table::table(["app", "last poll", "tasks", "target", "last sync", "next sync"]);
+    let mut shown =
+        table::table(["app", "last poll", "tasks", "target", "last sync", "next sync"]).with_prose(5);
     for (name, app) in &overview.apps {
         let words = words::of(app, overview.at);
         shown.add_row([

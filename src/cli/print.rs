@@ -3,25 +3,29 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bridgehead_sdk::{is_invisible, visible};
 
-/// Prints a line, or several. A reader that has gone away (`| head`) is no failure.
+/// What standard output refused first. After that, nothing more is written to it.
+static REFUSED: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Prints a line, or several.
 pub(crate) fn line(text: impl std::fmt::Display) {
-    drop(writeln!(std::io::stdout().lock(), "{}", lines(&text.to_string())));
+    let text = lines(&text.to_string());
+    write(|out| writeln!(out, "{text}"));
 }
 
 /// Prints text as it is.
 pub(crate) fn raw(bytes: &[u8]) {
-    let mut out = std::io::stdout().lock();
-    drop(out.write_all(bytes).and_then(|()| out.flush()));
+    write(|out| out.write_all(bytes));
 }
 
 /// Prints JSON, indented.
 pub(crate) fn json(value: &impl serde::Serialize) {
     match serde_json::to_string_pretty(value) {
-        Ok(text) => drop(writeln!(std::io::stdout().lock(), "{}", escaped(&text))),
+        Ok(text) => write(|out| writeln!(out, "{}", escaped(&text))),
         Err(error) => complain(format!("the answer cannot be written as JSON: {error}")),
     }
 }
@@ -29,6 +33,42 @@ pub(crate) fn json(value: &impl serde::Serialize) {
 /// Prints a line to standard error, or several.
 pub(crate) fn complain(text: impl std::fmt::Display) {
     drop(writeln!(std::io::stderr().lock(), "{}", lines(&text.to_string())));
+}
+
+/// Whether anybody still reads what is printed: not after `| head` has seen enough.
+pub(crate) fn is_read() -> bool {
+    refused().is_none()
+}
+
+/// Writes out what is still kept back, and says why not everything could be printed, if so. That a reader has gone away is no
+/// failure.
+pub(crate) fn finish() -> Option<io::Error> {
+    write(Write::flush);
+    refused().take().filter(|error| error.kind() != ErrorKind::BrokenPipe)
+}
+
+/// A list as JSON, printed element by element, so that it can be of any length.
+#[derive(Debug, Default)]
+pub(crate) struct JsonList {
+    has_begun: bool,
+}
+
+impl JsonList {
+    pub(crate) fn add(&mut self, element: &impl serde::Serialize) {
+        match serde_json::to_string_pretty(element) {
+            Ok(text) => {
+                let before = if self.has_begun { ",\n  " } else { "[\n  " };
+                self.has_begun = true;
+                let text = escaped(&text).replace('\n', "\n  ");
+                write(|out| write!(out, "{before}{text}"));
+            }
+            Err(error) => complain(format!("an element cannot be written as JSON: {error}")),
+        }
+    }
+
+    pub(crate) fn end(self) {
+        line(if self.has_begun { "\n]" } else { "[]" });
+    }
 }
 
 /// The text with invisible characters written out, line by line.
@@ -54,6 +94,19 @@ pub(super) fn escaped(json: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(text)
+}
+
+fn write(what: impl FnOnce(&mut io::StdoutLock<'static>) -> io::Result<()>) {
+    let mut refused = refused();
+    if refused.is_none()
+        && let Err(error) = what(&mut io::stdout().lock())
+    {
+        *refused = Some(error);
+    }
+}
+
+fn refused() -> MutexGuard<'static, Option<io::Error>> {
+    REFUSED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

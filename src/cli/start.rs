@@ -1,5 +1,6 @@
 //! From the arguments to a command.
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -22,7 +23,10 @@ pub fn run(connectors: &Connectors) -> ExitCode {
     }
     children::enable();
     hardening::apply();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => return answer(&told),
+    };
     // One provider for everything that speaks TLS; a second call of the same process changes nothing.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -35,15 +39,40 @@ pub fn run(connectors: &Connectors) -> ExitCode {
     let outcome = runtime.block_on(Box::pin(dispatch(cli, connectors)));
     // A connector that blocks a thread must not keep the process: the journal makes that safe.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
+    let unprinted = print::finish().map(|error| unprinted(&error));
+    if let Some(unprinted) = &unprinted {
+        print::complain(unprinted.message());
+    }
+    match (outcome, unprinted) {
+        (Ok(()), None) => ExitCode::SUCCESS,
+        (Ok(()), Some(unprinted)) => unprinted.code(),
+        (Err(failure), _) => {
             if !failure.message().is_empty() {
                 print::complain(failure.message());
             }
             failure.code()
         }
     }
+}
+
+/// Help and the version go to standard output; what is wrong with the command line to standard error.
+fn answer(told: &clap::Error) -> ExitCode {
+    let printed = told.print().and_then(|()| std::io::stdout().flush());
+    match printed {
+        Err(error) if !told.use_stderr() && error.kind() != ErrorKind::BrokenPipe => {
+            let unprinted = unprinted(&error);
+            print::complain(unprinted.message());
+            unprinted.code()
+        }
+        _ => u8::try_from(told.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from),
+    }
+}
+
+fn unprinted(error: &std::io::Error) -> Failure {
+    let message = format!(
+        "standard output cannot be written ({error}), so what this command had to say is not complete; what it did stays done"
+    );
+    Failure::new(Exit::Output, message)
 }
 
 async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {

@@ -1,32 +1,108 @@
-//! Tables for people.
+//! Tables for people: an identifier or a time is never broken over two lines, so that it can be copied.
 
-use comfy_table::{ContentArrangement, presets};
+use std::fmt::Write;
+use std::io::IsTerminal;
 
-/// A table, each row on lines of its own: what is not visible in a cell is written out.
-pub(crate) struct Table(comfy_table::Table);
+use comfy_table::{ColumnConstraint, ContentArrangement, presets};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
-/// A table with headings that fits the terminal.
+/// A column of prose is not squeezed below this many characters.
+const NARROWEST: usize = 12;
+/// What stands between two columns.
+const GAP: usize = 2;
+
+/// A table with headings. On a terminal that is too narrow for it, columns of prose are wrapped, and if that is not enough, it is
+/// shown as one record after another. Without a terminal, it is a line a row, however long, so that it can be filtered.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    headings: Vec<String>,
+    prose: Vec<bool>,
+    rows: Vec<Vec<String>>,
+}
+
+/// A table with these headings.
 pub(crate) fn table<'a>(headings: impl IntoIterator<Item = &'a str>) -> Table {
-    let mut table = comfy_table::Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(headings.into_iter().map(str::to_uppercase).collect::<Vec<_>>());
-    if table.width().is_none() {
-        // Not a terminal: a line a row, however long, so that it can be filtered.
-        table.set_width(u16::MAX);
+    let headings: Vec<String> = headings.into_iter().map(str::to_uppercase).collect();
+    Table { prose: vec![false; headings.len()], headings, rows: Vec::new() }
+}
+
+/// An instant: for people short and by their clock, else as it is.
+pub(crate) fn time(at: Timestamp) -> String {
+    if std::io::stdout().is_terminal() {
+        at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
+    } else {
+        at.to_string()
     }
-    Table(table)
+}
+
+/// How wide the terminal is; `None` if there is none.
+fn terminal_width() -> Option<usize> {
+    comfy_table::Table::new().width().map(usize::from)
 }
 
 impl Table {
-    /// Adds a row.
-    pub(crate) fn add_row(&mut self, cells: impl IntoIterator<Item = impl ToString>) {
-        let visible = |cell: String| bridgehead_sdk::visible(&cell).into_owned();
-        self.0.add_row(cells.into_iter().map(|cell| visible(cell.to_string())).collect::<Vec<_>>());
+    /// The last columns, so many of them, may be wrapped between words.
+    pub(crate) fn with_prose(mut self, columns: usize) -> Self {
+        let first = self.headings.len().saturating_sub(columns);
+        self.prose.iter_mut().skip(first).for_each(|prose| *prose = true);
+        self
     }
 
-    /// The table as text, without blanks at the ends of lines.
+    /// Adds a row. What is not visible in a cell is written out, so that it cannot forge another row.
+    pub(crate) fn add_row(&mut self, cells: impl IntoIterator<Item = impl ToString>) {
+        let visible = |cell: String| bridgehead_sdk::visible(&cell).into_owned();
+        self.rows.push(cells.into_iter().map(|cell| visible(cell.to_string())).collect());
+    }
+
+    /// The table as it fits here, without a newline at its end.
     pub(crate) fn trim_fmt(&self) -> String {
-        self.0.trim_fmt()
+        self.fit(terminal_width())
+    }
+
+    fn fit(&self, width: Option<usize>) -> String {
+        let Some(width) = width else {
+            return self.drawn(usize::from(u16::MAX));
+        };
+        let widths = self.plain().column_max_content_widths();
+        let needed = widths.iter().zip(&self.prose).map(|(widest, prose)| {
+            let widest = usize::from(*widest);
+            GAP + if *prose { widest.min(NARROWEST) } else { widest }
+        });
+        if needed.sum::<usize>() <= width { self.drawn(width) } else { self.records() }
+    }
+
+    fn plain(&self) -> comfy_table::Table {
+        let mut table = comfy_table::Table::new();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_header(self.headings.clone());
+        table.add_rows(self.rows.clone());
+        table
+    }
+
+    fn drawn(&self, width: usize) -> String {
+        let mut table = self.plain();
+        table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
+        for (column, _) in self.prose.iter().enumerate().filter(|(_, prose)| !**prose) {
+            if let Some(column) = table.column_mut(column) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
+        table.trim_fmt()
+    }
+
+    /// One record after another, a field a line. The terminal wraps what is long, and nothing is put into it.
+    fn records(&self) -> String {
+        let widest = self.headings.iter().map(|heading| heading.chars().count()).max().unwrap_or(0);
+        let mut text = String::new();
+        for row in &self.rows {
+            for (heading, cell) in self.headings.iter().zip(row) {
+                // Writing into a text does not fail.
+                writeln!(text, " {heading:widest$}  {cell}").ok();
+            }
+            text.push('\n');
+        }
+        text.trim_end().to_owned()
     }
 }
 
@@ -34,11 +110,46 @@ impl Table {
 mod tests {
     use super::*;
 
+    const ID: &str = "6f1c3f1e-52b1-4e0e-9f0a-3c1f7a0b9d11";
+
+    fn example() -> Table {
+        let mut table = table(["app", "task", "said"]).with_prose(1);
+        let said = "the target did not answer within a minute, and nobody knows whether it heard";
+        table.add_row(["hr", ID, said]);
+        table
+    }
+
+    #[test]
+    fn an_id_is_whole_at_any_width() {
+        for width in [1, 20, 40, 60, 80, 120, 200] {
+            let text = example().fit(Some(width));
+            assert_eq!(text.matches(ID).count(), 1, "{width}: {text}");
+        }
+    }
+
+    #[test]
+    fn prose_is_wrapped_before_the_table_becomes_records() {
+        let text = example().fit(Some(80));
+        assert!(text.starts_with(" APP  TASK") && text.lines().count() > 2, "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        let text = example().fit(Some(50));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!((lines[0], lines[1]), (" APP   hr", &*format!(" TASK  {ID}")));
+        assert!(lines[2].ends_with("whether it heard"), "{text}");
+    }
+
+    #[test]
+    fn without_a_terminal_a_row_is_a_line() {
+        let text = example().fit(None);
+        assert_eq!(text.lines().count(), 2);
+        assert!(text.ends_with("whether it heard"), "{text}");
+    }
+
     #[test]
     fn a_cell_cannot_forge_a_row() {
         let mut shown = table(["task", "action"]);
         shown.add_row(["1", "create\n2  delete_account\u{1b}[1A"]);
-        let text = shown.trim_fmt();
+        let text = shown.fit(None);
         assert_eq!(text.lines().count(), 2, "{text}");
         assert!(text.contains("create\\n2") && !text.contains('\u{1b}'), "{text}");
     }

@@ -297,7 +297,7 @@ impl Demo {
             ]);
         }
         self.say(format!("\n60 tasks of all six actions:\n{}\n", counts.trim_fmt()));
-        let mut odd = table::table(["outcome", "account", "what was said, or is to be seen"]);
+        let mut odd = table::table(["outcome", "account", "what was said, or is to be seen"]).with_prose(1);
         for end in ends {
             let text = |field: &str| end[field].as_str().unwrap_or_default().to_owned();
             let is_ordinary = end["outcome"] == "completed" && end["note"].is_null();
