@@ -1,23 +1,26 @@
 //! `bridgehead apps list | create`.
 
-use serde_json::json;
-
 use super::args::{Apps, Global};
 use super::context::Context;
 use super::failure::{Exit, Failure, Outcome};
-use super::{logging, print, table};
-use crate::bridge::{Api, App, AppId, NewApp};
+use super::{logging, looking, print, table};
+use crate::bridge::{Api, AppId, NewApp};
 use crate::config::Connectors;
+use crate::control::Request;
+use crate::runtime::inspection::AppRow;
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Apps) -> Outcome {
     let context = Context::load(global, connectors)?;
     logging::start_quiet(&context.config.log, &context.redactor);
-    let bridge = context.bridge()?;
     match command {
         Apps::List => {
-            let apps = bridge.list_apps().await?;
+            // The daemon has the key; an operator's shell mostly has not.
+            let apps: Vec<AppRow> = match looking::ask(&context, &Request::Apps).await? {
+                Some(apps) => apps,
+                None => context.bridge()?.list_apps().await?.iter().map(AppRow::from).collect(),
+            };
             if global.json {
-                print::json(&apps.iter().map(shown).collect::<Vec<_>>());
+                print::json(&apps);
             } else if apps.is_empty() {
                 print::line(
                     "The key has access to no Bridge app. Create one with `bridgehead apps create NAME`.",
@@ -26,12 +29,12 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Apps)
                 let mut table = table::table(["id", "name", "status", "last synced", "configured as"]);
                 for app in &apps {
                     let configured =
-                        context.config.apps.iter().find(|(_, known)| AppId::from(known.app_id) == app.id);
+                        context.config.apps.iter().find(|(_, known)| known.app_id.to_string() == app.id);
                     table.add_row([
-                        app.id.to_string(),
-                        app.name.clone(),
-                        app.configuration_status.clone().unwrap_or_default(),
-                        app.last_synced_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
+                        print::visible(&app.id),
+                        print::visible(&app.name),
+                        print::visible(app.configuration_status.as_deref().unwrap_or_default()),
+                        app.last_synced_at.map_or_else(|| "never".to_owned(), table::time),
                         configured.map_or_else(|| "-".to_owned(), |(name, _)| name.clone()),
                     ]);
                 }
@@ -46,6 +49,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Apps)
                     format!("the name of an app has 1 to 255 characters, not {length}"),
                 ));
             }
+            let bridge = context.bridge()?;
             let new = NewApp { name, clone_from: clone_from.map(AppId::from) };
             // Sent once: after a lost answer nobody knows whether the app is there, and a second one would be too many.
             let app = bridge.create_app(&new).await.map_err(|error| {
@@ -58,7 +62,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Apps)
                 Failure::new(Exit::Failed, format!("{error}\n{}{hint}", error.advice()))
             })?;
             if global.json {
-                print::json(&shown(&app));
+                print::json(&AppRow::from(&app));
             } else {
                 print::line(format!(
                     "Created '{}'. To connect a system to it, add to the configuration:\n",
@@ -74,16 +78,6 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Apps)
         }
     }
     Ok(())
-}
-
-fn shown(app: &App) -> serde_json::Value {
-    json!({
-        "id": app.id,
-        "name": app.name,
-        "configuration_status": app.configuration_status,
-        "created_at": app.created_at,
-        "last_synced_at": app.last_synced_at,
-    })
 }
 
 /// A bare TOML key out of a name.

@@ -21,7 +21,7 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 First steps: `bridgehead demo` shows everything without an account or a network.
 
-Exit codes: 0 fine, 1 failed, 2 wrong usage, 75 try again later, 78 something is wrong with the configuration.";
+Exit codes: 0 fine, 1 failed, 2 wrong usage, 74 the output could not be written, 75 try again later, 78 something is wrong with\nthe configuration.";
 
 /// What goes with every command.
 #[derive(Args, Clone, Debug)]
@@ -52,7 +52,11 @@ pub(crate) enum Command {
         #[arg(long)]
         stay: bool,
     },
-    /// Check configuration, key, access, resource types and targets, and say what to do about what is wrong.
+    /// Check everything that `run` needs, and say what to do about what is wrong: configuration, state folder, admin.listen, key,
+    /// access, resource types and targets.
+    ///
+    /// While a daemon runs, it is asked to look at Iden and the targets with the credentials that it has. If the configuration has
+    /// changed since it started, this command looks by itself, as far as it can read the secrets.
     ///
     /// With --conformance, it is the connector of one app that is proven, against its live target, with the same kit that the
     /// connectors' own tests run: what it declares it must do, and each error must say exactly what happened. Iden is not asked.
@@ -85,6 +89,8 @@ pub(crate) enum Command {
         allow_removals: Option<Option<String>>,
     },
     /// Ask the running daemon how it is: exit code 0 if all is well, 1 if somebody must act, 75 if it does not answer.
+    ///
+    /// It is asked over its control socket, or else over admin.listen. If neither answers, what its journal knows is shown.
     Status {
         /// The apps to show; all when none is named.
         #[arg(value_name = "APP")]
@@ -116,27 +122,17 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tasks {
     /// List the tasks that Iden has for the configured apps, and what the journal knows of them.
-    List {
-        /// The app; all when absent.
-        #[arg(value_name = "APP")]
-        app: Option<String>,
-        /// Only tasks of this status.
-        #[arg(long, default_value = "pending", value_parser = ["pending", "scheduled", "completed", "failed"])]
-        status: String,
-        /// Show the tasks whose report Iden did not accept, from the journal, instead.
-        #[arg(long, conflicts_with = "status")]
-        rejected: bool,
-        /// Show only the tasks that the guard on destructive tasks holds.
-        #[arg(long, conflicts_with_all = ["status", "rejected"])]
-        held: bool,
-        /// How many at most, of each app.
-        #[arg(long, default_value_t = 50)]
-        limit: usize,
-    },
+    ///
+    /// A running daemon is asked, which has the credentials for it; while none runs, this command uses its own. Text shows how many
+    /// there are in all; with --json all are listed, unless --limit says otherwise.
+    List(ListTasks),
     /// Let deletions and suspensions go that the guard holds (`apps.NAME.tasks.guard`).
     ///
     /// Exactly the tasks that are held at this moment may go, of those named or of all; later ones are held again while the
     /// limit is reached. `bridgehead tasks list APP --held` shows them first. To get rid of one instead, cancel it in Iden.
+    ///
+    /// With --all, what is about to be released is printed first; on a terminal, without --expect, you are asked to confirm. A script
+    /// is never asked: give it --expect N.
     ///
     /// A running daemon executes them at once. While none runs, the release is written into its state, and counts from its
     /// next start.
@@ -146,6 +142,26 @@ pub(crate) enum Tasks {
     /// `bridgehead tasks list APP --rejected` shows these reports, with what Iden said. What a connector added to a result was
     /// erased when the report was refused; the account's id was kept.
     Retry(Selected),
+}
+
+/// Which tasks are listed.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ListTasks {
+    /// The app; all when absent.
+    #[arg(value_name = "APP")]
+    pub(crate) app: Option<String>,
+    /// Only tasks of this status. Failed ones are shown with their code and the reason.
+    #[arg(long, default_value = "pending", value_parser = ["pending", "scheduled", "completed", "failed"])]
+    pub(crate) status: String,
+    /// Show the tasks whose report Iden did not accept, from the journal, instead.
+    #[arg(long, conflicts_with = "status")]
+    pub(crate) rejected: bool,
+    /// Show only the tasks that the guard on destructive tasks holds.
+    #[arg(long, conflicts_with_all = ["status", "rejected"])]
+    pub(crate) held: bool,
+    /// How many at most, of each app [default: 50; with --json all].
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
 }
 
 /// How a connector is proven.
@@ -174,6 +190,9 @@ pub(crate) struct Selected {
     /// All to which it applies.
     #[arg(long)]
     pub(crate) all: bool,
+    /// Do nothing unless there are exactly this many: the number that `bridgehead tasks list` showed.
+    #[arg(long, value_name = "N", conflicts_with = "tasks")]
+    pub(crate) expect: Option<u64>,
 }
 
 /// What can be done with Bridge apps.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bridgehead_sdk::Redactor;
 use secrecy::ExposeSecret;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::args::Global;
 use super::failure::{Exit, Failure};
@@ -23,6 +24,14 @@ pub(crate) struct Context {
 /// Where the configuration is, by the arguments and the environment of the process.
 pub(crate) fn sources(global: &Global) -> Sources {
     Sources { paths: global.config.clone(), environment: environment() }
+}
+
+/// What tells one configuration from another: a fingerprint of what files, environment and defaults add up to. There is nothing of a
+/// secret in it. Empty if the configuration cannot be read.
+pub(crate) fn fingerprint(global: &Global, connectors: &Connectors) -> String {
+    config::show(&sources(global), connectors)
+        .map(|shown| format!("{:016x}", xxh3_64(shown.to_json().to_string().as_bytes())))
+        .unwrap_or_default()
 }
 
 fn environment() -> BTreeMap<String, String> {

@@ -10,6 +10,15 @@ pub(crate) async fn connect(context: &Context) -> Result<Option<Client>, Failure
     Ok(control::connect(&context.config.state.path).await?)
 }
 
+/// The state for looking, for a command to which no daemon answered; a failure if there is none.
+pub(crate) async fn readable_state(context: &Context) -> Result<Sqlite, Failure> {
+    match Sqlite::read_only(&context.config.state.path).await? {
+        Some(state) => Ok(state),
+        // There is none, or it cannot be read as it lies: then opening it puts it in order.
+        None => state(context).await,
+    }
+}
+
 /// The state, for a command to which no daemon answered and which is of no use without state. It makes none: whatever root
 /// made here, the daemon's user could not use.
 pub(crate) async fn state(context: &Context) -> Result<Sqlite, Failure> {

@@ -62,6 +62,17 @@ impl From<crate::bridge::Error> for Failure {
     }
 }
 
+impl From<crate::runtime::inspection::Error> for Failure {
+    fn from(error: crate::runtime::inspection::Error) -> Self {
+        use crate::runtime::inspection::Error;
+        match error {
+            Error::Bridge(error) => error.into(),
+            Error::Journal(error) => error.into(),
+            Error::NoBridge(message) => Self::new(Exit::Configuration, message),
+        }
+    }
+}
+
 impl From<crate::admin::Error> for Failure {
     fn from(error: crate::admin::Error) -> Self {
         Self::new(Exit::Configuration, error.to_string())

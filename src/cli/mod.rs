@@ -1,7 +1,8 @@
 //! The command line: a file for each command.
 //!
 //! [`args`] is what can be written, [`context`] loads the configuration and opens what a command needs, [`failure`] is how
-//! a command ends other than well, [`signals`] how it is told to, [`daemon`] how a command reaches the one that runs, [`print`] the only place that writes to standard output, [`logging`] the log.
+//! a command ends other than well, [`signals`] how it is told to, [`daemon`] how a command reaches the one that runs,
+//! [`looking`] how it lists tasks through it, [`print`] the only place that writes to standard output, [`logging`] the log.
 
 mod apps;
 mod args;
@@ -17,6 +18,7 @@ mod demo;
 mod failure;
 mod hardening;
 mod logging;
+mod looking;
 mod new;
 mod orders;
 mod overview;
@@ -30,8 +32,8 @@ mod start;
 mod status;
 mod sync;
 mod table;
+mod task_rows;
 mod tasks;
-mod waiting;
 
 pub(crate) use print::complain;
 pub use start::run;

@@ -1,17 +1,20 @@
 //! `bridgehead tasks release | retry`: through the running daemon, or in its journal while none runs.
 
+use std::io::{BufRead, IsTerminal, Write};
+
 use bridgehead_sdk::{TaskId, visible};
 use serde::Serialize;
 
 use super::args::{Global, Selected};
 use super::context::Context;
 use super::failure::{Exit, Failure, Outcome};
-use super::{daemon, logging, print};
+use super::{daemon, logging, looking, print, task_rows};
 use crate::bridge::AppId;
 use crate::config::Connectors;
 use crate::control::Request;
-use crate::journal::AppKey;
+use crate::journal::{AppKey, Sqlite};
 use crate::runtime::SystemClock;
+use crate::runtime::inspection::{TaskRow, Which};
 use crate::runtime::orders::{self, Answer, Desk, Released, Retries, Selection};
 
 /// So many tasks are named in a sentence.
@@ -27,33 +30,48 @@ struct Shown<T> {
     answer: T,
 }
 
-fn prepare(
-    global: &Global,
-    connectors: &Connectors,
-    selected: Selected,
-) -> Result<(Context, String, Selection), Failure> {
+/// What the operator asked for, prepared.
+struct Order {
+    context: Context,
+    app: String,
+    tasks: Selection,
+    expect: Option<u64>,
+}
+
+fn prepare(global: &Global, connectors: &Connectors, selected: Selected) -> Result<Order, Failure> {
     let context = Context::load(global, connectors)?;
     logging::start_quiet(&context.config.log, &context.redactor);
-    let Selected { app, tasks, all } = selected;
+    let Selected { app, tasks, all, expect } = selected;
     context.names(std::slice::from_ref(&app))?;
-    let tasks = tasks.into_iter().map(TaskId::new).collect();
-    let selection = if all { Selection::All } else { Selection::These(tasks) };
-    Ok((context, app, selection))
+    // A UUID is one id however it is spelled.
+    let plain = |id: String| uuid::Uuid::parse_str(&id).map_or(id, |id| id.to_string());
+    let tasks = tasks.into_iter().map(|id| TaskId::new(plain(id))).collect();
+    let tasks = if all { Selection::All } else { Selection::These(tasks) };
+    Ok(Order { context, app, tasks, expect })
 }
 
 pub(crate) async fn release(global: &Global, connectors: &Connectors, selected: Selected) -> Outcome {
-    let (context, app, tasks) = prepare(global, connectors, selected)?;
+    let mut order = prepare(global, connectors, selected)?;
+    if !global.json && order.tasks == Selection::All {
+        let narrowed = show_first(&order).await?;
+        if let Some((tasks, expect)) = narrowed {
+            (order.tasks, order.expect) = (tasks, expect);
+        }
+    }
+    let Order { context, app, tasks, expect } = order;
     let (answer, by): (Released, _) = if let Some(daemon) = daemon::connect(&context).await? {
-        (daemon.ask(&Request::Release { app: app.clone(), tasks }).await?, "daemon")
+        (daemon.ask(&Request::Release { app: app.clone(), tasks, expect }).await?, "daemon")
     } else {
-        let state = daemon::state(&context).await?;
         let key = AppKey::from(context.config.apps[&app].app_id);
-        let released = orders::release(&state, &SystemClock, &key, &tasks).await;
+        let state = daemon::state(&context).await?;
+        let released = orders::release(&state, &SystemClock, &key, &tasks, expect).await;
         state.close().await;
         (released?, "state")
     };
     if global.json {
         print::json(&Shown { app: app.clone(), by, answer: &answer });
+    } else if answer.unexpected.is_some() {
+        // Told of below.
     } else if answer.released.is_empty() && answer.not_held.is_empty() {
         print::line(format!("Nothing of {app} is held."));
     } else if !answer.released.is_empty() {
@@ -64,6 +82,11 @@ pub(crate) async fn release(global: &Global, connectors: &Connectors, selected: 
             named(&answer.released)
         ));
     }
+    as_expected(answer.unexpected, expect, |found, expected| {
+        format!(
+            "{found} tasks of {app} are held, not {expected}: nothing was released. Look at them with `bridgehead tasks list {app} --held`"
+        )
+    })?;
     none_of(&answer.not_held, |tasks| {
         format!(
             "not held in {app}, so nothing was done about: {tasks}. See `bridgehead tasks list {app} --held`"
@@ -71,40 +94,84 @@ pub(crate) async fn release(global: &Global, connectors: &Connectors, selected: 
     })
 }
 
+/// Shows whom a release of all is about, and asks for consent where somebody is there to give it. What they agreed to is then all that
+/// is released: these tasks, or this many.
+async fn show_first(order: &Order) -> Result<Option<(Selection, Option<u64>)>, Failure> {
+    let Order { context, app, expect, .. } = order;
+    let asks = expect.is_none() && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let mut rows: Vec<TaskRow> = Vec::new();
+    let most = u64::try_from(NAMED).ok();
+    let looked = looking::tasks(context, app, &Which::Held, most, |mut page| {
+        rows.append(&mut page);
+        true
+    })
+    .await;
+    let end = match looked {
+        Ok(end) => end,
+        Err(failure) if asks => return Err(failure),
+        // A script that was told to release is not kept from it because names could not be looked up.
+        Err(_) => return Ok(None),
+    };
+    let total = end.total.unwrap_or(end.shown);
+    if total == 0 {
+        return Ok(None);
+    }
+    task_rows::table_of(rows.iter());
+    if end.more {
+        print::line(format!(
+            "and {} more; `bridgehead tasks list {app} --held --limit {total}` shows all",
+            total - end.shown
+        ));
+    }
+    if !asks {
+        return Ok(None);
+    }
+    let people = if total == 1 { "this task".to_owned() } else { format!("these {total} tasks") };
+    if !confirmed(
+        &format!("Release {people} of {app}? The accounts lose access. Type {total} to go on: "),
+        &total.to_string(),
+    ) {
+        return Err(Failure::new(Exit::Failed, "not confirmed; nothing was released"));
+    }
+    Ok(Some(if end.more {
+        (Selection::All, Some(total))
+    } else {
+        (Selection::These(rows.into_iter().map(|row| TaskId::new(row.task)).collect()), None)
+    }))
+}
+
+fn confirmed(question: &str, wanted: &str) -> bool {
+    let mut out = std::io::stderr().lock();
+    let asked = write!(out, "{question}").and_then(|()| out.flush());
+    let mut line = String::new();
+    asked.and_then(|()| std::io::stdin().lock().read_line(&mut line)).is_ok() && line.trim() == wanted
+}
+
 pub(crate) async fn retry(global: &Global, connectors: &Connectors, selected: Selected) -> Outcome {
-    let (context, app, tasks) = prepare(global, connectors, selected)?;
+    let Order { context, app, tasks, expect } = prepare(global, connectors, selected)?;
     let (answer, by): (Retries, _) = if let Some(daemon) = daemon::connect(&context).await? {
-        let request = Request::Retry { app: app.clone(), tasks };
+        let request = Request::Retry { app: app.clone(), tasks, expect };
         (daemon.follow(&request, std::future::pending(), |_| {}).await?, "daemon")
     } else {
-        let bridge = context.bridge()?;
         let state = daemon::state(&context).await?;
-        let id = context.config.apps[&app].app_id;
-        let (journal, clock) = (&state, &SystemClock);
-        let (id, key) = (AppId::from(id), AppKey::from(id));
-        let retries =
-            Desk { bridge: &bridge, journal, clock, app: id, key, status: None }.retry(&tasks).await;
+        let retries = retry_in(&context, &app, &state, &tasks, expect).await;
         state.close().await;
         (retries?, "state")
     };
     if global.json {
         print::json(&Shown { app: app.clone(), by, answer: &answer });
+    } else if answer.unexpected.is_some() {
+        // Told of below.
     } else if answer.retried.is_empty() && answer.not_rejected.is_empty() {
         print::line(format!("No report of {app} was put aside."));
     } else {
-        for retried in &answer.retried {
-            let said = match retried.answer {
-                Answer::Accepted => "reported, and accepted",
-                Answer::Conflict => "was resolved by somebody else meanwhile",
-                Answer::Missing => "is not known to Iden any more",
-                Answer::Rejected => "refused again, and stays put aside",
-                Answer::Postponed => "could not be reported now, and stays put aside",
-            };
-            let detail =
-                retried.detail.as_ref().map_or_else(String::new, |detail| format!(": {}", visible(detail)));
-            print::line(format!("{}: {said}{detail}", retried.task));
-        }
+        show(&answer);
     }
+    as_expected(answer.unexpected, expect, |found, expected| {
+        format!(
+            "{found} reports of {app} are put aside, not {expected}: nothing was reported. Look at them with `bridgehead tasks list {app} --rejected`"
+        )
+    })?;
     none_of(&answer.not_rejected, |tasks| {
         format!("no report is put aside in {app} for: {tasks}. See `bridgehead tasks list {app} --rejected`")
     })?;
@@ -115,6 +182,47 @@ pub(crate) async fn retry(global: &Global, connectors: &Connectors, selected: Se
         Err(Failure::silent(Exit::Temporary))
     } else {
         Ok(())
+    }
+}
+
+async fn retry_in(
+    context: &Context,
+    app: &str,
+    state: &Sqlite,
+    tasks: &Selection,
+    expect: Option<u64>,
+) -> Result<Retries, Failure> {
+    let bridge = context.bridge()?;
+    let id = context.config.apps[app].app_id;
+    let (id, key) = (AppId::from(id), AppKey::from(id));
+    let desk = Desk { bridge: &bridge, journal: state, clock: &SystemClock, app: id, key, status: None };
+    Ok(desk.retry(tasks, expect).await?)
+}
+
+fn show(answer: &Retries) {
+    for retried in &answer.retried {
+        let said = match retried.answer {
+            Answer::Accepted => "reported, and accepted",
+            Answer::Conflict => "was resolved by somebody else meanwhile",
+            Answer::Missing => "is not known to Iden any more",
+            Answer::Rejected => "refused again, and stays put aside",
+            Answer::Postponed => "could not be reported now, and stays put aside",
+        };
+        let detail =
+            retried.detail.as_ref().map_or_else(String::new, |detail| format!(": {}", visible(detail)));
+        print::line(format!("{}: {said}{detail}", retried.task));
+    }
+}
+
+/// A failure if there are another number than the operator expected.
+fn as_expected(
+    unexpected: Option<u64>,
+    expect: Option<u64>,
+    say: impl FnOnce(u64, u64) -> String,
+) -> Outcome {
+    match unexpected {
+        Some(found) => Err(Failure::new(Exit::Failed, say(found, expect.unwrap_or_default()))),
+        None => Ok(()),
     }
 }
 

@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::args::Global;
-use super::context::Context;
+use super::context::{self, Context};
 use super::failure::{Failure, Outcome};
-use super::logging;
 use super::serving::Serving;
 use super::signals::Told;
+use super::{check, logging};
 use crate::config::Connectors;
 use crate::control;
 use crate::journal::{self, Journal, Sqlite};
@@ -34,6 +34,12 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     }
     let apps = context.apps(&[], connectors)?;
     let bridge = Arc::new(context.bridge()?);
+    let about = control::About {
+        configuration: context::fingerprint(global, connectors),
+        base_url: context.config.bridge.base_url.clone(),
+        bridge: Arc::clone(&bridge) as Arc<_>,
+        network: check::network(&context, &context.network()?),
+    };
     let Some(journal) = open_journal(&context, &stop).await? else {
         tracing::info!("bridgehead has stopped before it could open its state");
         return Ok(());
@@ -66,7 +72,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     let watch = AbortOnDropHandle::new(tokio::spawn(watch_state(Arc::clone(&journal))));
     let serving = Serving::start(listener, &runtime.observer());
     let runtime = Arc::new(runtime);
-    let control = control::Server::start(&context.config.state.path, Arc::clone(&runtime), &stop);
+    let control = control::Server::start(&context.config.state.path, Arc::clone(&runtime), about, &stop);
     runtime.run(stop).await;
     if let Some(control) = control {
         control.close().await;

@@ -1,6 +1,8 @@
-//! `bridgehead status`: what the running daemon says of itself, or what the journal knows when it does not answer.
+//! `bridgehead status`: what the running daemon says of itself, over its control socket or else over `admin.listen`, or what the
+//! journal knows when it does not answer.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bridgehead_sdk::http::body;
@@ -11,6 +13,7 @@ use super::context::Context;
 use super::failure::{Exit, Failure, Outcome};
 use super::{logging, overview, print};
 use crate::config::Connectors;
+use crate::control::{self, Request};
 use crate::journal::Sqlite;
 use crate::runtime::{self, Overview};
 
@@ -21,16 +24,14 @@ const LARGEST: usize = 16 * 1024 * 1024;
 
 /// Why the daemon was not heard.
 #[derive(Debug, thiserror::Error)]
-enum Silence {
+pub(super) enum Silence {
     #[error(
-        "The daemon cannot be asked: no [admin] is configured. Add
-
-    [admin]
-    listen = \"127.0.0.1:9464\"
-
-to the configuration and restart the daemon."
+        "No daemon listens on its control socket {0}: it does not run, or runs with another configuration. Look at \
+         `systemctl status bridgehead` and `journalctl -u bridgehead`."
     )]
-    NotConfigured,
+    NoSocket(PathBuf),
+    #[error("{0}.")]
+    Control(#[from] control::Error),
     #[error(
         "Nothing listens on {0} (admin.listen): the daemon does not run, or runs with another configuration. Look at \
          `systemctl status bridgehead` and `journalctl -u bridgehead`."
@@ -51,9 +52,9 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, names: &[Strin
     let context = Context::load(global, connectors)?;
     logging::start_quiet(&context.config.log, &context.redactor);
     let names = context.names(names)?;
-    let answer = match &context.config.admin {
-        Some(admin) => ask(admin.listen).await,
-        None => Err(Silence::NotConfigured),
+    let answer = match (by_socket(&context).await, &context.config.admin) {
+        (Err(Silence::NoSocket(_) | Silence::Control(_)), Some(admin)) => ask(admin.listen).await,
+        (answer, _) => answer,
     };
     match answer {
         Ok(mut overview) => {
@@ -105,7 +106,16 @@ async fn from_journal(context: &Context) -> Result<Overview, Failure> {
     Ok(overview)
 }
 
-async fn ask(listen: SocketAddr) -> Result<Overview, Silence> {
+async fn by_socket(context: &Context) -> Result<Overview, Silence> {
+    let folder = &context.config.state.path;
+    match control::connect(folder).await? {
+        Some(daemon) => Ok(daemon.ask(&Request::Status).await?),
+        None => Err(Silence::NoSocket(control::socket(folder))),
+    }
+}
+
+/// Asks the listener of `admin.listen`.
+pub(super) async fn ask(listen: SocketAddr) -> Result<Overview, Silence> {
     let address = reachable(listen);
     let stranger = |why: String| Silence::Stranger(address, why);
     let deadline = Instant::now() + PATIENCE;

@@ -16,6 +16,9 @@ use super::{Error, Event, Request};
 
 /// How long the daemon may take for what needs no network.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the daemon may take from one event to the next where it asks Iden or a target: a little longer than the longest chain
+/// of requests that are repeated.
+const SILENCE: Duration = Duration::from_mins(5);
 
 /// A connection to a running daemon, for one request.
 #[derive(Debug)]
@@ -58,14 +61,38 @@ impl Client {
         tokio::time::timeout(PATIENCE, answer).await.map_err(|_| Error::Silent(PATIENCE))?
     }
 
+    /// Asks for something that the daemon has to find out, and hears of every event until `heard` has had enough.
+    pub(crate) async fn look<T: DeserializeOwned>(
+        self,
+        request: &Request,
+        heard: impl FnMut(Event) -> bool,
+    ) -> Result<Option<T>, Error> {
+        self.exchange(request, std::future::pending(), Some(SILENCE), heard).await
+    }
+
     /// Asks for something, hears of every event, and waits for the answer however long it takes. When `leave` is ready,
     /// the daemon is told to stop in order, and what it says to that is the answer.
     pub(crate) async fn follow<T: DeserializeOwned>(
-        mut self,
+        self,
         request: &Request,
         leave: impl Future<Output = ()>,
         mut heard: impl FnMut(Event),
     ) -> Result<T, Error> {
+        let heard = |event| {
+            heard(event);
+            true
+        };
+        self.exchange(request, leave, None, heard).await?.ok_or(Error::Lost)
+    }
+
+    /// `None` if `heard` had enough before the end.
+    async fn exchange<T: DeserializeOwned>(
+        mut self,
+        request: &Request,
+        leave: impl Future<Output = ()>,
+        silence: Option<Duration>,
+        mut heard: impl FnMut(Event) -> bool,
+    ) -> Result<Option<T>, Error> {
         let line = serde_json::to_string(request).map_err(|_| Error::Malformed)?;
         self.lines.send(line).await.map_err(|_| Error::Lost)?;
         let mut leave = Box::pin(leave);
@@ -73,6 +100,7 @@ impl Client {
         loop {
             let line = tokio::select! {
                 line = self.lines.next() => line,
+                () = quiet_for(silence) => return Err(Error::Silent(silence.unwrap_or_default())),
                 () = &mut leave, if !has_left => {
                     has_left = true;
                     // An end of what this side says is the sign; if even that fails, the connection is gone.
@@ -83,11 +111,22 @@ impl Client {
             let line = line.ok_or(Error::Lost)?.map_err(|_| Error::Lost)?;
             match serde_json::from_str(&line).map_err(|_| Error::Malformed)? {
                 Event::Done { answer } => {
-                    return serde_json::from_value(answer).map_err(|_| Error::Malformed);
+                    return serde_json::from_value(answer).map(Some).map_err(|_| Error::Malformed);
                 }
                 Event::Failed { message, temporary } => return Err(Error::Refused { message, temporary }),
-                event => heard(event),
+                event => {
+                    if !heard(event) {
+                        return Ok(None);
+                    }
+                }
             }
         }
+    }
+}
+
+async fn quiet_for(silence: Option<Duration>) {
+    match silence {
+        Some(silence) => tokio::time::sleep(silence).await,
+        None => std::future::pending().await,
     }
 }

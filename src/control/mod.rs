@@ -5,14 +5,19 @@
 //! reads [`Event`](protocol::Event)s, a line each, up to the last: `done` or `failed`. When the command goes away, what it
 //! asked for is stopped, in order; what was decided stays decided.
 //!
+//! Looking goes this way too: the daemon asks Iden and the targets with the credentials that it has, which a command on an
+//! operator's shell mostly has not, and hands out what it finds page by page.
+//!
 //! Who may use it is who may use the state folder: its owner, and root. Nothing secret goes through it.
 
 mod client;
 mod error;
+mod looking;
 mod protocol;
 mod server;
 
 pub(crate) use client::{Client, connect};
 pub(crate) use error::Error;
-pub(crate) use protocol::{Event, Request, socket};
+pub(crate) use looking::About;
+pub(crate) use protocol::{Event, Identity, Request, socket};
 pub(crate) use server::Server;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::runtime::SyncProgress;
+use crate::runtime::inspection::{Finding, TaskRow, Which};
 use crate::runtime::orders::Selection;
 use crate::runtime::sync::{Consent, Options};
 
@@ -17,16 +18,50 @@ pub(crate) fn socket(folder: &Path) -> PathBuf {
     folder.join("control.sock")
 }
 
+/// How far a daemon can be told from another: its process, and what it was configured with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    /// Its version.
+    pub(crate) version: String,
+    /// Its process id.
+    pub(crate) pid: u32,
+    /// The fingerprint of the configuration that it started with.
+    pub(crate) configuration: String,
+}
+
 /// What a command asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Request {
-    /// The tasks that are held. Answered with a list of [`HeldTask`](crate::runtime::HeldTask).
+    /// Who the daemon is. Answered with an [`Identity`].
+    Identity,
+    /// How everything is. Answered with an [`Overview`](crate::runtime::Overview).
+    Status,
+    /// The Bridge apps that the key has access to. Answered with a list of [`AppRow`](crate::runtime::inspection::AppRow).
+    Apps,
+    /// Whether Iden and the targets can be used, with the daemon's own credentials. Answered with nothing, after an
+    /// [`Event::Finding`] for each thing that was looked at.
+    Check {
+        /// The apps.
+        apps: Vec<String>,
+    },
+    /// A list of tasks. Answered with a [`ListingEnd`](crate::runtime::inspection::ListingEnd), after [`Event::Tasks`] with the rows.
+    Tasks {
+        /// The app.
+        app: String,
+        /// Which.
+        which: Which,
+        /// How many at most; all when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u64>,
+    },
+    /// The tasks that are held. Answered with a list of [`HeldTask`](crate::runtime::HeldTask). Asked by earlier versions.
     Held {
         /// The app.
         app: String,
     },
-    /// The reports that Iden refused. Answered with a list of [`PutAside`](crate::runtime::orders::PutAside).
+    /// The reports that Iden refused. Answered with a list of [`PutAside`](crate::runtime::orders::PutAside). Asked by earlier
+    /// versions.
     Rejected {
         /// The app.
         app: String,
@@ -37,6 +72,9 @@ pub(crate) enum Request {
         app: String,
         /// Which.
         tasks: Selection,
+        /// How many there must be, or nothing is done.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expect: Option<u64>,
     },
     /// To report again what Iden refused. Answered with [`Retries`](crate::runtime::orders::Retries).
     Retry {
@@ -44,6 +82,9 @@ pub(crate) enum Request {
         app: String,
         /// Which.
         tasks: Selection,
+        /// How many there must be, or nothing is done.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expect: Option<u64>,
     },
     /// To sync now. Answered with a [`Summary`](crate::runtime::sync::Summary).
     Sync {
@@ -86,6 +127,16 @@ pub(crate) enum Event {
         /// What it has done.
         progress: SyncProgress,
     },
+    /// A page of a list of tasks.
+    Tasks {
+        /// The tasks.
+        rows: Vec<TaskRow>,
+    },
+    /// What came of looking at one thing.
+    Finding {
+        /// What was found.
+        finding: Finding,
+    },
     /// It is done; the last event.
     Done {
         /// The answer.
@@ -106,20 +157,35 @@ mod tests {
 
     #[test]
     fn requests_and_events_are_lines_that_another_version_can_tell_apart() {
+        let status = Which::Status(crate::bridge::TaskStatus::Failed);
         let requests = [
+            Request::Identity,
+            Request::Status,
+            Request::Apps,
+            Request::Check { apps: vec!["hr".into()] },
+            Request::Tasks { app: "hr".into(), which: status, limit: Some(50) },
+            Request::Tasks { app: "hr".into(), which: Which::Held, limit: None },
             Request::Held { app: "hr".into() },
             Request::Rejected { app: "hr".into() },
-            Request::Release { app: "hr".into(), tasks: Selection::All },
-            Request::Retry { app: "hr".into(), tasks: Selection::These(vec!["t1".into()]) },
+            Request::Release { app: "hr".into(), tasks: Selection::All, expect: None },
+            Request::Release { app: "hr".into(), tasks: Selection::All, expect: Some(12) },
+            Request::Retry { app: "hr".into(), tasks: Selection::These(vec!["t1".into()]), expect: None },
             Request::sync("hr", Options { allow_removals: Some(Consent::Shown), ..Options::default() }),
             Request::sync("hr", Options { allow_removals: Some(Consent::AtMost(30)), ..Options::default() }),
             Request::sync("hr", Options { dry_run: true, ..Options::default() }),
         ];
         let lines = requests.map(|request| serde_json::to_string(&request).unwrap());
         insta::assert_snapshot!(lines.join("\n"), @r#"
+        {"command":"identity"}
+        {"command":"status"}
+        {"command":"apps"}
+        {"command":"check","apps":["hr"]}
+        {"command":"tasks","app":"hr","which":{"status":"failed"},"limit":50}
+        {"command":"tasks","app":"hr","which":"held"}
         {"command":"held","app":"hr"}
         {"command":"rejected","app":"hr"}
         {"command":"release","app":"hr","tasks":"all"}
+        {"command":"release","app":"hr","tasks":"all","expect":12}
         {"command":"retry","app":"hr","tasks":{"these":["t1"]}}
         {"command":"sync","app":"hr","allow_removals":true}
         {"command":"sync","app":"hr","allow_removals":false,"consent":{"at_most":30}}

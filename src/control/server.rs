@@ -12,6 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::codec::{Framed, LinesCodec};
 use tokio_util::sync::CancellationToken;
 
+use super::looking::{self, About};
 use super::protocol::{LONGEST, socket};
 use super::{Event, Request};
 use crate::journal;
@@ -38,18 +39,24 @@ pub(crate) struct Server {
 impl Server {
     /// Listens in the state folder, on which the process must hold the lock. A daemon that cannot listen goes on without;
     /// the log says why, and what does not work then.
-    pub(crate) fn start(folder: &Path, runtime: Arc<Runtime>, stop: &CancellationToken) -> Option<Self> {
+    pub(crate) fn start(
+        folder: &Path,
+        runtime: Arc<Runtime>,
+        about: About,
+        stop: &CancellationToken,
+    ) -> Option<Self> {
         let path = socket(folder);
         match bind(&path) {
             Ok(listener) => {
                 let stop = stop.child_token();
-                let accepting = tokio::spawn(accept(listener, runtime, stop.clone()));
+                let accepting = tokio::spawn(accept(listener, runtime, Arc::new(about), stop.clone()));
                 Some(Self { path, stop, accepting })
             }
             Err(error) => {
                 tracing::warn!(
                     socket = %path.display(), %error,
-                    "commands cannot reach this daemon; `bridgehead sync` and `bridgehead tasks release|retry` work only while it is stopped. \
+                    "commands cannot reach this daemon; `bridgehead sync` and `bridgehead tasks release|retry` work only while it is stopped, and looking needs \
+                     credentials of its own. \
                      The path of a socket must be shorter than 108 bytes: if that is the reason, stop the daemon, move the state folder \
                      with everything in it to a shorter path, and set state.path to that"
                 );
@@ -82,7 +89,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn accept(listener: UnixListener, runtime: Arc<Runtime>, stop: CancellationToken) {
+async fn accept(listener: UnixListener, runtime: Arc<Runtime>, about: Arc<About>, stop: CancellationToken) {
     let mut commands = JoinSet::new();
     loop {
         tokio::select! {
@@ -94,7 +101,7 @@ async fn accept(listener: UnixListener, runtime: Arc<Runtime>, stop: Cancellatio
             }
             accepted = listener.accept(), if commands.len() < MOST => match accepted {
                 Ok((stream, _)) if is_trusted(&stream) => {
-                    commands.spawn(serve(stream, Arc::clone(&runtime), stop.clone()));
+                    commands.spawn(serve(stream, Arc::clone(&runtime), Arc::clone(&about), stop.clone()));
                 }
                 Ok(_) => tracing::warn!("somebody else than the owner of the state folder tried to use the control socket"),
                 Err(error) => {
@@ -111,12 +118,16 @@ async fn accept(listener: UnixListener, runtime: Arc<Runtime>, stop: Cancellatio
 /// Whether the other side is this process's user, or root.
 fn is_trusted(stream: &UnixStream) -> bool {
     let own = rustix::process::geteuid().as_raw();
-    stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
+    stream.peer_cred().is_ok_and(|peer| may_ask(own, peer.uid()))
 }
 
-type Lines = Framed<UnixStream, LinesCodec>;
+fn may_ask(own: u32, peer: u32) -> bool {
+    peer == own || peer == 0
+}
 
-async fn serve(stream: UnixStream, runtime: Arc<Runtime>, stop: CancellationToken) {
+pub(super) type Lines = Framed<UnixStream, LinesCodec>;
+
+async fn serve(stream: UnixStream, runtime: Arc<Runtime>, about: Arc<About>, stop: CancellationToken) {
     let mut lines = Framed::new(stream, LinesCodec::new_with_max_length(LONGEST));
     let line = tokio::select! {
         () = stop.cancelled() => return,
@@ -124,7 +135,7 @@ async fn serve(stream: UnixStream, runtime: Arc<Runtime>, stop: CancellationToke
     };
     let Ok(Some(Ok(line))) = line else { return };
     let last = match serde_json::from_str(&line) {
-        Ok(request) => answer(&mut lines, &runtime, request, &stop).await,
+        Ok(request) => Box::pin(answer(&mut lines, &runtime, &about, request, &stop)).await,
         Err(_) => failed(
             format!(
                 "the running daemon (bridgehead {}) does not know this command; if another version was installed meanwhile, restart it",
@@ -137,31 +148,42 @@ async fn serve(stream: UnixStream, runtime: Arc<Runtime>, stop: CancellationToke
 }
 
 /// Says something, and whether the other side still listens.
-async fn tell(lines: &mut Lines, event: &Event) -> bool {
+pub(super) async fn tell(lines: &mut Lines, event: &Event) -> bool {
     match serde_json::to_string(event) {
         Ok(line) => lines.send(line).await.is_ok(),
         Err(_) => false,
     }
 }
 
-fn failed(message: String, temporary: bool) -> Event {
+pub(super) fn failed(message: String, temporary: bool) -> Event {
     Event::Failed { message, temporary }
 }
 
 /// The last event of a request that may have had others.
-async fn answer(lines: &mut Lines, runtime: &Runtime, request: Request, stop: &CancellationToken) -> Event {
+async fn answer(
+    lines: &mut Lines,
+    runtime: &Runtime,
+    about: &About,
+    request: Request,
+    stop: &CancellationToken,
+) -> Event {
     match request {
+        Request::Identity
+        | Request::Status
+        | Request::Apps
+        | Request::Check { .. }
+        | Request::Tasks { .. } => looking::answer(lines, runtime, about, request, stop).await,
         Request::Held { app } => done(&app, runtime.held(&app).map(Ok)),
         Request::Rejected { app } => {
             let aside = runtime.put_aside(&app).await;
             done(&app, aside)
         }
-        Request::Release { app, tasks } => {
-            let released = runtime.release(&app, &tasks).await;
+        Request::Release { app, tasks, expect } => {
+            let released = runtime.release(&app, &tasks, expect).await;
             done(&app, released)
         }
-        Request::Retry { app, tasks } => {
-            let retries = runtime.retry(&app, &tasks).await;
+        Request::Retry { app, tasks, expect } => {
+            let retries = runtime.retry(&app, &tasks, expect).await;
             done(&app, retries)
         }
         Request::Sync { app, allow_removals, consent, dry_run } => {
@@ -171,18 +193,19 @@ async fn answer(lines: &mut Lines, runtime: &Runtime, request: Request, stop: &C
     }
 }
 
-fn done<T: serde::Serialize>(app: &str, result: Option<Result<T, journal::Error>>) -> Event {
+pub(super) fn done<T: serde::Serialize>(app: &str, result: Option<Result<T, journal::Error>>) -> Event {
     match result {
-        None => failed(
-            format!("the running daemon has no app '{app}': it was added since it started; restart it"),
-            false,
-        ),
+        None => unknown_app(app),
         Some(Err(error)) => failed(error.to_string(), false),
         Some(Ok(answer)) => match serde_json::to_value(answer) {
             Ok(answer) => Event::Done { answer },
             Err(error) => failed(format!("the answer cannot be written as JSON: {error}"), false),
         },
     }
+}
+
+pub(super) fn unknown_app(app: &str) -> Event {
+    failed(format!("the running daemon has no app '{app}': it was added since it started; restart it"), false)
 }
 
 async fn sync(
@@ -230,4 +253,15 @@ async fn sync(
         );
     }
     done(app, summary.map(Ok))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_owner_of_the_state_folder_and_root_may_ask() {
+        assert!(may_ask(1000, 1000) && may_ask(1000, 0) && may_ask(0, 0));
+        assert!(!may_ask(1000, 1001) && !may_ask(0, 1000));
+    }
 }

@@ -35,6 +35,7 @@ pub use listing::{
     AccessBase, Added, Belief, Changes, Difference, Duplicate, IdenTime, LastSync, Listings, Loser, Losers,
     LossCount, LossKind, Past, Run, RunResult, Seen, Shown, Which,
 };
+pub(crate) use sqlite::TASKS_FILE;
 pub use sqlite::{Moment, Observer, Sqlite, Stats, Step};
 pub use task::{
     Counts, Ended, Entry, Held, Intent, Journal, Kept, Known, NOT_VERIFIED, Outcome, PriorAccount, State,

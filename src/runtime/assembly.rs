@@ -129,6 +129,11 @@ impl Runtime {
         Some(Box::pin(sync::run(app, options, stop)).await)
     }
 
+    /// An app by its name.
+    pub(super) fn app(&self, name: &str) -> Option<&Arc<App>> {
+        self.apps.get(name)
+    }
+
     /// How many records the last completed sync of an app had; 0 if nothing is known.
     pub async fn expected(&self, app: &str) -> u64 {
         let Some(app) = self.apps.get(app) else { return 0 };
@@ -141,13 +146,15 @@ impl Runtime {
         Some(self.apps.get(app)?.guard.held())
     }
 
-    /// Lets held tasks of an app go: exactly those that are held now. `None` if there is no such app.
+    /// Lets held tasks of an app go: exactly those that are held now. Where another number than `expect` are, nothing is done.
+    /// `None` if there is no such app.
     pub async fn release(
         &self,
         app: &str,
         selection: &Selection,
+        expect: Option<u64>,
     ) -> Option<Result<Released, journal::Error>> {
-        Some(orders::release_in(self.apps.get(app)?, selection).await)
+        Some(orders::release_in(self.apps.get(app)?, selection, expect).await)
     }
 
     /// The reports that Iden refused, oldest task first. `None` if there is no such app.
@@ -156,8 +163,14 @@ impl Runtime {
         Some(orders::put_aside(&*app.journal, &app.key).await)
     }
 
-    /// Reports again what Iden had refused. `None` if there is no such app.
-    pub async fn retry(&self, app: &str, selection: &Selection) -> Option<Result<Retries, journal::Error>> {
+    /// Reports again what Iden had refused. Where another number of reports than `expect` is put aside, nothing is done. `None` if
+    /// there is no such app.
+    pub async fn retry(
+        &self,
+        app: &str,
+        selection: &Selection,
+        expect: Option<u64>,
+    ) -> Option<Result<Retries, journal::Error>> {
         let app = self.apps.get(app)?;
         let desk = Desk {
             bridge: &*app.bridge,
@@ -167,7 +180,7 @@ impl Runtime {
             key: app.key.clone(),
             status: Some(&app.status),
         };
-        Some(desk.retry(selection).await)
+        Some(desk.retry(selection, expect).await)
     }
 
     /// Ends the connectors in order, when [`run`](Self::run) was not used.

@@ -30,6 +30,7 @@ mod fakes;
 #[doc(hidden)]
 pub mod fuzz;
 mod guard;
+pub(crate) mod inspection;
 mod newcomers;
 mod observer;
 pub mod orders;

@@ -42,6 +42,12 @@ impl Selection {
     }
 }
 
+/// How many there are, where it is another number than was expected.
+fn unexpected(candidates: usize, expect: Option<u64>) -> Option<u64> {
+    let found = candidates as u64;
+    expect.is_some_and(|expected| expected != found).then_some(found)
+}
+
 /// What a release did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Released {
@@ -49,6 +55,9 @@ pub struct Released {
     pub released: Vec<TaskId>,
     /// These were asked for and are not held.
     pub not_held: Vec<TaskId>,
+    /// How many are held, where another number was expected; then nothing was released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unexpected: Option<u64>,
 }
 
 /// What Iden said to a report that was made again.
@@ -85,6 +94,9 @@ pub struct Retries {
     pub retried: Vec<Retried>,
     /// These were asked for, and no report of theirs is put aside.
     pub not_rejected: Vec<TaskId>,
+    /// How many are put aside, where another number was expected; then nothing was reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unexpected: Option<u64>,
 }
 
 /// A report that Iden refused, put aside for the operator.
@@ -127,29 +139,40 @@ pub async fn held(journal: &dyn Journal, app: &AppKey) -> Result<Vec<HeldTask>, 
     Ok(held.map(|held| HeldTask { task: held.task, held_at: held.held_at }).collect())
 }
 
-/// Lets tasks go, in the journal of a daemon that does not run.
+/// Lets tasks go, in the journal of a daemon that does not run. Where another number than `expect` are held, nothing is done.
 pub async fn release(
     journal: &dyn Journal,
     clock: &dyn Clock,
     app: &AppKey,
     selection: &Selection,
+    expect: Option<u64>,
 ) -> Result<Released, journal::Error> {
-    let candidates = held(journal, app).await?.into_iter().map(|held| held.task).collect();
+    let candidates: Vec<TaskId> = held(journal, app).await?.into_iter().map(|held| held.task).collect();
+    if let Some(found) = unexpected(candidates.len(), expect) {
+        return Ok(Released { unexpected: Some(found), ..Released::default() });
+    }
     let (released, not_held) = selection.pick(candidates);
     journal.release(app, &released, clock.now()).await?;
-    Ok(Released { released, not_held })
+    Ok(Released { released, not_held, unexpected: None })
 }
 
 /// Lets tasks of a running daemon go: durable first, so that no restart holds them again.
-pub(super) async fn release_in(app: &App, selection: &Selection) -> Result<Released, journal::Error> {
-    let candidates = app.guard.held().into_iter().map(|held| held.task).collect();
+pub(super) async fn release_in(
+    app: &App,
+    selection: &Selection,
+    expect: Option<u64>,
+) -> Result<Released, journal::Error> {
+    let candidates: Vec<TaskId> = app.guard.held().into_iter().map(|held| held.task).collect();
+    if let Some(found) = unexpected(candidates.len(), expect) {
+        return Ok(Released { unexpected: Some(found), ..Released::default() });
+    }
     let (released, not_held) = selection.pick(candidates);
     app.journal.release(&app.key, &released, app.clock.now()).await?;
     if !released.is_empty() {
         tracing::info!(app = %app.name, tasks = released.len(), "the operator lets held tasks go");
     }
     app.guard.release(&released);
-    Ok(Released { released, not_held })
+    Ok(Released { released, not_held, unexpected: None })
 }
 
 /// Where reports are made again.
@@ -176,13 +199,16 @@ impl std::fmt::Debug for Desk<'_> {
 
 impl Desk<'_> {
     /// Reports again what Iden had refused, each once. Nothing is executed again. When Iden cannot be reached, the rest is
-    /// postponed: it stays put aside for another order.
-    pub async fn retry(&self, selection: &Selection) -> Result<Retries, journal::Error> {
+    /// postponed: it stays put aside for another order. Where another number than `expect` is put aside, nothing is done.
+    pub async fn retry(&self, selection: &Selection, expect: Option<u64>) -> Result<Retries, journal::Error> {
         let rejected = self.journal.rejected(&self.key).await?;
+        if let Some(found) = unexpected(rejected.len(), expect) {
+            return Ok(Retries { unexpected: Some(found), ..Retries::default() });
+        }
         let candidates = rejected.iter().map(|entry| entry.task.clone()).collect();
         let (chosen, not_rejected) = selection.pick(candidates);
         let chosen: HashSet<TaskId> = chosen.into_iter().collect();
-        let mut retries = Retries { retried: Vec::new(), not_rejected };
+        let mut retries = Retries { retried: Vec::new(), not_rejected, unexpected: None };
         let mut outage: Option<String> = None;
         for entry in rejected.into_iter().filter(|entry| chosen.contains(&entry.task)) {
             let (answer, detail) = match &outage {
@@ -235,5 +261,11 @@ mod tests {
         let selection = Selection::These(tasks(&["b", "x", "a", "b", "x"]));
         assert_eq!(selection.pick(tasks(&["a", "b", "c"])), (tasks(&["b", "a"]), tasks(&["x"])));
         assert_eq!(Selection::All.pick(tasks(&["a", "b"])), (tasks(&["a", "b"]), vec![]));
+    }
+
+    #[test]
+    fn only_another_number_than_the_expected_one_is_unexpected() {
+        assert_eq!([None, Some(3)].map(|expect| unexpected(3, expect)), [None, None]);
+        assert_eq!([Some(0), Some(4)].map(|expect| unexpected(3, expect)), [Some(3), Some(3)]);
     }
 }

@@ -372,7 +372,7 @@ async fn deletions_that_the_guard_holds_are_an_alarm_with_and_without_the_daemon
 }
 
 #[tokio::test]
-async fn without_a_listener_the_journal_of_the_running_daemon_is_read() {
+async fn without_a_listener_the_running_daemon_is_asked_over_its_socket() {
     let world = World::new().await;
     people(&world, 3);
     world.configure(
@@ -380,17 +380,19 @@ async fn without_a_listener_the_journal_of_the_running_daemon_is_read() {
     );
     let (code, text) = said(&world.run(&["status"]).await);
     assert_eq!(code, Some(75), "{text}");
+    assert!(text.contains("No daemon listens on its control socket"), "{text}");
     assert!(text.contains("There is no journal in"), "{text}");
     assert!(!world.path("state").exists(), "looking makes nothing");
     let daemon = world.start();
     daemon.says("sync completed").await;
     let (code, text) = said(&world.run(&["status"]).await);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains(&format!("process {}", daemon.pid())) && text.contains("All well."), "{text}");
+    // Without the socket, the listener is asked where there is one, and else the journal is read.
+    std::fs::remove_file(world.path("state/control.sock")).expect("it is there");
+    let (code, text) = said(&world.run(&["status"]).await);
     assert_eq!(code, Some(75), "{text}");
-    assert!(
-        text.contains("no [admin] is configured") && text.contains("listen = \"127.0.0.1:9464\""),
-        "{text}"
-    );
-    assert!(text.contains("completed"), "{text}");
+    assert!(text.contains("completed") && text.contains("What the journal knows"), "{text}");
     daemon.stop().await;
 }
 

@@ -25,6 +25,7 @@ mod guard;
 mod guide;
 mod hostile;
 mod large;
+mod looking;
 mod memory;
 mod network;
 mod new;

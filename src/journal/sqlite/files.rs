@@ -14,7 +14,7 @@ use super::super::{Distrust, Error};
 use super::lock;
 
 /// The database of the journal.
-pub(super) const TASKS: &str = "tasks.db";
+pub(crate) const TASKS: &str = "tasks.db";
 /// The database of what syncs saw.
 pub(super) const LISTINGS: &str = "listings.db";
 /// What SQLite puts beside a database.

@@ -35,5 +35,6 @@ mod told;
 mod witness;
 mod writer;
 
+pub(crate) use files::TASKS as TASKS_FILE;
 pub use open::{Sqlite, Stats};
 pub use writer::{Moment, Observer, Step};

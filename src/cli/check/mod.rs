@@ -1,0 +1,152 @@
+//! `bridgehead check`: what works, what does not, and what to do about it.
+//!
+//! It finds what `run` would: [`state`] looks at the state folder, [`admin`] at `admin.listen`, [`network`] at the way out, all on this
+//! machine and without a secret. Iden and the targets are looked at by the running daemon, with the credentials that it has, or by the
+//! command itself while none runs.
+
+mod admin;
+mod credentials;
+mod network;
+mod report;
+mod state;
+
+use tokio::sync::mpsc;
+
+use self::credentials::Credentials;
+use self::report::Report;
+use super::args::Global;
+use super::context::{self, Context};
+use super::failure::{Exit, Failure, Outcome};
+use super::{daemon, logging, looking};
+use crate::bridge::Api;
+use crate::config::Connectors;
+use crate::control::{Event, Identity, Request};
+use crate::runtime::inspection::{self, CheckedApp, Finding, Verdict};
+
+pub(crate) use self::network::findings as network;
+
+pub(crate) async fn run(
+    global: &Global,
+    connectors: &Connectors,
+    names: &[String],
+    offline: bool,
+) -> Outcome {
+    let context = Context::load(global, connectors)?;
+    logging::start_quiet(&context.config.log, &context.redactor);
+    let names = context.names(names)?;
+    let mut report = Report::new(global.json);
+    report.add(Finding::ok(
+        "configuration",
+        format!("valid; {} of {} apps looked at", names.len(), context.config.apps.len()),
+    ));
+    for warning in context.config.warnings(&context.environment) {
+        report.add(Finding::warning("configuration", warning));
+    }
+    let daemon = running(&context, &mut report).await;
+    let is_current =
+        daemon.as_ref().is_some_and(|it| it.configuration == context::fingerprint(global, connectors));
+    let own = Credentials::gather(&context, connectors, &names);
+    if offline {
+        own.tell(&context, &names, daemon.as_ref(), is_current, &mut report);
+        return report.end(Exit::Configuration);
+    }
+    for finding in state::check(&context, daemon.as_ref()).await {
+        report.add(finding);
+    }
+    if let Some(finding) = admin::check(&context, daemon.as_ref()).await {
+        report.add(finding);
+    }
+    own.tell(&context, &names, daemon.as_ref(), is_current, &mut report);
+    match &daemon {
+        // A changed configuration is looked at before the daemon gets it, if that is possible here.
+        Some(_) if is_current || !own.are_complete() => {
+            by_daemon(&context, names, is_current, &mut report).await?;
+        }
+        running => {
+            if running.is_some() {
+                report.add(
+                    changed("what follows is about the one that you see here")
+                        .advising("Restart the daemon for it to count, once everything here is right."),
+                );
+            }
+            by_ourselves(&context, &own, &names, &mut report).await;
+        }
+    }
+    own.close().await;
+    report.end(Exit::Failed)
+}
+
+/// The daemon that runs on the state folder, if one does.
+async fn running(context: &Context, report: &mut Report) -> Option<Identity> {
+    let asked: Result<Option<Identity>, Failure> = looking::ask(context, &Request::Identity).await;
+    match asked {
+        Ok(identity) => identity,
+        Err(failure) => {
+            report.add(
+                Finding::warning("daemon", failure.message())
+                    .advising("What follows was looked at by this command, without the daemon."),
+            );
+            None
+        }
+    }
+}
+
+fn changed(about: &str) -> Finding {
+    let found = format!("the configuration is not the one that the running daemon started with; {about}");
+    Finding::warning("daemon", found)
+}
+
+async fn by_daemon(
+    context: &Context,
+    names: Vec<String>,
+    is_current: bool,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    if !is_current {
+        let about = "what follows is about the daemon's, because not every secret can be read here";
+        report.add(changed(about).advising("Restart the daemon, and check again."));
+    }
+    let Some(client) = daemon::connect(context).await? else {
+        report.add(Finding::failed("daemon", "it has just ended").advising("Run this again."));
+        return Ok(());
+    };
+    let heard = |event| {
+        if let Event::Finding { finding } = event {
+            report.add(finding);
+        }
+        true
+    };
+    let _: Option<()> = client.look(&Request::Check { apps: names }, heard).await?;
+    Ok(())
+}
+
+async fn by_ourselves(context: &Context, own: &Credentials, names: &[String], report: &mut Report) {
+    let Ok(network) = &own.network else { return };
+    for finding in network::findings(context, network) {
+        report.add(finding);
+    }
+    let mut bridge = None;
+    if let Ok(client) = &own.bridge {
+        let found = inspection::check_bridge(client, &context.config.bridge.base_url).await;
+        if found.result == Verdict::Ok {
+            bridge = Some(client as &dyn Api);
+        }
+        report.add(found);
+    }
+    for name in names {
+        let Some(Ok(connector)) = own.connectors.get(name) else { continue };
+        let settings = &context.config.apps[name];
+        let app = CheckedApp { name, settings, connector, redactor: &context.redactor };
+        let (sender, mut findings) = mpsc::channel(1);
+        let checking = async {
+            inspection::check_app(&app, bridge, &sender).await;
+            drop(sender);
+        };
+        let telling = async {
+            while let Some(finding) = findings.recv().await {
+                report.add(finding);
+            }
+        };
+        tokio::join!(checking, telling);
+    }
+}

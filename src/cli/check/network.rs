@@ -1,0 +1,128 @@
+//! The way out: whom to trust, and which proxy is taken because the configuration or the environment says so.
+
+use std::collections::BTreeMap;
+
+use bridgehead_sdk::Network;
+use url::Url;
+
+use super::super::context::Context;
+use crate::runtime::inspection::Finding;
+
+const WHAT: &str = "network";
+/// The schemes of proxies that can be used.
+const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
+
+/// What is to be said of it; nothing where nothing is set. No user name and no password of a proxy is shown.
+pub(crate) fn findings(context: &Context, network: &Network) -> Vec<Finding> {
+    let trusted =
+        context.config.network.ca_file.as_ref().map(|path| format!("{} is trusted", path.display()));
+    let through = network.proxy.as_ref().and_then(Url::host_str);
+    let through = through.map(|host| format!("HTTP goes through {host}"));
+    let said: Vec<String> = trusted.into_iter().chain(through).collect();
+    let mut findings = Vec::new();
+    if !said.is_empty() {
+        findings.push(Finding::ok(WHAT, said.join("; ")));
+    }
+    if network.proxy.is_none() {
+        findings.extend(of_environment(&context.environment));
+    }
+    findings
+}
+
+/// The proxies that the environment names.
+fn of_environment(environment: &BTreeMap<String, String>) -> Vec<Finding> {
+    // To a server behind a web server, HTTP_PROXY may come from the network, so that it is not believed.
+    if environment.contains_key("REQUEST_METHOD") {
+        return Vec::new();
+    }
+    let first = |names: [&'static str; 2]| {
+        names.into_iter().find_map(|name| Some((name, environment.get(name)?.trim())))
+    };
+    let mut findings = Vec::new();
+    for (names, what) in [
+        (["HTTPS_PROXY", "https_proxy"], "HTTPS"),
+        (["HTTP_PROXY", "http_proxy"], "plain HTTP"),
+        (["ALL_PROXY", "all_proxy"], "what no other variable names a proxy for"),
+    ] {
+        let Some((name, value)) = first(names).filter(|(_, value)| !value.is_empty()) else { continue };
+        findings.push(match host_of(value) {
+            Some(host) => Finding::ok(WHAT, format!("{what} goes through {host}, because {name} of the environment says so")),
+            None => Finding::warning(WHAT, format!("{name} of the environment is not the address of a proxy, and is ignored"))
+                .advising(format!(
+                    "Set {name} to an address such as \"http://proxy.example:3128\", or network.proxy in the configuration."
+                )),
+        });
+    }
+    if findings.is_empty() {
+        return findings;
+    }
+    if let Some((name, value)) = first(["NO_PROXY", "no_proxy"]) {
+        let entries = value.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        for entry in entries.filter(|entry| !can_match(entry)) {
+            findings.push(
+                Finding::warning(WHAT, format!("'{entry}' in {name} of the environment never matches"))
+                    .advising(
+                        "Write a host or domain (which stands for what is below it too), an address or a network, without scheme, port \
+                         and '*'.",
+                    ),
+            );
+        }
+    }
+    findings
+}
+
+/// The host of a proxy's address, which may lack the scheme; `None` if it is none that can be used.
+fn host_of(value: &str) -> Option<String> {
+    let url = if value.contains("://") { value.to_owned() } else { format!("http://{value}") };
+    let url = Url::parse(&url).ok()?;
+    let host = url.host_str().filter(|host| !host.is_empty())?;
+    SCHEMES.contains(&url.scheme()).then(|| host.to_owned())
+}
+
+/// Whether an entry of `NO_PROXY` can be that of a host.
+fn can_match(entry: &str) -> bool {
+    let is_address = |text: &str| text.parse::<std::net::IpAddr>().is_ok();
+    let is_network = entry
+        .split_once('/')
+        .is_some_and(|(start, length)| is_address(start) && length.parse::<u8>().is_ok());
+    let is_name = entry.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c));
+    entry == "*" || is_address(entry) || is_network || is_name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::inspection::Verdict;
+
+    fn found(variables: &[(&str, &str)]) -> Vec<(Verdict, String)> {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        of_environment(&variables.collect()).into_iter().map(|found| (found.result, found.found)).collect()
+    }
+
+    #[test]
+    fn a_proxy_of_the_environment_is_named_without_its_password() {
+        let found = found(&[("https_proxy", "http://ann:hunter2@proxy.example:3128")]);
+        let [(Verdict::Ok, text)] = &*found else { panic!("{found:?}") };
+        assert!(text.contains("proxy.example") && text.contains("https_proxy"), "{text}");
+        assert!(!text.contains("hunter2") && !text.contains("ann"), "{text}");
+        assert!(super::of_environment(&BTreeMap::new()).is_empty());
+    }
+
+    #[test]
+    fn an_address_that_is_ignored_is_warned_about_and_not_shown() {
+        for odd in ["ftp://proxy", "http://", "not an address", "hunter2\u{1}"] {
+            let found = found(&[("HTTPS_PROXY", odd)]);
+            let [(Verdict::Warning, text)] = &*found else { panic!("{odd}: {found:?}") };
+            assert!(!text.contains(odd), "{text}");
+        }
+    }
+
+    #[test]
+    fn exceptions_that_never_match_are_warned_about() {
+        let list = "*.example.com, intranet.example.com, .x, 10.0.0.0/8, ::1, *, host:8080, https://y";
+        let found = found(&[("ALL_PROXY", "proxy:3128"), ("NO_PROXY", list)]);
+        let warned: Vec<&str> =
+            found.iter().skip(1).filter_map(|(_, text)| text.split('\'').nth(1)).collect();
+        assert_eq!(warned, ["*.example.com", "host:8080", "https://y"]);
+    }
+}

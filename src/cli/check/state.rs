@@ -1,0 +1,217 @@
+//! Whether `run` can use the state folder. Nothing is made, changed or locked by looking.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access, statvfs};
+
+use super::super::context::Context;
+use crate::control::{self, Identity};
+use crate::journal::{AppKey, Journal, Sqlite, TASKS_FILE};
+use crate::runtime::inspection::{Finding, Verdict};
+
+const WHAT: &str = "state.path";
+/// With less than this, a warning is due.
+const ROOM: u64 = 256 * 1024 * 1024;
+/// The address of a socket has no room for a longer path.
+const LONGEST_SOCKET: usize = 107;
+/// What group and others may do.
+const OTHERS: u32 = 0o077;
+/// On a folder: everybody may put files into it, as into `/tmp`.
+const STICKY: u32 = 0o1000;
+
+pub(super) async fn check(context: &Context, daemon: Option<&Identity>) -> Vec<Finding> {
+    let folder = &context.config.state.path;
+    let mut findings = vec![usable(folder, daemon)];
+    if findings[0].result != Verdict::Failed {
+        findings.extend(room(folder));
+        findings.extend(readable(context).await);
+    }
+    if control::socket(folder).as_os_str().len() > LONGEST_SOCKET {
+        findings.push(
+            Finding::warning(
+                WHAT,
+                "the path is too long for the daemon's control socket, so that commands cannot reach it",
+            )
+            .advising("Choose a path of less than 95 bytes."),
+        );
+    }
+    findings
+}
+
+fn usable(folder: &Path, daemon: Option<&Identity>) -> Finding {
+    let shown = folder.display();
+    let found = match std::fs::metadata(folder) {
+        Ok(found) => found,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return creatable(folder),
+        Err(error) => {
+            return Finding::failed(WHAT, format!("{shown} cannot be looked at: {error}"))
+                .advising("Run this as the daemon's user, or as root.");
+        }
+    };
+    if !found.is_dir() {
+        return Finding::failed(WHAT, format!("{shown} is not a folder"))
+            .advising("Set state.path to a folder.");
+    }
+    if let Some(daemon) = daemon {
+        return Finding::ok(
+            WHAT,
+            format!("{shown} is in use by the running daemon (process {})", daemon.pid),
+        );
+    }
+    let (owner, user) = (found.uid(), rustix::process::geteuid().as_raw());
+    if owner != user && user != 0 {
+        return Finding::failed(WHAT, format!("{shown} belongs to user {owner}, and this is user {user}"))
+            .advising(
+                "Run bridgehead as the owner of the folder, or set state.path to a folder of its own.",
+            );
+    }
+    if let Err(error) = access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
+        return Finding::failed(WHAT, format!("{shown} cannot be written: {error}"))
+            .advising("Let the daemon's user read, write and enter it.");
+    }
+    if let Some(process) = holder(&folder.join("lock")) {
+        return Finding::failed(
+            WHAT,
+            format!("{shown} is in use by another bridgehead (process {process}) that does not answer on its control socket"),
+        )
+        .advising("It is a command such as `bridgehead sync`, or a daemon that starts or stops: check again later.");
+    }
+    let mode = found.mode() & 0o7777;
+    if mode & OTHERS != 0 {
+        let is_foreign = mode & STICKY != 0 || !is_ours(folder);
+        return if is_foreign {
+            Finding::failed(
+                WHAT,
+                format!(
+                    "{shown} is open to others (mode {mode:04o}) and holds other files than bridgehead's"
+                ),
+            )
+            .advising("Give bridgehead a folder of its own, with mode 0700.")
+        } else {
+            Finding::warning(WHAT, format!("{shown} is open to others (mode {mode:04o}); `run` closes it"))
+                .advising(format!("Run `chmod 700 {shown}`."))
+        };
+    }
+    if owner == user {
+        Finding::ok(WHAT, format!("{shown} can be used"))
+    } else {
+        Finding::ok(WHAT, format!("{shown} belongs to user {owner}, as whom the daemon must run"))
+    }
+}
+
+fn creatable(folder: &Path) -> Finding {
+    let above = folder.ancestors().skip(1).find(|path| path.exists());
+    let above =
+        above.filter(|path| !path.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_owned);
+    let shown = folder.display();
+    match access(&above, Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) => Finding::ok(WHAT, format!("{shown} does not exist yet; the daemon makes it")),
+        Err(error) => Finding::failed(
+            WHAT,
+            format!("{shown} does not exist, and cannot be made in {}: {error}", above.display()),
+        )
+        .advising("Make it, with mode 0700, for the user that runs bridgehead, or set state.path to another folder."),
+    }
+}
+
+fn is_ours(folder: &Path) -> bool {
+    let has_state = [TASKS_FILE, "lock"].iter().any(|name| folder.join(name).exists());
+    has_state || std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// The process that holds the lock, by the kernel's own list: taking the lock to find out would keep a daemon from starting.
+fn holder(lock: &Path) -> Option<u32> {
+    let found = std::fs::metadata(lock).ok()?;
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let inode = found.ino().to_string();
+    locks.lines().filter(|line| line.contains("FLOCK")).find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [.., process, file, _, _] = *fields else { return None };
+        let device_and_inode: Vec<&str> = file.split(':').collect();
+        let [major, minor, of] = *device_and_inode else { return None };
+        let device =
+            rustix::fs::makedev(u32::from_str_radix(major, 16).ok()?, u32::from_str_radix(minor, 16).ok()?);
+        // On some file systems the device differs from the one that a file shows; the inode is telling enough.
+        let is_it =
+            of == inode && (device == found.dev() || locks.matches(&format!(":{inode} ")).count() == 1);
+        is_it.then(|| process.parse().ok()).flatten()
+    })
+}
+
+fn room(folder: &Path) -> Option<Finding> {
+    let existing = folder.ancestors().find(|path| path.exists())?;
+    let space = statvfs(existing).ok()?;
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    let shown = folder.display();
+    let mib = free / (1024 * 1024);
+    if free == 0 {
+        Some(
+            Finding::failed(WHAT, format!("no space is left on the disk of {shown}"))
+                .advising("Make room: nothing is executed until there is some."),
+        )
+    } else if free < ROOM {
+        Some(
+            Finding::warning(WHAT, format!("only {mib} MiB are left on the disk of {shown}"))
+                .advising("Make room: while the disk is full, nothing is executed."),
+        )
+    } else {
+        None
+    }
+}
+
+/// Whether the journal can be read, as it lies.
+async fn readable(context: &Context) -> Option<Finding> {
+    let failed = |error: crate::journal::Error| Some(Finding::failed(WHAT, error.to_string()));
+    let state = match Sqlite::read_only(&context.config.state.path).await {
+        Ok(state) => state?,
+        Err(error) => return failed(error),
+    };
+    let mut found = None;
+    for app in context.config.apps.values() {
+        if let Err(error) = state.counts(&AppKey::from(app.app_id)).await {
+            found = failed(error);
+            break;
+        }
+    }
+    state.close().await;
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_not_there_is_not_made_by_looking() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("a/b");
+        let found = usable(&folder, None);
+        assert_eq!(found.result, Verdict::Ok, "{found:?}");
+        assert!(found.found.contains("does not exist yet") && !folder.exists());
+    }
+
+    #[test]
+    fn a_file_and_a_folder_of_somebody_elses_files_are_refused() {
+        let parent = tempfile::tempdir().unwrap();
+        let file = parent.path().join("file");
+        std::fs::write(&file, "x").unwrap();
+        assert_eq!(usable(&file, None).result, Verdict::Failed);
+        std::fs::set_permissions(parent.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let found = usable(parent.path(), None);
+        assert!(found.result == Verdict::Failed && found.found.contains("other files"), "{found:?}");
+    }
+
+    #[test]
+    fn the_process_that_holds_the_lock_is_named() {
+        let parent = tempfile::tempdir().unwrap();
+        let lock = parent.path().join("lock");
+        let file = std::fs::File::create(&lock).unwrap();
+        assert_eq!(holder(&lock), None);
+        file.lock().unwrap();
+        // Where the kernel does not list locks, nothing is claimed.
+        assert!(holder(&lock).is_none_or(|process| process == std::process::id()), "{:?}", holder(&lock));
+    }
+}

@@ -1,0 +1,89 @@
+//! Looking at tasks: through the running daemon, which has credentials of its own, or with ours while none runs.
+
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::daemon;
+use crate::bridge::{Api, AppId};
+use crate::control::{Event, Request};
+use crate::journal::{AppKey, Journal, Sqlite};
+use crate::runtime::inspection::{Listing, ListingEnd, Source, TaskRow, Which};
+use crate::runtime::orders;
+
+/// Lists tasks of an app. `take` is given rows as they come, and says whether it wants more.
+pub(super) async fn tasks(
+    context: &Context,
+    app: &str,
+    which: &Which,
+    limit: Option<u64>,
+    mut take: impl FnMut(Vec<TaskRow>) -> bool,
+) -> Result<ListingEnd, Failure> {
+    if let Some(daemon) = daemon::connect(context).await? {
+        let request = Request::Tasks { app: app.to_owned(), which: which.clone(), limit };
+        let heard = |event| match event {
+            Event::Tasks { rows } => take(rows),
+            _ => true,
+        };
+        return Ok(daemon.look(&request, heard).await?.unwrap_or_default());
+    }
+    let state = match which {
+        // A look at Iden must not depend on the state.
+        Which::Status(_) => Sqlite::read_only(&context.config.state.path).await.ok().flatten(),
+        Which::Held | Which::Rejected => Some(daemon::readable_state(context).await?),
+    };
+    let listed = by_ourselves(context, app, which, limit, state.as_ref(), take).await;
+    if let Some(state) = state {
+        state.close().await;
+    }
+    listed
+}
+
+async fn by_ourselves(
+    context: &Context,
+    app: &str,
+    which: &Which,
+    limit: Option<u64>,
+    state: Option<&Sqlite>,
+    mut take: impl FnMut(Vec<TaskRow>) -> bool,
+) -> Result<ListingEnd, Failure> {
+    let id = context.config.apps[app].app_id;
+    let key = AppKey::from(id);
+    let held = match (which, state) {
+        (Which::Held, Some(state)) => orders::held(state, &key).await?,
+        // An earlier version may have written this state, which then knows nothing of holding.
+        (Which::Status(_), Some(state)) => orders::held(state, &key).await.unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    let bridge = match (context.bridge(), which) {
+        (Ok(bridge), _) => Ok(bridge),
+        (Err(failure), Which::Status(_)) => return Err(failure),
+        (Err(failure), _) => Err(failure.message().to_owned()),
+    };
+    let source = Source {
+        name: app,
+        app: AppId::from(id),
+        key,
+        bridge: bridge.as_ref().map(|bridge| bridge as &dyn Api).map_err(Clone::clone),
+        journal: state.map(|state| state as &dyn Journal),
+        held: held.into_iter().map(|held| (held.task, held.held_at)).collect(),
+        redactor: &context.redactor,
+    };
+    let mut listing = Listing::begin(source, which.clone(), limit).await?;
+    while let Some(rows) = listing.next().await? {
+        if !take(rows) {
+            break;
+        }
+    }
+    Ok(listing.end())
+}
+
+/// Asks the daemon for something that it answers in one go; `None` if none runs.
+pub(super) async fn ask<T: serde::de::DeserializeOwned>(
+    context: &Context,
+    request: &Request,
+) -> Result<Option<T>, Failure> {
+    let Some(daemon) = daemon::connect(context).await? else {
+        return Ok(None);
+    };
+    let answer = daemon.look(request, |_| true).await?;
+    answer.map(Some).ok_or_else(|| Failure::new(Exit::Temporary, "the daemon gave no answer"))
+}

@@ -1,0 +1,130 @@
+//! Answers to those who look: with the credentials of the daemon, and bounded in memory however much there is to see.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::protocol::Identity;
+use super::server::{Lines, failed, tell, unknown_app};
+use super::{Event, Request};
+use crate::bridge::Api;
+use crate::runtime::Runtime;
+use crate::runtime::inspection::{self, AppRow, Finding, Verdict, Which};
+
+/// So many findings wait for a command that is slow to read.
+const WAITING: usize = 16;
+
+/// What there is to say of a daemon beside its apps.
+pub(crate) struct About {
+    /// The fingerprint of the configuration that it started with.
+    pub(crate) configuration: String,
+    /// Where Iden is.
+    pub(crate) base_url: Url,
+    /// The client that its apps use.
+    pub(crate) bridge: Arc<dyn Api>,
+    /// How the network is reached, as it was found when it started.
+    pub(crate) network: Vec<Finding>,
+}
+
+impl std::fmt::Debug for About {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("About").field("configuration", &self.configuration).finish_non_exhaustive()
+    }
+}
+
+/// The last event of a request of somebody who looks. It ends early when the daemon does, and when the command goes away.
+pub(super) async fn answer(
+    lines: &mut Lines,
+    runtime: &Runtime,
+    about: &About,
+    request: Request,
+    stop: &CancellationToken,
+) -> Event {
+    let found = async {
+        match request {
+            Request::Status => given(&runtime.observer().overview().await),
+            Request::Apps => apps(about).await,
+            Request::Check { apps } => check(lines, runtime, about, &apps).await,
+            Request::Tasks { app, which, limit } => tasks(lines, runtime, &app, which, limit).await,
+            _ => given(&Identity {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                pid: std::process::id(),
+                configuration: about.configuration.clone(),
+            }),
+        }
+    };
+    tokio::select! {
+        found = found => found,
+        () = stop.cancelled() => failed("the daemon is stopping".to_owned(), true),
+    }
+}
+
+fn given<T: serde::Serialize>(answer: &T) -> Event {
+    match serde_json::to_value(answer) {
+        Ok(answer) => Event::Done { answer },
+        Err(error) => failed(format!("the answer cannot be written as JSON: {error}"), false),
+    }
+}
+
+async fn apps(about: &About) -> Event {
+    match about.bridge.list_apps().await {
+        Ok(apps) => given(&apps.iter().map(AppRow::from).collect::<Vec<_>>()),
+        Err(error) => failed(format!("{error}\n{}", error.advice()), error.is_transient()),
+    }
+}
+
+async fn tasks(lines: &mut Lines, runtime: &Runtime, app: &str, which: Which, limit: Option<u64>) -> Event {
+    let told = |error: inspection::Error| failed(error.to_string(), error.is_temporary());
+    let mut listing = match runtime.list_tasks(app, which, limit).await {
+        None => return unknown_app(app),
+        Some(Err(error)) => return told(error),
+        Some(Ok(listing)) => listing,
+    };
+    loop {
+        match listing.next().await {
+            Err(error) => return told(error),
+            Ok(None) => return given(&listing.end()),
+            // Nobody reads what is answered to a command that has gone away.
+            Ok(Some(rows)) => {
+                if !tell(lines, &Event::Tasks { rows }).await {
+                    return failed("the command went away".to_owned(), false);
+                }
+            }
+        }
+    }
+}
+
+async fn check(lines: &mut Lines, runtime: &Runtime, about: &About, apps: &[String]) -> Event {
+    let (sender, mut findings) = mpsc::channel(WAITING);
+    let checking = async move {
+        for finding in &about.network {
+            drop(sender.send(finding.clone()).await);
+        }
+        let found = inspection::check_bridge(&*about.bridge, &about.base_url).await;
+        let bridge = (found.result == Verdict::Ok).then_some(&*about.bridge);
+        drop(sender.send(found).await);
+        for app in apps {
+            if sender.is_closed() {
+                return;
+            }
+            if runtime.check_app(app, bridge, &sender).await.is_none() {
+                let found = "the running daemon does not have this app: it was added since it started";
+                let finding =
+                    Finding::warning(format!("{app}: daemon"), found).advising("Restart the daemon.");
+                drop(sender.send(finding).await);
+            }
+        }
+    };
+    let telling = async {
+        while let Some(finding) = findings.recv().await {
+            if !tell(lines, &Event::Finding { finding }).await {
+                findings.close();
+                break;
+            }
+        }
+    };
+    tokio::join!(checking, telling);
+    given(&())
+}
