@@ -20,6 +20,7 @@ mod crash;
 mod directory;
 mod docs;
 mod examples;
+mod first_steps;
 mod forged;
 mod guard;
 mod guide;
