@@ -65,7 +65,9 @@ async fn stream(context: &Context, names: &[String], which: &Which, limit: Optio
     let mut list = JsonList::default();
     for name in names {
         let end = looking::tasks(context, name, which, limit, |rows| {
-            rows.iter().for_each(|row| list.add(row));
+            for row in &rows {
+                list.add(row);
+            }
             print::is_read()
         })
         .await?;

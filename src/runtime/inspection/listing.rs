@@ -147,12 +147,11 @@ impl<'a> Listing<'a> {
             }
             Stage::Iden { status, next, seen } => {
                 let bridge = self.source.bridge.clone().map_err(Error::NoBridge)?;
-                let page = match next.take() {
-                    Some(next) => bridge.next_tasks(self.source.app, &next).await?,
-                    None => {
-                        let query = TaskQuery { status: status.clone(), limit: PAGE };
-                        bridge.tasks(self.source.app, &query).await?
-                    }
+                let page = if let Some(next) = next.take() {
+                    bridge.next_tasks(self.source.app, &next).await?
+                } else {
+                    let query = TaskQuery { status: status.clone(), limit: PAGE };
+                    bridge.tasks(self.source.app, &query).await?
                 };
                 self.end.total = page.count.or(self.end.total);
                 // Pages shift while tasks come and go: one task may be on two of them.
@@ -228,7 +227,7 @@ async fn waiting(source: &Source<'_>, mut rows: HashMap<TaskId, TaskRow>, end: &
     }
     let mut ready = Vec::with_capacity(rows.len());
     let mut waiting: Vec<(TaskId, TaskRow)> = rows.drain().collect();
-    waiting.sort_by(|(_, one), (_, other)| age(one).cmp(&age(other)));
+    waiting.sort_by_key(|(_, row)| age(row));
     for (id, mut row) in waiting {
         match (&source.bridge, &end.without_names) {
             // It would most likely fail again, and each failure takes its time.
