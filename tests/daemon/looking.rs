@@ -351,6 +351,7 @@ async fn output_that_cannot_be_written_is_a_failure_and_a_closed_pipe_is_none() 
         let mut command = world.command(arguments);
         command.stdout(writer);
         let output = finished(command).await;
-        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{arguments:?}");
+        let is_quiet = !stderr(&output).contains("standard output");
+        assert!(output.status.success() && is_quiet, "{arguments:?}: {output:?}");
     }
 }

@@ -73,6 +73,10 @@ fn of_environment(environment: &BTreeMap<String, String>) -> Vec<Finding> {
 
 /// The host of a proxy's address, which may lack the scheme; `None` if it is none that can be used.
 fn host_of(value: &str) -> Option<String> {
+    // The parser of URLs is more lenient than what takes the proxy from the environment.
+    if value.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return None;
+    }
     let url = if value.contains("://") { value.to_owned() } else { format!("http://{value}") };
     let url = Url::parse(&url).ok()?;
     let host = url.host_str().filter(|host| !host.is_empty())?;
