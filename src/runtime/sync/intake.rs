@@ -123,7 +123,9 @@ impl Sync<'_> {
                 }
             }
         }
-        (0..nameless).for_each(|_| self.read_bad(of, None));
+        for _ in 0..nameless {
+            self.read_bad(of, None);
+        }
         if !bad.is_empty() {
             // One that a good record of an earlier page had as well is no further record.
             let ids: Vec<&str> = bad.iter().map(String::as_str).collect();
