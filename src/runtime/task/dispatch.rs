@@ -237,8 +237,15 @@ impl Dispatch {
                 return;
             }
         };
+        let doubt = if known.len() < ids.len() { doubt::ask(&self.app).await } else { Ok(None) };
+        let doubt = match doubt {
+            Ok(doubt) => doubt,
+            Err(error) => {
+                tracing::error!(app = %self.app.name, %error, "the journal cannot be read; nothing new is started");
+                return;
+            }
+        };
         self.eager = false;
-        let doubt = if known.len() < ids.len() { doubt::ask(&self.app).await } else { None };
         for listed in fresh {
             match known.get(&listed.id) {
                 Some(Known::Ended) => self.take_ended(listed, walked.began).await,
