@@ -23,6 +23,7 @@ mod examples;
 mod forged;
 mod guard;
 mod guide;
+mod health;
 mod hostile;
 mod large;
 mod memory;
