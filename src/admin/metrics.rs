@@ -139,6 +139,7 @@ impl Scrape {
         )
     }
 
+    #[expect(clippy::too_many_lines, reason = "a list of metrics, one after another")]
     fn tasks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         counter(
             encoder,

@@ -163,17 +163,16 @@ impl Client {
             let answer = self.send(&request).await;
             let page = answer
                 .and_then(|answer| read::task_page(answer, &request.call, &request.url, trail, asked_for));
-            let first = match &page {
-                Err(
-                    Error::BodyTooLarge { first: Some(first), .. }
-                    | Error::TooManyValues { first: Some(first), .. },
-                ) => first.clone(),
-                _ => {
-                    let page = page?;
-                    self.0.spellings.learn(&page.tasks);
-                    return Ok(page);
-                }
+            let Err(
+                Error::BodyTooLarge { first: Some(first), .. }
+                | Error::TooManyValues { first: Some(first), .. },
+            ) = &page
+            else {
+                let page = page?;
+                self.0.spellings.learn(&page.tasks);
+                return Ok(page);
             };
+            let first = first.clone();
             let limit = next::limit(&request.url).unwrap_or(DEFAULT_PAGE);
             if limit <= 1 {
                 return match NextPage::behind_first(&request.call, &request.url, trail) {

@@ -81,11 +81,11 @@ impl Ready {
     }
 
     fn names(&self, names: &[String]) -> String {
-        let named = names.iter().map(|name| match self.reasons.get(name) {
+        let told = names.iter().map(|name| match self.reasons.get(name) {
             Some(reason) => format!("{name} ({reason})"),
             None => name.clone(),
         });
-        named.collect::<Vec<_>>().join(", ")
+        told.collect::<Vec<_>>().join(", ")
     }
 }
 

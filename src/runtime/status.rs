@@ -174,7 +174,7 @@ impl AppStatus {
         use journal::Error::{AlreadyDecided, NoListing, NotDecided};
         match error {
             None | Some(AlreadyDecided { .. } | NotDecided { .. } | NoListing { .. }) => {
-                self.progress.written()
+                self.progress.written();
             }
             Some(error) => self.progress.not_written(error.to_string()),
         }

@@ -159,7 +159,9 @@ impl Sync<'_> {
     ) -> Result<(), Error> {
         let seen: Vec<Seen> = records.iter().map(seen).collect();
         if let Some(bad) = self.bad.get_mut(of.slug.as_str()) {
-            records.iter().for_each(|record| bad.is_good(record.id()));
+            for record in &records {
+                bad.is_good(record.id());
+            }
         }
         let added = self.app.listings.add(&self.app.key, of.slug.as_str(), &seen).await?;
         self.reject_twins(of, &records, &added.duplicates);

@@ -328,7 +328,7 @@ impl Dispatch {
             Ok(0) => {}
             Ok(count) => tracing::debug!(app = %self.app.name, count, "forgot tasks that ended long ago"),
             Err(error) => {
-                tracing::warn!(app = %self.app.name, %error, "old tasks could not be removed from the journal")
+                tracing::warn!(app = %self.app.name, %error, "old tasks could not be removed from the journal");
             }
         }
     }
