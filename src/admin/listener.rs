@@ -1,20 +1,26 @@
 //! The listener: bound before the daemon is ready, and bounded in what strangers can make it hold.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, routes};
 use crate::runtime::Observer;
 
-/// So many connections at once; more wait in the operating system's queue.
-const CONNECTIONS: usize = 32;
+/// So many connections at once. Where there are more, the oldest that has not asked anything yet makes room.
+const CONNECTIONS: usize = 64;
+/// How long a connection may take to ask.
+const HEAD: Duration = Duration::from_secs(5);
 /// How long one connection may take from its first byte to its last.
 const DEADLINE: Duration = Duration::from_secs(15);
 /// The most of a request's head that is kept.
@@ -47,12 +53,19 @@ impl Listener {
     pub async fn serve(self, observer: Observer, stop: CancellationToken) {
         let routes = routes::routes(observer, self.address);
         let mut connections = JoinSet::new();
+        let mut silent = Silent::default();
         loop {
+            // Room for one more is made before it comes.
+            if connections.len() >= CONNECTIONS {
+                silent.make_room();
+            }
             tokio::select! {
                 () = stop.cancelled() => break,
                 accepted = self.listener.accept(), if connections.len() < CONNECTIONS => match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(answer(stream, routes.clone()));
+                        let has_asked = Arc::new(AtomicBool::new(false));
+                        let handle = connections.spawn(answer(stream, routes.clone(), Arc::clone(&has_asked)));
+                        silent.add(handle, has_asked);
                     }
                     Err(error) => {
                         tracing::warn!(%error, "the admin listener cannot accept a connection");
@@ -66,10 +79,40 @@ impl Listener {
     }
 }
 
+/// The connections that may not have asked anything yet, the oldest first.
+#[derive(Default)]
+struct Silent(VecDeque<(AbortHandle, Arc<AtomicBool>)>);
+
+impl Silent {
+    fn add(&mut self, connection: AbortHandle, has_asked: Arc<AtomicBool>) {
+        self.0.retain(|(connection, has_asked)| {
+            !connection.is_finished() && !has_asked.load(Ordering::Acquire)
+        });
+        self.0.push_back((connection, has_asked));
+    }
+
+    /// Closes the oldest connection that has not asked anything, so that somebody who does is not kept waiting by those who
+    /// only hold a place.
+    fn make_room(&mut self) {
+        while let Some((connection, has_asked)) = self.0.pop_front() {
+            if !connection.is_finished() && !has_asked.load(Ordering::Acquire) {
+                connection.abort();
+                return;
+            }
+        }
+    }
+}
+
 /// One request, one answer: a connection that is kept would count towards the few that there may be.
-async fn answer(stream: TcpStream, routes: axum::Router) {
-    let service = TowerToHyperService::new(routes);
+async fn answer(stream: TcpStream, routes: axum::Router, has_asked: Arc<AtomicBool>) {
+    let routes = TowerToHyperService::new(routes);
+    let service = service_fn(|request| {
+        has_asked.store(true, Ordering::Release);
+        routes.call(request)
+    });
     let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
         .keep_alive(false)
         .max_buf_size(LARGEST_HEAD)
         .serve_connection(TokioIo::new(stream), service);

@@ -1,4 +1,4 @@
-//! `/metrics`, in the OpenMetrics text format, which Prometheus reads.
+//! `/metrics`, in the text format of Prometheus, or in OpenMetrics where that is asked for.
 //!
 //! Everything is taken at the moment of the scrape from what the runtime counts anyway; nothing is counted twice. Labels
 //! are the names of apps, resource types, actions, codes and results: their number is bounded by the configuration and
@@ -16,14 +16,60 @@ use prometheus_client::registry::Registry;
 
 use crate::runtime::{AlarmKind, AppOverview, Counted, Level, Observer, Overview, TaskCounts};
 
-/// The media type of the format.
-pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The two formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// What every tool reads that reads metrics.
+    Prometheus,
+    /// What Prometheus asks for first.
+    OpenMetrics,
+}
+
+impl Format {
+    /// The one that is asked for. Prometheus names all that it reads, so the first mention decides nothing.
+    pub(super) fn asked_for(accept: Option<&str>) -> Self {
+        let is_open = |accept: &str| accept.contains("application/openmetrics-text");
+        if accept.is_some_and(is_open) { Self::OpenMetrics } else { Self::Prometheus }
+    }
+
+    /// Its media type.
+    pub(super) fn content_type(self) -> &'static str {
+        match self {
+            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
 
 /// Everything as it is now.
-pub(super) async fn exposition(observer: &Observer) -> Result<String, fmt::Error> {
+pub(super) async fn exposition(observer: &Observer, format: Format) -> Result<String, fmt::Error> {
     let overview = observer.overview().await;
     let counted = observer.statuses().map(|(name, status)| (name.to_owned(), status.tally().now())).collect();
-    write(Scrape { overview, counted })
+    let exposition = write(Scrape { overview, counted })?;
+    Ok(match format {
+        Format::OpenMetrics => exposition,
+        Format::Prometheus => classic(&exposition),
+    })
+}
+
+/// The same in the older format: there a counter's family has the name that its samples have, and nothing marks the end.
+fn classic(exposition: &str) -> String {
+    let counters: Vec<&str> = exposition
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let mut text = String::with_capacity(exposition.len() + 64 * counters.len());
+    for line in exposition.lines().filter(|line| *line != "# EOF") {
+        let head = ["# HELP ", "# TYPE "].into_iter().find_map(|head| Some((head, line.strip_prefix(head)?)));
+        match head.and_then(|(head, rest)| Some((head, rest.split_once(' ')?))) {
+            Some((head, (name, rest))) if counters.contains(&name) => {
+                text.extend([head, name, "_total ", rest]);
+            }
+            _ => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
 }
 
 fn write(scrape: Scrape) -> Result<String, fmt::Error> {
@@ -79,7 +125,7 @@ impl Scrape {
         gauge(
             encoder,
             "bridgehead_ready",
-            "Whether every app has been in contact with the Bridge, or cannot be: what /readyz says.",
+            "Whether every app has been in contact with the Bridge: what /readyz says.",
             [(vec![], flag(daemon.ready))],
         )?;
         counter(
@@ -93,6 +139,7 @@ impl Scrape {
         )
     }
 
+    #[expect(clippy::too_many_lines, reason = "a list of metrics, one after another")]
     fn tasks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         counter(
             encoder,
@@ -178,6 +225,24 @@ impl Scrape {
             "bridgehead_tasks_under_way",
             "Tasks that run, or are between two attempts, or are held.",
             self.counts().map(|(app, counts)| (vec![("app", app)], counts.under_way as f64)),
+        )?;
+        gauge(
+            encoder,
+            "bridgehead_tasks_tried_again",
+            "Tasks under way that are tried again, or whose outcome Iden has not heard yet.",
+            self.apps().map(|(name, app)| (vec![("app", name)], app.tasks.attempts_total as f64)),
+        )?;
+        gauge(
+            encoder,
+            "bridgehead_tasks_not_due",
+            "Pending tasks whose execute_after lies ahead.",
+            self.apps().map(|(name, app)| (vec![("app", name)], app.tasks.not_due as f64)),
+        )?;
+        gauge(
+            encoder,
+            "bridgehead_state_writable",
+            "Whether the last write to the state folder worked; while it does not, nothing is executed.",
+            self.apps().map(|(name, app)| (vec![("app", name)], flag(app.state_unwritable.is_none()))),
         )?;
         gauge(
             encoder,

@@ -10,6 +10,8 @@ use crate::journal::RunResult;
 use crate::runtime::{Alarm, AppOverview, Level, Overview, SyncRun, TaskCounts};
 
 const TEMPLATE: &str = include_str!("page.html");
+/// So many tasks that are tried again are shown; `/status` has more.
+const ATTEMPTS: usize = 5;
 /// So many syncs are shown; `/status` has more.
 const RUNS: usize = 5;
 
@@ -172,6 +174,10 @@ fn card(name: &str, app: &AppOverview, now: Timestamp) -> Card {
         let word = Word { mood: Mood::Quiet, text: done(counts) };
         lines.push(Line { is_wide: true, ..line("Since the start", word) });
     }
+    lines.extend(app.tasks.attempts.iter().take(ATTEMPTS).map(|task| {
+        let word = Word { mood: Mood::Uneasy, text: words::attempts(task, now) };
+        Line { is_wide: true, ..line("Tried again", word) }
+    }));
     let mood = words::mood(app);
     let last = app.sync.last.as_ref();
     let types = last.map(|last| &last.resource_types).into_iter().flatten();

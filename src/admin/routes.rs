@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
@@ -59,9 +59,11 @@ async fn status(State(observer): State<Observer>, RawQuery(query): RawQuery) -> 
     json(&observer.overview().await, is_pretty)
 }
 
-async fn exposition(State(observer): State<Observer>) -> Response {
-    match metrics::exposition(&observer).await {
-        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+async fn exposition(State(observer): State<Observer>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let format = metrics::Format::asked_for(accept);
+    match metrics::exposition(&observer, format).await {
+        Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "the metrics cannot be written");
             (StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written\n").into_response()

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::runtime::{AlarmKind, AppOverview, Contact, Level};
+use crate::runtime::{Alarm, AlarmKind, AppOverview, Contact, Level, TaskAttempts};
 
 /// How something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,6 +94,12 @@ pub(crate) fn title(kind: AlarmKind) -> &'static str {
         AlarmKind::StateUnreadable => "State unreadable",
         AlarmKind::StateGone => "State gone",
         AlarmKind::StateDoubted => "Journal lost",
+        AlarmKind::StateUnwritable => "State cannot be written",
+        AlarmKind::TaskRetrying => "Task tried again and again",
+        AlarmKind::TasksStalled => "Tasks stalled",
+        AlarmKind::TasksUnreadable => "Task list partly unreadable",
+        AlarmKind::ReportsDelayed => "Outcome not heard",
+        AlarmKind::SyncStalled => "Sync stalled",
         AlarmKind::LoopPanicked => "Panic",
         AlarmKind::Other => "Alarm",
     }
@@ -115,12 +121,37 @@ fn polling(app: &AppOverview, now: Timestamp) -> Word {
         let mood = if is_alarm { Mood::Bad } else { Mood::Uneasy };
         return Word::new(mood, format!("failing for {}", long(now.duration_since(failing.since))));
     }
+    if let Some(alarm) = app.alarms.iter().find(|alarm| alarm.kind == AlarmKind::PollingFails) {
+        let mood = if alarm.level == Level::Alarm { Mood::Bad } else { Mood::Uneasy };
+        let since = alarm.since.map(|since| format!(" for {}", long(now.duration_since(since))));
+        return Word::new(mood, format!("no answer{}", since.unwrap_or_default()));
+    }
     match (tasks.polled_at, tasks.contact) {
         (Some(at), Contact::Made) => Word::new(Mood::Good, ago(now, at)),
         (Some(at), _) => Word::new(Mood::Quiet, ago(now, at)),
         (None, _) if tasks.counts.is_some() => Word::new(Mood::Quiet, "not yet"),
         (None, _) => Word::new(Mood::Quiet, "not known"),
     }
+}
+
+/// A task that is not done at the first attempt, in a line.
+pub(crate) fn attempts(task: &TaskAttempts, now: Timestamp) -> String {
+    let times =
+        if task.attempts == 1 { "1 attempt".to_owned() } else { format!("{} attempts", task.attempts) };
+    let since = long(now.duration_since(task.since));
+    let what = match task.decided_at {
+        Some(decided) => format!("done, to be reported for {}", long(now.duration_since(decided))),
+        None => match task.next_try_at {
+            Some(next) => format!("next in {}", long(next.duration_since(now))),
+            None => "an attempt is under way, or it is held".to_owned(),
+        },
+    };
+    let reason = match (task.code, &task.reason) {
+        (Some(code), Some(reason)) => format!(": {code}, {reason}"),
+        (None, Some(reason)) => format!(": {reason}"),
+        _ => String::new(),
+    };
+    format!("{} {}, {times} in {since}, {what}{reason}", task.task, task.action)
 }
 
 fn tasks(app: &AppOverview) -> Word {
@@ -141,6 +172,12 @@ fn tasks(app: &AppOverview) -> Word {
         };
         parts.push(format!("{under_way} {state}"));
     }
+    if app.tasks.attempts_total > 0 {
+        parts.push(format!("{} tried again or to report", app.tasks.attempts_total));
+    }
+    if app.tasks.not_due > 0 {
+        parts.push(format!("{} not due yet", app.tasks.not_due));
+    }
     let guarded = app.tasks.guarded.as_ref().map_or(0, |guarded| guarded.held);
     if guarded > 0 {
         parts.push(format!("{guarded} held by the guard"));
@@ -151,9 +188,15 @@ fn tasks(app: &AppOverview) -> Word {
     if journal.rejected > 0 {
         parts.push(format!("{} rejected", journal.rejected));
     }
-    let needs_somebody = journal.rejected > 0 || guarded > 0;
+    let is_about_tasks = |alarm: &&Alarm| {
+        use AlarmKind::{ReportsDelayed, StateUnwritable, TaskRetrying, TasksStalled};
+        matches!(alarm.kind, ReportsDelayed | StateUnwritable | TaskRetrying | TasksStalled)
+    };
+    let level = app.alarms.iter().filter(is_about_tasks).map(|alarm| alarm.level).max();
+    let needs_somebody = journal.rejected > 0 || guarded > 0 || level == Some(Level::Alarm);
     let mood = match (app.held.is_some() && under_way > 0, needs_somebody, parts.is_empty()) {
         (true, ..) | (_, true, _) => Mood::Bad,
+        _ if level == Some(Level::Notice) => Mood::Uneasy,
         (.., true) if !app.tasks.enabled => Mood::Quiet,
         _ => Mood::Good,
     };
@@ -168,6 +211,9 @@ fn tasks(app: &AppOverview) -> Word {
 }
 
 fn target(app: &AppOverview, now: Timestamp) -> Word {
+    if let (None, Some(silence)) = (&app.held, app.silence.as_ref().filter(|silence| silence.calls > 1)) {
+        return Word::new(Mood::Uneasy, format!("{} calls without an answer", silence.calls));
+    }
     match (&app.held, &app.tasks.counts) {
         (Some(held), _) => {
             let since = long(now.duration_since(held.since));

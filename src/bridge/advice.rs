@@ -50,7 +50,7 @@ pub(super) fn of(error: &Error) -> &'static str {
         Error::NoAnswer { .. } => {
             "Check the network between this host and the Bridge; if answers are slow, raise bridge.request_timeout."
         }
-        Error::BodyTooLarge { .. } => {
+        Error::BodyTooLarge { .. } | Error::TooManyValues { .. } => {
             "Check bridge.base_url, and what stands between this host and the Bridge: no answer of the Bridge is that \
              large."
         }

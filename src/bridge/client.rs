@@ -1,6 +1,7 @@
 //! The client of the Bridge API over HTTP.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bridgehead_sdk::{Record, ResourceType, Slug, TaskId};
@@ -9,10 +10,11 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use url::Url;
 
+use super::beginning::FirstItem;
 use super::endpoint::Endpoints;
 use super::exchange::{Answer, Request};
 use super::gate::Pace;
-use super::next::Trail;
+use super::next::{self, Trail};
 use super::resource::Listed;
 use super::spelling::Spellings;
 use super::transport::Transport;
@@ -22,6 +24,8 @@ use super::{
     record,
 };
 
+/// How many tasks are on a page whose address does not say so; the documented default.
+const DEFAULT_PAGE: u32 = 50;
 /// How many pages of apps or resource types are read at most.
 const MAX_PAGES: usize = 1000;
 
@@ -35,6 +39,37 @@ struct Inner {
     endpoints: Endpoints,
     refs: Refs,
     spellings: Spellings,
+    /// Of apps whose pages of tasks were too large.
+    narrowed: Mutex<HashMap<AppId, Narrowed>>,
+}
+
+/// That fewer tasks are asked for than wanted.
+#[derive(Clone, Copy, Debug)]
+struct Narrowed {
+    limit: u32,
+    wanted: u32,
+}
+
+impl Inner {
+    /// A page of `limit` tasks was too large; half as many are to be asked for.
+    fn narrow(&self, app: AppId, limit: u32) -> u32 {
+        let mut narrowed = self.narrowed.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = narrowed.entry(app).or_insert(Narrowed { limit, wanted: limit });
+        entry.limit = (limit / 2).max(1);
+        entry.limit
+    }
+
+    /// How many tasks to ask for next, if not as many as wanted: twice what fitted last, and so more each time.
+    fn widened(&self, app: AppId) -> Option<u32> {
+        let mut narrowed = self.narrowed.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = narrowed.get_mut(&app)?;
+        entry.limit = entry.limit.saturating_mul(2);
+        let Narrowed { limit, wanted } = *entry;
+        if limit >= wanted {
+            narrowed.remove(&app);
+        }
+        Some(limit.min(wanted))
+    }
 }
 
 impl Client {
@@ -53,6 +88,7 @@ impl Client {
             endpoints: Endpoints::new(settings.base_url),
             refs: settings.refs,
             spellings: Spellings::default(),
+            narrowed: Mutex::default(),
         })))
     }
 
@@ -115,9 +151,61 @@ impl Client {
         Err(Error::Conflict { call, detail })
     }
 
-    async fn page(&self, request: &Request, trail: Trail, asked_for: &TaskStatus) -> Result<TaskPage, Error> {
-        let page = read::task_page(self.send(request).await?, &request.call, &request.url, trail, asked_for)?;
-        self.0.spellings.learn(&page.tasks);
+    /// A page of tasks. One that is too large is asked for again with half as many, down to one.
+    async fn page(
+        &self,
+        app: AppId,
+        mut request: Request,
+        trail: Trail,
+        asked_for: &TaskStatus,
+    ) -> Result<TaskPage, Error> {
+        loop {
+            let answer = self.send(&request).await;
+            let page = answer
+                .and_then(|answer| read::task_page(answer, &request.call, &request.url, trail, asked_for));
+            let Err(
+                Error::BodyTooLarge { first: Some(first), .. }
+                | Error::TooManyValues { first: Some(first), .. },
+            ) = &page
+            else {
+                let page = page?;
+                self.0.spellings.learn(&page.tasks);
+                return Ok(page);
+            };
+            let first = first.clone();
+            let limit = next::limit(&request.url).unwrap_or(DEFAULT_PAGE);
+            if limit <= 1 {
+                return match NextPage::behind_first(&request.call, &request.url, trail) {
+                    Some(next) => self.page_of_one(app, first, next?).await,
+                    None => page,
+                };
+            }
+            tracing::warn!(%app, limit, "a page of tasks is too large; asking for half as many");
+            let half = self.0.narrow(app, limit);
+            request.url = next::with(&request.url, "limit", &half.to_string());
+        }
+    }
+
+    /// In place of a page that is too large although it has one task: that task by itself, if its id is known. It may be
+    /// readable alone, where the Bridge does not heed the limit. Else it is passed over. The next page follows behind it.
+    async fn page_of_one(&self, app: AppId, first: FirstItem, next: NextPage) -> Result<TaskPage, Error> {
+        let mut page = TaskPage { tasks: Vec::new(), unreadable: Vec::new(), count: None, next: Some(next) };
+        match first {
+            FirstItem::Named(id) if super::endpoint::is_segment(&id) => {
+                match self.task(app, &TaskId::new(id)).await {
+                    Ok(task) => {
+                        self.0.spellings.learn(std::slice::from_ref(&task));
+                        page.tasks.push(task);
+                    }
+                    // It was resolved meanwhile.
+                    Err(Error::NotFound { from_bridge: true, .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            FirstItem::Named(_) | FirstItem::Unnamed => {
+                page.unreadable.push("a task is too large to be read, and its id is not known".to_owned());
+            }
+        }
         Ok(page)
     }
 
@@ -222,8 +310,9 @@ impl Api for Client {
             .url
             .query_pairs_mut()
             .append_pair("status", query.status.as_str())
-            .append_pair("limit", &query.limit.to_string());
-        self.page(&request, Trail::from(&request.url), &query.status).await
+            .append_pair("limit", &self.0.widened(app).unwrap_or(query.limit).to_string());
+        let trail = Trail::from(&request.url);
+        self.page(app, request, trail, &query.status).await
     }
 
     async fn next_tasks(&self, app: AppId, next: &NextPage) -> Result<TaskPage, Error> {
@@ -232,14 +321,25 @@ impl Api for Client {
         let call = Call::new(Operation::ListTasks, app).about(&asked_for);
         let mut request = self.request(call, app, Method::GET, &["tasks"])?;
         next.check(&request.call, &request.url)?;
-        request.url = next.url().clone();
-        self.page(&request, next.trail(), &asked_for).await
+        request.url = match self.0.widened(app) {
+            Some(limit) => next::with(next.url(), "limit", &limit.to_string()),
+            None => next.url().clone(),
+        };
+        self.page(app, request, next.trail(), &asked_for).await
     }
 
     async fn task(&self, app: AppId, task: &TaskId) -> Result<Task, Error> {
         let call = Call::new(Operation::ReadTask, app).about(task);
-        let request = self.request(call, app, Method::GET, &["tasks", &self.0.spellings.of(task)])?;
-        read::task(self.send(&request).await?, &request.call, task)
+        let spelling = self.0.spellings.of(task);
+        let request = self.request(call, app, Method::GET, &["tasks", &spelling])?;
+        let answer = self.send(&request).await;
+        match answer.and_then(|answer| read::task(answer, &request.call, task)) {
+            // It can be reported as such; not to read it would leave it pending for ever.
+            Err(Error::BodyTooLarge { .. } | Error::TooManyValues { .. }) => {
+                Task::too_large(&spelling).map_err(|what| Error::malformed(&request.call, what))
+            }
+            answer => answer,
+        }
     }
 
     async fn report(&self, app: AppId, task: &TaskId, report: &Report) -> Result<(), Error> {

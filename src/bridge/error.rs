@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bridgehead_sdk::Effect;
 
+use super::beginning::FirstItem;
 use super::{Call, KeyError, advice};
 
 /// What went wrong with a call.
@@ -121,6 +122,18 @@ pub enum Error {
         call: Call,
         /// How large it may be.
         limit: usize,
+        /// What it begins with, if it is a list of objects.
+        first: Option<FirstItem>,
+    },
+    /// The answer holds more values than are worth the memory.
+    #[error("cannot {call}: the answer holds more than {limit} values")]
+    TooManyValues {
+        /// What was asked.
+        call: Call,
+        /// How many it may hold.
+        limit: usize,
+        /// What it begins with, if it is a list of objects.
+        first: Option<FirstItem>,
     },
     /// An answer whose body is not what is documented: a success with an HTML page, no body, another shape; a
     /// 400, 409 or 422 with an HTML page. It may not come from the Bridge at all, so whether the call took
@@ -171,6 +184,7 @@ impl Error {
             | Self::NoAnswer { .. }
             // A maintenance page of something in between, as a rule.
             | Self::Malformed { .. }
+            | Self::TooManyValues { .. }
             // A file that is being replaced, or is not mounted yet.
             | Self::Key { .. } => true,
             Self::NotFound { from_bridge, .. } => !from_bridge,
@@ -201,6 +215,7 @@ impl Error {
             Self::Server { .. }
             | Self::NoAnswer { .. }
             | Self::BodyTooLarge { .. }
+            | Self::TooManyValues { .. }
             | Self::Malformed { .. } => Effect::Unknown,
             // The other refusals of the 4xx class are refusals; a 408 may come from between here and there.
             Self::Unexpected { status, .. } if !(400..500).contains(status) || *status == 408 => {
@@ -237,6 +252,7 @@ impl Error {
             | Self::NotSent { call, .. }
             | Self::NoAnswer { call, .. }
             | Self::BodyTooLarge { call, .. }
+            | Self::TooManyValues { call, .. }
             | Self::Malformed { call, .. }
             | Self::ForeignLink { call, .. }
             | Self::LinkLoop { call }

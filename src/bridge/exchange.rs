@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use super::beginning::FirstItem;
 use super::salvage::salvage;
 use bridgehead_sdk::http::{body, retry_after};
 
@@ -21,6 +22,8 @@ const ERROR_TIME: Duration = Duration::from_secs(5);
 
 /// How large the answer to a call may be that is not a list or a task.
 const SHORT_BYTES: usize = 1024 * 1024;
+/// How much of a body that is too large is looked at, to say which task it is about.
+const BEGINNING: usize = 64 * 1024;
 /// How many values an answer may hold. Each takes many times the two bytes of `0,` once it is read.
 const MOST_VALUES: usize = 1_000_000;
 
@@ -79,7 +82,8 @@ impl Answer {
         // No more values than these can begin; counted before anything is set aside for them.
         let values = self.body.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).take(MOST_VALUES + 1);
         if values.count() > MOST_VALUES {
-            return Err(Error::malformed(&self.call, format!("more than {MOST_VALUES} values")));
+            let (call, first) = (self.call, FirstItem::of(&self.body[..self.body.len().min(BEGINNING)]));
+            return Err(Error::TooManyValues { call, limit: MOST_VALUES, first });
         }
         serde_json::from_slice(&self.body).or_else(|error| salvage(&self.body).ok_or(error)).map_err(
             |error| {
@@ -143,11 +147,13 @@ pub(super) async fn once(
             } else {
                 bounds.bytes.min(SHORT_BYTES)
             };
-            match body::read(&mut response, longest, deadline).await {
+            match body::read_or_beginning(&mut response, longest, BEGINNING, deadline).await {
                 Ok(body) => Ok(Answer::new(call.clone(), response.status().as_u16(), body)),
-                Err(body::Error::TooLarge(limit)) => Err(Error::BodyTooLarge { call: call.clone(), limit }),
-                Err(body::Error::Late) => Err(no_answer(late(bounds.time))),
-                Err(body::Error::Cut(error)) => Err(no_answer(cause(error))),
+                Err((body::Error::TooLarge(limit), beginning)) => {
+                    Err(Error::BodyTooLarge { call: call.clone(), limit, first: FirstItem::of(&beginning) })
+                }
+                Err((body::Error::Late, _)) => Err(no_answer(late(bounds.time))),
+                Err((body::Error::Cut(error), _)) => Err(no_answer(cause(error))),
             }
         }
         Ok(Ok(response)) => Err(refusal(call, response, key, deadline).await),

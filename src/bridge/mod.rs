@@ -14,6 +14,7 @@ mod api;
 mod app;
 mod backoff;
 
+mod beginning;
 mod call;
 mod client;
 mod clock;
@@ -47,6 +48,7 @@ mod transport;
 
 pub use api::Api;
 pub use app::{App, NewApp};
+pub use beginning::FirstItem;
 pub use call::{Call, Operation};
 pub use client::Client;
 pub use error::Error;
@@ -60,4 +62,5 @@ pub use resource::Registration;
 pub(crate) use salvage::UNREADABLE;
 pub use settings::{BuildError, RateLimit, Refs, Retry, Settings};
 pub use status::TaskStatus;
+pub(crate) use task::TOO_LARGE;
 pub use task::{Task, TaskPage, TaskQuery};

@@ -43,6 +43,19 @@ impl NextPage {
         offset.parse().ok()
     }
 
+    /// The page behind the first item of the one at `page`, where pages are counted by offset.
+    pub(super) fn behind_first(call: &Call, page: &Url, trail: Trail) -> Option<Result<Self, Error>> {
+        let named = |wanted: &str| page.query_pairs().find(|(name, _)| name == wanted);
+        let offset: u64 = match named("offset") {
+            Some((_, offset)) => offset.parse().ok()?,
+            // The first page; any other one is reached by a link of another kind.
+            None if named("cursor").is_none() => 0,
+            None => return None,
+        };
+        let url = with(page, "offset", &offset.saturating_add(1).to_string());
+        Some(Self::from_link(call, page, trail, url.as_str()))
+    }
+
     /// The same, so many tasks earlier. Pages are counted by offset and shift while tasks complete: whoever
     /// completed some goes back by that many, or would skip as many that are still to be done. A link that
     /// does not count by offset stays as it is.
@@ -66,6 +79,21 @@ impl std::fmt::Debug for NextPage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "NextPage({})", self.url)
     }
+}
+
+/// How many items a page has at most, where its address says so.
+pub(super) fn limit(page: &Url) -> Option<u32> {
+    let (_, limit) = page.query_pairs().find(|(name, _)| name == "limit")?;
+    limit.parse().ok()
+}
+
+/// An address with another value for one name of its query.
+pub(super) fn with(page: &Url, name: &str, value: &str) -> Url {
+    let others: Vec<(String, String)> =
+        page.query_pairs().into_owned().filter(|(known, _)| known != name).collect();
+    let mut url = page.clone();
+    url.query_pairs_mut().clear().extend_pairs(others).append_pair(name, value);
+    url
 }
 
 /// The same scheme, host, port and path, and no credentials. What is wrong is told without the query.

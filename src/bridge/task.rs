@@ -32,6 +32,9 @@ pub struct Task {
     pub extra: Map<String, Value>,
 }
 
+/// What stands in the place of a payload that is too large to be read.
+pub(crate) const TOO_LARGE: &str = "(too large to be read)";
+
 /// Which tasks to list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskQuery {
@@ -55,6 +58,12 @@ pub struct TaskPage {
 }
 
 impl Task {
+    /// A task of which nothing is known but that it is pending, and too large to be read.
+    pub(super) fn too_large(id: &str) -> Result<Self, String> {
+        let fields = Map::from_iter([("id".to_owned(), id.into()), ("payload".to_owned(), TOO_LARGE.into())]);
+        Self::from_json(Value::Object(fields), &TaskStatus::Pending)
+    }
+
     /// Reads a task. Only one without a usable `id` cannot be read; then what is wrong is told, without
     /// values.
     pub fn from_json(value: Value, asked_for: &TaskStatus) -> Result<Self, String> {

@@ -106,7 +106,9 @@ pub(super) fn read(path: &Path) -> io::Result<Record> {
 /// that, a file of ours would make it look like somebody else's.
 fn is_ours(folder: &Path) -> bool {
     std::fs::symlink_metadata(folder).is_ok_and(|found| {
-        found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o077 == 0
+        found.is_dir()
+            && found.uid() == rustix::process::geteuid().as_raw()
+            && found.mode().trailing_zeros() >= 6
     })
 }
 

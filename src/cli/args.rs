@@ -75,6 +75,10 @@ pub(crate) enum Command {
     ///
     /// While a daemon runs, it does the sync, and this command follows it; Ctrl-C makes it abandon the sync, which removes
     /// nobody. One sync of an app runs at a time: one that is under way is waited for.
+    #[expect(
+        clippy::option_option,
+        reason = "clap says so whether the flag has a value, none, or is not there"
+    )]
     Sync {
         /// The apps to sync; all when none is named.
         #[arg(value_name = "APP")]

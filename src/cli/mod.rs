@@ -26,6 +26,7 @@ mod print;
 mod progress;
 mod run;
 mod sandbox;
+mod service;
 mod serving;
 mod signals;
 mod start;

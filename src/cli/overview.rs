@@ -27,6 +27,7 @@ pub(crate) fn text(overview: &Overview) -> String {
     }
     text.push_str(&shown.trim_fmt());
     text.push('\n');
+    text.push_str(&attempts(overview));
     text.push_str(&attention(overview));
     text.trim_end().to_owned()
 }
@@ -43,6 +44,23 @@ fn heading(overview: &Overview) -> String {
         daemon.pid,
         words::long(uptime)
     )
+}
+
+/// The tasks that are not done at the first attempt.
+fn attempts(overview: &Overview) -> String {
+    let mut text = String::new();
+    for (name, app) in &overview.apps {
+        let (shown, total) = (app.tasks.attempts.len(), app.tasks.attempts_total);
+        if shown == 0 {
+            continue;
+        }
+        // Writing into a text does not fail.
+        writeln!(text, "\nTasks of {name} that are tried again or to be reported ({shown} of {total}):").ok();
+        for task in &app.tasks.attempts {
+            writeln!(text, "  {}", words::attempts(task, overview.at)).ok();
+        }
+    }
+    text
 }
 
 fn attention(overview: &Overview) -> String {

@@ -10,13 +10,14 @@ use tokio_util::task::AbortOnDropHandle;
 use super::args::Global;
 use super::context::{self, Context};
 use super::failure::{Failure, Outcome};
+use super::service;
 use super::serving::Serving;
 use super::signals::Told;
 use super::{check, logging};
 use crate::config::Connectors;
 use crate::control;
 use crate::journal::{self, Journal, Sqlite};
-use crate::runtime::{Assembly, Observer, Readiness};
+use crate::runtime::Assembly;
 
 /// How often the state folder is looked at, for the case that no task comes.
 const LOOK: Duration = Duration::from_secs(5);
@@ -67,8 +68,8 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
         context.config.runtime.shutdown_grace,
     )
     .build();
-    let _ready = AbortOnDropHandle::new(tokio::spawn(tell_readiness(runtime.observer().readiness())));
-    let watchdog = AbortOnDropHandle::new(tokio::spawn(feed_watchdog(runtime.observer())));
+    let state = AbortOnDropHandle::new(tokio::spawn(service::tell_state(runtime.observer())));
+    let watchdog = AbortOnDropHandle::new(tokio::spawn(service::feed_watchdog(runtime.observer())));
     let watch = AbortOnDropHandle::new(tokio::spawn(watch_state(Arc::clone(&journal))));
     let serving = Serving::start(listener, &runtime.observer());
     let runtime = Arc::new(runtime);
@@ -79,6 +80,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     }
     // All of these hold the journal.
     serving.end().await;
+    end(state).await;
     end(watchdog).await;
     end(watch).await;
     drop(runtime);
@@ -149,27 +151,6 @@ async fn heed(mut told: Told, stop: CancellationToken) {
 #[expect(clippy::exit, reason = "a second signal means now; the journal makes that safe")]
 fn leave_now() {
     std::process::exit(1);
-}
-
-async fn tell_readiness(readiness: Readiness) {
-    let ready = readiness.reached().await;
-    tracing::info!("ready: {ready}");
-    drop(sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&ready.to_string())]));
-}
-
-/// Tells systemd that the daemon lives, as long as its loops do; when they don't, systemd starts it again.
-async fn feed_watchdog(observer: Observer) {
-    let Some(every) = sd_notify::watchdog_enabled() else {
-        return;
-    };
-    let mut beat = tokio::time::interval(every / 3);
-    loop {
-        beat.tick().await;
-        match observer.health() {
-            Ok(()) => drop(sd_notify::notify(&[NotifyState::Watchdog])),
-            Err(ailment) => tracing::error!("the watchdog is not fed: {ailment}"),
-        }
-    }
 }
 
 /// Notices that the state folder is gone even if no task comes. What is gone for good is logged once, by whoever finds it.

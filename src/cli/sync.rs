@@ -27,10 +27,11 @@ pub(crate) fn consent(value: Option<String>, apps: &mut Vec<String>) -> Consent 
     if let Ok(most) = value.parse() {
         return Consent::AtMost(most);
     }
-    value.parse().map(Consent::Exactly).unwrap_or_else(|_| {
-        apps.insert(0, value);
-        Consent::Shown
-    })
+    if let Ok(digest) = value.parse() {
+        return Consent::Exactly(digest);
+    }
+    apps.insert(0, value);
+    Consent::Shown
 }
 
 pub(crate) async fn run(

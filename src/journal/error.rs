@@ -159,7 +159,7 @@ mod code {
     pub(super) const FULL: u32 = 13;
     pub(super) const NOT_A_DATABASE: u32 = 26;
     /// An extended one: the index of the write-ahead log cannot grow, which is how SQLite tells of a full disk there.
-    pub(super) const NO_ROOM_FOR_INDEX: u32 = 10 | (19 << 8);
+    pub(super) const NO_ROOM_FOR_INDEX: u32 = 0x130a;
 }
 
 impl Error {

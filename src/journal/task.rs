@@ -308,21 +308,15 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
 
     /// Whether tasks of this app may have been begun of which this journal knows nothing. See [`Doubt`] for what to do. A
     /// doubt stays until it is pruned, which is not before everything that it covers is older than what is pruned with it.
-    async fn doubted(&self, _app: &AppKey) -> Result<Option<Doubt>, Error> {
-        Ok(None)
-    }
+    async fn doubted(&self, app: &AppKey) -> Result<Option<Doubt>, Error>;
 
     /// Answers the question that a folder without state puts: whether Iden had been synced for this app before, as its
     /// `last_synced_at` says. The first answer stays; where nothing is asked, it means nothing.
-    async fn settle_new(&self, _app: &AppKey, _synced_before: bool) -> Result<(), Error> {
-        Ok(())
-    }
+    async fn settle_new(&self, app: &AppKey, synced_before: bool) -> Result<(), Error>;
 
     /// Whether what this journal has opened is still in its place. If it is not, every write fails with
     /// [`Error::NotOurs`] too, and what is read may be out of date.
-    async fn verify(&self) -> Result<(), Error> {
-        Ok(())
-    }
+    async fn verify(&self) -> Result<(), Error>;
 }
 
 /// The trait must stay usable as an object.

@@ -3,11 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::overview::{Alarm, AlarmKind, AppOverview, Level, SyncRun};
-use super::sync;
+use super::{stalled, sync};
 use crate::journal::RunResult;
 
 /// A list of tasks that cannot be read for so long needs somebody; what is shorter passes by itself now and then.
-const POLLING: SignedDuration = SignedDuration::from_secs(60);
+pub(super) const POLLING: SignedDuration = SignedDuration::from_secs(60);
 /// So many failed syncs in a row need somebody; they follow one another with growing waits.
 const SYNCS: u32 = 3;
 /// So many failed clean-ups in a row do: the first, and the three syncs that are the remedy for it.
@@ -28,11 +28,13 @@ pub(crate) fn all(name: &str, app: &AppOverview, now: Timestamp) -> Vec<Alarm> {
         state(app),
         state_gone(app),
         state_doubted(app, now),
+        unwritable(app),
         panicked(app),
     ]
     .into_iter()
     .flatten()
     .collect();
+    alarms.extend(stalled::all(name, app, now));
     alarms.sort_by_key(|alarm| std::cmp::Reverse(alarm.level));
     alarms
 }
@@ -87,7 +89,9 @@ fn polling(app: &AppOverview, now: Timestamp) -> Option<Alarm> {
 }
 
 fn target(app: &AppOverview) -> Option<Alarm> {
-    let held = app.held.as_ref()?;
+    let Some(held) = app.held.as_ref() else {
+        return silence(app);
+    };
     let patience = SignedDuration::from_secs(i64::try_from(held.hold_for_seconds).unwrap_or(i64::MAX));
     Some(Alarm {
         kind: AlarmKind::TargetUnreachable,
@@ -99,6 +103,19 @@ fn target(app: &AppOverview) -> Option<Alarm> {
              been held for {patience:#} is failed with {}.",
             held.code
         ),
+    })
+}
+
+/// Calls got no answer, and whether that is the target's or an account's fault is not known yet.
+fn silence(app: &AppOverview) -> Option<Alarm> {
+    let silence = app.silence.as_ref().filter(|silence| silence.calls > 1)?;
+    Some(Alarm {
+        kind: AlarmKind::TargetUnreachable,
+        level: Level::Notice,
+        since: Some(silence.since),
+        message: format!("the target has not answered the last {} calls in time", silence.calls),
+        advice: "If several accounts meet with that, or a check does, tasks are held until the target answers again."
+            .into(),
     })
 }
 
@@ -250,6 +267,19 @@ fn state_doubted(app: &AppOverview, now: Timestamp) -> Option<Alarm> {
         ),
         advice: "Find out what happened to the state folder, and look in Iden at the tasks of that time. This is told for a week as \
                  an alarm, then as a notice."
+            .into(),
+    })
+}
+
+fn unwritable(app: &AppOverview) -> Option<Alarm> {
+    let unwritable = app.state_unwritable.as_ref().filter(|_| app.state_gone.is_none())?;
+    Some(Alarm {
+        kind: AlarmKind::StateUnwritable,
+        level: Level::Alarm,
+        since: Some(unwritable.since),
+        message: format!("the state cannot be written: {}", unwritable.message),
+        advice: "No task is executed until it can be; they stay pending in Iden, and nothing is lost. Make room on the disk \
+                 that holds state.path, or make it writable. The daemon goes on by itself within a minute; do not restart it."
             .into(),
     })
 }

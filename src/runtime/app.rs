@@ -16,6 +16,7 @@ use super::clock::Clock;
 use super::guard::TaskGuard;
 use super::newcomers::Newcomers;
 use super::pacing::Pacing;
+use super::progress::WatchedJournal;
 use super::status::AppStatus;
 use crate::bridge::{self, Api, AppId};
 use crate::config;
@@ -69,6 +70,7 @@ impl App {
         let Parts { name, settings, connector, bridge, journal, listings, redactor, clock, dice, status } =
             parts;
         let rate = settings.target.rate_limit.map(|rate| (rate.per_second, rate.burst));
+        let journal = Arc::new(WatchedJournal::new(journal, Arc::clone(&status)));
         Arc::new(Self {
             id: AppId::from(settings.app_id),
             key: AppKey::from(settings.app_id),
@@ -137,7 +139,7 @@ impl App {
     /// Looks for an account on behalf of a task.
     pub(crate) async fn find_account(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
         let answer = self.look_up(account).await;
-        self.observe(&answer);
+        self.observe_for(account, &answer);
         answer
     }
 
@@ -146,7 +148,7 @@ impl App {
     pub(crate) async fn find_before(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
         let answer = self.look_up(account).await;
         if answer.is_err() {
-            self.observe(&answer);
+            self.observe_for(account, &answer);
         }
         answer
     }
@@ -170,15 +172,33 @@ impl App {
 
     /// Tells the breaker what came of a call.
     pub(crate) fn observe<T>(&self, result: &Result<T, Error>) {
+        self.tell_breaker(None, result);
+    }
+
+    /// Tells the breaker what came of a call about an account.
+    pub(crate) fn observe_for<T>(&self, account: &Account, result: &Result<T, Error>) {
+        self.tell_breaker(Some(account.label()), result);
+    }
+
+    fn tell_breaker<T>(&self, account: Option<&str>, result: &Result<T, Error>) {
         match result {
             Ok(_) => self.breaker.reached(),
             Err(error) => {
-                if self.breaker.observe(error) {
-                    tracing::error!(app = %self.name, code = %error.code(), "the target is out of reach, tasks are held: {}",
-                        self.redactor.redact(error.message()));
+                let error = self.without_secrets(error);
+                if self.breaker.observe(account, &error) {
+                    tracing::error!(app = %self.name, code = %error.code(), "the target is out of reach, tasks are held: {}", error.message());
                 }
             }
         }
+    }
+
+    /// An error to be remembered. The secrets of a task are known while it is under way, and what is remembered of its
+    /// errors outlives it.
+    pub(crate) fn without_secrets(&self, error: &Error) -> Error {
+        Error::new(error.code(), self.redactor.redact(error.message()))
+            .effect(error.effect_on_target())
+            .retry(error.retry_policy())
+            .subject(error.about())
     }
 
     /// A call to the Bridge has ended: whether key and app are accepted is known, if it was answered.

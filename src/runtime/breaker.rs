@@ -2,8 +2,14 @@
 //!
 //! A connection error is about every task alike. After a few in a row (one is enough if the target refuses the
 //! connector's credential) the breaker opens: nothing is sent but probes, at growing intervals, until one succeeds.
+//!
+//! A target may also hang: it takes calls and answers none. A call without an answer says little by itself, for one
+//! account may be slow. So it counts when several accounts in a row get no answer, or when the target does not answer
+//! `check()` either, which is asked as soon as two calls in a row were in vain. A check that is answered closes the
+//! breaker again, but proves little if it was opened by silence: the next call without an answer opens it at once.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bridgehead_sdk::{Code, Effect, Error, Retry, Subject};
@@ -12,6 +18,12 @@ use tokio::time::Instant;
 
 /// So many connection errors in a row open the breaker.
 const HANDFUL: u32 = 5;
+/// So many different accounts in a row without an answer open it.
+const SEVERAL: usize = 3;
+/// After so many calls in a row without an answer, `check()` is asked.
+const DOUBTFUL: u32 = 2;
+/// A silence that long ago says nothing about now.
+const FORGOTTEN: Duration = Duration::from_mins(15);
 
 /// Why an app's tasks are held.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,48 +45,139 @@ impl From<Cause> for Error {
     }
 }
 
+/// Calls in a row that the target did not answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Silence {
+    /// When the first of them ended.
+    pub(crate) since: Instant,
+    /// How many there were.
+    pub(crate) calls: u32,
+    last: Instant,
+    accounts: HashSet<String>,
+    /// How often this silence has opened the breaker.
+    opened: u32,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// Connection errors since the last answer.
+    failures: u32,
+    silence: Option<Silence>,
+}
+
 /// One app's breaker.
 #[derive(Debug)]
 pub(crate) struct Breaker {
-    failures: Mutex<u32>,
+    counts: Mutex<Counts>,
     state: watch::Sender<Option<Cause>>,
+    /// How often it has been doubted that the target answers at all.
+    doubts: watch::Sender<u32>,
 }
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { failures: Mutex::new(0), state: watch::Sender::new(None) }
+        Self { counts: Mutex::default(), state: watch::Sender::new(None), doubts: watch::Sender::new(0) }
     }
 }
 
 impl Breaker {
     /// The target answered, whatever it said.
     pub(crate) fn reached(&self) {
-        *self.failures.lock().unwrap_or_else(PoisonError::into_inner) = 0;
+        *self.counts() = Counts::default();
+        self.close();
+    }
+
+    /// The target answered `check()`. Where calls before were refused, that is all there is to know; where they got no
+    /// answer, the next one decides.
+    pub(crate) fn checked(&self) {
+        self.counts().failures = 0;
+        self.close();
+    }
+
+    fn close(&self) {
         self.state.send_if_modified(|state| state.take().is_some());
     }
 
-    /// A call ended in an error. Says whether this opened the breaker.
-    pub(crate) fn observe(&self, error: &Error) -> bool {
-        if error.about() != Subject::Connection {
-            // Only a refusal shows that the target is there: a call that ended without an answer says nothing.
-            if error.effect_on_target() == Effect::NotApplied {
-                self.reached();
-            }
+    /// A call ended in an error. `account` is whom it was about, if it was about one. Says whether this opened the
+    /// breaker.
+    pub(crate) fn observe(&self, account: Option<&str>, error: &Error) -> bool {
+        if error.about() == Subject::Connection {
+            return self.failed(error);
+        }
+        if is_silence(error) {
+            return self.unanswered(account, error);
+        }
+        // Only a refusal shows that the target is there: a call that was cut off says nothing.
+        if error.effect_on_target() == Effect::NotApplied {
+            self.reached();
+        }
+        false
+    }
+
+    /// The target did not answer `check()`, which was asked because of calls without an answer. Says whether this opened
+    /// the breaker. A refusal of another kind is an answer.
+    pub(crate) fn check_failed(&self, error: &Error) -> bool {
+        let no_answer = error.about() == Subject::Connection || error.effect_on_target() == Effect::Unknown;
+        if !no_answer && !is_silence(error) {
             return false;
         }
+        let since = {
+            let mut counts = self.counts();
+            // It may have answered another call meanwhile.
+            let Some(silence) = &mut counts.silence else { return false };
+            silence.opened += 1;
+            silence.since
+        };
+        self.open(error.code(), error.message(), Some(since))
+    }
+
+    fn failed(&self, error: &Error) -> bool {
         let failures = {
-            let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-            *failures = failures.saturating_add(1);
-            *failures
+            let mut counts = self.counts();
+            counts.failures = counts.failures.saturating_add(1);
+            counts.failures
         };
         let at_once = error.code() == Code::PermissionDenied;
-        if failures < HANDFUL && !at_once {
-            return false;
-        }
+        (failures >= HANDFUL || at_once) && self.open(error.code(), error.message(), None)
+    }
+
+    fn unanswered(&self, account: Option<&str>, error: &Error) -> bool {
+        let now = Instant::now();
+        let opens = {
+            let mut counts = self.counts();
+            if counts.silence.as_ref().is_some_and(|silence| silence.last.elapsed() >= FORGOTTEN) {
+                counts.silence = None;
+            }
+            let silence = counts.silence.get_or_insert_with(|| Silence {
+                since: now,
+                calls: 0,
+                last: now,
+                accounts: HashSet::new(),
+                opened: 0,
+            });
+            silence.calls = silence.calls.saturating_add(1);
+            silence.last = now;
+            if silence.accounts.len() < SEVERAL {
+                silence.accounts.extend(account.map(str::to_owned));
+            }
+            if silence.accounts.len() >= SEVERAL || silence.opened > 0 {
+                silence.opened = silence.opened.saturating_add(1);
+                Some(silence.since)
+            } else {
+                if silence.calls >= DOUBTFUL {
+                    self.doubts.send_modify(|doubts| *doubts = doubts.wrapping_add(1));
+                }
+                None
+            }
+        };
+        opens.is_some_and(|since| self.open(Code::Timeout, error.message(), Some(since)))
+    }
+
+    fn open(&self, code: Code, message: &str, since: Option<Instant>) -> bool {
         self.state.send_if_modified(|state| {
             let opened = state.is_none();
-            let since = state.as_ref().map_or_else(Instant::now, |cause| cause.since);
-            *state = Some(Cause { code: error.code(), message: error.message().to_owned(), since });
+            let since = state.as_ref().map(|cause| cause.since).or(since).unwrap_or_else(Instant::now);
+            *state = Some(Cause { code, message: message.to_owned(), since });
             opened
         })
     }
@@ -84,9 +187,24 @@ impl Breaker {
         self.state.borrow().clone()
     }
 
+    /// The calls in a row that got no answer, if the last one is not long ago.
+    pub(crate) fn silence(&self) -> Option<Silence> {
+        self.counts().silence.clone().filter(|silence| silence.last.elapsed() < FORGOTTEN)
+    }
+
+    /// How often the silence that goes on has opened the breaker.
+    pub(crate) fn relapses(&self) -> u32 {
+        self.counts().silence.as_ref().map_or(0, |silence| silence.opened)
+    }
+
     /// Follows the breaker.
     pub(crate) fn watch(&self) -> watch::Receiver<Option<Cause>> {
         self.state.subscribe()
+    }
+
+    /// Follows the doubts whether the target answers at all.
+    pub(crate) fn doubts(&self) -> watch::Receiver<u32> {
+        self.doubts.subscribe()
     }
 
     /// Waits until calls may be made, `patience` at most; then says why they may not.
@@ -99,6 +217,17 @@ impl Breaker {
             Err(_) => self.cause().map_or(Ok(()), Err),
         }
     }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a call that is about no connection ended without an answer, as far as its error tells. A timeout that is known to
+/// have changed nothing and to come again is somebody's word, and so an answer.
+fn is_silence(error: &Error) -> bool {
+    let is_answer = error.effect_on_target() == Effect::NotApplied && error.retry_policy() == Retry::Never;
+    error.code() == Code::Timeout && !is_answer
 }
 
 #[cfg(test)]
@@ -113,14 +242,14 @@ mod tests {
     async fn a_handful_of_connection_errors_in_a_row_opens_it() {
         let breaker = Breaker::default();
         for _ in 1..HANDFUL {
-            assert!(!breaker.observe(&unreachable()));
+            assert!(!breaker.observe(None, &unreachable()));
         }
-        breaker.observe(&Error::account_not_found("an answer, and so a connection"));
+        breaker.observe(None, &Error::account_not_found("an answer, and so a connection"));
         for _ in 1..HANDFUL {
-            assert!(!breaker.observe(&unreachable()));
+            assert!(!breaker.observe(None, &unreachable()));
         }
-        assert!(breaker.observe(&unreachable()));
-        assert!(!breaker.observe(&unreachable()), "it opens once");
+        assert!(breaker.observe(None, &unreachable()));
+        assert!(!breaker.observe(None, &unreachable()), "it opens once");
         assert!(breaker.admit(Duration::from_mins(1)).await.is_err());
         breaker.reached();
         assert!(breaker.admit(Duration::from_mins(1)).await.is_ok());
@@ -129,7 +258,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_refused_credential_opens_it_at_once() {
         let breaker = Breaker::default();
-        assert!(breaker.observe(&Error::credential_refused("HR refuses the password")));
+        assert!(breaker.observe(None, &Error::credential_refused("HR refuses the password")));
         let cause = breaker.admit(Duration::from_secs(1)).await.unwrap_err();
         assert_eq!(cause.code, Code::PermissionDenied);
     }
@@ -137,17 +266,17 @@ mod tests {
     #[test]
     fn a_call_without_an_answer_does_not_close_it() {
         let breaker = Breaker::default();
-        breaker.observe(&Error::credential_refused("HR refuses the password"));
-        breaker.observe(&Error::timeout("HR has not answered a call from before"));
+        breaker.observe(None, &Error::credential_refused("HR refuses the password"));
+        breaker.observe(None, &Error::timeout("HR has not answered a call from before"));
         assert!(breaker.cause().is_some());
-        breaker.observe(&Error::account_not_found("HR has"));
+        breaker.observe(None, &Error::account_not_found("HR has"));
         assert!(breaker.cause().is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn those_who_wait_go_on_when_the_target_is_back() {
         let breaker = std::sync::Arc::new(Breaker::default());
-        breaker.observe(&Error::credential_refused("HR refuses the password"));
+        breaker.observe(None, &Error::credential_refused("HR refuses the password"));
         let waiting = tokio::spawn({
             let breaker = breaker.clone();
             async move { breaker.admit(Duration::from_hours(1)).await }
@@ -156,5 +285,91 @@ mod tests {
         assert!(!waiting.is_finished());
         breaker.reached();
         assert!(waiting.await.unwrap().is_ok());
+    }
+
+    fn hangs(breaker: &Breaker, account: &str) -> bool {
+        breaker.observe(Some(account), &Error::timeout(format!("{account}: no answer within 60s")))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn several_accounts_in_a_row_without_an_answer_open_it_as_a_timeout() {
+        let breaker = Breaker::default();
+        assert!(!hangs(&breaker, "ann") && !hangs(&breaker, "bob"));
+        tokio::time::advance(Duration::from_mins(1)).await;
+        assert!(hangs(&breaker, "eve"));
+        let cause = breaker.cause().unwrap();
+        assert_eq!(cause.code, Code::Timeout);
+        assert_eq!(cause.since.elapsed(), Duration::from_mins(1), "since the first call without an answer");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_account_that_is_slow_alone_does_not_open_it() {
+        let breaker = Breaker::default();
+        for _ in 0..100 {
+            assert!(!hangs(&breaker, "ann"));
+        }
+        assert!(!breaker.check_failed(&Error::permission_denied("an answer, if not a kind one")));
+        assert_eq!((breaker.cause(), breaker.silence().unwrap().calls), (None, 100));
+        breaker.reached();
+        assert_eq!(breaker.silence(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_in_between_mean_that_the_target_is_there() {
+        let breaker = Breaker::default();
+        for account in ["ann", "bob", "eve", "joe", "kim"] {
+            assert!(!hangs(&breaker, account));
+            breaker.observe(Some("max"), &Error::account_not_found("no max"));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_calls_in_vain_are_a_doubt_that_a_check_without_an_answer_confirms() {
+        let breaker = Breaker::default();
+        let mut doubts = breaker.doubts();
+        hangs(&breaker, "ann");
+        assert!(!doubts.has_changed().unwrap());
+        hangs(&breaker, "ann");
+        assert!(doubts.has_changed().unwrap());
+        doubts.mark_unchanged();
+        assert!(breaker.check_failed(&Error::timeout("checking: no answer within 60s")));
+        assert_eq!(breaker.cause().unwrap().code, Code::Timeout);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_that_fails_after_the_target_has_answered_opens_nothing() {
+        let breaker = Breaker::default();
+        hangs(&breaker, "ann");
+        hangs(&breaker, "ann");
+        breaker.reached();
+        assert!(!breaker.check_failed(&Error::timeout("checking: no answer within 60s")));
+        assert_eq!(breaker.cause(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_check_that_was_answered_one_more_silence_opens_it_again() {
+        let breaker = Breaker::default();
+        for account in ["ann", "bob", "eve"] {
+            hangs(&breaker, account);
+        }
+        let since = breaker.cause().unwrap().since;
+        breaker.checked();
+        assert_eq!(breaker.cause(), None);
+        tokio::time::advance(Duration::from_mins(1)).await;
+        assert!(hangs(&breaker, "ann"));
+        assert_eq!((breaker.cause().unwrap().since, breaker.relapses()), (since, 2), "the same silence");
+        breaker.reached();
+        assert!(!hangs(&breaker, "ann"), "an answer is an answer");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silence_of_long_ago_says_nothing_about_now() {
+        let breaker = Breaker::default();
+        hangs(&breaker, "ann");
+        hangs(&breaker, "bob");
+        tokio::time::advance(FORGOTTEN).await;
+        assert_eq!(breaker.silence(), None);
+        assert!(!hangs(&breaker, "eve"));
+        assert_eq!(breaker.silence().unwrap().calls, 1);
     }
 }

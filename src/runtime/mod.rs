@@ -7,7 +7,7 @@
 //! ```
 //!
 //! What an app's loops share is in [`app`]. What can be seen of them from outside goes through [`status`] and the [`observer`]
-//! into one [`overview`]; [`alarm`] says what in it needs attention. Decisions are pure functions ([`decide`], [`wanted`], the
+//! into one [`overview`]; [`progress`] knows what should move and when it last did, and [`alarm`] says what needs attention. Decisions are pure functions ([`decide`], [`wanted`], the
 //! guard of the sync); mechanisms are a file each: [`guard`] (of destructive tasks), [`breaker`], [`access`], [`pacing`],
 //! [`activity`], [`backoff`], [`call`]. No connector is
 //! known here by name.
@@ -37,7 +37,9 @@ pub mod orders;
 mod overview;
 mod pacing;
 mod probe;
+mod progress;
 mod readiness;
+mod stalled;
 mod status;
 mod supervisor;
 pub mod sync;
@@ -56,7 +58,8 @@ pub use observer::Observer;
 pub(crate) use observer::from_state;
 pub use overview::{
     Alarm, AlarmKind, AppOverview, Completed, DaemonOverview, Figures, Guarded, Held, Level, Overview,
-    PollFailing, StateDoubted, SyncEnd, SyncOverview, SyncRun, TasksOverview,
+    PollFailing, Silence, StateDoubted, SyncEnd, SyncOverview, SyncRun, TaskAttempts, TasksOverview,
+    Unwritable,
 };
 pub(crate) use pacing::Pacing;
 pub use readiness::{Readiness, Ready};

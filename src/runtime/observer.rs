@@ -11,10 +11,13 @@ use tokio::time::Instant;
 
 use super::alarm;
 use super::app::App;
+use super::backoff::Backoff;
 use super::clock::Clock;
 use super::overview::{
-    AppOverview, Completed, DaemonOverview, Guarded, Held, Overview, PollFailing, SyncRun,
+    AppOverview, Completed, DaemonOverview, Guarded, Held, Overview, PollFailing, Silence, SyncRun,
+    TaskAttempts, Unwritable,
 };
+use super::progress::{Seen, TaskSeen};
 use super::readiness::Readiness;
 use super::status::AppStatus;
 use super::vitals::{Ailment, Vitals};
@@ -22,6 +25,8 @@ use crate::journal::{self, AppKey, Journal, Listings};
 
 /// So many of the last syncs are shown.
 const SHOWN: usize = 10;
+/// So many tasks that are tried again are shown.
+const SHOWN_ATTEMPTS: usize = 20;
 /// So many are looked at to say since when something is so.
 const LOOKED_AT: u32 = 200;
 /// How long the state folder may take to answer.
@@ -105,6 +110,11 @@ impl Observer {
             advice: failure.advice,
         });
         seen.tasks.counts = Some(status.tasks());
+        add_progress(&mut seen, status.progress().seen(), now);
+        seen.silence = app
+            .breaker
+            .silence()
+            .map(|silence| Silence { since: long_ago(now, silence.since.elapsed()), calls: silence.calls });
         seen.tasks.guarded = status.holding().map(Into::into);
         seen.sync.next_due_at = status.next_sync();
         let progress = status.sync().borrow().clone();
@@ -123,6 +133,9 @@ impl Observer {
             *detail = clean(detail);
         }
         seen.alarms = alarm::all(&app.name, &seen, now);
+        // The worst are shown: those that were tried most often, then those that have been under way for the longest.
+        seen.tasks.attempts.sort_by_key(|task| std::cmp::Reverse(task.attempts));
+        seen.tasks.attempts.truncate(SHOWN_ATTEMPTS);
         seen
     }
 }
@@ -152,6 +165,48 @@ fn still_held(tasks: &[journal::Held]) -> Option<Guarded> {
     let held = || tasks.iter().filter(|task| task.released_at.is_none());
     let since = held().map(|task| task.held_at).min()?;
     Some(Guarded { since, held: held().count() as u64, executed: None, max: None, per_seconds: None })
+}
+
+/// Adds what should move, and since when it has not.
+fn add_progress(app: &mut AppOverview, progress: Seen, now: Timestamp) {
+    let at = |instant: Instant| long_ago(now, instant.elapsed());
+    let tasks = &mut app.tasks;
+    tasks.attempts_total = progress.tasks.len() as u64;
+    tasks.attempts =
+        progress.tasks.into_iter().take(SHOWN_ATTEMPTS).map(|task| attempts(task, now)).collect();
+    tasks.not_due = progress.not_due;
+    tasks.unreadable = progress.unreadable;
+    tasks.still_since = progress.still.map(at);
+    if tasks.enabled {
+        // Between two readings the list is left alone for `poll_interval`, or for a growing wait after a failure.
+        let rest = Duration::from_millis(tasks.poll_interval_ms).saturating_mul(2) + Backoff::BRIDGE.cap;
+        let overdue = progress.heard.checked_add(rest).filter(|due| *due <= Instant::now());
+        tasks.silent_since = progress.asked.or(overdue).map(at);
+    }
+    app.state_unwritable = progress
+        .unwritten
+        .map(|unwritten| Unwritable { since: at(unwritten.since), message: unwritten.message });
+    app.sync.moved_at = Some(at(progress.sync_moved));
+}
+
+fn attempts(task: TaskSeen, now: Timestamp) -> TaskAttempts {
+    let at = |instant: Instant| long_ago(now, instant.elapsed());
+    let until = |instant: Instant| {
+        let left = SignedDuration::try_from(instant.saturating_duration_since(Instant::now()));
+        let then = now.saturating_add(left.unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX);
+        then.round(Unit::Second).unwrap_or(then)
+    };
+    TaskAttempts {
+        task: task.task.into_string(),
+        action: task.action,
+        attempts: task.attempts,
+        since: at(task.since),
+        tried_at: task.tried.map(at),
+        code: task.code,
+        reason: task.reason,
+        next_try_at: task.next.map(until),
+        decided_at: task.decided.map(at),
+    }
 }
 
 /// Adds what the journal knows.

@@ -4,6 +4,7 @@
 //! It is read by other versions of `bridgehead` too, so every field may be missing in what is read.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bridgehead_sdk::Code;
 use jiff::Timestamp;
@@ -41,7 +42,7 @@ pub struct DaemonOverview {
     pub uptime_seconds: u64,
     /// Why it is unhealthy, if it is.
     pub unhealthy: Option<String>,
-    /// Whether every app has been in contact with the Bridge, or it is known that it cannot be.
+    /// Whether every app has been in contact with the Bridge since the daemon started.
     pub ready: bool,
     /// A sentence about that.
     pub readiness: String,
@@ -73,6 +74,13 @@ pub struct AppOverview {
     pub state_gone: Option<String>,
     /// That the task journal was found to be lost or old when it was opened.
     pub state_doubted: Option<StateDoubted>,
+    /// That the state folder cannot be written, as the last try found.
+    pub state_unwritable: Option<Unwritable>,
+    /// The calls in a row that the target did not answer, while it does not count as out of reach.
+    pub silence: Option<Silence>,
+    /// How long what should move may stand still; follows from the configuration.
+    #[serde(skip)]
+    pub(crate) limits: Limits,
 }
 
 /// That tasks may have been begun of which the journal knows nothing.
@@ -84,6 +92,24 @@ pub struct StateDoubted {
     pub until: Timestamp,
     /// What was found, in half a sentence.
     pub reason: String,
+}
+
+/// That the state folder cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unwritable {
+    /// Since when, to the second.
+    pub since: Timestamp,
+    /// What the last try ended in.
+    pub message: String,
+}
+
+/// Calls in a row that the target did not answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Silence {
+    /// When the first of them ended, to the second.
+    pub since: Timestamp,
+    /// How many.
+    pub calls: u32,
 }
 
 /// That tasks are held because the target is out of reach.
@@ -119,6 +145,42 @@ pub struct TasksOverview {
     pub journal: Option<Counts>,
     /// What the guard on deletions and suspensions holds for the operator, if it holds anything.
     pub guarded: Option<Guarded>,
+    /// Tasks that are tried again, or whose outcome Iden has not heard yet: those tried most often first, twenty at most.
+    pub attempts: Vec<TaskAttempts>,
+    /// How many such tasks there are.
+    pub attempts_total: u64,
+    /// Pending tasks whose `execute_after` lies ahead.
+    pub not_due: u64,
+    /// What is wrong with items of the list that are no tasks, or too large to be read.
+    pub unreadable: Vec<String>,
+    /// Since when the answer to a request for the list is awaited, or the list should have been read.
+    pub silent_since: Option<Timestamp>,
+    /// Since when no task has moved, although one could.
+    pub still_since: Option<Timestamp>,
+}
+
+/// A task that is not done at the first attempt.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskAttempts {
+    /// Iden's id of it.
+    pub task: String,
+    /// What it asks for.
+    pub action: String,
+    /// How many attempts were made, those of earlier processes included.
+    pub attempts: u32,
+    /// When this process took it up, to the second.
+    pub since: Timestamp,
+    /// When this process tried it first, to the second.
+    pub tried_at: Option<Timestamp>,
+    /// The code of the last attempt's error.
+    pub code: Option<Code>,
+    /// Why it is not done, or not reported, yet.
+    pub reason: Option<String>,
+    /// When it goes on; absent while an attempt is under way, or while it is held.
+    pub next_try_at: Option<Timestamp>,
+    /// Since when its outcome waits to be heard by Iden, if that is all that is missing.
+    pub decided_at: Option<Timestamp>,
 }
 
 /// That tasks which take access away are held until the operator lets them go.
@@ -170,6 +232,17 @@ pub struct SyncOverview {
     pub failures_in_a_row: u32,
     /// The last ones, newest first.
     pub recent: Vec<SyncRun>,
+    /// When the one that is under way last got on.
+    pub moved_at: Option<Timestamp>,
+}
+
+/// How long what should move may stand still.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// `tasks.timeout`
+    pub(crate) timeout: Duration,
+    /// `tasks.give_up_after`
+    pub(crate) give_up_after: Duration,
 }
 
 /// How a sync ended.
@@ -292,6 +365,18 @@ pub enum AlarmKind {
     StateGone,
     /// The task journal was lost, or is an old copy.
     StateDoubted,
+    /// The state folder cannot be written, so nothing is executed.
+    StateUnwritable,
+    /// A task is tried again and again.
+    TaskRetrying,
+    /// Tasks are under way, and none of them moves.
+    TasksStalled,
+    /// Items of the task list cannot be read.
+    TasksUnreadable,
+    /// Iden does not hear of outcomes.
+    ReportsDelayed,
+    /// A sync does not get on, or has not begun although it is due.
+    SyncStalled,
     /// A loop of the daemon panicked.
     LoopPanicked,
     /// A kind that this version does not know.
@@ -301,7 +386,7 @@ pub enum AlarmKind {
 
 impl AlarmKind {
     /// All that this version raises.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 20] = [
         Self::AccessRefused,
         Self::PollingFails,
         Self::TargetUnreachable,
@@ -315,6 +400,12 @@ impl AlarmKind {
         Self::StateUnreadable,
         Self::StateGone,
         Self::StateDoubted,
+        Self::StateUnwritable,
+        Self::TaskRetrying,
+        Self::TasksStalled,
+        Self::TasksUnreadable,
+        Self::ReportsDelayed,
+        Self::SyncStalled,
         Self::LoopPanicked,
     ];
 
@@ -334,6 +425,12 @@ impl AlarmKind {
             Self::StateUnreadable => "state_unreadable",
             Self::StateGone => "state_gone",
             Self::StateDoubted => "state_doubted",
+            Self::StateUnwritable => "state_unwritable",
+            Self::TaskRetrying => "task_retrying",
+            Self::TasksStalled => "tasks_stalled",
+            Self::TasksUnreadable => "tasks_unreadable",
+            Self::ReportsDelayed => "reports_delayed",
+            Self::SyncStalled => "sync_stalled",
             Self::LoopPanicked => "loop_panicked",
             Self::Other => "other",
         }
@@ -361,6 +458,7 @@ impl AppOverview {
                 ..TasksOverview::default()
             },
             sync: SyncOverview { enabled: settings.sync.enabled, ..SyncOverview::default() },
+            limits: Limits { timeout: tasks.timeout, give_up_after: tasks.give_up_after },
             ..Self::default()
         }
     }

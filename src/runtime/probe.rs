@@ -1,22 +1,32 @@
-//! Finding out whether a target that was out of reach is back.
+//! Finding out whether a target that was out of reach is back, and whether one that has gone silent is still there.
 
 use std::sync::Arc;
 
+use bridgehead_sdk::Error;
 use tokio_util::sync::CancellationToken;
 
 use super::app::App;
 use super::backoff::Backoff;
 
-/// Probes with `check()` while the breaker is open, at growing intervals, and closes it when one succeeds. Runs until
-/// `stop`.
+/// Probes with `check()` while the breaker is open, at growing intervals, and closes it when one succeeds. Asks once, too,
+/// when calls in a row get no answer: a target that does not answer that either hangs. Runs until `stop`.
 pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
-    let mut state = app.breaker.watch();
+    let (mut state, mut doubts) = (app.breaker.watch(), app.breaker.doubts());
     loop {
-        tokio::select! {
+        let is_doubted = tokio::select! {
             () = stop.cancelled() => return,
-            opened = state.wait_for(Option::is_some) => if opened.is_err() { return },
+            opened = state.wait_for(Option::is_some) => if opened.is_ok() { false } else { return },
+            doubted = doubts.changed() => if doubted.is_ok() { true } else { return },
+        };
+        if is_doubted {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = look_into_silence(&app) => {}
+            }
+            continue;
         }
-        let mut tries = 0;
+        // A target that answers checks and nothing else is left alone for longer each time.
+        let mut tries = app.breaker.relapses();
         while app.breaker.cause().is_some() {
             tries += 1;
             let wait = Backoff::TARGET.patient_wait(tries.max(2), &app.dice);
@@ -24,14 +34,10 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
             }
-            let connector = Arc::clone(&app.connector);
-            let answer = app
-                .guarded("checking", app.settings.tasks.timeout, async move { connector.check().await })
-                .await;
-            match answer {
+            match check(&app).await {
                 Ok(()) => {
                     tracing::info!(app = %app.name, tries, "the target is back; held tasks go on");
-                    app.breaker.reached();
+                    app.breaker.checked();
                 }
                 // Any failure keeps it open: a check that fails for another reason is no reason to let tasks loose.
                 Err(error) => {
@@ -40,5 +46,26 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
                 }
             }
         }
+        doubts.mark_unchanged();
     }
+}
+
+/// Calls in a row got no answer: is it the account, or the target?
+async fn look_into_silence(app: &App) {
+    match check(app).await {
+        Ok(()) => {
+            tracing::info!(app = %app.name, "calls get no answer, but the target answers a check; its tasks go on");
+        }
+        Err(error) => {
+            let error = app.without_secrets(&error);
+            if app.breaker.check_failed(&error) {
+                tracing::error!(app = %app.name, code = %error.code(), "the target does not answer, tasks are held: {}", error.message());
+            }
+        }
+    }
+}
+
+async fn check(app: &App) -> Result<(), Error> {
+    let connector = Arc::clone(&app.connector);
+    app.guarded("checking", app.settings.tasks.timeout, async move { connector.check().await }).await
 }

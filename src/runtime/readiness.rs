@@ -1,13 +1,13 @@
-//! When the daemon counts as ready: one rule, for systemd and for `/readyz`.
+//! When the daemon counts as ready: for systemd, which waits only so long, and for `/readyz`, which says how it is.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::status::{AppStatus, Contact};
 
-/// Watches for readiness: every app whose tasks are executed has read its list of tasks, or it is known that the Bridge
-/// cannot be used for it. A Bridge that is down must not keep the machine from booting.
+/// Watches for readiness: every app whose tasks are executed has read its list of tasks.
 #[derive(Clone, Debug)]
 pub struct Readiness {
     apps: BTreeMap<String, Arc<AppStatus>>,
@@ -20,6 +20,10 @@ pub struct Ready {
     pub awaited: Vec<String>,
     /// The apps for which the Bridge cannot be used.
     pub down: Vec<String>,
+    /// The apps that have never been in contact with the Bridge since the daemon started.
+    pub unreached: Vec<String>,
+    /// Why, where it is known, of the apps that are awaited or down.
+    pub reasons: BTreeMap<String, String>,
 }
 
 impl Readiness {
@@ -30,39 +34,73 @@ impl Readiness {
 
     /// How it stands now.
     pub fn now(&self) -> Ready {
-        let those = |contact: Contact| {
-            let apps = self.apps.iter().filter(move |(_, app)| *app.contact().borrow() == contact);
-            apps.map(|(name, _)| name.clone()).collect()
-        };
-        Ready { awaited: those(Contact::None), down: those(Contact::Failed) }
+        let mut ready = Ready::default();
+        for (name, app) in &self.apps {
+            if app.polled_at().is_none() {
+                ready.unreached.push(name.clone());
+            }
+            let reason = match *app.contact().borrow() {
+                Contact::Made => continue,
+                Contact::None => {
+                    ready.awaited.push(name.clone());
+                    let asked = app.progress().seen().asked.map(|asked| asked.elapsed().as_secs());
+                    asked.filter(|seconds| *seconds > 0).map(|seconds| format!("no answer for {seconds} s"))
+                }
+                Contact::Failed => {
+                    ready.down.push(name.clone());
+                    app.poll_failure().map(|failure| failure.message)
+                }
+            };
+            if let Some(reason) = reason {
+                ready.reasons.insert(name.clone(), reason);
+            }
+        }
+        ready
     }
 
-    /// Waits until nothing is awaited any more.
-    pub async fn reached(&self) -> Ready {
-        for status in self.apps.values() {
-            let mut contact = status.contact();
-            // The sender lives in the status that is borrowed here.
-            drop(contact.wait_for(|contact| *contact != Contact::None).await);
-        }
+    /// Waits until nothing is awaited any more, `patience` at most: a Bridge that is down, or takes requests and answers
+    /// none, must not keep the machine from booting.
+    pub async fn reached(&self, patience: Duration) -> Ready {
+        let all = async {
+            for status in self.apps.values() {
+                let mut contact = status.contact();
+                // The sender lives in the status that is borrowed here.
+                drop(contact.wait_for(|contact| *contact != Contact::None).await);
+            }
+        };
+        // What it came to is looked at either way.
+        drop(tokio::time::timeout(patience, all).await);
         self.now()
     }
 }
 
 impl Ready {
-    /// Whether the daemon counts as ready.
+    /// Whether every app has been in contact with the Bridge. An outage later on does not change that.
     pub fn is_ready(&self) -> bool {
-        self.awaited.is_empty()
+        self.unreached.is_empty()
+    }
+
+    fn names(&self, names: &[String]) -> String {
+        let told = names.iter().map(|name| match self.reasons.get(name) {
+            Some(reason) => format!("{name} ({reason})"),
+            None => name.clone(),
+        });
+        told.collect::<Vec<_>>().join(", ")
     }
 }
 
 impl fmt::Display for Ready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.awaited.is_empty() {
-            write!(f, "no contact with the Bridge yet for {}", self.awaited.join(", "))
-        } else if !self.down.is_empty() {
-            write!(f, "the Bridge cannot be used yet for {}", self.down.join(", "))
-        } else {
-            f.write_str("connected to the Bridge")
+        let awaited = self.names(&self.awaited);
+        let down = self.names(&self.down);
+        match (awaited.is_empty(), down.is_empty()) {
+            (true, true) => f.write_str("connected to the Bridge"),
+            (false, true) => write!(f, "no contact with the Bridge yet for {awaited}"),
+            (true, false) if self.is_ready() => write!(f, "the Bridge cannot be used at present for {down}"),
+            (true, false) => write!(f, "the Bridge cannot be used yet for {down}"),
+            (false, false) => {
+                write!(f, "no contact with the Bridge yet for {awaited}; it cannot be used for {down}")
+            }
         }
     }
 }
@@ -73,6 +111,8 @@ mod tests {
 
     use super::*;
     use crate::bridge;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
 
     fn two() -> (Readiness, Arc<AppStatus>, Arc<AppStatus>) {
         let (hr, crm) = (Arc::new(AppStatus::default()), Arc::new(AppStatus::default()));
@@ -91,9 +131,17 @@ mod tests {
         assert_eq!(readiness.now().to_string(), "no contact with the Bridge yet for crm, hr");
         hr.polled(None);
         assert!(!readiness.now().is_ready());
-        assert!(readiness.reached().now_or_never().is_none());
+        assert!(readiness.reached(PATIENCE).now_or_never().is_none());
         crm.polled(None);
-        assert_eq!(readiness.reached().await, Ready::default());
+        assert_eq!(readiness.reached(PATIENCE).await, Ready::default());
+        hr.polled(Some(&failure()));
+        assert!(readiness.now().is_ready(), "an outage later on is an alarm");
+        assert!(
+            readiness
+                .now()
+                .to_string()
+                .starts_with("the Bridge cannot be used at present for hr (cannot list")
+        );
         assert_eq!(readiness.now().to_string(), "connected to the Bridge");
     }
 
@@ -102,13 +150,29 @@ mod tests {
         let (readiness, hr, crm) = two();
         hr.polled(Some(&failure()));
         crm.polled(None);
-        let ready = readiness.reached().await;
-        assert!(ready.is_ready());
-        assert_eq!(ready.to_string(), "the Bridge cannot be used yet for hr");
+        let ready = readiness.reached(PATIENCE).await;
+        assert!(!ready.is_ready(), "the machine may go on booting; the daemon is not ready for all that");
+        let text = ready.to_string();
+        assert!(
+            text.starts_with("the Bridge cannot be used yet for hr (cannot ") && text.contains("401"),
+            "{text}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bridge_that_takes_requests_and_answers_none_is_not_waited_for_for_ever() {
+        let (readiness, hr, crm) = two();
+        hr.progress().asked();
+        crm.polled(None);
+        let began = tokio::time::Instant::now();
+        let ready = readiness.reached(PATIENCE).await;
+        assert_eq!(began.elapsed(), PATIENCE);
+        assert!(!ready.is_ready());
+        assert_eq!(ready.to_string(), "no contact with the Bridge yet for hr (no answer for 30 s)");
     }
 
     #[tokio::test]
     async fn without_tasks_there_is_nothing_to_wait_for() {
-        assert!(Readiness::new(BTreeMap::new()).reached().await.is_ready());
+        assert!(Readiness::new(BTreeMap::new()).reached(PATIENCE).await.is_ready());
     }
 }

@@ -5,15 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bridgehead_sdk::Code;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp, Unit};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::guard::Holding;
+use super::progress::Progress;
 use super::sync::TypeSummary;
 use super::tally::Tally;
 use crate::bridge;
-use crate::journal::{Ended, Outcome};
+use crate::journal::{self, Ended, Outcome};
 
 /// What one app has done since the daemon started.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,7 +109,9 @@ pub struct AppStatus {
     resolved: AtomicU64,
     contact: watch::Sender<Contact>,
     polled_at: Mutex<Option<Timestamp>>,
-    poll_failure: Mutex<Option<PollFailure>>,
+    /// Since when it fails, by a clock that nobody can set.
+    poll_failure: Mutex<Option<(Instant, PollFailure)>>,
+    progress: Progress,
     next_sync: Mutex<Option<Timestamp>>,
     tally: Tally,
     sync: watch::Sender<SyncProgress>,
@@ -123,6 +127,7 @@ impl Default for AppStatus {
             contact: watch::Sender::new(Contact::None),
             polled_at: Mutex::default(),
             poll_failure: Mutex::default(),
+            progress: Progress::default(),
             next_sync: Mutex::default(),
             tally: Tally::default(),
             sync: watch::Sender::new(SyncProgress::default()),
@@ -150,7 +155,29 @@ impl AppStatus {
 
     /// Why the list of tasks cannot be read, if the last try failed.
     pub fn poll_failure(&self) -> Option<PollFailure> {
-        self.poll_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let failure = self.poll_failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        failure.map(|(since, failure)| {
+            let elapsed = SignedDuration::try_from(since.elapsed()).unwrap_or(SignedDuration::MAX);
+            let since = Timestamp::now().saturating_sub(elapsed).unwrap_or(Timestamp::MIN);
+            PollFailure { since: since.round(Unit::Second).unwrap_or(since), ..failure }
+        })
+    }
+
+    /// What should move, and when it last did.
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// A write to the state has ended, perhaps in an error. What is refused because it contradicts what is written says
+    /// nothing about the disk.
+    pub(crate) fn wrote(&self, error: Option<&journal::Error>) {
+        use journal::Error::{AlreadyDecided, NoListing, NotDecided};
+        match error {
+            None | Some(AlreadyDecided { .. } | NotDecided { .. } | NoListing { .. }) => {
+                self.progress.written();
+            }
+            Some(error) => self.progress.not_written(error.to_string()),
+        }
     }
 
     /// When the next sync is due, unless one is under way or none is scheduled.
@@ -230,10 +257,12 @@ impl AppStatus {
     pub(crate) fn polled(&self, error: Option<&bridge::Error>) {
         let now = Timestamp::now();
         let mut failure = self.poll_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        self.progress.heard();
         if let Some(error) = error {
-            let since = failure.as_ref().map_or(now, |failure| failure.since);
+            let (since, at) =
+                failure.as_ref().map_or((now, Instant::now()), |(at, failure)| (failure.since, *at));
             let (message, advice) = (error.to_string(), error.advice().to_owned());
-            *failure = Some(PollFailure { since, message, advice });
+            *failure = Some((at, PollFailure { since, message, advice }));
         } else {
             *failure = None;
             *self.polled_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
@@ -251,6 +280,7 @@ impl AppStatus {
         self.sync.send_modify(|progress| {
             let before = progress.pushed.clone();
             change(progress);
+            self.progress.sync_moved();
             self.tally.pushed_on(&before, &progress.pushed);
         });
     }

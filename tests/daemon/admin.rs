@@ -14,13 +14,13 @@ pub(crate) const ADMIN: &str = "\n[admin]\nlisten = \"127.0.0.1:0\"\n";
 
 /// An answer of the listener.
 pub(crate) struct Answer {
-    status: u16,
-    head: String,
+    pub(crate) status: u16,
+    pub(crate) head: String,
     pub(crate) body: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 }
@@ -33,7 +33,7 @@ pub(crate) async fn address(daemon: &Daemon) -> String {
     rest.split('/').next().expect("an address").to_owned()
 }
 
-async fn ask(address: &str, head: &str) -> Answer {
+pub(crate) async fn ask(address: &str, head: &str) -> Answer {
     let exchange = async {
         let mut stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
         stream.write_all(format!("{head}\r\n\r\n").as_bytes()).await.expect("it takes the request");
@@ -70,7 +70,7 @@ pub(crate) fn kinds(status: &Value) -> Vec<&str> {
 }
 
 /// `bridgehead status` of the daemon that listens there.
-async fn told(world: &World, address: &str, arguments: &[&str]) -> (Option<i32>, String) {
+pub(crate) async fn told(world: &World, address: &str, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = world.command(&[&["status"], arguments].concat());
     command.env("BRIDGEHEAD__ADMIN__LISTEN", address);
     let output = tokio::task::spawn_blocking(move || command.output().expect("the binary runs"));
@@ -146,7 +146,7 @@ async fn a_daemon_that_is_well_says_so_everywhere() {
     assert_eq!((health.status, health.body.as_str()), (200, "ok\n"));
     assert_eq!((ready.status, ready.body.as_str()), (200, "connected to the Bridge\n"));
     let metrics = get(&address, "/metrics").await;
-    assert!(metrics.head.contains("content-type: application/openmetrics-text"), "{}", metrics.head);
+    assert!(metrics.head.contains("content-type: text/plain; version=0.0.4"), "{}", metrics.head);
     for line in [
         "bridgehead_tasks_total{app=\"hr\",outcome=\"completed\",code=\"\"} 1",
         "bridgehead_syncs_total{app=\"hr\",result=\"completed\"} 1",
@@ -272,7 +272,12 @@ async fn a_refused_key_is_an_alarm() {
     let refused = now["apps"]["hr"]["access_refused"].as_str().expect("a cause");
     assert!(refused.contains("401") && refused.contains("Check that the API key"), "{refused}");
     let ready = get(&address, "/readyz").await;
-    assert_eq!((ready.status, ready.body.as_str()), (200, "the Bridge cannot be used yet for hr\n"));
+    assert_eq!(ready.status, 503, "Iden was never reached");
+    assert!(
+        ready.body.starts_with("the Bridge cannot be used yet for hr (") && ready.body.contains("401"),
+        "{}",
+        ready.body
+    );
     let (code, text) = told(&world, &address, &[]).await;
     assert!(code == Some(1) && text.contains("paused: access refused"), "{text}");
     let all = holds_no_secret(&world, &address).await;

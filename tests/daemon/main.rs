@@ -24,6 +24,7 @@ mod first_steps;
 mod forged;
 mod guard;
 mod guide;
+mod health;
 mod hostile;
 mod large;
 mod looking;

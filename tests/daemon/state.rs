@@ -92,6 +92,25 @@ async fn a_daemon_that_finds_its_journal_lost_says_so_with_and_without_a_listene
 }
 
 #[tokio::test]
+async fn a_new_installation_is_not_taken_for_a_lost_one_because_its_own_sync_came_before_its_first_task() {
+    let world = world().await;
+    let synced =
+        world.read("bridgehead.toml").replace("sync = { enabled = false }", "sync = { every = \"1h\" }");
+    world.write("bridgehead.toml", &synced);
+    let daemon = world.start();
+    let address = address(&daemon).await;
+    daemon.says("sync completed").await;
+    suspension(&world);
+    world.drained().await;
+    let now = status(&address, "the task is counted", |status| {
+        status["apps"]["hr"]["tasks"]["counts"]["completed"] == 1
+    })
+    .await;
+    assert_eq!((kinds(&now), &now["apps"]["hr"]["state_doubted"]), (vec![], &Value::Null));
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn commands_other_than_run_and_sync_make_no_state() {
     let world = world().await;
     for (arguments, code) in [

@@ -201,7 +201,8 @@ async fn a_first_sync_that_failed_before_a_page_was_taken_is_no_evidence_that_id
             synced.assert(1, "held");
             assert_eq!(synced.summary["held_because"][0], "lost_state", "{apps:?}");
         }
-        assert_eq!((iden.said().completed, iden.said().accounts.len()), (0, 100), "{apps:?}");
+        let said = iden.said();
+        assert_eq!((said.completed, said.accounts.len()), (0, 100), "{apps:?}");
     }
 }
 

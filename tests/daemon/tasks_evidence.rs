@@ -346,7 +346,7 @@ async fn pace(verify: bool, latency: &str) -> f64 {
     }));
     let daemon = world.start();
     world.drained().await;
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     for action in ["update_account", "suspend_account", "delete_account"] {
         world.sandbox.add_tasks(world.app, (0..TASKS / 4).map(|n| {
             let account = json!({"username": format!("new-{n}")});

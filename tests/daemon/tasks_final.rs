@@ -10,7 +10,7 @@ async fn at_the_other(iden: &OtherIden) -> World {
     let world = World::new().await;
     iden.has_app(&world.app.to_string());
     world.script(QUICK, "");
-    let text = world.read("bridgehead.toml").replace(&world.sandbox.base_url().to_string(), iden.base_url());
+    let text = world.read("bridgehead.toml").replace(&world.sandbox.base_url(), iden.base_url());
     world.write("bridgehead.toml", &text);
     world
 }

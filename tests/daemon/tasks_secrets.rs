@@ -164,12 +164,12 @@ async fn the_bridge_key_is_not_the_connectors_business() {
 
 #[tokio::test]
 async fn an_encoded_secret_is_neither_in_a_report_nor_in_the_log() {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02X}")).collect::<String>();
+    let hex = |bytes: &[u8]| bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02X}"));
     let utf16: Vec<u16> = PASSWORD.encode_utf16().collect();
     let little_end: Vec<u8> = utf16.iter().flat_map(|unit| unit.to_le_bytes()).collect();
     let encoded = [
-        utf16.iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>(),
-        PASSWORD.bytes().map(|byte| format!("%{byte:02x}")).collect(),
+        utf16.iter().fold(String::new(), |text, unit| text + &format!("\\u{unit:04x}")),
+        PASSWORD.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02x}")),
         hex(PASSWORD.as_bytes()),
         hex(&little_end),
         // `printf 'ann:%s' "$PASSWORD" | base64`

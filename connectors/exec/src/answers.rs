@@ -78,7 +78,8 @@ pub(crate) fn description(result: Value) -> Result<Initialized, Unexpected> {
             unverifiable.insert(name.to_owned());
         }
     }
-    let description = Description { name, version, actions, resource_types, unverifiable, ..Description::default() };
+    let description =
+        Description { name, version, actions, resource_types, unverifiable, ..Description::default() };
     Ok(Initialized { description, unknown_actions })
 }
 

@@ -309,24 +309,24 @@ impl Process {
         let Some(group) = self.group.take() else {
             return;
         };
-        self.kill_members(group);
+        kill_members(group);
         if let Some(processes) = &self.processes {
             processes.ended(group);
         }
     }
+}
 
-    fn kill_members(&self, group: u32) {
-        #[cfg(unix)]
-        if let Some(group) = i32::try_from(group).ok().and_then(rustix::process::Pid::from_raw)
-            && let Err(error) = rustix::process::kill_process_group(group, rustix::process::Signal::KILL)
-            // Nobody is left: the usual case.
-            && error != rustix::io::Errno::SRCH
-        {
-            debug!(target: "bridgehead::exec", %error, "the connector's process group could not be killed");
-        }
-        #[cfg(not(unix))]
-        let _: u32 = group;
+fn kill_members(group: u32) {
+    #[cfg(unix)]
+    if let Some(group) = i32::try_from(group).ok().and_then(rustix::process::Pid::from_raw)
+        && let Err(error) = rustix::process::kill_process_group(group, rustix::process::Signal::KILL)
+        // Nobody is left: the usual case.
+        && error != rustix::io::Errno::SRCH
+    {
+        debug!(target: "bridgehead::exec", %error, "the connector's process group could not be killed");
     }
+    #[cfg(not(unix))]
+    let _: u32 = group;
 }
 
 impl Drop for Process {

@@ -162,6 +162,7 @@ impl Connector for FileConnector {
                 actions: if inner.settings.read_only { [].into() } else { check::actions(&accounts) },
                 resource_types: layout.types().map(|one: &TypeFile| one.resource_type.clone()).collect(),
                 unverifiable: check::unverifiable(&layout, &accounts),
+                ..Description::default()
             })
         })
         .await

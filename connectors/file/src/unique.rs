@@ -83,10 +83,9 @@ pub(crate) enum NoObject {
 pub(crate) fn object(text: &str) -> Result<Map<String, Value>, NoObject> {
     match serde_json::from_str(text) {
         Ok(Unique(Value::Object(fields))) => Ok(fields),
-        Ok(_) => Err(NoObject::Other),
         // What the common reader takes is JSON, so that it can only be that.
         Err(_) if serde_json::from_str::<Map<String, Value>>(text).is_ok() => Err(NoObject::Twice),
-        Err(_) => Err(NoObject::Other),
+        Ok(_) | Err(_) => Err(NoObject::Other),
     }
 }
 

@@ -61,6 +61,7 @@ impl Connector for LdapConnector {
             actions: actions.into_iter().collect(),
             resource_types: groups.chain([layout.accounts.resource_type.clone()]).collect(),
             unverifiable: layout.unverifiable(),
+            ..Description::default()
         })
     }
 

@@ -64,6 +64,7 @@ impl Connector for SqlConnector {
             actions: self.database.plan.offered(),
             resource_types: self.database.plan.resource_types(),
             unverifiable: self.database.plan.unverifiable(),
+            ..Description::default()
         })
     }
 

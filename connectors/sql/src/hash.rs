@@ -115,7 +115,7 @@ impl Hasher {
             }
             Scheme::Pbkdf2Sha256 => {
                 let iterations = costs.pbkdf2_sha256.iterations;
-                let salt: String = salt::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect();
+                let salt = salt::<16>()?.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
                 let mut key = [0; digest::SHA256_OUTPUT_LEN];
                 let count = NonZeroU32::new(iterations).ok_or(NoHash::Costs)?;
                 pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, count, salt.as_bytes(), bytes, &mut key);

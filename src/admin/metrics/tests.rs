@@ -212,3 +212,32 @@ fn label_values_are_escaped() {
     let labels = [("app", nasty), ("resource_type", nasty)];
     assert_eq!(value(&families, "bridgehead_records_pushed", &labels), Some(50.0));
 }
+
+#[test]
+fn in_the_older_format_a_counter_has_one_name_and_every_family_its_help() {
+    let text = classic(&write(scrape("hr", "account")).unwrap());
+    assert!(!text.contains("# EOF") && text.ends_with('\n'));
+    assert!(text.contains("# TYPE bridgehead_polls_total counter\nbridgehead_polls_total{"), "{text}");
+    let (mut helped, mut typed) = (BTreeSet::new(), BTreeSet::new());
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            assert!(helped.insert(rest.split(' ').next().unwrap()), "{line}");
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            assert!(typed.insert(rest.split(' ').next().unwrap()), "{line}");
+        } else {
+            let name = line.split(['{', ' ']).next().unwrap();
+            let family = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
+            let family = family.filter(|family| typed.contains(family)).unwrap_or(name);
+            assert!(typed.contains(family) && helped.contains(family), "{line}");
+        }
+    }
+    assert_eq!(helped, typed);
+}
+
+#[test]
+fn the_format_is_the_one_that_is_asked_for() {
+    assert_eq!(Format::asked_for(None), Format::Prometheus);
+    assert_eq!(Format::asked_for(Some("text/plain;version=0.0.4")), Format::Prometheus);
+    let prometheus = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+    assert_eq!(Format::asked_for(Some(prometheus)), Format::OpenMetrics);
+}

@@ -116,7 +116,7 @@ async fn an_answer_of_millions_of_values_is_refused_before_it_is_read() {
     let body = format!("{{\"results\": [{}0]}}", "0,".repeat(1_000_000));
     for (call, error) in answers_to(body.as_bytes()).await {
         let refused = match error {
-            Some(Error::Malformed { what, .. }) => what == "more than 1000000 values",
+            Some(Error::TooManyValues { limit, .. }) => limit == 1_000_000,
             Some(Error::BodyTooLarge { limit, .. }) => limit == 1024 * 1024,
             _ => false,
         };

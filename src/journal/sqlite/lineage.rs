@@ -273,25 +273,25 @@ mod tests {
     }
 
     /// What is made of a journal, with listings that were written by this version.
-    fn judged(tasks: &Side, seen: Option<Mark>, found: &Found) -> Option<Reason> {
-        let listings = side(seen.as_ref().map(|_| LISTINGS_VERSION), seen.as_ref().map(|_| mark("l", 9)));
-        judge(tasks, &listings, seen.as_ref(), found)
+    fn judged(tasks: &Side, seen: Option<&Mark>, found: &Found) -> Option<Reason> {
+        let listings = side(seen.map(|_| LISTINGS_VERSION), seen.map(|_| mark("l", 9)));
+        judge(tasks, &listings, seen, found)
     }
 
     #[test]
     fn a_journal_that_is_as_far_as_its_witnesses_or_further_is_believed() {
         let own = side(Some(4), Some(mark("t", 9)));
-        assert_eq!(judged(&own, Some(mark("t", 3)), &told(mark("t", 9))), None);
-        assert_eq!(judged(&own, Some(mark("t", 9)), &told(mark("t", 5))), None, "a power failure");
+        assert_eq!(judged(&own, Some(&mark("t", 3)), &told(mark("t", 9))), None);
+        assert_eq!(judged(&own, Some(&mark("t", 9)), &told(mark("t", 5))), None, "a power failure");
         assert_eq!(judged(&own, None, &told(mark("t", 9))), None, "what syncs saw is lost, and nothing else");
     }
 
     #[test]
     fn a_journal_that_any_witness_saw_further_on_is_an_old_one() {
         let own = side(Some(4), Some(mark("t", 8)));
-        assert_eq!(judged(&own, Some(mark("t", 3)), &told(mark("t", 9))), Some(Reason::Older));
-        assert_eq!(judged(&own, Some(mark("t", 9)), &told(mark("t", 8))), Some(Reason::Older));
-        assert_eq!(judged(&own, Some(mark("x", 1)), &told(mark("t", 8))), Some(Reason::Foreign));
+        assert_eq!(judged(&own, Some(&mark("t", 3)), &told(mark("t", 9))), Some(Reason::Older));
+        assert_eq!(judged(&own, Some(&mark("t", 9)), &told(mark("t", 8))), Some(Reason::Older));
+        assert_eq!(judged(&own, Some(&mark("x", 1)), &told(mark("t", 8))), Some(Reason::Foreign));
         let earlier_version = side(Some(2), None);
         assert_eq!(judged(&earlier_version, None, &told(mark("t", 1))), Some(Reason::Older));
     }
@@ -300,7 +300,7 @@ mod tests {
     fn a_journal_that_is_missing_beside_anything_else_is_lost_and_not_new() {
         let none = side(None, None);
         assert_eq!(judged(&none, None, &told(mark("t", 1))), Some(Reason::Missing));
-        assert_eq!(judged(&none, Some(mark("t", 1)), &Found::Nothing), Some(Reason::Missing));
+        assert_eq!(judged(&none, Some(&mark("t", 1)), &Found::Nothing), Some(Reason::Missing));
         let of_an_earlier_version = side(Some(3), None);
         assert_eq!(judge(&none, &of_an_earlier_version, None, &Found::Nothing), Some(Reason::Missing));
         assert_eq!(judged(&none, None, &Found::Nothing), Some(Reason::New));
@@ -310,8 +310,8 @@ mod tests {
     #[test]
     fn a_witness_that_is_gone_is_noticed_unless_there_never_was_one() {
         let own = side(Some(4), Some(mark("t", 8)));
-        assert_eq!(judged(&own, Some(mark("t", 8)), &Found::Nothing), Some(Reason::WitnessMissing));
-        assert_eq!(judged(&own, Some(mark("t", 8)), &Found::Damaged), Some(Reason::WitnessDamaged));
+        assert_eq!(judged(&own, Some(&mark("t", 8)), &Found::Nothing), Some(Reason::WitnessMissing));
+        assert_eq!(judged(&own, Some(&mark("t", 8)), &Found::Damaged), Some(Reason::WitnessDamaged));
         let first_start = side(Some(4), Some(mark("t", 1)));
         assert_eq!(judged(&first_start, None, &Found::Nothing), None);
         let earlier_version = side(Some(2), None);

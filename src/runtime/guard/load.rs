@@ -35,16 +35,35 @@ async fn try_load(app: &App) -> Result<(), journal::Error> {
         }
         return Ok(());
     };
-    let since = Window::since(limit, app.clock.now());
-    let executed = app.journal.destructive_since(&app.key, since).await?;
+    let now = app.clock.now();
+    let executed = app.journal.destructive_since(&app.key, Window::since(limit, now)).await?;
     app.guard.restore(executed, held);
+    app.guard.steady_from(now);
     Ok(())
+}
+
+/// The clock was ahead and has been set back: less may have counted than should have.
+async fn count_anew(app: &App) {
+    let now = app.clock.now();
+    let Some(limit) = app.guard.limit().filter(|_| app.guard.was_set_back(now)) else {
+        return;
+    };
+    match app.journal.destructive_since(&app.key, Window::since(limit, now)).await {
+        Ok(executed) => {
+            tracing::warn!(app = %app.name, "the clock was set back; the guard on tasks counts anew");
+            app.guard.recount(executed, now);
+        }
+        Err(error) => {
+            tracing::error!(app = %app.name, %error, "the clock was set back, and the journal cannot be read to count anew; trying again");
+        }
+    }
 }
 
 impl TaskGuard {
     /// Makes durable what was held since the last call, tells the operator of it, and brings the status up to date. What
     /// cannot be written is held all the same, and written with the next call.
     pub(crate) async fn settle(&self, app: &App) {
+        count_anew(app).await;
         let unwritten = self.unwritten();
         // They were held in one go, or nearly; the journal keeps the time for people.
         if let Some((_, at)) = unwritten.first() {

@@ -4,13 +4,17 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bridgehead_sdk::TaskId;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::window::{Room, Window};
 use crate::config;
 use crate::journal::Held;
+
+/// A clock that was set back by more than this has been wrong: what is counted is read anew.
+const SET_BACK: SignedDuration = SignedDuration::from_secs(60);
 
 /// What becomes of a destructive task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +71,26 @@ pub(crate) struct TaskGuard {
     news: Notify,
 }
 
+/// The time by which the window is measured: that of the machine when the journal was read, and from there on a clock
+/// that nobody can set. Else a clock that is set forward would empty the window.
+#[derive(Clone, Copy, Debug)]
+struct Steady {
+    at: Timestamp,
+    began: Instant,
+}
+
+impl Steady {
+    fn now(self) -> Timestamp {
+        let passed = SignedDuration::try_from(self.began.elapsed()).unwrap_or(SignedDuration::MAX);
+        self.at.saturating_add(passed).unwrap_or(Timestamp::MAX)
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
     window: Option<Window>,
+    /// None before the journal was read.
+    steady: Option<Steady>,
     reserved: HashSet<TaskId>,
     held: BTreeMap<TaskId, Timestamp>,
     /// Since when anything is held without a break.
@@ -110,17 +131,47 @@ impl TaskGuard {
         *self.state() = state;
     }
 
+    /// From now on the window is measured by a clock that nobody can set.
+    pub(super) fn steady_from(&self, now: Timestamp) {
+        let mut state = self.state();
+        state.steady = Some(Steady { at: now, began: Instant::now() });
+        if let Some(window) = &mut state.window {
+            window.clamp(now);
+        }
+    }
+
+    /// Whether the clock of the machine was ahead when the journal was read, so that too little of it may have counted.
+    pub(super) fn was_set_back(&self, now: Timestamp) -> bool {
+        self.state().steady.is_some_and(|steady| steady.now().duration_since(now) > SET_BACK)
+    }
+
+    /// Counts anew with what the journal says as of `now`. What was executed since that was read counts once more, which
+    /// makes no room.
+    pub(super) fn recount(&self, executed: Vec<Timestamp>, now: Timestamp) {
+        let mut state = self.state();
+        let before = state.steady(now);
+        let lately = state.window.as_mut().map_or(0, |window| window.count(before));
+        if let Some(limit) = self.limit {
+            let missing = lately.saturating_sub(executed.len());
+            let executed = executed.into_iter().chain(std::iter::repeat_n(now, missing)).collect();
+            state.window = Some(Window::new(limit, executed));
+        }
+        drop(state);
+        self.steady_from(now);
+    }
+
     /// Decides about a destructive task that has not been executed yet.
     pub(crate) fn judge(&self, task: &TaskId, now: Timestamp) -> Verdict {
         let mut state = self.state();
         let state = &mut *state;
+        let steady = state.steady(now);
         let Some(window) = &mut state.window else {
             return Verdict::Start;
         };
         if !state.released.contains(task) {
             // While anything is held, nothing new passes: it is for the operator to look at all of it.
             let room =
-                if state.held.is_empty() { window.room(state.reserved.len(), now) } else { Room::None };
+                if state.held.is_empty() { window.room(state.reserved.len(), steady) } else { Room::None };
             match room {
                 Room::Free => {}
                 Room::Reserved => return Verdict::Wait,
@@ -148,6 +199,7 @@ impl TaskGuard {
         let mut state = self.state();
         // From now on the journal knows the task, and it is not judged again.
         state.released.remove(task);
+        let at = state.steady(at);
         if state.reserved.remove(task)
             && let Some(window) = &mut state.window
         {
@@ -221,6 +273,7 @@ impl TaskGuard {
         let limit = self.limit?;
         let mut state = self.state();
         let since = state.since?;
+        let now = state.steady(now);
         let executed = state.window.as_mut().map_or(0, |window| window.count(now));
         Some(Holding {
             since,
@@ -253,6 +306,13 @@ impl TaskGuard {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The time by which the window is measured, where the clock of the machine says `now`.
+    fn steady(&self, now: Timestamp) -> Timestamp {
+        self.steady.map_or(now, Steady::now)
     }
 }
 
@@ -380,6 +440,29 @@ mod tests {
         judge(&guard, "c", 3);
         let holding = guard.holding(at(4)).unwrap();
         assert_eq!((holding.since, holding.held, holding.executed, holding.max), (at(2), 2, 1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_set_forward_does_not_empty_the_window() {
+        let guard = guard(1);
+        guard.steady_from(at(0));
+        execute(&guard, "a", 0);
+        assert_eq!(judge(&guard, "b", 1_000_000), Verdict::Hold);
+        guard.gone(&["b".into()]);
+        tokio::time::advance(Duration::from_secs(100)).await;
+        assert_eq!(judge(&guard, "c", 1_000_100), Verdict::Start, "a whole window has really passed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_was_ahead_and_is_set_back_makes_it_count_anew() {
+        let guard = guard(2);
+        // The clock was ahead at the start, so that what was executed a moment before seemed long ago.
+        guard.steady_from(at(1_000_000));
+        execute(&guard, "a", 1_000_000);
+        assert!(!guard.was_set_back(at(1_000_000)) && guard.was_set_back(at(1000)));
+        guard.recount(vec![at(990), at(1_000_000)], at(1000));
+        assert!(!guard.was_set_back(at(1000)));
+        assert_eq!(judge(&guard, "b", 1000), Verdict::Hold);
     }
 
     #[test]

@@ -39,6 +39,14 @@ impl Window {
         now.checked_sub(per).unwrap_or(Timestamp::MIN)
     }
 
+    /// What began in the future was written down by a clock that was ahead. It counts as if it had begun now: for a whole
+    /// window, and no longer.
+    pub(super) fn clamp(&mut self, now: Timestamp) {
+        for began in &mut self.executed {
+            *began = (*began).min(now);
+        }
+    }
+
     /// An execution began.
     pub(super) fn add(&mut self, at: Timestamp) {
         // They come in order, but for clocks that are set and for tasks that begin at the same moment.
@@ -119,6 +127,15 @@ mod tests {
         window.add(at(500));
         assert_eq!(window.count(at(700)), 1, "and the one that began later is kept");
         assert_eq!(window.count(at(1100)), 0);
+    }
+
+    #[test]
+    fn what_a_clock_that_was_ahead_wrote_down_counts_for_one_window_and_not_for_years() {
+        let mut window = window(2, &[1_000_000, 50]);
+        window.clamp(at(60));
+        assert_eq!(window.room(0, at(60)), Room::None);
+        assert_eq!(window.count(at(159)), 1);
+        assert_eq!(window.count(at(160)), 0);
     }
 
     proptest! {

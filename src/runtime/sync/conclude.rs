@@ -70,7 +70,9 @@ async fn record(app: &App, summary: &Summary, result: RunResult, started_at: Tim
         pushed: by_type(|of| of.listed),
         removed: by_type(|of| of.removed),
     };
-    if let Err(error) = app.listings.record_run(&app.key, &run).await {
+    let recorded = app.listings.record_run(&app.key, &run).await;
+    app.status.wrote(recorded.as_ref().err());
+    if let Err(error) = recorded {
         tracing::error!(app = %app.name, %error, "the run could not be recorded");
     }
 }

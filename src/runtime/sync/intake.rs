@@ -123,7 +123,9 @@ impl Sync<'_> {
                 }
             }
         }
-        (0..nameless).for_each(|_| self.read_bad(of, None));
+        for _ in 0..nameless {
+            self.read_bad(of, None);
+        }
         if !bad.is_empty() {
             // One that a good record of an earlier page had as well is no further record.
             let ids: Vec<&str> = bad.iter().map(String::as_str).collect();
@@ -157,7 +159,9 @@ impl Sync<'_> {
     ) -> Result<(), Error> {
         let seen: Vec<Seen> = records.iter().map(seen).collect();
         if let Some(bad) = self.bad.get_mut(of.slug.as_str()) {
-            records.iter().for_each(|record| bad.is_good(record.id()));
+            for record in &records {
+                bad.is_good(record.id());
+            }
         }
         let added = self.app.listings.add(&self.app.key, of.slug.as_str(), &seen).await?;
         self.reject_twins(of, &records, &added.duplicates);

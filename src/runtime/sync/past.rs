@@ -66,6 +66,9 @@ impl Sync<'_> {
         if let Told::SyncedAt(at) = told {
             self.synced_before = Some(at);
         }
+        if last.is_none() && !self.options.dry_run {
+            self.settle_new(&told).await?;
+        }
         self.baseline = match (last, told) {
             (Some(last), Told::SyncedAt(at)) => {
                 let known = listings.iden_time(app).await?;
@@ -94,6 +97,21 @@ impl Sync<'_> {
                 None => Baseline::Unproven(told),
             },
         };
+        Ok(())
+    }
+
+    /// Answers what a new state folder asks for the sake of tasks. It has to be now: later, Iden's time is that of our own
+    /// sync, and a new installation would be taken for one whose state was lost.
+    async fn settle_new(&self, told: &Told) -> Result<(), Error> {
+        let (app, journal) = (&self.app.key, &self.app.journal);
+        let synced_before = match told {
+            Told::SyncedAt(_) => true,
+            Told::NoTime => false,
+            Told::Nothing(_) => return Ok(()),
+        };
+        if journal.doubted(app).await?.is_some_and(|doubt| doubt.is_question()) {
+            journal.settle_new(app, synced_before).await?;
+        }
         Ok(())
     }
 

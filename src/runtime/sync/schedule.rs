@@ -24,7 +24,6 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
     let mut due = first(&app).await;
     let mut series = Series::default();
     loop {
-        app.status.sync_due(due);
         tokio::select! {
             () = stop.cancelled() => return,
             () = until(&app, due) => {}
@@ -77,15 +76,24 @@ async fn catch_up(app: &App) -> Result<Option<Timestamp>, journal::Error> {
     Ok(settled.map(|run| next(&app.settings.sync.schedule, run.started_at)))
 }
 
-/// Sleeps until a time of day, looking at the clock now and then: it may be set meanwhile.
-async fn until(app: &App, due: Timestamp) {
+/// Sleeps until a time of day, looking at the clock now and then: it may be set meanwhile. A clock that was ahead and is
+/// set back makes nobody wait for longer than the schedule says.
+async fn until(app: &App, mut due: Timestamp) {
     loop {
-        let left = Duration::try_from(due.duration_since(app.clock.now())).unwrap_or_default();
+        let now = app.clock.now();
+        due = no_later(&app.settings.sync.schedule, due, now);
+        app.status.sync_due(due);
+        let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();
         if left.is_zero() {
             return;
         }
         tokio::time::sleep(left.min(Duration::from_mins(1))).await;
     }
+}
+
+/// Due is never later than the schedule says as of now: a due time beyond that was reckoned from a clock that was wrong.
+fn no_later(schedule: &Schedule, due: Timestamp, now: Timestamp) -> Timestamp {
+    due.min(next(schedule, now))
 }
 
 /// The first time after `from` at which a sync is due.
@@ -132,6 +140,28 @@ mod tests {
     fn every_counts_from_the_beginning_of_the_last_sync() {
         let every = Schedule::Every(Duration::from_hours(6));
         assert_eq!(next(&every, at("2026-01-01T00:00:00Z")), at("2026-01-01T06:00:00Z"));
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_and_is_set_back_does_not_put_the_next_sync_off_for_years() {
+        let now = at("2026-01-01T12:00:00Z");
+        let every = Schedule::Every(Duration::from_hours(6));
+        let due = next(&every, at("2028-01-01T00:00:00Z"));
+        assert_eq!(no_later(&every, due, now), at("2026-01-01T18:00:00Z"));
+        assert_eq!(
+            no_later(&every, at("2026-01-01T13:00:00Z"), now),
+            at("2026-01-01T13:00:00Z"),
+            "as it was"
+        );
+        let utc = jiff::tz::TimeZone::UTC;
+        let nightly = Schedule::Cron { expression: "0 3 * * *".into(), timezone: utc };
+        let due = next(&nightly, at("2028-01-01T00:00:00Z"));
+        assert_eq!(no_later(&nightly, due, now), at("2026-01-02T03:00:00Z"));
+        assert_eq!(
+            no_later(&nightly, at("2026-01-01T12:00:30Z"), now),
+            at("2026-01-01T12:00:30Z"),
+            "a retry"
+        );
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl Sync<'_> {
             let what = format!("looking for {} in", account.label());
             let call = async move { connector.find_account(&wanted).await };
             let answer = self.app.guarded(&what, self.app.settings.tasks.timeout, call).await;
-            self.app.observe(&answer);
+            self.app.observe_for(account, &answer);
             let error = match answer {
                 Ok(found) => return Ok(found),
                 Err(error) => error,

@@ -3,7 +3,7 @@
 use bridgehead_sdk::{Account, AccountRecord, Action, Code, Description, Operation, Payload};
 use serde_json::Value;
 
-use crate::bridge::{Task, UNREADABLE};
+use crate::bridge::{TOO_LARGE, Task, UNREADABLE};
 use crate::config::Protect;
 use crate::runtime::app::App;
 use crate::runtime::task::trial::Failure;
@@ -11,6 +11,12 @@ use crate::runtime::task::trial::Failure;
 /// Checks a task against everything that can be checked without the target.
 pub(super) fn admit(app: &App, description: &Description, task: &Task) -> Result<Operation, Failure> {
     let system = &app.name;
+    if task.payload.as_str() == Some(TOO_LARGE) {
+        return Err(Failure::new(
+            Code::InternalError,
+            format!("the task for {system} is larger than bridgehead can read; ask for it with less in it"),
+        ));
+    }
     let action: Action = task.action.parse().map_err(|error| {
         Failure::new(Code::InternalError, format!("{system}: {error}; this bridgehead may be too old for it"))
     })?;

@@ -88,7 +88,14 @@ impl Trial<'_> {
         }
         drop(change);
         self.note_effect(&result).await;
-        app.observe(&result);
+        app.observe_for(self.operation.account(), &result);
+        if let Err(error) = &result
+            && error.about() != Subject::Connection
+            && app.breaker.cause().is_some()
+        {
+            // The target hangs: the time that took does not count against the task.
+            self.was_held(began);
+        }
         Ok(result.map_or_else(Attempt::Failed, Attempt::Completed))
     }
 

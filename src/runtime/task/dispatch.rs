@@ -47,6 +47,9 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken, grace: Cancellat
     let mut walk: Option<AbortOnDropHandle<Walked>> = None;
     loop {
         dispatch.start_ready();
+        if !dispatch.has_room() {
+            dispatch.app.status.progress().heard();
+        }
         dispatch.app.guard.settle(&dispatch.app).await;
         let may_poll = walk.is_none() && dispatch.app.settings.tasks.enabled && dispatch.has_room();
         let next_poll = dispatch.next_poll();
@@ -191,6 +194,7 @@ impl Dispatch {
                 }
                 Box::pin(life::live(app, start, stop)).await
             });
+            self.app.status.progress().begin(&id);
             self.names.insert(handle.id(), id);
         }
         self.app.status.queue(self.lanes.waiting() + self.holding.parked(), self.lives.len());
@@ -205,10 +209,14 @@ impl Dispatch {
     async fn take(&mut self, walked: Walked) {
         self.polled_at = Some(Instant::now());
         self.app.status.polled(walked.error.as_ref());
-        for complaint in walked.unreadable {
+        let walked_unreadable = walked.unreadable;
+        for complaint in &walked_unreadable {
             if self.complaints.len() < 1000 && self.complaints.insert(complaint.clone()) {
                 tracing::error!(app = %self.app.name, "an item of the task list is no task and is passed over: {complaint}");
             }
+        }
+        if walked.error.is_none() {
+            self.app.status.progress().passed_over(&walked_unreadable, walked.not_due);
         }
         self.wait = self.app.dice.around(self.app.settings.tasks.poll_interval);
         if let Some(error) = &walked.error {
@@ -237,8 +245,15 @@ impl Dispatch {
                 return;
             }
         };
+        let doubt = if known.len() < ids.len() { doubt::ask(&self.app).await } else { Ok(None) };
+        let doubt = match doubt {
+            Ok(doubt) => doubt,
+            Err(error) => {
+                tracing::error!(app = %self.app.name, %error, "the journal cannot be read; nothing new is started");
+                return;
+            }
+        };
         self.eager = false;
-        let doubt = if known.len() < ids.len() { doubt::ask(&self.app).await } else { None };
         for listed in fresh {
             match known.get(&listed.id) {
                 Some(Known::Ended) => self.take_ended(listed, walked.began).await,
@@ -313,7 +328,7 @@ impl Dispatch {
             Ok(0) => {}
             Ok(count) => tracing::debug!(app = %self.app.name, count, "forgot tasks that ended long ago"),
             Err(error) => {
-                tracing::warn!(app = %self.app.name, %error, "old tasks could not be removed from the journal")
+                tracing::warn!(app = %self.app.name, %error, "old tasks could not be removed from the journal");
             }
         }
     }
@@ -327,6 +342,7 @@ impl Dispatch {
             return;
         };
         self.lanes.finish(&id);
+        self.app.status.progress().end(&id);
         match left {
             Some(Left::PassedOver) => drop(self.passed_over.insert(id.clone())),
             Some(Left::Reported) => self.relisted.ended(id.clone()),

@@ -1,37 +1,33 @@
 //! Whether tasks may have been begun of which the journal knows nothing: it was lost, or is an old copy.
 
 use crate::bridge;
-use crate::journal::Doubt;
+use crate::journal::{self, Doubt};
 use crate::runtime::app::App;
 
 /// The doubt that tasks which the journal does not know are under. A folder that is new puts a question to Iden; as long as
-/// Iden does not answer it, it is a doubt.
-pub(super) async fn ask(app: &App) -> Option<Doubt> {
-    let doubt = match app.journal.doubted(&app.key).await {
-        Ok(doubt) => doubt?,
-        Err(error) => {
-            tracing::error!(app = %app.name, %error, "the journal cannot be read");
-            return None;
-        }
+/// Iden does not answer it, it is a doubt. A journal that cannot be read says nothing: then nothing new is started.
+pub(super) async fn ask(app: &App) -> Result<Option<Doubt>, journal::Error> {
+    let Some(doubt) = app.journal.doubted(&app.key).await? else {
+        return Ok(None);
     };
     if !doubt.is_question() {
-        return Some(doubt);
+        return Ok(Some(doubt));
     }
     let synced_before = match synced_before(app).await {
         Ok(Some(answer)) => answer,
         Ok(None) => {
             tracing::warn!(app = %app.name, "Iden does not list this app, so nothing shows that it was never synced; tasks are read back before their first attempt");
-            return Some(doubt);
+            return Ok(Some(doubt));
         }
         Err(error) => {
             tracing::warn!(app = %app.name, %error, "Iden cannot be asked whether this app was ever synced; until then, tasks are read back before their first attempt");
-            return Some(doubt);
+            return Ok(Some(doubt));
         }
     };
     if let Err(error) = app.journal.settle_new(&app.key, synced_before).await {
         tracing::error!(app = %app.name, %error, "the journal cannot be written");
     }
-    synced_before.then_some(doubt)
+    Ok(synced_before.then_some(doubt))
 }
 
 /// Whether Iden has ever completed a sync of the app; `None` if it does not list the app.

@@ -40,6 +40,7 @@ impl Trial<'_> {
         if self.held + began.elapsed() + wait >= self.app.settings.tasks.hold_for {
             return Ok(Some(given_up(self.app, &self.what(), failure.code, &failure.message)));
         }
+        self.show_wait(wait, &failure);
         self.pause(wait).await?;
         self.was_held(began);
         Ok(None)

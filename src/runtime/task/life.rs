@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt::intent_of;
 use super::trial::{End, Failure, Prior, Trial};
-use super::{admission, hold, report};
+use super::{admission, hold, report, walk};
 use crate::bridge::{self, Task, TaskStatus};
 use crate::journal::{self, Changes, Entry, Intent, Outcome, PriorAccount, State};
 use crate::runtime::Stopped;
@@ -73,7 +73,8 @@ pub(super) async fn live(app: Arc<App>, start: Start, stop: CancellationToken) -
         Some(task) => Some(task),
         None => fetch(&app, &start.id, &stop).await?,
     };
-    let is_wanted = is_wanted(&app, &start.id, task.as_ref()).await;
+    let is_early = |task: &Task| prior.is_none() && walk::is_early(task, app.clock.now());
+    let is_wanted = is_wanted(&app, &start.id, task.as_ref()).await && !task.as_ref().is_some_and(is_early);
     let Some(task) = task.filter(|_| is_wanted) else {
         return Ok(Left::PassedOver);
     };

@@ -52,10 +52,15 @@ pub(super) async fn run(
         }
         tries += 1;
         let operation = trial.operation.clone();
+        let asked = Instant::now();
         let answer = tokio::select! {
             () = trial.stop.cancelled() => return Err(Stopped),
             answer = verify::look(trial, None) => answer,
         };
+        if answer.is_err() && trial.app.breaker.cause().is_some() {
+            // The target is out of reach, or hangs: the time that took does not count against the task.
+            trial.was_held(asked);
+        }
         let mut doubt = "nobody was found yet";
         match answer {
             Err(error) if decide::may_pass(&error) => doubt = "it could not be read back",
@@ -104,6 +109,7 @@ pub(super) async fn run(
             let message = format!("{}; {doubt}, and it is not known whether it took effect", failure.message);
             return Ok(Verdict::Failed(Failure::new(failure.code, message)));
         }
+        trial.show_wait(wait, &Failure::new(failure.code, format!("{}; {doubt}", failure.message)));
         trial.pause(wait).await?;
     }
 }

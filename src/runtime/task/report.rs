@@ -42,6 +42,7 @@ pub(super) async fn until_heard(
     stop: &CancellationToken,
 ) -> Result<(), Stopped> {
     let report = report_of(outcome);
+    app.status.progress().decided(task);
     let mut tries = 0;
     let ended = loop {
         let leave = tokio::select! {
@@ -78,6 +79,7 @@ pub(super) async fn until_heard(
                     .max(Backoff::BRIDGE.patient_wait(tries, &app.dice));
                 tracing::warn!(app = %app.name, %task, %error, ?wait, "the outcome could not be reported; trying again");
                 app.status.report_delayed();
+                app.status.progress().wait(task, None, &error.to_string(), wait);
                 tokio::select! {
                     () = stop.cancelled() => return Err(Stopped),
                     () = tokio::time::sleep(wait) => {}

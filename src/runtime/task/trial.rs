@@ -293,7 +293,14 @@ impl<'a> Trial<'a> {
         }
         tracing::info!(app = %self.app.name, task = %self.intent.task, attempt = self.intent.attempt, code = %failure.code, ?wait,
             "{}; trying again", self.app.redactor.redact(&failure.message));
+        self.show_wait(wait, &failure);
         self.pause(wait).await
+    }
+
+    /// Shows in the status why the task is not done yet, and when it goes on.
+    pub(super) fn show_wait(&self, wait: Duration, failure: &Failure) {
+        let reason = self.app.redactor.redact(&failure.message);
+        self.app.status.progress().wait(&self.intent.task, Some(failure.code), &reason, wait);
     }
 
     pub(super) async fn pause(&self, wait: Duration) -> Result<Verdict, Stopped> {

@@ -46,6 +46,8 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
         if !decide::fits(trial.spent(), wait, app.settings.tasks.give_up_after) {
             break reason;
         }
+        let reason = if reason.is_empty() { "the change is not seen in the target yet" } else { &reason };
+        trial.show_wait(wait, &Failure::new(Code::InternalError, reason));
         trial.pause(wait).await?;
     };
     let Some(missing) = contradiction else {

@@ -41,13 +41,15 @@ pub(super) struct Walked {
     pub(super) tasks: Vec<Listed>,
     /// What is wrong with items of the list that are no tasks; nothing can be reported for them.
     pub(super) unreadable: Vec<String>,
+    /// How many pending tasks are not due yet.
+    pub(super) not_due: u64,
     /// What ended the walk before the end of the list.
     pub(super) error: Option<bridge::Error>,
 }
 
 impl Default for Walked {
     fn default() -> Self {
-        Self { began: Instant::now(), tasks: Vec::new(), unreadable: Vec::new(), error: None }
+        Self { began: Instant::now(), tasks: Vec::new(), unreadable: Vec::new(), not_due: 0, error: None }
     }
 }
 
@@ -82,7 +84,9 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
                 continue;
             }
             is_news = true;
-            if task.status == TaskStatus::Pending {
+            if is_early(&task, app.clock.now()) {
+                walked.not_due += 1;
+            } else if task.status == TaskStatus::Pending {
                 let keys = lanes::keys_of(&task.id, &task.payload);
                 let (id, created_at) = (task.id.clone(), task.created_at);
                 let is_destructive = task.action.parse().is_ok_and(Action::is_destructive);
@@ -99,6 +103,12 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
         answer = guarded(app, app.bridge.next_tasks(app.id, &next)).await;
         here = Some(next);
     }
+}
+
+/// Whether a pending task is not due yet. It stays in the list and is seen again by the next walk; nothing waits behind it,
+/// as nothing waits behind a task that Iden shows as `scheduled`.
+pub(super) fn is_early(task: &Task, now: Timestamp) -> bool {
+    task.status == TaskStatus::Pending && task.execute_after.is_some_and(|after| after > now)
 }
 
 impl Walked {
@@ -128,7 +138,9 @@ async fn guarded<T>(
     call: impl Future<Output = Result<T, bridge::Error>>,
 ) -> Result<T, bridge::Error> {
     let leave = app.access.enter().await;
+    app.status.progress().asked();
     let answer = call.await;
+    app.status.progress().heard();
     app.heard(leave, &answer);
     answer
 }

@@ -168,7 +168,7 @@ async fn what_cannot_be_kept_is_refused_and_changes_nothing() {
     for hr in Hr::in_each_language() {
         let before = hr.file();
         for payload in [
-            json!({"account": {"username": "new", "first_name": ["N"]}}),
+            json!({"account": {"username": "new"}, "changes": {"first_name": ["N"]}}),
             json!({"account": {"username": "new", "display_name": "N"}, "changes": {"title": "Boss"}}),
             json!({"account": {"username": "new", "status": "dormant"}}),
             json!({"account": {"username": "new", "password": 1234}}),

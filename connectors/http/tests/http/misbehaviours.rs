@@ -295,11 +295,7 @@ fn rows() -> Vec<Row> {
         // ---- by cursor, by link, and all at once
         row("pages by cursor", Token, All(EndOfCursor), "++++++", |ask, s| s.serve(&ask)),
         row("leads in a circle, with a total", TokenOf, Fails("circle"), "++++++", |ask, s| {
-            let next = match ask.from() {
-                0 => "c10",
-                10 => "c15",
-                _ => "c10",
-            };
+            let next = if ask.from() == 10 { "c15" } else { "c10" };
             page(&ask, s, |r| r.with("cursor", next.into()))
         }),
         row("leads to the page itself", Token, Fails("same page came twice"), "++++++", |ask, s| {
@@ -337,11 +333,7 @@ fn rows() -> Vec<Row> {
             page(&ask, s, |r| r.header("Link", "<https://evil.example.com/people>; rel=next"))
         }),
         row("leads in a circle by Link", Link, Fails("circle"), "++++++", |ask, s| {
-            let next = match ask.from() {
-                0 => 10,
-                10 => 15,
-                _ => 10,
-            };
+            let next = if ask.from() == 10 { 15 } else { 10 };
             page(&ask, s, |r| r.header("Link", format!("</people?from={next}>; rel=next")))
         }),
         row("stops giving Link, and says X-Total-Count", Link, Fails("x-total-count"), "++++++", |ask, s| {
@@ -521,7 +513,9 @@ fn others(state: &State, who: &str) -> (BTreeMap<String, Value>, BTreeMap<String
     let others = state.people.iter().filter(|person| person["id"] != who);
     let others = others.map(|person| (person["id"].as_str().unwrap().to_owned(), person.clone())).collect();
     let mut members = state.groups.clone();
-    members.values_mut().for_each(|members| members.retain(|member| member != who));
+    for members in members.values_mut() {
+        members.retain(|member| member != who);
+    }
     (others, members)
 }
 
@@ -594,13 +588,13 @@ async fn whatever_an_application_does_nobody_is_missing_and_nothing_is_done_that
 #[tokio::test]
 async fn somebody_who_was_there_and_was_not_shown_is_refused_at_once_or_taken_over_as_is_set() {
     // Searches do not show those who are locked.
-    fn hides(ask: Ask, state: &mut State) -> Reply {
+    let hides: Script = |ask, state| {
         let mut reply = state.serve(&ask);
         if let Some(people) = reply.body.get_mut("people").and_then(Value::as_array_mut) {
             people.retain(|person| person["locked"] == false);
         }
         reply
-    }
+    };
     let server = Scripted::start(hides).await;
     let gone = || json!({ "id": "gone", "name": "gone", "locked": true });
     server.state().people[5] = gone();
@@ -618,12 +612,12 @@ async fn somebody_who_was_there_and_was_not_shown_is_refused_at_once_or_taken_ov
 
 #[tokio::test]
 async fn a_fixed_group_shows_its_members_by_one_request() {
-    fn admins(ask: Ask, state: &mut State) -> Reply {
+    let admins: Script = |ask, state| {
         if ask.path == ["admins"] {
             return Reply::new(200, json!({ "admins": [{ "id": "u03" }, { "id": "u09" }] }));
         }
         state.serve(&ask)
-    }
+    };
     let server = Scripted::start(admins).await;
     let paging = json!({ "type": "cursor", "next": "answer.cursor" });
     let mut target = server.target(&paging, &json!({ "after": "{{ page.cursor }}" }));

@@ -269,7 +269,9 @@ impl State {
                     }
                     _ => {
                         self.people.remove(at);
-                        self.groups.values_mut().for_each(|members| members.retain(|member| member != id));
+                        for members in self.groups.values_mut() {
+                            members.retain(|member| member != id);
+                        }
                         Reply::new(204, Value::Null)
                     }
                 }

@@ -331,7 +331,7 @@ fn rows() -> Vec<Row> {
         )
         .by_cursor(),
         row("forgets its cursors", Fails("400"), "++++++", |ask, s| {
-            if ask.lists_users() && ask.query["cursor"] != "" {
+            if ask.lists_users() && !ask.query["cursor"].is_empty() {
                 Reply::new(400, json!({ "scimType": "expiredCursor" }))
             } else {
                 s.serve(&ask)
@@ -630,7 +630,9 @@ fn others(state: &State, who: &str) -> (Vec<Value>, BTreeMap<String, Vec<String>
         user.as_object_mut().unwrap().shift_remove("meta");
     }
     let mut members = state.members();
-    members.values_mut().for_each(|members| members.retain(|member| !own.contains(member) && member != who));
+    for members in members.values_mut() {
+        members.retain(|member| !own.contains(member) && member != who);
+    }
     (users, members)
 }
 

@@ -31,6 +31,26 @@ pub async fn read_some(response: &mut Response, limit: usize, deadline: Instant)
     }
 }
 
+/// As [`read`]. Of a body that is larger, its first `beginning` bytes come along with the error: they may say what it is.
+pub async fn read_or_beginning(
+    response: &mut Response,
+    limit: usize,
+    beginning: usize,
+    deadline: Instant,
+) -> Result<Vec<u8>, (Error, Vec<u8>)> {
+    let mut body = Vec::new();
+    let is_announced = response.content_length().is_some_and(|length| length > limit as u64);
+    let bound = if is_announced { beginning.min(limit) } else { limit };
+    match read_chunks(&mut body, response, bound, deadline).await {
+        Ok(()) if !is_announced => Ok(body),
+        Err(error) if !is_announced => {
+            body.truncate(beginning);
+            Err((error, body))
+        }
+        Ok(()) | Err(_) => Err((Error::TooLarge(limit), body)),
+    }
+}
+
 async fn read_into(
     body: &mut Vec<u8>,
     response: &mut Response,
@@ -42,12 +62,24 @@ async fn read_into(
     if response.content_length().is_some_and(|length| length > limit as u64) {
         return Err(Error::TooLarge(limit));
     }
+    read_chunks(body, response, limit, deadline).await
+}
+
+async fn read_chunks(
+    body: &mut Vec<u8>,
+    response: &mut Response,
+    limit: usize,
+    deadline: Instant,
+) -> Result<(), Error> {
     loop {
         match timeout_at(deadline, response.chunk()).await {
             Err(_) => return Err(Error::Late),
             Ok(Err(error)) => return Err(Error::Cut(error.without_url())),
             Ok(Ok(None)) => return Ok(()),
-            Ok(Ok(Some(chunk))) if body.len() + chunk.len() > limit => return Err(Error::TooLarge(limit)),
+            Ok(Ok(Some(chunk))) if body.len() + chunk.len() > limit => {
+                body.extend_from_slice(&chunk[..limit - body.len()]);
+                return Err(Error::TooLarge(limit));
+            }
             Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
         }
     }

@@ -314,9 +314,9 @@ mod tests {
         let redactor = Redactor::new();
         drop(redactor.protect(["hunter22-hunter22-hunter22"]));
         assert!(redactor.0.read().unwrap().holds_no_text());
-        let _held = redactor.protect(["hunter22-hunter22-hunter22"]);
+        let held = redactor.protect(["hunter22-hunter22-hunter22"]);
         assert!(!redactor.0.read().unwrap().holds_no_text());
-        drop(_held);
+        drop(held);
         assert!(redactor.0.read().unwrap().holds_no_text());
     }
 

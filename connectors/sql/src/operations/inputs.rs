@@ -176,12 +176,8 @@ impl Inputs {
     }
 
     /// The value of a parameter, apart from those of lists.
-    pub(super) fn value(
-        &self,
-        own: &BTreeMap<String, Source>,
-        parameter: &Parameter,
-    ) -> Result<Value, Refusal> {
-        Ok(match parameter {
+    pub(super) fn value(&self, own: &BTreeMap<String, Source>, parameter: &Parameter) -> Value {
+        match parameter {
             Parameter::Id => self.id.clone().map_or(Value::Null, Value::from),
             Parameter::Field(name) => {
                 let value = self.fields.get(name).cloned().unwrap_or_default();
@@ -203,7 +199,7 @@ impl Inputs {
                 None => Value::Null,
             },
             _ => Value::Null,
-        })
+        }
     }
 
     /// Whether the task brings a password.

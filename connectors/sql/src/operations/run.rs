@@ -90,17 +90,10 @@ impl Database {
         inputs: &Inputs,
         purpose: Purpose<'_>,
     ) -> Result<Answer, Error> {
-        let mut refusal = None;
         let values = self.values(&step.statement, |parameter| match (parameter, purpose.reference) {
             (Parameter::Ref, Some(reference)) => Value::from(reference),
-            _ => inputs.value(&self.plan.own, parameter).unwrap_or_else(|why| {
-                refusal = Some(why);
-                Value::Null
-            }),
+            _ => inputs.value(&self.plan.own, parameter),
         });
-        if let Some(why) = refusal {
-            return Err(Error::internal(self.verdicts.message(purpose.doing, &why.to_string())));
-        }
         let values = values.map_err(|misfit| {
             let why = format!("a parameter of {} {misfit}", step.statement.key);
             Error::internal(self.verdicts.message(purpose.doing, &why))
