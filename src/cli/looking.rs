@@ -1,8 +1,8 @@
 //! Looking at tasks: through the running daemon, which has credentials of its own, or with ours while none runs.
 
 use super::context::Context;
-use super::failure::{Exit, Failure};
 use super::daemon;
+use super::failure::{Exit, Failure};
 use crate::bridge::{Api, AppId};
 use crate::control::{Event, Request};
 use crate::journal::{AppKey, Journal, Sqlite};
