@@ -192,7 +192,15 @@ impl Client {
         let mut page = TaskPage { tasks: Vec::new(), unreadable: Vec::new(), count: None, next: Some(next) };
         match first {
             FirstItem::Named(id) if super::endpoint::is_segment(&id) => {
-                match self.task(app, &TaskId::new(id)).await {
+                let task = match self.task(app, &TaskId::new(id.clone())).await {
+                    // The list and the task itself agree. It can be reported as such; not to read it would leave it pending for
+                    // ever.
+                    Err(error) if error.is_too_large() => {
+                        Task::too_large(&id).map_err(|what| Error::malformed(error.call(), what))
+                    }
+                    answer => answer,
+                };
+                match task {
                     Ok(task) => {
                         self.0.spellings.learn(std::slice::from_ref(&task));
                         page.tasks.push(task);
@@ -332,14 +340,7 @@ impl Api for Client {
         let call = Call::new(Operation::ReadTask, app).about(task);
         let spelling = self.0.spellings.of(task);
         let request = self.request(call, app, Method::GET, &["tasks", &spelling])?;
-        let answer = self.send(&request).await;
-        match answer.and_then(|answer| read::task(answer, &request.call, task)) {
-            // It can be reported as such; not to read it would leave it pending for ever.
-            Err(Error::BodyTooLarge { .. } | Error::TooManyValues { .. }) => {
-                Task::too_large(&spelling).map_err(|what| Error::malformed(&request.call, what))
-            }
-            answer => answer,
-        }
+        read::task(self.send(&request).await?, &request.call, task)
     }
 
     async fn report(&self, app: AppId, task: &TaskId, report: &Report) -> Result<(), Error> {

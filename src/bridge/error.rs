@@ -231,6 +231,11 @@ impl Error {
         matches!(self, Self::Unauthorized { .. } | Self::Forbidden { .. })
     }
 
+    /// Whether the answer was larger than it may be.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::BodyTooLarge { .. } | Self::TooManyValues { .. })
+    }
+
     /// What to do about it, after the Error Reference and its troubleshooting section.
     pub fn advice(&self) -> &'static str {
         advice::of(self)

@@ -59,7 +59,7 @@ pub struct TaskPage {
 
 impl Task {
     /// A task of which nothing is known but that it is pending, and too large to be read.
-    pub(super) fn too_large(id: &str) -> Result<Self, String> {
+    pub(crate) fn too_large(id: &str) -> Result<Self, String> {
         let fields = Map::from_iter([("id".to_owned(), id.into()), ("payload".to_owned(), TOO_LARGE.into())]);
         Self::from_json(Value::Object(fields), &TaskStatus::Pending)
     }

@@ -132,11 +132,19 @@ fn put(folder: &Path, record: &Record) -> io::Result<()> {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+
+    /// As the state makes it: closed to others.
+    fn closed() -> tempfile::TempDir {
+        let mode = std::fs::Permissions::from_mode(0o700);
+        tempfile::Builder::new().permissions(mode).tempdir().unwrap()
+    }
 
     #[test]
     fn what_runs_is_written_down_and_forgotten_when_it_has_ended() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed();
         let registry = Registry::default();
         registry.keep_in(folder.path());
         registry.started(std::process::id());

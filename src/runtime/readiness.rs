@@ -142,6 +142,7 @@ mod tests {
                 .to_string()
                 .starts_with("the Bridge cannot be used at present for hr (cannot list")
         );
+        hr.polled(None);
         assert_eq!(readiness.now().to_string(), "connected to the Bridge");
     }
 

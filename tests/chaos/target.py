@@ -253,8 +253,8 @@ def execute(call, action, params, rules):
             os._exit(1)
         if kind == "hang":
             hang()
-        if kind == "idle":
-            # It says that it is done, and does nothing.
+        if kind == "idle" and not password_of(params) and action != "reset_password":
+            # It says that it is done, and does nothing. Of a password nobody could find that out.
             return {"account_id": "n-none"} if action == "create_account" else {}
         if kind == "late":
             # Past every deadline: the daemon has given the call up, and the target has not.

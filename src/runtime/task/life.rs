@@ -19,6 +19,9 @@ use crate::runtime::backoff::Backoff;
 /// A task that was listed longer ago is read again before it is executed: somebody else may have resolved it.
 pub(super) const FRESH: Duration = Duration::from_secs(30);
 
+/// So often in a row a task must be too large to be read before it is failed as such.
+const TOO_LARGE: u32 = 3;
+
 /// What a life begins with.
 #[derive(Debug)]
 pub(super) struct Start {
@@ -71,7 +74,7 @@ pub(super) async fn live(app: Arc<App>, start: Start, stop: CancellationToken) -
     };
     let task = match start.task {
         Some(task) => Some(task),
-        None => fetch(&app, &start.id, &stop).await?,
+        None => fetch(&app, &start.id, prior.is_some(), &stop).await?,
     };
     let is_early = |task: &Task| prior.is_none() && walk::is_early(task, app.clock.now());
     let is_wanted = is_wanted(&app, &start.id, task.as_ref()).await && !task.as_ref().is_some_and(is_early);
@@ -236,9 +239,15 @@ pub(super) async fn is_wanted(app: &App, id: &TaskId, task: Option<&Task>) -> bo
     false
 }
 
-/// Reads a task again that is known from long ago. `None` if Iden does not know it.
-pub(super) async fn fetch(app: &App, id: &TaskId, stop: &CancellationToken) -> Result<Option<Task>, Stopped> {
-    let mut tries = 0;
+/// Reads a task again that is known from long ago. `None` if Iden does not know it. One that stays too large to be read is
+/// failed as such, unless it has begun: then one answer too many must not decide what became of it.
+pub(super) async fn fetch(
+    app: &App,
+    id: &TaskId,
+    has_begun: bool,
+    stop: &CancellationToken,
+) -> Result<Option<Task>, Stopped> {
+    let (mut tries, mut too_large) = (0, 0);
     loop {
         let leave = tokio::select! {
             () = stop.cancelled() => return Err(Stopped),
@@ -256,6 +265,13 @@ pub(super) async fn fetch(app: &App, id: &TaskId, stop: &CancellationToken) -> R
             Err(error) if error.is_access() => continue,
             Err(error) => error,
         };
+        too_large = if error.is_too_large() { too_large + 1 } else { 0 };
+        if too_large >= TOO_LARGE
+            && !has_begun
+            && let Ok(task) = Task::too_large(id.as_str())
+        {
+            return Ok(Some(task));
+        }
         tries += 1;
         let wait = Backoff::BRIDGE.patient_wait(tries, &app.dice);
         tracing::warn!(app = %app.name, task = %id, %error, ?wait, "the task could not be read; trying again");

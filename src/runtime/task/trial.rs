@@ -261,7 +261,7 @@ impl<'a> Trial<'a> {
         if self.seen.is_some_and(|at| at.elapsed() < life::FRESH) {
             return Ok(true);
         }
-        let task = life::fetch(self.app, &self.intent.task, self.stop).await?;
+        let task = life::fetch(self.app, &self.intent.task, true, self.stop).await?;
         let wanted = life::is_wanted(self.app, &self.intent.task, task.as_ref()).await;
         self.seen = Some(Instant::now());
         Ok(wanted)

@@ -24,7 +24,12 @@ pub(crate) fn tasks(evidence: &Evidence<'_>) -> Vec<Violation> {
         match effective.as_slice() {
             [] => complain("a task is never lost", Some(&wish.id), "nothing was ever reported".into()),
             [report] => {
-                reported.insert(wish.id.as_str(), (*report).clone());
+                // Iden may have been told before, and have forgotten it: the order is that of telling.
+                let told = reports.iter().map(|report| report.sequence).min().unwrap_or(report.sequence);
+                let forgotten =
+                    reports.iter().any(|report| report.handled.is_none() && report.status == Some(200));
+                let sequence = if forgotten { told } else { report.sequence };
+                reported.insert(wish.id.as_str(), Report { sequence, ..(*report).clone() });
             }
             many => {
                 complain("a task ends once", Some(&wish.id), format!("{} reports took effect", many.len()));
