@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bridgehead_sdk::{is_invisible, visible};
+use bridgehead_sdk::is_invisible;
 
 /// What standard output refused first. After that, nothing more is written to it.
 static REFUSED: Mutex<Option<io::Error>> = Mutex::new(None);
@@ -15,6 +15,11 @@ static REFUSED: Mutex<Option<io::Error>> = Mutex::new(None);
 pub(crate) fn line(text: impl std::fmt::Display) {
     let text = lines(&text.to_string());
     write(|out| writeln!(out, "{text}"));
+}
+
+/// A text from elsewhere, with characters that control a terminal, reorder what is read or hide something in it written out.
+pub(crate) fn visible(text: &str) -> String {
+    bridgehead_sdk::visible(text).into_owned()
 }
 
 /// Prints text as it is.
