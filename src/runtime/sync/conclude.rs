@@ -28,7 +28,9 @@ pub(super) async fn run(mut sync: Sync<'_>, result: Result<(), Error>, started_a
         return summary;
     }
     // What was pushed stays in Iden, abandoned or not: a later `complete` could remove it, so the guard must know of it.
-    if sync.has_begun && sync.stage != Stage::Completed {
+    // If Iden has taken no page, it holds nothing of ours: what it turns out to know later is not what this sync has pushed.
+    let has_pushed = sync.has_begun && sync.tallies.sum().accepted > 0;
+    if has_pushed && sync.stage != Stage::Completed {
         let belief = sync.belief().await.unwrap_or_else(|error| {
             tracing::error!(app = %app.name, %error, "what this sync has left in Iden could not be judged");
             Belief::Unjudged

@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 
 use bridgehead_sdk::{Action, TaskId};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::course::Course;
@@ -105,10 +105,15 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
     }
 }
 
+/// What the clocks of Iden and of this machine may be apart. Iden shows a task as pending when its time has come by Iden's clock
+/// (task guide), which is believed within this; what is further ahead is no difference of clocks.
+const CLOCKS: SignedDuration = SignedDuration::from_hours(24);
+
 /// Whether a pending task is not due yet. It stays in the list and is seen again by the next walk; nothing waits behind it,
 /// as nothing waits behind a task that Iden shows as `scheduled`.
 pub(super) fn is_early(task: &Task, now: Timestamp) -> bool {
-    task.status == TaskStatus::Pending && task.execute_after.is_some_and(|after| after > now)
+    let latest = now.saturating_add(CLOCKS).unwrap_or(Timestamp::MAX);
+    task.status == TaskStatus::Pending && task.execute_after.is_some_and(|after| after > latest)
 }
 
 impl Walked {
