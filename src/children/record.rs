@@ -130,7 +130,8 @@ fn put(folder: &Path, record: &Record) -> io::Result<()> {
     std::fs::File::open(folder)?.sync_all()
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

@@ -11,7 +11,9 @@ fn blocks(page: &str, heading: &str) -> Vec<String> {
     let blocks = section.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
     blocks
         .map(|block| {
-            block.lines().map(|line| format!("{}\n", line.strip_prefix("   ").unwrap_or(line))).collect()
+            block
+                .lines()
+                .fold(String::new(), |text, line| text + line.strip_prefix("   ").unwrap_or(line) + "\n")
         })
         .collect()
 }
