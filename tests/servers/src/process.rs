@@ -94,6 +94,18 @@ impl Process {
     /// If it has ended.
     pub fn pause(&self) {
         kill_process_group(self.pid(), Signal::STOP).expect("the server runs");
+        // Each of its threads stops a moment later, and one of them may answer until then.
+        let tasks = format!("/proc/{}/task", self.pid().as_raw_nonzero());
+        let is_stopped =
+            |stat: &str| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'));
+        for _ in 0..500 {
+            let all = std::fs::read_dir(&tasks).into_iter().flatten().flatten();
+            let stats = all.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());
+            if stats.into_iter().all(|stat| is_stopped(&stat)) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
     }
 
     /// Lets it go on after [`Process::pause`].
