@@ -1,7 +1,10 @@
 //! Reaching a running daemon, or its state while none runs.
 
+use std::path::Path;
+
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::print;
 use crate::control::{self, Client};
 use crate::journal::{self, Sqlite};
 
@@ -10,13 +13,19 @@ pub(crate) async fn connect(context: &Context) -> Result<Option<Client>, Failure
     Ok(control::connect(&context.config.state.path).await?)
 }
 
-/// The state for looking, for a command to which no daemon answered; a failure if there is none.
-pub(crate) async fn readable_state(context: &Context) -> Result<Sqlite, Failure> {
-    match Sqlite::read_only(&context.config.state.path).await? {
-        Some(state) => Ok(state),
-        // There is none, or it cannot be read as it lies: then opening it puts it in order.
-        None => state(context).await,
+/// The state for looking, for a command to which no daemon answered; `None` if there is none.
+pub(crate) async fn readable_state(context: &Context) -> Result<Option<Sqlite>, Failure> {
+    let folder = &context.config.state.path;
+    if let Some(state) = Sqlite::read_only(folder).await? {
+        return Ok(Some(state));
     }
+    // There is none, or it cannot be read as it lies: then opening it puts it in order.
+    Sqlite::open_existing(folder).await.map_err(|error| of_state(context, error))
+}
+
+/// Says that nothing is known here, which is not the same as that there is nothing.
+pub(crate) fn no_journal(folder: &Path) {
+    print::complain(format!("There is no journal in {} yet (state.path).\n", folder.display()));
 }
 
 /// The state, for a command to which no daemon answered and which is of no use without state. It makes none: whatever root

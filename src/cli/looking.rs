@@ -28,7 +28,13 @@ pub(super) async fn tasks(
     let state = match which {
         // A look at Iden must not depend on the state.
         Which::Status(_) => Sqlite::read_only(&context.config.state.path).await.ok().flatten(),
-        Which::Held | Which::Rejected => Some(daemon::readable_state(context).await?),
+        Which::Held | Which::Rejected => {
+            let state = daemon::readable_state(context).await?;
+            if state.is_none() {
+                daemon::no_journal(&context.config.state.path);
+            }
+            state
+        }
     };
     let listed = by_ourselves(context, app, which, limit, state.as_ref(), take).await;
     if let Some(state) = state {

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::args::Global;
 use super::context::Context;
+use super::daemon;
 use super::failure::{Exit, Failure, Outcome};
 use super::{logging, overview, print};
 use crate::config::Connectors;
@@ -97,7 +98,7 @@ async fn from_journal(context: &Context) -> Result<Overview, Failure> {
     };
     let state = Sqlite::read_only(folder).await.map_err(unreadable)?;
     if state.is_none() {
-        print::complain(format!("There is no journal in {} yet (state.path).\n", folder.display()));
+        daemon::no_journal(folder);
     }
     let overview = runtime::from_state(&context.config.apps, state.as_ref()).await;
     if let Some(state) = state {

@@ -88,10 +88,10 @@ async fn a_first_sync_goes_through_although_iden_cannot_be_asked_and_answers_are
 
 #[tokio::test]
 async fn a_first_sync_of_which_nothing_shows_that_it_is_one_is_held() {
-    let world = World::with_target(json!({"records": {"account": accounts(250)}}), "").await;
+    let world = World::with_target(json!({"records": {"account": accounts(50)}}), "").await;
     world.sandbox.add_fault(Fault::new(Effect::answer(404)).method("GET").path("**/bridge/apps/"));
-    // Of no page anybody hears whether Iden knew it.
-    world.sandbox.add_fault(Fault::new(Effect::Lose(Loss::Cut)).method("PUT").times(3));
+    // Of the only page nobody hears whether Iden knew it before.
+    world.sandbox.add_fault(Fault::new(Effect::Lose(Loss::Cut)).method("PUT").times(1));
     held(&world, &world.sync(&[]).await, "Iden cannot be asked when it was last synced");
 }
 

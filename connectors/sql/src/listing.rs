@@ -101,28 +101,43 @@ impl Database {
             }
             Some(_) => return Err(incomplete("the cursor is none of this connector")),
         };
-        let page = match &start.snapshot {
-            None => self.page_alone(subject, start).await,
-            Some(name) => match self.snapshots.take(name, slug) {
-                Some(mut snapshot) => {
-                    let page = self.read(&mut snapshot.lease, subject, &start).await;
-                    match &page {
-                        Ok(page) if page.next.is_some() => self.snapshots.keep(snapshot),
-                        _ => snapshot.lease.finish().await,
-                    }
-                    page
-                }
-                None => Err(Stop::Shifted(
-                    "the state of the database that it began with is not at hand any more: it was begun before the daemon was \
-                     started, or stood still for too long; it is read again from the beginning"
-                        .to_owned(),
-                )),
+        let page = match (&start.snapshot, cursor) {
+            (Some(name), Some(cursor)) => match self.snapshots.ended(slug, cursor) {
+                Some(page) => Ok(page),
+                None => self.page_behind(subject, &start, (name, cursor)).await,
             },
+            _ => self.page_alone(subject, start).await,
         };
         page.map_err(|stop| match stop {
             Stop::Fault(fault) => self.verdicts.of(&fault, doing),
             Stop::Shifted(why) => incomplete(&why),
         })
+    }
+
+    /// A page that goes on in the transaction of the one before.
+    async fn page_behind(
+        &self,
+        subject: Subject<'_>,
+        start: &Start,
+        (name, cursor): (&str, &Cursor),
+    ) -> Result<Page, Stop> {
+        let Some(mut snapshot) = self.snapshots.take(name, subject.slug) else {
+            return Err(Stop::Shifted(
+                "the state of the database that it began with is not at hand any more: it was begun before the daemon was \
+                 started, or stood still for too long; it is read again from the beginning"
+                    .to_owned(),
+            ));
+        };
+        let page = self.read(&mut snapshot.lease, subject, start).await;
+        match &page {
+            Ok(page) if page.next.is_some() => self.snapshots.keep(snapshot),
+            Ok(page) => {
+                snapshot.lease.finish().await;
+                self.snapshots.end(subject.slug, cursor, page);
+            }
+            Err(_) => snapshot.lease.finish().await,
+        }
+        page
     }
 
     /// A page that does not go on in the transaction of another: the first one, and each of SQLite, which must not keep others from

@@ -3,12 +3,17 @@
 //! A listing of a server is one transaction, so that every page is of the same moment, and what was read can be counted. The
 //! connection stays with the listing from page to page. One that is not gone on with is given up after a while, or when several
 //! others were begun; the server ends its transaction then, too.
+//!
+//! With its last page a listing ends, and so does its transaction. That page, which has no rows, is kept for a runtime that did not
+//! hear the answer and asks again.
 
+use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use bridgehead_sdk::{Cursor, Page};
 use tokio::time::Instant;
 
 use crate::pool::Lease;
@@ -22,6 +27,8 @@ const MOST: usize = 4;
 /// The listings under way.
 pub(crate) struct Snapshots {
     held: Mutex<Vec<Snapshot>>,
+    /// The last pages of listings that have ended, by slug and cursor, oldest first.
+    ended: Mutex<VecDeque<(String, Cursor, Page)>>,
     /// Tells the listings of this process from those of an earlier one.
     nonce: u64,
     begun: AtomicU64,
@@ -38,7 +45,7 @@ pub(crate) struct Snapshot {
 impl Snapshots {
     pub(crate) fn new() -> Self {
         let nonce = RandomState::new().build_hasher().finish();
-        Self { held: Mutex::default(), nonce, begun: AtomicU64::new(0) }
+        Self { held: Mutex::default(), ended: Mutex::default(), nonce, begun: AtomicU64::new(0) }
     }
 
     /// A new listing in a transaction that has begun.
@@ -64,6 +71,20 @@ impl Snapshots {
         Some(held.remove(place))
     }
 
+    /// Keeps the last page of a listing.
+    pub(crate) fn end(&self, slug: &str, cursor: &Cursor, page: &Page) {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.push_back((slug.to_owned(), cursor.clone(), page.clone()));
+        let beyond = ended.len().saturating_sub(MOST);
+        ended.drain(..beyond);
+    }
+
+    /// The last page of a listing that has ended with it.
+    pub(crate) fn ended(&self, slug: &str, cursor: &Cursor) -> Option<Page> {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.iter().find(|(of, at, _)| of == slug && at == cursor).map(|(_, _, page)| page.clone())
+    }
+
     /// Gives up what nobody has gone on with.
     pub(crate) fn prune(&self) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,5 +94,6 @@ impl Snapshots {
     /// Gives up all of them.
     pub(crate) fn clear(&self) {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }

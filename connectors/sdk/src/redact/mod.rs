@@ -32,7 +32,8 @@ const LINGER: usize = 1024;
 /// digits; UTF-16 and Latin-1 in these. It is found where it was cut short, if enough of it is left. What is hashed,
 /// encrypted, compressed, reversed or split is not found.
 ///
-/// A secret that no protection holds any more is kept as a digest: the redactor recognises it and cannot tell it.
+/// A secret that no protection holds any more is kept as a digest: the redactor recognises it and cannot tell it. Where only a
+/// part of such a secret is recognised, the rest of the word goes with it.
 #[derive(Clone, Default)]
 pub struct Redactor(Arc<RwLock<Known>>);
 
@@ -228,8 +229,18 @@ mod tests {
         let shown = redactor.redact(text).into_owned();
         drop(held);
         let digested = redactor.redact(text).into_owned();
-        assert_eq!(shown, digested, "a secret that lingers is found like one that is held");
+        assert_eq!(without_words_behind(&shown), without_words_behind(&digested), "a secret that lingers is found too");
+        assert!(digested.len() <= shown.len(), "{shown} -> {digested}");
         shown
+    }
+
+    /// What is left when the words that secrets stand in are gone with them: where a digest finds a part of a secret, it cannot
+    /// tell where that part ends.
+    fn without_words_behind(text: &str) -> String {
+        let mut pieces = text.split(REDACTED);
+        let first = pieces.next().unwrap_or_default().to_owned();
+        let rest = pieces.map(|piece| piece.trim_start_matches(|next| !" \t\r\n\"'<>,;\\".contains(next)));
+        rest.fold(first, |all, piece| all + REDACTED + piece)
     }
 
     #[test]
