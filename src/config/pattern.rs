@@ -27,7 +27,8 @@ pub enum PatternError {
     Invisible,
     /// It is written in another language than this.
     #[error(
-        "looks like a regular expression and would match nobody: only '*' is special, and stands for any text, as in \"svc-*\"; the          whole name is matched without '^' and '$'"
+        "looks like a regular expression, or a pattern of a shell or of SQL, and would match nobody: only '*' is special, and stands for any text, as in \"svc-*\"; the \
+         whole name is matched without '^' and '$'"
     )]
     Expression,
 }
@@ -74,11 +75,14 @@ impl Pattern {
     }
 }
 
-/// Whether a text is written for another kind of matching. A dollar at the end is not enough: accounts of machines have one.
+/// Whether a text is written for another kind of matching: a regular expression, a shell, SQL. A dollar at the end is not enough: accounts of machines have one.
 fn is_expression(text: &str) -> bool {
     text.starts_with('^')
         || text.ends_with(".*$")
         || text.starts_with('/') && text.ends_with('/')
+        || text.starts_with('%')
+        || text.ends_with('%')
+        || [r"\.", ".+"].iter().any(|of| text.contains(of))
         || text.contains(['?', '[', ']', '{', '}', '|'])
 }
 
@@ -134,6 +138,10 @@ mod tests {
             ("^admin", PatternError::Expression),
             ("admin.*$", PatternError::Expression),
             ("/admin/", PatternError::Expression),
+            ("%admin%", PatternError::Expression),
+            ("svc-%", PatternError::Expression),
+            (r"svc\.backup", PatternError::Expression),
+            ("svc.+", PatternError::Expression),
             ("svc-[0-9]*", PatternError::Expression),
             ("(admin|root)", PatternError::Expression),
             ("svc-??", PatternError::Expression),

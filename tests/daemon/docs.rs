@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use bridgehead::runtime::AlarmKind;
+
 const BEGIN: &str = "<!-- keys -->\n";
 const END: &str = "<!-- /keys -->";
 
@@ -54,6 +56,17 @@ fn the_tables_of_keys_are_what_the_schemas_say() {
         }
     }
     assert!(stale.is_empty(), "UPDATE=1 writes these anew: {}", stale.join(", "));
+}
+
+#[test]
+fn every_alarm_is_explained_to_operators() {
+    let guide = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operator.md"));
+    let guide = guide.expect("the page");
+    for kind in AlarmKind::ALL {
+        let name = serde_json::to_value(kind).expect("a name");
+        let row = format!("| `{}` |", name.as_str().expect("a text"));
+        assert!(guide.contains(&row), "docs/operator.md does not say what to do about the alarm {name}");
+    }
 }
 
 #[test]
