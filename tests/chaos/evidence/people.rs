@@ -61,7 +61,13 @@ impl Iden {
             30..55 => self.on_account("update_account", rng),
             55..70 => self.on_account("suspend_account", rng),
             70..83 => self.on_account("unsuspend_account", rng),
-            83..93 => self.on_account("reset_password", rng),
+            83..91 => self.on_account("reset_password", rng),
+            // Of somebody who never was: whatever goes wrong on the way, nobody was deleted.
+            91..94 => {
+                let username = format!("nobody-{}", rng.random_range(0..100));
+                let account = json!({"username": username});
+                Wish { username, account, ..self.on_account("delete_account", rng) }
+            }
             _ if self.deletions < DELETIONS => {
                 self.deletions += 1;
                 self.on_account("delete_account", rng)

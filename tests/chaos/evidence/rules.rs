@@ -95,6 +95,9 @@ fn outcome(evidence: &Evidence<'_>, wish: &Wish, report: &Report, at: i128) -> V
         if is_create && applied == 0 {
             wrong.push(("a completed create was applied", "it never was".into()));
         }
+        if wish.action == "delete_account" && applied == 0 {
+            wrong.push(("a completed deletion was applied", "nobody was deleted".into()));
+        }
         if let Some(why) = missing(evidence, wish, report, at) {
             wrong.push(("completed means that it is so", why));
         }
