@@ -78,7 +78,7 @@ fn reached(is: bool) -> State {
 }
 
 /// A target may choose an identifier of its own; then the log-in name or e-mail says that it is the same account.
-fn same_login(account: &Account, found: &AccountRecord) -> bool {
+pub(crate) fn same_login(account: &Account, found: &AccountRecord) -> bool {
     let by_login = Account { id: None, ..account.clone() };
     by_login.is_same_as(found)
 }

@@ -231,6 +231,11 @@ def failure(dice, action, params, effect):
     return Failure(code, message, effect=effect, retry=retry)
 
 
+def is_seen(action, account):
+    with target:
+        return action != "delete_account" or target.find(account) is not None
+
+
 def execute(call, action, params, rules):
     dice = random.Random(f"{rules.get('seed')}/{params['task_id']}/{params['attempt']}")
     kinds = rules.get("write_kinds", ["slow"])
@@ -253,8 +258,8 @@ def execute(call, action, params, rules):
             os._exit(1)
         if kind == "hang":
             hang()
-        if kind == "idle" and not password_of(params) and action != "reset_password":
-            # It says that it is done, and does nothing. Of a password nobody could find that out.
+        if kind == "idle" and not password_of(params) and action != "reset_password" and is_seen(action, params["account"]):
+            # It says that it is done, and does nothing. Of a password nobody could find that out, nor of somebody who is not there.
             return {"account_id": "n-none"} if action == "create_account" else {}
         if kind == "late":
             # Past every deadline: the daemon has given the call up, and the target has not.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bridgehead_sdk::{
-    Account, AccountRecord, Completion, Context, Effect, Error, Operation, Retry, Subject, TaskId,
+    Account, AccountRecord, Code, Completion, Context, Effect, Error, Operation, Retry, Subject, TaskId,
 };
 use tokio::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::journal::{self, Intent, PriorAccount};
 use crate::runtime::activity::Before;
 use crate::runtime::app::App;
 use crate::runtime::backoff::Backoff;
-use crate::runtime::{Stopped, call};
+use crate::runtime::{Stopped, call, wanted};
 
 /// What came of an attempt.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(super) enum Attempt {
     Denied(Failure),
     /// The target went out of reach while it waited for its turn.
     NotMade,
+    /// The account to be created is there, so the connector was not asked to create it: not every target refuses a second one.
+    Exists(Failure),
 }
 
 impl Trial<'_> {
@@ -45,6 +47,11 @@ impl Trial<'_> {
             Ok(Err(failure)) => return Ok(Attempt::Denied(failure)),
             Err(error) => return Ok(Attempt::NotLooked(error)),
         };
+        if let Looked::Found(record) = &found
+            && let Some(taken) = self.taken(record)
+        {
+            return Ok(Attempt::Exists(taken));
+        }
         tokio::select! {
             () = self.stop.cancelled() => return Err(Stopped),
             () = app.pacing.for_task() => {}
@@ -152,6 +159,16 @@ impl Trial<'_> {
             self.note_prior(found.as_ref());
         }
         Ok(Ok(found.map_or(Looked::Nobody, |record| Looked::Found(Box::new(record)))))
+    }
+
+    /// That a creation cannot succeed because of this account, which has the name that the new one is to have.
+    pub(super) fn taken(&self, found: &AccountRecord) -> Option<Failure> {
+        let Operation::CreateAccount(create) = &*self.operation else { return None };
+        wanted::same_login(&create.account, found).then(|| {
+            let (who, app) = (create.account.label(), &self.app.name);
+            tracing::info!(app = %app, task = %self.intent.task, account = %found.id, "the account to be created is there already");
+            Failure::new(Code::AccountAlreadyExists, format!("User {who} exists in {app} already"))
+        })
     }
 
     /// Whether anything depends on what was there before: whose account it is that a create finds, whether a deletion had

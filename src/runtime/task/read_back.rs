@@ -158,6 +158,14 @@ fn judge(
         (_, None, Operation::CreateAccount(_)) if !settled => None,
         // An attempt that may still be under way would overlap the next one, or undo what comes after it.
         _ if !over => None,
+        // Whoever made it, a second one of its name is not wanted, and not every target refuses that.
+        (_, Some(found), Operation::CreateAccount(_))
+            if may_repeat && let Some(taken) = trial.taken(found) =>
+        {
+            let ours = "; an earlier attempt may have created it, but it is not as it was asked for";
+            let ours = if trial.may_be_ours() { ours } else { "" };
+            Some(Verdict::Failed(Failure::new(taken.code, format!("{}{ours}", taken.message))))
+        }
         _ if may_repeat => Some(Verdict::TryAgain),
         (State::Unverifiable, ..) => {
             let message = format!(

@@ -104,7 +104,11 @@ fn outcome(evidence: &Evidence<'_>, wish: &Wish, report: &Report, at: i128) -> V
     } else {
         let message = report.body["error"]["message"].as_str().unwrap_or_default();
         let is_in_doubt = DOUBT.iter().any(|doubt| message.contains(doubt));
-        if applied > 0 && !is_in_doubt {
+        // An old copy of the whole state knows nothing of the attempt that made the account.
+        let is_forgotten = evidence.state_was_damaged
+            && is_create
+            && report.body["error"]["code"] == "ACCOUNT_ALREADY_EXISTS";
+        if applied > 0 && !is_in_doubt && !is_forgotten {
             wrong.push(("failed means not applied, or says that it is not known", message.to_owned()));
         }
     }

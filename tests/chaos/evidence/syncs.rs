@@ -81,14 +81,7 @@ fn session_of(entry: &Entry) -> Option<(&str, &str)> {
     entry.path.split_once("/sync/")?.1.trim_end_matches('/').split_once('/')
 }
 
-fn complete(
-    ledger: &Ledger,
-    entry: &Entry,
-    began: i128,
-    pushed: &Pushed,
-    known: &Pushed,
-    syncs: &mut Syncs,
-) {
+fn complete(ledger: &Ledger, entry: &Entry, began: i128, pushed: &Pushed, known: &Pushed, syncs: &mut Syncs) {
     // The sandbox's clock is not the target's: what is wrong has to be wrong shortly before and after.
     let (from, to) = (entry.time.as_nanosecond() - SKEW, entry.time.as_nanosecond() + SKEW);
     let mut complain = |rule, what| syncs.violations.push(Violation { rule, task: None, what });
