@@ -156,6 +156,27 @@ async fn a_first_sync_goes_through_although_others_before_it_did_not() {
 }
 
 #[tokio::test]
+async fn what_a_first_sync_left_that_was_killed_while_it_abandoned_is_guarded_too() {
+    let mut records = target(0..40);
+    let bad = json!({"id": "bad", "email": 7});
+    records["records"]["account"].as_array_mut().expect("accounts").push(bad);
+    let world = World::with_target(records, "").await;
+    let lost = Fault::new(Effect::Lose(Loss::Status(504))).method("POST").path("**/abandon/");
+    let fault = world.sandbox.add_fault(lost);
+    let mut sync = world.command(&["sync", "hr"]).spawn().expect("the binary starts");
+    eventually("Iden has abandoned the session", || world.count("abandon") > 0).await;
+    sync.kill().expect("it can be killed");
+    sync.wait().expect("it ends");
+    world.sandbox.remove_fault(fault);
+    world.target(target(0..20));
+    let synced = world.sync(&[]).await;
+    assert!(synced.assert(1, "held").detail().contains("20 of 40 records of account"), "{}", synced.detail());
+    assert_eq!(world.active_ids("account"), ids(0..40));
+    world.target(target(0..39));
+    world.sync(&[]).await.assert(0, "completed");
+}
+
+#[tokio::test]
 async fn what_an_abandoned_first_sync_left_is_guarded_like_everything_else() {
     let mut records = target(0..40);
     let bad = json!({"id": "bad", "email": 7});

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::engine::{Stage, Sync};
-use super::{Error, Summary, TypeSummary};
+use super::{Error, Summary, TypeSummary, finish};
 use crate::journal::{Belief, Run, RunResult};
 use crate::runtime::app::App;
 use crate::runtime::status::{LastSync, SyncProgress};
@@ -38,6 +38,12 @@ pub(super) async fn run(mut sync: Sync<'_>, result: Result<(), Error>, started_a
         if let Err(error) = app.listings.keep(&app.key, belief).await {
             tracing::error!(app = %app.name, %error, "what this sync has left in Iden could not be noted");
         }
+    }
+    // Only now that it is noted: what an abandoned session has pushed stays in Iden, also if this process ends here.
+    if let (Err(error), Some(session)) = (&result, sync.session.take())
+        && !matches!(error, Error::SessionLost { .. })
+    {
+        finish::abandon(app, &session).await;
     }
     if matches!(result, Err(Error::NothingShown { .. })) {
         // There was no sync; the operator is told so.

@@ -37,11 +37,6 @@ pub(crate) async fn run(app: &Arc<App>, options: Options, stop: &CancellationTok
     let touched = app.activity.begin();
     let mut sync = Sync::new(app, options, &touched);
     let result = sync.perform(stop).await;
-    if let (Err(error), Some(session)) = (&result, sync.session.take())
-        && !matches!(error, Error::SessionLost { .. })
-    {
-        finish::abandon(app, &session).await;
-    }
     conclude::run(sync, result, started_at).await
 }
 
