@@ -2,6 +2,7 @@
 
 use bridgehead_sdk::{Account, AccountId, AccountRecord, Code, Completion, Error, Operation};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::trial::{End, Failure, Trial};
 use crate::runtime::Stopped;
@@ -11,13 +12,17 @@ use crate::runtime::decide;
 use crate::runtime::tally::Verified;
 use crate::runtime::verification::Verification;
 
+/// So many looks must fail for good until it is believed that the account cannot be looked at: one may be a mistake of the moment.
+const REFUSALS: u32 = 3;
+
 /// Looks until the account shows what was wanted, or the task's time is over. One look is enough if it does already.
 pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result<End, Stopped> {
     let app = trial.app;
     if !app.settings.tasks.verify {
         return Ok(End::Completed(completion));
     }
-    let mut looks = 0;
+    let began = Instant::now();
+    let (mut looks, mut refused) = (0, 0);
     let mut contradiction = None;
     let why_unseen = loop {
         // The target answered a moment ago, so the first look is made whatever else is going on: a daemon that stops lets
@@ -39,11 +44,19 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
                     String::new()
                 }
             },
-            Err(error) if decide::may_pass(&error) => error.message().to_owned(),
-            Err(error) => break error.message().to_owned(),
+            Err(error) => {
+                refused += u32::from(!decide::may_pass(&error));
+                if refused >= REFUSALS {
+                    break error.message().to_owned();
+                }
+                error.message().to_owned()
+            }
         };
         let wait = Backoff::TARGET.patient_wait(looks, &app.dice);
-        if !decide::fits(trial.spent(), wait, app.settings.tasks.give_up_after) {
+        // However long the attempts took, the target has a moment to show what it did.
+        let has_time = decide::fits(trial.spent(), wait, app.settings.tasks.give_up_after)
+            || decide::fits(began.elapsed(), wait, app.settings.tasks.timeout);
+        if !has_time {
             break reason;
         }
         let reason = if reason.is_empty() { "the change is not seen in the target yet" } else { &reason };

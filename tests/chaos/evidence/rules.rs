@@ -68,8 +68,14 @@ pub(crate) fn tasks(evidence: &Evidence<'_>) -> Vec<Violation> {
         let later = evidence.wishes.iter().skip_while(|other| other.id != wish.id).skip(1);
         let later: BTreeSet<&str> =
             later.filter(|other| other.username == wish.username).map(|other| other.id.as_str()).collect();
-        let next =
-            calls.iter().filter(|call| later.contains(call.task.as_str())).map(|call| call.received).min();
+        // A journal that was lost lets a task come once more, behind later ones.
+        let over = calls.iter().filter(|call| call.task == wish.id).map(|call| call.last_seen()).max();
+        let over = over.filter(|_| evidence.state_was_damaged).unwrap_or(i128::MIN);
+        let next = calls
+            .iter()
+            .filter(|call| later.contains(call.task.as_str()) && call.received > over)
+            .map(|call| call.received)
+            .min();
         for (rule, what) in outcome(evidence, wish, report, next.unwrap_or(i128::MAX)) {
             complain(rule, Some(&wish.id), what);
         }
@@ -104,10 +110,11 @@ fn outcome(evidence: &Evidence<'_>, wish: &Wish, report: &Report, at: i128) -> V
     } else {
         let message = report.body["error"]["message"].as_str().unwrap_or_default();
         let is_in_doubt = DOUBT.iter().any(|doubt| message.contains(doubt));
-        // An old copy of the whole state knows nothing of the attempt that made the account.
+        // An old copy of the whole state knows nothing of the attempt that made or removed the account.
+        let code = &report.body["error"]["code"];
         let is_forgotten = evidence.state_was_damaged
-            && is_create
-            && report.body["error"]["code"] == "ACCOUNT_ALREADY_EXISTS";
+            && (is_create && code == "ACCOUNT_ALREADY_EXISTS"
+                || wish.action == "delete_account" && code == "ACCOUNT_NOT_FOUND");
         if applied > 0 && !is_in_doubt && !is_forgotten {
             wrong.push(("failed means not applied, or says that it is not known", message.to_owned()));
         }
