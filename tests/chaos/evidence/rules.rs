@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bridgehead::sandbox::Report;
 use serde_json::Value;
 
+use super::ledger::Call;
 use super::people::Wish;
 use super::{Evidence, Violation};
 
@@ -69,7 +70,7 @@ pub(crate) fn tasks(evidence: &Evidence<'_>) -> Vec<Violation> {
         let later: BTreeSet<&str> =
             later.filter(|other| other.username == wish.username).map(|other| other.id.as_str()).collect();
         // A journal that was lost lets a task come once more, behind later ones.
-        let over = calls.iter().filter(|call| call.task == wish.id).map(|call| call.last_seen()).max();
+        let over = calls.iter().filter(|call| call.task == wish.id).map(Call::last_seen).max();
         let over = over.filter(|_| evidence.state_was_damaged).unwrap_or(i128::MIN);
         let next = calls
             .iter()
@@ -194,7 +195,7 @@ fn order(evidence: &Evidence<'_>, reported: &BTreeMap<&str, Report>) -> Vec<(&'s
 
 /// A call is under way from when it was received until it was last seen doing something.
 fn overlaps(evidence: &Evidence<'_>) -> Vec<(String, String)> {
-    let mut of_account: BTreeMap<String, Vec<super::ledger::Call>> = BTreeMap::new();
+    let mut of_account: BTreeMap<String, Vec<Call>> = BTreeMap::new();
     for call in evidence.ledger.calls() {
         of_account.entry(call.account.clone()).or_default().push(call);
     }
