@@ -135,9 +135,8 @@ pub trait Bench: Send + Sync {
                     left.retain(|record| record.id != id);
                     usable.push(id);
                 }
-                Ok(_) => break,
                 Err(skip) if usable.is_empty() => return Err(skip),
-                Err(_) => break,
+                Ok(_) | Err(_) => break,
             }
         }
         Ok(usable)

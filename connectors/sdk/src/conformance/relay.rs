@@ -197,22 +197,22 @@ const METHODS: [&[u8]; 7] = [b"GET ", b"POST", b"PUT ", b"PATC", b"DELE", b"HEAD
 
 async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
     let patience = std::time::Duration::from_millis(500);
-    let is_http = match tokio::time::timeout(patience, speaks_http(&client)).await {
-        Ok(is_http) => is_http,
-        Err(_) => {
-            // Whoever says nothing may wait for the target's first word, or keep the connection for later.
-            let Ok(mut target) = TcpStream::connect(shared.target).await else { return };
-            let target_begins = tokio::select! {
-                is_http = speaks_http(&client) => !is_http,
-                // It speaks, or hangs up.
-                _ = target.readable() => true,
-            };
-            if target_begins {
-                drop(tokio::io::copy_bidirectional(&mut client, &mut target).await);
-                return;
-            }
-            true
+    let looked = tokio::time::timeout(patience, speaks_http(&client)).await;
+    let is_http = if let Ok(is_http) = looked {
+        is_http
+    } else {
+        // Whoever says nothing may wait for the target's first word, or keep the connection for later.
+        let Ok(mut target) = TcpStream::connect(shared.target).await else { return };
+        let target_begins = tokio::select! {
+            is_http = speaks_http(&client) => !is_http,
+            // It speaks, or hangs up.
+            _ = target.readable() => true,
+        };
+        if target_begins {
+            drop(tokio::io::copy_bidirectional(&mut client, &mut target).await);
+            return;
         }
+        true
     };
     if !is_http {
         if let Ok(mut target) = TcpStream::connect(shared.target).await {

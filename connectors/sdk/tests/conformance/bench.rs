@@ -17,13 +17,15 @@ pub(crate) struct ReferenceBench {
     /// Whether the kit is told that the target is reached over TCP.
     pub(crate) over_tcp: bool,
     pub(crate) read_only: bool,
+    /// Whether there are targets of any size.
+    pub(crate) fills: bool,
     pub(crate) filled: Mutex<Vec<Server>>,
 }
 
 impl ReferenceBench {
     pub(crate) async fn new(mistake: Option<Mistake>) -> Self {
         let server = Server::start(20).await;
-        Self { server, mistake, over_tcp: true, read_only: false, filled: Mutex::default() }
+        Self { server, mistake, over_tcp: true, read_only: false, fills: true, filled: Mutex::default() }
     }
 
     fn connector(&self, address: SocketAddr, token: &'static str, page: usize) -> Arc<dyn Connector> {
@@ -52,6 +54,9 @@ impl Bench for ReferenceBench {
     }
 
     async fn populated(&self, accounts: usize) -> Result<Arc<dyn Connector>, Skip> {
+        if !self.fills {
+            return Err(Skip::because("paging is no part of this test"));
+        }
         let server = Server::start(accounts).await;
         let connector = self.connector(server.address, MASTER, CAP);
         self.filled.lock().unwrap().push(server);
