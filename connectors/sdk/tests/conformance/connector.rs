@@ -236,19 +236,19 @@ impl Reference {
             if self.has(CreatedWithoutAnId) {
                 return Ok(answer.json().unwrap_or_default());
             }
-            let created: Value = match answer.json() {
+            let confirmed: Value = match answer.json() {
                 Err(error) if self.has(UnexpectedIsNotApplied) => {
                     return Err(error.effect(Effect::NotApplied));
                 }
                 other => other?,
             };
-            if !created["id"].is_string() {
+            if !confirmed["id"].is_string() {
                 return Err(Error::new(
                     Code::InternalError,
                     format!("{what}: the help desk does not say under which id"),
                 ));
             }
-            return Ok(created);
+            return Ok(confirmed);
         }
         Ok(answer.json().unwrap_or_default())
     }
