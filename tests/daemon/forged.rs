@@ -26,7 +26,11 @@ async fn forges_nothing(format: &str) {
     world.drained().await;
     let listed = world.run(&["tasks", "list", "--status", "failed"]).await;
     let listed = String::from_utf8(listed.stdout).expect("text");
-    assert_eq!(listed.lines().filter(|line| line.starts_with(" hr ") && line.contains("failed")).count(), 3, "{listed}");
+    assert_eq!(
+        listed.lines().filter(|line| line.starts_with(" hr ") && line.contains("failed")).count(),
+        3,
+        "{listed}"
+    );
     assert!(!listed.contains(is_raw) && !listed.lines().any(|line| line.starts_with("2026")), "{listed:?}");
     let json = world.run(&["tasks", "list", "--status", "failed", "--json"]).await;
     let json = String::from_utf8(json.stdout).expect("text");

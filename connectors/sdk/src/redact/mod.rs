@@ -229,7 +229,11 @@ mod tests {
         let shown = redactor.redact(text).into_owned();
         drop(held);
         let digested = redactor.redact(text).into_owned();
-        assert_eq!(without_words_behind(&shown), without_words_behind(&digested), "a secret that lingers is found too");
+        assert_eq!(
+            without_words_behind(&shown),
+            without_words_behind(&digested),
+            "a secret that lingers is found too"
+        );
         assert!(digested.len() <= shown.len(), "{shown} -> {digested}");
         shown
     }
