@@ -304,7 +304,7 @@ impl Roster {
             let key = if layout.by_username {
                 self.key("user", &member.to_lowercase())
             } else {
-                self.key("dn", &view.folded(without_uid(member)))
+                self.key("dn", &view.folded(member))
             };
             self.index.add(key, number)?;
         }
@@ -407,13 +407,6 @@ impl View {
     }
 }
 
-/// A value of `uniqueMember` without the number that may stand behind the name (RFC 4517, 3.3.21).
-fn without_uid(value: &str) -> &str {
-    let Some(front) = value.strip_suffix("'B") else { return value };
-    let front = front.trim_end_matches(['0', '1']);
-    front.strip_suffix("#'").unwrap_or(value)
-}
-
 /// Does what may wait for a disk beside what must not.
 async fn aside<T: Send + 'static>(
     directory: &Directory,
@@ -428,17 +421,4 @@ async fn aside<T: Send + 'static>(
     };
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_behind_a_name_does_not_belong_to_it() {
-        assert_eq!(without_uid("uid=ann,dc=test#'0110'B"), "uid=ann,dc=test");
-        for name in ["uid=ann,dc=test", "cn=it'B", "cn=a'01'B", ""] {
-            assert_eq!(without_uid(name), name);
-        }
-    }
 }

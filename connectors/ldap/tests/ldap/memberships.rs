@@ -138,11 +138,12 @@ async fn members_are_found_in_a_listing_however_they_are_written() {
             "dn: {dn}\nobjectClass: inetOrgPerson\ncn: {cn}\nsn: x\nuid: {uid}\nuid: {uid}2\n"
         ));
     }
+    // A name with a number behind it (RFC 4517, 3.3.21) is another one for the server, too.
     directory.add_ldif(
         "dn: cn=names,ou=groups,dc=test\nobjectClass: groupOfNames\ncn: names\nmember: commonName=ZOE\u{308},OU=People, dc=test\n\
          member: 2.5.4.3=ann\\2c  The First,ou=people,dc=test\n\n\
          dn: cn=unique,ou=groups,dc=test\nobjectClass: groupOfUniqueNames\ncn: unique\n\
-         uniqueMember: cn=bob,ou=people,dc=test#'0101'B\nuniqueMember: cn=Zoe\u{308},ou=people,dc=test\n\n\
+         uniqueMember: CN=Bob,ou=people,dc=test\nuniqueMember: cn=ann\\, the first,ou=people,dc=test#'0101'B\nuniqueMember: cn=Zoe\u{308},ou=people,dc=test\n\n\
          dn: cn=unix,ou=groups,dc=test\nobjectClass: posixGroup\ncn: unix\ngidNumber: 1\nmemberUid: ANN2\nmemberUid: bob\n",
     );
     let types = json!({ "groups": [
