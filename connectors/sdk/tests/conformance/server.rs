@@ -139,7 +139,7 @@ impl Target {
                         self.users.remove(*id);
                         (204, Value::Null)
                     }
-                    ("PATCH", []) => self.change(&(*id).to_owned(), body),
+                    ("PATCH", []) => self.change(id, body),
                     ("POST", [state @ ("suspend" | "unsuspend")]) => {
                         user.insert("active".to_owned(), json!(*state == "unsuspend"));
                         (200, Value::Object(user.clone()))
