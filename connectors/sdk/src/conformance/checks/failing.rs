@@ -324,7 +324,8 @@ async fn describe_while_down(kit: &Kit<'_>) -> Verdict {
     if let Err(Finding::Skipped(why)) = kit.http().await {
         reasons.push(why);
     } else {
-        for bad in [Bad::Wait(503), Bad::Status(404), Bad::ErrorInBody, Bad::Html, Bad::Empty] {
+        // A 404 may be how a target says that it has no discovery, which is an answer.
+        for bad in [Bad::Wait(503), Bad::ErrorInBody, Bad::Html, Bad::Empty] {
             // A new one each time: one that has worked may know by heart what it can do.
             let http = kit.relayed(Situation::Through).await?;
             http.relay.always(bad);

@@ -219,8 +219,17 @@ async fn another_type(kit: &Kit<'_>) -> Verdict {
                 Ok(()) => {
                     let held = serde_json::to_value(&now).unwrap_or_default();
                     let held = held.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
-                    let readable = !value.is_array() && !value.is_object();
-                    ensure(readable && held.eq_ignore_ascii_case(&value.to_string()), || {
+                    // A target may take a list of one for the one that it holds.
+                    let single = match value.as_array().map(Vec::as_slice) {
+                        Some([one]) => one,
+                        _ => &value,
+                    };
+                    let readable = match single {
+                        Value::Array(_) | Value::Object(_) => None,
+                        Value::String(text) => Some(text.clone()),
+                        other => Some(other.to_string()),
+                    };
+                    ensure(readable.is_some_and(|text| held.eq_ignore_ascii_case(&text)), || {
                         format!("{call}: success was reported, and it is {held:?}")
                     })?;
                 }
