@@ -227,9 +227,8 @@ impl Roster {
         let nested = directory.layout().nested;
         self.next = match self.next {
             Step::Accounts if nested => Step::Before(0),
-            Step::Accounts => Step::Members(0),
             Step::Before(of) if of + 1 < types => Step::Before(of + 1),
-            Step::Before(_) => Step::Members(0),
+            Step::Accounts | Step::Before(_) => Step::Members(0),
             Step::Members(of) if of + 1 < types => Step::Members(of + 1),
             Step::Members(_) if nested => Step::After(0),
             Step::After(of) if of + 1 < types => Step::After(of + 1),

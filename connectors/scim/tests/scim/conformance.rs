@@ -30,13 +30,13 @@ impl Server {
     }
 
     fn connector(&self, port: u16, token: &str) -> Arc<dyn Connector> {
-        self.connector_with(port, token, self.settings.clone())
+        connector_with(port, token, self.settings.clone())
     }
+}
 
-    fn connector_with(&self, port: u16, token: &str, mut settings: Value) -> Arc<dyn Connector> {
-        settings["limits"] = json!({ "connect": "5s", "request": "20s" });
-        connector(target(&format!("http://127.0.0.1:{port}/v2"), token, settings))
-    }
+fn connector_with(port: u16, token: &str, mut settings: Value) -> Arc<dyn Connector> {
+    settings["limits"] = json!({ "connect": "5s", "request": "20s" });
+    connector(target(&format!("http://127.0.0.1:{port}/v2"), token, settings))
 }
 
 #[async_trait]
@@ -52,7 +52,7 @@ impl Bench for Server {
             Situation::SmallPages(address) => {
                 let mut settings = self.settings.clone();
                 settings["page_size"] = json!(2);
-                return Ok(self.connector_with(address.port(), Scim2::TOKEN, settings));
+                return Ok(connector_with(address.port(), Scim2::TOKEN, settings));
             }
             other => return Err(Skip::because(format!("{other:?} is asked of targets without an address"))),
         };
