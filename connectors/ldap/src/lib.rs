@@ -13,7 +13,6 @@
 //! - `report`: from result codes to what the runtime is told; `diagnosis`: whether the server refuses a task, or everything
 //! - `directory`: look-ups; `probe`, `rights`: whether the directory is what the settings say
 //! - `memberships`, `groups`: who is in which group, and changing it
-//! - `roster`: who is in which group, read once for a listing; `index`: where that is kept
 //! - `records`, `listing`: pages of records
 //! - `draft`, `staging`, `create`, `duplicates`, `update`, `suspension`, `lock`, `password`: the six actions
 //! - `connector`: the contract with the runtime
@@ -39,7 +38,6 @@ mod escape;
 mod failure;
 mod groups;
 mod identifier;
-mod index;
 mod layout;
 mod listing;
 mod lock;
@@ -54,7 +52,6 @@ mod records;
 mod references;
 mod report;
 mod rights;
-mod roster;
 mod schema;
 mod servers;
 mod session;

@@ -8,7 +8,6 @@ mod ds389;
 mod effects;
 mod listing;
 mod loading;
-mod measure;
 mod memberships;
 mod network;
 mod proxy;
