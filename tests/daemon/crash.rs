@@ -87,8 +87,14 @@ impl Scene {
     fn violations(&self) -> String {
         let ledger = Ledger::read(&self.world.path("target"));
         let (sandbox, app) = (&self.world.sandbox, self.world.app);
-        let evidence =
-            Evidence { sandbox, app, wishes: &self.wishes, ledger: &ledger, state_was_damaged: false };
+        let evidence = Evidence {
+            sandbox,
+            app,
+            wishes: &self.wishes,
+            ledger: &ledger,
+            state_was_damaged: false,
+            state_was_replaced: false,
+        };
         let mut violations = rules::tasks(&evidence);
         violations.extend(syncs::replay(&evidence).violations);
         let story = |violation: &Violation| {
@@ -285,7 +291,14 @@ async fn crash_in_a_sync(step: String) -> bool {
     eventually("the sync has completed", says_completed).await;
     let ledger = Ledger::read(&scene.world.path("target"));
     let (sandbox, app) = (&scene.world.sandbox, scene.world.app);
-    let evidence = Evidence { sandbox, app, wishes: &[], ledger: &ledger, state_was_damaged: false };
+    let evidence = Evidence {
+        sandbox,
+        app,
+        wishes: &[],
+        ledger: &ledger,
+        state_was_damaged: false,
+        state_was_replaced: false,
+    };
     let mut violations = syncs::replay(&evidence).violations;
     violations.extend(syncs::equal(&evidence));
     assert!(violations.is_empty(), "step {step}: {violations:?}");
