@@ -247,6 +247,10 @@ impl Run {
     /// put back at another time.
     fn damage(&mut self, damage: Damage) {
         let (state, old) = (self.world.path("state"), self.world.path("old-state"));
+        if !state.exists() {
+            // The daemon was killed before it had made any.
+            return;
+        }
         let has_copy = old.join("tasks.db").exists();
         let copied =
             Command::new("cp").args(["-a", "-T"]).arg(&state).arg(self.world.path("new-copy")).status();
