@@ -3,8 +3,9 @@
 use std::io::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// What a crate that is compiled against this one needs.
-const PACKED: [&str; 6] = ["Cargo.toml", "Cargo.lock", "LICENSE", "build.rs", "src", "connectors"];
+/// What a crate that is compiled against this one needs. Cargo reads the manifests of what is needed for tests alone, too.
+const PACKED: [&str; 7] =
+    ["Cargo.toml", "Cargo.lock", "LICENSE", "build.rs", "src", "connectors", "tests/servers"];
 /// Whose files are written as they are, whatever they are called.
 const TEMPLATES: &str = "src/cli/new/templates";
 

@@ -60,7 +60,7 @@ pub async fn start(port: u16, users: usize) -> SocketAddr {
         .with_state(shared);
     let listener = TcpListener::bind(("127.0.0.1", port))
         .await
-        .expect("a free port");
+        .unwrap_or_else(|error| panic!("port {port}: {error}; name another one"));
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move { axum::serve(listener, router).await });
     address
