@@ -172,12 +172,7 @@ async fn what_the_daemon_would_do_about_an_error_is_said() {
     let error =
         |data: Value| json!([{"method": "suspend_account", "error": {"message": "no", "data": data}}]);
     for (data, exit, decision, says) in [
-        (
-            json!({"code": "RATE_LIMITED", "retry": "after", "retry_after": 7}),
-            75,
-            "retry",
-            "no sooner than 7s",
-        ),
+        (json!({"code": "RATE_LIMITED", "retry_after": 7}), 75, "retry", "no sooner than 7s"),
         (json!({"code": "RATE_LIMITED"}), 75, "retry", "tried again within"),
         (json!({"code": "PERMISSION_DENIED"}), 1, "fail", "failed with PERMISSION_DENIED, at once"),
         (

@@ -178,6 +178,15 @@ impl Hand<'_> {
                 let says = "the target is out of reach, so the daemon would hold the task".to_owned();
                 return Ok(self.told(None, Decision::Hold, says, None));
             }
+            Attempt::Exists(failure) => {
+                let verdict = read_back::run(trial, Purpose::Existing, failure.clone()).await?;
+                return Ok(match verdict {
+                    Verdict::Completed(completion) => self.completes(trial, None, completion),
+                    Verdict::Failed(failure) if trial.is_out_of_time => self.looks(None, &failure),
+                    Verdict::Failed(failure) => self.fails(None, failure),
+                    Verdict::TryAgain => self.fails(None, failure),
+                });
+            }
             Attempt::Failed(error) | Attempt::NotLooked(error) => error,
         };
         let answer = Some(self.refused(&error));
@@ -224,17 +233,19 @@ impl Hand<'_> {
         completion: bridgehead_sdk::Completion,
     ) -> ByHand {
         let seen = trial.seen.clone();
-        let has_failed = matches!(answer, Some(Answer::Error(_)));
-        let says = match &seen {
-            _ if has_failed => {
+        let says = match (&answer, &seen) {
+            (None, _) => {
+                "completed: the account is there already, as it was asked for, and the connector is not asked"
+            }
+            (Some(Answer::Error(_)), _) => {
                 "completed: the account is in the state that was asked for, although the call failed"
             }
-            _ if !self.settings.verify => "completed, as the connector says (tasks.verify is off)",
-            None => "completed without being verified: the account could not be read back",
-            Some(seen) if !seen.differing.is_empty() => {
+            (_, _) if !self.settings.verify => "completed, as the connector says (tasks.verify is off)",
+            (_, None) => "completed without being verified: the account could not be read back",
+            (_, Some(seen)) if !seen.differing.is_empty() => {
                 "completed: the account shows the change, and the target keeps some of it otherwise than it was asked for"
             }
-            Some(_) => "completed: the account was read back, and shows what was asked for",
+            (_, Some(_)) => "completed: the account was read back, and shows what was asked for",
         };
         let end = trial.told(End::Completed(completion));
         let outcome = match end {
