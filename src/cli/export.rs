@@ -49,7 +49,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, names: &[Strin
     let (into, refs, redactor) = (Arc::clone(&sink), context.refs(), context.redactor.clone());
     let take = move |of: &ResourceType, records: &[Record]| {
         let mut sink = into.lock().unwrap_or_else(PoisonError::into_inner);
-        records.iter().all(|record| sink.write(line(of, record, refs, &redactor)))
+        records.iter().all(|record| sink.write(&line(of, record, refs, &redactor)))
     };
     let export = hand.export(Box::new(take), &stop).await;
     drop(progress);
@@ -65,7 +65,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, names: &[Strin
     } });
     context.redactor.redact_json(&mut summary);
     let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
-    sink.write(summary.clone());
+    sink.write(&summary);
     sink.finish().map_err(|error| unwritable(to, &error))?;
     if to != Path::new(STDOUT) {
         show(global, name, to, &summary["summary"]);
@@ -125,7 +125,7 @@ impl Sink {
     }
 
     /// Whether more is of use.
-    fn write(&mut self, line: Value) -> bool {
+    fn write(&mut self, line: &Value) -> bool {
         match self {
             Self::Stdout => {
                 print::raw(format!("{}\n", print::escaped(&line.to_string())).as_bytes());

@@ -132,21 +132,20 @@ pub(crate) async fn run(
     let hand = Hand { app, settings, action };
     let task = match Task::from_json(fields, &TaskStatus::Pending) {
         Ok(task) => task,
-        Err(why) => return Ok(hand.fails(None, Failure::new(Code::InternalError, why))),
+        Err(why) => return Ok(hand.fails(None, &Failure::new(Code::InternalError, why))),
     };
     let _protection = app.redactor.protect(life::secrets_of(&task));
     let description = match app.describe().await {
         Ok(description) => description,
         Err(error) => {
             let refused = hand.refused(&error);
-            let says =
-                "the connector cannot say what it offers, so the daemon would hold the task".to_owned();
+            let says = "the connector cannot say what it offers, so the daemon would hold the task";
             return Ok(hand.told(Some(refused), Decision::Hold, says, None));
         }
     };
     let operation = match admission::admit(app, &description, &task) {
         Ok(operation) => operation,
-        Err(failure) => return Ok(hand.fails(None, failure)),
+        Err(failure) => return Ok(hand.fails(None, &failure)),
     };
     let mut trial = Trial::new(app, operation, intent_of(app, &task), description, stop);
     // Whoever asks by hand may have less patience than one attempt is given.
@@ -173,9 +172,9 @@ impl Hand<'_> {
                 let end = verify::run(trial, completion).await?;
                 return Ok(self.verified(trial, answer, end));
             }
-            Attempt::Denied(failure) => return Ok(self.fails(None, failure)),
+            Attempt::Denied(failure) => return Ok(self.fails(None, &failure)),
             Attempt::NotMade => {
-                let says = "the target is out of reach, so the daemon would hold the task".to_owned();
+                let says = "the target is out of reach, so the daemon would hold the task";
                 return Ok(self.told(None, Decision::Hold, says, None));
             }
             Attempt::Exists(failure) => {
@@ -183,8 +182,8 @@ impl Hand<'_> {
                 return Ok(match verdict {
                     Verdict::Completed(completion) => self.completes(trial, None, completion),
                     Verdict::Failed(failure) if trial.is_out_of_time => self.looks(None, &failure),
-                    Verdict::Failed(failure) => self.fails(None, failure),
-                    Verdict::TryAgain => self.fails(None, failure),
+                    Verdict::Failed(failure) => self.fails(None, &failure),
+                    Verdict::TryAgain => self.fails(None, &failure),
                 });
             }
             Attempt::Failed(error) | Attempt::NotLooked(error) => error,
@@ -192,12 +191,12 @@ impl Hand<'_> {
         let answer = Some(self.refused(&error));
         let failure = Failure::of(&error);
         let purpose = match decide::after_error(self.action, trial.effects(), &error) {
-            Step::Fail => return Ok(self.fails(answer, failure)),
+            Step::Fail => return Ok(self.fails(answer, &failure)),
             Step::AlreadyDone => {
                 return Ok(self.completes(trial, answer, bridgehead_sdk::Completion::done()));
             }
             Step::Hold => return Ok(self.holds(answer)),
-            Step::Retry { after } => return Ok(self.retries(answer, after, failure)),
+            Step::Retry { after } => return Ok(self.retries(answer, after, &failure)),
             Step::ReadBack { again } => Purpose::Unknown { again, since: Duration::ZERO },
             Step::CompareExisting => Purpose::Existing,
         };
@@ -205,14 +204,14 @@ impl Hand<'_> {
         Ok(match verdict {
             Verdict::Completed(completion) => self.completes(trial, answer, completion),
             Verdict::Failed(failure) if trial.is_out_of_time => self.looks(answer, &failure),
-            Verdict::Failed(failure) => self.fails(answer, failure),
+            Verdict::Failed(failure) => self.fails(answer, &failure),
             Verdict::TryAgain if error.about() == Subject::Connection => self.holds(answer),
             Verdict::TryAgain => {
                 let after = match error.retry_policy() {
                     Retry::After(after) => Some(after),
                     Retry::Never | Retry::Backoff => None,
                 };
-                self.retries(answer, after, failure)
+                self.retries(answer, after, &failure)
             }
         })
     }
@@ -220,7 +219,7 @@ impl Hand<'_> {
     fn verified(&self, trial: &Trial<'_>, answer: Answered, end: End) -> ByHand {
         match end {
             End::Failed(failure) if trial.is_out_of_time => self.looks(answer, &failure),
-            End::Failed(failure) => self.fails(answer, failure),
+            End::Failed(failure) => self.fails(answer, &failure),
             End::Completed(completion) => self.completes(trial, answer, completion),
             End::PassedOver => self.looks(answer, &Failure::new(Code::InternalError, "it was passed over")),
         }
@@ -255,8 +254,7 @@ impl Hand<'_> {
                 return self.looks(answer, &Failure::new(Code::InternalError, "it was passed over"));
             }
         };
-        let mut told =
-            self.told(answer, Decision::Complete, says.to_owned(), Some(report_of(&outcome).to_json()));
+        let mut told = self.told(answer, Decision::Complete, says, Some(report_of(&outcome).to_json()));
         let seen = seen.unwrap_or_default();
         told.differing =
             seen.differing.iter().map(|one| self.app.redactor.redact(one).into_owned()).collect();
@@ -265,7 +263,7 @@ impl Hand<'_> {
         told
     }
 
-    fn fails(&self, answer: Answered, failure: Failure) -> ByHand {
+    fn fails(&self, answer: Answered, failure: &Failure) -> ByHand {
         let says = match &answer {
             None => format!("failed with {}, and the connector is not asked", failure.code),
             Some(Answer::Ok(_)) => {
@@ -273,11 +271,11 @@ impl Hand<'_> {
             }
             Some(Answer::Error(_)) => format!("failed with {}, at once", failure.code),
         };
-        let report = report_of(&life::failed(self.app, &failure)).to_json();
-        self.told(answer, Decision::Fail, says, Some(report))
+        let report = report_of(&life::failed(self.app, failure)).to_json();
+        self.told(answer, Decision::Fail, &says, Some(report))
     }
 
-    fn retries(&self, answer: Answered, after: Option<Duration>, failure: Failure) -> ByHand {
+    fn retries(&self, answer: Answered, after: Option<Duration>, failure: &Failure) -> ByHand {
         let limit = self.settings.give_up_after;
         if after.is_some_and(|after| !decide::fits(Duration::ZERO, after, limit)) {
             let mut told = self.fails(answer, failure);
@@ -290,7 +288,7 @@ impl Hand<'_> {
         };
         let says =
             format!("tried again {when}; failed with {} when that has gone on for {limit:?}", failure.code);
-        self.told(answer, Decision::Retry, says, None)
+        self.told(answer, Decision::Retry, &says, None)
     }
 
     fn holds(&self, answer: Answered) -> ByHand {
@@ -299,7 +297,7 @@ impl Hand<'_> {
             "held with all tasks of {}, while the connector's check is asked now and then; failed after {limit:?}",
             self.app.name
         );
-        self.told(answer, Decision::Hold, says, None)
+        self.told(answer, Decision::Hold, &says, None)
     }
 
     fn looks(&self, answer: Answered, failure: &Failure) -> ByHand {
@@ -307,15 +305,15 @@ impl Hand<'_> {
             "looked at again until it is certain, for up to {:?}; so far: {}",
             self.settings.give_up_after, failure.message
         );
-        self.told(answer, Decision::Look, says, None)
+        self.told(answer, Decision::Look, &says, None)
     }
 
     fn refused<T>(&self, error: &Error) -> Answer<T> {
         Answer::Error(Refused::of(&self.app.without_secrets(error)))
     }
 
-    fn told(&self, answer: Answered, decision: Decision, says: String, report: Option<Value>) -> ByHand {
-        let says = self.app.redactor.redact(&says).into_owned();
+    fn told(&self, answer: Answered, decision: Decision, says: &str, report: Option<Value>) -> ByHand {
+        let says = self.app.redactor.redact(says).into_owned();
         ByHand {
             action: self.action,
             answer,

@@ -59,6 +59,10 @@ pub(super) struct Prior {
 }
 
 /// One task, being tried.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and they come in any combination"
+)]
 pub(super) struct Trial<'a> {
     pub(super) app: &'a Arc<App>,
     pub(super) operation: Arc<Operation>,
