@@ -27,8 +27,8 @@ pub enum PatternError {
     Invisible,
     /// It is written in another language than this.
     #[error(
-        "looks like a regular expression, or a pattern of a shell or of SQL, and would match nobody: only '*' is special, and stands for any text, as in \"svc-*\"; the \
-         whole name is matched without '^' and '$'"
+        "looks like a regular expression, or a pattern of a shell or of SQL, and would match nobody: only '*' is special, and stands \
+         for any text, as in \"svc-*\"; the whole name is matched without '^' and '$'"
     )]
     Expression,
 }
@@ -75,7 +75,8 @@ impl Pattern {
     }
 }
 
-/// Whether a text is written for another kind of matching: a regular expression, a shell, SQL. A dollar at the end is not enough: accounts of machines have one.
+/// Whether a text is written for another kind of matching: a regular expression, a shell, SQL. A dollar at the end is not
+/// enough: accounts of machines have one.
 fn is_expression(text: &str) -> bool {
     text.starts_with('^')
         || text.ends_with(".*$")

@@ -129,7 +129,7 @@ const DAMAGE: [Damage; 5] =
     [Damage::NoJournal, Damage::EmptyJournal, Damage::OldJournal, Damage::NoLog, Damage::OldState];
 
 /// What goes wrong with a call that changes something; `target.py` explains each.
-const WRITES: [&str; 14] = [
+const WRITES: [&str; 15] = [
     "slow",
     "refused",
     "refused",
@@ -142,6 +142,7 @@ const WRITES: [&str; 14] = [
     "applied_wrong",
     "die",
     "late",
+    "idle",
     "idle",
     "hang",
 ];

@@ -82,6 +82,8 @@ struct Run {
     violations: Vec<Violation>,
     /// How far the clock of the next daemon is ahead, in seconds.
     ahead: i64,
+    /// Whether the whole state was replaced by an older copy.
+    was_replaced: bool,
 }
 
 /// Runs a plan from its beginning to the verdict; fails with the whole story of every violation.
@@ -106,6 +108,7 @@ pub(crate) async fn run(plan: Plan) {
         faults: BTreeSet::new(),
         violations: Vec::new(),
         ahead: 0,
+        was_replaced: false,
     };
     let (seed, fresh_end) = (plan.seed, plan.fresh_end);
     run.happen(plan).await;
@@ -244,6 +247,10 @@ impl Run {
     /// put back at another time.
     fn damage(&mut self, damage: Damage) {
         let (state, old) = (self.world.path("state"), self.world.path("old-state"));
+        if !state.exists() {
+            // The daemon was killed before it had made any.
+            return;
+        }
         let has_copy = old.join("tasks.db").exists();
         let copied =
             Command::new("cp").args(["-a", "-T"]).arg(&state).arg(self.world.path("new-copy")).status();
@@ -269,6 +276,7 @@ impl Run {
             Damage::OldState if has_copy => {
                 std::fs::remove_dir_all(&state).expect("the state");
                 std::fs::rename(&old, &state).expect("the old state");
+                self.was_replaced = true;
             }
             Damage::OldJournal | Damage::OldState => self.figures.damages -= 1,
         }
@@ -421,6 +429,7 @@ impl Run {
             wishes: &self.wishes,
             ledger: &ledger,
             state_was_damaged: self.figures.damages > 0,
+            state_was_replaced: self.was_replaced,
         };
         let mut violations = rules::tasks(&evidence);
         let syncs = syncs::replay(&evidence);
@@ -530,6 +539,7 @@ impl Run {
             wishes: &self.wishes,
             ledger: &ledger,
             state_was_damaged: self.figures.damages > 0,
+            state_was_replaced: self.was_replaced,
         };
         for violation in self.violations.iter().take(20) {
             println!("seed {}: {}: {}", self.figures.seed, violation.rule, violation.what);

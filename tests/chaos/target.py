@@ -19,6 +19,7 @@ guard = threading.Lock()  # of this process; the lock on the file is between pro
 output = threading.Lock()
 input_ended = threading.Event()
 under_way = set()
+moods = set()  # what the listing under way is like
 settings = {}
 
 
@@ -134,6 +135,12 @@ def list_records(params, dice, rules):
         rest = [records[key] for key in sorted(records) if key > cursor.rstrip("!")]
     page, next_cursor = rest[:PAGE], rest[PAGE - 1]["id"] if len(rest) > PAGE else None
     kind = dice.choice(rules["list"]) if rules.get("list") and dice.random() < rules.get("listing", 0) else None
+    if slug == "account":
+        # A target that forgets what everybody is does so for the whole of a listing.
+        if not cursor:
+            moods.clear()
+            moods.update([kind] if kind in ("asleep", "alone") else [])
+        kind = next(iter(moods), kind)
     if kind == "repeat" and cursor:
         next_cursor = cursor
     elif kind == "cut":

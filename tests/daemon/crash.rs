@@ -30,8 +30,6 @@ struct Scene {
     world: World,
     wishes: Vec<Wish>,
     daemon: Option<Child>,
-    /// How far the clock of the next daemon is ahead, in seconds.
-    ahead: i64,
 }
 
 impl Scene {
@@ -48,7 +46,7 @@ impl Scene {
             "connector = \"exec\"\n{app}\n[apps.hr.target]\ncommand = [\"python3\", \"target.py\"]\n\
              settings = {{ folder = \"{folder}\", token = {{ env = \"HR_TOKEN\" }} }}\n"
         ));
-        Self { world, wishes: Vec::new(), daemon: None, ahead: 0 }
+        Self { world, wishes: Vec::new(), daemon: None }
     }
 
     fn wish(&mut self, wish: Wish) {
@@ -61,7 +59,6 @@ impl Scene {
         let log = File::options().create(true).append(true).open(self.world.path("log")).expect("a log");
         let mut command = self.world.command(&["run"]);
         command.env("HR_TOKEN", "a-token").stdout(log.try_clone().expect("a log")).stderr(log);
-        command.env("BRIDGEHEAD_TEST_CLOCK_AHEAD", self.ahead.to_string());
         if let Some(step) = step {
             command.env("BRIDGEHEAD_TEST_CRASH_AT_STEP", step);
         }
@@ -87,8 +84,14 @@ impl Scene {
     fn violations(&self) -> String {
         let ledger = Ledger::read(&self.world.path("target"));
         let (sandbox, app) = (&self.world.sandbox, self.world.app);
-        let evidence =
-            Evidence { sandbox, app, wishes: &self.wishes, ledger: &ledger, state_was_damaged: false };
+        let evidence = Evidence {
+            sandbox,
+            app,
+            wishes: &self.wishes,
+            ledger: &ledger,
+            state_was_damaged: false,
+            state_was_replaced: false,
+        };
         let mut violations = rules::tasks(&evidence);
         violations.extend(syncs::replay(&evidence).violations);
         let story = |violation: &Violation| {
@@ -158,29 +161,6 @@ async fn killed_at_random_moments_again_and_again_no_task_is_lost_and_none_is_do
     calm.start(None);
     eventually("every task has ended", || calm.is_done()).await;
     assert_eq!(crashed.outcome(), calm.outcome());
-}
-
-#[tokio::test]
-async fn a_clock_that_jumps_between_a_crash_and_the_restart_makes_no_attempt_old() {
-    const DAY: i64 = 86_400;
-    let mut rng = StdRng::seed_from_u64(13);
-    let mut iden = Iden::new();
-    // Longer than a daemon lives here: what a dead one asked for still lands while the next one decides.
-    let mut scene = Scene::new([0.5, 1.5], TASKS).await;
-    scene.start(None);
-    for ahead in [DAY, 400 * DAY, 0, 3600, -DAY, 2 * DAY, 0] {
-        for _ in 0..6 {
-            scene.wish(iden.create(&mut rng));
-        }
-        tokio::time::sleep(Duration::from_millis(rng.random_range(400..1200))).await;
-        assert_eq!(scene.ended(), None, "the daemon ended by itself");
-        scene.kill();
-        scene.ahead = ahead;
-        scene.start(None);
-    }
-    eventually("every task has ended", || scene.is_done()).await;
-    let violations = scene.violations();
-    assert!(violations.is_empty(), "{violations}");
 }
 
 /// A task of every action, one that fails, and some that belong together.
@@ -285,7 +265,14 @@ async fn crash_in_a_sync(step: String) -> bool {
     eventually("the sync has completed", says_completed).await;
     let ledger = Ledger::read(&scene.world.path("target"));
     let (sandbox, app) = (&scene.world.sandbox, scene.world.app);
-    let evidence = Evidence { sandbox, app, wishes: &[], ledger: &ledger, state_was_damaged: false };
+    let evidence = Evidence {
+        sandbox,
+        app,
+        wishes: &[],
+        ledger: &ledger,
+        state_was_damaged: false,
+        state_was_replaced: false,
+    };
     let mut violations = syncs::replay(&evidence).violations;
     violations.extend(syncs::equal(&evidence));
     assert!(violations.is_empty(), "step {step}: {violations:?}");

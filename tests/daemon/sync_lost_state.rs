@@ -12,6 +12,14 @@ fn target(numbers: impl IntoIterator<Item = usize>) -> Value {
     json!({"records": {"account": people(numbers)}})
 }
 
+/// With a bad record besides, so that a sync of it is abandoned.
+fn spoilt(numbers: impl IntoIterator<Item = usize>) -> Value {
+    let mut target = target(numbers);
+    let bad = json!({"id": "bad", "email": 7});
+    target["records"]["account"].as_array_mut().expect("accounts").push(bad);
+    target
+}
+
 /// A world that was synced, and whose state is gone.
 async fn amnesia() -> World {
     let world = World::with_target(target(0..40), "").await;
@@ -157,10 +165,7 @@ async fn a_first_sync_goes_through_although_others_before_it_did_not() {
 
 #[tokio::test]
 async fn what_a_first_sync_left_that_was_killed_while_it_abandoned_is_guarded_too() {
-    let mut records = target(0..40);
-    let bad = json!({"id": "bad", "email": 7});
-    records["records"]["account"].as_array_mut().expect("accounts").push(bad);
-    let world = World::with_target(records, "").await;
+    let world = World::with_target(spoilt(0..40), "").await;
     let lost = Fault::new(Effect::Lose(Loss::Status(504))).method("POST").path("**/abandon/");
     let fault = world.sandbox.add_fault(lost);
     let mut sync = world.command(&["sync", "hr"]).spawn().expect("the binary starts");
@@ -178,10 +183,7 @@ async fn what_a_first_sync_left_that_was_killed_while_it_abandoned_is_guarded_to
 
 #[tokio::test]
 async fn what_an_abandoned_first_sync_left_is_guarded_like_everything_else() {
-    let mut records = target(0..40);
-    let bad = json!({"id": "bad", "email": 7});
-    records["records"]["account"].as_array_mut().expect("accounts").push(bad);
-    let world = World::with_target(records, "").await;
+    let world = World::with_target(spoilt(0..40), "").await;
     world.sync(&[]).await.assert(1, "abandoned");
     assert_eq!(world.active_ids("account"), ids(0..40));
     world.target(target(0..20));

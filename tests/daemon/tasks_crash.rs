@@ -78,6 +78,32 @@ async fn what_was_not_done_when_the_daemon_was_killed_is_done_once_as_a_second_a
 }
 
 #[tokio::test]
+async fn a_clock_that_jumps_between_a_crash_and_the_restart_makes_no_attempt_old() {
+    let world = World::new().await;
+    world.script("poll_interval = \"100ms\"\ntimeout = \"20s\"\ngive_up_after = \"60s\"\n", "");
+    world.rules(&json!([{"method": "create_account", "attempt": 1, "until": "never"}]));
+    let task = world.task_for("create_account", json!("ann"));
+    let daemon = world.start();
+    eventually("it is under way", || world.called("create_account", "ann") == 1).await;
+    daemon.kill();
+    world.rules(&json!([]));
+    let before = world.called("find_account", "ann");
+    let daemon = world.start_with(&[("BRIDGEHEAD_TEST_CLOCK_AHEAD", "86400")]);
+    // Three looks are enough to believe that nobody is there, once the attempt is certainly over.
+    eventually("it has looked, or tried again", || {
+        world.called("find_account", "ann") >= before + 4 || world.attempts(&task).len() > 1
+    })
+    .await;
+    // Only now does the target do what the first attempt asked for.
+    world.rules(
+        &json!([{"method": "find_account", "account": "ann", "answer": {"id": "ann", "username": "ann"}}]),
+    );
+    world.drained().await;
+    daemon.stop().await;
+    assert_eq!((world.task(&task)["status"].as_str(), world.attempts(&task)), (Some("completed"), vec![1]));
+}
+
+#[tokio::test]
 async fn an_outcome_that_iden_has_not_heard_of_is_reported_after_a_kill_without_doing_it_again() {
     let world = World::new().await;
     world.script_with(", own_ids = true", QUICK, "");

@@ -320,6 +320,46 @@ async fn what_a_target_cannot_show_is_declared_and_said_in_the_result() {
 }
 
 #[tokio::test]
+async fn one_look_that_fails_for_good_hides_no_success_without_effect() {
+    let world = World::new().await;
+    world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"3s\"\n", "");
+    world.account(&json!({"id": "ann", "username": "ann", "status": "active"}));
+    let for_good = error("INTERNAL_ERROR", json!({"effect": "not_applied", "retry": "never"}));
+    world.rules(&json!([
+        {"method": "suspend_account", "answer": {}},
+        {"method": "find_account", "error": for_good, "times": 1},
+    ]));
+    let task = world.task_for("suspend_account", json!({"id": "ann"}));
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    assert_eq!(world.code(&task), "INTERNAL_ERROR");
+    assert!(world.message(&task).contains("said that it was done"), "{}", world.message(&task));
+}
+
+#[tokio::test]
+async fn a_target_gets_its_moment_although_the_attempts_have_used_the_time_up() {
+    let world = World::new().await;
+    world.script("poll_interval = \"100ms\"\ntimeout = \"6s\"\ngive_up_after = \"6s\"\n", "");
+    world.account(&json!({"id": "ann", "username": "ann", "status": "active"}));
+    let old = json!({"id": "ann", "username": "ann", "status": "active"});
+    let limited = error("RATE_LIMITED", json!({"retry_after": 4.9}));
+    world.rules(&json!([
+        {"method": "suspend_account", "attempt": 1, "error": limited},
+        {"method": "find_account", "answer": old, "times": 3},
+    ]));
+    let task = world.task_for("suspend_account", json!({"id": "ann"}));
+    let daemon = world.start();
+    world.drained().await;
+    let log = daemon.stop().await;
+    assert_eq!(
+        (world.task(&task)["status"].as_str(), world.attempts(&task)),
+        (Some("completed"), vec![1, 2]),
+        "{log}"
+    );
+}
+
+#[tokio::test]
 async fn a_success_that_cannot_be_read_back_is_not_reported_as_failed() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"3s\"\n", "");
@@ -333,8 +373,7 @@ async fn a_success_that_cannot_be_read_back_is_not_reported_as_failed() {
     assert!(log.contains("completed without being verified"), "{log}");
 }
 
-/// Updates, suspensions and deletions in equal parts, with `tasks.verify` on or off: tasks a second.
-/// Tasks in a second, and look-ups for each.
+/// Updates, suspensions and deletions in equal parts, with `tasks.verify` on or off: tasks a second, and look-ups for each.
 async fn pace(verify: bool, latency: &str) -> (f64, f64) {
     const TASKS: usize = 4000;
     let world = World::new().await;
@@ -380,8 +419,14 @@ async fn lookups(address: &str) -> f64 {
 #[ignore = "a measurement: it prints figures and judges nothing"]
 async fn what_verification_costs() {
     for latency in ["0ms", "5ms"] {
-        let ((without, looks_without), (with, looks_with)) =
-            (pace(false, latency).await, pace(true, latency).await);
+        // Both ways round: what runs first pays for a cold machine.
+        let mut sums = [(0.0, 0.0); 2];
+        for verify in [false, true, true, false] {
+            let (tasks, looks) = pace(verify, latency).await;
+            let sum = &mut sums[usize::from(verify)];
+            *sum = (sum.0 + tasks / 2.0, sum.1 + looks / 2.0);
+        }
+        let [(without, looks_without), (with, looks_with)] = sums;
         println!(
             "target latency {latency}: {without:.0} tasks/s and {looks_without:.2} look-ups a task without, \
              {with:.0} and {looks_with:.2} with ({:.2} of the pace)",

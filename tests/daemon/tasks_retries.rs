@@ -196,6 +196,7 @@ async fn an_account_that_exists_already_is_completed_only_if_it_is_the_one_that_
         let wanted =
             json!({"status": "failed", "error": {"code": "ACCOUNT_ALREADY_EXISTS", "message": message}});
         assert_eq!(world.reported(task), [wanted], "{n}");
+        assert!(world.attempts(task).is_empty(), "not every target refuses a second account of a name");
     }
     assert_eq!(world.accounts().len(), 7);
 }

@@ -14,6 +14,7 @@ use crate::pool::Lease;
 use crate::proof;
 use crate::rows;
 use crate::settings::{Engine, Fields, IdType, Paging};
+use crate::snapshots::Snapshot;
 use crate::target::Database;
 use crate::value::as_text;
 
@@ -129,13 +130,19 @@ impl Database {
             ));
         };
         let page = self.read(&mut snapshot.lease, subject, start).await;
+        if let Ok(page) = &page
+            && page.next.is_none()
+        {
+            self.snapshots.end(subject.slug, cursor, page);
+        }
+        self.leave(snapshot, page).await
+    }
+
+    /// Keeps a transaction for the next page, or ends it with the listing.
+    async fn leave(&self, snapshot: Snapshot, page: Result<Page, Stop>) -> Result<Page, Stop> {
         match &page {
             Ok(page) if page.next.is_some() => self.snapshots.keep(snapshot),
-            Ok(page) => {
-                snapshot.lease.finish().await;
-                self.snapshots.end(subject.slug, cursor, page);
-            }
-            Err(_) => snapshot.lease.finish().await,
+            _ => snapshot.lease.finish().await,
         }
         page
     }
@@ -156,11 +163,7 @@ impl Database {
         let mut snapshot = self.snapshots.begin(subject.slug, lease);
         start.snapshot = Some(snapshot.name.clone());
         let page = self.read_counted(&mut snapshot.lease, subject, &mut start).await;
-        match &page {
-            Ok(page) if page.next.is_some() => self.snapshots.keep(snapshot),
-            _ => snapshot.lease.finish().await,
-        }
-        page
+        self.leave(snapshot, page).await
     }
 
     async fn read_counted(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bridgehead_sdk::{
-    Account, AccountRecord, Code, Completion, Context, Effect, Error, Operation, Retry, Subject, TaskId,
+    Account, AccountRecord, Completion, Context, Effect, Error, Operation, Retry, Subject, TaskId,
 };
 use tokio::time::Instant;
 
@@ -26,8 +26,6 @@ pub(super) enum Attempt {
     Denied(Failure),
     /// The target went out of reach while it waited for its turn.
     NotMade,
-    /// The account to be created is there, so the connector was not asked to create it: not every target refuses a second one.
-    Exists(Failure),
 }
 
 impl Trial<'_> {
@@ -47,10 +45,12 @@ impl Trial<'_> {
             Ok(Err(failure)) => return Ok(Attempt::Denied(failure)),
             Err(error) => return Ok(Attempt::NotLooked(error)),
         };
+        // Not every target refuses a second account of a name, so it is not asked.
         if let Looked::Found(record) = &found
             && let Some(taken) = self.taken(record)
         {
-            return Ok(Attempt::Exists(taken));
+            tracing::info!(app = %app.name, task = %self.intent.task, account = %record.id, "the account to be created is there already");
+            return Ok(Attempt::Failed(taken));
         }
         tokio::select! {
             () = self.stop.cancelled() => return Err(Stopped),
@@ -162,13 +162,10 @@ impl Trial<'_> {
     }
 
     /// That a creation cannot succeed because of this account, which has the name that the new one is to have.
-    pub(super) fn taken(&self, found: &AccountRecord) -> Option<Failure> {
+    pub(super) fn taken(&self, found: &AccountRecord) -> Option<Error> {
         let Operation::CreateAccount(create) = &*self.operation else { return None };
-        wanted::same_login(&create.account, found).then(|| {
-            let (who, app) = (create.account.label(), &self.app.name);
-            tracing::info!(app = %app, task = %self.intent.task, account = %found.id, "the account to be created is there already");
-            Failure::new(Code::AccountAlreadyExists, format!("User {who} exists in {app} already"))
-        })
+        let message = || format!("User {} exists in {} already", create.account.label(), self.app.name);
+        wanted::same_login(&create.account, found).then(|| Error::account_already_exists(message()))
     }
 
     /// Whether anything depends on what was there before: whose account it is that a create finds, whether a deletion had

@@ -166,7 +166,7 @@ fn judge(
         {
             let ours = "; an earlier attempt may have created it, but it is not as it was asked for";
             let ours = if trial.may_be_ours() { ours } else { "" };
-            Some(Verdict::Failed(Failure::new(taken.code, format!("{}{ours}", taken.message))))
+            Some(Verdict::Failed(Failure::new(taken.code(), format!("{}{ours}", taken.message()))))
         }
         _ if may_repeat => Some(Verdict::TryAgain),
         (State::Unverifiable, ..) => {

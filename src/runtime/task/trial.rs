@@ -195,13 +195,6 @@ impl<'a> Trial<'a> {
                 Attempt::Completed(completion) => return verify::run(self, completion).await,
                 Attempt::Denied(failure) => return Ok(End::Failed(failure)),
                 Attempt::NotMade => continue,
-                Attempt::Exists(failure) => {
-                    return Ok(match read_back::run(self, Purpose::Existing, failure.clone()).await? {
-                        Verdict::Completed(completion) => End::Completed(completion),
-                        Verdict::Failed(failure) => End::Failed(failure),
-                        Verdict::TryAgain => End::Failed(failure),
-                    });
-                }
                 Attempt::Failed(error) => error,
                 Attempt::NotLooked(error) => {
                     self.failed_looks = self.failed_looks.saturating_add(1);

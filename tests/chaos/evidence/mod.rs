@@ -30,6 +30,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) ledger: &'a Ledger,
     /// The daemon lost what it had written down: then a task may be reported otherwise than in a report that was not taken.
     pub(crate) state_was_damaged: bool,
+    /// Whether the whole state folder was an older copy: it holds its own witnesses, so nothing here can tell.
+    pub(crate) state_was_replaced: bool,
 }
 
 impl Evidence<'_> {

@@ -113,7 +113,7 @@ fn outcome(evidence: &Evidence<'_>, wish: &Wish, report: &Report, at: i128) -> V
         let is_in_doubt = DOUBT.iter().any(|doubt| message.contains(doubt));
         // An old copy of the whole state knows nothing of the attempt that made or removed the account.
         let code = &report.body["error"]["code"];
-        let is_forgotten = evidence.state_was_damaged
+        let is_forgotten = evidence.state_was_replaced
             && (is_create && code == "ACCOUNT_ALREADY_EXISTS"
                 || wish.action == "delete_account" && code == "ACCOUNT_NOT_FOUND");
         if applied > 0 && !is_in_doubt && !is_forgotten {
