@@ -177,18 +177,10 @@ impl Hand<'_> {
                 let says = "the target is out of reach, so the daemon would hold the task";
                 return Ok(self.told(None, Decision::Hold, says, None));
             }
-            Attempt::Exists(failure) => {
-                let verdict = read_back::run(trial, Purpose::Existing, failure.clone()).await?;
-                return Ok(match verdict {
-                    Verdict::Completed(completion) => self.completes(trial, None, completion),
-                    Verdict::Failed(failure) if trial.is_out_of_time => self.looks(None, &failure),
-                    Verdict::Failed(failure) => self.fails(None, &failure),
-                    Verdict::TryAgain => self.fails(None, &failure),
-                });
-            }
             Attempt::Failed(error) | Attempt::NotLooked(error) => error,
         };
-        let answer = Some(self.refused(&error));
+        // Where a look shows the account that is to be created, the connector is not asked.
+        let answer = (trial.intent.attempt > 0).then(|| self.refused(&error));
         let failure = Failure::of(&error);
         let purpose = match decide::after_error(self.action, trial.effects(), &error) {
             Step::Fail => return Ok(self.fails(answer, &failure)),
