@@ -57,6 +57,7 @@ pub use id::{AppId, InvalidAppId, SyncId};
 pub use key::{ApiKey, KeyError, KeySource};
 pub use next::NextPage;
 pub use progress::{Progress, Pushed, SyncError, SyncStatus, TypeProgress};
+pub(crate) use record::one as record_on_the_wire;
 pub use report::Report;
 pub use resource::Registration;
 pub(crate) use salvage::UNREADABLE;

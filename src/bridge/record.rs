@@ -11,7 +11,8 @@ pub(super) fn page(records: &[Record], refs: Refs) -> Result<Vec<u8>, serde_json
     serde_json::to_vec(&serde_json::json!({ "records": records }))
 }
 
-fn one(record: &Record, refs: Refs) -> Result<Value, serde_json::Error> {
+/// A record as it goes on the wire.
+pub(crate) fn one(record: &Record, refs: Refs) -> Result<Value, serde_json::Error> {
     let account = match record {
         Record::Entity(entity) => return serde_json::to_value(entity),
         Record::Account(account) => account,

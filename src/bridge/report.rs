@@ -22,7 +22,7 @@ pub enum Report {
 
 impl Report {
     /// The body of the PATCH, after the Error Reference's "Reporting format".
-    pub(super) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         match self {
             Self::Completed { result: None } => json!({"status": "completed"}),
             Self::Completed { result: Some(result) } => json!({"status": "completed", "result": result}),

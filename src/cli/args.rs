@@ -71,6 +71,15 @@ pub(crate) enum Command {
         #[command(flatten)]
         kit: Kit,
     },
+    /// Carry out one operation of a connector by hand: say what it answers, what the daemon would do about that, and what Iden would
+    /// be told.
+    ///
+    /// It goes the way of a task: what is not allowed (apps.NAME.protect) is refused, the connector is asked once, and a success is
+    /// read back. Iden is not asked, and the state is left alone. Nothing is tried again; what the daemon would try again is said.
+    /// Operations that change the target ask for consent, unless --yes is given.
+    ///
+    /// Exit code 0 if the daemon would report `completed`, 1 if `failed`, 75 if it would try again, hold the task or go on looking.
+    Call(Call),
     /// Sync apps once, now: through the running daemon, or by itself while none runs.
     ///
     /// While a daemon runs, it does the sync, and this command follows it; Ctrl-C makes it abandon the sync, which removes
@@ -91,6 +100,11 @@ pub(crate) enum Command {
         /// and accounts that lose memberships, of all types together.
         #[arg(long, value_name = "N|DIGEST", num_args = 0..=1)]
         allow_removals: Option<Option<String>>,
+        /// Read one app's target as a sync does, and write what would be pushed to this file: a line of JSON a record, then a line
+        /// with what was counted, what is not valid, and what shows that each listing is whole. Neither Iden nor the state is
+        /// touched. "-" is standard output.
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "allow_removals"])]
+        to: Option<PathBuf>,
     },
     /// Ask the running daemon how it is: exit code 0 if all is well, 1 if somebody must act, 75 if it does not answer.
     ///
@@ -166,6 +180,84 @@ pub(crate) struct ListTasks {
     /// How many at most, of each app [default: 50; with --json all].
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
+}
+
+/// One operation by hand.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Call {
+    /// The app, by its name in the configuration.
+    #[arg(value_name = "APP")]
+    pub(crate) app: String,
+    /// What is to be done.
+    #[arg(value_name = "OPERATION")]
+    pub(crate) operation: CallOperation,
+    /// With `list`: the resource type. Accounts when absent.
+    #[arg(value_name = "TYPE")]
+    pub(crate) resource_type: Option<String>,
+    /// The account's identifier in the target.
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// The account's user name.
+    #[arg(long)]
+    pub(crate) username: Option<String>,
+    /// The account's e-mail address.
+    #[arg(long)]
+    pub(crate) email: Option<String>,
+    /// A field of the new account, or what an update changes, as text; may be given several times.
+    #[arg(long, value_name = "FIELD=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// The same as JSON: a number, a list, or null to clear a field.
+    #[arg(long, value_name = "FIELD=JSON")]
+    pub(crate) set_json: Vec<String>,
+    /// A group or licence that the account is to have; may be given several times. Of a type that is named, an update takes away all
+    /// others.
+    #[arg(long, value_name = "TYPE:ID")]
+    pub(crate) member: Vec<String>,
+    /// The payload as a task has it, as JSON: {"account": {...}, "memberships": {...}, "changes": {...}}. The other flags are laid over
+    /// it. "-" is standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) payload: Option<PathBuf>,
+    /// A file with the password that `create` or `reset-password` sets; "-" is standard input. There is no flag for the password
+    /// itself: everybody on this machine could read it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// With `list`: where to go on, as the page before has said.
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) cursor: Option<String>,
+    /// With `list`: how many pages.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) pages: u32,
+    /// How long to look for a change that is not seen yet. The daemon looks for as long as apps.NAME.tasks.give_up_after says.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub(crate) wait: Duration,
+    /// Agree beforehand to the target being changed, also beside a running daemon.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// What can be done by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum CallOperation {
+    /// Say what the connector is and can do.
+    Describe,
+    /// See whether the target can be reached and takes the credential.
+    Check,
+    /// List a page of records.
+    List,
+    /// Find an account.
+    Find,
+    /// Create an account.
+    Create,
+    /// Change an account.
+    Update,
+    /// Delete an account.
+    Delete,
+    /// Suspend an account.
+    Suspend,
+    /// Undo a suspension.
+    Unsuspend,
+    /// Give an account another password.
+    ResetPassword,
 }
 
 /// How a connector is proven.

@@ -80,12 +80,17 @@ impl Context {
         client.rate_limit = settings
             .rate_limit
             .map(|rate| bridge::RateLimit { per_second: rate.per_second, burst: rate.burst });
-        client.refs = match settings.refs {
-            config::Refs::Id => bridge::Refs::Id,
-            config::Refs::Object => bridge::Refs::Object,
-        };
+        client.refs = self.refs();
         Client::new(client, Arc::new(key))
             .map_err(|error| Failure::new(Exit::Configuration, error.to_string()))
+    }
+
+    /// How references go to Iden.
+    pub(crate) fn refs(&self) -> bridge::Refs {
+        match self.config.bridge.refs {
+            config::Refs::Id => bridge::Refs::Id,
+            config::Refs::Object => bridge::Refs::Object,
+        }
     }
 
     /// The apps of these names, all if none is given, each with its connector.

@@ -2,19 +2,22 @@
 //!
 //! [`args`] is what can be written, [`context`] loads the configuration and opens what a command needs, [`failure`] is how
 //! a command ends other than well, [`signals`] how it is told to, [`daemon`] how a command reaches the one that runs,
-//! [`looking`] how it lists tasks through it, [`print`] the only place that writes to standard output, [`logging`] the log.
+//! [`looking`] how it lists tasks through it, [`confirm`] how somebody is asked, [`print`] the only place that writes to standard output, [`logging`] the log.
 
 mod apps;
 mod args;
+mod call;
 mod check;
 mod completions;
 mod config;
+mod confirm;
 mod conformance;
 mod context;
 #[cfg(debug_assertions)]
 mod crash;
 mod daemon;
 mod demo;
+mod export;
 mod failure;
 mod hardening;
 mod logging;

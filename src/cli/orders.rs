@@ -1,6 +1,6 @@
 //! `bridgehead tasks release | retry`: through the running daemon, or in its journal while none runs.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::IsTerminal;
 
 use bridgehead_sdk::{TaskId, visible};
 use serde::Serialize;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::args::{Global, Selected};
 use super::context::Context;
 use super::failure::{Exit, Failure, Outcome};
-use super::{daemon, logging, looking, print, task_rows};
+use super::{confirm, daemon, logging, looking, print, task_rows};
 use crate::bridge::AppId;
 use crate::config::Connectors;
 use crate::control::Request;
@@ -127,7 +127,7 @@ async fn show_first(order: &Order) -> Result<Option<(Selection, Option<u64>)>, F
         return Ok(None);
     }
     let people = if total == 1 { "this task".to_owned() } else { format!("these {total} tasks") };
-    if !confirmed(
+    if !confirm::by_typing(
         &format!("Release {people} of {app}? The accounts lose access. Type {total} to go on: "),
         &total.to_string(),
     ) {
@@ -138,13 +138,6 @@ async fn show_first(order: &Order) -> Result<Option<(Selection, Option<u64>)>, F
     } else {
         (Selection::These(rows.into_iter().map(|row| TaskId::new(row.task)).collect()), None)
     }))
-}
-
-fn confirmed(question: &str, wanted: &str) -> bool {
-    let mut out = std::io::stderr().lock();
-    let asked = write!(out, "{question}").and_then(|()| out.flush());
-    let mut line = String::new();
-    asked.and_then(|()| std::io::stdin().lock().read_line(&mut line)).is_ok() && line.trim() == wanted
 }
 
 pub(crate) async fn retry(global: &Global, connectors: &Connectors, selected: Selected) -> Outcome {

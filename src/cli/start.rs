@@ -8,8 +8,8 @@ use clap::Parser;
 use super::args::{Cli, Command};
 use super::failure::{Exit, Failure, Outcome};
 use super::{
-    apps, check, completions, config, conformance, demo, hardening, new, print, run as daemon, sandbox,
-    status, sync, tasks,
+    apps, call, check, completions, config, conformance, demo, export, hardening, new, print, run as daemon,
+    sandbox, status, sync, tasks,
 };
 use crate::children;
 use crate::config::Connectors;
@@ -84,7 +84,9 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
             conformance::run(global, connectors, &apps, &options).await
         }
         Command::Check { apps, offline, .. } => check::run(global, connectors, &apps, offline).await,
-        Command::Sync { mut apps, dry_run, allow_removals } => {
+        Command::Call(options) => call::run(global, connectors, options).await,
+        Command::Sync { apps, to: Some(to), .. } => export::run(global, connectors, &apps, &to).await,
+        Command::Sync { mut apps, dry_run, allow_removals, to: None } => {
             if dry_run && allow_removals.is_some() {
                 return Err(Failure::new(
                     Exit::Usage,

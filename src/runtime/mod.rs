@@ -8,7 +8,7 @@
 //!
 //! What an app's loops share is in [`app`]. What can be seen of them from outside goes through [`status`] and the [`observer`]
 //! into one [`overview`]; [`progress`] knows what should move and when it last did, and [`alarm`] says what needs attention. Decisions are pure functions ([`decide`], [`wanted`], the
-//! guard of the sync); mechanisms are a file each: [`guard`] (of destructive tasks), [`breaker`], [`access`], [`pacing`],
+//! guard of the sync); [`hand`] does by hand what they do by themselves. Mechanisms are a file each: [`guard`] (of destructive tasks), [`breaker`], [`access`], [`pacing`],
 //! [`activity`], [`backoff`], [`call`]. No connector is
 //! known here by name.
 //!
@@ -30,6 +30,7 @@ mod fakes;
 #[doc(hidden)]
 pub mod fuzz;
 mod guard;
+pub(crate) mod hand;
 pub(crate) mod inspection;
 mod newcomers;
 mod observer;
@@ -67,6 +68,7 @@ pub use status::{AppStatus, Contact, LastSync, PollFailure, SyncProgress, TaskCo
 pub(crate) use tally::Counted;
 #[cfg(test)]
 pub(crate) use tally::Tally;
+pub(crate) use task::{Answer, ByHand, Decision, Refused};
 pub use vitals::Ailment;
 #[cfg(test)]
 pub(crate) use vitals::Vitals;

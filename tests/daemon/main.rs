@@ -14,12 +14,14 @@
 )]
 
 mod admin;
+mod call;
 mod conformance;
 mod control;
 mod crash;
 mod directory;
 mod docs;
 mod examples;
+mod export;
 mod first_steps;
 mod forged;
 mod guard;

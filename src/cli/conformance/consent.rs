@@ -1,12 +1,10 @@
 //! What must be so before the kit changes a live target.
 
-use std::io::{BufRead, IsTerminal, Write};
-
 use bridgehead_sdk::Action;
 
 use super::super::context::Context;
-use super::super::daemon;
 use super::super::failure::{Exit, Failure};
+use super::super::{confirm, daemon};
 use super::bench;
 use crate::config::App;
 
@@ -41,13 +39,13 @@ pub(super) async fn obtain(context: &Context, name: &str, yes: bool) -> Result<(
         "The kit creates, changes and deletes accounts in '{name}', under names that begin with bhk-. It removes them at the end, \
          as far as the connector can. Use a target that was made for tests."
     );
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+    if !confirm::is_possible() {
         return Err(Failure::new(
             Exit::Usage,
             format!("{warning}\nSay --yes to agree, or --read-only to change nothing."),
         ));
     }
-    if confirmed(&warning, name) {
+    if confirm::by_typing(&format!("{warning}\nType {name} to go on: "), name) {
         Ok(())
     } else {
         Err(Failure::new(Exit::Failed, "not agreed; nothing was changed"))
@@ -71,11 +69,4 @@ fn forbidden(name: &str, app: &App) -> Option<String> {
         NEEDED.iter().filter(|action| !allowed.contains(action)).map(|action| action.as_str()).collect();
     (!missing.is_empty())
         .then(|| format!("apps.{name}.protect.actions does not allow {}", missing.join(", ")))
-}
-
-fn confirmed(warning: &str, name: &str) -> bool {
-    let mut out = std::io::stderr().lock();
-    let asked = write!(out, "{warning}\nType {name} to go on: ").and_then(|()| out.flush());
-    let mut line = String::new();
-    asked.and_then(|()| std::io::stdin().lock().read_line(&mut line)).is_ok() && line.trim() == name
 }

@@ -143,6 +143,15 @@ impl Sqlite {
     /// seen, with an empty journal. It takes no lock and writes nothing into the folder; without a folder,
     /// or without state in it, nothing is known.
     pub async fn rehearsal(folder: &Path) -> Result<Self, Error> {
+        Self::private(Some(folder)).await
+    }
+
+    /// State of which nothing remains, for what a command does by hand: nothing is known, and everything is forgotten.
+    pub async fn scratch() -> Result<Self, Error> {
+        Self::private(None).await
+    }
+
+    async fn private(folder: Option<&Path>) -> Result<Self, Error> {
         let temporary = blocking(temporary_folder).await?;
         let copy = temporary.path().to_owned();
         let prepared = copy.clone();
@@ -151,7 +160,9 @@ impl Sqlite {
             folder.create_databases()
         })
         .await?;
-        rehearsal::copy(&folder.join(LISTINGS), &copy.join(LISTINGS)).await?;
+        if let Some(folder) = folder {
+            rehearsal::copy(&folder.join(LISTINGS), &copy.join(LISTINGS)).await?;
+        }
         let tasks = Self::copied(&copy.join(TASKS), &TASKS_FORMAT).await?;
         let listings = Self::copied(&copy.join(LISTINGS), &LISTINGS_FORMAT).await?;
         let custody = None;

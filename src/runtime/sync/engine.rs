@@ -9,6 +9,7 @@ use tokio::sync::RwLockWriteGuard;
 use tokio_util::sync::CancellationToken;
 
 use super::consent::Asked;
+use super::export::Take;
 use super::intake::Bad;
 use super::losses::Losses;
 use super::past::Baseline;
@@ -84,6 +85,8 @@ pub(super) struct Sync<'a> {
     pub(super) synced_before: Option<Timestamp>,
     /// Whether the answers to the pages show that Iden held nothing but what syncs of this state have pushed.
     pub(super) is_past_shown: bool,
+    /// Takes what a dry run would have pushed.
+    pub(super) take: Option<Take>,
 }
 
 /// How far the listing is.
@@ -100,7 +103,7 @@ pub(super) enum Stage {
 }
 
 impl<'a> Sync<'a> {
-    fn new(app: &'a Arc<App>, options: Options, touched: &'a Session<'a>) -> Self {
+    pub(super) fn new(app: &'a Arc<App>, options: Options, touched: &'a Session<'a>) -> Self {
         Self {
             app,
             options,
@@ -128,6 +131,7 @@ impl<'a> Sync<'a> {
             has_consent: false,
             synced_before: None,
             is_past_shown: false,
+            take: None,
         }
     }
 
@@ -215,7 +219,7 @@ impl<'a> Sync<'a> {
     }
 
     /// Learns the resource types, and makes sure that Iden knows them.
-    async fn prepare(&mut self) -> Result<(), Error> {
+    pub(super) async fn prepare(&mut self) -> Result<(), Error> {
         let description =
             self.app.describe_anew().await.map_err(|error| {
                 Error::Undescribed(self.app.redactor.redact(error.message()).into_owned())

@@ -185,6 +185,11 @@ impl Sync<'_> {
         self.app.status.sync_progress(|progress| {
             *progress.listed.entry(of.slug.to_string()).or_default() += listed;
         });
+        if let Some(take) = &self.take
+            && !take(of, &fresh)
+        {
+            return Err(Error::Stopped);
+        }
         if self.options.dry_run || fresh.is_empty() {
             return Ok(());
         }

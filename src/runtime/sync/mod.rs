@@ -6,13 +6,14 @@
 //! those that are refused, [`references`] gives unknown references a second look, [`settle`] catches up with what tasks
 //! did meanwhile. [`evidence`] says whether a listing was read to its end. Before completing, [`judge`] and [`losses`] measure what
 //! would be taken away and ask the [`guard`]; [`consent`] is what the operator allows of it; [`past`] tells a first sync from a lost
-//! state, and an old copy of the state from the current one. [`names`] reads who loses something. [`finish`] completes and watches, and [`conclude`] says how it ended.
+//! state, and an old copy of the state from the current one. [`export`] gives away what would be pushed. [`names`] reads who loses something. [`finish`] completes and watches, and [`conclude`] says how it ended.
 
 mod conclude;
 mod consent;
 mod engine;
 mod error;
 mod evidence;
+pub(crate) mod export;
 mod finish;
 mod guard;
 mod intake;

@@ -182,7 +182,7 @@ fn access_changes(operation: &Operation) -> Option<(&Account, Changes)> {
 }
 
 /// Nothing leaves the daemon, and nothing is written down, before known secrets are taken out.
-fn completed(app: &App, completion: Completion) -> Outcome {
+pub(super) fn completed(app: &App, completion: Completion) -> Outcome {
     let id = completion.result.get("account_id").and_then(serde_json::Value::as_str).map(str::to_owned);
     let mut result = serde_json::Value::Object(completion.result);
     app.redactor.redact_json(&mut result);
@@ -195,7 +195,7 @@ fn completed(app: &App, completion: Completion) -> Outcome {
 }
 
 /// As [`completed`].
-fn failed(app: &App, failure: &Failure) -> Outcome {
+pub(super) fn failed(app: &App, failure: &Failure) -> Outcome {
     const LONGEST: usize = 2000;
     let message = app.redactor.redact(&failure.message);
     Outcome::Failed { code: failure.code, message: message.chars().take(LONGEST).collect() }
@@ -282,7 +282,7 @@ pub(super) async fn fetch(
     }
 }
 
-fn secrets_of(task: &Task) -> Vec<zeroize::Zeroizing<String>> {
+pub(super) fn secrets_of(task: &Task) -> Vec<zeroize::Zeroizing<String>> {
     serde_json::from_value::<bridgehead_sdk::Payload>(task.payload.clone())
         .map(|payload| payload.secrets())
         .unwrap_or_default()

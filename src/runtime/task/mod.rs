@@ -4,9 +4,11 @@
 //! [`life`] for each, unless [`holding`] keeps it back: [`admission`] refuses what must not reach the connector, [`trial`]
 //! makes [`attempt`]s at it with [`read_back`] where an effect is not known and [`hold`] where the target is out of reach,
 //! [`verify`] looks whether a success shows, and [`report`] tells Iden. A task that Iden lists after its end is [`relisted`].
+//! One that an operator makes up is tried once, [`by_hand`], without Iden.
 
 mod admission;
 mod attempt;
+mod by_hand;
 mod course;
 pub(crate) mod dispatch;
 mod doubt;
@@ -23,4 +25,5 @@ mod walk;
 #[cfg(test)]
 mod walk_model;
 
+pub(crate) use by_hand::{Answer, ByHand, Decision, Refused, run as by_hand};
 pub(crate) use report::report_of;

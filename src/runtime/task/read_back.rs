@@ -48,6 +48,7 @@ pub(super) async fn run(
     }
     loop {
         if let Some(held) = trial.hold().await? {
+            trial.is_out_of_time = true;
             let message = format!("{}; it could not be read back: {}", failure.message, held.message);
             return Ok(Verdict::Failed(Failure::new(failure.code, message)));
         }
@@ -111,6 +112,7 @@ pub(super) async fn run(
             wait = wait.min(left);
         }
         if !decide::fits(trial.spent(), wait, tasks.give_up_after) {
+            trial.is_out_of_time = true;
             let message = format!("{}; {doubt}, and it is not known whether it took effect", failure.message);
             return Ok(Verdict::Failed(Failure::new(failure.code, message)));
         }

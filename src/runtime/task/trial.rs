@@ -31,7 +31,7 @@ impl Failure {
         Self { code, message: message.into() }
     }
 
-    fn of(error: &Error) -> Self {
+    pub(super) fn of(error: &Error) -> Self {
         Self::new(error.code(), error.message())
     }
 }
@@ -59,6 +59,10 @@ pub(super) struct Prior {
 }
 
 /// One task, being tried.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and they come in any combination"
+)]
 pub(super) struct Trial<'a> {
     pub(super) app: &'a Arc<App>,
     pub(super) operation: Arc<Operation>,
@@ -77,11 +81,24 @@ pub(super) struct Trial<'a> {
     /// Time for which the target was out of reach; it does not count towards `give_up_after`.
     pub(super) held: Duration,
     /// When the task was last known to be pending; `None` if so much has happened since that it has to be asked.
-    seen: Option<Instant>,
+    pending_at: Option<Instant>,
     /// Until when an attempt of unknown effect may still be under way in the target.
     pub(super) under_way_until: Option<Instant>,
     /// An attempt was repeated of which the target does not show whether it took effect.
     pub(super) in_doubt: bool,
+    /// How long the target has at least to show what it did, however long the attempts took.
+    pub(super) moment: Duration,
+    /// There was no time left to wait for the target, or for another look.
+    pub(super) is_out_of_time: bool,
+    /// What the look has shown by which a success was believed.
+    pub(super) seen: Option<Seen>,
+}
+
+/// What a look showed that was enough: what is otherwise than it was asked for, and what the target does not show at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) differing: Vec<String>,
+    pub(super) not_shown: Vec<String>,
 }
 
 impl<'a> Trial<'a> {
@@ -106,15 +123,24 @@ impl<'a> Trial<'a> {
             failed_looks: 0,
             began: now,
             held: Duration::ZERO,
-            seen: Some(now),
+            pending_at: Some(now),
             under_way_until: None,
             in_doubt: false,
+            moment: app.settings.tasks.timeout,
+            is_out_of_time: false,
+            seen: None,
         }
     }
 
     /// Makes attempts until there is an outcome, or the daemon stops. A failure is no more certain than the attempts were.
     pub(super) async fn run(&mut self, prior: Option<Prior>) -> Result<End, Stopped> {
-        Ok(match self.try_on(prior).await? {
+        let end = self.try_on(prior).await?;
+        Ok(self.told(end))
+    }
+
+    /// The end as Iden is told of it: with what was not verified, and no more certain than it is.
+    pub(super) fn told(&self, end: End) -> End {
+        match end {
             End::Completed(mut completion) => {
                 // What the connector declares; that a password is never shown goes without saying.
                 let declared = &self.description.unverifiable;
@@ -131,7 +157,7 @@ impl<'a> Trial<'a> {
                 End::Failed(Failure::new(failure.code, message))
             }
             end => end,
-        })
+        }
     }
 
     async fn try_on(&mut self, prior: Option<Prior>) -> Result<End, Stopped> {
@@ -214,7 +240,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    fn effects(&self) -> Effects {
+    pub(super) fn effects(&self) -> Effects {
         Effects { may_have_applied: self.may_have_applied, was_seen: self.intent.prior.was_seen() }
     }
 
@@ -258,19 +284,19 @@ impl<'a> Trial<'a> {
     /// Asks Iden whether the task is still pending, if it was held or if it is long since that was known: meanwhile an
     /// administrator may have done by hand, and undone again, what it asks for.
     async fn is_still_wanted(&mut self) -> Result<bool, Stopped> {
-        if self.seen.is_some_and(|at| at.elapsed() < life::FRESH) {
+        if self.pending_at.is_some_and(|at| at.elapsed() < life::FRESH) {
             return Ok(true);
         }
         let task = life::fetch(self.app, &self.intent.task, true, self.stop).await?;
         let wanted = life::is_wanted(self.app, &self.intent.task, task.as_ref()).await;
-        self.seen = Some(Instant::now());
+        self.pending_at = Some(Instant::now());
         Ok(wanted)
     }
 
     /// The target has been out of reach since `began`.
     pub(super) fn was_held(&mut self, began: Instant) {
         self.held += began.elapsed();
-        self.seen = None;
+        self.pending_at = None;
     }
 
     /// "create_account for ann in acme-hr".

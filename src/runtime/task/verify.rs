@@ -4,7 +4,7 @@ use bridgehead_sdk::{Account, AccountId, AccountRecord, Code, Completion, Error,
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::trial::{End, Failure, Trial};
+use super::trial::{End, Failure, Seen, Trial};
 use crate::runtime::Stopped;
 use crate::runtime::activity::Before;
 use crate::runtime::backoff::Backoff;
@@ -30,6 +30,7 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
         if looks > 0
             && let Some(failure) = trial.hold().await?
         {
+            trial.is_out_of_time = true;
             break failure.message;
         }
         looks += 1;
@@ -37,6 +38,7 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
             Ok(found) => match trial.verification(found.as_ref()) {
                 Verification::Seen { differing, not_shown } => {
                     seen(trial, looks, &differing, &not_shown);
+                    trial.seen = Some(Seen { differing, not_shown });
                     return Ok(End::Completed(completion));
                 }
                 Verification::NotSeen(missing) => {
@@ -55,8 +57,9 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
         let wait = Backoff::TARGET.patient_wait(looks, &app.dice);
         // However long the attempts took, the target has a moment to show what it did.
         let has_time = decide::fits(trial.spent(), wait, app.settings.tasks.give_up_after)
-            || decide::fits(began.elapsed(), wait, app.settings.tasks.timeout);
+            || decide::fits(began.elapsed(), wait, trial.moment);
         if !has_time {
+            trial.is_out_of_time = true;
             break reason;
         }
         let reason = if reason.is_empty() { "the change is not seen in the target yet" } else { &reason };

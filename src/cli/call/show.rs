@@ -1,0 +1,224 @@
+//! What came of an operation by hand, for people and as JSON. Known secrets are taken out of all of it.
+
+use std::sync::Arc;
+
+use bridgehead_sdk::{Account, AccountRecord, Description, Error, Redactor, Slug, visible};
+use serde_json::{Value, json};
+
+use super::super::args::Global;
+use super::super::print;
+use crate::bridge::{Refs, record_on_the_wire};
+use crate::runtime::hand::{Hand, ListedPage};
+use crate::runtime::{Answer, ByHand, Refused};
+
+/// How and where it is shown.
+#[derive(Clone, Copy)]
+pub(super) struct Show<'a> {
+    pub(super) global: &'a Global,
+    pub(super) app: &'a str,
+    pub(super) redactor: &'a Redactor,
+    pub(super) refs: Refs,
+}
+
+impl<'a> Show<'a> {
+    fn json(&self, operation: &str, mut fields: Value) {
+        if let Some(fields) = fields.as_object_mut() {
+            fields.shift_insert(0, "app".to_owned(), self.app.into());
+            fields.shift_insert(1, "operation".to_owned(), operation.into());
+        }
+        self.redactor.redact_json(&mut fields);
+        print::json(&fields);
+    }
+
+    /// Who says what.
+    fn line(&self, who: &str, says: &str) {
+        print::line(format!("{who:<10} {}", visible(&self.redactor.redact(says))));
+    }
+
+    pub(super) fn changed(&self, told: &ByHand) {
+        if self.global.json {
+            self.json(told.action.as_str(), serde_json::to_value(told).unwrap_or_default());
+            return;
+        }
+        match &told.answer {
+            None => self.line("connector", "was not asked"),
+            Some(Answer::Ok(result)) if result.is_empty() => self.line("connector", "done"),
+            Some(Answer::Ok(result)) => self.line("connector", &format!("done: {}", text(result))),
+            Some(Answer::Error(refused)) => self.line("connector", &refused.in_words()),
+        }
+        self.line("daemon", &told.says);
+        for differing in &told.differing {
+            self.line("", differing);
+        }
+        if !told.not_shown.is_empty() {
+            self.line("", &format!("not shown by the target, so not seen: {}", told.not_shown.join(", ")));
+        }
+        match &told.report {
+            Some(report) => self.line("Iden", &text(report)),
+            None => self.line("Iden", "is told nothing yet"),
+        }
+    }
+
+    pub(super) fn checked(&self, answer: &Result<(), Error>) {
+        let daemon = match answer {
+            Ok(()) => "executes tasks",
+            Err(error) if error.about() == bridgehead_sdk::Subject::Connection => {
+                "holds all tasks of the app, and asks again now and then"
+            }
+            Err(_) => "goes on with tasks: the error is not about the connection",
+        };
+        self.read("check", answer.as_ref().map(|()| json!({})), daemon);
+    }
+
+    pub(super) fn described(&self, answer: &Result<Arc<Description>, Error>) {
+        let daemon = match answer {
+            Ok(_) => "asks for these actions and types alone",
+            Err(_) => "holds all tasks of the app, and asks again now and then",
+        };
+        let fields = answer.as_ref().map(|of| {
+            json!({
+                "name": of.name, "version": of.version, "actions": of.actions, "resource_types": of.resource_types,
+                "unverifiable": of.unverifiable, "warnings": of.warnings,
+            })
+        });
+        self.read("describe", fields, daemon);
+    }
+
+    pub(super) fn found(
+        &self,
+        hand: &Hand,
+        account: &Account,
+        answer: &Result<Option<AccountRecord>, Error>,
+    ) {
+        let daemon = match answer {
+            Ok(None) => "takes it that there is no such account".to_owned(),
+            Ok(Some(record)) => match taken_by(account, record) {
+                Some(name) => format!("takes this record: its {name} is the one that was asked for"),
+                None => "takes this record, although none of its names is the one that was asked for: the connector finds somebody else"
+                    .to_owned(),
+            },
+            Err(error) => hand.after_look(error),
+        };
+        let found =
+            answer.as_ref().map(|found| found.as_ref().map_or(Value::Null, |found| self.record(found)));
+        self.read("find", found, &daemon);
+    }
+
+    fn record(&self, record: &AccountRecord) -> Value {
+        record_on_the_wire(&record.clone().into(), self.refs).unwrap_or_default()
+    }
+
+    fn read(&self, operation: &str, answer: Result<Value, &Error>, daemon: &str) {
+        let answer = answer.map_err(Refused::of);
+        if self.global.json {
+            let answer = match answer {
+                Ok(answer) => Answer::Ok(answer),
+                Err(refused) => Answer::Error(refused),
+            };
+            self.json(operation, json!({ "answer": answer, "says": daemon }));
+            return;
+        }
+        match &answer {
+            Ok(Value::Null) => self.line("connector", "nobody"),
+            Ok(Value::Object(fields)) if fields.is_empty() => self.line("connector", "all is well"),
+            Ok(answer) => self.line("connector", &text(answer)),
+            Err(refused) => self.line("connector", &refused.in_words()),
+        }
+        self.line("daemon", daemon);
+    }
+
+    /// Begins to show a listing.
+    pub(super) fn listing(self, slug: &Slug) -> Pages<'a> {
+        Pages { show: self, slug: slug.to_string(), told: Vec::new() }
+    }
+}
+
+/// Pages of a listing, shown as they come; as JSON at the end.
+pub(super) struct Pages<'a> {
+    show: Show<'a>,
+    slug: String,
+    told: Vec<Value>,
+}
+
+impl Pages<'_> {
+    pub(super) fn page(&mut self, hand: &Hand, answer: &Result<ListedPage, Error>) {
+        let show = self.show;
+        let page = match answer {
+            Ok(page) => page,
+            Err(error) => {
+                let refused = Refused::of(error);
+                if show.global.json {
+                    self.told.push(json!({ "answer": { "error": refused }, "says": hand.after_page(error) }));
+                } else {
+                    show.line("connector", &refused.in_words());
+                    show.line("daemon", &hand.after_page(error));
+                }
+                return;
+            }
+        };
+        let record = |judged: &crate::runtime::hand::Judged| record_on_the_wire(&judged.record, show.refs);
+        let rejected = page.rejected.iter().map(ToString::to_string);
+        let broken = page.records.iter().filter_map(|judged| {
+            let problem = judged.problem.as_ref()?;
+            Some(format!("record '{}': {problem}", judged.record.id()))
+        });
+        let invalid: Vec<String> = rejected.chain(broken).collect();
+        let says = match (&page.next, page.evidence) {
+            (Some(_), _) => "asks for the next page",
+            (None, Some(_)) => "takes the listing to be at its end",
+            (None, None) => {
+                "does not believe that this is the end: nothing shows it, so a sync would not complete"
+            }
+        };
+        if show.global.json {
+            let records: Vec<Value> = page.records.iter().filter_map(|judged| record(judged).ok()).collect();
+            self.told.push(json!({
+                "answer": { "ok": {
+                    "records": records, "next": page.next, "total": page.total, "evidence": page.evidence,
+                } },
+                "invalid": invalid,
+                "says": says,
+            }));
+            return;
+        }
+        for judged in &page.records {
+            show.line("record", &record(judged).map(|record| text(&record)).unwrap_or_default());
+        }
+        for invalid in &invalid {
+            show.line("not valid", invalid);
+        }
+        let total = page.total.map_or_else(String::new, |total| format!(" of {total}"));
+        let end = match (&page.next, page.evidence) {
+            (Some(next), _) => format!("the next page begins at --cursor '{}'", next.as_str()),
+            (None, evidence) => format!("the last page; evidence: {}", evidence.unwrap_or("none")),
+        };
+        show.line(
+            "connector",
+            &format!("{} records{total}; {end}", page.records.len() + page.rejected.len()),
+        );
+        show.line("daemon", says);
+    }
+
+    pub(super) fn end(self) {
+        if self.show.global.json {
+            self.show.json("list", json!({ "resource_type": self.slug, "pages": self.told }));
+        }
+    }
+}
+
+/// By which of its names a record is the account.
+fn taken_by(account: &Account, record: &AccountRecord) -> Option<&'static str> {
+    let same = |mine: &Option<String>, theirs: &Option<String>| matches!((mine, theirs), (Some(mine), Some(theirs)) if mine.to_lowercase() == theirs.to_lowercase());
+    if !account.is_same_as(record) {
+        return None;
+    }
+    Some(match &account.id {
+        Some(_) => "id",
+        None if same(&account.username, &record.username) => "user name",
+        None => "e-mail address",
+    })
+}
+
+fn text(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

@@ -1,0 +1,16 @@
+//! Asking somebody at a terminal.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+/// Whether somebody is there to be asked.
+pub(crate) fn is_possible() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Asks, and says whether exactly this was typed.
+pub(crate) fn by_typing(question: &str, wanted: &str) -> bool {
+    let mut out = std::io::stderr().lock();
+    let asked = write!(out, "{question}").and_then(|()| out.flush());
+    let mut line = String::new();
+    asked.and_then(|()| std::io::stdin().lock().read_line(&mut line)).is_ok() && line.trim() == wanted
+}

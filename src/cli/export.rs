@@ -1,0 +1,153 @@
+//! `bridgehead sync APP --to FILE`: what a sync would push, kept as a file to look at.
+
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bridgehead_sdk::{Record, ResourceType};
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::args::Global;
+use super::context::Context;
+use super::failure::{Exit, Failure, Outcome};
+use super::progress::Progress;
+use super::signals::Told;
+use super::{logging, print};
+use crate::bridge::{Refs, record_on_the_wire};
+use crate::config::{self, Connectors};
+use crate::runtime::hand::Hand;
+
+/// Standard output, in place of a file.
+const STDOUT: &str = "-";
+
+pub(crate) async fn run(global: &Global, connectors: &Connectors, names: &[String], to: &Path) -> Outcome {
+    let [name] = names else {
+        return Err(Failure::new(Exit::Usage, "--to takes the name of one app: one file holds one target"));
+    };
+    let context = Context::load(global, connectors)?;
+    logging::start_quiet(&context.config.log, &context.redactor);
+    context.names(names)?;
+    let app = &context.config.apps[name];
+    let connector = config::build_connector(name, app, connectors, &context.network()?, &context.redactor)?;
+    context.end_orphans().await?;
+    let sink = Arc::new(Mutex::new(Sink::open(to).map_err(|error| unwritable(to, &error))?));
+    let stop = CancellationToken::new();
+    let _interrupt = AbortOnDropHandle::new(tokio::spawn({
+        let stop = stop.clone();
+        let mut told = Told::listen()?;
+        async move {
+            told.wait().await;
+            stop.cancel();
+        }
+    }));
+    let hand = Hand::new(name, app.clone(), connector, &context.redactor, None).await?;
+    let progress =
+        (!global.json && to != Path::new(STDOUT)).then(|| Progress::follow(name, hand.status(), 0));
+    let (into, refs, redactor) = (Arc::clone(&sink), context.refs(), context.redactor.clone());
+    let take = move |of: &ResourceType, records: &[Record]| {
+        let mut sink = into.lock().unwrap_or_else(PoisonError::into_inner);
+        records.iter().all(|record| sink.write(&line(of, record, refs, &redactor)))
+    };
+    let export = hand.export(Box::new(take), &stop).await;
+    drop(progress);
+    hand.close().await;
+    let mut summary = json!({ "summary": {
+        "app": name,
+        "complete": export.error.is_none(),
+        "error": export.error,
+        "records": export.records,
+        "invalid_count": export.invalid_count,
+        "invalid": export.invalid,
+        "evidence": export.evidence,
+    } });
+    context.redactor.redact_json(&mut summary);
+    let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+    sink.write(&summary);
+    sink.finish().map_err(|error| unwritable(to, &error))?;
+    if to != Path::new(STDOUT) {
+        show(global, name, to, &summary["summary"]);
+    }
+    match &export.error {
+        None => Ok(()),
+        Some(error) => Err(Failure::new(Exit::Failed, format!("{name}: not read to the end: {error}"))),
+    }
+}
+
+/// A record as it would be pushed, with its type.
+fn line(of: &ResourceType, record: &Record, refs: Refs, redactor: &bridgehead_sdk::Redactor) -> Value {
+    let mut record = record_on_the_wire(record, refs).unwrap_or_default();
+    redactor.redact_json(&mut record);
+    json!({ "resource_type": of.slug, "record": record })
+}
+
+fn show(global: &Global, name: &str, to: &Path, summary: &Value) {
+    if global.json {
+        print::json(summary);
+        return;
+    }
+    let none = serde_json::Map::new();
+    let counts = summary["records"].as_object().unwrap_or(&none);
+    let evidence = summary["evidence"].as_object().unwrap_or(&none);
+    print::line(format!("{name}: written to {}", to.display()));
+    for (slug, count) in counts {
+        let proof = evidence.get(slug).and_then(Value::as_str).unwrap_or("not read to the end");
+        print::line(format!("{slug}: {count} records, evidence: {proof}"));
+    }
+    if let Some(invalid) = summary["invalid_count"].as_u64().filter(|count| *count > 0) {
+        print::line(format!(
+            "{invalid} records are not valid, and would not be pushed; the last line of the file names them"
+        ));
+    }
+}
+
+fn unwritable(to: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Output, format!("{} cannot be written: {error}", to.display()))
+}
+
+/// Where the lines go. A file appears whole, or not at all, and nobody else can read it: people are in it.
+enum Sink {
+    Stdout,
+    File { out: BufWriter<NamedTempFile>, to: std::path::PathBuf, failed: Option<std::io::Error> },
+}
+
+impl Sink {
+    fn open(to: &Path) -> std::io::Result<Self> {
+        if to == Path::new(STDOUT) {
+            return Ok(Self::Stdout);
+        }
+        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // It is made with the mode 0600.
+        let file = tempfile::Builder::new().prefix(".bridgehead-").tempfile_in(folder)?;
+        Ok(Self::File { out: BufWriter::new(file), to: to.to_owned(), failed: None })
+    }
+
+    /// Whether more is of use.
+    fn write(&mut self, line: &Value) -> bool {
+        match self {
+            Self::Stdout => {
+                print::raw(format!("{}\n", print::escaped(&line.to_string())).as_bytes());
+                print::is_read()
+            }
+            Self::File { out, failed, .. } => {
+                if failed.is_none() {
+                    *failed = writeln!(out, "{}", print::escaped(&line.to_string())).err();
+                }
+                failed.is_none()
+            }
+        }
+    }
+
+    /// Puts the file in its place.
+    fn finish(&mut self) -> std::io::Result<()> {
+        let Self::File { out, to, failed } = std::mem::replace(self, Self::Stdout) else { return Ok(()) };
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let file = out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+        file.as_file().sync_all()?;
+        file.persist(&to).map(drop).map_err(|error| error.error)
+    }
+}

@@ -1,0 +1,62 @@
+//! One page of a listing, and what a sync would make of it.
+
+use std::sync::Arc;
+
+use bridgehead_sdk::{Cursor, Description, Error, Record, RejectedRecord, ResourceType};
+
+use super::Hand;
+use crate::runtime::sync::export;
+
+/// A record, and what is wrong with it, if anything is.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// The record.
+    pub(crate) record: Record,
+    /// The field and the rule that it breaks.
+    pub(crate) problem: Option<String>,
+}
+
+/// One page of a listing.
+#[derive(Debug)]
+pub(crate) struct ListedPage {
+    /// The records.
+    pub(crate) records: Vec<Judged>,
+    /// Those that the connector could not read.
+    pub(crate) rejected: Vec<RejectedRecord>,
+    /// Where the next page begins.
+    pub(crate) next: Option<Cursor>,
+    /// How many there are, as far as the target says so.
+    pub(crate) total: Option<u64>,
+    /// What shows that the listing is at its end; `None` on a page in the middle, or if nothing does.
+    pub(crate) evidence: Option<&'static str>,
+}
+
+impl Hand {
+    /// Lists a page. References are not looked up: they may stand on pages that nobody has asked for.
+    pub(crate) async fn list(
+        &self,
+        description: &Description,
+        of: &ResourceType,
+        cursor: Option<&Cursor>,
+    ) -> Result<ListedPage, Error> {
+        self.app.pacing.for_task().await;
+        let connector = Arc::clone(&self.app.connector);
+        let (wanted, cursor) = (of.clone(), cursor.cloned());
+        let what = format!("listing {} of", of.slug);
+        let call = async move { connector.list(&wanted, cursor.as_ref()).await };
+        let answer = self.app.guarded(&what, self.tasks.timeout, call).await;
+        let page = answer.map_err(|error| self.app.without_secrets(&error))?;
+        let judge = |record: Record| {
+            let problem = export::problem_of(&record, of, &description.resource_types);
+            let problem = problem.map(|problem| self.app.redactor.redact(&problem).into_owned());
+            Judged { record, problem }
+        };
+        Ok(ListedPage {
+            evidence: page.evidence.filter(|_| page.next.is_none()).map(bridgehead_sdk::Evidence::as_str),
+            records: page.records.into_iter().map(judge).collect(),
+            rejected: page.rejected,
+            next: page.next,
+            total: page.total,
+        })
+    }
+}
