@@ -29,6 +29,8 @@ pub(super) struct Kit<'a> {
     pub(super) many: OnceCell<Result<(Probe, Listing), (bool, String)>>,
     /// The connector through a relay; or why its target does not speak HTTP.
     pub(super) http: OnceCell<Result<Arc<Http>, String>>,
+    /// What every call makes of every bad answer, tried once.
+    pub(super) round: OnceCell<super::checks::Round>,
     /// Whether an account could be created at all: then a failure to create one is news.
     pub(super) creates: AtomicBool,
     run: String,
@@ -90,6 +92,7 @@ impl<'a> Kit<'a> {
             watch,
             many: OnceCell::new(),
             http: OnceCell::new(),
+            round: OnceCell::new(),
             creates: AtomicBool::new(false),
             run,
             count: AtomicU32::new(0),

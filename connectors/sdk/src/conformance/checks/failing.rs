@@ -12,7 +12,7 @@ use crate::conformance::rule::Rule;
 use crate::conformance::tasks::{changed, identity, named};
 use crate::{Account, Action, Code, Description, Error, Retry, Subject};
 
-use super::refs::member;
+use super::refs::{member, wishes};
 use super::trial::{Trial, picks, trials};
 
 pub(in crate::conformance) const RULES: [Rule; 9] = [
@@ -144,14 +144,15 @@ async fn failing_look_up(kit: &Kit<'_>) -> Verdict {
 
 async fn failing_change(kit: &Kit<'_>) -> Verdict {
     let http = kit.http().await?;
+    let wishes = wishes(kit).await?;
     for kind in trials(kit) {
-        let mut trial = kind.prepare(kit).await?;
+        let mut trial = kind.prepare(kit, &wishes).await?;
         http.relay.pass();
         if let Err(error) = http.probe.execute(1, &trial.operation).await? {
             return failed(format!("{}, through the kit's relay: {}", trial.call, parts(&error)));
         }
         let requests = http.relay.seen();
-        trial = kind.prepare(kit).await?;
+        trial = kind.prepare(kit, &wishes).await?;
         for number in picks(requests.len()) {
             // Whoever is made stays, where nobody can be deleted: then few are made.
             let few = |bad: &Bad| kit.offers(Action::DeleteAccount) || matches!(bad, Bad::Status(403 | 500));
@@ -177,7 +178,7 @@ async fn failing_change(kit: &Kit<'_>) -> Verdict {
                     )
                 };
                 if trial.judge(kit, &what(), &answer, &act, number + 1 == requests.len()).await? {
-                    trial = kind.prepare(kit).await?;
+                    trial = kind.prepare(kit, &wishes).await?;
                 }
             }
         }
@@ -215,52 +216,133 @@ fn is_trouble(code: Code) -> bool {
     matches!(code, Code::InternalError | Code::Timeout | Code::RateLimited)
 }
 
-/// The bad answers that have a code of their own.
-const CODED: [Bad; 6] =
-    [Bad::Wait(429), Bad::Status(403), Bad::Status(401), Bad::Wait(503), Bad::Status(500), Bad::Status(502)];
+/// The bad answers that every request of every call is given, to be judged by several checks.
+const TRIED: [Bad; 8] = [
+    Bad::Wait(429),
+    Bad::Status(403),
+    Bad::Status(401),
+    Bad::Wait(503),
+    Bad::Status(500),
+    Bad::Status(502),
+    Bad::ErrorInBody,
+    Bad::Html,
+];
 
-/// Every call that can be made, with what it answers.
-async fn each_call(
-    kit: &Kit<'_>,
-    http: &Http,
-    answers: &[Bad],
-    mut judge: impl FnMut(&str, bool, Bad, usize, Option<&Error>) -> Verdict,
-) -> Verdict {
-    let probe = &http.probe;
-    for bad in answers {
-        http.relay.at(0, Act::Answer(*bad));
-        judge("check", false, *bad, 0, outcome(probe.check().await)?.as_ref())?;
-        for of in &kit.description.resource_types {
-            http.relay.at(0, Act::Answer(*bad));
-            let call = format!("list {}", of.slug);
-            judge(&call, false, *bad, 0, outcome(probe.list(of, None).await)?.as_ref())?;
+/// What a call made of a bad answer.
+struct Observed {
+    call: String,
+    changes: bool,
+    bad: Bad,
+    /// Which of its requests was answered so.
+    number: usize,
+    error: Option<Error>,
+    /// The request that was answered so, and how often it was sent again.
+    again: Option<(String, usize)>,
+    /// The calls so far whose message quoted a body.
+    quoted: Vec<String>,
+}
+
+/// Every call that can be made, and every bad answer to each of its requests. It is gone through once, for all that judge it.
+#[derive(Default)]
+pub(in crate::conformance) struct Round {
+    observed: Vec<Observed>,
+    /// What ended it before its time.
+    ended: Option<Finding>,
+}
+
+impl Round {
+    fn note(
+        &mut self,
+        kit: &Kit<'_>,
+        http: &Http,
+        call: (&str, bool),
+        bad: Bad,
+        number: usize,
+        error: Option<Error>,
+    ) {
+        let seen = http.relay.seen();
+        let again = seen.get(number).map(|failing| {
+            let again = seen.iter().skip(number + 1).filter(|later| later.is_again(failing)).count();
+            (format!("{} {}", failing.method, failing.path), again)
+        });
+        let quoted = kit.watch.leaks().bodies.into_iter().collect();
+        self.observed.push(Observed {
+            call: call.0.to_owned(),
+            changes: call.1,
+            bad,
+            number,
+            error,
+            again,
+            quoted,
+        });
+    }
+
+    async fn go(&mut self, kit: &Kit<'_>, http: &Http) -> Verdict {
+        let probe = &http.probe;
+        let nobody = identity(&kit.bench.account(&kit.name()));
+        for bad in TRIED {
+            http.relay.at(0, Act::Answer(bad));
+            let error = outcome(probe.check().await)?;
+            self.note(kit, http, ("check", false), bad, 0, error);
+            for of in &kit.description.resource_types {
+                http.relay.at(0, Act::Answer(bad));
+                let error = outcome(probe.list(of, None).await)?;
+                self.note(kit, http, (&format!("list {}", of.slug), false), bad, 0, error);
+            }
+            http.relay.at(0, Act::Answer(bad));
+            let error = outcome(probe.find(&nobody).await)?;
+            self.note(kit, http, ("find_account", false), bad, 0, error);
         }
-        let nobody = kit.bench.account(&kit.name());
-        http.relay.at(0, Act::Answer(*bad));
-        judge("find_account", false, *bad, 0, outcome(probe.find(&identity(&nobody)).await)?.as_ref())?;
-    }
-    if kit.bench.read_only() || !kit.offers(Action::CreateAccount) {
-        return Ok(());
-    }
-    for kind in trials(kit) {
-        let mut trial = kind.prepare(kit).await?;
-        http.relay.pass();
-        probe.execute(1, &trial.operation).await?.ok();
-        let requests = http.relay.seen().len();
-        trial = kind.prepare(kit).await?;
-        for number in picks(requests) {
-            for bad in answers {
-                http.relay.at(number, Act::Answer(*bad));
-                let error = outcome(probe.execute(1, &trial.operation).await)?;
-                judge(&trial.call, true, *bad, number, error.as_ref())?;
-                // An earlier request may have changed something.
-                if number > 0 || error.is_none() {
-                    trial = kind.prepare(kit).await?;
+        if kit.bench.read_only() || !kit.offers(Action::CreateAccount) {
+            return Ok(());
+        }
+        let wishes = wishes(kit).await?;
+        for kind in trials(kit) {
+            let mut trial = kind.prepare(kit, &wishes).await?;
+            http.relay.pass();
+            probe.execute(1, &trial.operation).await?.ok();
+            let requests = http.relay.seen().len();
+            trial = kind.prepare(kit, &wishes).await?;
+            for number in picks(requests) {
+                for bad in TRIED {
+                    http.relay.at(number, Act::Answer(bad));
+                    let error = outcome(probe.execute(1, &trial.operation).await)?;
+                    let is_done = error.is_none();
+                    self.note(kit, http, (&trial.call, true), bad, number, error);
+                    // An earlier request may have changed something.
+                    if is_done || (number > 0 && trial.is_changed(trial.now(kit).await?.as_ref())) {
+                        trial = kind.prepare(kit, &wishes).await?;
+                    }
                 }
             }
         }
+        Ok(())
     }
-    Ok(())
+}
+
+/// The round, gone through once. A call that hung or panicked ends it, and all that judge it.
+async fn round<'k>(kit: &'k Kit<'_>) -> Verdict<&'k Round> {
+    let http = kit.http().await?;
+    let round = kit.round.get_or_init(|| async {
+        let mut round = Round::default();
+        round.ended = round.go(kit, &http).await.err();
+        http.relay.pass();
+        round
+    });
+    Ok(round.await)
+}
+
+impl Round {
+    /// Judges what was seen, then what ended it.
+    fn judge(&self, mut judge: impl FnMut(&Observed) -> Verdict) -> Verdict {
+        self.observed.iter().try_for_each(&mut judge)?;
+        match &self.ended {
+            None => Ok(()),
+            Some(Finding::Failed(why)) => failed(why.clone()),
+            Some(Finding::Late(why)) => Err(Finding::Late(why.clone())),
+            Some(Finding::Skipped(why)) => skipped(why.clone()),
+        }
+    }
 }
 
 /// The error that a call ended in.
@@ -269,31 +351,33 @@ fn outcome<T>(answer: Answer<T>) -> Verdict<Option<Error>> {
 }
 
 async fn failing_codes(kit: &Kit<'_>) -> Verdict {
-    let http = kit.http().await?;
-    each_call(kit, &http, &CODED, |call, changes, bad, number, error| match error {
-        Some(error) => coded(bad, changes, error)
-            .map_err(|why| Finding::Failed(format!("{call}, request {} answered {bad}: {why}", number + 1))),
+    round(kit).await?.judge(|seen| match &seen.error {
+        Some(error) => coded(seen.bad, seen.changes, error).map_err(|why| {
+            Finding::Failed(format!(
+                "{}, request {} answered {}: {why}",
+                seen.call,
+                seen.number + 1,
+                seen.bad
+            ))
+        }),
         // That a call succeeds all the same is what the other checks are about.
         None => Ok(()),
     })
-    .await
 }
 
 async fn never_retries(kit: &Kit<'_>) -> Verdict {
-    let http = kit.http().await?;
-    let answers = [Bad::Wait(503), Bad::Wait(429), Bad::Status(500)];
-    each_call(kit, &http, &answers, |call, _, bad, number, _| {
-        let seen = http.relay.seen();
-        let Some(failing) = seen.get(number) else { return Ok(()) };
-        let again = seen.iter().skip(number + 1).filter(|later| later.is_again(failing)).count();
-        ensure(again == 0, || {
-            format!(
-                "{call}: {} {} was answered {bad}, and sent again {again} times",
-                failing.method, failing.path
-            )
-        })
+    round(kit).await?.judge(|seen| match &seen.again {
+        Some((request, again)) if *again > 0 && is_trouble_of(seen.bad) => failed(format!(
+            "{}: {request} was answered {}, and sent again {again} times",
+            seen.call, seen.bad
+        )),
+        _ => Ok(()),
     })
-    .await
+}
+
+/// Whether a request that was answered so may succeed later: then a connector may be tempted.
+fn is_trouble_of(bad: Bad) -> bool {
+    matches!(bad, Bad::Wait(_) | Bad::Status(500))
 }
 
 async fn failing_check(kit: &Kit<'_>) -> Verdict {
@@ -396,15 +480,11 @@ async fn reading_changes_nothing(kit: &Kit<'_>) -> Verdict {
 }
 
 async fn bodies_out_of_errors(kit: &Kit<'_>) -> Verdict {
-    let http = kit.http().await?;
-    let answers = [Bad::Status(500), Bad::Status(403), Bad::ErrorInBody, Bad::Html];
-    each_call(kit, &http, &answers, |_, _, bad, _, _| {
-        let calls: Vec<String> = kit.watch.leaks().bodies.into_iter().collect();
-        ensure(calls.is_empty(), || {
-            format!("the message of {} quotes the body of an answer ({bad})", calls.join(", "))
+    round(kit).await?.judge(|seen| {
+        ensure(seen.quoted.is_empty(), || {
+            format!("the message of {} quotes the body of an answer ({})", seen.quoted.join(", "), seen.bad)
         })
     })
-    .await
 }
 
 /// The trial of an action, as far as this module needs to know it.

@@ -19,6 +19,8 @@ mod together;
 mod tolerance;
 mod trial;
 
+pub(super) use failing::Round;
+
 use super::rule::Rule;
 
 /// Every check after `describe`. What reads comes first, and that somebody can be created before anything that needs somebody;

@@ -88,7 +88,15 @@ pub(super) async fn wishes(kit: &Kit<'_>) -> Verdict<serde_json::Map<String, ser
 
 /// Somebody in a group of every type, and with a licence, where that can be had.
 pub(super) async fn member(kit: &Kit<'_>) -> Verdict<Person> {
-    let mut task = wishes(kit).await?;
+    member_of(kit, &wishes(kit).await?).await
+}
+
+/// Somebody with these references.
+pub(super) async fn member_of(
+    kit: &Kit<'_>,
+    wishes: &serde_json::Map<String, serde_json::Value>,
+) -> Verdict<Person> {
+    let mut task = wishes.clone();
     task.insert("account".to_owned(), json!(kit.bench.account(&kit.name())));
     kit.person_with(serde_json::Value::Object(task)).await
 }

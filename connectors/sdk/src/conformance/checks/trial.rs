@@ -7,7 +7,7 @@ use crate::conformance::kit::Kit;
 use crate::conformance::tasks::{about, changed, differences, identity, operation};
 use crate::{Account, AccountRecord, AccountStatus, Action, Operation, ResourceKind};
 
-use super::refs::{member, wishes};
+use super::refs::member_of;
 
 /// Of so many requests of one call each is made to fail: the first ones, and the last.
 const MOST: usize = 5;
@@ -52,8 +52,8 @@ pub(super) struct Trial {
 }
 
 impl Kind {
-    /// Makes everything ready for it.
-    pub(super) async fn prepare(self, kit: &Kit<'_>) -> Verdict<Trial> {
+    /// Makes everything ready for it. `wishes` are the references that are tried.
+    pub(super) async fn prepare(self, kit: &Kit<'_>, wishes: &Map<String, Value>) -> Verdict<Trial> {
         let action = match self {
             Self::Action(action) => action,
             Self::CreateMember => Action::CreateAccount,
@@ -61,7 +61,7 @@ impl Kind {
         };
         // There may be few licences, and those before have what they had.
         kit.clean_up().await;
-        let refs = if matches!(self, Self::Action(_)) { Map::new() } else { wishes(kit).await? };
+        let refs = if matches!(self, Self::Action(_)) { Map::new() } else { wishes.clone() };
         let call = if refs.is_empty() { action.to_string() } else { format!("{action} with references") };
         if action == Action::CreateAccount {
             let fields = kit.with_password(&kit.bench.account(&kit.name()));
@@ -71,8 +71,11 @@ impl Kind {
             let account = identity(&fields);
             return Ok(Trial { action, call, operation, account, before: None, changes: Map::new() });
         }
-        let mut person =
-            if action == Action::UpdateAccount { kit.person().await? } else { member(kit).await? };
+        let mut person = if action == Action::UpdateAccount {
+            kit.person().await?
+        } else {
+            member_of(kit, wishes).await?
+        };
         if action == Action::UnsuspendAccount && kit.offers(Action::SuspendAccount) {
             kit.done(&about(Action::SuspendAccount, &person.known())?).await?;
             person.record = kit.found(&person.by_id()).await?;
