@@ -284,7 +284,7 @@ impl Accounts {
                         target.system, found.record.id
                     ))),
                     // Whatever identifier it seems to have: it is the answer to the question for this one.
-                    Some(Err(rejected)) => Err(unreadable(target, &rejected, &what)),
+                    Some(Err(rejected)) => Err(cannot_be_read(target, &rejected, &what)),
                     None => Ok(None),
                 };
             }
@@ -388,12 +388,12 @@ fn pick(target: &Target, account: &Account, read: Vec<Read>, what: &str) -> Resu
             target.system, one.record.id, other.record.id
         ))),
         (Some(one), _, _) => Ok(Some(one)),
-        (None, _, Some(rejected)) => Err(unreadable(target, &rejected, what)),
+        (None, _, Some(rejected)) => Err(cannot_be_read(target, &rejected, what)),
         (None, ..) => Ok(None),
     }
 }
 
-fn unreadable(target: &Target, rejected: &RejectedRecord, what: &str) -> Error {
+fn cannot_be_read(target: &Target, rejected: &RejectedRecord, what: &str) -> Error {
     Error::internal(format!("{what}: {} has an account that cannot be read: {rejected}", target.system))
 }
 

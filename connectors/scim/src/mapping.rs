@@ -193,13 +193,6 @@ impl Mapping {
         wanted
     }
 
-    /// The first of some changes that gives another thing than a text to a field that holds one. Applications take such a value, and
-    /// show nothing of it, or what no account can be read from.
-    pub(crate) fn no_text(changes: &serde_json::Map<String, Value>) -> Option<&'static str> {
-        let mut names = NAMED.into_iter().map(|(name, _)| name);
-        names.find(|name| changes.get(*name).is_some_and(|value| !value.is_null() && plain(value).is_none()))
-    }
-
     /// What a change consists of.
     pub(crate) fn wanted<'a>(&self, changes: impl Iterator<Item = (&'a str, Value)>) -> Wanted {
         let mut wanted = Wanted::default();

@@ -13,7 +13,7 @@ use crate::application::Application;
 use crate::change::Change;
 use crate::client::Made;
 use crate::errors::{Asked, half_done};
-use crate::mapping::{Mapping, Wanted, agrees, blank};
+use crate::mapping::{Wanted, agrees, blank};
 use crate::path::Path;
 use crate::settings::Deletion;
 use crate::wire::{Fields, field, id, truth};
@@ -298,7 +298,7 @@ impl Application<'_> {
         if let Some(unknown) = wanted.unknown.first() {
             return Err(refuse(unknown, "stands in no attribute; name one under target.attributes"));
         }
-        if let Some(name) = Mapping::no_text(&update.changes) {
+        if let Some(name) = update.no_text() {
             return Err(refuse(name, "must be a text"));
         }
         for name in ["username", "email"] {
