@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::new::Language;
+use super::new::{Language, Template};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -219,16 +219,22 @@ pub(crate) enum Apps {
 pub(crate) struct New {
     /// The connector's name: small letters, digits and hyphens, such as "jira".
     pub(crate) name: String,
-    /// Rust for a crate with a daemon of its own, python for a program behind the connector "exec".
+    /// Rust for a crate with a daemon of its own, python or node for a program behind the connector "exec".
     #[arg(long, default_value = "rust")]
     pub(crate) lang: Language,
+    /// What it speaks to as it is written: a web API, with a small one to try it on, or (in Rust) a JSON file.
+    #[arg(long, default_value = "http")]
+    pub(crate) template: Template,
     /// The folder to write into, which must be new or empty; the name in the current folder when absent.
     #[arg(long, value_name = "DIR")]
     pub(crate) path: Option<PathBuf>,
     /// Where bridgehead's source is, to compile a crate against: a checkout, or the URL of a git repository. When absent, the
-    /// checkout that this program was built in.
+    /// checkout that this program was built in; without one, the source that this program carries is written beside the crate.
     #[arg(long, value_name = "PATH|URL")]
     pub(crate) sdk: Option<String>,
+    /// The tag or commit of the git repository, such as "v0.1.0".
+    #[arg(long, value_name = "REV", requires = "sdk")]
+    pub(crate) rev: Option<String>,
 }
 
 /// How the sandbox is run.

@@ -82,6 +82,7 @@ impl Network {
             authorities: authorities.into(),
             proxy,
             no_proxy: self.no_proxy.clone(),
+            ..bridgehead_sdk::Network::default()
         })
     }
 }

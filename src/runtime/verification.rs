@@ -1,7 +1,8 @@
 //! Whether an account shows what a task wanted, after the target has said that it was done. Pure.
 //!
 //! Status, existence and memberships must be as wanted. A field fails only while it still shows its old value: targets trim,
-//! change case and reformat, so a value that is neither the old nor the wanted one is named in the log and accepted. What the
+//! change case and reformat, so a value that is neither the old nor the wanted one is named in the log and accepted. Where no old
+//! value is known, the new one must be there in its letters and digits. What the
 //! target cannot show is declared by the connector (`Description::unverifiable`) and not held against it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -201,12 +202,16 @@ impl Look<'_> {
             PriorAccount::Absent | PriorAccount::Unknown => None,
         };
         let is_old = was == Some(fingerprint(task, name, &there));
+        let is_unchanged = match was {
+            Some(_) => is_old && !is_alike(wanted, &there),
+            None => !is_reformatted(wanted, &there),
+        };
         let is_known =
             matches!(name, "email" | "username" | "first_name" | "last_name" | "display_name" | "id");
         if there.is_null() && !is_known && (is_old || was.is_none()) {
             // A field that only this target knows, and does not show.
             self.not_shown.push(name.to_owned());
-        } else if is_old && !is_alike(wanted, &there) {
+        } else if is_unchanged {
             self.missing.push(difference(name, &there, wanted));
         } else {
             self.differing.push(difference(name, &there, wanted));
@@ -258,6 +263,15 @@ fn is_equal(wanted: &Value, there: &Value) -> bool {
 /// Equal but for case and blanks at the ends: the target has kept the value in its own way.
 fn is_alike(wanted: &Value, there: &Value) -> bool {
     plain(wanted).trim().to_lowercase() == plain(there).trim().to_lowercase()
+}
+
+/// Equal in letters and digits. Where no old value is known, this alone tells a value that the target keeps in its own way from
+/// one that was never changed.
+fn is_reformatted(wanted: &Value, there: &Value) -> bool {
+    let essence = |value: &Value| -> String {
+        plain(value).chars().filter(|one| one.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    };
+    !essence(wanted).is_empty() && essence(wanted) == essence(there)
 }
 
 fn difference(name: &str, there: &Value, wanted: &Value) -> String {

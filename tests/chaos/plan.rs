@@ -43,6 +43,11 @@ pub(crate) enum Event {
     Target(Value),
     /// SIGKILL, something happens to the state, and a start.
     State(Damage),
+    /// SIGKILL, a copy of the whole state, and a start. The first copy is kept.
+    Backup,
+    /// SIGKILL; the state and the target are what they were when the copy was made, and a start. For so long, the target lists its
+    /// accounts as of then.
+    Restore(Duration),
     /// The lock file is removed, and a second daemon is started on the same state.
     SecondDaemon,
     /// The clock of the machine is so many seconds ahead from the next start on.
@@ -112,8 +117,19 @@ impl Plan {
                 Event::Clock(*[0, 3600, -3600, 40 * 86400].choose(rng).expect("a step"))
             });
         }
+        let fresh_end = rng.random_bool(0.5);
+        // A backup of both sides needs two syncs before it is put back: one that the copy knows of, and one that it does not.
+        if target && rng.random_bool(0.4) {
+            for part in [0.25, 0.3, 0.35, 0.4, 0.45] {
+                events.push((length.mul_f64(part), Event::Backup));
+            }
+            for part in [0.65, 0.8] {
+                events
+                    .push((length.mul_f64(part), Event::Restore(length.mul_f64(rng.random_range(0.2..0.3)))));
+            }
+        }
         events.sort_by_key(|(at, _)| *at);
-        Self { seed, length, events, fresh_end: rng.random_bool(0.5) }
+        Self { seed, length, events, fresh_end }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
@@ -51,6 +51,7 @@ pub(crate) struct Figures {
     terminations: u32,
     connector_kills: u32,
     damages: u32,
+    restores: u32,
     second_daemons: u32,
     clock_steps: u32,
     forgotten: usize,
@@ -84,6 +85,20 @@ struct Run {
     ahead: i64,
     /// Whether the whole state was replaced by an older copy.
     was_replaced: bool,
+    /// The copy of the whole state that was made together with one of the target.
+    backup: Option<Backup>,
+    /// How the target behaves, and as of when it lists its accounts, in nanoseconds.
+    behaviour: Value,
+    lists_as_of: Option<i128>,
+}
+
+/// A copy of the whole state, and of the target at the same moment.
+#[derive(Clone, Copy)]
+struct Backup {
+    /// In nanoseconds.
+    made_at: i128,
+    /// When Iden had last completed a sync by then.
+    synced_at: Option<jiff::Timestamp>,
 }
 
 /// Runs a plan from its beginning to the verdict; fails with the whole story of every violation.
@@ -109,6 +124,9 @@ pub(crate) async fn run(plan: Plan) {
         violations: Vec::new(),
         ahead: 0,
         was_replaced: false,
+        backup: None,
+        behaviour: Value::Null,
+        lists_as_of: None,
     };
     let (seed, fresh_end) = (plan.seed, plan.fresh_end);
     run.happen(plan).await;
@@ -224,7 +242,9 @@ impl Run {
             Event::FailCleanup(times) => {
                 self.world.sandbox.set_cleanup(Cleanup::default().failing(times));
             }
-            Event::Target(behaviour) => self.set_target(&behaviour),
+            Event::Target(behaviour) => self.set_target(behaviour),
+            Event::Backup => self.back_up(),
+            Event::Restore(lasts) => return self.restore().then_some((lasts, Undo::Present)),
             Event::State(damage) => {
                 let mut daemon = self.daemon.take()?;
                 daemon.kill().expect("it can be killed");
@@ -284,6 +304,52 @@ impl Run {
         std::fs::rename(self.world.path("new-copy"), &old).expect("a copy");
     }
 
+    /// Makes a copy of the state that belongs to one of the target, if there is none yet.
+    fn back_up(&mut self) {
+        if self.backup.is_some() {
+            return;
+        }
+        let Some(mut daemon) = self.daemon.take() else { return };
+        daemon.kill().expect("it can be killed");
+        daemon.wait().expect("it ends");
+        self.figures.kills += 1;
+        let (state, copy) = (self.world.path("state"), self.world.path("backup"));
+        drop(std::fs::remove_dir_all(&copy));
+        let copied = Command::new("cp").args(["-a", "-T"]).arg(&state).arg(&copy).status();
+        // Where Iden's time of our last sync is not known yet, a later one of Iden's may be that: such a copy proves nothing.
+        if copied.expect("cp runs").success() && knows_its_last_sync(&copy) {
+            self.backup = Some(Backup { made_at: now(), synced_at: self.synced_at() });
+        }
+        self.start();
+    }
+
+    /// Puts the copies back: the state, and what the target lists. Whether there are any that Iden can tell from the present:
+    /// one sync at least was completed since.
+    fn restore(&mut self) -> bool {
+        let Some(backup) = self.backup.filter(|backup| self.synced_at() > backup.synced_at) else {
+            return false;
+        };
+        let Some(mut daemon) = self.daemon.take() else { return false };
+        daemon.kill().expect("it can be killed");
+        daemon.wait().expect("it ends");
+        self.backup = None;
+        self.figures.restores += 1;
+        self.figures.damages += 1;
+        self.was_replaced = true;
+        let state = self.world.path("state");
+        std::fs::remove_dir_all(&state).expect("the state");
+        std::fs::rename(self.world.path("backup"), &state).expect("the copy");
+        self.lists_as_of = Some(backup.made_at);
+        self.set_target(self.behaviour.clone());
+        self.start();
+        true
+    }
+
+    /// When Iden last completed a sync.
+    fn synced_at(&self) -> Option<jiff::Timestamp> {
+        self.world.sandbox.stats(self.world.app).and_then(|app| app.last_synced_at)
+    }
+
     /// A second daemon on the same state must not run beside the first, whatever became of the lock file.
     async fn second_daemon(&mut self) {
         if self.daemon.is_none() || !self.has_started() {
@@ -322,6 +388,10 @@ impl Run {
     fn undo(&mut self, undo: &Undo) {
         match undo {
             Undo::Start => self.start(),
+            Undo::Present => {
+                self.lists_as_of = None;
+                self.set_target(self.behaviour.clone());
+            }
             Undo::Fault(id) => self.remove_fault(*id),
             Undo::Grant => self.world.sandbox.grant("default", self.world.app).expect("the key is there"),
         }
@@ -337,7 +407,10 @@ impl Run {
     }
 
     /// Another behaviour of the target, all at once.
-    fn set_target(&self, behaviour: &Value) {
+    fn set_target(&mut self, behaviour: Value) {
+        self.behaviour = behaviour;
+        let mut behaviour = self.behaviour.clone();
+        behaviour["as_of"] = json!(self.lists_as_of.map(|at| i64::try_from(at).expect("a time of today")));
         let (new, file) = (self.world.path("target/faults.new"), self.world.path("target/faults.json"));
         std::fs::write(&new, behaviour.to_string()).expect("a file");
         std::fs::rename(new, file).expect("a file");
@@ -396,7 +469,7 @@ impl Run {
         }
         self.world.sandbox.set_cleanup(Cleanup::default());
         self.world.sandbox.grant("default", self.world.app).expect("the key is there");
-        self.set_target(&plan::peace(seed));
+        self.set_target(plan::peace(seed));
         if fresh {
             self.terminate().await;
         }
@@ -560,9 +633,23 @@ impl Drop for Run {
     }
 }
 
+/// The time as the target's ledger has it, in nanoseconds.
+fn now() -> i128 {
+    jiff::Timestamp::now().as_nanosecond()
+}
+
+/// Whether a copy of the state knows what Iden calls the time of the last sync, and has an end for every sync.
+fn knows_its_last_sync(copy: &Path) -> bool {
+    const LOOK: &str = "import sqlite3, sys\nsys.exit(sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM syncs \
+        WHERE iden_synced_at IS NOT NULL AND iden_pending_at IS NULL').fetchone()[0] != 1)";
+    let looked = Command::new("python3").args(["-c", LOOK]).arg(copy.join("listings.db")).status();
+    looked.expect("python3 runs").success()
+}
+
 /// What ends something that a plan began.
 enum Undo {
     Start,
+    Present,
     Fault(FaultId),
     Grant,
 }

@@ -68,6 +68,16 @@ class Target:
         self.offset += len(text)
         self.take(json.loads(text))
 
+    def as_of(self, moment):
+        """The accounts as they were then."""
+        accounts = {}
+        with open(os.path.join(settings["folder"], "ledger.jsonl"), "rb") as file:
+            for line in file:
+                line = json.loads(line)
+                if line["kind"] == "applied" and line["at"] <= moment:
+                    accounts[line["id"]] = line["record"]
+        return {key: record for key, record in accounts.items() if record}
+
     def find(self, account):
         key = next((key for key in ("id", "username", "email") if account.get(key)), None)
         return next((one for one in self.accounts.values() if key and one.get(key) == account[key]), None)
@@ -131,6 +141,9 @@ def list_records(params, dice, rules):
     disturb(dice, rules, f"list {slug}")
     with target:
         records = target.accounts if slug == "account" else target.entities[slug]
+        # A copy of the target that was put back.
+        if slug == "account" and rules.get("as_of"):
+            records = target.as_of(rules["as_of"])
         # After a repeated cursor the listing goes on where the page before the last one did.
         rest = [records[key] for key in sorted(records) if key > cursor.rstrip("!")]
     page, next_cursor = rest[:PAGE], rest[PAGE - 1]["id"] if len(rest) > PAGE else None

@@ -36,8 +36,8 @@ fn steps(page: &str) -> Vec<Step> {
 }
 
 /// An empty folder in which Cargo compiles as it did for this test, so that little is compiled twice.
-fn workshop() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guide");
+fn workshop(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     drop(std::fs::remove_dir_all(&folder));
     std::fs::create_dir_all(folder.join(".cargo")).expect("a folder");
     let target =
@@ -63,7 +63,7 @@ fn the_guide_for_authors_works_as_it_is_written() {
     for step in &steps {
         writeln!(script, "echo '== line {}'\n{}", step.line, step.commands).expect("a text");
     }
-    let folder = workshop();
+    let folder = workshop("guide");
     let binaries = Path::new(env!("CARGO_BIN_EXE_bridgehead")).parent().expect("a folder");
     let path = format!("{}:{}", binaries.display(), std::env::var("PATH").expect("a PATH"));
     let output = Command::new("bash")
@@ -84,4 +84,21 @@ fn the_guide_for_authors_works_as_it_is_written() {
         let missing = shown.lines().map(plain).find(|line| !own.contains(line.as_str()));
         assert_eq!(missing, None, "line {} of the guide shows what is not printed:\n{own}", step.line);
     }
+}
+
+/// The other crate that `bridgehead new` writes.
+#[test]
+fn the_crate_over_files_passes_the_kit() {
+    let folder = workshop("files");
+    let script = "bridgehead new people --template file && cd people && cargo test --test conformance";
+    let binaries = Path::new(env!("CARGO_BIN_EXE_bridgehead")).parent().expect("a folder");
+    let path = format!("{}:{}", binaries.display(), std::env::var("PATH").expect("a PATH"));
+    let output = Command::new("bash")
+        .args(["-c", &format!("exec 2>&1\n{script}")])
+        .current_dir(&folder)
+        .env("PATH", path)
+        .env_remove("CARGO_TARGET_DIR")
+        .output()
+        .expect("bash runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }

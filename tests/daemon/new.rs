@@ -1,7 +1,9 @@
 //! `bridgehead new`: what it writes works as it stands. The crate is compiled by the test of the guide.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -10,6 +12,9 @@ fn bridgehead(folder: &Path, arguments: &[&str]) -> Output {
         .args(arguments)
         .current_dir(folder)
         .env("IDEN_API_KEY", "none")
+        .env("SAP_HR_TOKEN", "sample-token")
+        .env("SAP_HR_BAD_TOKEN", "another-token")
+        .env("SAP_HR_READ_TOKEN", "read-only-token")
         .output()
         .expect("the binary runs")
 }
@@ -18,31 +23,121 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-fn people(file: &Path) -> Value {
-    let text = std::fs::read_to_string(file).expect("a file");
-    let state: Value = serde_json::from_str(&text).expect("JSON");
-    state["account"].clone()
+/// The sample API that comes with a connector, on a port of its own.
+struct SampleApi {
+    child: Child,
+    address: String,
 }
 
-#[test]
-fn the_python_connector_passes_the_kit_and_leaves_its_target_as_it_was() {
+impl SampleApi {
+    fn start(folder: &Path, program: &[&str]) -> Self {
+        let mut command = Command::new(program[0]);
+        let mut child = command
+            .args(&program[1..])
+            .arg("0")
+            .current_dir(folder)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the API starts");
+        let mut said = String::new();
+        let output = child.stdout.as_mut().expect("its output");
+        BufReader::new(output).read_line(&mut said).expect("it says where it listens");
+        let address = said.trim().strip_prefix("listening on http://").expect("an address").to_owned();
+        Self { child, address }
+    }
+
+    /// Whom it holds.
+    fn people(&self) -> String {
+        let mut stream = TcpStream::connect(&self.address).expect("the API listens");
+        let request = format!(
+            "GET /users HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer sample-token\r\nConnection: close\r\n\r\n",
+            self.address
+        );
+        stream.write_all(request.as_bytes()).expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer.split_once("\r\n\r\n").expect("a body").1.to_owned()
+    }
+}
+
+impl Drop for SampleApi {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A program as it is written passes the kit, as far as a target can be had, and leaves its target as it was.
+fn prove(language: &str, api: &[&str], code: &str) {
     let folder = tempfile::tempdir().expect("a folder");
-    let written = bridgehead(folder.path(), &["new", "sap-hr", "--lang", "python"]);
+    let written = bridgehead(folder.path(), &["new", "sap-hr", "--lang", language]);
     assert!(written.status.success(), "{}", said(&written));
     let folder = folder.path().join("sap-hr");
-    let before = people(&folder.join("people.json"));
+    let own = std::fs::read_to_string(folder.join(code)).expect("the author's part");
+    assert!(own.lines().count() < 120, "{code} is to stay short");
+    let api = SampleApi::start(&folder, api);
+    let before = api.people();
+    let file = folder.join("sap-hr.toml");
+    let configuration = std::fs::read_to_string(&file).expect("a configuration");
+    std::fs::write(&file, configuration.replace("127.0.0.1:8099", &api.address)).expect("a file");
     let checked = bridgehead(&folder, &["--config", "sap-hr.toml", "check", "--offline"]);
     assert!(checked.status.success(), "{}", said(&checked));
     let arguments = ["--config", "sap-hr.toml", "check", "sap-hr", "--conformance", "--yes", "--json"];
     let proven = bridgehead(&folder, &arguments);
     assert!(proven.status.success(), "{}", said(&proven));
     let told: Value = serde_json::from_slice(&proven.stdout).expect("JSON");
-    assert!(told["failed"] == 0 && told["passed"].as_u64() >= Some(20), "{told:#}");
-    for name in ["create", "update", "suspend", "unsuspend", "delete", "duplicate-create", "missing-group"] {
+    assert!(told["failed"] == 0 && told["passed"].as_u64() >= Some(45), "{told:#}");
+    for name in [
+        "create",
+        "update",
+        "suspend",
+        "reset-password",
+        "bad-credential",
+        "refused-permission",
+        "cut-listing",
+        "silence",
+    ] {
         let check = told["checks"].as_array().expect("checks").iter().find(|check| check["name"] == name);
         assert_eq!(check.map(|check| &check["result"]), Some(&"passed".into()), "{name}: {told:#}");
     }
-    assert_eq!(people(&folder.join("people.json")), before, "whom the kit made, it has removed");
+    assert_eq!(api.people(), before, "whom the kit made, it has removed");
+}
+
+#[test]
+fn the_python_connector_passes_the_kit_and_leaves_its_target_as_it_was() {
+    prove("python", &["python3", "sample_api.py"], "sap-hr.py");
+}
+
+#[test]
+fn the_node_connector_passes_the_kit_and_leaves_its_target_as_it_was() {
+    prove("node", &["node", "sample-api.mjs"], "sap-hr.mjs");
+}
+
+#[test]
+fn an_installed_program_brings_the_source_that_a_crate_is_compiled_against() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let installed = folder.path().join("bridgehead");
+    std::fs::copy(env!("CARGO_BIN_EXE_bridgehead"), &installed).expect("a copy");
+    let written =
+        Command::new(&installed).args(["new", "jira"]).current_dir(folder.path()).output().expect("it runs");
+    assert!(written.status.success(), "{}", said(&written));
+    assert!(
+        said(&written).contains("jira/vendor/bridgehead (bridgehead's own source, "),
+        "{}",
+        said(&written)
+    );
+    let read = Command::new("cargo")
+        .args(["metadata", "--offline", "--format-version", "1"])
+        .current_dir(folder.path().join("jira"))
+        .output()
+        .expect("cargo runs");
+    assert!(read.status.success(), "{}", said(&read));
+    let told: Value = serde_json::from_slice(&read.stdout).expect("JSON");
+    let packages = told["packages"].as_array().expect("packages");
+    for name in ["bridgehead", "bridgehead-sdk"] {
+        let of = packages.iter().find(|package| package["name"] == name).expect("the package");
+        assert!(of["manifest_path"].to_string().contains("jira/vendor/bridgehead/"), "{of:#}");
+    }
 }
 
 #[test]
@@ -94,16 +189,21 @@ fn a_bad_name_gets_a_sentence_and_no_files() {
 
 #[test]
 fn the_crate_is_formatted_and_its_unit_is_as_closed_as_our_own() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let written = bridgehead(folder.path(), &["new", "jira"]);
-    assert!(written.status.success(), "{}", said(&written));
-    let folder = folder.path().join("jira");
-    let formatted = Command::new("rustfmt")
-        .args(["--check", "--edition", "2024", "src/lib.rs", "src/main.rs", "tests/conformance.rs"])
-        .current_dir(&folder)
-        .output()
-        .expect("rustfmt runs");
-    assert!(formatted.status.success(), "{}", said(&formatted));
+    let home = tempfile::tempdir().expect("a folder");
+    for template in ["file", "http"] {
+        let written = bridgehead(home.path(), &["new", "jira", "--path", template, "--template", template]);
+        assert!(written.status.success(), "{}", said(&written));
+        let examples: &[&str] =
+            if template == "http" { &["examples/sample_api.rs", "tests/recorded.rs"] } else { &[] };
+        let formatted = Command::new("rustfmt")
+            .args(["--check", "--edition", "2024", "src/lib.rs", "src/main.rs", "tests/conformance.rs"])
+            .args(examples)
+            .current_dir(home.path().join(template))
+            .output()
+            .expect("rustfmt runs");
+        assert!(formatted.status.success(), "{}", said(&formatted));
+    }
+    let folder = home.path().join("http");
 
     let unit = std::fs::read_to_string(folder.join("systemd/bridgehead-jira.service")).expect("a unit");
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/bridgehead.service");

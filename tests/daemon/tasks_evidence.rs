@@ -274,6 +274,28 @@ async fn a_success_without_effect_is_not_reported_as_completed() {
 }
 
 #[tokio::test]
+async fn a_success_without_effect_is_noticed_too_when_the_journal_knows_nothing_of_what_was_there_before() {
+    let world = World::new().await;
+    world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"5s\"\n", "");
+    world.account(&json!({"id": "ann", "username": "ann", "last_name": "Old"}));
+    world.rules(&json!([
+        {"method": "update_account", "apply": false, "hang": 60, "times": 1},
+        {"method": "update_account", "apply": false, "answer": {}},
+    ]));
+    let task = world.sandbox.add_task(world.app, json!({"action": "update_account", "payload": {"account": {"id": "ann"}, "changes": {"last_name": "New"}}}));
+    let daemon = world.start();
+    eventually("the attempt is under way", || world.called("update_account", "ann") == 1).await;
+    daemon.kill();
+    std::fs::remove_file(world.path("state/tasks.db")).expect("it is there");
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    let reported = world.task(&task);
+    assert_eq!(reported["status"], "failed", "{reported}");
+    assert!(reported.to_string().contains("last_name is 'Old', wanted 'New'"), "{reported}");
+}
+
+#[tokio::test]
 async fn a_target_that_needs_a_moment_gets_it() {
     let world = World::new().await;
     world.script(QUICK, "");

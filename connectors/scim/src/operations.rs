@@ -6,7 +6,7 @@ use bridgehead_sdk::{
     Account, AccountStatus, Completion, Context, CreateAccount, Effect, Error, Memberships, Operation, Ref,
     ResetPassword, Retry, Subject, UpdateAccount,
 };
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use crate::application::Application;
@@ -147,7 +147,7 @@ impl Application<'_> {
     async fn update(&self, update: &UpdateAccount) -> Result<Completion, Error> {
         let label = update.account.label();
         let wanted = self.wanted_changes(update)?;
-        let password = new_password(update);
+        let password = update.password.clone();
         if password.is_some() && !self.features.change_password {
             return Err(self.no_passwords());
         }
@@ -379,10 +379,4 @@ fn is_active(user: &Fields) -> bool {
 
 fn ids(refs: &[Ref]) -> Vec<&str> {
     refs.iter().map(|one| one.id.as_str()).collect()
-}
-
-fn new_password(update: &UpdateAccount) -> Option<SecretString> {
-    let password =
-        ["password", "new_password"].into_iter().find_map(|name| update.changes.get(name)?.as_str());
-    password.map(SecretString::from)
 }

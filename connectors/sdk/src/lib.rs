@@ -57,5 +57,6 @@ pub use record::{EntityRecord, Memberships, Record, Ref, RejectedRecord};
 pub use redact::{Protection, REDACTED, Redactor, is_secret_name};
 pub use resource::{ResourceKind, ResourceType};
 pub use schemars;
+pub use secrecy::{self, ExposeSecret, SecretString};
 pub use settings::{SettingsError, nearest};
 pub use visible::{is_invisible, visible};

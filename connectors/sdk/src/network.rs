@@ -19,6 +19,19 @@ pub struct Network {
     /// Hosts that are reached without the proxy: names, domains such as `.example.com`, addresses and networks.
     /// Loopback always is.
     pub no_proxy: Vec<String>,
+    /// Where HTTP exchanges are recorded, or answered from, in tests of a connector; see
+    /// [`Recording`](crate::http::Recording).
+    #[cfg(feature = "http")]
+    pub recording: Option<crate::http::Recording>,
+}
+
+#[cfg(feature = "http")]
+impl Network {
+    /// The same, with the HTTP exchanges recorded, or answered from a recording.
+    pub fn with_recording(mut self, recording: &crate::http::Recording) -> Self {
+        self.recording = Some(recording.clone());
+        self
+    }
 }
 
 impl std::fmt::Debug for Network {

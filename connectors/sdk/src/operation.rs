@@ -49,6 +49,8 @@ pub struct UpdateAccount {
     /// The memberships and assignments that are wanted, by slug; `None` when the task says nothing. For each
     /// slug that is named, the list is the whole of what is wanted.
     pub memberships: Option<Memberships>,
+    /// A new password, where Iden sets one, wherever it stands; it may be among the changes, too.
+    pub password: Option<SecretString>,
     /// The payload as Iden sent it.
     pub payload: Payload,
 }
@@ -130,13 +132,14 @@ impl Operation {
         Ok(match action {
             Action::CreateAccount => Self::CreateAccount(CreateAccount {
                 memberships: parse_memberships(&payload)?,
-                password: password(&payload, &account),
+                password: password(&payload, &account)?,
                 account,
                 payload,
             }),
             Action::UpdateAccount => Self::UpdateAccount(UpdateAccount {
                 changes: parse_changes(&payload)?,
                 memberships: parse_memberships(&payload)?,
+                password: password(&payload, &account)?,
                 account,
                 payload,
             }),
@@ -144,7 +147,7 @@ impl Operation {
             Action::SuspendAccount => Self::SuspendAccount(SuspendAccount { account, payload }),
             Action::UnsuspendAccount => Self::UnsuspendAccount(UnsuspendAccount { account, payload }),
             Action::ResetPassword => Self::ResetPassword(ResetPassword {
-                password: password(&payload, &account),
+                password: password(&payload, &account)?,
                 account,
                 payload,
             }),
@@ -233,14 +236,24 @@ fn parse_memberships(payload: &Payload) -> Result<Option<Memberships>, PayloadEr
     Ok(wanted)
 }
 
-fn password(payload: &Payload, account: &Account) -> Option<SecretString> {
-    let places = [Some(&account.extra), payload.changes.as_object(), Some(&payload.extra)];
-    places.into_iter().flatten().find_map(|fields| {
-        ["password", "new_password"]
-            .into_iter()
-            .find_map(|name| fields.get(name)?.as_str())
-            .map(SecretString::from)
-    })
+/// The password, which may stand in the account, among the changes or beside them. One that is no text is an error: a connector would
+/// take the task for one without a password.
+fn password(payload: &Payload, account: &Account) -> Result<Option<SecretString>, PayloadError> {
+    let places = [
+        ("account.", Some(&account.extra)),
+        ("changes.", payload.changes.as_object()),
+        ("", Some(&payload.extra)),
+    ];
+    for (place, fields) in places.into_iter().filter_map(|(place, fields)| Some((place, fields?))) {
+        for name in ["password", "new_password"] {
+            match fields.get(name) {
+                None | Some(Value::Null) => {}
+                Some(Value::String(text)) => return Ok(Some(SecretString::from(text.as_str()))),
+                Some(other) => return Err(PayloadError::new(format!("{place}{name}"), "text", other)),
+            }
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -319,5 +332,38 @@ mod tests {
         assert!(!format!("{operation:?}").contains("hunter2"));
         let Operation::ResetPassword(reset) = operation else { panic!("not a reset") };
         assert_eq!(reset.password.unwrap().expose_secret(), "hunter2");
+    }
+
+    #[test]
+    fn a_password_is_found_wherever_it_stands_and_must_be_text() {
+        let places = |value: Value| {
+            [
+                json!({"account": {"id": "u1", "password": value}}),
+                json!({"account": {"id": "u1"}, "changes": {"new_password": value}}),
+                json!({"account": {"id": "u1"}, "password": value}),
+            ]
+        };
+        for payload in places(json!("hunter2")) {
+            for action in [Action::CreateAccount, Action::UpdateAccount, Action::ResetPassword] {
+                let password = match parse(action, payload.clone()).unwrap() {
+                    Operation::CreateAccount(create) => create.password,
+                    Operation::UpdateAccount(update) => update.password,
+                    Operation::ResetPassword(reset) => reset.password,
+                    other => panic!("{other:?}"),
+                };
+                assert_eq!(password.unwrap().expose_secret(), "hunter2", "{action}: {payload}");
+            }
+        }
+        for payload in places(json!(12345)) {
+            let error = parse(Action::UpdateAccount, payload.clone()).unwrap_err();
+            assert!(error.to_string().ends_with("password must be text, not a number"), "{error}");
+            assert!(parse(Action::DeleteAccount, payload).is_ok(), "what sets no password does not mind");
+        }
+        for payload in places(Value::Null) {
+            let Operation::UpdateAccount(update) = parse(Action::UpdateAccount, payload).unwrap() else {
+                panic!("no update")
+            };
+            assert!(update.password.is_none());
+        }
     }
 }

@@ -10,15 +10,23 @@ use super::super::args::{Global, New};
 use super::super::failure::{Exit, Failure, Outcome};
 use super::super::print;
 use super::name::Name;
-use super::source::Source;
-use super::template::{self, File, Language};
+use super::source::{Source, VENDORED};
+use super::template::{self, File, Language, Template};
 use crate::config::Connectors;
 
 pub(crate) fn run(global: &Global, connectors: &Connectors, options: &New) -> Outcome {
     let name = Name::new(&options.name, connectors)?;
-    let files = match options.lang {
-        Language::Rust => template::rust(&name, &Source::find(options.sdk.as_deref())?),
-        Language::Python => template::python(&name),
+    let files = match (options.lang, options.template) {
+        (Language::Rust, template) => {
+            let source = Source::find(options.sdk.as_deref(), options.rev.as_deref())?;
+            template::rust(template, &name, &source)?
+        }
+        (Language::Python, Template::Http) => template::python(&name),
+        (Language::Node, Template::Http) => template::node(&name),
+        (Language::Python | Language::Node, Template::File) => {
+            let message = "the template 'file' is there for Rust alone; leave --template out";
+            return Err(Failure::new(Exit::Usage, message));
+        }
     };
     let folder = options.path.clone().unwrap_or_else(|| PathBuf::from(name.as_str()));
     write(&folder, &files)?;
@@ -28,15 +36,17 @@ pub(crate) fn run(global: &Global, connectors: &Connectors, options: &New) -> Ou
         print::json(&json!({ "folder": folder.display().to_string(), "files": paths }));
         return Ok(());
     }
-    for file in &files {
+    let (source, own): (Vec<_>, Vec<_>) = files.iter().partition(|file| file.path.starts_with(VENDORED));
+    for file in own {
         print::line(folder.join(&file.path).display());
     }
-    let name = name.as_str();
+    if !source.is_empty() {
+        let (place, count) = (folder.join(VENDORED), source.len());
+        print::line(format!("{} (bridgehead's own source, {count} files)", place.display()));
+    }
     let next = match options.lang {
-        Language::Rust => "cargo test".to_owned(),
-        Language::Python => {
-            format!("IDEN_API_KEY=none bridgehead --config {name}.toml check {name} --conformance --yes")
-        }
+        Language::Rust => "cargo test",
+        Language::Python | Language::Node => "less README.md",
     };
     print::line(format!(
         "\nIt works as it stands. Prove it, then make it yours; README.md says how:\n\n    cd {}\n    {next}",

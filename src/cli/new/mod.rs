@@ -9,4 +9,4 @@ mod source;
 mod template;
 
 pub(crate) use command::run;
-pub(crate) use template::Language;
+pub(crate) use template::{Language, Template};

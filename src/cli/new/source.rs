@@ -1,35 +1,52 @@
 //! Where bridgehead's own crates are. They are not on crates.io, so a connector of one's own names a checkout or a repository.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::super::failure::{Exit, Failure};
+use super::template::File;
 
 /// What makes a folder a checkout.
 const SDK: &str = "connectors/sdk/Cargo.toml";
+
+/// Where the source goes that comes along, from the new folder.
+pub(super) const VENDORED: &str = "vendor/bridgehead";
 
 /// How Cargo finds the crates.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Source {
     /// A folder with the source; absolute.
     Checkout(PathBuf),
-    /// The URL of a git repository.
-    Git(String),
+    /// A git repository, at a revision.
+    Git { url: String, revision: String },
+    /// What this program was built from, which it carries.
+    Carried,
 }
 
 impl Source {
-    /// What was said; if nothing was, the checkout that this program was built in, or in which it is called.
-    pub(super) fn find(said: Option<&str>) -> Result<Self, Failure> {
+    /// What was said; if nothing was, the checkout that this program was built in, or in which it is called; else what it carries.
+    pub(super) fn find(said: Option<&str>, revision: Option<&str>) -> Result<Self, Failure> {
         let Some(said) = said else {
             let near = [std::env::current_exe().ok(), std::env::current_dir().ok()];
             let found = near.into_iter().flatten().find_map(|path| checkout_above(&path));
-            return found.map(Self::Checkout).ok_or_else(|| {
-                let message = "where is bridgehead's source? A connector is compiled against it: say --sdk PATH with a checkout, \
-                               or --sdk URL with a git repository";
-                Failure::new(Exit::Usage, message)
-            });
+            return Ok(found.map_or(Self::Carried, Self::Checkout));
         };
         if said.contains("://") || said.starts_with("git@") {
-            return Ok(Self::Git(said.to_owned()));
+            let revision = revision.ok_or_else(|| {
+                let message = format!(
+                    "--sdk {said}: say with --rev which tag or commit, such as --rev v{}; else tomorrow's build is of another source than \
+                     today's tests",
+                    env!("CARGO_PKG_VERSION")
+                );
+                Failure::new(Exit::Usage, message)
+            })?;
+            return Ok(Self::Git { url: said.to_owned(), revision: revision.to_owned() });
+        }
+        if revision.is_some() {
+            return Err(Failure::new(
+                Exit::Usage,
+                "--rev goes with the URL of a git repository; a checkout is at one already",
+            ));
         }
         let folder = std::fs::canonicalize(said).map_err(|error| {
             Failure::new(Exit::Usage, format!("--sdk {said}: {error}; name a checkout of bridgehead"))
@@ -43,9 +60,12 @@ impl Source {
         ))
     }
 
-    /// The contract, as a value in Cargo.toml; with the kit if it is wanted.
-    pub(super) fn sdk(&self, with_kit: bool) -> String {
-        self.dependency("connectors/sdk", if with_kit { ", features = [\"conformance\"]" } else { "" })
+    /// The contract with these features, as a value in Cargo.toml.
+    pub(super) fn sdk(&self, features: &[&str]) -> String {
+        let listed: Vec<String> = features.iter().map(|feature| format!("\"{feature}\"")).collect();
+        let features =
+            if listed.is_empty() { String::new() } else { format!(", features = [{}]", listed.join(", ")) };
+        self.dependency("connectors/sdk", &features)
     }
 
     /// The daemon without connectors, as a value in Cargo.toml.
@@ -53,22 +73,57 @@ impl Source {
         self.dependency("", ", default-features = false")
     }
 
-    /// The versions of everything else that bridgehead was tested with, as Cargo.lock; a checkout has them.
-    pub(super) fn lock(&self) -> Option<String> {
-        match self {
+    /// The versions of everything else that bridgehead was tested with, as Cargo.lock.
+    pub(super) fn lock(&self) -> Result<Option<String>, Failure> {
+        Ok(match self {
             Self::Checkout(root) => std::fs::read_to_string(root.join("Cargo.lock")).ok(),
-            Self::Git(_) => None,
-        }
+            Self::Git { .. } => None,
+            Self::Carried => carried()?
+                .into_iter()
+                .find(|file| file.path.ends_with("/bridgehead/Cargo.lock"))
+                .map(|file| file.text),
+        })
+    }
+
+    /// The source itself, where the crate brings it along.
+    pub(super) fn vendored(&self) -> Result<Vec<File>, Failure> {
+        if *self == Self::Carried { carried() } else { Ok(Vec::new()) }
     }
 
     fn dependency(&self, folder: &str, more: &str) -> String {
+        let joined = |root: &Path| if folder.is_empty() { root.to_owned() } else { root.join(folder) };
         let (key, place) = match self {
-            Self::Checkout(root) if folder.is_empty() => ("path", root.display().to_string()),
-            Self::Checkout(root) => ("path", root.join(folder).display().to_string()),
-            Self::Git(url) => ("git", url.clone()),
+            Self::Checkout(root) => ("path", joined(root).display().to_string()),
+            Self::Carried => ("path", joined(Path::new(VENDORED)).display().to_string()),
+            Self::Git { url, .. } => ("git", url.clone()),
         };
-        format!("{{ {key} = {}{more} }}", toml::Value::from(place))
+        let revision = match self {
+            Self::Git { revision, .. } => format!(", rev = {}", toml::Value::from(revision.as_str())),
+            _ => String::new(),
+        };
+        format!("{{ {key} = {}{revision}{more} }}", toml::Value::from(place))
     }
+}
+
+/// The source that this program was built from; `build.rs` packs it.
+fn carried() -> Result<Vec<File>, Failure> {
+    const PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/source.tar.gz"));
+    let broken = |error: std::io::Error| {
+        Failure::new(
+            Exit::Failed,
+            format!("the source that this program carries cannot be unpacked: {error}; say --sdk PATH"),
+        )
+    };
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(PACKED));
+    let entries = archive.entries().map_err(broken)?;
+    let unpack = |entry: std::io::Result<tar::Entry<'_, _>>| {
+        let mut entry = entry?;
+        let path = format!("{VENDORED}/{}", entry.path()?.display());
+        let mut text = String::new();
+        entry.read_to_string(&mut text)?;
+        Ok(File { path, text })
+    };
+    entries.map(unpack).collect::<std::io::Result<_>>().map_err(broken)
 }
 
 fn checkout_above(path: &Path) -> Option<PathBuf> {
@@ -81,22 +136,52 @@ mod tests {
 
     #[test]
     fn a_repository_and_a_checkout_are_told_apart() {
-        let git = Source::find(Some("https://git.example.com/bridgehead.git")).unwrap();
+        let git = Source::find(Some("https://git.example.com/bridgehead.git"), Some("v0.1.0")).unwrap();
         assert_eq!(
-            git.sdk(true),
-            r#"{ git = "https://git.example.com/bridgehead.git", features = ["conformance"] }"#
+            git.sdk(&["http", "conformance"]),
+            r#"{ git = "https://git.example.com/bridgehead.git", rev = "v0.1.0", features = ["http", "conformance"] }"#
         );
-        let checkout = Source::find(Some(env!("CARGO_MANIFEST_DIR"))).unwrap();
-        let sdk: toml::Value = toml::from_str(&format!("sdk = {}", checkout.sdk(false))).unwrap();
+        let checkout = Source::find(Some(env!("CARGO_MANIFEST_DIR")), None).unwrap();
+        let sdk: toml::Value = toml::from_str(&format!("sdk = {}", checkout.sdk(&[]))).unwrap();
         assert!(Path::new(sdk["sdk"]["path"].as_str().unwrap()).join("Cargo.toml").is_file());
         let daemon: toml::Value = toml::from_str(&format!("daemon = {}", checkout.daemon())).unwrap();
         assert_eq!(daemon["daemon"]["default-features"].as_bool(), Some(false));
     }
 
     #[test]
+    fn a_repository_needs_a_revision_and_a_checkout_has_one() {
+        let refused =
+            |said: &str, revision| Source::find(Some(said), revision).unwrap_err().message().to_owned();
+        assert!(
+            refused("https://git.example.com/bridgehead.git", None)
+                .contains("say with --rev which tag or commit")
+        );
+        assert!(refused(env!("CARGO_MANIFEST_DIR"), Some("v1")).contains("a checkout is at one already"));
+    }
+
+    #[test]
+    fn the_source_that_is_carried_is_all_that_a_crate_needs_and_nothing_else() {
+        let files = Source::Carried.vendored().unwrap();
+        for path in [
+            "Cargo.toml",
+            "src/lib.rs",
+            "connectors/sdk/Cargo.toml",
+            "connectors/sdk/src/lib.rs",
+            "connectors/ldap/Cargo.toml",
+        ] {
+            let file = files.iter().find(|file| file.path == format!("{VENDORED}/{path}"));
+            let same = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+            assert_eq!(file.map(|file| file.text.as_str()), Some(same.as_str()), "{path}");
+        }
+        let strange = files.iter().find(|file| file.path.contains("/tests/") && !file.path.contains("/src/"));
+        assert!(strange.is_none(), "{strange:?}");
+        assert!(Source::Carried.lock().unwrap().is_some_and(|lock| lock.contains("name = \"tokio\"")));
+    }
+
+    #[test]
     fn what_is_neither_gets_a_sentence() {
         let folder = tempfile::tempdir().unwrap();
-        let refused = |said: &Path| Source::find(said.to_str()).unwrap_err().message().to_owned();
+        let refused = |said: &Path| Source::find(said.to_str(), None).unwrap_err().message().to_owned();
         assert!(refused(folder.path()).contains("is no checkout of bridgehead"));
         assert!(refused(&folder.path().join("x")).contains("name a checkout of bridgehead"));
     }

@@ -1,5 +1,6 @@
 //! The files of a new connector.
 
+use super::super::failure::Failure;
 use super::name::Name;
 use super::source::Source;
 
@@ -10,6 +11,17 @@ pub(crate) enum Language {
     Rust,
     /// A program behind the connector `exec`, with nothing but the standard library.
     Python,
+    /// A program behind the connector `exec`, with nothing but Node.js.
+    Node,
+}
+
+/// What it speaks to as it is generated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Template {
+    /// A web API, with a small one to try it on.
+    Http,
+    /// A JSON file; for Rust alone.
+    File,
 }
 
 /// A file as it is written.
@@ -22,16 +34,37 @@ pub(super) struct File {
 
 macro_rules! templates {
     ($folder:literal: $($path:literal <- $file:literal),* $(,)?) => {
-        [$(($path, include_str!(concat!("templates/", $folder, "/", $file)))),*]
+        &[$(($path, include_str!(concat!("templates/", $folder, "/", $file)))),*]
     };
 }
 
-const RUST: [(&str, &str); 11] = templates!("rust":
-    "Cargo.toml" <- "Cargo.toml.template",
+type Files = &'static [(&'static str, &'static str)];
+
+/// What every crate has.
+const RUST: Files = templates!("rust":
     ".gitignore" <- "gitignore",
+    "src/main.rs" <- "src/main.rs",
+    "systemd/bridgehead-@@name@@.service" <- "systemd/connector.service",
+);
+
+const RUST_HTTP: Files = templates!("rust-http":
+    "Cargo.toml" <- "Cargo.toml.template",
     "README.md" <- "README.md",
     "src/lib.rs" <- "src/lib.rs",
-    "src/main.rs" <- "src/main.rs",
+    "src/settings.rs" <- "src/settings.rs",
+    "src/connector.rs" <- "src/connector.rs",
+    "src/api.rs" <- "src/api.rs",
+    "examples/sample_api.rs" <- "examples/sample_api.rs",
+    "tests/conformance.rs" <- "tests/conformance.rs",
+    "tests/recorded.rs" <- "tests/recorded.rs",
+    "tests/recordings/listing.json" <- "tests/recordings/listing.json",
+    "config/@@name@@.toml" <- "config/connector.toml",
+);
+
+const RUST_FILE: Files = templates!("rust-file":
+    "Cargo.toml" <- "Cargo.toml.template",
+    "README.md" <- "README.md",
+    "src/lib.rs" <- "src/lib.rs",
     "src/settings.rs" <- "src/settings.rs",
     "src/connector.rs" <- "src/connector.rs",
     "src/target.rs" <- "src/target.rs",
@@ -39,27 +72,44 @@ const RUST: [(&str, &str); 11] = templates!("rust":
     "config/@@name@@.toml" <- "config/connector.toml",
     "config/people.json" <- "config/people.json",
 );
-const UNIT: (&str, &str) =
-    ("systemd/bridgehead-@@name@@.service", include_str!("templates/rust/systemd/connector.service"));
 
-const PYTHON: [(&str, &str); 5] = templates!("python":
+const PYTHON: Files = templates!("python":
     "README.md" <- "README.md",
     "@@name@@.py" <- "connector.py",
+    "bridgehead.py" <- "bridgehead.py",
+    "sample_api.py" <- "sample_api.py",
     "@@name@@.toml" <- "connector.toml",
-    "people.json" <- "people.json",
-    "cut-short.json" <- "cut-short.json",
+);
+
+const NODE: Files = templates!("node":
+    "README.md" <- "README.md",
+    "@@name@@.mjs" <- "connector.mjs",
+    "bridgehead.mjs" <- "bridgehead.mjs",
+    "sample-api.mjs" <- "sample-api.mjs",
+    "@@name@@.toml" <- "connector.toml",
 );
 
 /// The files of a crate.
-pub(super) fn rust(name: &Name, source: &Source) -> Vec<File> {
-    let places = [("sdk", source.sdk(false)), ("kit", source.sdk(true)), ("daemon", source.daemon())];
-    let lock = source.lock().map(|text| File { path: "Cargo.lock".to_owned(), text });
-    RUST.iter().chain([&UNIT]).map(|file| filled(file, name, &places)).chain(lock).collect()
+pub(super) fn rust(template: Template, name: &Name, source: &Source) -> Result<Vec<File>, Failure> {
+    let (files, features): (_, &[&str]) = match template {
+        Template::Http => (RUST_HTTP, &["http"]),
+        Template::File => (RUST_FILE, &[]),
+    };
+    let with_kit = [features, &["conformance"]].concat();
+    let places = [("sdk", source.sdk(features)), ("kit", source.sdk(&with_kit)), ("daemon", source.daemon())];
+    let lock = source.lock()?.map(|text| File { path: "Cargo.lock".to_owned(), text });
+    let own = files.iter().chain(RUST).map(|file| filled(file, name, &places));
+    Ok(own.chain(lock).chain(source.vendored()?).collect())
 }
 
-/// The files of a program.
+/// The files of a program in Python.
 pub(super) fn python(name: &Name) -> Vec<File> {
     PYTHON.iter().map(|file| filled(file, name, &[])).collect()
+}
+
+/// The files of a program for Node.js.
+pub(super) fn node(name: &Name) -> Vec<File> {
+    NODE.iter().map(|file| filled(file, name, &[])).collect()
 }
 
 fn filled((path, text): &(&str, &str), name: &Name, places: &[(&str, String)]) -> File {
@@ -86,13 +136,19 @@ mod tests {
     #[test]
     fn nothing_is_left_to_fill_in_and_no_template_is_left_out() {
         let name = Name::new("sap-hr", &Connectors::new()).unwrap();
-        let source = Source::Git("https://git.example.com/bridgehead.git".to_owned());
-        let files: Vec<File> = rust(&name, &source).into_iter().chain(python(&name)).collect();
+        let source = Source::Git {
+            url: "https://git.example.com/bridgehead.git".to_owned(),
+            revision: "v1".to_owned(),
+        };
+        let crates = [Template::Http, Template::File].map(|template| rust(template, &name, &source).unwrap());
+        let written: usize = RUST.len();
+        let files: Vec<File> = crates.into_iter().flatten().chain(python(&name)).chain(node(&name)).collect();
         for file in &files {
             assert!(!file.path.contains("@@") && !file.text.contains("@@"), "{}", file.path);
             assert!(!file.text.trim().is_empty(), "{}", file.path);
         }
         let templates = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/new/templates");
-        assert_eq!(count(&templates), files.len());
+        // Both crates have what every crate has.
+        assert_eq!(count(&templates), files.len() - written);
     }
 }

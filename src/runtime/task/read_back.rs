@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::trial::{Failure, Trial};
 use super::verify;
+use crate::journal::PriorAccount;
 use crate::runtime::activity::Before;
 use crate::runtime::backoff::Backoff;
 use crate::runtime::wanted::{self, State};
@@ -84,6 +85,10 @@ pub(super) async fn run(
                         trial.under_way_until = None;
                     }
                     if matches!(verdict, Verdict::TryAgain) {
+                        if found.is_some() && trial.intent.prior == PriorAccount::Unknown {
+                            // Nothing is under way any more, so this is what the next attempt finds.
+                            trial.note_prior(found.as_ref());
+                        }
                         trial.in_doubt |= wanted::compare(&operation, found.as_ref()) == State::Unverifiable;
                     }
                     if matches!(purpose, Purpose::Unknown { .. }) {

@@ -120,6 +120,24 @@ fn a_field_fails_only_while_it_shows_its_old_value() {
 }
 
 #[test]
+fn a_field_of_which_no_old_value_is_known_has_to_show_the_new_one() {
+    let update = operation(
+        Action::UpdateAccount,
+        json!({"account": {"id": "u1"}, "changes": {"last_name": "New", "phone": "+49 (30) 123"}}),
+    );
+    let after = |name: &str, phone: &str| {
+        let found = record(json!({"id": "u1", "last_name": name, "phone": phone}));
+        verify(&update, &"t1".into(), &PriorAccount::Unknown, found.as_ref(), &BTreeSet::new())
+    };
+    assert!(is_seen(&after("New", "+49 (30) 123")));
+    assert!(is_seen(&after("NEW", "+4930123")), "the target keeps it in its own way");
+    assert_eq!(
+        missing(after("Old", "")),
+        "last_name is 'Old', wanted 'New'; phone is empty, wanted '+49 (30) 123'"
+    );
+}
+
+#[test]
 fn a_new_account_has_no_old_value_to_show() {
     let create =
         json!({"account": {"username": "ann", "email": "Ann@x", "display_name": "Ann", "password": "x"}});

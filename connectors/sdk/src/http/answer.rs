@@ -28,14 +28,19 @@ impl Answer {
         retry_after: Option<Duration>,
         body: Vec<u8>,
     ) -> Self {
-        Self {
-            system,
-            status: response.status(),
-            headers: response.headers().clone(),
-            url: response.url().clone(),
-            retry_after,
-            body,
-        }
+        let (headers, url) = (response.headers().clone(), response.url().clone());
+        Self::from_parts(system, response.status(), headers, url, retry_after, body)
+    }
+
+    pub(super) fn from_parts(
+        system: Arc<str>,
+        status: StatusCode,
+        headers: HeaderMap,
+        url: Url,
+        retry_after: Option<Duration>,
+        body: Vec<u8>,
+    ) -> Self {
+        Self { system, status, headers, url, retry_after, body }
     }
 
     /// The target's name in messages.

@@ -7,7 +7,7 @@ use reqwest::{Certificate, Method, NoProxy, Proxy, RequestBuilder, redirect};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::{Answer, body, retry_after};
+use super::{Answer, Recording, body, retry_after};
 use crate::{Code, Effect, Error, Network, NetworkError, Retry, Subject};
 
 /// What one request may take.
@@ -38,6 +38,7 @@ pub struct Client {
     http: reqwest::Client,
     system: Arc<str>,
     limits: Limits,
+    recording: Option<Recording>,
 }
 
 impl Client {
@@ -50,12 +51,12 @@ impl Client {
             .connect_timeout(limits.connect.min(limits.request))
             .pool_idle_timeout(Duration::from_mins(1));
         let http = network.apply(builder)?.build().map_err(|error| NetworkError::Tls(cause(&error)))?;
-        Ok(Self { http, system: system.into(), limits })
+        Ok(Self { http, system: system.into(), limits, recording: network.recording.clone() })
     }
 
     /// The same client under another name, for requests to somebody else on the target's behalf. Connections are shared.
     pub fn named(&self, system: impl Into<Arc<str>>) -> Self {
-        Self { http: self.http.clone(), system: system.into(), limits: self.limits }
+        Self { system: system.into(), ..self.clone() }
     }
 
     /// Begins a request. Give it to [`send`](Self::send); reqwest's own `send` knows no bounds.
@@ -68,7 +69,13 @@ impl Client {
         &self.system
     }
 
-    /// Sends a request, and reads the answer to its end, whatever its status.
+    /// The file that the exchanges are recorded in, or answered from.
+    pub(super) fn recording(&self) -> Option<&Recording> {
+        self.recording.as_ref()
+    }
+
+    /// Sends a request, and reads the answer to its end, whatever its status. With a [`Recording`] that is replayed, it is
+    /// answered from the file.
     ///
     /// # Errors
     /// | what happened | code | effect | subject |
@@ -79,14 +86,24 @@ impl Client {
     /// | the answer is larger than it may be | `INTERNAL_ERROR` | unknown | account |
     /// | the request cannot be made | `INTERNAL_ERROR` | not applied | account |
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer, Error> {
+        let Some(recording) = &self.recording else { return self.exchange(request).await };
+        let (http, built) = request.build_split();
+        let built = built.map_err(|error| self.unmade(error))?;
+        let asked = recording.ask(&built);
+        if !recording.is_recording() {
+            return recording.answer(&asked, &self.system, built.url().clone());
+        }
+        let answer = self.exchange(RequestBuilder::from_parts(http, built)).await?;
+        recording.take(asked, &answer);
+        Ok(answer)
+    }
+
+    async fn exchange(&self, request: RequestBuilder) -> Result<Answer, Error> {
         let deadline = Instant::now() + self.limits.request;
         let system = &self.system;
         let mut response = match timeout_at(deadline, request.send()).await {
             Err(_) => return Err(self.late()),
-            Ok(Err(error)) if error.is_builder() => {
-                let message = format!("a request to {system} cannot be made: {}", cause(&error));
-                return Err(Error::internal(message).source(error.without_url()));
-            }
+            Ok(Err(error)) if error.is_builder() => return Err(self.unmade(error)),
             Ok(Err(error)) if error.is_connect() => {
                 let message = format!("{system} cannot be reached: {}", cause(&error));
                 return Err(Error::unreachable(message).source(error.without_url()));
@@ -107,6 +124,11 @@ impl Client {
         };
         let retry_after = retry_after::read(response.headers(), SystemTime::now());
         Ok(Answer::new(Arc::clone(system), &response, retry_after, body))
+    }
+
+    fn unmade(&self, error: reqwest::Error) -> Error {
+        let message = format!("a request to {} cannot be made: {}", self.system, cause(&error));
+        Error::internal(message).source(error.without_url())
     }
 
     fn late(&self) -> Error {

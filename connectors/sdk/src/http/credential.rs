@@ -59,7 +59,13 @@ impl Credential {
                 client.send(request.basic_auth(username, Some(password.expose_secret()))).await
             }
             Kind::Header(name, value) => client.send(request.header(name, value)).await,
-            Kind::Query(name, value) => client.send(request.query(&[(name, value.expose_secret())])).await,
+            Kind::Query(name, value) => {
+                // Its name may say nothing of a secret.
+                if let Some(recording) = client.recording() {
+                    recording.protect([value.expose_secret()]);
+                }
+                client.send(request.query(&[(name, value.expose_secret())])).await
+            }
             Kind::Token(source) => {
                 let again = request.try_clone();
                 let token = source.get().await?;

@@ -6,6 +6,7 @@
 //! - [`LimitSettings`] and [`endpoint`] are the other keys that such connectors have in common.
 //! - [`Answer`] is what came back, whole; [`Answer::refusal`] is what its status usually means.
 //! - [`Shown`] counts the distinct records of a listing, which is the proof that none is missing.
+//! - [`Recording`] writes the exchanges with a real target to a file, and answers from it in tests.
 //! - [`retry_after`] and [`body`] are the pieces it is made of.
 
 mod answer;
@@ -13,6 +14,7 @@ mod auth;
 pub mod body;
 mod client;
 mod credential;
+pub mod recording;
 pub mod retry_after;
 mod settings;
 mod shown;
@@ -22,6 +24,7 @@ pub use answer::Answer;
 pub use auth::{ApiKey, Auth, Basic, ClientAuthentication, ClientCredentials};
 pub use client::{Client, Limits};
 pub use credential::Credential;
+pub use recording::{Recording, RecordingError};
 pub use reqwest;
 pub use settings::{FriendlyDuration, LimitSettings, endpoint};
 pub use shown::Shown;

@@ -4,6 +4,7 @@
 
 mod credentials;
 mod raw;
+mod recording;
 mod refusals;
 mod tls;
 mod tokens;

@@ -1,243 +1,84 @@
-"""Connects @@name@@ to Iden: a connector for bridgehead, as a process that speaks JSON-RPC on standard input and output.
+"""Connects @@name@@ to Iden. As it was generated, it speaks to the small API in sample_api.py: replace the paths and the names of
+fields by those of your system. bridgehead.py does the rest."""
 
-As it was generated, the system is a JSON file. Replace `read` and `change` by the calls of your system's API, and the rest as far
-as it differs. bridgehead's docs/connectors/exec.md explains the protocol.
-"""
+from bridgehead import Connector, Http, refused, serve
 
-import json
-import os
-import pathlib
-import sys
-import traceback
-
-# Declare what is written below, and nothing more.
-ACTIONS = ["create_account", "update_account", "delete_account", "suspend_account", "unsuspend_account"]
-RESOURCE_TYPES = [
-    {"slug": "team", "name": "Team", "type": "group"},
-    {"slug": "account", "name": "Account", "type": "account"},
-]
-FIELDS = ("username", "email", "first_name", "last_name", "display_name")
-STATUSES = ("active", "inactive", "suspended")
-PASSWORD = ("password", "new_password")
-ELSEWHERE = ("id", "account_id", "memberships", "assignments", *PASSWORD)  # looked at where they are needed
 PAGE = 200
-AFTER = "after:"
-
-# What `initialize` was told.
-system = ""
-path = pathlib.Path()
+# What the API calls the fields of an account.
+FIELDS = {"username": "login", "email": "mail", "first_name": "given_name", "last_name": "surname", "display_name": "title"}
 
 
-class Failure(Exception):
-    """An error with its four parts: code, effect, retry, subject. What is not said follows from the code."""
+class Target(Connector):
+    name = "@@name@@"
+    types = {"team": "group", "account": "account"}  # groups first: accounts refer to them
+    fields = tuple(FIELDS)
+    passwords = True
 
-    def __init__(self, code, message, **parts):
-        self.error = {"code": -32000, "message": message, "data": {"code": code, **parts}}
+    def __init__(self, app, settings):
+        super().__init__(app, settings)
+        self.api = Http(self, settings["url"], headers={"Authorization": f"Bearer {settings['token']}"})
 
+    def check(self):
+        self.api.get("/teams", limit=1)
 
-# --- the system ----------------------------------------------------------------------------------------------------
+    def list(self, slug, cursor):
+        page = self.api.get("/teams" if slug == "team" else "/users", after=cursor, limit=PAGE)
+        record = (lambda team: {"id": team["id"], "name": team["name"]}) if slug == "team" else self.record
+        # The API says itself whether there is more. A page that is short says nothing.
+        return [record(item) for item in page["items"]], page["next"]
 
+    def search(self, field, text):
+        if field == "id":
+            user = self.api.get(["users", text], absent=True)
+            return [self.record(user)] if user else []
+        found, after = [], None
+        while True:
+            page = self.api.get("/users", after=after, limit=PAGE, **{FIELDS[field]: text})
+            found += [self.record(user) for user in page["items"]]
+            after = page["next"]
+            if after is None:
+                return found
 
-def read():
-    """All that the system holds. What cannot be read is a failure, never "nobody there": that would remove everybody."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except PermissionError:
-        raise Failure("PERMISSION_DENIED", f"{path} may not be read", retry="backoff", subject="connection")
-    except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}"
-        raise Failure("TIMEOUT", message, effect="not_applied", retry="backoff", subject="connection")
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        message = f"{path} is damaged or cut short: {error}"
-        raise Failure("INTERNAL_ERROR", message, effect="not_applied")
+    def create_account(self, task):
+        return self.api.send("POST", "/users", self.body(task))["id"]
 
+    def update_account(self, found, task):
+        body = self.body(task)
+        if body:
+            self.api.send("PATCH", ["users", found["id"]], body)
 
-def write(state):
-    """Replaces the file as a whole or, if that fails, not at all."""
-    beside = path.with_suffix(".new")
-    try:
-        beside.write_text(json.dumps(state, indent=2), encoding="utf-8")
-        os.replace(beside, path)
-    except OSError as error:
-        message = f"{path} cannot be written: {error.strerror}"
-        raise Failure("INTERNAL_ERROR", message, effect="not_applied", retry="backoff", subject="connection")
+    def delete_account(self, found):
+        self.api.send("DELETE", ["users", found["id"]])
 
+    def suspend_account(self, found):
+        self.api.send("PATCH", ["users", found["id"]], {"enabled": False})
 
-# --- what bridgehead asks for ----------------------------------------------------------------------------------------
+    def unsuspend_account(self, found):
+        self.api.send("PATCH", ["users", found["id"]], {"enabled": True})
 
+    def reset_password(self, found, password):
+        self.api.send("PATCH", ["users", found["id"]], {"password": password})
 
-def initialize(params):
-    global system, path
-    system, path = params["app"], pathlib.Path(params["settings"]["path"])
-    return {"name": "@@name@@", "version": "0.1.0", "actions": ACTIONS, "resource_types": RESOURCE_TYPES}
+    def body(self, task):
+        """What a task sets, as the API calls it, in one request: so nothing is ever half done."""
+        body = {FIELDS[name]: value for name, value in task.fields.items()}
+        if task.status:
+            body["enabled"] = task.status == "active"
+        if task.password:
+            body["password"] = task.password
+        for id in task.memberships.get("team", ()):
+            if self.api.get(["teams", id], absent=True) is None:
+                raise refused(f"No team {id} in {self.app}", subject="group")
+        if "team" in task.memberships:
+            body["teams"] = task.memberships["team"]
+        return body
 
-
-def check(params):
-    read()
-    return {}
-
-
-def list_records(params):
-    """One page. Going on by key neither skips nor repeats anybody while others come and go."""
-    records, cursor = read()[params["resource_type"]], params["cursor"]
-    if cursor is not None and not cursor.startswith(AFTER):
-        raise Failure("INTERNAL_ERROR", f"{system} was asked to go on from nowhere", effect="not_applied")
-    after = cursor.removeprefix(AFTER) if cursor else ""
-    rest = [id for id in sorted(records) if id > after]
-    page = [{"id": id, **records[id]} for id in rest[:PAGE]]
-    return {"records": page, "next": AFTER + rest[PAGE - 1] if len(rest) > PAGE else None}
-
-
-def find_account(params):
-    id = find(read(), params["account"])
-    return {"id": id, **read()["account"][id]} if id else None
-
-
-# Each may come again, and whether an earlier attempt did it already is bridgehead's affair: nothing here asks for `attempt`.
-
-
-def create_account(state, task):
-    record, account = {"status": "active"}, task["account"]
-    unknown = [field for field in account if field not in (*FIELDS, *ELSEWHERE, "status")]
-    fill(record, {field: value for field, value in account.items() if field not in unknown})
-    fill(record, task["changes"] or {})
-    refuse_password(task)
-    check_names(state, record, None)
-    join(state, record, task["memberships"])
-    state["next"] += 1
-    id = f"a{state['next']}"  # never given twice, and it survives a rename
-    state["account"][id] = record
-    return {"account_id": id, **({"fields_not_kept": unknown} if unknown else {})}  # said, not dropped
+    def record(self, user):
+        """An account as Iden wants it. An account that cannot be read is an error: left out, it would be removed."""
+        fields = {name: user.get(theirs) for name, theirs in FIELDS.items()}
+        status = "active" if user["enabled"] else "suspended"
+        return {"id": user["id"], "status": status, "memberships": {"team": user["teams"]},
+                **{name: value for name, value in fields.items() if value is not None}}
 
 
-def update_account(state, task):
-    id = must_find(state, task["account"])
-    record = dict(state["account"][id])
-    fill(record, task["changes"] or {})
-    refuse_password(task)
-    check_names(state, record, id)
-    join(state, record, task["memberships"])
-    state["account"][id] = record
-    return {}
-
-
-def delete_account(state, task):
-    del state["account"][must_find(state, task["account"])]
-    return {}
-
-
-def suspend_account(state, task):
-    state["account"][must_find(state, task["account"])]["status"] = "suspended"
-    return {}
-
-
-def unsuspend_account(state, task):
-    state["account"][must_find(state, task["account"])]["status"] = "active"
-    return {}
-
-
-# --- what they share -----------------------------------------------------------------------------------------------
-
-
-def find(state, account):
-    """The id of an account, looked for by its id, else by its user name, else by its e-mail address."""
-    if account.get("id"):
-        return account["id"] if account["id"] in state["account"] else None
-    field = "username" if account.get("username") else "email"
-    wanted = str(account.get(field, "")).lower()
-    found = (id for id, record in state["account"].items() if str(record.get(field, "")).lower() == wanted)
-    return next(found, None) if wanted else None
-
-
-def must_find(state, account):
-    id = find(state, account)
-    if id is None:
-        label = account.get("id") or account.get("username") or account.get("email")
-        raise Failure("ACCOUNT_NOT_FOUND", f"User {label} not found in {system}")
-    return id
-
-
-def fill(record, fields):
-    """Puts fields into a record. What is passed over in silence, Iden would believe to be set."""
-    for field, value in fields.items():
-        if field in ELSEWHERE:
-            continue
-        fits = field in FIELDS and (value is None or isinstance(value, str))
-        if field == "status":
-            fits = value is None or value in STATUSES
-        if not fits:
-            message = f"{system} cannot keep this value of the field '{field}'"
-            raise Failure("INTERNAL_ERROR", message, effect="not_applied")
-        if value is not None:
-            record[field] = value
-        elif field != "status":
-            record.pop(field, None)
-
-
-def refuse_password(task):
-    """This system keeps no passwords. One may stand in the changes, in the account, or beside them."""
-    places = (task["changes"] or {}, task["account"], task)
-    if any(place.get(name) is not None for place in places for name in PASSWORD):
-        message = f"{system} keeps no passwords; leave them out of what Iden sends"
-        raise Failure("INTERNAL_ERROR", message, effect="not_applied")
-
-
-def check_names(state, record, own):
-    """Fails if somebody else has the user name or the e-mail address, or the account has neither."""
-    names = {field: record[field] for field in ("username", "email") if record.get(field)}
-    if not names:
-        message = f"An account of {system} needs a user name or an e-mail address"
-        raise Failure("INTERNAL_ERROR", message, effect="not_applied")
-    for field, name in names.items():
-        if find(state, {field: name}) not in (None, own):
-            raise Failure("ACCOUNT_ALREADY_EXISTS", f"User {name} exists in {system} already")
-
-
-def join(state, record, wanted):
-    """Puts an account into the teams that are wanted: of each type that is named, the whole list."""
-    for slug, refs in (wanted or {}).items():
-        ids = [ref["id"] if isinstance(ref, dict) else ref for ref in refs]
-        missing = [id for id in ids if slug != "team" or id not in state["team"]]
-        if missing:  # not ACCOUNT_NOT_FOUND: the account may be there
-            message = f"No {slug} {missing[0]} in {system}"
-            raise Failure("INTERNAL_ERROR", message, effect="not_applied", subject="group")
-        record["memberships"] = {**record.get("memberships", {}), slug: ids}
-
-
-# --- the protocol --------------------------------------------------------------------------------------------------
-
-READING = {
-    "initialize": initialize,
-    "check": check,
-    "list": list_records,
-    "find_account": find_account,
-    "shutdown": lambda params: {},
-}
-CHANGING = {name: globals()[name] for name in ACTIONS}
-
-
-def answer(method, params):
-    try:
-        if method in READING:
-            return {"result": READING[method](params)}
-        if method not in CHANGING:
-            return {"error": {"code": -32601, "message": f"there is no method {method}"}}
-        state = read()
-        result = CHANGING[method](state, params)
-        write(state)
-        return {"result": result}
-    except Failure as failure:
-        return {"error": failure.error}
-    except Exception as error:  # a fault in here; the traceback goes to the daemon's log
-        traceback.print_exc()
-        return {"error": Failure("INTERNAL_ERROR", f"the connector failed: {type(error).__name__}").error}
-
-
-# Only answers may go to standard output; what libraries print goes to the log.
-answers, sys.stdout = sys.stdout, sys.stderr
-for line in sys.stdin.buffer:  # it ends when bridgehead stops, or dies
-    request = json.loads(line)
-    reply = {"jsonrpc": "2.0", "id": request["id"], **answer(request["method"], request["params"])}
-    print(json.dumps(reply), file=answers, flush=True)
+serve(Target)

@@ -1,0 +1,44 @@
+//! Packs this crate's own source, so that an installed `bridgehead new` can write crates that are compiled against it.
+
+use std::io::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// What a crate that is compiled against this one needs.
+const PACKED: [&str; 6] = ["Cargo.toml", "Cargo.lock", "LICENSE", "build.rs", "src", "connectors"];
+/// Whose files are written as they are, whatever they are called.
+const TEMPLATES: &str = "src/cli/new/templates";
+
+fn main() -> Result<()> {
+    let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
+    let file = std::fs::File::create(PathBuf::from(variable("OUT_DIR")?).join("source.tar.gz"))?;
+    let mut archive = tar::Builder::new(flate2::write::GzEncoder::new(file, flate2::Compression::best()));
+    archive.mode(tar::HeaderMode::Deterministic);
+    for name in PACKED {
+        println!("cargo::rerun-if-changed={name}");
+        let path = root.join(name);
+        if path.exists() {
+            pack(&mut archive, &root, &path)?;
+        }
+    }
+    archive.into_inner()?.finish()?;
+    Ok(())
+}
+
+fn pack(archive: &mut tar::Builder<impl std::io::Write>, root: &Path, path: &Path) -> Result<()> {
+    if !path.is_dir() {
+        return archive.append_path_with_name(path, path.strip_prefix(root).map_err(Error::other)?);
+    }
+    // Tests of a dependency are never compiled.
+    let is_template = path.starts_with(root.join(TEMPLATES));
+    if !is_template && path.file_name().is_some_and(|name| name == "tests" || name == "target") {
+        return Ok(());
+    }
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    entries.sort();
+    entries.iter().try_for_each(|entry| pack(archive, root, entry))
+}
+
+fn variable(name: &str) -> Result<String> {
+    std::env::var(name).map_err(|error| Error::other(format!("{name}: {error}")))
+}

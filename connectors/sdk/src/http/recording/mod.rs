@@ -1,0 +1,214 @@
+//! HTTP exchanges with a real target, written to a file once, and answered from that file in tests.
+//!
+//! A connector is built as always, and is given a [`Network`](crate::Network) that holds a [`Recording`]; so it need not know. With
+//! `BRIDGEHEAD_RECORD=1` the requests go to the target and the file is written; without it the file answers, and nothing is
+//! connected to.
+//!
+//! ```no_run
+//! use bridgehead_sdk::{Network, http::Recording};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let recording = Recording::open("tests/recordings/list.json")?;
+//! let network = Network::default().with_recording(&recording);
+//! // Build the connector with `network`, call it, and look at what it answers. Then:
+//! recording.finish()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Secrets never get into the file: no credential of a request, no cookie, no value of a field or parameter whose name speaks of a
+//! secret, and nothing of what was [protected](Recording::protect), in whatever encoding the [`Redactor`] knows. On replay a request is
+//! redacted the same way before it is looked for, so a test may use another password than the one that was recorded.
+
+mod clean;
+mod exchange;
+mod file;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use reqwest::Request;
+
+use self::clean::Cleaner;
+use self::exchange::{Asked, Exchange};
+use super::Answer;
+use crate::{Error, Redactor};
+
+/// Set to `1` to record anew.
+const VARIABLE: &str = "BRIDGEHEAD_RECORD";
+
+/// A file of exchanges that is being written, or answers. Clones are the same one.
+#[derive(Clone)]
+pub struct Recording(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    mode: Mode,
+    redactor: Redactor,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Record,
+    Replay,
+}
+
+#[derive(Default)]
+struct State {
+    exchanges: Vec<Exchange>,
+    /// Of each, whether it has been played.
+    played: Vec<bool>,
+    /// Why the file could not be written, or which request it has no answer for: the first that went wrong.
+    failure: Option<String>,
+}
+
+/// Why a recording cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordingError {
+    /// There is no such file yet.
+    #[error("{path} does not exist: record it once with {VARIABLE}=1 and the real target")]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// It cannot be read.
+    #[error("{path} cannot be read: {source}")]
+    Unreadable {
+        /// Where it is.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// It holds something else, or was written by another version.
+    #[error("{path} is no recording of this version ({problem}): record it again with {VARIABLE}=1")]
+    Invalid {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Something went wrong while the connector was called.
+    #[error("{0}")]
+    Failed(String),
+    /// The connector asked for less than was recorded.
+    #[error("the connector did not ask for {count} of the recorded exchanges; the first is {first}")]
+    Unplayed {
+        /// How many.
+        count: usize,
+        /// The first: method and address.
+        first: String,
+    },
+}
+
+impl Recording {
+    /// Records into the file if `BRIDGEHEAD_RECORD` is `1`, and else replays it.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, RecordingError> {
+        if std::env::var_os(VARIABLE).is_some_and(|set| set == "1") {
+            return Ok(Self::record(path));
+        }
+        Self::replay(path)
+    }
+
+    /// Records: requests go to the target, and the file is written anew with each answer.
+    pub fn record(path: impl AsRef<Path>) -> Self {
+        Self::new(path.as_ref(), Mode::Record, State::default())
+    }
+
+    /// Replays: the file answers, each exchange once, and nothing is connected to.
+    pub fn replay(path: impl AsRef<Path>) -> Result<Self, RecordingError> {
+        let exchanges = file::read(path.as_ref())?;
+        let played = vec![false; exchanges.len()];
+        Ok(Self::new(path.as_ref(), Mode::Replay, State { exchanges, played, failure: None }))
+    }
+
+    fn new(path: &Path, mode: Mode, state: State) -> Self {
+        let inner =
+            Inner { path: path.to_owned(), mode, redactor: Redactor::new(), state: Mutex::new(state) };
+        Self(Arc::new(inner))
+    }
+
+    /// Whether the real target is asked.
+    pub fn is_recording(&self) -> bool {
+        self.0.mode == Mode::Record
+    }
+
+    /// Keeps further secrets out of the file. Those that [`Credential`](super::Credential) sends are known already.
+    pub fn protect<S: AsRef<str>>(&self, secrets: impl IntoIterator<Item = S>) {
+        self.0.redactor.protect_for_good(secrets);
+    }
+
+    /// Says whether everything went as recorded: every exchange was asked for, and nothing else was; or, while recording, that the
+    /// file could be written. Call it at the end of a test.
+    pub fn finish(&self) -> Result<(), RecordingError> {
+        let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(failure) = &state.failure {
+            return Err(RecordingError::Failed(failure.clone()));
+        }
+        let left = || state.exchanges.iter().zip(&state.played).filter(|(_, played)| !**played);
+        match (self.0.mode, left().next()) {
+            (Mode::Replay, Some((first, _))) => {
+                Err(RecordingError::Unplayed { count: left().count(), first: first.request.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What a request is in the file.
+    pub(super) fn ask(&self, request: &Request) -> Asked {
+        Asked::of(request, &Cleaner::new(&self.0.redactor))
+    }
+
+    /// Takes down what the target answered. An error is kept for [`finish`](Self::finish): the answer is still the connector's.
+    pub(super) fn take(&self, asked: Asked, answer: &Answer) {
+        let exchange = Exchange::of(asked, answer, &Cleaner::new(&self.0.redactor));
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.exchanges.push(exchange);
+        if let Err(error) = file::write(&self.0.path, &state.exchanges) {
+            state.failure.get_or_insert(format!("{} cannot be written: {error}", self.0.path.display()));
+        }
+    }
+
+    /// The answer to a request: of the first exchange with the same request that has not been played yet.
+    pub(super) fn answer(&self, asked: &Asked, system: &Arc<str>, url: url::Url) -> Result<Answer, Error> {
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let State { exchanges, played, failure } = &mut *state;
+        let mut open =
+            exchanges.iter().zip(played).filter(|(exchange, played)| !**played && exchange.request == *asked);
+        if let Some((exchange, played)) = open.next() {
+            *played = true;
+            return exchange
+                .answer(Arc::clone(system), url)
+                .map_err(|problem| Error::internal(format!("{}: {problem}", self.0.path.display())));
+        }
+        let same = exchanges.iter().any(|exchange| exchange.request == *asked);
+        let other = exchanges.iter().any(|exchange| exchange.request.is_same_but_for_the_body(asked));
+        let why = match (same, other) {
+            (true, _) => "as often as this",
+            (_, true) => "with this body",
+            _ => "at all",
+        };
+        let path = self.0.path.display();
+        let message = format!("{path}: {asked} was not recorded {why}; record it again with {VARIABLE}=1");
+        failure.get_or_insert_with(|| message.clone());
+        Err(Error::internal(message))
+    }
+}
+
+impl PartialEq for Recording {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Recording {}
+
+impl std::fmt::Debug for Recording {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recording")
+            .field("path", &self.0.path)
+            .field("mode", &self.0.mode)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,338 @@
+// What a bridgehead connector in Node.js needs besides its own code: the protocol, errors, HTTP, paging and redaction.
+//
+// Copied into your project by `bridgehead new`; it is yours, and needs Node.js 18 or later and nothing else. A connector is a
+// subclass of `Connector` and a last line, `serve(MyConnector)`. bridgehead's docs/connectors/exec.md explains the protocol.
+import { AsyncLocalStorage } from "node:async_hooks";
+import { Console } from "node:console";
+
+const PASSWORD = ["new_password", "password"];
+export const NAMES = ["username", "email", "first_name", "last_name", "display_name"];
+const STATUSES = ["active", "inactive", "suspended"];
+const ELSEWHERE = ["id", "account_id", "memberships", "assignments", "status", ...PASSWORD];
+const ACTIONS = ["create_account", "update_account", "delete_account", "suspend_account", "unsuspend_account", "reset_password"];
+const CURSOR = "at:";
+const LARGEST = 16 * 1024 * 1024; // bytes of one answer
+const current = new AsyncLocalStorage(); // the call that is worked on: whether it has changed anything
+
+/**
+ * An error with its four parts. What is left out follows from the code, as docs/connectors/exec.md says.
+ *
+ * code: ACCOUNT_NOT_FOUND, ACCOUNT_ALREADY_EXISTS, LICENSE_EXHAUSTED, PERMISSION_DENIED, RATE_LIMITED, TIMEOUT, INTERNAL_ERROR
+ * effect: "not_applied" only if it is certain that nothing was changed, else "unknown"
+ * retry: "never" or "backoff"; retry_after: seconds that the target asks to wait
+ * subject: whom it is about: "account", "group", "license", or "connection" where every call would fail
+ */
+export class Failure extends Error {
+  constructor(code, message, parts = {}) {
+    super(message);
+    this.parts = { code, ...Object.fromEntries(Object.entries(parts).filter(([, part]) => part != null)) };
+  }
+}
+
+/** The target cannot do what is asked, and nothing was changed. */
+export const refused = (message, parts) => new Failure("INTERNAL_ERROR", message, { effect: "not_applied", ...parts });
+
+/** What a task asks for, checked. */
+class Task {
+  constructor(connector, action, params) {
+    const { account } = params, changes = params.changes ?? {}, { app, constructor: kind } = connector;
+    const create = action === "create_account", sets = create || action === "update_account";
+    Object.assign(this, { action, account, task_id: params.task_id, may_have_applied: params.may_have_applied ?? false });
+    // What other actions bring along, they do not ask for.
+    const given = { ...(create ? account : {}), ...(sets ? changes : {}) };
+    /** Names of `Connector.fields` alone, as text or null (to clear it). */
+    this.fields = {};
+    /** Fields of a new account that the target has no place for. They are named in the result and left out. */
+    this.not_kept = [];
+    for (const [name, value] of Object.entries(given)) {
+      if (ELSEWHERE.includes(name)) continue;
+      const known = kind.fields.includes(name);
+      if (!known && create && !Object.hasOwn(changes, name)) {
+        if (value !== null) this.not_kept.push(name);
+      } else if (!known || !(value === null || typeof value === "string")) {
+        throw refused(`${app} cannot keep this value of the field '${name}'`);
+      } else if (value !== null || !create) {
+        this.fields[name] = value;
+      }
+    }
+    /** "active", "inactive", "suspended", or undefined where the task says nothing of it. */
+    this.status = given.status ?? undefined;
+    if (this.status !== undefined && !STATUSES.includes(this.status)) throw refused(`${app} has no such status as the task asks for`);
+    if (sets || action === "reset_password") this.password = password(connector, [changes, account, params]);
+    /** By slug, the whole list of ids that the account is to have. Slugs that are not named stay as they are. */
+    this.memberships = {};
+    for (const [slug, refs] of Object.entries((sets && params.memberships) || {})) {
+      const type = Object.hasOwn(kind.types, slug) ? kind.types[slug] : undefined;
+      if (!["group", "license"].includes(type)) throw refused(`${app} has no groups or licences of the type ${slug}`, { subject: "group" });
+      const ids = refs.map((ref) => (typeof ref === "string" ? ref : ref?.id));
+      if (!ids.every((id) => typeof id === "string" && id)) throw refused(`a reference to a ${slug} of ${app} must have an id`, { subject: "group" });
+      this.memberships[slug] = [...new Set(ids)];
+    }
+  }
+}
+
+function password({ app, constructor: kind }, places) {
+  const found = places.flatMap((place) => PASSWORD.map((name) => place[name])).find((value) => value != null);
+  if (found === undefined) return undefined;
+  if (typeof found !== "string" || !found) throw refused(`a password of ${app} must be text that is not empty`);
+  if (!kind.passwords) throw refused(`${app} keeps no passwords; leave them out of what Iden sends`);
+  return found;
+}
+
+/** Subclass this. Every method may throw a `Failure`; any other exception is an INTERNAL_ERROR of unknown effect. */
+export class Connector {
+  /** Said to bridgehead. */
+  static title = "connector";
+  static version = "0.1.0";
+  /** Slugs of what is listed, in this order: "group", "license" or "account". */
+  static types = { account: "account" };
+  /** Fields of an account that can be set. */
+  static fields = NAMES;
+  /** Fields that the target takes and never shows. */
+  static unverifiable = [];
+  /** Whether the target keeps passwords. */
+  static passwords = false;
+
+  /** `app` is what messages call the target, `settings` the table `settings` of the configuration. */
+  constructor(app, settings) {
+    Object.assign(this, { app, settings });
+  }
+
+  /** Fails if the target cannot be reached or refuses the credential. Changes nothing. */
+  async check() {
+    throw new Error("check is not written");
+  }
+
+  /**
+   * One page: { records, next }, `next` being null at the end; `cursor` is null for the first page. Whoever is missing from a listing
+   * that ended loses the account, so what cannot be read is a Failure, never a short page.
+   */
+  async list(_slug, _cursor) {
+    throw new Error("list is not written");
+  }
+
+  /**
+   * The accounts whose `field` ("id", "username" or "email") could be `text`, as records; more than fit do no harm. An empty list says
+   * that there is certainly nobody.
+   */
+  async search(_field, _text) {
+    throw new Error("search is not written");
+  }
+
+  // Those that are written are declared, and no others. `found` is the record as `search` has given it.
+  //
+  //   create_account(task) -> id        update_account(found, task)       delete_account(found)
+  //   suspend_account(found)            unsuspend_account(found)          reset_password(found, password) -> result or nothing
+
+  /** The record of an account, by its id, else by its user name, else by its e-mail; null if there is nobody. */
+  async find(account) {
+    const field = ["id", "username", "email"].find((name) => account[name]);
+    if (!field) return null;
+    const fold = (text) => (field === "id" ? String(text) : String(text).toLowerCase());
+    const hits = (await this.search(field, String(account[field]))).filter((one) => one[field] && fold(one[field]) === fold(account[field]));
+    if (new Set(hits.map((one) => one.id)).size > 1)
+      throw refused(`${this.app} has several accounts with the ${field} ${account[field]}; which one is meant cannot be told`);
+    return hits[0] ?? null;
+  }
+
+  async #free(task, own) {
+    for (const field of ["username", "email"]) {
+      const name = task.fields[field], other = name && (await this.find({ [field]: name }));
+      if (other && other.id !== own) throw new Failure("ACCOUNT_ALREADY_EXISTS", `User ${name} exists in ${this.app} already`);
+    }
+  }
+
+  async execute(action, params) {
+    const task = new Task(this, action, params), { app } = this;
+    const named = (fields) => {
+      if (!fields.username && !fields.email) throw refused(`an account of ${app} needs a user name or an e-mail address`);
+    };
+    if (action === "create_account") {
+      named(task.fields);
+      await this.#free(task);
+      const result = { account_id: await this.create_account(task) };
+      return task.not_kept.length ? { ...result, fields_not_kept: task.not_kept } : result;
+    }
+    const found = await this.find(task.account);
+    if (!found) {
+      const label = task.account.id ?? task.account.username ?? task.account.email;
+      throw new Failure("ACCOUNT_NOT_FOUND", `User ${label} not found in ${app}`);
+    }
+    if (action === "update_account") {
+      named({ ...found, ...task.fields });
+      await this.#free(task, found.id);
+    }
+    if (action === "reset_password" && !task.password) throw refused(`${app} makes up no password; the task must bring one`);
+    const more = { update_account: task, reset_password: task.password }[action];
+    return (await this[action](found, more)) ?? {};
+  }
+}
+
+/** An HTTP API that speaks JSON. Every answer but success is a Failure that says what it means; redirects are not followed. */
+export class Http {
+  constructor(connector, url, { headers = {}, timeout = 20 } = {}) {
+    Object.assign(this, { app: connector.app, url: url.replace(/\/+$/, ""), timeout });
+    this.headers = { accept: "application/json", ...headers };
+  }
+
+  /** The JSON that a GET is answered with; null for a 404 with `absent`, where that can only mean that it is not there. */
+  get(path, query = {}, { absent = false } = {}) {
+    return this.send("GET", path, { query, absent });
+  }
+
+  /** Sends a request once: when to try again is bridgehead's affair. `path` is text, or an array of its parts. */
+  async send(method, path, { body, query = {}, absent = false } = {}) {
+    // URLs cannot carry these as a part of a path: without this, something else would be asked for.
+    if (Array.isArray(path) && path.some((part) => ["", ".", ".."].includes(part) || /\p{Cc}/u.test(part))) {
+      if (absent) return null;
+      throw refused(`${this.app} has nothing of this identifier`);
+    }
+    const where = Array.isArray(path) ? `/${path.map(encodeURIComponent).join("/")}` : path;
+    const asked = new URLSearchParams(Object.entries(query).filter(([, value]) => value != null)).toString();
+    const changes = !["GET", "HEAD"].includes(method), { app } = this;
+    const headers = body === undefined ? this.headers : { ...this.headers, "content-type": "application/json" };
+    const signal = AbortSignal.timeout(this.timeout * 1000);
+    let answer, text;
+    try {
+      answer = await fetch(this.url + where + (asked && `?${asked}`), { method, headers, signal, redirect: "manual", body: body && JSON.stringify(body) });
+      if (answer.ok && changes) current.getStore().changed = true;
+      text = await read(answer);
+    } catch (error) {
+      throw this.#broken(error);
+    }
+    if (answer.status === 404 && absent) return null;
+    if (!answer.ok) throw this.#refusal(answer, changes);
+    if (text === undefined) throw new Failure("INTERNAL_ERROR", `an answer of ${app} is larger than ${LARGEST} bytes`);
+    if (answer.status === 204 || (!text && changes)) return null;
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw new Failure("INTERNAL_ERROR", `${app} answered ${answer.status} to ${method} ${where} with what is no JSON`);
+    }
+  }
+
+  #refusal({ status, headers }, changes) {
+    const { app } = this, told = `${app} answered ${status}`, retry_after = retryAfter(headers), effect = "not_applied", retry = "backoff";
+    if (status === 401)
+      return new Failure("PERMISSION_DENIED", `${app} refuses the connector's own credential (401)`, { effect, retry, subject: "connection" });
+    if (status === 403) return new Failure("PERMISSION_DENIED", `${told}: the connector may not do this`, { effect });
+    if ([404, 410].includes(status) && changes) return new Failure("ACCOUNT_NOT_FOUND", told, { effect });
+    if (status === 409 && changes) return new Failure("ACCOUNT_ALREADY_EXISTS", told, { effect });
+    if (status === 429) return new Failure("RATE_LIMITED", `${told}: it asks to slow down`, { effect, retry, retry_after });
+    if ([408, 504].includes(status)) return new Failure("TIMEOUT", told, { effect: "unknown", retry, retry_after });
+    if (status >= 500)
+      return new Failure(status === 503 && retry_after ? "RATE_LIMITED" : "INTERNAL_ERROR", told, { effect: "unknown", retry, retry_after });
+    return refused(told);
+  }
+
+  #broken(error) {
+    const { app } = this, code = error.cause?.code ?? error.code ?? "";
+    const neverSent = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|ERR_TLS)/.test(code);
+    if (neverSent)
+      return new Failure("TIMEOUT", `${app} cannot be reached: ${code}`, { effect: "not_applied", retry: "backoff", subject: "connection" });
+    if (error.name === "TimeoutError")
+      return new Failure("TIMEOUT", `${app} did not answer within ${this.timeout} s`, { effect: "unknown", retry: "backoff" });
+    const message = `the connection to ${app} broke before it had answered: ${code || error.name}`;
+    return new Failure("TIMEOUT", message, { effect: "unknown", retry: "backoff", subject: "connection" });
+  }
+}
+
+/** The body; undefined if it is too large. */
+async function read(answer) {
+  const chunks = [];
+  let length = 0;
+  for await (const chunk of answer.body ?? []) {
+    if ((length += chunk.length) > LARGEST) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function retryAfter(headers) {
+  const text = headers.get("retry-after")?.trim();
+  if (!text) return undefined;
+  const wait = /^\d+$/.test(text) ? Number(text) : (Date.parse(text) - Date.parse(headers.get("date"))) / 1000;
+  return wait > 0 ? Math.min(wait, 3600) : undefined;
+}
+
+/** The texts under names that speak of a secret. */
+function secretsOf(settings, inherited = false) {
+  return Object.entries(settings).flatMap(([name, value]) => {
+    const secret = inherited || /password|token|secret|key|credential/i.test(name);
+    if (value && typeof value === "object") return secretsOf(value, secret);
+    return secret && typeof value === "string" && value.length > 3 ? [value] : [];
+  });
+}
+
+/** A second line of defence; the daemon looks again, and for more encodings. The first is not to say it. */
+function redact(text, secrets) {
+  const forms = (secret) => [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret), Buffer.from(secret).toString("base64")];
+  return secrets.flatMap(forms).reduce((text, form) => text.replaceAll(form, "[redacted]"), text);
+}
+
+/** Answers bridgehead until it closes standard input. */
+export async function serve(kind) {
+  // Only answers may go to standard output; what is printed goes to the daemon's log.
+  globalThis.console = new Console(process.stderr, process.stderr);
+  const actions = ACTIONS.filter((action) => typeof kind.prototype[action] === "function");
+  let connector, secrets = [];
+
+  const methods = {
+    initialize({ app, settings = {} }) {
+      secrets = secretsOf(settings);
+      connector = new kind(app, settings);
+      const name = (slug) => slug.replaceAll("_", " ").replace(/^./, (first) => first.toUpperCase());
+      const resource_types = Object.entries(kind.types).map(([slug, type]) => ({ slug, name: name(slug), type }));
+      const { title, version, unverifiable } = kind;
+      return { name: title, version, actions, resource_types, ...(unverifiable.length ? { unverifiable } : {}) };
+    },
+    check: async () => (await connector.check(), {}),
+    find_account: ({ account }) => connector.find(account),
+    async list({ resource_type, cursor }) {
+      if (cursor !== null && !cursor.startsWith(CURSOR)) throw refused(`${connector.app} was asked to go on from where no page ended`);
+      const { records, next } = await connector.list(resource_type, cursor === null ? null : cursor.slice(CURSOR.length));
+      if (next === undefined) throw new Error("list must say next: null at the end");
+      return { records, next: next === null ? null : `${CURSOR}${next}` };
+    },
+    shutdown: () => ({}),
+  };
+  for (const action of actions) methods[action] = (params) => connector.execute(action, params);
+
+  async function answer(method, params, call) {
+    if (!Object.hasOwn(methods, method)) return { error: { code: -32601, message: `there is no method ${method}` } };
+    const places = [params, params.account ?? {}, params.changes ?? {}];
+    const passwords = places.flatMap((place) => PASSWORD.map((name) => place[name])).filter((one) => typeof one === "string" && one.length > 3);
+    const clean = (text) => redact(text, [...secrets, ...passwords]);
+    try {
+      return { result: await methods[method](params) };
+    } catch (error) {
+      if (error instanceof Failure) {
+        // A step before this one was done: nobody may say that nothing was.
+        const data = call.changed && actions.includes(method) ? { retry: "never", ...error.parts, effect: "unknown" } : error.parts;
+        return { error: { code: -32000, message: clean(error.message), data } };
+      } // a fault in the connector; the daemon logs the trace
+      process.stderr.write(`${clean(String(error?.stack ?? error))}\n`);
+      const data = { code: "INTERNAL_ERROR", effect: "unknown" };
+      return { error: { code: -32000, message: `the connector failed: ${error?.name ?? typeof error}`, data } };
+    }
+  }
+
+  const running = new Set();
+  let rest = Buffer.alloc(0); // not readline: it breaks lines at more than a line feed
+  for await (const chunk of process.stdin) { // ends when bridgehead closes it, after shutdown or because it died
+    rest = Buffer.concat([rest, chunk]);
+    for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
+      const { id, method, params = {} } = JSON.parse(rest.subarray(0, end));
+      rest = rest.subarray(end + 1);
+      const call = { changed: false };
+      const reply = current.run(call, () => answer(method, params, call));
+      const said = reply.then((reply) => process.stdout.write(`${JSON.stringify({ jsonrpc: "2.0", id, ...reply })}\n`));
+      running.add(said);
+      said.finally(() => running.delete(said));
+      if (method === "initialize") await said;
+    }
+  }
+  // bridgehead is gone. What has begun may come to its end; whatever is left then is read back at the next start.
+  await Promise.race([Promise.allSettled(running), new Promise((done) => setTimeout(done, 3000))]);
+  process.exit(0);
+}

@@ -1,0 +1,89 @@
+// Connects @@name@@ to Iden. As it was generated, it speaks to the small API in sample-api.mjs: replace the paths and the names of
+// fields by those of your system. bridgehead.mjs does the rest.
+import { Connector, Http, refused, serve } from "./bridgehead.mjs";
+
+const PAGE = 200;
+// What the API calls the fields of an account.
+const FIELDS = { username: "login", email: "mail", first_name: "given_name", last_name: "surname", display_name: "title" };
+
+class Target extends Connector {
+  static title = "@@name@@";
+  static types = { team: "group", account: "account" }; // groups first: accounts refer to them
+  static fields = Object.keys(FIELDS);
+  static passwords = true;
+
+  constructor(app, settings) {
+    super(app, settings);
+    this.api = new Http(this, settings.url, { headers: { authorization: `Bearer ${settings.token}` } });
+  }
+
+  async check() {
+    await this.api.get("/teams", { limit: 1 });
+  }
+
+  async list(slug, cursor) {
+    const page = await this.api.get(slug === "team" ? "/teams" : "/users", { after: cursor, limit: PAGE });
+    const record = slug === "team" ? ({ id, name }) => ({ id, name }) : this.record;
+    // The API says itself whether there is more. A page that is short says nothing.
+    return { records: page.items.map(record), next: page.next };
+  }
+
+  async search(field, text) {
+    if (field === "id") {
+      const user = await this.api.get(["users", text], {}, { absent: true });
+      return user ? [this.record(user)] : [];
+    }
+    const found = [];
+    for (let after = null; ; ) {
+      const page = await this.api.get("/users", { [FIELDS[field]]: text, after, limit: PAGE });
+      found.push(...page.items.map(this.record));
+      if (page.next === null) return found;
+      after = page.next;
+    }
+  }
+
+  async create_account(task) {
+    return (await this.api.send("POST", "/users", { body: await this.body(task) })).id;
+  }
+
+  async update_account(found, task) {
+    const body = await this.body(task);
+    if (Object.keys(body).length) await this.api.send("PATCH", ["users", found.id], { body });
+  }
+
+  async delete_account(found) {
+    await this.api.send("DELETE", ["users", found.id]);
+  }
+
+  async suspend_account(found) {
+    await this.api.send("PATCH", ["users", found.id], { body: { enabled: false } });
+  }
+
+  async unsuspend_account(found) {
+    await this.api.send("PATCH", ["users", found.id], { body: { enabled: true } });
+  }
+
+  async reset_password(found, password) {
+    await this.api.send("PATCH", ["users", found.id], { body: { password } });
+  }
+
+  /** What a task sets, as the API calls it, in one request: so nothing is ever half done. */
+  async body({ fields, status, password, memberships }) {
+    const body = Object.fromEntries(Object.entries(fields).map(([name, value]) => [FIELDS[name], value]));
+    if (status) body.enabled = status === "active";
+    if (password) body.password = password;
+    for (const id of memberships.team ?? [])
+      if (!(await this.api.get(["teams", id], {}, { absent: true }))) throw refused(`No team ${id} in ${this.app}`, { subject: "group" });
+    if (memberships.team) body.teams = memberships.team;
+    return body;
+  }
+
+  /** An account as Iden wants it. An account that cannot be read is an error: left out, it would be removed. */
+  record(user) {
+    const fields = Object.entries(FIELDS).map(([name, theirs]) => [name, user[theirs]]).filter(([, value]) => value != null);
+    const status = user.enabled ? "active" : "suspended";
+    return { id: user.id, status, memberships: { team: user.teams }, ...Object.fromEntries(fields) };
+  }
+}
+
+await serve(Target);

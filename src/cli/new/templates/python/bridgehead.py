@@ -1,0 +1,378 @@
+"""What a bridgehead connector in Python needs besides its own code: the protocol, errors, HTTP, paging and redaction.
+
+Copied into your project by `bridgehead new`; it is yours, and needs Python 3.9 or later and nothing else. A connector is a
+subclass of `Connector` and a last line, `serve(MyConnector)`. bridgehead's docs/connectors/exec.md explains the protocol.
+"""
+
+import base64
+import concurrent.futures
+import http.client
+import json
+import os
+import socket
+import ssl
+import sys
+import threading
+import traceback
+import urllib.error
+import urllib.parse
+import urllib.request
+from email.utils import parsedate_to_datetime
+
+PASSWORD = ("new_password", "password")
+NAMES = ("username", "email", "first_name", "last_name", "display_name")
+STATUSES = ("active", "inactive", "suspended")
+ELSEWHERE = ("id", "account_id", "memberships", "assignments", "status", *PASSWORD)
+CURSOR = "at:"
+LARGEST = 16 * 1024 * 1024  # bytes of one answer
+call = threading.local()  # the call that this thread works on: whether it has changed anything, and its secrets
+
+
+class Failure(Exception):
+    """An error with its four parts. What is left out follows from the code, as docs/connectors/exec.md says.
+
+    code: ACCOUNT_NOT_FOUND, ACCOUNT_ALREADY_EXISTS, LICENSE_EXHAUSTED, PERMISSION_DENIED, RATE_LIMITED, TIMEOUT, INTERNAL_ERROR
+    effect: "not_applied" only if it is certain that nothing was changed, else "unknown"
+    retry: "never" or "backoff"; retry_after: seconds that the target asks to wait
+    subject: whom it is about: "account", "group", "license", or "connection" where every call would fail
+    """
+
+    def __init__(self, code, message, **parts):
+        super().__init__(message)
+        self.code, self.message = code, message
+        self.parts = {name: part for name, part in parts.items() if part is not None}
+
+
+def refused(message, **parts):
+    """The target cannot do what is asked, and nothing was changed."""
+    return Failure("INTERNAL_ERROR", message, effect="not_applied", **parts)
+
+
+class Task:
+    """What a task asks for, checked: `fields` holds names of `Connector.fields` alone, as text or None (to clear it)."""
+
+    def __init__(self, connector, action, params):
+        account, changes = params["account"], params.get("changes") or {}
+        create, sets = action == "create_account", action in ("create_account", "update_account")
+        # What other actions bring along, they do not ask for.
+        given = {**(account if create else {}), **(changes if sets else {})}
+        self.action, self.task_id, self.account = action, params["task_id"], account
+        self.may_have_applied = params.get("may_have_applied", False)
+        #: Fields of a new account that the target has no place for. They are named in the result and left out.
+        self.not_kept = []
+        self.fields = {}
+        for name, value in given.items():
+            if name in ELSEWHERE:
+                continue
+            if name not in connector.fields and create and name not in changes:
+                self.not_kept += [name] if value is not None else []
+            elif name not in connector.fields or not (value is None or isinstance(value, str)):
+                raise refused(f"{connector.app} cannot keep this value of the field '{name}'")
+            elif value is not None or not create:
+                self.fields[name] = value
+        #: "active", "inactive", "suspended", or None where the task says nothing of it.
+        self.status = given.get("status")
+        if self.status is not None and self.status not in STATUSES:
+            raise refused(f"{connector.app} has no such status as the task asks for")
+        places = (changes, account, params)
+        self.password = self._password(connector, places) if sets or action == "reset_password" else None
+        #: By slug, the whole list of ids that the account is to have. Slugs that are not named stay as they are.
+        self.memberships = {}
+        for slug, refs in (params.get("memberships") or {}).items() if sets else ():
+            if connector.types.get(slug) not in ("group", "license"):
+                raise refused(f"{connector.app} has no groups or licences of the type {slug}", subject="group")
+            ids = [ref.get("id") if isinstance(ref, dict) else ref for ref in refs]
+            if not all(isinstance(id, str) and id for id in ids):
+                raise refused(f"a reference to a {slug} of {connector.app} must have an id", subject="group")
+            self.memberships[slug] = list(dict.fromkeys(ids))
+
+    @staticmethod
+    def _password(connector, places):
+        found = [place[name] for place in places for name in PASSWORD if place.get(name) is not None]
+        if not found:
+            return None
+        if not isinstance(found[0], str) or not found[0]:
+            raise refused(f"a password of {connector.app} must be text that is not empty")
+        if not connector.passwords:
+            raise refused(f"{connector.app} keeps no passwords; leave them out of what Iden sends")
+        return found[0]
+
+
+class Connector:
+    """Subclass this. Every method may raise `Failure`; any other exception is an INTERNAL_ERROR of unknown effect."""
+
+    name = "connector"
+    version = "0.1.0"
+    #: Slugs of what is listed, in this order: "group", "license" or "account".
+    types = {"account": "account"}
+    #: Fields that can be set, of an account.
+    fields = NAMES
+    #: Fields that the target takes and never shows.
+    unverifiable = ()
+    #: Whether the target keeps passwords.
+    passwords = False
+
+    def __init__(self, app, settings):
+        #: What messages call the target, and the table `settings` of the configuration.
+        self.app, self.settings = app, settings
+
+    def check(self):
+        """Fails if the target cannot be reached or refuses the credential. Changes nothing."""
+        raise NotImplementedError
+
+    def list(self, slug, cursor):
+        """One page: (records, cursor of the next page), the cursor None at the end, and None for the first page. Whoever is
+        missing from a listing that ended loses the account, so what cannot be read is a Failure, never a short page."""
+        raise NotImplementedError
+
+    def search(self, field, text):
+        """The accounts whose `field` ("id", "username" or "email") could be `text`, as records; more than fit do no harm. An
+        empty list says that there is certainly nobody."""
+        raise NotImplementedError
+
+    # Those that are written are declared, and no others. `found` is the record as `search` has given it.
+    #
+    #   create_account(task) -> id        update_account(found, task)       delete_account(found)
+    #   suspend_account(found)            unsuspend_account(found)          reset_password(found, password) -> result or None
+
+    def find(self, account):
+        """The record of an account, by its id, else by its user name, else by its e-mail; None if there is nobody."""
+        field = next((name for name in ("id", "username", "email") if account.get(name)), None)
+        if field is None:
+            return None
+        wanted = str(account[field])
+        same = (lambda text: text == wanted) if field == "id" else (lambda text: text.casefold() == wanted.casefold())
+        found = {one["id"]: one for one in self.search(field, wanted) if one.get(field) and same(str(one[field]))}
+        if len(found) > 1:
+            raise refused(f"{self.app} has several accounts with the {field} {wanted}; which one is meant cannot be told")
+        return next(iter(found.values()), None)
+
+    def _free(self, task, own):
+        for field in ("username", "email"):
+            name = task.fields.get(field)
+            other = self.find({field: name}) if name else None
+            if other and other["id"] != own:
+                raise Failure("ACCOUNT_ALREADY_EXISTS", f"User {name} exists in {self.app} already")
+
+    def _execute(self, action, params):
+        task = Task(self, action, params)
+        if action == "create_account":
+            if not task.fields.get("username") and not task.fields.get("email"):
+                raise refused(f"an account of {self.app} needs a user name or an e-mail address")
+            self._free(task, None)
+            result = {"account_id": self.create_account(task)}
+            return {**result, "fields_not_kept": task.not_kept} if task.not_kept else result
+        found = self.find(task.account)
+        if found is None:
+            label = next((task.account[name] for name in ("id", "username", "email") if task.account.get(name)), "?")
+            raise Failure("ACCOUNT_NOT_FOUND", f"User {label} not found in {self.app}")
+        if action == "update_account":
+            after = {**found, **task.fields}
+            if not after.get("username") and not after.get("email"):
+                raise refused(f"an account of {self.app} needs a user name or an e-mail address")
+            self._free(task, found["id"])
+            return self.update_account(found, task) or {}
+        if action == "reset_password":
+            if not task.password:
+                raise refused(f"{self.app} makes up no password; the task must bring one")
+            return self.reset_password(found, task.password) or {}
+        return getattr(self, action)(found) or {}
+
+
+class Http:
+    """An HTTP API that speaks JSON. Every answer but success is a Failure that says what it means; redirects are not followed."""
+
+    def __init__(self, connector, url, headers=None, timeout=20):
+        self.app, self.url, self.timeout = connector.app, url.rstrip("/"), timeout
+        self.headers = {"Accept": "application/json", **(headers or {})}
+        self.opener = urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=ssl.create_default_context()))
+
+    def get(self, path, absent=False, **query):
+        """The JSON that a GET is answered with; None for a 404 with `absent`, where that can only mean that it is not there."""
+        return self.send("GET", path, query=query, absent=absent)
+
+    def send(self, method, path, body=None, query=None, absent=False):
+        """Sends a request once: when to try again is bridgehead's affair. `path` is text, or a list of its parts."""
+        if not isinstance(path, str):
+            # URLs cannot carry these as a part of a path: without this, something else would be asked for.
+            if any(part in ("", ".", "..") or not part.isprintable() for part in path):
+                if absent:
+                    return None
+                raise refused(f"{self.app} has nothing of this identifier")
+            path = "/" + "/".join(urllib.parse.quote(part, safe="") for part in path)
+        query = {name: value for name, value in (query or {}).items() if value is not None}
+        url = self.url + path + ("?" + urllib.parse.urlencode(query) if query else "")
+        data = None if body is None else json.dumps(body).encode()
+        headers = {**self.headers, **({"Content-Type": "application/json"} if data else {})}
+        request = urllib.request.Request(url, data=data, headers=headers, method=method)
+        what, changes = f"{method} {path.split('?')[0]}", method not in ("GET", "HEAD")
+        try:
+            with self.opener.open(request, timeout=self.timeout) as answer:
+                status, text = answer.status, answer.read(LARGEST + 1)
+        except urllib.error.HTTPError as error:
+            with error:
+                if error.code == 404 and absent:
+                    return None
+                raise self._refusal(error, changes)
+        except (urllib.error.URLError, OSError, http.client.HTTPException, ValueError) as error:
+            raise self._broken(error, changes)
+        if changes:
+            call.changed = True
+        if len(text) > LARGEST:
+            raise Failure("INTERNAL_ERROR", f"an answer of {self.app} is larger than {LARGEST} bytes")
+        if status == 204 or (not text and changes):
+            return None
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise Failure("INTERNAL_ERROR", f"{self.app} answered {status} to {what} with what is no JSON")
+
+    def _refusal(self, error, changes):
+        told, status, wait = f"{self.app} answered {error.code}", error.code, _retry_after(error.headers)
+        nothing = "not_applied"
+        if status == 401:
+            return Failure("PERMISSION_DENIED", f"{self.app} refuses the connector's own credential (401)", effect=nothing,
+                           retry="backoff", subject="connection")
+        if status == 403:
+            return Failure("PERMISSION_DENIED", f"{told}: the connector may not do this", effect=nothing)
+        if status in (404, 410) and changes:
+            return Failure("ACCOUNT_NOT_FOUND", told, effect=nothing)
+        if status == 409 and changes:
+            return Failure("ACCOUNT_ALREADY_EXISTS", told, effect=nothing)
+        if status == 429:
+            return Failure("RATE_LIMITED", f"{told}: it asks to slow down", effect=nothing, retry="backoff", retry_after=wait)
+        if status in (408, 504):
+            return Failure("TIMEOUT", told, effect="unknown", retry="backoff", retry_after=wait)
+        if status >= 500:
+            code = "RATE_LIMITED" if status == 503 and wait else "INTERNAL_ERROR"
+            return Failure(code, told, effect="unknown", retry="backoff", retry_after=wait)
+        return refused(told)
+
+    def _broken(self, error, changes):
+        cause = getattr(error, "reason", error)
+        never_sent = isinstance(cause, (ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError))
+        reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else type(cause).__name__
+        if never_sent:
+            return Failure("TIMEOUT", f"{self.app} cannot be reached: {reason}", effect="not_applied", retry="backoff", subject="connection")
+        if isinstance(cause, TimeoutError):
+            return Failure("TIMEOUT", f"{self.app} did not answer within {self.timeout} s", effect="unknown", retry="backoff")
+        return Failure("TIMEOUT", f"the connection to {self.app} broke before it had answered: {reason}", effect="unknown", retry="backoff", subject="connection")
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_):
+        return None  # a credential must not go where a redirect points to
+
+
+def _retry_after(headers):
+    text = (headers.get("Retry-After") or "").strip()
+    if text.isdigit():
+        return min(int(text), 3600)
+    try:
+        until, now = parsedate_to_datetime(text), parsedate_to_datetime(headers["Date"])
+        return min(max((until - now).total_seconds(), 0), 3600)
+    except (TypeError, ValueError, KeyError):
+        return None
+
+
+def _secrets_of(settings, inherited=False):
+    """The texts under names that speak of a secret."""
+    found = []
+    for name, value in settings.items():
+        secret = inherited or any(part in name.lower() for part in ("password", "token", "secret", "key", "credential"))
+        if isinstance(value, dict):
+            found += _secrets_of(value, secret)
+        elif secret and isinstance(value, str) and len(value) > 3:
+            found.append(value)
+    return found
+
+
+def _redact(text, secrets):
+    """A second line of defence; the daemon looks again, and for more encodings. The first is not to say it."""
+    for secret in secrets:
+        for form in (secret, json.dumps(secret)[1:-1], urllib.parse.quote(secret, safe=""), base64.b64encode(secret.encode()).decode()):
+            text = text.replace(form, "[redacted]")
+    return text
+
+
+class _Program:
+    """Answers requests, several at a time."""
+
+    def __init__(self, kind, answers):
+        self.kind, self.answers, self.lock = kind, answers, threading.Lock()
+        self.connector, self.secrets = None, []
+
+    def say(self, id, reply):
+        line = json.dumps({"jsonrpc": "2.0", "id": id, **reply}) + "\n"
+        with self.lock:
+            self.answers.write(line)
+            self.answers.flush()
+
+    def answer(self, id, method, params):
+        call.changed = False
+        passwords = [place.get(name) for place in (params, params.get("account") or {}, params.get("changes") or {}) for name in PASSWORD]
+        secrets = self.secrets + [one for one in passwords if isinstance(one, str) and len(one) > 3]
+        try:
+            self.say(id, {"result": self.result(method, params)})
+        except Failure as failure:
+            parts = {"code": failure.code, **failure.parts}
+            # A step before this one was done: nobody may say that nothing was.
+            if call.changed and method in self.actions():
+                parts["effect"] = "unknown"
+                parts.setdefault("retry", "never")
+            self.say(id, {"error": {"code": -32000, "message": _redact(failure.message, secrets), "data": parts}})
+        except LookupError if method not in self.known() else ():
+            self.say(id, {"error": {"code": -32601, "message": f"there is no method {method}"}})
+        except Exception as error:  # a fault in the connector; the daemon logs the traceback
+            print(_redact(traceback.format_exc(), secrets), file=sys.stderr, flush=True)
+            data = {"code": "INTERNAL_ERROR", "effect": "unknown"}
+            self.say(id, {"error": {"code": -32000, "message": f"the connector failed: {type(error).__name__}", "data": data}})
+
+    def actions(self):
+        all_six = ("create_account", "update_account", "delete_account", "suspend_account", "unsuspend_account", "reset_password")
+        return [action for action in all_six if hasattr(self.kind, action)]
+
+    def known(self):
+        return ("initialize", "check", "list", "find_account", "shutdown", *self.actions())
+
+    def result(self, method, params):
+        if method not in self.known():
+            raise LookupError(method)
+        if method == "initialize":
+            self.secrets = _secrets_of(params.get("settings", {}))
+            self.connector = self.kind(params["app"], params.get("settings", {}))
+            types = [{"slug": slug, "name": slug.replace("_", " ").title(), "type": kind} for slug, kind in self.kind.types.items()]
+            described = {"name": self.kind.name, "version": self.kind.version, "actions": self.actions(), "resource_types": types}
+            return {**described, **({"unverifiable": list(self.kind.unverifiable)} if self.kind.unverifiable else {})}
+        if method == "shutdown":
+            return {}
+        if method == "check":
+            self.connector.check()
+            return {}
+        if method == "find_account":
+            return self.connector.find(params["account"])
+        if method == "list":
+            cursor = params["cursor"]
+            if cursor is not None and not cursor.startswith(CURSOR):
+                raise refused(f"{self.connector.app} was asked to go on from where no page ended")
+            records, following = self.connector.list(params["resource_type"], cursor[len(CURSOR):] if cursor else None)
+            return {"records": records, "next": None if following is None else f"{CURSOR}{following}"}
+        return self.connector._execute(method, params)
+
+
+def serve(kind, threads=8):
+    """Answers bridgehead until it closes standard input."""
+    # Only answers may go to standard output; what is printed goes to the daemon's log.
+    answers, sys.stdout = os.fdopen(os.dup(1), "w", encoding="utf-8"), sys.stderr
+    program = _Program(kind, answers)
+    pool, running = concurrent.futures.ThreadPoolExecutor(threads), set()
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        arguments = (request["id"], request["method"], request.get("params") or {})
+        if request["method"] in ("initialize", "shutdown"):
+            program.answer(*arguments)
+        else:
+            running = {one for one in running if not one.done()} | {pool.submit(program.answer, *arguments)}
+    # bridgehead is gone. What has begun may come to its end; whatever is left then is read back at the next start.
+    concurrent.futures.wait(running, timeout=3)
+    os._exit(0)

@@ -1,0 +1,58 @@
+//! Proves the connector with the kit that bridgehead's own connectors are proven with.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bridgehead_sdk::conformance::{self, Bench, Situation, Skip};
+use bridgehead_sdk::{Connector, Setup, async_trait};
+use serde_json::json;
+
+#[path = "../examples/sample_api.rs"]
+mod sample_api;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_connector_keeps_the_contract() {
+    let bench = SampleApi(sample_api::start(0, 3).await);
+    conformance::run(&bench).await.assert_passed();
+}
+
+/// The API, and every way to reach it that the kit wants to try. What cannot be tried is skipped, and is not proven.
+struct SampleApi(SocketAddr);
+
+fn connector(address: SocketAddr, token: &str) -> Arc<dyn Connector> {
+    let target = json!({ "url": format!("http://{address}"), "auth": { "bearer": token } });
+    let target = target.as_object().cloned().unwrap();
+    bridgehead_@@identifier@@::factory()
+        .build(Setup::new("@@name@@", target))
+        .unwrap()
+}
+
+#[async_trait]
+impl Bench for SampleApi {
+    async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
+        let (address, token) = match situation {
+            Situation::Working => (self.0, "sample-token"),
+            Situation::BadCredential => (self.0, "another-token"),
+            Situation::RefusedPermission => (self.0, "read-only-token"),
+            // The kit sits in between, and answers badly in the API's place.
+            Situation::Unreachable(address)
+            | Situation::Silent(address)
+            | Situation::Through(address) => (address, "sample-token"),
+            _ => return Err(Skip::because("the API offers no such thing")),
+        };
+        Ok(connector(address, token))
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        Some(self.0)
+    }
+
+    async fn populated(&self, accounts: usize) -> Result<Arc<dyn Connector>, Skip> {
+        let address = sample_api::start(0, accounts).await;
+        Ok(connector(address, "sample-token"))
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        vec!["sample-token".to_owned()]
+    }
+}
