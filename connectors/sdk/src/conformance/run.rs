@@ -47,26 +47,12 @@ async fn run_checks(bench: &dyn Bench, rules: &[Rule]) -> Report {
         }
     };
     for rule in rules {
-        let begun_rule = std::time::Instant::now();
         let verdict = match rule.left_out(&kit) {
             Some(why) => Err(Finding::Skipped(why)),
             None => rule.make(&kit).await,
         };
-        let t1 = begun_rule.elapsed();
         report.checks.push(rule.check(verdict, &watch));
         kit.clean_up().await;
-        if std::env::var_os("KITTIME").is_some() {
-            eprintln!(
-                "KT {:>8.2} {:>8.2} {} {:?}",
-                t1.as_secs_f64(),
-                begun_rule.elapsed().as_secs_f64(),
-                rule.name,
-                report
-                    .checks
-                    .last()
-                    .map(|c| format!("{:?}", c.outcome).chars().take(600).collect::<String>())
-            );
-        }
     }
     report
 }

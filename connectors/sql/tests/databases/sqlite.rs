@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bridgehead_sdk::conformance::{self, Bench, Situation, Skip};
-use bridgehead_sdk::{AccountStatus, Action, Code, Connector, Effect, Error, Record, Retry, Subject, async_trait};
+use bridgehead_sdk::{
+    AccountStatus, Action, Code, Connector, Effect, Error, Record, Retry, Subject, async_trait,
+};
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
