@@ -277,17 +277,16 @@ impl Accounts {
                 return Ok(None);
             }
             Looked::One(raw) => {
-                let read = self.complete(target, raw, &what).await?;
-                if let Some(Ok(found)) = &read
-                    && !account.is_same_as(&found.record)
-                {
-                    let message = format!(
+                return match self.complete(target, raw, &what).await? {
+                    Some(Ok(found)) if account.is_same_as(&found.record) => Ok(Some(found)),
+                    Some(Ok(found)) => Err(Error::internal(format!(
                         "{what}: {} answered with another account, {}",
                         target.system, found.record.id
-                    );
-                    return Err(Error::internal(message));
-                }
-                return pick(target, account, read.into_iter().collect(), &what);
+                    ))),
+                    // Whatever identifier it seems to have: it is the answer to the question for this one.
+                    Some(Err(rejected)) => Err(cannot_be_read(target, &rejected, &what)),
+                    None => Ok(None),
+                };
             }
             Looked::Candidates(raw) => self.candidates(account, raw),
         };
@@ -389,12 +388,13 @@ fn pick(target: &Target, account: &Account, read: Vec<Read>, what: &str) -> Resu
             target.system, one.record.id, other.record.id
         ))),
         (Some(one), _, _) => Ok(Some(one)),
-        (None, _, Some(rejected)) => Err(Error::internal(format!(
-            "{what}: {} has an account that cannot be read: {rejected}",
-            target.system
-        ))),
+        (None, _, Some(rejected)) => Err(cannot_be_read(target, &rejected, what)),
         (None, ..) => Ok(None),
     }
+}
+
+fn cannot_be_read(target: &Target, rejected: &RejectedRecord, what: &str) -> Error {
+    Error::internal(format!("{what}: {} has an account that cannot be read: {rejected}", target.system))
 }
 
 /// Whether a record that cannot be read may be the account: its identifier is the only thing that is known of it, if at all.

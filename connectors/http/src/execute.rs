@@ -67,6 +67,9 @@ impl Execution<'_> {
         }
         self.add_password(&mut vars)?;
         if let Operation::UpdateAccount(update) = self.operation {
+            if let Some(name) = update.no_text() {
+                return Err(Error::internal(format!("{}: changes.{name} must be a text", self.what)));
+            }
             self.check_changes(&update.changes, current.as_ref())?;
             vars.set("changes", Value::from(Serde(&update.changes)));
         }

@@ -230,10 +230,12 @@ pub(crate) fn judge(
         };
     }
     Err(match (status, about) {
+        // Whoever was there has been replaced.
         (200..300, About::New { replaces: true }) => Error::account_already_exists(format!(
             "{what}: {system} answered {status} where a new account was expected, which means that there was one of that name already; \
              name {status} under expect.status to take such accounts over"
-        )),
+        ))
+        .effect(Effect::Unknown),
         (200..300, _) => Error::new(
             Code::InternalError,
             format!("{what}: {system} answered {status}, which the configuration does not expect"),

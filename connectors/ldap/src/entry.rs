@@ -112,19 +112,20 @@ impl Entry {
         self.attributes.iter().find_map(|(name, _)| Ranged::read(name))
     }
 
-    /// Adds the values of the same entry, read further, to an attribute that came in part.
-    pub(crate) fn continue_range(&mut self, more: Self) -> Option<()> {
-        let position = self.attributes.iter().position(|(name, _)| Ranged::read(name).is_some())?;
-        let ranged = Ranged::read(&self.attributes[position].0)?;
-        let (name, mut values) = more.attributes.into_iter().find(|(name, _)| {
-            name.split(';').next().is_some_and(|name| name.eq_ignore_ascii_case(&ranged.attribute))
-        })?;
-        self.attributes[position].1.append(&mut values);
-        self.attributes[position].0 = match Ranged::read(&name) {
-            Some(_) => name,
-            None => ranged.attribute,
-        };
-        Some(())
+    /// Gives all its values to the attribute that came in part.
+    pub(crate) fn end_range(&mut self, values: Vec<Vec<u8>>) {
+        let ranged = self.attributes.iter_mut().find_map(|of| Some((Ranged::read(&of.0)?, of)));
+        if let Some((ranged, of)) = ranged {
+            *of = (ranged.attribute, values);
+        }
+    }
+
+    /// Takes the values of an attribute out, whether they came in part or not; `None` if there are none.
+    pub(crate) fn take_values(&mut self, attribute: &str) -> Option<Vec<Vec<u8>>> {
+        let is_it =
+            |name: &str| name.split(';').next().is_some_and(|name| name.eq_ignore_ascii_case(attribute));
+        let found = self.attributes.iter_mut().find(|(name, values)| is_it(name) && !values.is_empty());
+        found.map(|(_, values)| std::mem::take(values))
     }
 }
 
@@ -152,9 +153,9 @@ impl Ranged {
         Some(Self { attribute: attribute.to_owned(), next: last.checked_add(1)? })
     }
 
-    /// The name to ask for the values that are missing.
-    pub(crate) fn further(&self) -> String {
-        format!("{};range={}-*", self.attribute, self.next)
+    /// The name to ask for the values from one on.
+    pub(crate) fn part(attribute: &str, from: u32) -> String {
+        format!("{attribute};range={from}-*")
     }
 }
 
@@ -163,17 +164,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_in_ranges_are_put_together() {
+    fn an_attribute_in_part_says_where_it_goes_on() {
         let mut entry =
             Entry::new("cn=g,dc=test", [("member", vec![]), ("member;range=0-1", vec!["a", "b"])]);
         let ranged = entry.ranged().unwrap();
-        assert_eq!(ranged.further(), "member;range=2-*");
-        entry.continue_range(Entry::new("cn=g,dc=test", [("member;range=2-3", vec!["c", "d"])])).unwrap();
-        assert_eq!(entry.ranged().unwrap().further(), "member;range=4-*");
-        entry.continue_range(Entry::new("cn=g,dc=test", [("member;range=4-*", vec!["e"])])).unwrap();
+        assert_eq!((ranged.attribute.as_str(), ranged.next), ("member", 2));
+        assert_eq!(Ranged::part("member", 2), "member;range=2-*");
+        assert_eq!(entry.clone().take_values("MEMBER"), Some(vec![b"a".to_vec(), b"b".to_vec()]));
+        entry.end_range(vec![b"c".to_vec()]);
         assert_eq!(entry.ranged(), None);
-        let members: Vec<_> = entry.texts("member").flatten().collect();
-        assert_eq!(members, ["a", "b", "c", "d", "e"]);
+        assert_eq!(entry.texts("member").flatten().collect::<Vec<_>>(), ["c"]);
+        let mut last = Entry::new("cn=g,dc=test", [("member;range=4-*", vec!["e"])]);
+        assert_eq!(last.ranged(), None);
+        assert_eq!(last.take_values("member"), Some(vec![b"e".to_vec()]));
+        assert_eq!(last.take_values("member"), None);
     }
 
     #[test]
@@ -206,12 +210,6 @@ mod tests {
         let entry = Entry::read(ResultEntry::new(tag)).unwrap();
         assert!(entry.garbled);
         assert_eq!(entry.dn, r"uid=a\ffb,dc=test");
-    }
-
-    #[test]
-    fn a_range_that_goes_nowhere_is_noticed() {
-        let mut entry = Entry::new("cn=g,dc=test", [("member;range=0-1", vec!["a", "b"])]);
-        assert_eq!(entry.continue_range(Entry::new("cn=g,dc=test", [])), None);
     }
 
     #[test]

@@ -129,7 +129,7 @@ pub(crate) async fn settle(
 /// Puts an account into a group; being in it already is fine.
 async fn add(directory: &Directory, session: &Session, group: &Group, entry: &Entry) -> Result<(), Error> {
     let layout = &directory.layout().groups[group.of];
-    let Some(value) = member_values(directory, layout, entry).into_iter().next() else {
+    let Some(value) = member_values(directory.layout(), layout, entry).into_iter().next() else {
         let message = format!(
             "{}: {} has no user name, which is what stands for an account in {}",
             directory.system(),

@@ -13,6 +13,7 @@
 //! - `report`: from result codes to what the runtime is told; `diagnosis`: whether the server refuses a task, or everything
 //! - `directory`: look-ups; `probe`, `rights`: whether the directory is what the settings say
 //! - `memberships`, `groups`: who is in which group, and changing it
+//! - `roster`: who is in which group, read once for a listing; `index`: where that is kept
 //! - `records`, `listing`: pages of records
 //! - `draft`, `staging`, `create`, `duplicates`, `update`, `suspension`, `lock`, `password`: the six actions
 //! - `connector`: the contract with the runtime
@@ -38,6 +39,7 @@ mod escape;
 mod failure;
 mod groups;
 mod identifier;
+mod index;
 mod layout;
 mod listing;
 mod lock;
@@ -52,6 +54,7 @@ mod records;
 mod references;
 mod report;
 mod rights;
+mod roster;
 mod schema;
 mod servers;
 mod session;

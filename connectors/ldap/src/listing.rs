@@ -6,27 +6,37 @@
 //! forgotten the cookie; going on elsewhere could skip people, and reading from the beginning again to find the place could
 //! as well, since no order is promised. Such a listing is incomplete, and says so; the sync is abandoned and starts anew.
 //!
+//! Where groups name their members, the groups are read before the first page of accounts (see `roster`). A call reads for a while; the
+//! pages that it gives until the end are empty.
+//!
 //! Memory is that of a page for each listing, and a few are kept.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bridgehead_sdk::{Cursor, Error, Evidence, Page, Record, RejectedRecord};
+use tokio::time::Instant;
 
 use crate::directory::Directory;
 use crate::entry::Entry;
 use crate::failure::Failure;
-use crate::memberships::Resolver;
+use crate::memberships::{self, Resolver};
 use crate::records;
 use crate::report::About;
 use crate::rights;
+use crate::roster::{Answer, Roster};
 use crate::session::{Search, Session};
+use crate::settings::MembershipSource;
 use crate::staging;
 
 /// How many listings are kept open.
 const HELD: usize = 8;
+
+/// How long a call reads groups before it gives an empty page: well below the time that the runtime gives a call.
+const WHILE: Duration = Duration::from_secs(5);
 
 /// The listings under way.
 #[derive(Debug)]
@@ -47,6 +57,8 @@ struct Listing {
     pages: u64,
     last: Page,
     resolver: Resolver,
+    /// Who is in which group, where that is read from the groups.
+    roster: Option<Roster>,
 }
 
 #[derive(Debug)]
@@ -116,9 +128,13 @@ impl Listings {
         let session = opened.map_err(|failure| directory.report(failure, About::Reading(slug)))?;
         directory.must_be_settled()?;
         directory.learn(&session, true).await?;
-        if slug == directory.layout().accounts.resource_type.slug.as_str() {
+        let layout = directory.layout();
+        let mut roster = None;
+        if slug == layout.accounts.resource_type.slug.as_str() {
             // Groups that may not be seen any more would take everybody's memberships away.
             rights::memberships(directory, &session).await?;
+            let is_needed = layout.source == MembershipSource::Members && !layout.groups.is_empty();
+            roster = is_needed.then(|| Roster::new(directory));
         }
         Ok(Listing {
             number: self.started.fetch_add(1, Ordering::Relaxed),
@@ -127,6 +143,7 @@ impl Listings {
             pages: 0,
             last: Page::default(),
             resolver: Resolver::default(),
+            roster,
         })
     }
 
@@ -171,7 +188,20 @@ impl Listing {
     /// Reads the page at a position, and moves on to the next.
     async fn read(&mut self, directory: &Directory, position: Position) -> Result<(), Error> {
         let layout = directory.layout();
-        let Position { session, cookie } = position;
+        let Position { session, mut cookie } = position;
+        let began = Instant::now();
+        while let Some(roster) = self.roster.take_if(|roster| !roster.is_whole()) {
+            let (roster, further) = roster.read(directory, &session, cookie).await?;
+            cookie = further;
+            let is_over = roster.is_whole();
+            self.roster = Some(roster);
+            if !is_over && began.elapsed() > WHILE {
+                self.last = Page::default();
+                self.pages += 1;
+                self.position = Some(Position { session, cookie });
+                return Ok(());
+            }
+        }
         let (page, cookie) = if self.slug == layout.accounts.resource_type.slug.as_str() {
             let accounts = &layout.accounts;
             let attributes = layout.account_attributes();
@@ -231,7 +261,7 @@ impl Listing {
     }
 
     async fn accounts(
-        &self,
+        &mut self,
         directory: &Directory,
         session: &Session,
         entries: Vec<Entry>,
@@ -243,11 +273,40 @@ impl Listing {
                 "an account was left half-made by a task that did not end; if no task is under way, delete the entry"
             );
         }
-        let accounts = self.resolver.of_all(directory, session, entries).await?.into_iter();
+        let accounts = self.groups(directory, session, entries).await?.into_iter();
         Ok(page_of(
             accounts
                 .map(|(entry, held)| records::account(directory.layout(), &entry, held).map(Record::from)),
         ))
+    }
+
+    /// The groups of accounts, each with its entry as it is by then.
+    async fn groups(
+        &mut self,
+        directory: &Directory,
+        session: &Session,
+        entries: Vec<Entry>,
+    ) -> Result<Vec<(Entry, memberships::Held)>, Error> {
+        let Some(roster) = self.roster.take() else {
+            return self.resolver.of_all(directory, session, entries).await;
+        };
+        let (roster, answers) = roster.of_page(directory, entries).await?;
+        self.roster = Some(roster);
+        let mut done = Vec::with_capacity(answers.len());
+        let mut in_doubt = Vec::new();
+        for (entry, answer) in answers {
+            match answer {
+                Answer::In(groups) => {
+                    let held = memberships::by_slug(directory.layout(), groups);
+                    done.push((entry, held));
+                }
+                Answer::InDoubt => in_doubt.push(entry),
+            }
+        }
+        if !in_doubt.is_empty() {
+            done.append(&mut self.resolver.of_all(directory, session, in_doubt).await?);
+        }
+        Ok(done)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::directory::{Directory, equals};
 use crate::entry::Entry;
 use crate::escape;
 use crate::failure::Failure;
-use crate::layout::GroupLayout;
+use crate::layout::{GroupLayout, Layout};
 use crate::name::Name;
 use crate::report::About;
 use crate::session::{Search, Session};
@@ -84,19 +84,20 @@ impl Resolver {
             let depends = depends_on_names(directory);
             let is_open = |groups: &Option<Vec<Group>>| depends || groups.is_none();
             let asked = looked.iter().filter(|(_, _, _, groups)| is_open(groups));
-            let ids: Vec<String> = asked.filter_map(|(_, entry, ..)| id_of(directory, entry)).collect();
+            let ids: Vec<String> =
+                asked.filter_map(|(_, entry, ..)| id_of(directory.layout(), entry)).collect();
             let names = by_id(directory, session, &ids, &[&directory.layout().id.name]).await?;
             let mut again = Vec::new();
             for (place, entry, mut before, groups) in looked {
-                let id = id_of(directory, &entry).filter(|_| is_open(&groups));
+                let id = id_of(directory.layout(), &entry).filter(|_| is_open(&groups));
                 match (id, groups) {
                     // Without an identifier it cannot be asked for again; its record says that it has none.
                     (None, groups) => {
-                        done[place] = Some((entry, Self::by_slug(directory, groups.unwrap_or_default())));
+                        done[place] = Some((entry, held(directory, groups.unwrap_or_default())));
                     }
                     (Some(id), groups) => match (names.get(&id), groups) {
                         (Some(now), Some(groups)) if folded(&now.dn) == folded(&entry.dn) => {
-                            done[place] = Some((entry, Self::by_slug(directory, groups)));
+                            done[place] = Some((entry, held(directory, groups)));
                         }
                         (Some(_), _) => {
                             before.push(entry.dn);
@@ -162,20 +163,6 @@ impl Resolver {
             return self.closure(directory, session, direct).await.map(Some);
         }
         Ok(Some(direct))
-    }
-
-    fn by_slug(directory: &Directory, groups: Vec<Group>) -> Held {
-        let (mut memberships, mut assignments) = Held::default();
-        for group in groups {
-            let of = &directory.layout().groups[group.of].resource_type;
-            let held = if of.kind == ResourceKind::License { &mut assignments } else { &mut memberships };
-            held.0.entry(of.slug.clone()).or_default().push(Ref::new(group.id));
-        }
-        for refs in memberships.0.values_mut().chain(assignments.0.values_mut()) {
-            refs.sort();
-            refs.dedup();
-        }
-        (memberships, assignments)
     }
 
     /// These groups, and all that they are in, however deep. A group that is in itself is met once.
@@ -288,14 +275,33 @@ impl Resolver {
     }
 }
 
+fn held(directory: &Directory, groups: Vec<Group>) -> Held {
+    by_slug(directory.layout(), groups.into_iter().map(|group| (group.of, group.id)))
+}
+
+/// Groups, each with its type, in the form of a record.
+pub(crate) fn by_slug(layout: &Layout, groups: impl IntoIterator<Item = (usize, String)>) -> Held {
+    let (mut memberships, mut assignments) = Held::default();
+    for (of, id) in groups {
+        let of = &layout.groups[of].resource_type;
+        let held = if of.kind == ResourceKind::License { &mut assignments } else { &mut memberships };
+        held.0.entry(of.slug.clone()).or_default().push(Ref::new(id));
+    }
+    for refs in memberships.0.values_mut().chain(assignments.0.values_mut()) {
+        refs.sort();
+        refs.dedup();
+    }
+    (memberships, assignments)
+}
+
 impl Group {
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.of == other.of && folded(&self.dn) == folded(&other.dn)
     }
 }
 
-fn id_of(directory: &Directory, entry: &Entry) -> Option<String> {
-    let id = &directory.layout().id;
+pub(crate) fn id_of(layout: &Layout, entry: &Entry) -> Option<String> {
+    let id = &layout.id;
     entry.values(&id.name).first().and_then(|value| id.text(value))
 }
 
@@ -326,7 +332,7 @@ async fn by_id(
         };
         let found = session.search(&search).await;
         let found = found.map_err(|failure| directory.report(failure, About::Reading("accounts again")))?;
-        now.extend(found.into_iter().filter_map(|entry| Some((id_of(directory, &entry)?, entry))));
+        now.extend(found.into_iter().filter_map(|entry| Some((id_of(directory.layout(), &entry)?, entry))));
     }
     Ok(now)
 }
@@ -371,7 +377,7 @@ async fn direct_of(
 ) -> Result<Vec<Group>, Error> {
     let mut groups = Vec::new();
     for (of, layout) in directory.layout().groups.iter().enumerate().filter(|(_, of)| which(of)) {
-        let members = member_values(directory, layout, entry);
+        let members = member_values(directory.layout(), layout, entry);
         let conditions: String = members.iter().map(|value| is_member(directory, layout, value)).collect();
         if !conditions.is_empty() {
             groups.extend(naming(directory, session, of, &format!("(|{conditions})"), &members).await?);
@@ -392,11 +398,11 @@ fn is_member(directory: &Directory, layout: &GroupLayout, value: &str) -> String
 }
 
 /// What stands for an account among the members of a group: of several user names, each. The first is the one that is added.
-pub(crate) fn member_values(directory: &Directory, layout: &GroupLayout, entry: &Entry) -> Vec<String> {
-    if !layout.by_username {
+pub(crate) fn member_values(layout: &Layout, of: &GroupLayout, entry: &Entry) -> Vec<String> {
+    if !of.by_username {
         return vec![entry.dn.clone()];
     }
-    let Some(attribute) = directory.layout().attribute("username") else { return Vec::new() };
+    let Some(attribute) = layout.attribute("username") else { return Vec::new() };
     let main = entry.main_value(attribute).and_then(|value| std::str::from_utf8(value).ok());
     let others = entry.texts(attribute).flatten().filter(|value| Some(*value) != main);
     main.into_iter().chain(others).map(str::to_owned).collect()

@@ -48,7 +48,12 @@ impl Name {
     /// A text that is the same for two names if they are the same without regard to case, to how they are escaped, and
     /// to the order of the parts of a level. It is for comparing, never for sending.
     pub(crate) fn folded(&self) -> String {
-        let levels = self.rdns.iter().map(Rdn::folded);
+        self.folded_by(&standard_name)
+    }
+
+    /// The same, where a function says which name of an attribute stands for all of its names.
+    pub(crate) fn folded_by(&self, name_of: &dyn Fn(&str) -> String) -> String {
+        let levels = self.rdns.iter().map(|rdn| rdn.folded(name_of));
         levels.collect::<Vec<_>>().join(",")
     }
 
@@ -95,14 +100,16 @@ impl Rdn {
         changed
     }
 
-    fn folded(&self) -> String {
+    fn folded(&self, name_of: &dyn Fn(&str) -> String) -> String {
         let fold = |part: &Part| {
             let Ok(value) = std::str::from_utf8(&part.value) else {
-                return format!("{}={}", standard_name(&part.attribute), escape::octets(&part.value));
+                return format!("{}={}", name_of(&part.attribute), escape::octets(&part.value));
             };
-            let value = value.to_lowercase();
+            // As servers prepare values before they compare them (RFC 4518): one letter may be written in several ways.
+            let prepared = stringprep::saslprep(value).unwrap_or(value.into());
+            let value = prepared.to_lowercase();
             let words: Vec<_> = value.split(' ').filter(|word| !word.is_empty()).collect();
-            format!("{}={}", standard_name(&part.attribute), escape::name_value(&words.join(" ")))
+            format!("{}={}", name_of(&part.attribute), escape::name_value(&words.join(" ")))
         };
         let mut parts: Vec<_> = self.parts.iter().map(fold).collect();
         parts.sort();
@@ -221,6 +228,11 @@ pub(crate) fn standard_name(attribute: &str) -> String {
     known.map_or(name, |names| names[0].to_owned())
 }
 
+/// Whether entries are usually named by an attribute, given by its standard name.
+pub(crate) fn names_entries(standard: &str) -> bool {
+    NAMING.iter().any(|names| names[0] == standard)
+}
+
 /// Whether two names are of the same attribute, as far as the standards say.
 pub(crate) fn is_same_attribute(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other) || standard_name(one) == standard_name(other)
@@ -282,6 +294,8 @@ mod tests {
         assert_eq!(folded(r"cn=Doe\, J,dc=test"), folded(r"cn=doe\2C j,dc=test"));
         assert_eq!(folded("cn=a+uid=b,dc=test"), folded("uid=B+CN=a,dc=test"));
         assert_ne!(folded(r"cn=a\,dc\3dtest"), folded("cn=a,dc=test"));
+        assert_eq!(folded("cn=Zoe\u{308},dc=test"), folded("cn=ZO\u{cb},dc=test"));
+        assert_ne!(folded("cn=Strauß,dc=test"), folded("cn=Strauss,dc=test"));
     }
 
     #[test]

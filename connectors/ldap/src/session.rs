@@ -10,13 +10,19 @@ use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Mod, R
 use secrecy::ExposeSecret as _;
 
 use crate::endpoint::Endpoint;
-use crate::entry::Entry;
+use crate::entry::{Entry, Ranged};
 use crate::failure::{Failure, Refusal};
 use crate::paging;
 use crate::readiness::{self, Features};
 use crate::servers::Present;
 use crate::suspension::LOCKED_TIME;
 use crate::usability;
+
+/// What Active Directory counts up with every change of an entry, its members included; it alone gives attributes in parts.
+const VERSION: &str = "uSNChanged";
+
+/// How often an attribute in parts is read again that is changed meanwhile.
+const ROUNDS: usize = 4;
 
 /// How many seconds a server may look for what only a check wants to know.
 const MOMENT: i32 = 2;
@@ -363,27 +369,62 @@ impl Session {
         Ok((entries, reference, found.1))
     }
 
-    /// Reads the rest of attributes that came in part.
+    /// Reads attributes anew that came in part.
     async fn complete(&self, entry: &mut Entry) -> Result<(), Failure> {
         while let Some(ranged) = entry.ranged() {
-            let further = ranged.further();
-            let dn = entry.dn.clone();
-            let attributes = [further.as_str()];
+            let values = self.all_values(&entry.dn, &ranged.attribute).await?;
+            entry.end_range(values);
+        }
+        Ok(())
+    }
+
+    /// All values of an attribute that comes in parts. If the entry changes in between, values may have moved from one part to
+    /// another, and all are read again.
+    async fn all_values(&self, dn: &str, attribute: &str) -> Result<Vec<Vec<u8>>, Failure> {
+        for _ in 0..ROUNDS {
+            if let Some(values) = self.values_by_part(dn, attribute).await? {
+                return Ok(values);
+            }
+        }
+        Err(Failure::Garbled(
+            "an attribute in parts, which was changed each time while it was read; try again later",
+        ))
+    }
+
+    /// All values; `None` if the entry has changed in between.
+    async fn values_by_part(&self, dn: &str, attribute: &str) -> Result<Option<Vec<Vec<u8>>>, Failure> {
+        let missing = || Failure::Garbled("no further part of a ranged attribute");
+        let mut all = Vec::new();
+        let mut next = 0;
+        let mut version: Option<Vec<Vec<u8>>> = None;
+        loop {
+            let part = Ranged::part(attribute, next);
+            let attributes = [part.as_str(), VERSION];
             let search = Search {
-                base: &dn,
+                base: dn,
                 scope: ldap3::Scope::Base,
                 filter: "(objectClass=*)",
                 attributes: &attributes,
                 limit: 0,
             };
-            let (mut more, _, result) = self.run(&search, Vec::new(), None).await?;
+            let (mut found, _, result) = self.run(&search, Vec::new(), None).await?;
             if result.rc != 0 {
                 return Err(self.refused(&result));
             }
-            let more = more.pop().ok_or(Failure::Garbled("no further part of a ranged attribute"))?;
-            entry.continue_range(more).ok_or(Failure::Garbled("no further part of a ranged attribute"))?;
+            let mut entry = found.pop().ok_or_else(missing)?;
+            let now = entry.values(VERSION).to_vec();
+            if *version.get_or_insert_with(|| now.clone()) != now {
+                return Ok(None);
+            }
+            let further = entry.ranged().map(|ranged| ranged.next);
+            all.append(&mut entry.take_values(attribute).ok_or_else(missing)?);
+            match further {
+                // A server that goes back would be read for ever.
+                Some(further) if further > next => next = further,
+                Some(_) => return Err(missing()),
+                None => return Ok(Some(all)),
+            }
         }
-        Ok(())
     }
 }
 

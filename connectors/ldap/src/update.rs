@@ -528,14 +528,14 @@ async fn moves(
     let differs = layout
         .groups
         .iter()
-        .any(|of| ours(of) && member_values(directory, of, before) != member_values(directory, of, after));
+        .any(|of| ours(of) && member_values(layout, of, before) != member_values(layout, of, after));
     if !differs {
         return Ok(Vec::new());
     }
     let held = memberships::direct(directory, session, before).await?;
     let moves = held.into_iter().filter_map(|group| {
         let of = &layout.groups[group.of];
-        let names = member_values(directory, of, after);
+        let names = member_values(layout, of, after);
         let is = |one: &str, other: &str| {
             if of.by_username {
                 one.to_lowercase() == other.to_lowercase()

@@ -298,6 +298,9 @@ impl Application<'_> {
         if let Some(unknown) = wanted.unknown.first() {
             return Err(refuse(unknown, "stands in no attribute; name one under target.attributes"));
         }
+        if let Some(name) = update.no_text() {
+            return Err(refuse(name, "must be a text"));
+        }
         for name in ["username", "email"] {
             let is_cleared = update.changes.get(name).is_some_and(|value| value.is_null() || value == "");
             let is_user_name = self.mapping.path(name).is_some_and(|path| path.to_string() == "userName");

@@ -93,6 +93,21 @@ pub struct ResetPassword {
     pub payload: Payload,
 }
 
+impl UpdateAccount {
+    /// The first field that holds a text in every target, and is to become something else: a list, an object, true or false. Targets
+    /// take such a value and show nothing of it, or another text; a connector refuses it before it changes anything. A number is
+    /// as good as its digits, and `null` clears the field.
+    pub fn no_text(&self) -> Option<&'static str> {
+        let texts = ["username", "email", "first_name", "last_name", "display_name"];
+        let is_no_text = |name: &&str| {
+            self.changes
+                .get(*name)
+                .is_some_and(|value| value.is_array() || value.is_object() || value.is_boolean())
+        };
+        texts.into_iter().find(is_no_text)
+    }
+}
+
 impl std::fmt::Debug for UpdateAccount {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UpdateAccount")
@@ -263,6 +278,22 @@ mod tests {
         ] {
             let operation = parse(Action::DeleteAccount, payload.clone()).unwrap();
             assert_eq!(operation.account().id, Some("u1".into()), "{payload}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_told_from_what_is_none() {
+        for (changes, wrong) in [
+            (json!({ "username": "ann", "email": null, "first_name": 5, "tags": ["x"] }), None),
+            (json!({ "username": "ann", "last_name": true }), Some("last_name")),
+            (json!({ "display_name": { "a": 1 } }), Some("display_name")),
+            (json!({ "email": ["a@example.com"] }), Some("email")),
+        ] {
+            let payload = json!({ "account": { "id": "u1" }, "changes": changes });
+            let Ok(Operation::UpdateAccount(update)) = parse(Action::UpdateAccount, payload) else {
+                panic!("{changes} is no update");
+            };
+            assert_eq!(update.no_text(), wrong, "{changes}");
         }
     }
 

@@ -18,6 +18,8 @@ use crate::runtime::Pacing;
 const SOMEWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 /// How long a connector may take to close what it has open.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long the kit waits for a connector that it no longer needs, before it goes on.
+const BRIEF: Duration = Duration::from_secs(1);
 /// What stands for an account's name.
 const NAME: &str = "{name}";
 
@@ -120,6 +122,20 @@ impl<'a> LiveBench<'a> {
         Ok(Some(built))
     }
 
+    /// Shuts down what the kit no longer holds: each may be a process.
+    async fn retire(&self) {
+        let unused: Vec<_> = {
+            let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
+            built.extract_if(.., |connector| Arc::strong_count(connector) == 1).collect()
+        };
+        for connector in unused {
+            let end = tokio::spawn(async move {
+                drop(tokio::time::timeout(GRACE, connector.shutdown()).await);
+            });
+            drop(tokio::time::timeout(BRIEF, end).await);
+        }
+    }
+
     fn noted(&self, connector: Arc<dyn Connector>) -> Arc<dyn Connector> {
         Arc::new(Noted::new(connector, Arc::clone(&self.progress), Arc::clone(&self.pacing), self.read_only))
     }
@@ -134,6 +150,7 @@ impl Bench for LiveBench<'_> {
         let Some((key, what)) = key(situation) else {
             return Err(Skip::because("this version of bridgehead has no key for it"));
         };
+        self.retire().await;
         match self.build(situation, key) {
             Ok(Some(connector)) => Ok(self.noted(connector)),
             Ok(None) => {

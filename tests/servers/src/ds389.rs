@@ -201,6 +201,8 @@ impl Ds389 {
             ("nsslapd-sizelimit", &limit),
             ("nsslapd-pagedsizelimit", &limit),
             ("nsslapd-accesslog-logbuffering", "off"),
+            // The usual one takes most of a second at every bind, and the passwords of tests are worth nothing.
+            ("passwordStorageScheme", "SSHA512"),
             ("passwordCheckSyntax", "on"),
             ("passwordMinLength", "8"),
         ] {

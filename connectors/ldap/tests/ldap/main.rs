@@ -8,6 +8,7 @@ mod ds389;
 mod effects;
 mod listing;
 mod loading;
+mod measure;
 mod memberships;
 mod network;
 mod proxy;

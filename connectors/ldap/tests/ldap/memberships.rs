@@ -1,10 +1,10 @@
 //! Groups: of every kind, in one another, empty, and large.
 
-use bridgehead_sdk::{Action, Code, Subject};
+use bridgehead_sdk::{Action, Code, Record, Subject};
 use bridgehead_test_servers::{Directory, OpenLdap};
 use serde_json::{Value, json};
 
-use crate::support::{connector, find, group_id, id, run, settings, with};
+use crate::support::{connector, find, group_id, id, list, run, settings, with};
 
 /// Three groups, each in the next, and the last in the first.
 fn ring(directory: &Directory) {
@@ -48,6 +48,12 @@ async fn groups_in_groups_are_followed_if_that_is_wanted_and_a_ring_ends() {
         assert_eq!(held(find(&plain, ann).await.unwrap()), ids(&[&one]), "{read_from}");
         let nested = nested(true);
         assert_eq!(held(find(&nested, ann).await.unwrap()), ids(&[&one, &two, &three]), "{read_from}");
+        // A listing says the same as a look at one account.
+        for (connector, wanted) in [(&plain, ids(&[&one])), (&nested, ids(&[&one, &two, &three]))] {
+            let records = list(connector, "account").await.unwrap();
+            let [Record::Account(record)] = records.as_slice() else { panic!("{records:?}") };
+            assert_eq!(record.memberships.to_json(false), wanted, "{read_from}");
+        }
         // What is held through another group is there already, and cannot be taken away alone.
         let update = |memberships: Value| json!({ "account": { "id": ann }, "memberships": memberships });
         run(&nested, Action::UpdateAccount, update(ids(&[&one, &two, &three]))).await.unwrap();
@@ -119,4 +125,42 @@ async fn a_group_that_may_not_be_empty_says_what_to_set() {
     let error = run(&connector, Action::UpdateAccount, update).await.unwrap_err();
     assert_eq!((error.code(), error.about()), (Code::InternalError, Subject::Group));
     assert!(error.message().contains("placeholder_member"), "{error}");
+}
+
+#[tokio::test]
+async fn members_are_found_in_a_listing_however_they_are_written() {
+    let server = OpenLdap::start().await;
+    let directory = &server.directory;
+    let accounts = [("Zo\u{eb}", "zoe"), ("Ann, the first", "ann"), ("Bob", "bob")];
+    for (cn, uid) in accounts {
+        let dn = format!("cn={},ou=people,dc=test", cn.replace(',', "\\,"));
+        directory.add_ldif(&format!(
+            "dn: {dn}\nobjectClass: inetOrgPerson\ncn: {cn}\nsn: x\nuid: {uid}\nuid: {uid}2\n"
+        ));
+    }
+    // A name with a number behind it (RFC 4517, 3.3.21) is another one for the server, too.
+    directory.add_ldif(
+        "dn: cn=names,ou=groups,dc=test\nobjectClass: groupOfNames\ncn: names\nmember: commonName=ZOE\u{308},OU=People, dc=test\n\
+         member: 2.5.4.3=ann\\2c  The First,ou=people,dc=test\n\n\
+         dn: cn=unique,ou=groups,dc=test\nobjectClass: groupOfUniqueNames\ncn: unique\n\
+         uniqueMember: CN=Bob,ou=people,dc=test\nuniqueMember: cn=ann\\, the first,ou=people,dc=test#'0101'B\nuniqueMember: cn=Zoe\u{308},ou=people,dc=test\n\n\
+         dn: cn=unix,ou=groups,dc=test\nobjectClass: posixGroup\ncn: unix\ngidNumber: 1\nmemberUid: ANN2\nmemberUid: bob\n",
+    );
+    let types = json!({ "groups": [
+        { "slug": "group", "only": ["na*"] },
+        { "slug": "team", "member_attribute": "uniqueMember", "only": ["unique"] },
+        { "slug": "unix", "member_attribute": "memberUid" },
+    ] });
+    let connector = connector(directory, with(settings("openldap", directory), &types));
+    let mut held = Vec::new();
+    for record in list(&connector, "account").await.unwrap() {
+        let Record::Account(record) = record else { panic!("no account") };
+        let kinds: Vec<String> = record.memberships.0.keys().map(ToString::to_string).collect();
+        let found = find(&connector, record.id.as_str()).await.unwrap();
+        assert_eq!(record.memberships, found.memberships, "{:?}", record.username);
+        held.push((record.username.unwrap(), kinds.join(" ")));
+    }
+    held.sort();
+    let wanted = [("ann", "group unix"), ("bob", "team unix"), ("zoe", "group team")];
+    assert_eq!(held, wanted.map(|(name, kinds)| (name.to_owned(), kinds.to_owned())));
 }

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Runs `happens` once, when the connector first sends something that contains `text`, before the server sees it. Gives the address
+/// Runs `happens` once, when the connector first sends something that contains all of `texts`, before the server sees it. Gives the address
 /// to connect to, which is not encrypted.
 pub(crate) async fn before(
     server: SocketAddr,
-    text: &'static str,
+    texts: &'static [&'static str],
     happens: impl FnOnce() + Send + 'static,
 ) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -28,7 +28,9 @@ pub(crate) async fn before(
                 let mut octets = vec![0; 64 * 1024];
                 while let Ok(length @ 1..) = from_client.read(&mut octets).await {
                     let sent = &octets[..length];
-                    if sent.windows(text.len()).any(|window| window == text.as_bytes()) {
+                    let contains =
+                        |text: &&str| sent.windows(text.len()).any(|window| window == text.as_bytes());
+                    if texts.iter().all(contains) {
                         let event = happens.lock().unwrap().take();
                         if let Some(event) = event {
                             tokio::task::spawn_blocking(event).await.unwrap();

@@ -38,26 +38,71 @@ async fn listed_groups(connector: &std::sync::Arc<dyn bridgehead_sdk::Connector>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_that_is_renamed_or_moved_while_it_is_listed_keeps_its_groups() {
+    const PAGED: &str = "1.2.840.113556.1.4.319";
+    let moments: [&[&str]; 4] = [
+        // Before anything is read, before the groups are, behind them, and behind the account itself.
+        &["inetOrgPerson", PAGED],
+        &["groupOfNames", PAGED],
+        &["inetOrgPerson", "givenName", PAGED],
+        &["uid=anna,ou=people,dc=test"],
+    ];
     for change in [
         "newrdn: uid=anna\ndeleteoldrdn: 1\n",
         "newrdn: uid=ann\ndeleteoldrdn: 1\nnewsuperior: ou=left,ou=people,dc=test\n",
     ] {
-        let server = OpenLdap::start().await;
-        let directory = server.directory.clone();
-        directory.add_ldif("dn: ou=left,ou=people,dc=test\nobjectClass: organizationalUnit\nou: left\n");
-        add_ann(&directory, "");
-        join(&directory);
-        let other = directory.clone();
-        let address = (directory.address, directory.ldap_port).into();
-        let proxy = proxy::before(address, ANN, move || {
-            other.modify_ldif(&format!("dn: {ANN}\nchangetype: modrdn\n{change}"));
-        })
-        .await;
-        let plain =
-            json!({ "url": format!("ldap://{proxy}"), "password": "none", "groups": [{ "slug": "group" }] });
-        let connector = connector(&directory, with(settings("openldap", &directory), &plain));
-        assert_eq!(listed_groups(&connector).await, [1], "{change}");
+        for (number, moment) in moments.into_iter().enumerate() {
+            let server = OpenLdap::start().await;
+            let directory = server.directory.clone();
+            directory.add_ldif("dn: ou=left,ou=people,dc=test\nobjectClass: organizationalUnit\nou: left\n");
+            add_ann(&directory, "");
+            join(&directory);
+            let (first, second) = (directory.clone(), directory.clone());
+            let address = (directory.address, directory.ldap_port).into();
+            let rename = move || first.modify_ldif(&format!("dn: {ANN}\nchangetype: modrdn\n{change}"));
+            let proxy = if number < 3 {
+                proxy::before(address, moment, rename).await
+            } else {
+                // Once it is in doubt, it is renamed another time before its groups are asked for.
+                let again = move || {
+                    second.modify_ldif("dn: uid=anna,ou=people,dc=test\nchangetype: modrdn\nnewrdn: uid=annie\ndeleteoldrdn: 1\n");
+                };
+                if change.contains("newsuperior") {
+                    continue;
+                }
+                proxy::before(proxy::before(address, moments[2], rename).await, moment, again).await
+            };
+            let plain = json!({ "url": format!("ldap://{proxy}"), "password": "none", "groups": [{ "slug": "group" }] });
+            let connector = connector(&directory, with(settings("openldap", &directory), &plain));
+            assert_eq!(listed_groups(&connector).await, [1], "{number} {change}");
+            assert!(directory.entry(ANN).is_none(), "{number}: nothing happened");
+        }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_that_are_renamed_while_they_are_read_stay_in_their_groups() {
+    let server = OpenLdap::start().await;
+    let directory = server.directory.clone();
+    add_ann(&directory, "");
+    join(&directory);
+    let group = "objectClass: groupOfNames\ncn: all\nmember:";
+    directory.add_ldif(&format!("dn: cn=all,ou=groups,dc=test\n{group} {ENGINEERING}\n"));
+    let other = directory.clone();
+    // Pages of one group: before the second page of the members.
+    let texts: &[&str] = &["groupOfNames", "1.2.840.113556.1.4.319", "\x06member"];
+    let proxy = proxy::before((directory.address, directory.ldap_port).into(), texts, move || {
+        other.modify_ldif(&format!(
+            "dn: {ENGINEERING}\nchangetype: modrdn\nnewrdn: cn=building\ndeleteoldrdn: 1\n"
+        ));
+    })
+    .await;
+    let plain = json!({
+        "url": format!("ldap://{proxy}"), "password": "none", "page_size": 1,
+        "groups": [{ "slug": "group" }], "memberships": { "nested": true },
+    });
+    let connector = connector(&directory, with(settings("openldap", &directory), &plain));
+    assert_eq!(listed_groups(&connector).await, [2]);
+    assert!(directory.entry(ENGINEERING).is_none(), "nothing happened");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,7 +112,7 @@ async fn a_group_that_is_renamed_while_its_members_are_listed_keeps_them() {
     add_ann(&directory, "");
     join(&directory);
     let other = directory.clone();
-    let proxy = proxy::before((directory.address, directory.ldap_port).into(), ENGINEERING, move || {
+    let proxy = proxy::before((directory.address, directory.ldap_port).into(), &[ENGINEERING], move || {
         let rename = "changetype: modrdn\nnewrdn: cn=building\ndeleteoldrdn: 1\n";
         other.modify_ldif(&format!("dn: {ENGINEERING}\n{rename}"));
     })

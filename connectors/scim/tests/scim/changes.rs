@@ -229,3 +229,18 @@ async fn members_are_taken_out_in_either_way() {
         assert_eq!(fake.changes().await[0].2["Operations"], json!([operation]));
     }
 }
+
+#[tokio::test]
+async fn what_is_no_text_is_not_written_where_a_text_stands() {
+    let fake = with_ann(json!({})).await;
+    let connector = fake.connector(json!({}));
+    for (field, value) in
+        [("display_name", json!({ "a": 1 })), ("first_name", json!(["x"])), ("email", json!(true))]
+    {
+        let payload = json!({ "account": {"id": "u1"}, "changes": {"title": "X", (field): value} });
+        let error = run(&*connector, Action::UpdateAccount, payload).await.unwrap_err();
+        assert!(error.message().contains(&format!("{field} must be a text")), "{error}");
+        assert_eq!((error.effect_on_target(), error.retry_policy()), (Effect::NotApplied, Retry::Never));
+    }
+    assert!(fake.changes().await.is_empty());
+}

@@ -30,10 +30,13 @@ impl Server {
     }
 
     fn connector(&self, port: u16, token: &str) -> Arc<dyn Connector> {
-        let mut settings = self.settings.clone();
-        settings["limits"] = json!({ "connect": "5s", "request": "20s" });
-        connector(target(&format!("http://127.0.0.1:{port}/v2"), token, settings))
+        connector_with(port, token, self.settings.clone())
     }
+}
+
+fn connector_with(port: u16, token: &str, mut settings: Value) -> Arc<dyn Connector> {
+    settings["limits"] = json!({ "connect": "5s", "request": "20s" });
+    connector(target(&format!("http://127.0.0.1:{port}/v2"), token, settings))
 }
 
 #[async_trait]
@@ -45,6 +48,11 @@ impl Bench for Server {
             Situation::RefusedPermission => (self.working.port, Scim2::READER),
             Situation::Unreachable(address) | Situation::Silent(address) | Situation::Through(address) => {
                 (address.port(), Scim2::TOKEN)
+            }
+            Situation::SmallPages(address) => {
+                let mut settings = self.settings.clone();
+                settings["page_size"] = json!(2);
+                return Ok(connector_with(address.port(), Scim2::TOKEN, settings));
             }
             other => return Err(Skip::because(format!("{other:?} is asked of targets without an address"))),
         };

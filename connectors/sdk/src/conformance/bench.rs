@@ -31,6 +31,9 @@ pub enum Situation {
     /// The target's listing breaks off in its middle: a file that was cut, a process that dies. Asked for only if
     /// [`Bench::address`] names none.
     CutListing,
+    /// As [`Through`](Self::Through), and the connector asks for pages of two records. Asked for only if [`Bench::address`] names
+    /// one. Without it the kit makes pages small by itself, where the target speaks HTTP and is asked for a page size in the query.
+    SmallPages(SocketAddr),
 }
 
 /// Why a check cannot be made here, as a clause: "the target knows no passwords". It is printed in the report.
@@ -119,6 +122,24 @@ pub trait Bench: Send + Sync {
     fn usable_ref(&self, slug: &str, listed: &[EntityRecord]) -> Result<String, Skip> {
         let first = listed.first().map(|record| record.id.clone());
         first.ok_or_else(|| Skip::because(format!("the target holds no {slug}")))
+    }
+
+    /// Several groups (or licences) of the resource type `slug` in which the kit may put accounts at once, for the checks of several
+    /// references. By default whatever [`usable_ref`](Self::usable_ref) answers for what is listed, and for what is left of that.
+    fn usable_refs(&self, slug: &str, listed: &[EntityRecord]) -> Result<Vec<String>, Skip> {
+        let mut usable: Vec<String> = Vec::new();
+        let mut left = listed.to_vec();
+        while usable.len() < 3 {
+            match self.usable_ref(slug, &left) {
+                Ok(id) if !usable.contains(&id) => {
+                    left.retain(|record| record.id != id);
+                    usable.push(id);
+                }
+                Err(skip) if usable.is_empty() => return Err(skip),
+                Ok(_) | Err(_) => break,
+            }
+        }
+        Ok(usable)
     }
 
     /// How many records a page may hold. Memory is bounded by it; some hundreds is good. Raise it for a target that knows no

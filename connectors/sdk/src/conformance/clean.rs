@@ -1,8 +1,8 @@
 //! Removing whatever the checks have made, also after a check that failed.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
-use crate::Action;
+use crate::{Account, Action};
 
 use super::finding::Finding;
 use super::kit::{Kit, lock};
@@ -20,7 +20,13 @@ impl Kit<'_> {
             if living.as_ref() == Some(&fields) {
                 continue;
             }
-            if let Err(why) = self.remove(&fields).await {
+            if let Err(why) = self.remove(&identity(&fields)).await {
+                lock(&self.left).push(why);
+            }
+        }
+        let renamed = std::mem::take(&mut *lock(&self.renamed));
+        for id in renamed {
+            if let Err(why) = self.remove(&Account::by_id(id)).await {
                 lock(&self.left).push(why);
             }
         }
@@ -35,8 +41,7 @@ impl Kit<'_> {
         std::mem::take(&mut *lock(&self.left))
     }
 
-    async fn remove(&self, fields: &Map<String, Value>) -> Result<(), String> {
-        let account = identity(fields);
+    async fn remove(&self, account: &Account) -> Result<(), String> {
         if !account.is_identified() {
             return Ok(());
         }
@@ -46,7 +51,7 @@ impl Kit<'_> {
                 format!("{name} may be left: {why}")
             }
         };
-        let Some(record) = self.look(&account).await.map_err(text)? else {
+        let Some(record) = self.look(account).await.map_err(text)? else {
             return Ok(());
         };
         // Whoever else a broken look-up may find is not the kit's to remove.
@@ -62,6 +67,6 @@ impl Kit<'_> {
         if action == Action::SuspendAccount {
             return Err(format!("{name} is left, suspended: the connector does not delete"));
         }
-        self.gone(&account).await.map_err(text)
+        self.gone(account).await.map_err(text)
     }
 }

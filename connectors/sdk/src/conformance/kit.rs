@@ -12,6 +12,7 @@ use crate::{
 };
 
 use super::finding::{Finding, Verdict, failed, parts, skipped};
+use super::http::Http;
 use super::listing::{Listing, read};
 use super::probe::Probe;
 use super::tasks::{self, identity, operation};
@@ -26,6 +27,10 @@ pub(super) struct Kit<'a> {
     pub(super) watch: Arc<Watch>,
     /// A listing of 10,000 accounts, read once; or why not, and whether that is nobody's fault.
     pub(super) many: OnceCell<Result<(Probe, Listing), (bool, String)>>,
+    /// The connector through a relay; or why its target does not speak HTTP.
+    pub(super) http: OnceCell<Result<Arc<Http>, String>>,
+    /// What every call makes of every bad answer, tried once.
+    pub(super) round: OnceCell<super::checks::Round>,
     /// Whether an account could be created at all: then a failure to create one is news.
     pub(super) creates: AtomicBool,
     run: String,
@@ -34,6 +39,8 @@ pub(super) struct Kit<'a> {
     pub(super) given: Mutex<Vec<Map<String, Value>>>,
     /// Every account that was ever asked for: one may come late, after its call was dropped.
     pub(super) ever: Mutex<Vec<Map<String, Value>>>,
+    /// Accounts whose names may have been changed, and which only their identifier finds.
+    pub(super) renamed: Mutex<Vec<crate::AccountId>>,
     /// The one who is taken through a whole life.
     pub(super) living: Mutex<Option<Person>>,
     /// Who could not be removed, and why.
@@ -84,11 +91,14 @@ impl<'a> Kit<'a> {
             description,
             watch,
             many: OnceCell::new(),
+            http: OnceCell::new(),
+            round: OnceCell::new(),
             creates: AtomicBool::new(false),
             run,
             count: AtomicU32::new(0),
             given: Mutex::default(),
             ever: Mutex::default(),
+            renamed: Mutex::default(),
             living: Mutex::default(),
             left: Mutex::default(),
         }
@@ -97,9 +107,25 @@ impl<'a> Kit<'a> {
     /// A name that nobody has, such as `bhk-x4k2p-07`: short enough for the oldest directory.
     pub(super) fn name(&self) -> String {
         let name = format!("{}-{:02}", self.prefix(), self.count.fetch_add(1, Ordering::Relaxed));
-        lock(&self.given).push(self.bench.account(&name));
-        lock(&self.ever).push(self.bench.account(&name));
+        self.goes_by(&name);
         name
+    }
+
+    /// Keeps in mind that an account of this name may be made, to remove it.
+    pub(super) fn goes_by(&self, name: &str) {
+        lock(&self.given).push(self.bench.account(name));
+        lock(&self.ever).push(self.bench.account(name));
+    }
+
+    /// Makes somebody of this name.
+    pub(super) async fn person_called(&self, name: &str) -> Verdict<Person> {
+        self.goes_by(name);
+        self.person_with(json!({ "account": self.bench.account(name) })).await
+    }
+
+    /// Whether the connector says that the target does not show a field.
+    pub(super) fn is_hidden(&self, field: &str) -> bool {
+        self.description.unverifiable.contains(field)
     }
 
     /// The one who is taken through a whole life, from check to check; somebody new if there is nobody.
@@ -167,10 +193,20 @@ impl<'a> Kit<'a> {
         self.person_with(json!({ "account": self.bench.account(&name) })).await
     }
 
+    /// Makes somebody whose names may be changed.
+    pub(super) async fn person_to_rename(&self) -> Verdict<Person> {
+        let person = self.person().await?;
+        lock(&self.renamed).push(person.record.id.clone());
+        Ok(person)
+    }
+
     /// Makes somebody by this task.
     pub(super) async fn person_with(&self, payload: Value) -> Verdict<Person> {
         if !self.offers(Action::CreateAccount) {
             return skipped("it needs an account to try it with, and the connector creates none");
+        }
+        if self.bench.read_only() {
+            return skipped("it needs an account to try it with, and nothing may be changed");
         }
         let fields = payload.get("account").and_then(Value::as_object).cloned().unwrap_or_default();
         let created = self.execute(1, &operation(Action::CreateAccount, payload)?).await;

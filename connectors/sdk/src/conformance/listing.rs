@@ -9,6 +9,11 @@ use super::probe::Probe;
 
 /// A chain of cursors that is longer than this has no end.
 const MOST_PAGES: usize = 100_000;
+/// After so many pages in a row that held records, and none that had not come before, a listing goes in circles. A connector that
+/// reads its target twice to be sure gives each record once.
+const MOST_REPEATED: usize = 20;
+/// After so many pages in a row that held nothing new, or nothing at all, a listing has no end.
+const MOST_BARREN: usize = 2_000;
 
 /// A listing that has been read to its end.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +53,7 @@ pub(super) async fn attempt(probe: &Probe, of: &ResourceType) -> Verdict<Result<
     let mut listing = Listing::default();
     let mut cursors = HashSet::new();
     let mut cursor: Option<Cursor> = None;
+    let (mut ids, mut repeated, mut barren) = (HashSet::new(), 0, 0);
     loop {
         let page = match probe.list(of, cursor.as_ref()).await? {
             Ok(page) => page,
@@ -56,6 +62,21 @@ pub(super) async fn attempt(probe: &Probe, of: &ResourceType) -> Verdict<Result<
         listing.pages.push((page.records.len() + page.rejected.len(), page.next.clone()));
         listing.total = listing.total.into_iter().chain(page.total).min();
         listing.evidence = page.evidence;
+        // Not a short cut: every record of the page is to be known.
+        let news = page.records.iter().filter(|record| ids.insert(record.id().to_owned())).count();
+        if news == 0 && page.rejected.is_empty() {
+            barren += 1;
+            repeated += usize::from(!page.records.is_empty());
+        } else {
+            (barren, repeated) = (0, 0);
+        }
+        if page.next.is_some() && (repeated >= MOST_REPEATED || barren >= MOST_BARREN) {
+            let pages = listing.pages.len();
+            return failed(format!(
+                "list {}: no end: after {pages} pages, the last {barren} of which brought nothing new, there is another one",
+                of.slug
+            ));
+        }
         listing.records.extend(page.records);
         listing.rejected.extend(page.rejected);
         let Some(next) = page.next else {

@@ -85,7 +85,8 @@ impl Peer {
         self.passed.load(Ordering::SeqCst)
     }
 
-    fn start<F, S>(serve: S) -> Verdict<Self>
+    /// Serves every connection so, on a thread of its own.
+    pub(super) fn start<F, S>(serve: S) -> Verdict<Self>
     where
         S: Fn(TcpStream, Arc<AtomicUsize>) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,

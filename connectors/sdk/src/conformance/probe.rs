@@ -20,6 +20,15 @@ use super::watch::Watch;
 /// A machine may be so busy that a thread is not run for a while; only what takes longer is the connector's doing.
 const BLOCKED: Duration = Duration::from_secs(1);
 
+/// For how long this thread has run, and has waited to be run, where the system tells. What is missing from the time that has
+/// gone by, it slept.
+fn awake() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let mut numbers = text.split_whitespace().map(str::parse::<u64>);
+    let (ran, waited) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+    Some(Duration::from_nanos(ran.saturating_add(waited)))
+}
+
 /// A connector under the kit's eyes. Clones are of the same connector.
 #[derive(Clone)]
 pub(super) struct Probe {
@@ -135,6 +144,12 @@ impl Probe {
                 "{call}: the call held up its thread for {longest} s: it blocks instead of waiting, and cannot be dropped at its deadline"
             ));
         }
+        if guarded.slept >= BLOCKED {
+            return failed(format!(
+                "{call}: the call put its thread to sleep for {:.1} s: nothing else can be done on it meanwhile; wait with `.await`",
+                guarded.slept.as_secs_f64()
+            ));
+        }
         match answer {
             Ok(Ok(answer)) => {
                 if let Err(error) = &answer {
@@ -152,11 +167,13 @@ impl Probe {
 struct Guarded<F> {
     inner: Pin<Box<F>>,
     longest: Duration,
+    /// The longest time for which a poll slept, so far as the system tells.
+    slept: Duration,
 }
 
 impl<F: Future> Guarded<F> {
     fn new(inner: F) -> Self {
-        Self { inner: Box::pin(inner), longest: Duration::ZERO }
+        Self { inner: Box::pin(inner), longest: Duration::ZERO, slept: Duration::ZERO }
     }
 }
 
@@ -164,10 +181,16 @@ impl<F: Future> Future for Guarded<F> {
     type Output = Result<F::Output, String>;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let began = Instant::now();
+        let (began, ran) = (Instant::now(), awake());
         // A connector that panicked is called again, as the runtime does: its state is its own affair.
         let polled = catch_unwind(AssertUnwindSafe(|| self.inner.as_mut().poll(task)));
-        self.longest = self.longest.max(began.elapsed());
+        let took = began.elapsed();
+        self.longest = self.longest.max(took);
+        if took >= BLOCKED
+            && let (Some(before), Some(now)) = (ran, awake())
+        {
+            self.slept = self.slept.max(took.saturating_sub(now.saturating_sub(before)));
+        }
         match polled {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(answer)) => Poll::Ready(Ok(answer)),

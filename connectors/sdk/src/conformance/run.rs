@@ -14,6 +14,17 @@ use super::{Bench, Check, Outcome, Report, Situation};
 ///
 /// It ends however the connector behaves: each call has a deadline, and a panic inside the connector is a failed check.
 pub async fn run(bench: &dyn Bench) -> Report {
+    run_checks(bench, &checks::all()).await
+}
+
+/// Makes only the checks of these names, as [`run`] does all of them; `describe` is always made.
+pub async fn run_only(bench: &dyn Bench, names: &[&str]) -> Report {
+    let mut rules = checks::all();
+    rules.retain(|rule| names.contains(&rule.name));
+    run_checks(bench, &rules).await
+}
+
+async fn run_checks(bench: &dyn Bench, rules: &[Rule]) -> Report {
     let watch = Arc::new(Watch::default());
     watch.keep_secret(bench.secrets());
     let mut report = Report::default();
@@ -31,11 +42,11 @@ pub async fn run(bench: &dyn Bench) -> Report {
             };
             report.checks.push(describe().check(Err(failure), &watch));
             let skipped = |rule: &Rule| rule.check(Err(Finding::Skipped(why.clone())), &watch);
-            report.checks.extend(checks::all().iter().map(skipped));
+            report.checks.extend(rules.iter().map(skipped));
             return report;
         }
     };
-    for rule in checks::all() {
+    for rule in rules {
         let verdict = match rule.left_out(&kit) {
             Some(why) => Err(Finding::Skipped(why)),
             None => rule.make(&kit).await,

@@ -21,6 +21,8 @@ pub(super) struct Leaks {
     pub(super) errors: BTreeSet<String>,
     pub(super) records: BTreeSet<String>,
     pub(super) answers: BTreeSet<String>,
+    /// The calls whose message quoted the body of an answer that the kit gave.
+    pub(super) bodies: BTreeSet<String>,
 }
 
 impl Watch {
@@ -40,6 +42,9 @@ impl Watch {
 
     /// An error may be logged with all that stands behind it, so all of it is searched.
     pub(super) fn error(&self, call: &str, error: &Error) {
+        if error.message().contains(super::relay::MARK) {
+            self.lock().bodies.insert(call.to_owned());
+        }
         let mut shown = vec![("message", error.to_string()), ("Debug", format!("{error:?} {error:#?}"))];
         let mut cause = std::error::Error::source(error);
         while let Some(one) = cause {

@@ -8,26 +8,28 @@ use bridgehead_sdk::conformance::{Bench, Situation, Skip};
 use bridgehead_sdk::{Connector, async_trait};
 
 use crate::connector::{Reference, breaks_off};
-use crate::defects::Defect;
-use crate::server::{MASTER, READER, Server};
+use crate::mistakes::Mistake;
+use crate::server::{CAP, MASTER, READER, Server};
 
 pub(crate) struct ReferenceBench {
     pub(crate) server: Server,
-    pub(crate) defect: Option<Defect>,
+    pub(crate) mistake: Option<Mistake>,
     /// Whether the kit is told that the target is reached over TCP.
     pub(crate) over_tcp: bool,
     pub(crate) read_only: bool,
+    /// Whether there are targets of any size.
+    pub(crate) fills: bool,
     pub(crate) filled: Mutex<Vec<Server>>,
 }
 
 impl ReferenceBench {
-    pub(crate) async fn new(defect: Option<Defect>) -> Self {
-        let server = Server::start(20, defect).await;
-        Self { server, defect, over_tcp: true, read_only: false, filled: Mutex::default() }
+    pub(crate) async fn new(mistake: Option<Mistake>) -> Self {
+        let server = Server::start(20).await;
+        Self { server, mistake, over_tcp: true, read_only: false, fills: true, filled: Mutex::default() }
     }
 
-    fn connector(&self, address: SocketAddr, token: &'static str) -> Arc<dyn Connector> {
-        Arc::new(Reference::new(address, token, self.defect))
+    fn connector(&self, address: SocketAddr, token: &'static str, page: usize) -> Arc<dyn Connector> {
+        Arc::new(Reference::new(address, token, page, self.mistake))
     }
 }
 
@@ -35,13 +37,14 @@ impl ReferenceBench {
 impl Bench for ReferenceBench {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         Ok(match situation {
-            Situation::Working => self.connector(self.server.address, MASTER),
-            Situation::BadCredential => self.connector(self.server.address, "master-token-of-last-year"),
-            Situation::RefusedPermission => self.connector(self.server.address, READER),
+            Situation::Working => self.connector(self.server.address, MASTER, CAP),
+            Situation::BadCredential => self.connector(self.server.address, "master-token-of-last-year", CAP),
+            Situation::RefusedPermission => self.connector(self.server.address, READER, CAP),
             Situation::Unreachable(address) | Situation::Silent(address) | Situation::Through(address) => {
-                self.connector(address, MASTER)
+                self.connector(address, MASTER, CAP)
             }
-            Situation::CutListing => self.connector(breaks_off(self.server.address).await, MASTER),
+            Situation::SmallPages(address) => self.connector(address, MASTER, 2),
+            Situation::CutListing => self.connector(breaks_off(self.server.address).await, MASTER, CAP),
             _ => return Err(Skip::because("a situation that this bench does not know")),
         })
     }
@@ -51,8 +54,11 @@ impl Bench for ReferenceBench {
     }
 
     async fn populated(&self, accounts: usize) -> Result<Arc<dyn Connector>, Skip> {
-        let server = Server::start(accounts, self.defect).await;
-        let connector = self.connector(server.address, MASTER);
+        if !self.fills {
+            return Err(Skip::because("paging is no part of this test"));
+        }
+        let server = Server::start(accounts).await;
+        let connector = self.connector(server.address, MASTER, CAP);
         self.filled.lock().unwrap().push(server);
         Ok(connector)
     }
@@ -62,8 +68,8 @@ impl Bench for ReferenceBench {
     }
 
     fn silence(&self) -> Duration {
-        // There are many runs, and each waits for it twice; only blocked threads take longer to notice.
-        Duration::from_millis(if self.defect == Some(Defect::BlocksItsThread) { 1_000 } else { 200 })
+        // Only blocked threads take longer to notice.
+        Duration::from_millis(if self.mistake == Some(Mistake::BlocksItsThread) { 1_000 } else { 200 })
     }
 
     fn read_only(&self) -> bool {

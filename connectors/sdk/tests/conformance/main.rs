@@ -1,9 +1,10 @@
-//! The kit is tested on a connector of its own: one that keeps the contract, and then the same with one fault after another.
+//! The kit is tested on a connector of its own: one that keeps the contract, and then the same with one mistake after another.
 
 #![cfg(test)]
 
 mod bench;
 mod connector;
-mod defects;
 mod faultless;
+mod mistakes;
 mod server;
+mod table;

@@ -1,28 +1,31 @@
-//! A target on loopback: accounts, teams and seats in memory, asked in lines of JSON.
+//! A web service on loopback, with users, teams and seats in memory: the target of the connector beside it.
 //!
-//! A request is one line. So is an answer, but for a listing, which is a line for each record and one that ends it.
+//! It is stricter about names than about values: whatever JSON it is given it keeps, as services do that were written in a hurry.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 
-use bridgehead_sdk::{AccountRecord, AccountStatus, Memberships, Ref};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
-
-use crate::defects::Defect;
+use url::Url;
 
 /// The credential that may do everything.
 pub(crate) const MASTER: &str = "master-token-41f7";
 /// One that may read.
 pub(crate) const READER: &str = "reader-token-41f7";
 
-const PAGE: usize = 300;
-pub(crate) const TEAMS: [&str; 2] = ["t1", "t2"];
-pub(crate) const SEATS: [&str; 1] = ["s1"];
+/// No page holds more, whatever is asked for.
+pub(crate) const CAP: usize = 300;
+const TEAMS: [&str; 5] = ["t1", "t2", "t3", "t4", "t5"];
+const SEATS: [&str; 3] = ["s1", "s2", "s3"];
 
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -30,37 +33,34 @@ pub(crate) struct Server {
     serving: AbortHandle,
 }
 
+type User = Map<String, Value>;
+
 #[derive(Debug)]
 struct Target {
-    accounts: BTreeMap<String, AccountRecord>,
+    users: BTreeMap<String, User>,
     created: usize,
-    /// The page that was asked for last.
-    asked: String,
-    defect: Option<Defect>,
 }
 
 impl Server {
-    pub(crate) async fn start(accounts: usize, defect: Option<Defect>) -> Self {
+    pub(crate) async fn start(accounts: usize) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut target =
-            Target { accounts: BTreeMap::new(), created: accounts, asked: String::new(), defect };
+        let mut target = Target { users: BTreeMap::new(), created: accounts };
         for number in 0..accounts {
-            let mut account = AccountRecord::new(format!("a{number:06}"));
-            account.username = Some(format!("user-{number}"));
-            account.email = Some(format!("user-{number}@example.org"));
-            if number == 0 && defect == Some(Defect::AccountWithoutName) {
-                (account.username, account.email) = (None, None);
-            }
-            if number == 0 && defect == Some(Defect::UnlistedTeam) {
-                account.memberships.0.insert("team".into(), vec![Ref::new("t9")]);
-            }
-            target.accounts.insert(account.id.to_string(), account);
+            let id = format!("a{number:06}");
+            let user = json!({ "id": id, "username": format!("user-{number}"), "email": format!("user-{number}@example.org"),
+                "active": true, "teams": [], "seats": [] });
+            target.users.insert(id, user.as_object().unwrap().clone());
         }
         let target = Arc::new(Mutex::new(target));
         let serving = tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
-                tokio::spawn(serve(connection, Arc::clone(&target)));
+                let target = Arc::clone(&target);
+                let service = hyper::service::service_fn(move |request| serve(Arc::clone(&target), request));
+                tokio::spawn(async move {
+                    let http = hyper::server::conn::http1::Builder::new();
+                    drop(http.serve_connection(TokioIo::new(connection), service).await);
+                });
             }
         });
         Self { address, serving: serving.abort_handle() }
@@ -73,215 +73,195 @@ impl Drop for Server {
     }
 }
 
-async fn serve(connection: TcpStream, target: Arc<Mutex<Target>>) {
-    let (reader, mut writer) = connection.into_split();
-    let mut lines = BufReader::new(reader).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        let request: Value = serde_json::from_str(&line).unwrap();
-        let answer = target.lock().unwrap().answer(&request);
-        // Line by line, as a target that reads its table while it answers.
-        for line in answer {
-            if writer.write_all(format!("{line}\n").as_bytes()).await.is_err() {
-                return;
-            }
-        }
-    }
+type Reply = (u16, Value);
+
+async fn serve(
+    target: Arc<Mutex<Target>>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let url = Url::parse("http://target").unwrap().join(&head.uri.to_string()).unwrap();
+    let reads = head.method == "GET";
+    let credential =
+        head.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (status, answer) = match credential.strip_prefix("Bearer ") {
+        Some(MASTER) => target.lock().unwrap().answer(head.method.as_str(), &url, &body),
+        Some(READER) if reads => target.lock().unwrap().answer(head.method.as_str(), &url, &body),
+        Some(READER) => (403, json!({ "error": "forbidden" })),
+        _ => (401, json!({ "error": "credential" })),
+    };
+    let text = if status == 204 { String::new() } else { answer.to_string() };
+    let response = Response::builder().status(status).header("content-type", "application/json");
+    Ok(response.body(Full::new(text.into())).unwrap())
+}
+
+fn missing(what: &str) -> Reply {
+    (404, json!({ "error": format!("no {what}") }))
+}
+
+fn query(url: &Url, name: &str) -> Option<String> {
+    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
+
+fn is(user: &User, field: &str, value: &str) -> bool {
+    user.get(field).and_then(Value::as_str).is_some_and(|held| held.to_lowercase() == value.to_lowercase())
 }
 
 impl Target {
-    fn has(&self, defect: Defect) -> bool {
-        self.defect == Some(defect)
-    }
-
-    fn answer(&mut self, request: &Value) -> Vec<Value> {
-        let op = request["op"].as_str().unwrap();
-        let reads = matches!(op, "check" | "list" | "find");
-        match request["token"].as_str() {
-            Some(MASTER) => {}
-            Some(READER) if reads => {}
-            Some(READER) => return vec![json!({ "error": "forbidden" })],
-            _ => return vec![json!({ "error": "credential" })],
-        }
-        if op == "list" {
-            return self
-                .list(request["type"].as_str().unwrap(), request["after"].as_str().unwrap_or_default());
-        }
-        let done = match op {
-            "check" => Ok(json!({})),
-            "find" => Ok(json!({ "account": self.find(request).map(|id| self.shown(&id)) })),
-            _ => self.execute(op, request),
-        };
-        vec![done.unwrap_or_else(|error| json!({ "error": error }))]
-    }
-
-    fn shown(&self, id: &str) -> Value {
-        serde_json::to_value(&self.accounts[id]).unwrap()
-    }
-
-    fn list(&mut self, of: &str, after: &str) -> Vec<Value> {
-        let size = if self.has(Defect::PageWithoutBound) { usize::MAX } else { PAGE };
-        // One more than fits says whether another page is behind it.
-        let most = size.saturating_add(2);
-        let entities = |ids: &[&str]| {
-            let rest = ids.iter().filter(|id| **id > after);
-            rest.map(|id| json!({ "id": id, "name": format!("The {id}") })).collect()
-        };
-        let mut page: Vec<Value> = match of {
-            "team" => entities(&TEAMS),
-            "seat" => entities(&SEATS),
-            _ => {
-                let rest = self.accounts.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
-                let hides = self.has(Defect::ListHidesTheSuspended);
-                let listed = rest.filter(|(_, one)| !hides || one.status != AccountStatus::Suspended);
-                listed.take(most).map(|(id, _)| self.shown(id)).collect()
-            }
-        };
-        let count = page.len();
-        if count == PAGE && self.has(Defect::FullPageIsLost) {
-            return vec![json!({ "next": null })];
-        }
-        let more = if self.has(Defect::LastOfManyIsLost) { count > PAGE + 1 } else { count > size };
-        page.truncate(size);
-        if !after.is_empty() && self.asked == after && self.has(Defect::PageIsAnotherTheSecondTime) {
-            page.remove(0);
-        }
-        after.clone_into(&mut self.asked);
-        let next = page.last().filter(|_| more).map(|last| last["id"].clone());
-        let next =
-            if after.is_empty() || !self.has(Defect::CursorRepeats) { next } else { Some(json!(after)) };
-        page.push(json!({ "next": next }));
-        page
-    }
-
-    fn find(&self, request: &Value) -> Option<String> {
-        let (by, value) = (request["by"].as_str().unwrap(), request["value"].as_str().unwrap());
-        let destructive = request["op"] == "delete_account";
-        let by_pattern =
-            self.has(Defect::LookUpByPattern) || (destructive && self.has(Defect::DeleteByPattern));
-        let is = |held: &str| {
-            if by_pattern && let Some(begin) = value.strip_suffix('*') {
-                return held.starts_with(begin);
-            }
-            let exact = by == "id" || (by == "email" && self.has(Defect::EmailByCase));
-            if exact { held == value } else { held.to_lowercase() == value.to_lowercase() }
-        };
-        let found = self.accounts.values().find(|account| match by {
-            "id" => is(account.id.as_str()),
-            "email" if self.has(Defect::EmailFindsNobody) && request["op"] == "find" => false,
-            "email" => account.email.as_deref().is_some_and(is),
-            _ => account.username.as_deref().is_some_and(is),
-        });
-        found.map(|account| account.id.to_string())
-    }
-
-    fn execute(&mut self, op: &str, request: &Value) -> Result<Value, String> {
-        let wanted = Memberships::from_json("memberships", request["memberships"].clone()).unwrap();
-        if op == "create_account" {
-            let account = request["account"].as_object().unwrap();
-            return self.create(account, wanted).map(|id| json!({ "id": id }));
-        }
-        let Some(id) = self.find(request) else {
-            if op == "suspend_account" && self.has(Defect::SuspendingNobodySucceeds)
-                || op == "delete_account" && self.has(Defect::DeletingNobodySucceeds)
-            {
-                return Ok(json!({}));
-            }
-            return Err("missing".to_owned());
-        };
-        if op == "delete_account" {
-            self.accounts.remove(&id);
-            return Ok(json!({}));
-        }
-        let mut account = self.accounts[&id].clone();
-        match op {
-            "suspend_account"
-                if account.status == AccountStatus::Suspended && self.has(Defect::SuspendingTwiceFails) =>
-            {
-                return Err("is suspended already".to_owned());
-            }
-            "suspend_account" => account.status = AccountStatus::Suspended,
-            "unsuspend_account" if self.has(Defect::UnsuspendIsIgnored) => {}
-            "unsuspend_account" => account.status = AccountStatus::Active,
-            "update_account" => {
-                let empty = request["changes"] == json!({}) && wanted.0.is_empty();
-                if empty && self.has(Defect::EmptyUpdateIsAnError) {
-                    return Err("nothing to change".to_owned());
-                }
-                self.change(&mut account, request["changes"].as_object().unwrap());
-                self.assign(&mut account, wanted)?;
-            }
-            _ => {}
-        }
-        self.accounts.insert(id, account);
-        Ok(json!({}))
-    }
-
-    fn create(&mut self, fields: &Map<String, Value>, wanted: Memberships) -> Result<String, String> {
-        for by in ["username", "email"] {
-            if let Some(value) = fields.get(by)
-                && self.find(&json!({ "op": "find", "by": by, "value": value })).is_some()
-            {
-                return Err("duplicate".to_owned());
-            }
-        }
-        if fields.contains_key("bhk_later") && self.has(Defect::UnknownFieldIsAnError) {
-            return Err("unknown field bhk_later".to_owned());
-        }
-        let id = format!("a{:06}", self.created);
-        let mut account = AccountRecord::new(id.as_str());
-        self.change(&mut account, fields);
-        let held = (account.memberships.clone(), account.assignments.clone());
-        if let Err(error) = self.assign(&mut account, wanted) {
-            if self.has(Defect::HalfDoneOnMissingTeam) {
-                self.accounts.insert(id, account);
-            }
-            return Err(error);
-        }
-        self.created += 1;
-        if self.has(Defect::TeamOnCreateIsIgnored) {
-            (account.memberships, account.assignments) = held;
-        }
-        self.accounts.insert(id.clone(), account);
-        Ok(id)
-    }
-
-    fn change(&self, account: &mut AccountRecord, changes: &Map<String, Value>) {
-        if changes.contains_key("display_name") && self.has(Defect::UpdateClearsTheRest) {
-            account.last_name = None;
-        }
-        for (name, value) in changes {
-            let text = value.as_str().map(|text| {
-                let length = if self.has(Defect::TextIsCutAt64) { 64 } else { usize::MAX };
-                text.chars().take(length).collect::<String>()
-            });
-            match name.as_str() {
-                "username" => account.username = text,
-                "email" => account.email = text,
-                "first_name" => account.first_name = text,
-                "last_name" => account.last_name = text,
-                "display_name" => account.display_name = text,
-                "password" if !self.has(Defect::PasswordInRecord) => {}
-                other => {
-                    account.extra.insert(other.to_owned(), value.clone());
+    fn answer(&mut self, method: &str, url: &Url, body: &Value) -> Reply {
+        let path: Vec<String> = url
+            .path_segments()
+            .into_iter()
+            .flatten()
+            .map(|part| {
+                url::form_urlencoded::parse(format!("x={}", part.replace('+', "%2B")).as_bytes())
+                    .next()
+                    .unwrap()
+                    .1
+                    .into_owned()
+            })
+            .collect();
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        match (method, path.as_slice()) {
+            ("GET", ["health"]) => (200, json!({ "ok": true, "user": "bridgehead" })),
+            ("GET", ["users"]) => self.users(url),
+            ("POST", ["users"]) => self.create(body),
+            ("GET", ["teams"]) => entities(url, "teams", &TEAMS),
+            ("GET", ["seats"]) => entities(url, "seats", &SEATS),
+            (_, ["users", id, rest @ ..]) => {
+                let Some(user) = self.users.get_mut(*id) else { return missing("user") };
+                match (method, rest) {
+                    ("GET", []) => (200, Value::Object(user.clone())),
+                    ("GET", ["teams"]) => (200, json!({ "teams": user["teams"] })),
+                    ("DELETE", []) => {
+                        self.users.remove(*id);
+                        (204, Value::Null)
+                    }
+                    ("PATCH", []) => self.change(id, body),
+                    ("POST", [state @ ("suspend" | "unsuspend")]) => {
+                        user.insert("active".to_owned(), json!(*state == "unsuspend"));
+                        (200, Value::Object(user.clone()))
+                    }
+                    ("POST", ["password"]) => (200, json!({ "ok": true })),
+                    ("PUT" | "DELETE", [kind @ ("teams" | "seats"), entity]) => {
+                        if !TEAMS.contains(entity) && !SEATS.contains(entity) {
+                            return missing("team");
+                        }
+                        let held = user[*kind].as_array_mut().unwrap();
+                        held.retain(|one| one != entity);
+                        if method == "PUT" {
+                            held.push(json!(entity));
+                        }
+                        (200, Value::Object(user.clone()))
+                    }
+                    _ => missing("such path"),
                 }
             }
+            _ => missing("such path"),
         }
     }
 
-    fn assign(&self, account: &mut AccountRecord, wanted: Memberships) -> Result<(), String> {
-        for (slug, refs) in wanted.0 {
-            let (known, error, held): (&[&str], _, _) = match slug.as_str() {
-                "team" => (&TEAMS, "no team", &mut account.memberships.0),
-                _ => (&SEATS, "no seat", &mut account.assignments.0),
+    fn users(&self, url: &Url) -> Reply {
+        let all = self.users.values();
+        for field in ["username", "email"] {
+            if let Some(value) = query(url, field) {
+                let found: Vec<_> = all.filter(|user| is(user, field, &value)).collect();
+                return (200, json!({ "users": found, "next": null }));
+            }
+        }
+        if let Some(part) = query(url, "q") {
+            let part = part.to_lowercase();
+            let holds = |user: &&User, field: &str| {
+                user.get(field)
+                    .and_then(Value::as_str)
+                    .is_some_and(|held| held.to_lowercase().contains(&part))
             };
-            if refs.iter().any(|one| !known.contains(&one.id.as_str())) {
-                return Err(error.to_owned());
-            }
-            if refs.is_empty() && self.has(Defect::RemovalIsIgnored) {
-                continue;
-            }
-            held.insert(slug, refs);
+            let found: Vec<_> = all.filter(|user| holds(user, "username") || holds(user, "email")).collect();
+            return (200, json!({ "users": found, "next": null }));
         }
-        Ok(())
+        let size = query(url, "limit").and_then(|size| size.parse().ok()).unwrap_or(CAP);
+        let size = if query(url, "all").is_some() { usize::MAX } else { size.min(CAP) };
+        if let Some(offset) = query(url, "offset").and_then(|offset| offset.parse().ok()) {
+            let page: Vec<_> = all.skip(offset).take(size).collect();
+            return (200, json!({ "users": page, "total": self.users.len() }));
+        }
+        let after = query(url, "after").unwrap_or_default();
+        let rest = self.users.range::<str, _>((Bound::Excluded(after.as_str()), Bound::Unbounded));
+        let mut page: Vec<&User> = rest.take(size.saturating_add(1)).map(|(_, user)| user).collect();
+        let more = page.len() > size;
+        page.truncate(size);
+        let next = page.last().filter(|_| more).map(|last| last["id"].clone());
+        (200, json!({ "users": page, "next": next, "total": self.users.len() }))
     }
+
+    fn is_taken(&self, fields: &User, but: &str) -> bool {
+        ["username", "email"].into_iter().any(|field| {
+            let Some(value) = fields.get(field).and_then(Value::as_str) else { return false };
+            self.users.iter().any(|(id, user)| id != but && is(user, field, value))
+        })
+    }
+
+    fn create(&mut self, body: &Value) -> Reply {
+        let mut user = body.as_object().cloned().unwrap_or_default();
+        if self.is_taken(&user, "") {
+            return (409, json!({ "error": "taken" }));
+        }
+        if let Some(refused) = dangling(&user) {
+            return refused;
+        }
+        user.shift_remove("password");
+        let id = format!("a{:06}", self.created);
+        self.created += 1;
+        user.insert("id".to_owned(), json!(id));
+        for (field, usual) in [("active", json!(true)), ("teams", json!([])), ("seats", json!([]))] {
+            user.entry(field.to_owned()).or_insert(usual);
+        }
+        self.users.insert(id.clone(), user);
+        (201, json!({ "id": id }))
+    }
+
+    fn change(&mut self, id: &str, body: &Value) -> Reply {
+        let mut fields = body.as_object().cloned().unwrap_or_default();
+        let merges = fields.shift_remove("merge").is_some();
+        if !merges && self.is_taken(&fields, id) {
+            return (409, json!({ "error": "taken" }));
+        }
+        if let Some(refused) = dangling(&fields) {
+            return refused;
+        }
+        let user = self.users.get_mut(id).unwrap();
+        for (field, value) in fields {
+            if value.is_null() {
+                user.shift_remove(&field);
+            } else {
+                user.insert(field, value);
+            }
+        }
+        (200, Value::Object(user.clone()))
+    }
+}
+
+/// The refusal of a team or a seat that is not there.
+fn dangling(fields: &User) -> Option<Reply> {
+    for (field, known) in [("teams", &TEAMS[..]), ("seats", &SEATS[..])] {
+        let wanted = fields.get(field).and_then(Value::as_array).into_iter().flatten();
+        let mut wanted = wanted.filter_map(Value::as_str);
+        if wanted.any(|one| !known.contains(&one)) {
+            return Some((422, json!({ "error": field })));
+        }
+    }
+    None
+}
+
+fn entities(url: &Url, kind: &str, all: &[&str]) -> Reply {
+    let size = query(url, "limit").and_then(|size| size.parse().ok()).unwrap_or(CAP).min(CAP);
+    let after = query(url, "after").unwrap_or_default();
+    let rest: Vec<&&str> = all.iter().filter(|id| ***id > *after).collect();
+    let page: Vec<&str> = rest.iter().take(size).map(|id| **id).collect();
+    let next = page.last().filter(|_| rest.len() > size);
+    let records: Vec<Value> =
+        page.iter().map(|id| json!({ "id": id, "name": format!("The {id}") })).collect();
+    (200, json!({ kind: records, "next": next, "total": all.len() }))
 }

@@ -72,7 +72,7 @@ impl Database {
         operation: &Operation,
     ) -> Result<Completion, Error> {
         if let Operation::CreateAccount(create) = operation {
-            return self.create(lease, context, create).await;
+            return self.create(lease, context, operation, create).await;
         }
         let account = operation.account();
         let action = operation.action();
@@ -112,6 +112,7 @@ impl Database {
         &self,
         lease: &mut Lease,
         context: &Context,
+        operation: &Operation,
         create: &CreateAccount,
     ) -> Result<Completion, Error> {
         let action = Action::CreateAccount;
@@ -140,13 +141,26 @@ impl Database {
         let wanted = inputs.id.clone().map_or(by_names, Account::by_id);
         let created = self.created(lease, account, &wanted).await?;
         inputs.id = Some(created.id.to_string());
+        let wanted_status = account.status.filter(|status| *status != AccountStatus::Active);
+        if let (Some(status), AccountStatus::Active) = (wanted_status, created.status) {
+            if self.plan.offered().contains(&Action::SuspendAccount) {
+                let mut inputs = Inputs::of(context, fields, operation, &created).with_stamps(stamps);
+                let suspend = self.steps(Action::SuspendAccount);
+                self.run_steps(lease, suspend, &mut inputs, Purpose::action(action, account), &[]).await?;
+                self.check_outcome(lease, Action::SuspendAccount, account, &created.id).await?;
+            } else if !steps.iter().any(|step| self.uses_field(step, "status")) {
+                return Err(self.refused(action, account, &Refusal::CreatedActive { status }));
+            }
+        }
         if let Some(memberships) = &create.memberships {
             self.change_memberships(lease, &mut inputs, account.label(), memberships, None).await?;
             let afterwards = self.created(lease, account, &Account::by_id(created.id.clone())).await?;
             self.check_memberships(account.label(), memberships, &afterwards)?;
         }
         let done = Completion::created(created.id);
-        let unwritten = self.unwritten(steps, &inputs);
+        let mut unwritten = self.unwritten(steps, &inputs);
+        // The account has been seen to have it.
+        unwritten.retain(|field| field != "status");
         Ok(if unwritten.is_empty() { done } else { done.with("fields_without_statement", unwritten) })
     }
 

@@ -44,6 +44,12 @@ pub(super) enum Refusal {
     /// A secret is no field.
     #[error("changes.{0} has the name of a secret; a password is changed by reset_password")]
     Secret(String),
+    /// A field that holds a text is to become something else.
+    #[error("changes.{0} must be a text")]
+    NoText(&'static str),
+    /// Nothing makes a new account another than the database makes it.
+    #[error("it is to be {status}, the new account is active, and there is no suspend_account")]
+    CreatedActive { status: AccountStatus },
     /// There is no such status.
     #[error("status must be one of active, inactive, suspended")]
     Status,
@@ -138,6 +144,9 @@ impl Inputs {
         own: &BTreeMap<String, Source>,
         update: &UpdateAccount,
     ) -> Result<Vec<String>, Refusal> {
+        if let Some(name) = update.no_text() {
+            return Err(Refusal::NoText(name));
+        }
         let mut changed = Vec::new();
         for (name, value) in &update.changes {
             match name.as_str() {

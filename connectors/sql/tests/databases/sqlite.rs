@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bridgehead_sdk::conformance::{self, Bench, Situation, Skip};
-use bridgehead_sdk::{Action, Code, Connector, Effect, Error, Record, Retry, Subject, async_trait};
+use bridgehead_sdk::{
+    AccountStatus, Action, Code, Connector, Effect, Error, Record, Retry, Subject, async_trait,
+};
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
@@ -188,6 +190,26 @@ async fn what_sqlite_refuses_is_told_and_rolled_back() {
     let error = check(wiki.example("nowhere.sqlite")).await;
     assert_eq!(parts(&error), later(Code::Timeout, Subject::Connection), "{error}");
     assert!(!wiki.path("nowhere.sqlite").exists(), "no file is made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_account_is_suspended_if_it_is_to_be_or_not_created() {
+    let wiki = Wiki::start().await;
+    let task = json!({ "account": { "username": "bob", "status": "suspended" } });
+    let connector = wiki.example("app.sqlite").with("actions.suspend_account", Value::Null).connector();
+    let error = execute(&*connector, CREATE, task.clone()).await.unwrap_err();
+    assert_eq!(parts(&error), (Code::InternalError, Effect::NotApplied, Retry::Never, Subject::Account));
+    assert!(error.message().contains("there is no suspend_account"), "{error}");
+    assert_eq!(find(&*connector, "bob").await, None);
+    let connector = wiki.example("app.sqlite").connector();
+    let done = execute(&*connector, CREATE, task).await.unwrap();
+    assert!(!done.result.contains_key("fields_without_statement"), "{done:?}");
+    assert_eq!(find(&*connector, "bob").await.unwrap().status, AccountStatus::Suspended);
+    for value in [json!({ "a": 1 }), json!(["x"]), json!(true)] {
+        let task = json!({ "account": { "username": "bob" }, "changes": { "first_name": value } });
+        let error = execute(&*connector, Action::UpdateAccount, task).await.unwrap_err();
+        assert!(error.message().contains("changes.first_name must be a text"), "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

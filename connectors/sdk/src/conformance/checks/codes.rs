@@ -5,6 +5,8 @@ use serde_json::{Map, Value, json};
 use crate::conformance::Situation;
 use crate::conformance::finding::{Demand, Finding, Verdict, ensure, failed, skipped};
 use crate::conformance::kit::{Kit, Person};
+use crate::conformance::probe::Probe;
+use crate::conformance::relay::{Act, Bad};
 use crate::conformance::rule::Rule;
 use crate::conformance::tasks::{about, fields, identity, operation, with_refs};
 use crate::{AccountStatus, Action, Operation, ResourceKind};
@@ -233,7 +235,19 @@ pub(super) async fn half_done(kit: &Kit<'_>, account: &Map<String, Value>) -> Ve
 }
 
 async fn refused_permission(kit: &Kit<'_>) -> Verdict {
-    let probe = kit.connect(Situation::RefusedPermission).await?;
+    let skipped = match kit.connect(Situation::RefusedPermission).await {
+        Err(Finding::Skipped(why)) => why,
+        probe => return refused_everything(kit, &probe?).await,
+    };
+    // A target that speaks HTTP can be made to refuse whatever does more than read.
+    let Ok(http) = kit.http().await else { return Err(Finding::Skipped(skipped)) };
+    http.relay.play(|_, seen| if seen.reads() { Act::Pass } else { Act::Answer(Bad::Status(403)) });
+    let verdict = refused_everything(kit, &http.probe).await;
+    http.relay.pass();
+    verdict
+}
+
+async fn refused_everything(kit: &Kit<'_>, probe: &Probe) -> Verdict {
     let name = kit.name();
     let account = kit.bench.account(&name);
     Demand::NO_PERMISSION

@@ -5,6 +5,7 @@ use crate::conformance::finding::{Demand, Finding, Verdict, failed, skipped};
 use crate::conformance::kit::Kit;
 use crate::conformance::network::{Nobody, Peer};
 use crate::conformance::probe::{Answer, Probe};
+use crate::conformance::relay::Bad;
 use crate::conformance::rule::Rule;
 use crate::conformance::tasks::{about, fields, identity};
 use crate::{Account, Action};
@@ -35,8 +36,16 @@ pub(in crate::conformance) const RULES: [Rule; 4] = [
 ];
 
 async fn bad_credential(kit: &Kit<'_>) -> Verdict {
-    let probe = kit.connect(Situation::BadCredential).await?;
-    every_call(kit, &probe, Demand::BAD_CREDENTIAL).await
+    let skipped = match kit.connect(Situation::BadCredential).await {
+        Err(Finding::Skipped(why)) => why,
+        probe => return every_call(kit, &probe?, Demand::BAD_CREDENTIAL).await,
+    };
+    // A target that speaks HTTP can be made to refuse it.
+    let Ok(http) = kit.http().await else { return Err(Finding::Skipped(skipped)) };
+    http.relay.always(Bad::Status(401));
+    let verdict = every_call(kit, &http.probe, Demand::BAD_CREDENTIAL).await;
+    http.relay.pass();
+    verdict
 }
 
 async fn unreachable(kit: &Kit<'_>) -> Verdict {

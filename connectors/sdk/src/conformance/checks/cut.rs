@@ -63,6 +63,8 @@ async fn cut_listing(kit: &Kit<'_>) -> Verdict {
     }
     let (relay, probe) = through(kit, None).await?;
     let whole = read(&probe, of).await?;
+    // A connector may be a process: there are never more of them than are needed.
+    drop(probe);
     for cut in Cut::BOTH {
         for place in places(relay.passed(), 12) {
             let (_relay, probe) = through(kit, Some((place, cut))).await?;
@@ -110,6 +112,7 @@ async fn cut_look_up(kit: &Kit<'_>) -> Verdict {
     if let Err(error) = probe.find(&account).await? {
         return failed(format!("through the kit's relay: {}", parts(&error)));
     }
+    drop(probe);
     for cut in Cut::BOTH {
         for place in places(relay.passed(), 6) {
             let (_relay, probe) = through(kit, Some((place, cut))).await?;
@@ -130,6 +133,7 @@ async fn cut_change(kit: &Kit<'_>) -> Verdict {
     if let Err(error) = probe.execute(1, &create).await? {
         return failed(format!("through the kit's relay: {}", parts(&error)));
     }
+    drop(probe);
     for cut in Cut::BOTH {
         for place in places(relay.passed(), 6) {
             let (_relay, probe) = through(kit, Some((place, cut))).await?;

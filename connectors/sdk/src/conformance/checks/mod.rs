@@ -3,8 +3,13 @@
 mod codes;
 mod connection;
 mod cut;
+mod failing;
+mod fields;
 mod life;
 mod lookups;
+mod members;
+mod moving;
+mod names;
 mod paging;
 mod reading;
 mod refs;
@@ -12,24 +17,32 @@ mod texts;
 mod tidy;
 mod together;
 mod tolerance;
+mod trial;
+
+pub(super) use failing::Round;
 
 use super::rule::Rule;
 
 /// Every check after `describe`. What reads comes first, and that somebody can be created before anything that needs somebody;
 /// what is judged of the whole run comes last.
 pub(super) fn all() -> Vec<Rule> {
-    let parts: [&[Rule]; 12] = [
+    let parts: [&[Rule]; 17] = [
         &reading::RULES,
         &life::RULES,
         &lookups::RULES,
+        &names::RULES,
         &codes::RULES,
         &refs::RULES,
+        &members::RULES,
+        &fields::RULES,
         &tolerance::RULES,
         &texts::RULES,
         &together::RULES,
         &paging::RULES,
+        &moving::RULES,
         &connection::RULES,
         &cut::RULES,
+        &failing::RULES,
         &tidy::RULES,
     ];
     parts.concat()

@@ -63,11 +63,42 @@ async fn usable(kit: &Kit<'_>, kind: ResourceKind) -> Verdict<Vec<(String, Strin
     if usable.is_empty() { skipped(reason) } else { Ok(usable) }
 }
 
-fn entity(record: Record) -> Option<EntityRecord> {
+pub(super) fn entity(record: Record) -> Option<EntityRecord> {
     match record {
         Record::Entity(entity) => Some(entity),
         Record::Account(_) => None,
     }
+}
+
+/// A reference of every type that can be tried, as a task says them; empty if there is none.
+pub(super) async fn wishes(kit: &Kit<'_>) -> Verdict<serde_json::Map<String, serde_json::Value>> {
+    let mut wishes = serde_json::Map::new();
+    for (kind, place) in [(GROUP, "memberships"), (LICENSE, "assignments")] {
+        match usable(kit, kind).await {
+            Ok(usable) => {
+                let refs = usable.into_iter().map(|(slug, id)| (slug, json!([id]))).collect();
+                wishes.insert(place.to_owned(), serde_json::Value::Object(refs));
+            }
+            Err(Finding::Skipped(_)) => {}
+            Err(finding) => return Err(finding),
+        }
+    }
+    Ok(wishes)
+}
+
+/// Somebody in a group of every type, and with a licence, where that can be had.
+pub(super) async fn member(kit: &Kit<'_>) -> Verdict<Person> {
+    member_of(kit, &wishes(kit).await?).await
+}
+
+/// Somebody with these references.
+pub(super) async fn member_of(
+    kit: &Kit<'_>,
+    wishes: &serde_json::Map<String, serde_json::Value>,
+) -> Verdict<Person> {
+    let mut task = wishes.clone();
+    task.insert("account".to_owned(), json!(kit.bench.account(&kit.name())));
+    kit.person_with(serde_json::Value::Object(task)).await
 }
 
 async fn person_in(kit: &Kit<'_>, kind: ResourceKind, slug: &str, id: &str) -> Verdict<Person> {

@@ -32,6 +32,8 @@ export class Failure extends Error {
 /** The target cannot do what is asked, and nothing was changed. */
 export const refused = (message, parts) => new Failure("INTERNAL_ERROR", message, { effect: "not_applied", ...parts });
 
+const isId = (id) => typeof id === "string" && id !== "";
+
 /** What a task asks for, checked. */
 class Task {
   constructor(connector, action, params) {
@@ -129,7 +131,10 @@ export class Connector {
     const field = ["id", "username", "email"].find((name) => account[name]);
     if (!field) return null;
     const fold = (text) => (field === "id" ? String(text) : String(text).toLowerCase());
-    const hits = (await this.search(field, String(account[field]))).filter((one) => one[field] && fold(one[field]) === fold(account[field]));
+    const records = await this.search(field, String(account[field]));
+    // What cannot be read is no proof that nobody is there.
+    if (!records.every((one) => one && isId(one.id))) throw new Failure("INTERNAL_ERROR", `${this.app} answered with an account that has no id`);
+    const hits = records.filter((one) => one[field] && fold(one[field]) === fold(account[field]));
     if (new Set(hits.map((one) => one.id)).size > 1)
       throw refused(`${this.app} has several accounts with the ${field} ${account[field]}; which one is meant cannot be told`);
     return hits[0] ?? null;
@@ -151,6 +156,7 @@ export class Connector {
       named(task.fields);
       await this.#free(task);
       const result = { account_id: await this.create_account(task) };
+      if (!isId(result.account_id)) throw new Failure("INTERNAL_ERROR", `${app} did not say the id of the new account`, { effect: "unknown" });
       return task.not_kept.length ? { ...result, fields_not_kept: task.not_kept } : result;
     }
     const found = await this.find(task.account);

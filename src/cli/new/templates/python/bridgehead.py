@@ -48,6 +48,10 @@ def refused(message, **parts):
     return Failure("INTERNAL_ERROR", message, effect="not_applied", **parts)
 
 
+def is_id(value):
+    return isinstance(value, str) and value != ""
+
+
 class Task:
     """What a task asks for, checked: `fields` holds names of `Connector.fields` alone, as text or None (to clear it)."""
 
@@ -142,7 +146,11 @@ class Connector:
             return None
         wanted = str(account[field])
         same = (lambda text: text == wanted) if field == "id" else (lambda text: text.casefold() == wanted.casefold())
-        found = {one["id"]: one for one in self.search(field, wanted) if one.get(field) and same(str(one[field]))}
+        records = self.search(field, wanted)
+        # What cannot be read is no proof that nobody is there.
+        if not all(is_id(one.get("id")) for one in records):
+            raise Failure("INTERNAL_ERROR", f"{self.app} answered with an account that has no id")
+        found = {one["id"]: one for one in records if one.get(field) and same(str(one[field]))}
         if len(found) > 1:
             raise refused(f"{self.app} has several accounts with the {field} {wanted}; which one is meant cannot be told")
         return next(iter(found.values()), None)
@@ -161,6 +169,8 @@ class Connector:
                 raise refused(f"an account of {self.app} needs a user name or an e-mail address")
             self._free(task, None)
             result = {"account_id": self.create_account(task)}
+            if not is_id(result["account_id"]):
+                raise Failure("INTERNAL_ERROR", f"{self.app} did not say the id of the new account", effect="unknown")
             return {**result, "fields_not_kept": task.not_kept} if task.not_kept else result
         found = self.find(task.account)
         if found is None:

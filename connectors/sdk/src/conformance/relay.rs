@@ -1,0 +1,423 @@
+//! A way to the target that understands HTTP: the kit looks at each request, and may answer in the target's place.
+//!
+//! What is not HTTP is passed on as it comes, so that a connector finds its target here in any case.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING};
+use hyper::{Request, Response, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::finding::Verdict;
+use super::kit::lock;
+use super::network::Peer;
+
+/// A text that only a body of a bad answer holds: where else it comes up, a body was quoted.
+pub(super) const MARK: &str = "bhk-quoted-Xk29vLq7";
+
+/// How long a bad answer asks to wait, in seconds.
+pub(super) const WAIT: u64 = 7;
+
+/// An answer in place of the target's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Bad {
+    /// This status, with an error as JSON.
+    Status(u16),
+    /// This status, and how long to wait.
+    Wait(u16),
+    /// 200, with an error as JSON.
+    ErrorInBody,
+    /// 200, with a page for people: somebody between has answered.
+    Html,
+    /// 200, with nothing in it.
+    Empty,
+    /// The target's answer, whose second half does not come.
+    Half,
+    /// No answer: the connection ends.
+    HangUp,
+}
+
+impl Bad {
+    /// Those that a target gives which has not carried out the request.
+    pub(super) const REFUSALS: [Self; 7] = [
+        Self::Status(401),
+        Self::Status(403),
+        Self::Status(404),
+        Self::Wait(429),
+        Self::Status(500),
+        Self::Status(502),
+        Self::Wait(503),
+    ];
+    /// Those that come from somebody between, or say success and mean something else.
+    pub(super) const CONFUSED: [Self; 3] = [Self::ErrorInBody, Self::Html, Self::Empty];
+    /// Those that lose the answer of a target which may have carried out the request.
+    pub(super) const LOST: [Self; 6] =
+        [Self::Status(500), Self::Status(502), Self::Wait(503), Self::Html, Self::Half, Self::HangUp];
+
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        Self::REFUSALS.into_iter().chain(Self::CONFUSED).chain([Self::Half, Self::HangUp])
+    }
+
+    /// Whether the status says success.
+    pub(super) fn says_success(self) -> bool {
+        matches!(self, Self::ErrorInBody | Self::Html | Self::Empty)
+    }
+}
+
+impl std::fmt::Display for Bad {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "{status}"),
+            Self::Wait(status) => write!(f, "{status} with Retry-After: {WAIT}"),
+            Self::ErrorInBody => f.write_str("200 with {\"error\": …}"),
+            Self::Html => f.write_str("200 with an HTML page"),
+            Self::Empty => f.write_str("200 with an empty body"),
+            Self::Half => f.write_str("an answer that breaks off in its middle"),
+            Self::HangUp => f.write_str("no answer, and the connection closed"),
+        }
+    }
+}
+
+/// What becomes of a request.
+#[derive(Clone, Debug)]
+pub(super) enum Act {
+    /// It is passed on, and so is its answer.
+    Pass,
+    /// It is answered in the target's place.
+    Answer(Bad),
+    /// It is passed on, and this is answered.
+    PassAnd(Bad),
+    /// It is passed on; in its answer the first text is replaced by the second.
+    Replace(String, String),
+}
+
+/// A request that came through, and what was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) method: String,
+    /// With its query.
+    pub(super) path: String,
+    pub(super) body: Vec<u8>,
+    /// `None` while there is no answer.
+    pub(super) status: Option<u16>,
+}
+
+impl Seen {
+    /// Whether two are the same request.
+    pub(super) fn is_again(&self, other: &Self) -> bool {
+        (&self.method, &self.path, &self.body) == (&other.method, &other.path, &other.body)
+    }
+
+    /// Whether the method alone says that it changes something.
+    pub(super) fn changes(&self) -> bool {
+        matches!(self.method.as_str(), "PUT" | "PATCH" | "DELETE")
+    }
+
+    /// Whether the method alone says that it only reads.
+    pub(super) fn reads(&self) -> bool {
+        matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS")
+    }
+}
+
+type Script = Arc<dyn Fn(usize, &Seen) -> Act + Send + Sync>;
+
+/// The relay.
+pub(super) struct Relay {
+    peer: Peer,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    target: SocketAddr,
+    script: Mutex<Script>,
+    /// How many records a page may hold, whatever is asked for; 0 for as many as are asked for.
+    most: AtomicUsize,
+    seen: Mutex<Vec<Seen>>,
+}
+
+impl Relay {
+    pub(super) fn to(target: SocketAddr) -> Verdict<Self> {
+        let pass: Script = Arc::new(|_, _| Act::Pass);
+        let shared = Arc::new(Shared {
+            target,
+            script: Mutex::new(pass),
+            most: AtomicUsize::new(0),
+            seen: Mutex::default(),
+        });
+        let serving = Arc::clone(&shared);
+        let peer = Peer::start(move |client, _| serve(client, Arc::clone(&serving)))?;
+        Ok(Self { peer, shared })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.peer.address
+    }
+
+    /// Goes by another script from now on, and counts requests from 0 again.
+    pub(super) fn play(&self, script: impl Fn(usize, &Seen) -> Act + Send + Sync + 'static) {
+        lock(&self.shared.seen).clear();
+        *lock(&self.shared.script) = Arc::new(script);
+    }
+
+    /// Passes everything on, and counts from 0 again.
+    pub(super) fn pass(&self) {
+        self.play(|_, _| Act::Pass);
+    }
+
+    /// Treats one request so, and passes all others on.
+    pub(super) fn at(&self, number: usize, act: Act) {
+        self.play(move |count, _| if count == number { act.clone() } else { Act::Pass });
+    }
+
+    /// Answers so whatever comes.
+    pub(super) fn always(&self, bad: Bad) {
+        self.play(move |_, _| Act::Answer(bad));
+    }
+
+    /// Gives pages of at most so many records, as a server does that caps them.
+    pub(super) fn cap(&self, most: Option<usize>) {
+        self.shared.most.store(most.unwrap_or(0), Ordering::SeqCst);
+    }
+
+    /// The requests that came since the script began.
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        lock(&self.shared.seen).clone()
+    }
+}
+
+/// The first bytes of any request of HTTP/1.
+const METHODS: [&[u8]; 7] = [b"GET ", b"POST", b"PUT ", b"PATC", b"DELE", b"HEAD", b"OPTI"];
+
+async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
+    let patience = std::time::Duration::from_millis(500);
+    let looked = tokio::time::timeout(patience, speaks_http(&client)).await;
+    let is_http = if let Ok(is_http) = looked {
+        is_http
+    } else {
+        // Whoever says nothing may wait for the target's first word, or keep the connection for later.
+        let Ok(mut target) = TcpStream::connect(shared.target).await else { return };
+        let target_begins = tokio::select! {
+            is_http = speaks_http(&client) => !is_http,
+            // It speaks, or hangs up.
+            _ = target.readable() => true,
+        };
+        if target_begins {
+            drop(tokio::io::copy_bidirectional(&mut client, &mut target).await);
+            return;
+        }
+        true
+    };
+    if !is_http {
+        if let Ok(mut target) = TcpStream::connect(shared.target).await {
+            drop(tokio::io::copy_bidirectional(&mut client, &mut target).await);
+        }
+        return;
+    }
+    let service = hyper::service::service_fn(move |request| answer(Arc::clone(&shared), request));
+    // That a connection was ended on purpose is no news.
+    drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(client), service).await);
+}
+
+/// Whether what comes first is a request of HTTP.
+async fn speaks_http(client: &TcpStream) -> bool {
+    let mut first = [0; 4];
+    loop {
+        match client.peek(&mut first).await {
+            Ok(4..) => return METHODS.contains(&&first[..]),
+            Ok(0) | Err(_) => return false,
+            Ok(_) => tokio::task::yield_now().await,
+        }
+    }
+}
+
+/// The end of a connection in place of an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the relay hangs up")]
+struct HungUp;
+
+async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Part>, HungUp> {
+    let (mut head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| HungUp)?.to_bytes();
+    let seen = Seen {
+        method: head.method.to_string(),
+        path: head.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
+        body: body.to_vec(),
+        status: None,
+    };
+    let number = {
+        let mut all = lock(&shared.seen);
+        all.push(seen.clone());
+        all.len() - 1
+    };
+    let script = Arc::clone(&*lock(&shared.script));
+    let act = script(number, &seen);
+    let most = shared.most.load(Ordering::SeqCst);
+    if most > 0
+        && let Some(Ok(uri)) = capped(&seen.path, most).map(|path| path.parse::<Uri>())
+    {
+        head.uri = uri;
+    }
+    let given = match &act {
+        Act::Answer(Bad::Half) => forward(&shared, Request::from_parts(head, Full::new(body))).await,
+        Act::Answer(bad) => return bad_answer(*bad).ok_or(HungUp),
+        _ => forward(&shared, Request::from_parts(head, Full::new(body))).await,
+    };
+    let (mut head, body) = given.ok_or(HungUp)?;
+    if let Some(seen) = lock(&shared.seen).get_mut(number) {
+        seen.status = Some(head.status.as_u16());
+    }
+    let (body, whole) = match &act {
+        Act::PassAnd(Bad::Half) | Act::Answer(Bad::Half) => (body.slice(..body.len() / 2), body.len()),
+        Act::PassAnd(bad) => return bad_answer(*bad).ok_or(HungUp),
+        Act::Replace(from, to) => {
+            let replaced = Bytes::from(String::from_utf8_lossy(&body).replace(from, to));
+            let length = replaced.len();
+            (replaced, length)
+        }
+        _ => {
+            let length = body.len();
+            (body, length)
+        }
+    };
+    head.headers.remove(TRANSFER_ENCODING);
+    if head.status != StatusCode::NO_CONTENT {
+        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(whole));
+    }
+    let breaks_off = body.len() < whole || (whole == 0 && matches!(act, Act::PassAnd(Bad::Half)));
+    if breaks_off && body.is_empty() {
+        return Err(HungUp);
+    }
+    Ok(Response::from_parts(head, Part { body: Some(body), breaks_off }))
+}
+
+/// Asks the target, over a connection of its own.
+async fn forward(
+    shared: &Shared,
+    request: Request<Full<Bytes>>,
+) -> Option<(hyper::http::response::Parts, Bytes)> {
+    let stream = TcpStream::connect(shared.target).await.ok()?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
+    let asked = async {
+        let response = sender.send_request(request).await.ok()?;
+        let (head, body) = response.into_parts();
+        Some((head, body.collect().await.ok()?.to_bytes()))
+    };
+    let mut connection = std::pin::pin!(connection);
+    let mut asked = std::pin::pin!(asked);
+    tokio::select! {
+        biased;
+        answered = &mut asked => answered,
+        // The connection may end before its answer has been taken.
+        _ = &mut connection => asked.await,
+    }
+}
+
+fn bad_answer(bad: Bad) -> Option<Response<Part>> {
+    let json = format!(r#"{{"error":{{"code":"kit","message":"no"}},"trace":"{MARK}"}}"#);
+    let (status, kind, body) = match bad {
+        Bad::Status(status) | Bad::Wait(status) => (status, "application/json", json),
+        Bad::ErrorInBody => (200, "application/json", json),
+        Bad::Html => (200, "text/html", format!("<html><body>Sign in, please <!-- {MARK} --></body></html>")),
+        Bad::Empty => (200, "application/json", String::new()),
+        Bad::Half | Bad::HangUp => return None,
+    };
+    let mut response = Response::new(Part { body: Some(body.into()), breaks_off: false });
+    *response.status_mut() = StatusCode::from_u16(status).ok()?;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    if matches!(bad, Bad::Wait(_)) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(WAIT));
+    }
+    Some(response)
+}
+
+/// A body, or the part of it that comes before the connection breaks off.
+struct Part {
+    body: Option<Bytes>,
+    breaks_off: bool,
+}
+
+impl Body for Part {
+    type Data = Bytes;
+    type Error = HungUp;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, HungUp>>> {
+        Poll::Ready(match self.body.take() {
+            Some(body) => Some(Ok(Frame::data(body))),
+            None if self.breaks_off => Some(Err(HungUp)),
+            None => None,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_none() && !self.breaks_off
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.body {
+            Some(body) if !self.breaks_off => SizeHint::with_exact(body.len() as u64),
+            _ => SizeHint::default(),
+        }
+    }
+}
+
+/// The parameters by which APIs are asked for so many records.
+const SIZES: [&str; 14] = [
+    "limit",
+    "count",
+    "per_page",
+    "perPage",
+    "page_size",
+    "pageSize",
+    "pagesize",
+    "size",
+    "max",
+    "maxResults",
+    "max_results",
+    "top",
+    "$top",
+    "first",
+];
+
+/// The same path and query, with a page of at most `most` records; `None` if it asks for no size that is larger.
+pub(super) fn capped(path: &str, most: usize) -> Option<String> {
+    let (path, query) = path.split_once('?')?;
+    let mut changed = false;
+    let parts: Vec<String> = query
+        .split('&')
+        .map(|part| match part.split_once('=') {
+            Some((name, value))
+                if SIZES.contains(&name.replace("%24", "$").as_str())
+                    && value.parse::<usize>().is_ok_and(|size| size > most) =>
+            {
+                changed = true;
+                format!("{name}={most}")
+            }
+            _ => part.to_owned(),
+        })
+        .collect();
+    changed.then(|| format!("{path}?{}", parts.join("&")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_size_is_capped_and_nothing_else_is_touched() {
+        assert_eq!(capped("/u?limit=100&after=7", 2).as_deref(), Some("/u?limit=2&after=7"));
+        assert_eq!(capped("/u?x=1&%24top=50", 2).as_deref(), Some("/u?x=1&%24top=2"));
+        assert_eq!(capped("/u?limit=2", 2), None);
+        assert_eq!(capped("/u", 2), None);
+        assert_eq!(capped("/u?offset=100", 2), None);
+    }
+}
