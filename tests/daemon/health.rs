@@ -87,7 +87,7 @@ async fn a_target_that_hangs_holds_its_tasks_and_fails_none() {
 #[tokio::test]
 async fn an_account_that_alone_gets_no_answer_does_not_hold_the_others() {
     let world = World::new().await;
-    world.script("poll_interval = \"100ms\"\ntimeout = \"500ms\"\ngive_up_after = \"3s\"\n", "");
+    world.script("poll_interval = \"100ms\"\ntimeout = \"2s\"\ngive_up_after = \"9s\"\n", "");
     world.account(&json!({"id": "u1", "username": "ann", "status": "active"}));
     world.rules(&json!([
         {"method": "suspend_account", "account": "u1", "hang": 3600, "apply": false},

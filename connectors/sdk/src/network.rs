@@ -37,11 +37,14 @@ impl Network {
 impl std::fmt::Debug for Network {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The proxy's address may hold a password.
-        f.debug_struct("Network")
+        let mut shown = f.debug_struct("Network");
+        shown
             .field("authorities", &format_args!("{} bytes", self.authorities.len()))
             .field("proxy", &self.proxy.as_ref().and_then(Url::host_str))
-            .field("no_proxy", &self.no_proxy)
-            .finish()
+            .field("no_proxy", &self.no_proxy);
+        #[cfg(feature = "http")]
+        shown.field("recording", &self.recording);
+        shown.finish()
     }
 }
 
