@@ -171,7 +171,6 @@ async fn what_cannot_be_kept_is_refused_and_changes_nothing() {
             json!({"account": {"username": "new"}, "changes": {"first_name": ["N"]}}),
             json!({"account": {"username": "new", "display_name": "N"}, "changes": {"title": "Boss"}}),
             json!({"account": {"username": "new", "status": "dormant"}}),
-            json!({"account": {"username": "new", "password": 1234}}),
             json!({"account": {"username": "new"}, "memberships": {"ship": ["x"]}}),
         ] {
             let error = hr.execute(Action::CreateAccount, payload.clone()).await.unwrap_err();
@@ -180,7 +179,6 @@ async fn what_cannot_be_kept_is_refused_and_changes_nothing() {
                 (Code::InternalError, Effect::NotApplied),
                 "{payload}"
             );
-            assert!(!error.message().contains("1234"), "{error}");
         }
         for changes in [
             json!({"title": "Boss"}),

@@ -364,10 +364,10 @@ fn rows() -> Vec<Row> {
             }
         }),
         // ---- what is said to be done
-        row("answers changes with 200 and does nothing", Token, All(EndOfCursor), "-~~~~.", |ask, s| {
+        row("answers changes with 200 and does nothing", Token, All(EndOfCursor), "?~~~~.", |ask, s| {
             if ask.changes() { s.pretend(&ask).status(200) } else { s.serve(&ask) }
         }),
-        row("answers changes with 204 and does nothing", Token, All(EndOfCursor), "-~~~~.", |ask, s| {
+        row("answers changes with 204 and does nothing", Token, All(EndOfCursor), "?~~~~.", |ask, s| {
             if ask.changes() { s.pretend(&ask).status(204) } else { s.serve(&ask) }
         }),
         row("answers changes with 202", Token, All(EndOfCursor), "??????", |ask, s| {
@@ -379,7 +379,7 @@ fn rows() -> Vec<Row> {
         row("answers PUT with 201 and does nothing", Token, All(EndOfCursor), "~~++++", |ask, s| {
             pretend(&ask, s, "PUT", 201)
         }),
-        row("answers changes with a web page and 200", Token, All(EndOfCursor), "-~~~~.", |ask, s| {
+        row("answers changes with a web page and 200", Token, All(EndOfCursor), "?~~~~.", |ask, s| {
             if ask.changes() { Reply::new(200, json!("<html>log in</html>")) } else { s.serve(&ask) }
         }),
         row("answers changes with 500 and has done them", Token, All(EndOfCursor), "??????", |ask, s| {
