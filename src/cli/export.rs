@@ -8,7 +8,6 @@ use bridgehead_sdk::{Record, ResourceType};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::args::Global;
 use super::context::Context;
@@ -35,14 +34,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, names: &[Strin
     context.end_orphans().await?;
     let sink = Arc::new(Mutex::new(Sink::open(to).map_err(|error| unwritable(to, &error))?));
     let stop = CancellationToken::new();
-    let _interrupt = AbortOnDropHandle::new(tokio::spawn({
-        let stop = stop.clone();
-        let mut told = Told::listen()?;
-        async move {
-            told.wait().await;
-            stop.cancel();
-        }
-    }));
+    let _interrupt = Told::listen()?.cancels(&stop);
     let hand = Hand::new(name, app.clone(), connector, &context.redactor, None).await?;
     let progress =
         (!global.json && to != Path::new(STDOUT)).then(|| Progress::follow(name, hand.status(), 0));

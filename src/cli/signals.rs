@@ -1,6 +1,8 @@
 //! Being told to stop from outside.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::failure::{Exit, Failure};
 
@@ -28,6 +30,16 @@ impl Told {
     pub(crate) async fn wait(&mut self) {
         let signals = self.signals.iter_mut().map(|signal| Box::pin(signal.recv()));
         futures::future::select_all(signals).await;
+    }
+
+    /// Cancels `stop` when one of them comes, for as long as the result lives.
+    #[must_use = "signals are heeded as long as this lives"]
+    pub(crate) fn cancels(mut self, stop: &CancellationToken) -> AbortOnDropHandle<()> {
+        let stop = stop.clone();
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            self.wait().await;
+            stop.cancel();
+        }))
     }
 }
 

@@ -72,15 +72,8 @@ pub(crate) async fn run(
     )
     .build();
     let stop = CancellationToken::new();
-    let _interrupt = AbortOnDropHandle::new(tokio::spawn({
-        let stop = stop.clone();
-        // A sync that is told to stop still abandons its session.
-        let mut told = Told::listen()?;
-        async move {
-            told.wait().await;
-            stop.cancel();
-        }
-    }));
+    // A sync that is told to stop still abandons its session.
+    let _interrupt = Told::listen()?.cancels(&stop);
     let mut summaries = Vec::new();
     for (name, key) in keys {
         let last = journal.last(&key).await?;

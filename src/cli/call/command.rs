@@ -5,7 +5,6 @@ use bridgehead_sdk::{
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::super::args::{Call, CallOperation, Global};
 use super::super::context::Context;
@@ -32,14 +31,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, options: Call)
     }
     context.end_orphans().await?;
     let stop = CancellationToken::new();
-    let _interrupt = AbortOnDropHandle::new(tokio::spawn({
-        let stop = stop.clone();
-        let mut told = Told::listen()?;
-        async move {
-            told.wait().await;
-            stop.cancel();
-        }
-    }));
+    let _interrupt = Told::listen()?.cancels(&stop);
     let hand = Hand::new(name, app.clone(), connector, &context.redactor, Some(options.wait)).await?;
     let show = Show { global, app: name, redactor: &context.redactor, refs: context.refs() };
     let outcome = tokio::select! {
