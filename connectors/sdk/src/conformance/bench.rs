@@ -31,8 +31,8 @@ pub enum Situation {
     /// The target's listing breaks off in its middle: a file that was cut, a process that dies. Asked for only if
     /// [`Bench::address`] names none.
     CutListing,
-    /// As [`Through`](Self::Through), and the connector asks for pages of two records. Asked for only if [`Bench::address`] names
-    /// one. Without it the kit makes pages small by itself, where the target speaks HTTP and is asked for a page size in the query.
+    /// As [`Through`](Self::Through), and the connector asks for pages of two records. Where [`Bench::address`] names none, the address says
+    /// nothing, and the connector is built as for [`Working`](Self::Working) but for its pages. Without it the kit makes pages small by itself, where the target speaks HTTP and is asked for a page size in the query.
     SmallPages(SocketAddr),
 }
 
@@ -158,6 +158,34 @@ pub trait Bench: Send + Sync {
     /// A call that blocks its thread is noticed only if this is a second or more.
     fn silence(&self) -> Duration {
         Duration::from_secs(5)
+    }
+
+    /// How long one check may take. It has failed if it takes longer; what waits because the target asks for it does not count. Raise it
+    /// for a slow target.
+    fn check_limit(&self) -> Duration {
+        Duration::from_secs(600)
+    }
+
+    /// How long all checks together may take, counted in the same way. What is left then is skipped.
+    fn run_limit(&self) -> Duration {
+        Duration::from_secs(3_600)
+    }
+
+    /// How long the bench has made calls wait so far, to keep a pace that somebody has set: it counts towards no limit.
+    fn waited(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// How many records a page of the connector holds, where [`populated`](Self::populated) is skipped: with it, the checks of paging
+    /// make so many accounts of their own that a listing has several pages, and remove them again.
+    fn page_size(&self) -> Option<usize> {
+        None
+    }
+
+    /// How many accounts [`populated`](Self::populated) is asked for to make a long listing. Lower it where making one takes minutes; it must be
+    /// several pages.
+    fn many(&self) -> usize {
+        10_000
     }
 
     /// Whether nothing may be changed: then only what reads is checked.

@@ -1,6 +1,10 @@
 //! Removing whatever the checks have made, also after a check that failed.
 
+use std::sync::Mutex;
+use std::time::Duration;
+
 use serde_json::{Map, json};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{Account, Action};
 
@@ -8,27 +12,33 @@ use super::finding::Finding;
 use super::kit::{Kit, lock};
 use super::tasks::{about, identity};
 
+/// The last of a list, which stays in it.
+fn next<T: Clone>(list: &Mutex<Vec<T>>) -> Option<T> {
+    lock(list).last().cloned()
+}
+
 impl Kit<'_> {
-    /// Removes whom the kit has made, and keeps in mind who could not be removed.
+    /// Removes whom the kit has made, and keeps in mind who could not be removed. It can be dropped at any moment: who is not looked
+    /// for yet is still kept in mind.
     pub(super) async fn clean_up(&self) {
-        let given = std::mem::take(&mut *lock(&self.given));
         if !self.offers(Action::CreateAccount) || self.bench.read_only() {
+            lock(&self.given).clear();
             return;
         }
         let living = lock(&self.living).as_ref().map(|person| person.fields.clone());
-        for fields in given {
-            if living.as_ref() == Some(&fields) {
-                continue;
-            }
-            if let Err(why) = self.remove(&identity(&fields)).await {
+        while let Some(fields) = next(&self.given) {
+            if living.as_ref() != Some(&fields)
+                && let Err(why) = self.remove(&identity(&fields)).await
+            {
                 lock(&self.left).push(why);
             }
+            lock(&self.given).pop();
         }
-        let renamed = std::mem::take(&mut *lock(&self.renamed));
-        for id in renamed {
+        while let Some(id) = next(&self.renamed) {
             if let Err(why) = self.remove(&Account::by_id(id)).await {
                 lock(&self.left).push(why);
             }
+            lock(&self.renamed).pop();
         }
     }
 
@@ -39,6 +49,26 @@ impl Kit<'_> {
         lock(&self.left).clear();
         self.clean_up().await;
         std::mem::take(&mut *lock(&self.left))
+    }
+
+    /// Ends a run before its end: removes whom the check under way has made and, as long as there is time, looks for everybody else.
+    /// Says who is left, or may be.
+    pub(super) async fn settle(&self, within: Duration) -> Vec<String> {
+        let living = lock(&self.living).take();
+        if let Some(person) = living {
+            lock(&self.given).push(person.fields);
+        }
+        let until = Instant::now() + within;
+        if timeout_at(until, self.clean_up()).await.is_err() {
+            let unseen = |name: &str| format!("{name} may be left: there was no time to look");
+            let mut left = std::mem::take(&mut *lock(&self.left));
+            left.extend(lock(&self.given).iter().map(|fields| unseen(identity(fields).label())));
+            left.extend(lock(&self.renamed).iter().map(|id| unseen(id.as_str())));
+            return left;
+        }
+        // From here on everybody was seen to be gone once, but those who are known to be left.
+        let known = lock(&self.left).clone();
+        timeout_at(until, self.sweep()).await.unwrap_or(known)
     }
 
     async fn remove(&self, account: &Account) -> Result<(), String> {

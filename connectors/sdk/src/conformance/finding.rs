@@ -15,6 +15,23 @@ pub(super) enum Finding {
     Skipped(String),
 }
 
+impl Finding {
+    /// What it says.
+    pub(super) fn why(&self) -> &str {
+        match self {
+            Self::Failed(why) | Self::Late(why) | Self::Skipped(why) => why,
+        }
+    }
+
+    /// The same, where a call that was late is a failure like any other.
+    pub(super) fn or_failed(self) -> Self {
+        match self {
+            Self::Late(why) => Self::Failed(why),
+            other => other,
+        }
+    }
+}
+
 pub(super) type Verdict<T = ()> = Result<T, Finding>;
 
 impl From<Skip> for Finding {

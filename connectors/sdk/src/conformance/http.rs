@@ -20,6 +20,10 @@ pub(super) struct Http {
 /// A listing of so many accounts is read often without taking long.
 const BEARABLE: usize = 60;
 
+/// What the kit makes to have a listing of several pages, at least and at most.
+const SOME: usize = 7;
+const MOST: usize = 1_001;
+
 /// Into how many pages a listing is cut.
 const PAGES: usize = 5;
 
@@ -29,14 +33,15 @@ impl Kit<'_> {
         let Some(target) = self.bench.address() else {
             return skipped("the target is not reached over TCP");
         };
-        let relay = Relay::to(target)?;
-        let probe = self.connect(situation(relay.address())).await?;
+        let relay = Relay::to(target, Arc::clone(&self.watch))?;
+        // The relay waits where the target asks for it; what comes of its own answers is judged.
+        let probe = self.connect(situation(relay.address())).await?.impatient();
         Ok(Http { relay, probe })
     }
 
     /// The connector through a relay, if its target speaks HTTP; the same one for all checks.
     pub(super) async fn http(&self) -> Verdict<Arc<Http>> {
-        let ready = self.http.get_or_init(|| async {
+        let ready = self.http.get(|| async {
             let http = self.relayed(Situation::Through).await.map_err(reason)?;
             let answer = http.probe.check().await.map_err(reason)?;
             if http.relay.seen().is_empty() {
@@ -45,7 +50,7 @@ impl Kit<'_> {
             answer.map_err(|error| format!("check through the kit's relay: {}", parts(&error)))?;
             Ok(Arc::new(http))
         });
-        match ready.await {
+        match ready.await? {
             Ok(http) => Ok(Arc::clone(http)),
             Err(why) => skipped(why.clone()),
         }
@@ -71,6 +76,11 @@ impl Kit<'_> {
         }
         http.relay.cap(Some(whole.records.len().div_ceil(PAGES).max(2)));
         Ok((http, whole))
+    }
+
+    /// So many accounts are several pages, also of two.
+    pub(super) fn several_pages(&self) -> usize {
+        self.bench.page_size().map_or(SOME, |size| 2 * size + 1).clamp(SOME, MOST)
     }
 
     /// Sees to it that there are some accounts to list, where any can be made.

@@ -3,9 +3,9 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use tokio::sync::OnceCell;
 
 use crate::{
     Account, AccountRecord, Action, Code, Description, Error, Operation, ResourceKind, ResourceType, Subject,
@@ -14,6 +14,7 @@ use crate::{
 use super::finding::{Finding, Verdict, failed, parts, skipped};
 use super::http::Http;
 use super::listing::{Listing, read};
+use super::once::Once;
 use super::probe::Probe;
 use super::tasks::{self, identity, operation};
 use super::watch::Watch;
@@ -26,11 +27,11 @@ pub(super) struct Kit<'a> {
     pub(super) description: Description,
     pub(super) watch: Arc<Watch>,
     /// A listing of 10,000 accounts, read once; or why not, and whether that is nobody's fault.
-    pub(super) many: OnceCell<Result<(Probe, Listing), (bool, String)>>,
+    pub(super) many: Once<Result<(Probe, Listing), (bool, String)>>,
     /// The connector through a relay; or why its target does not speak HTTP.
-    pub(super) http: OnceCell<Result<Arc<Http>, String>>,
+    pub(super) http: Once<Result<Arc<Http>, String>>,
     /// What every call makes of every bad answer, tried once.
-    pub(super) round: OnceCell<super::checks::Round>,
+    pub(super) round: Once<super::checks::Round>,
     /// Whether an account could be created at all: then a failure to create one is news.
     pub(super) creates: AtomicBool,
     run: String,
@@ -45,6 +46,8 @@ pub(super) struct Kit<'a> {
     pub(super) living: Mutex<Option<Person>>,
     /// Who could not be removed, and why.
     pub(super) left: Mutex<Vec<String>>,
+    /// Who is left when all is done.
+    left_behind: Mutex<Vec<String>>,
 }
 
 /// Somebody whom the kit has made.
@@ -90,9 +93,9 @@ impl<'a> Kit<'a> {
             working,
             description,
             watch,
-            many: OnceCell::new(),
-            http: OnceCell::new(),
-            round: OnceCell::new(),
+            many: Once::default(),
+            http: Once::default(),
+            round: Once::default(),
             creates: AtomicBool::new(false),
             run,
             count: AtomicU32::new(0),
@@ -101,6 +104,7 @@ impl<'a> Kit<'a> {
             renamed: Mutex::default(),
             living: Mutex::default(),
             left: Mutex::default(),
+            left_behind: Mutex::default(),
         }
     }
 
@@ -173,6 +177,21 @@ impl<'a> Kit<'a> {
     /// The resource types of one kind.
     pub(super) fn types(&self, kind: ResourceKind) -> impl Iterator<Item = &ResourceType> {
         self.description.resource_types.iter().filter(move |one| one.kind == kind)
+    }
+
+    /// How long calls have waited because the target, or the operator, wants them to: no time of the connector's.
+    pub(super) fn waited(&self) -> Duration {
+        self.watch.waited() + self.bench.waited()
+    }
+
+    /// Keeps in mind who is left when all is done.
+    pub(super) fn leave(&self, left: Vec<String>) {
+        *lock(&self.left_behind) = left;
+    }
+
+    /// Who is left when all is done.
+    pub(super) fn left_behind(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.left_behind))
     }
 
     /// The connector in another situation.

@@ -99,6 +99,7 @@ mod http;
 mod kit;
 mod listing;
 mod network;
+mod once;
 mod probe;
 mod relay;
 mod report;
@@ -109,4 +110,4 @@ mod watch;
 
 pub use bench::{Bench, Situation, Skip};
 pub use report::{Check, Outcome, Report};
-pub use run::{run, run_only};
+pub use run::{Listed, Observer, Run, checks, run, run_only};

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::{
-    Account, AccountRecord, Completion, Connector, Context, Cursor, Description, Error, Operation, Page,
-    Record, ResourceType,
+    Account, AccountRecord, Code, Completion, Connector, Context, Cursor, Description, Effect, Error,
+    Operation, Page, Record, ResourceType, Retry,
 };
 
 use super::finding::{Finding, Verdict, failed};
@@ -19,6 +19,19 @@ use super::watch::Watch;
 
 /// A machine may be so busy that a thread is not run for a while; only what takes longer is the connector's doing.
 const BLOCKED: Duration = Duration::from_secs(1);
+
+/// For how long one call is repeated at a target that asks to wait.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// How long a target wants to be left alone that did nothing because it has too much to do.
+pub(super) fn asks_to_wait(error: &Error) -> Option<Duration> {
+    let refused = error.code() == Code::RateLimited && error.effect_on_target() == Effect::NotApplied;
+    match error.retry_policy() {
+        Retry::After(wait) if refused => Some(wait.max(Duration::from_millis(50))),
+        Retry::Backoff if refused => Some(Duration::from_secs(1)),
+        _ => None,
+    }
+}
 
 /// For how long this thread has run, and has waited to be run, where the system tells. What is missing from the time that has
 /// gone by, it slept.
@@ -35,6 +48,8 @@ pub(super) struct Probe {
     connector: Arc<dyn Connector>,
     watch: Arc<Watch>,
     deadline: Duration,
+    /// Whether a call is repeated when the target asks to wait.
+    is_patient: bool,
 }
 
 /// What a call that could be made answered.
@@ -42,7 +57,12 @@ pub(super) type Answer<T> = Verdict<Result<T, Error>>;
 
 impl Probe {
     pub(super) fn new(connector: Arc<dyn Connector>, watch: Arc<Watch>, deadline: Duration) -> Self {
-        Self { connector, watch, deadline }
+        Self { connector, watch, deadline, is_patient: true }
+    }
+
+    /// The same connector, whose every answer is judged: it is asked once, also by a target that wants it to wait.
+    pub(super) fn impatient(self) -> Self {
+        Self { is_patient: false, ..self }
     }
 
     /// The same connector, with another deadline.
@@ -51,7 +71,7 @@ impl Probe {
     }
 
     pub(super) async fn describe(&self) -> Answer<Description> {
-        let answer = self.call("describe", self.connector.describe()).await?;
+        let answer = self.call("describe", || self.connector.describe()).await?;
         if let Ok(description) = &answer {
             self.watch.answer("describe", description);
         }
@@ -59,12 +79,12 @@ impl Probe {
     }
 
     pub(super) async fn check(&self) -> Answer<()> {
-        self.call("check", self.connector.check()).await
+        self.call("check", || self.connector.check()).await
     }
 
     pub(super) async fn list(&self, of: &ResourceType, cursor: Option<&Cursor>) -> Answer<Page> {
         let call = format!("list {}", of.slug);
-        let answer = self.call(&call, self.connector.list(of, cursor)).await?;
+        let answer = self.call(&call, || self.connector.list(of, cursor)).await?;
         if let Ok(page) = &answer {
             for record in &page.records {
                 match record {
@@ -78,7 +98,7 @@ impl Probe {
     }
 
     pub(super) async fn find(&self, account: &Account) -> Answer<Option<AccountRecord>> {
-        let answer = self.call("find_account", self.connector.find_account(account)).await?;
+        let answer = self.call("find_account", || self.connector.find_account(account)).await?;
         if let Ok(Some(record)) = &answer {
             self.watch.record("find_account", record);
         }
@@ -89,7 +109,7 @@ impl Probe {
     pub(super) async fn execute(&self, attempt: u32, operation: &Operation) -> Answer<Completion> {
         let call = operation.action().as_str();
         let context = self.context(attempt, operation);
-        let answer = self.call(call, self.connector.execute(&context, operation)).await?;
+        let answer = self.call(call, || self.connector.execute(&context, operation)).await?;
         if let Ok(completion) = &answer {
             self.watch.completion(call, completion);
         }
@@ -100,7 +120,7 @@ impl Probe {
     pub(super) async fn execute_later(&self, attempt: u32, operation: &Operation) -> Answer<Completion> {
         let call = operation.action().as_str();
         let context = Context { may_have_applied: false, ..self.context(attempt, operation) };
-        self.call(call, self.connector.execute(&context, operation)).await
+        self.call(call, || self.connector.execute(&context, operation)).await
     }
 
     /// Begins an operation, and drops the call when it has waited `patience` times; `None` if it was dropped.
@@ -134,8 +154,26 @@ impl Probe {
         Context { may_have_applied: attempt > 1, ..Context::first(task_id, self.deadline).attempt(attempt) }
     }
 
+    /// Makes a call, and makes it again when the target asks to wait.
+    async fn call<T, F>(&self, call: &str, make: impl Fn() -> F) -> Answer<T>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let mut patience = if self.is_patient { PATIENCE } else { Duration::ZERO };
+        loop {
+            let answer = self.once(call, make()).await?;
+            match answer.as_ref().err().and_then(asks_to_wait) {
+                Some(wait) if wait <= patience => {
+                    patience = patience.saturating_sub(wait);
+                    self.watch.wait(wait).await;
+                }
+                _ => return Ok(answer),
+            }
+        }
+    }
+
     /// Makes a call, or says that it hung, panicked or held up its thread.
-    async fn call<T>(&self, call: &str, future: impl Future<Output = Result<T, Error>>) -> Answer<T> {
+    async fn once<T>(&self, call: &str, future: impl Future<Output = Result<T, Error>>) -> Answer<T> {
         let mut guarded = Guarded::new(future);
         let answer = tokio::time::timeout(self.deadline, &mut guarded).await;
         if guarded.longest >= self.deadline.max(BLOCKED) {

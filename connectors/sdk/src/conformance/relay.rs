@@ -7,10 +7,13 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING};
+use hyper::http::request::Parts;
+use hyper::http::response::Parts as ResponseParts;
 use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -18,6 +21,7 @@ use tokio::net::TcpStream;
 use super::finding::Verdict;
 use super::kit::lock;
 use super::network::Peer;
+use super::watch::Watch;
 
 /// A text that only a body of a bad answer holds: where else it comes up, a body was quoted.
 pub(super) const MARK: &str = "bhk-quoted-Xk29vLq7";
@@ -140,16 +144,18 @@ struct Shared {
     /// How many records a page may hold, whatever is asked for; 0 for as many as are asked for.
     most: AtomicUsize,
     seen: Mutex<Vec<Seen>>,
+    watch: Arc<Watch>,
 }
 
 impl Relay {
-    pub(super) fn to(target: SocketAddr) -> Verdict<Self> {
+    pub(super) fn to(target: SocketAddr, watch: Arc<Watch>) -> Verdict<Self> {
         let pass: Script = Arc::new(|_, _| Act::Pass);
         let shared = Arc::new(Shared {
             target,
             script: Mutex::new(pass),
             most: AtomicUsize::new(0),
             seen: Mutex::default(),
+            watch,
         });
         let serving = Arc::clone(&shared);
         let peer = Peer::start(move |client, _| serve(client, Arc::clone(&serving)))?;
@@ -196,7 +202,7 @@ impl Relay {
 const METHODS: [&[u8]; 7] = [b"GET ", b"POST", b"PUT ", b"PATC", b"DELE", b"HEAD", b"OPTI"];
 
 async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
-    let patience = std::time::Duration::from_millis(500);
+    let patience = Duration::from_millis(500);
     let looked = tokio::time::timeout(patience, speaks_http(&client)).await;
     let is_http = if let Ok(is_http) = looked {
         is_http
@@ -265,9 +271,8 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         head.uri = uri;
     }
     let given = match &act {
-        Act::Answer(Bad::Half) => forward(&shared, Request::from_parts(head, Full::new(body))).await,
-        Act::Answer(bad) => return bad_answer(*bad).ok_or(HungUp),
-        _ => forward(&shared, Request::from_parts(head, Full::new(body))).await,
+        Act::Answer(bad) if *bad != Bad::Half => return bad_answer(*bad).ok_or(HungUp),
+        _ => forward(&shared, &head, &body).await,
     };
     let (mut head, body) = given.ok_or(HungUp)?;
     if let Some(seen) = lock(&shared.seen).get_mut(number) {
@@ -297,11 +302,39 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     Ok(Response::from_parts(head, Part { body: Some(body), breaks_off }))
 }
 
+/// How often a request is sent again, and for how long in all that may take, to a target that asks to wait.
+const AGAIN: u32 = 20;
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Asks the target, and waits and asks again if it wants that: what the kit does to a target must not look like one of the bad
+/// answers that it gives on purpose.
+async fn forward(shared: &Shared, head: &Parts, body: &Bytes) -> Option<(ResponseParts, Bytes)> {
+    let mut patience = PATIENCE;
+    let mut answer = None;
+    for _ in 0..AGAIN {
+        let request = Request::from_parts(head.clone(), Full::new(body.clone()));
+        let (head, body) = ask(shared, request).await?;
+        let wait = asked_to_wait(&head).filter(|wait| *wait <= patience);
+        answer = Some((head, body));
+        let Some(wait) = wait else { break };
+        patience = patience.saturating_sub(wait);
+        shared.watch.wait(wait).await;
+    }
+    answer
+}
+
+/// How long the target asks to wait, if that is what it answers.
+fn asked_to_wait(head: &ResponseParts) -> Option<Duration> {
+    if head.status != StatusCode::TOO_MANY_REQUESTS {
+        return None;
+    }
+    let said = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let seconds = said.and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(1);
+    Some(Duration::from_secs(seconds).max(Duration::from_millis(100)))
+}
+
 /// Asks the target, over a connection of its own.
-async fn forward(
-    shared: &Shared,
-    request: Request<Full<Bytes>>,
-) -> Option<(hyper::http::response::Parts, Bytes)> {
+async fn ask(shared: &Shared, request: Request<Full<Bytes>>) -> Option<(ResponseParts, Bytes)> {
     let stream = TcpStream::connect(shared.target).await.ok()?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
     let asked = async {

@@ -20,7 +20,7 @@ pub(super) struct Rule {
     /// The actions without which it says nothing.
     actions: &'static [Action],
     /// Whether it changes the target.
-    changes: bool,
+    pub(super) changes: bool,
     make: Make,
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -13,6 +15,8 @@ use crate::{Completion, Error, Redactor};
 pub(super) struct Watch {
     redactor: Redactor,
     leaks: Mutex<Leaks>,
+    /// How long calls have waited as the target asked, in milliseconds.
+    waited: AtomicU64,
 }
 
 /// The calls that let out a secret, by where it stood.
@@ -29,6 +33,17 @@ impl Watch {
     /// Looks for these texts from now on.
     pub(super) fn keep_secret<S: AsRef<str>>(&self, secrets: impl IntoIterator<Item = S>) {
         self.redactor.protect_for_good(secrets);
+    }
+
+    /// Waits as long as the target has asked for.
+    pub(super) async fn wait(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+        self.waited.fetch_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How long calls have waited as the target asked.
+    pub(super) fn waited(&self) -> Duration {
+        Duration::from_millis(self.waited.load(Ordering::Relaxed))
     }
 
     /// A text as it may be printed.

@@ -43,7 +43,9 @@ impl Bench for ReferenceBench {
             Situation::Unreachable(address) | Situation::Silent(address) | Situation::Through(address) => {
                 self.connector(address, MASTER, CAP)
             }
-            Situation::SmallPages(address) => self.connector(address, MASTER, 2),
+            Situation::SmallPages(address) => {
+                self.connector(if self.over_tcp { address } else { self.server.address }, MASTER, 2)
+            }
             Situation::CutListing => self.connector(breaks_off(self.server.address).await, MASTER, CAP),
             _ => return Err(Skip::because("a situation that this bench does not know")),
         })

@@ -41,7 +41,6 @@ async fn a_target_that_is_not_reached_over_tcp_breaks_its_listing_off_itself() {
     let over_tcp = [
         "undeclared-actions",
         "passwords",
-        "small-pages",
         "capped-pages",
         "changing-while-listed",
         "unreadable-records",

@@ -8,3 +8,4 @@ mod faultless;
 mod mistakes;
 mod server;
 mod table;
+mod tool;

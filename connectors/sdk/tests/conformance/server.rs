@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Bound;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use http_body_util::{BodyExt, Full};
@@ -30,6 +31,8 @@ const SEATS: [&str; 3] = ["s1", "s2", "s3"];
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    /// One of so many requests is refused with 429, unless it is 0.
+    pub(crate) refuses_one_of: Arc<AtomicUsize>,
     serving: AbortHandle,
 }
 
@@ -53,17 +56,24 @@ impl Server {
             target.users.insert(id, user.as_object().unwrap().clone());
         }
         let target = Arc::new(Mutex::new(target));
+        let refuses_one_of = Arc::new(AtomicUsize::new(0));
+        let (one_of, count) = (Arc::clone(&refuses_one_of), Arc::new(AtomicUsize::new(0)));
         let serving = tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
                 let target = Arc::clone(&target);
-                let service = hyper::service::service_fn(move |request| serve(Arc::clone(&target), request));
+                let (one_of, count) = (Arc::clone(&one_of), Arc::clone(&count));
+                let service = hyper::service::service_fn(move |request| {
+                    let number = count.fetch_add(1, Ordering::Relaxed);
+                    let busy = number.checked_rem(one_of.load(Ordering::Relaxed)) == Some(1);
+                    serve(Arc::clone(&target), busy, request)
+                });
                 tokio::spawn(async move {
                     let http = hyper::server::conn::http1::Builder::new();
                     drop(http.serve_connection(TokioIo::new(connection), service).await);
                 });
             }
         });
-        Self { address, serving: serving.abort_handle() }
+        Self { address, refuses_one_of, serving: serving.abort_handle() }
     }
 }
 
@@ -77,6 +87,7 @@ type Reply = (u16, Value);
 
 async fn serve(
     target: Arc<Mutex<Target>>,
+    busy: bool,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
@@ -86,6 +97,10 @@ async fn serve(
     let reads = head.method == "GET";
     let credential =
         head.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if busy {
+        let response = Response::builder().status(429).header("retry-after", "0");
+        return Ok(response.body(Full::new("{}".into())).unwrap());
+    }
     let (status, answer) = match credential.strip_prefix("Bearer ") {
         Some(MASTER) => target.lock().unwrap().answer(head.method.as_str(), &url, &body),
         Some(READER) if reads => target.lock().unwrap().answer(head.method.as_str(), &url, &body),

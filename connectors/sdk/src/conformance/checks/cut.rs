@@ -45,7 +45,7 @@ async fn through(kit: &Kit<'_>, limit: Option<(usize, Cut)>) -> Verdict<(Peer, P
         return skipped("the target is not reached over TCP");
     };
     let relay = Peer::relay(target, limit)?;
-    let probe = kit.connect(Situation::Through(relay.address)).await?;
+    let probe = kit.connect(Situation::Through(relay.address)).await?.impatient();
     Ok((relay, probe))
 }
 

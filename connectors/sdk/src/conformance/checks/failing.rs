@@ -323,13 +323,13 @@ impl Round {
 /// The round, gone through once. A call that hung or panicked ends it, and all that judge it.
 async fn round<'k>(kit: &'k Kit<'_>) -> Verdict<&'k Round> {
     let http = kit.http().await?;
-    let round = kit.round.get_or_init(|| async {
+    let round = kit.round.get(|| async {
         let mut round = Round::default();
         round.ended = round.go(kit, &http).await.err();
         http.relay.pass();
         round
     });
-    Ok(round.await)
+    round.await
 }
 
 impl Round {

@@ -20,6 +20,7 @@ mod tolerance;
 mod trial;
 
 pub(super) use failing::Round;
+pub(super) use tidy::CLEAN_UP;
 
 use super::rule::Rule;
 

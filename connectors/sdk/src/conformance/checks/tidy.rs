@@ -5,6 +5,9 @@ use crate::conformance::finding::{Verdict, ensure, failed, skipped};
 use crate::conformance::kit::Kit;
 use crate::conformance::rule::Rule;
 
+/// The check that removes everybody whom the kit has made.
+pub(in crate::conformance) const CLEAN_UP: &str = "clean-up";
+
 pub(in crate::conformance) const RULES: [Rule; 4] = [
     Rule::reads(
         "secrets-out-of-errors",
@@ -18,7 +21,7 @@ pub(in crate::conformance) const RULES: [Rule; 4] = [
         Box::pin(std::future::ready(none(&kit.watch.leaks().answers)))
     }),
     Rule::changes(
-        "clean-up",
+        CLEAN_UP,
         "Whatever the kit has made can be removed again.",
         &[Action::CreateAccount],
         |kit| Box::pin(clean_up(kit)),
@@ -32,6 +35,7 @@ fn none(leaks: &std::collections::BTreeSet<String>) -> Verdict {
 
 async fn clean_up(kit: &Kit<'_>) -> Verdict {
     let left = kit.sweep().await;
+    kit.leave(left.clone());
     if left.is_empty() {
         return Ok(());
     }

@@ -4,6 +4,7 @@ use tokio::task::JoinSet;
 
 use crate::conformance::finding::{Verdict, ensure, failed, parts};
 use crate::conformance::kit::Kit;
+use crate::conformance::probe::asks_to_wait;
 use crate::conformance::rule::Rule;
 use crate::conformance::tasks::{about, identity};
 use crate::{Action, Effect, Operation, ResourceKind, Retry};
@@ -114,6 +115,10 @@ async fn dropped_call(kit: &Kit<'_>) -> Verdict {
         let fields = kit.bench.account(&kit.name());
         let create = about(CREATE, &fields)?;
         let ended = kit.working.drop_after(patience, &create).await?;
+        if let Some(wait) = ended.as_ref().and_then(|ended| ended.as_ref().err()).and_then(asks_to_wait) {
+            kit.watch.wait(wait).await;
+            continue;
+        }
         if let Some(Err(error)) = &ended {
             return failed(format!("create_account: expected success; got {}", parts(error)));
         }
