@@ -60,7 +60,10 @@ pub(crate) enum Command {
     ///
     /// With --conformance, it is the connector of one app that is proven, against its live target, with the same kit that the
     /// connectors' own tests run: what it declares it must do, and each error must say exactly what happened. Iden is not asked.
-    /// [apps.NAME.conformance] in the configuration says what the kit cannot know: docs/connector-author.md.
+    /// [apps.NAME.conformance] in the configuration says what the kit cannot know: docs/connector-author.md. With --json, each result is
+    /// printed on a line of its own as it comes, and the last line sums them up. The exit code is 1 if a check failed, and 3 if none failed but some
+    /// were skipped that accept_skipped does not name: what was skipped is not proven. Stopped by a signal, the kit first removes the accounts that
+    /// it has made, and names those that it could not remove.
     Check {
         /// The apps to check; all when none is named.
         #[arg(value_name = "APP")]
@@ -272,6 +275,15 @@ pub(crate) struct Kit {
     /// Agree beforehand to accounts being created, changed and deleted.
     #[arg(long, requires = "conformance", conflicts_with = "read_only")]
     pub(crate) yes: bool,
+    /// Make only these checks; "*" stands for any text, as in "paging-*".
+    #[arg(long, requires = "conformance", value_name = "CHECK", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// List the checks with their rules, and make none.
+    #[arg(long, requires = "conformance", conflicts_with_all = ["read_only", "yes", "junit"])]
+    pub(crate) list: bool,
+    /// Write the results to this file, as JUnit XML.
+    #[arg(long, requires = "conformance", value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
 }
 
 /// Tasks of an app.

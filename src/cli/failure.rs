@@ -9,6 +9,8 @@ pub(crate) enum Exit {
     Failed = 1,
     /// The command line is wrong.
     Usage = 2,
+    /// Nothing failed, but not everything was proven.
+    Unproven = 3,
     /// What was to be printed could not be, because a disk is full for instance.
     Output = 74,
     /// It may work later: the Bridge is down, or another process holds the state folder.

@@ -35,6 +35,12 @@ pub(crate) fn json(value: &impl serde::Serialize) {
     }
 }
 
+/// Prints JSON on one line, at once.
+pub(crate) fn json_line(value: &serde_json::Value) {
+    let text = value.to_string();
+    write(|out| writeln!(out, "{}", escaped(&text)).and_then(|()| out.flush()));
+}
+
 /// Prints a line to standard error, or several.
 pub(crate) fn complain(text: impl std::fmt::Display) {
     drop(writeln!(std::io::stderr().lock(), "{}", lines(&text.to_string())));

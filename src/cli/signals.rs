@@ -32,14 +32,24 @@ impl Told {
         futures::future::select_all(signals).await;
     }
 
+    /// Cancels the first when one of them comes, and the next when one comes again, for as long as the result lives.
+    #[must_use = "signals are heeded as long as this lives"]
+    pub(crate) fn cancels_one_by_one<const N: usize>(
+        mut self,
+        stops: [CancellationToken; N],
+    ) -> AbortOnDropHandle<()> {
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            for stop in stops {
+                self.wait().await;
+                stop.cancel();
+            }
+        }))
+    }
+
     /// Cancels `stop` when one of them comes, for as long as the result lives.
     #[must_use = "signals are heeded as long as this lives"]
-    pub(crate) fn cancels(mut self, stop: &CancellationToken) -> AbortOnDropHandle<()> {
-        let stop = stop.clone();
-        AbortOnDropHandle::new(tokio::spawn(async move {
-            self.wait().await;
-            stop.cancel();
-        }))
+    pub(crate) fn cancels(self, stop: &CancellationToken) -> AbortOnDropHandle<()> {
+        self.cancels_one_by_one([stop.clone()])
     }
 }
 

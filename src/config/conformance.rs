@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
+
+use bridgehead_sdk::{conformance, nearest};
 
 use serde_json::{Map, Value as Json};
 
@@ -9,18 +12,25 @@ use super::error::Reported;
 use super::section::Section;
 use super::tree::{Node, Value};
 use super::validate::Context;
-use super::{Target, show, target, values};
+use super::{Pattern, Target, duration, show, target, values};
 
 /// The keys that hold settings to be laid over `target`, each for one thing that may happen to a target.
-pub(super) const SITUATIONS: [&str; 6] =
-    ["bad_credential", "refused_permission", "unreachable", "silent", "through", "cut_listing"];
+pub(super) const SITUATIONS: [&str; 7] = [
+    "bad_credential",
+    "refused_permission",
+    "unreachable",
+    "silent",
+    "through",
+    "cut_listing",
+    "small_pages",
+];
 /// What stands for the address at which nobody listens, or the kit does.
 const ADDRESS: &str = "{address}";
 const HOST: &str = "{host}";
 const PORT: &str = "{port}";
 
 /// What `bridgehead check APP --conformance` has to be told. Whatever is missing is not checked.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Conformance {
     /// Fields of the accounts that are created, laid over those of the kit; `{name}` in a text is the account's unique name, and an
     /// empty text leaves a field out.
@@ -35,12 +45,43 @@ pub struct Conformance {
     pub usable_refs: BTreeMap<String, String>,
     /// Where the target listens.
     pub address: Option<SocketAddr>,
+    /// The checks that may be skipped.
+    pub accept_skipped: Vec<Pattern>,
+    /// How long one check may take.
+    pub check_timeout: Duration,
+    /// How long all checks together may take.
+    pub timeout: Duration,
+    /// How many records a page of the connector holds.
+    pub page_size: Option<usize>,
     /// What is laid over `target`.
     overlays: BTreeMap<&'static str, Node>,
 }
 
+impl Default for Conformance {
+    fn default() -> Self {
+        Self {
+            account: Map::new(),
+            changes: None,
+            free_text_fields: None,
+            missing_refs: BTreeMap::new(),
+            usable_refs: BTreeMap::new(),
+            address: None,
+            accept_skipped: Vec::new(),
+            check_timeout: Duration::from_secs(120),
+            timeout: Duration::from_secs(1_800),
+            page_size: None,
+            overlays: BTreeMap::new(),
+        }
+    }
+}
+
 impl Conformance {
-    /// The target as it is in a situation, one of the six keys that hold settings; `None` if nothing is said of it. `address` stands
+    /// Whether a check may be skipped.
+    pub fn accepts(&self, check: &str) -> bool {
+        self.accept_skipped.iter().any(|pattern| pattern.matches(check))
+    }
+
+    /// The target as it is in a situation, one of the seven keys that hold settings; `None` if nothing is said of it. `address` stands
     /// where the settings say `{address}`, or `{host}` and `{port}`.
     pub fn target(&self, target: &Target, situation: &str, address: Option<SocketAddr>) -> Option<Target> {
         let mut overlay = self.overlays.get(situation)?.clone();
@@ -74,6 +115,12 @@ pub(super) fn read(section: &Section<'_>, context: &Context<'_>) -> Result<Confo
         let expected = "must be an IP address with a port such as \"127.0.0.1:389\"";
         node.as_str().ok_or(expected)?.parse().map_err(|_| expected.to_owned())
     });
+    let accept_skipped = section.list("accept_skipped", "[\"paging-*\"]", checks);
+    let check_timeout = section.optional("check_timeout", |node| duration::read(node, "2m"));
+    let timeout = section.optional("timeout", |node| duration::read(node, "30m"));
+    let page_size = section.optional("page_size", |node| {
+        values::whole(node, 1..=500).map(|size| usize::try_from(size).unwrap_or(500))
+    });
     let mut overlays = Ok(BTreeMap::new());
     for name in SITUATIONS {
         let overlay = section.optional(name, |node| {
@@ -91,7 +138,12 @@ pub(super) fn read(section: &Section<'_>, context: &Context<'_>) -> Result<Confo
             (Err(reported), _) => overlays = Err(reported),
         }
     }
+    let usual = Conformance::default();
     Ok(Conformance {
+        accept_skipped: accept_skipped?.unwrap_or_default(),
+        check_timeout: check_timeout?.unwrap_or(usual.check_timeout),
+        timeout: timeout?.unwrap_or(usual.timeout),
+        page_size: page_size?,
         account: account?.unwrap_or_default(),
         changes: changes?,
         free_text_fields: free_text_fields?,
@@ -100,6 +152,18 @@ pub(super) fn read(section: &Section<'_>, context: &Context<'_>) -> Result<Confo
         address: address?,
         overlays: overlays?,
     })
+}
+
+/// A pattern that means a check of the kit.
+fn checks(node: &Node) -> Result<Pattern, String> {
+    let text = values::text(node, "paging-*")?;
+    let pattern = Pattern::new(text).map_err(|error| error.to_string())?;
+    let names = conformance::checks().into_iter().map(|one| one.name);
+    if names.clone().any(|name| pattern.matches(name)) {
+        return Ok(pattern);
+    }
+    let hint = nearest(text, names).map(|name| format!("; did you mean '{name}'?")).unwrap_or_default();
+    Err(format!("names no check of the kit{hint}"))
 }
 
 fn table(node: &Node) -> Result<Map<String, Json>, String> {

@@ -269,6 +269,21 @@ struct Conformance {
     /// Where the target listens.
     #[schemars(extend("examples" = ["127.0.0.1:389"]))]
     address: Option<String>,
+    /// The checks that may be skipped without exit code 3; `*` stands for any text.
+    #[schemars(extend("examples" = [["paging-*", "silence"]]))]
+    accept_skipped: Option<Vec<String>>,
+    /// How long one check may take. What waits because the target asks for it, or for `rate_limit`, does not count.
+    #[schemars(extend("default" = "2m"))]
+    check_timeout: Option<Duration>,
+    /// How long all checks together may take, counted in the same way.
+    #[schemars(extend("default" = "30m"))]
+    timeout: Option<Duration>,
+    /// How many records a page of the connector holds. With it the kit creates enough accounts for several pages, 1,001 at most, and
+    /// removes them again.
+    #[schemars(range(min = 1, max = 500))]
+    page_size: Option<u32>,
+    /// Keys of `target` with which the connector asks for pages of two records; `{address}` as for `through`, where `address` is set.
+    small_pages: Option<Table>,
     /// Keys of `target` with a credential that the target refuses.
     bad_credential: Option<Table>,
     /// Keys of `target` with a credential that may read, but not change accounts.

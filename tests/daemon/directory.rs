@@ -29,6 +29,7 @@ refused_permission = { bind_dn = "cn=reader,dc=test", bind_password = { file = "
 unreachable = { url = "ldaps://localhost:{port}" }
 silent = { url = "ldaps://localhost:{port}" }
 through = { url = "ldaps://localhost:{port}" }
+accept_skipped = ["*"]
 "#;
 
 async fn world(server: &OpenLdap, network: &str) -> World {
@@ -50,11 +51,11 @@ async fn the_kit_proves_a_live_directory_and_leaves_it_as_it_was() {
     let world = world(&server, &network).await;
     let before = server.directory.search("dc=test", "(objectClass=*)", &["member"]);
     let output = world.run(&["check", "hr", "--conformance", "--yes", "--json"]).await;
-    let told: Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-    assert!(output.status.success(), "{told:#}");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    let lines: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let result = |name: &str| {
-        let check = told["checks"].as_array().expect("checks").iter().find(|check| check["name"] == name);
+        let check = lines.iter().find(|check| check["name"] == name);
         check.map(|check| check["result"].clone()).unwrap_or_default()
     };
     // Each of these needs a key of the table, and is skipped without it.
@@ -69,11 +70,11 @@ async fn the_kit_proves_a_live_directory_and_leaves_it_as_it_was() {
         "cut-look-up",
         "cut-change",
     ] {
-        assert_eq!(result(name), "passed", "{name}: {told:#}");
+        assert_eq!(result(name), "passed", "{name}: {told}");
     }
     let after = server.directory.search("dc=test", "(objectClass=*)", &["member"]);
     assert_eq!(format!("{before:?}"), format!("{after:?}"));
-    assert!(!told.to_string().contains(&server.directory.writer.password));
+    assert!(!told.contains(&server.directory.writer.password));
 }
 
 #[tokio::test]

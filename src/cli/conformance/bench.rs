@@ -1,27 +1,36 @@
 //! How the kit gets at a live target: as the configuration says.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bridgehead_sdk::conformance::{Bench, Situation, Skip};
 use bridgehead_sdk::{Action, Connector, EntityRecord, Network, async_trait};
 use serde_json::{Map, Value};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::super::context::Context;
 use super::super::failure::{Exit, Failure};
-use super::noted::{Noted, Progress};
+use super::noted::{Noted, Pace};
+use super::progress::Progress;
 use crate::config::{self, App, Connectors};
-use crate::runtime::Pacing;
 
 /// An address at which to see whether settings are in order before anything begins.
 const SOMEWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
-/// How long a connector may take to close what it has open.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long a connector may take to close what it has open. What it has not closed by then is cut off: a process is killed.
+const GRACE: Duration = Duration::from_secs(5);
+/// How many connectors the kit has at once: each may be a process.
+const AT_ONCE: usize = 4;
+/// How long the kit waits until one of them has ended, before a check goes without.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the kit waits for a connector that it no longer needs, before it goes on.
 const BRIEF: Duration = Duration::from_secs(1);
 /// What stands for an account's name.
 const NAME: &str = "{name}";
+
+/// A connector, and its place among those that there may be at once. It has none as long as it is not called.
+type Built = (Arc<dyn Connector>, Option<OwnedSemaphorePermit>);
 
 /// The app's target, and what its table `conformance` says.
 pub(super) struct LiveBench<'a> {
@@ -34,9 +43,12 @@ pub(super) struct LiveBench<'a> {
     secrets: Vec<String>,
     read_only: bool,
     progress: Arc<Progress>,
-    pacing: Arc<Pacing>,
+    pace: Arc<Pace>,
     /// Everything that was built, to be shut down.
-    built: Mutex<Vec<Arc<dyn Connector>>>,
+    built: Mutex<Vec<Built>>,
+    places: Arc<Semaphore>,
+    /// Whether the kit has the connector that every check acts through.
+    begun: AtomicBool,
     /// The names that accounts were given.
     names: Mutex<Vec<String>>,
 }
@@ -48,7 +60,7 @@ impl<'a> LiveBench<'a> {
         connectors: &'a Connectors,
         name: &'a str,
         read_only: bool,
-        progress: Progress,
+        progress: Arc<Progress>,
     ) -> Result<Self, Failure> {
         let app = &context.config.apps[name];
         let network = context.network()?;
@@ -62,12 +74,15 @@ impl<'a> LiveBench<'a> {
             context,
             connectors,
             network,
-            built: Mutex::new(vec![Arc::clone(&working)]),
+            built: Mutex::new(vec![(Arc::clone(&working), None)]),
             working,
             secrets,
             read_only,
-            progress: Arc::new(progress),
-            pacing: Arc::new(Pacing::new(rate)),
+            progress,
+            pace: Arc::new(Pace::new(rate)),
+            // The one that every check acts through has its place for good.
+            places: Arc::new(Semaphore::new(AT_ONCE - 1)),
+            begun: AtomicBool::new(false),
             names: Mutex::default(),
         };
         for situation in [
@@ -77,9 +92,12 @@ impl<'a> LiveBench<'a> {
             Situation::Silent(SOMEWHERE),
             Situation::Through(SOMEWHERE),
             Situation::CutListing,
+            Situation::SmallPages(SOMEWHERE),
         ] {
-            if let Some((key, _)) = key(situation) {
-                bench.build(situation, key)?;
+            if let Some((key, _)) = key(situation)
+                && let Some(built) = bench.build(situation, key)?
+            {
+                bench.keep((built, None));
             }
         }
         Ok(bench)
@@ -94,18 +112,20 @@ impl<'a> LiveBench<'a> {
     pub(super) async fn close(&self) {
         self.progress.end();
         let built = std::mem::take(&mut *self.built.lock().unwrap_or_else(PoisonError::into_inner));
-        for connector in built {
-            // Whoever does not end in time is cut off when the command ends.
-            drop(tokio::time::timeout(GRACE, connector.shutdown()).await);
-        }
+        futures::future::join_all(built.into_iter().map(end)).await;
+    }
+
+    fn keep(&self, built: Built) {
+        self.built.lock().unwrap_or_else(PoisonError::into_inner).push(built);
     }
 
     /// The connector in a situation; `None` if nothing is said of it.
     fn build(&self, situation: Situation, key: &str) -> Result<Option<Arc<dyn Connector>>, Failure> {
         let address = match situation {
-            Situation::Unreachable(address) | Situation::Silent(address) | Situation::Through(address) => {
-                Some(address)
-            }
+            Situation::Unreachable(address)
+            | Situation::Silent(address)
+            | Situation::Through(address)
+            | Situation::SmallPages(address) => Some(address),
             _ => None,
         };
         let Some(target) = self.app.conformance.target(&self.app.target, key, address) else {
@@ -118,7 +138,6 @@ impl<'a> LiveBench<'a> {
             let message = format!("{error} (with apps.{}.conformance.{key} laid over target)", self.name);
             Failure::new(Exit::Configuration, message)
         })?;
-        self.built.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&built));
         Ok(Some(built))
     }
 
@@ -126,18 +145,24 @@ impl<'a> LiveBench<'a> {
     async fn retire(&self) {
         let unused: Vec<_> = {
             let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
-            built.extract_if(.., |connector| Arc::strong_count(connector) == 1).collect()
+            built.extract_if(.., |(connector, _)| Arc::strong_count(connector) == 1).collect()
         };
-        for connector in unused {
-            let end = tokio::spawn(async move {
-                drop(tokio::time::timeout(GRACE, connector.shutdown()).await);
-            });
-            drop(tokio::time::timeout(BRIEF, end).await);
+        let ends = unused.into_iter().map(|built| tokio::spawn(end(built)));
+        drop(tokio::time::timeout(BRIEF, futures::future::join_all(ends)).await);
+    }
+
+    /// A place for one more connector.
+    async fn place(&self) -> Result<OwnedSemaphorePermit, Skip> {
+        self.retire().await;
+        let place = Arc::clone(&self.places).acquire_owned();
+        match tokio::time::timeout(PATIENCE, place).await {
+            Ok(Ok(place)) => Ok(place),
+            _ => Err(Skip::because(format!("{AT_ONCE} connectors are there already, and none of them ends"))),
         }
     }
 
     fn noted(&self, connector: Arc<dyn Connector>) -> Arc<dyn Connector> {
-        Arc::new(Noted::new(connector, Arc::clone(&self.progress), Arc::clone(&self.pacing), self.read_only))
+        Arc::new(Noted::new(connector, Arc::clone(&self.progress), Arc::clone(&self.pace), self.read_only))
     }
 }
 
@@ -145,14 +170,27 @@ impl<'a> LiveBench<'a> {
 impl Bench for LiveBench<'_> {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         if situation == Situation::Working {
-            return Ok(self.noted(Arc::clone(&self.working)));
+            if !self.begun.swap(true, Ordering::SeqCst) {
+                return Ok(self.noted(Arc::clone(&self.working)));
+            }
+            // What one has kept to itself another does not know: a process of its own.
+            let place = self.place().await?;
+            let (app, context) = (self.app, self.context);
+            let another =
+                config::build_connector(self.name, app, self.connectors, &self.network, &context.redactor)
+                    .map_err(|error| Skip::because(error.to_string()))?;
+            self.keep((Arc::clone(&another), Some(place)));
+            return Ok(self.noted(another));
         }
         let Some((key, what)) = key(situation) else {
             return Err(Skip::because("this version of bridgehead has no key for it"));
         };
-        self.retire().await;
+        let place = self.place().await?;
         match self.build(situation, key) {
-            Ok(Some(connector)) => Ok(self.noted(connector)),
+            Ok(Some(connector)) => {
+                self.keep((Arc::clone(&connector), Some(place)));
+                Ok(self.noted(connector))
+            }
             Ok(None) => {
                 Err(Skip::because(format!("apps.{}.conformance.{key} does not say {what}", self.name)))
             }
@@ -166,7 +204,9 @@ impl Bench for LiveBench<'_> {
     }
 
     async fn populated(&self, _: usize) -> Result<Arc<dyn Connector>, Skip> {
-        Err(Skip::because("a live target is not filled; the connector's own tests do that"))
+        Err(Skip::because(
+            "a live target is not filled; page_size lets the kit make several pages of accounts, and the connector's own tests do the rest",
+        ))
     }
 
     fn account(&self, name: &str) -> Map<String, Value> {
@@ -218,6 +258,22 @@ impl Bench for LiveBench<'_> {
         self.read_only
     }
 
+    fn check_limit(&self) -> Duration {
+        self.app.conformance.check_timeout
+    }
+
+    fn run_limit(&self) -> Duration {
+        self.app.conformance.timeout
+    }
+
+    fn waited(&self) -> Duration {
+        self.pace.waited()
+    }
+
+    fn page_size(&self) -> Option<usize> {
+        self.app.conformance.page_size
+    }
+
     fn remedy(&self, action: Action) -> Option<String> {
         let (key, what) = match action {
             Action::CreateAccount => ("account", "a new account needs other fields than the kit's"),
@@ -226,6 +282,13 @@ impl Bench for LiveBench<'_> {
         };
         Some(format!("if {what}, say them with {key} in [apps.{}.conformance]", self.name))
     }
+}
+
+/// Ends a connector, and gives its place back.
+async fn end((connector, place): Built) {
+    drop(tokio::time::timeout(GRACE, connector.shutdown()).await);
+    drop(connector);
+    drop(place);
 }
 
 /// The key for a situation, and what it says.
@@ -238,6 +301,9 @@ fn key(situation: Situation) -> Option<(&'static str, &'static str)> {
         }
         Situation::Silent(_) => ("silent", "how a target at {address} is used that never says a word"),
         Situation::Through(_) => ("through", "how the target is reached through the kit at {address}"),
+        Situation::SmallPages(_) => {
+            ("small_pages", "how the connector is told to ask for pages of two records")
+        }
         Situation::CutListing => (
             "cut_listing",
             "how a listing breaks off; for a target with an address, set address and through instead",

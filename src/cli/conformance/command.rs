@@ -1,14 +1,19 @@
 //! From the arguments to the report.
 
-use bridgehead_sdk::conformance::{self, Outcome as Found};
+use std::sync::Arc;
+
+use bridgehead_sdk::conformance::{Report, Run};
+use tokio_util::sync::CancellationToken;
 
 use super::super::args::{Global, Kit};
 use super::super::context::Context;
 use super::super::failure::{Exit, Failure, Outcome};
-use super::super::logging;
+use super::super::signals::Told;
+use super::super::{logging, print};
 use super::bench::LiveBench;
-use super::noted::Progress;
-use super::{consent, show};
+use super::progress::{Progress, Results};
+use super::show::Counts;
+use super::{consent, selection, show};
 use crate::config::Connectors;
 
 pub(crate) async fn run(
@@ -17,6 +22,11 @@ pub(crate) async fn run(
     names: &[String],
     options: &Kit,
 ) -> Outcome {
+    let only = selection::of(&options.only)?;
+    if options.list {
+        selection::list(global, only.as_deref());
+        return Ok(());
+    }
     let [name] = names else {
         let message = "--conformance takes the name of one app: the kit has one target at a time";
         return Err(Failure::new(Exit::Usage, message));
@@ -24,32 +34,56 @@ pub(crate) async fn run(
     let context = Context::load(global, connectors)?;
     logging::start_quiet(&context.config.log, &context.redactor);
     context.names(names)?;
-    let progress = Progress::new(!global.json);
-    let bench = LiveBench::new(&context, connectors, name, options.read_only, progress)?;
+    let progress = Arc::new(Progress::new(global));
+    let bench = LiveBench::new(&context, connectors, name, options.read_only, Arc::clone(&progress))?;
     if !options.read_only {
         consent::obtain(&context, name, options.yes).await?;
     }
     context.end_orphans().await?;
+    let results = Results { app: name, json: global.json, redactor: &context.redactor, progress };
+    let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
+    let _signals = Told::listen()?.cancels_one_by_one([stop.clone(), abandon.clone()]);
+    let mut run = Run::of(&bench).observed_by(&results).until(stop.clone().cancelled_owned());
+    if let Some(only) = only {
+        run = run.only(only);
+    }
     let report = tokio::select! {
-        report = conformance::run(&bench) => report,
-        interrupted = tokio::signal::ctrl_c() => {
-            drop(interrupted);
+        report = run.report() => report,
+        () = abandon.cancelled() => {
             bench.close().await;
-            return Err(stopped(name, &bench));
+            return Err(abandoned(name, &bench));
         }
     };
     bench.close().await;
-    show::report(global, name, &context.redactor, options.read_only, &report);
-    let passed = report.checks.iter().any(|check| check.outcome == Found::Passed);
-    if passed && report.failed().is_empty() { Ok(()) } else { Err(Failure::silent(Exit::Failed)) }
+    let counts = Counts::of(&report, &context.config.apps[name].conformance);
+    if global.json {
+        let summary = show::summary(name, &context.redactor, options.read_only, &report, &counts);
+        print::json_line(&summary);
+    } else {
+        show::report(name, &context.redactor, &report, &counts);
+    }
+    if let Some(to) = &options.junit {
+        show::junit(name, &context.redactor, &report, to)?;
+    }
+    if stop.is_cancelled() { Err(stopped(name, &report)) } else { counts.outcome() }
 }
 
-fn stopped(name: &str, bench: &LiveBench<'_>) -> Failure {
+fn stopped(name: &str, report: &Report) -> Failure {
+    let message = match report.left.len() {
+        0 => format!("stopped; nothing of the kit is left in {name}"),
+        1 => format!("stopped; an account is left in {name}, named above"),
+        count => format!("stopped; {count} accounts are left in {name}, named above"),
+    };
+    Failure::new(Exit::Failed, message)
+}
+
+/// Told a second time, the kit does not even tidy up.
+fn abandoned(name: &str, bench: &LiveBench<'_>) -> Failure {
     let names = bench.names();
     let message = match names.first() {
         None => "stopped; nothing was changed".to_owned(),
         Some(first) => {
-            format!("stopped in the middle: look in {name} for accounts of the kit, such as {first}")
+            format!("stopped while tidying up: look in {name} for accounts of the kit, such as {first}")
         }
     };
     Failure::new(Exit::Failed, message)

@@ -1,45 +1,40 @@
 //! Stands between the kit and the connector: shows what is called, keeps the target's pace, and lets nothing be changed where
 //! nothing may be.
 
-use std::io::IsTerminal;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bridgehead_sdk::{
     Account, AccountRecord, Completion, Connector, Context, Cursor, Description, Error, Operation, Page,
     ResourceType, async_trait,
 };
-use indicatif::{ProgressBar, ProgressStyle};
 
+use super::progress::Progress;
 use crate::runtime::Pacing;
 
-/// What is being done at this moment, on a terminal.
-pub(super) struct Progress(Option<ProgressBar>);
+/// How fast the operator wants the target to be called, and how long calls have waited for that.
+pub(super) struct Pace {
+    pacing: Pacing,
+    waited: AtomicU64,
+}
 
-impl Progress {
-    /// Shows nothing unless it is `wanted` and there is a terminal.
-    pub(super) fn new(wanted: bool) -> Self {
-        Self((wanted && std::io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::no_length();
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed}, {pos} calls; {wide_msg}") {
-                bar.set_style(style);
-            }
-            bar
-        }))
+impl Pace {
+    /// So many calls a second, and so many at once.
+    pub(super) fn new(rate: Option<(f64, u32)>) -> Self {
+        Self { pacing: Pacing::new(rate), waited: AtomicU64::new(0) }
     }
 
-    fn note(&self, what: impl FnOnce() -> String) {
-        if let Some(bar) = &self.0 {
-            bar.enable_steady_tick(Duration::from_millis(100));
-            bar.inc(1);
-            bar.set_message(what());
-        }
+    /// How long calls have waited, all together.
+    pub(super) fn waited(&self) -> Duration {
+        Duration::from_millis(self.waited.load(Ordering::Relaxed))
     }
 
-    pub(super) fn end(&self) {
-        if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
-        }
+    async fn keep(&self) {
+        let began = Instant::now();
+        self.pacing.for_task().await;
+        let waited = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.waited.fetch_add(waited, Ordering::Relaxed);
     }
 }
 
@@ -47,7 +42,7 @@ impl Progress {
 pub(super) struct Noted {
     inner: Arc<dyn Connector>,
     progress: Arc<Progress>,
-    pacing: Arc<Pacing>,
+    pace: Arc<Pace>,
     read_only: bool,
 }
 
@@ -55,15 +50,15 @@ impl Noted {
     pub(super) fn new(
         inner: Arc<dyn Connector>,
         progress: Arc<Progress>,
-        pacing: Arc<Pacing>,
+        pace: Arc<Pace>,
         read_only: bool,
     ) -> Self {
-        Self { inner, progress, pacing, read_only }
+        Self { inner, progress, pace, read_only }
     }
 
     async fn call(&self, what: impl FnOnce() -> String) {
         self.progress.note(what);
-        self.pacing.for_task().await;
+        self.pace.keep().await;
     }
 }
 

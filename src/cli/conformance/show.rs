@@ -1,53 +1,145 @@
-//! The report, for people and as JSON.
+//! The report, for people, as JSON and as JUnit XML.
+
+use std::path::Path;
 
 use bridgehead_sdk::Redactor;
 use bridgehead_sdk::conformance::{Check, Outcome, Report};
+use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use serde_json::{Value, json};
 
-use super::super::args::Global;
+use super::super::failure::{Exit, Failure, Outcome as Done};
 use super::super::print;
+use crate::config::Conformance;
 
 /// Lines are no longer than this.
 const WIDTH: usize = 80;
 /// Where the text behind a result begins.
 const INDENT: usize = 9;
 
-/// Prints the report.
-pub(super) fn report(global: &Global, name: &str, redactor: &Redactor, read_only: bool, report: &Report) {
-    let count =
-        |wanted: fn(&Outcome) -> bool| report.checks.iter().filter(|check| wanted(&check.outcome)).count();
-    let passed = count(|outcome| *outcome == Outcome::Passed);
-    let failed = count(|outcome| matches!(outcome, Outcome::Failed(_)));
-    let skipped = count(|outcome| matches!(outcome, Outcome::Skipped(_)));
-    if global.json {
-        let checks = serde_json::to_value(&report.checks).unwrap_or(Value::Null);
-        let mut told = json!({
-            "app": name, "read_only": read_only, "passed": passed, "failed": failed, "skipped": skipped, "checks": checks,
-        });
-        redactor.redact_json(&mut told);
-        print::json(&told);
-        return;
+/// What came of a check, in a word.
+pub(super) fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Passed => "ok",
+        Outcome::Failed(_) => "failed",
+        Outcome::Skipped(_) => "skipped",
     }
-    for line in lines(&report.checks) {
-        print::line(redactor.redact(&line));
-    }
-    print::line(format!(
-        "\n{passed} passed, {failed} failed, {skipped} skipped.{}",
-        if skipped > 0 { " What was skipped is not proven." } else { "" }
-    ));
 }
 
-/// What passed and what failed in its order, then what was skipped, by the reason.
-fn lines(checks: &[Check]) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut skipped: Vec<(&str, Vec<&str>)> = Vec::new();
-    for Check { name, rule, outcome } in checks {
-        match outcome {
-            Outcome::Passed => lines.push(format!("ok       {name}")),
+/// One result as JSON.
+pub(super) fn result(app: &str, redactor: &Redactor, check: &Check) -> Value {
+    let mut told = serde_json::to_value(check).unwrap_or(Value::Null);
+    if let Some(fields) = told.as_object_mut() {
+        fields.insert("event".to_owned(), "check".into());
+        fields.insert("app".to_owned(), app.into());
+    }
+    redactor.redact_json(&mut told);
+    told
+}
+
+/// How many results there are of each kind.
+pub(super) struct Counts {
+    pub(super) passed: usize,
+    pub(super) failed: usize,
+    pub(super) skipped: usize,
+    /// Those of the skipped that nobody has accepted.
+    pub(super) unproven: usize,
+}
+
+impl Counts {
+    pub(super) fn of(report: &Report, conformance: &Conformance) -> Self {
+        let (failed, skipped) = (report.failed().len(), report.skipped());
+        Self {
+            passed: report.checks.len() - failed - skipped.len(),
+            failed,
+            unproven: skipped.iter().filter(|name| !conformance.accepts(name)).count(),
+            skipped: skipped.len(),
+        }
+    }
+
+    /// How the command ends.
+    pub(super) fn outcome(&self) -> Done {
+        match self {
+            Self { failed: 1.., .. } | Self { passed: 0, .. } => Err(Failure::silent(Exit::Failed)),
+            Self { unproven: 1.., .. } => Err(Failure::silent(Exit::Unproven)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The last line of JSON, which sums up those before.
+pub(super) fn summary(
+    app: &str,
+    redactor: &Redactor,
+    read_only: bool,
+    report: &Report,
+    counts: &Counts,
+) -> Value {
+    let Counts { passed, failed, skipped, unproven } = counts;
+    let mut told = json!({
+        "event": "summary", "app": app, "read_only": read_only, "passed": passed, "failed": failed, "skipped": skipped,
+        "skipped_not_accepted": unproven, "left": report.left,
+    });
+    redactor.redact_json(&mut told);
+    told
+}
+
+/// Prints the report for people.
+pub(super) fn report(app: &str, redactor: &Redactor, report: &Report, counts: &Counts) {
+    for line in lines(report) {
+        print::line(redactor.redact(&line));
+    }
+    let Counts { passed, failed, skipped, unproven } = counts;
+    print::line(format!("\n{passed} passed, {failed} failed, {skipped} skipped."));
+    if *unproven > 0 {
+        let advice = format!(
+            "What was skipped is not proven. The reason says which key of [apps.{app}.conformance] is missing; accept_skipped there \
+             names the checks that you can do without."
+        );
+        wrapped(&advice, 0).into_iter().for_each(print::line);
+    }
+}
+
+/// Writes the results as JUnit XML.
+pub(super) fn junit(app: &str, redactor: &Redactor, report: &Report, to: &Path) -> Result<(), Failure> {
+    let mut suite = TestSuite::new(format!("conformance of {app}"));
+    for check in &report.checks {
+        let status = match &check.outcome {
+            Outcome::Passed => TestCaseStatus::success(),
             Outcome::Failed(why) => {
-                lines.push(format!("failed   {name}"));
-                lines.extend(wrapped(why));
-                lines.extend(wrapped(&format!("Rule: {rule}")));
+                let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+                status.set_message(redactor.redact(why)).set_description(check.rule);
+                status
+            }
+            Outcome::Skipped(why) => {
+                let mut status = TestCaseStatus::skipped();
+                status.set_message(redactor.redact(why));
+                status
+            }
+        };
+        let mut case = TestCase::new(check.name, status);
+        case.set_classname(format!("bridgehead.conformance.{app}")).set_time(check.took);
+        suite.add_test_case(case);
+    }
+    let mut whole = quick_junit::Report::new("bridgehead");
+    whole.add_test_suite(suite);
+    let unwritable = |why: &dyn std::fmt::Display| {
+        Failure::new(Exit::Output, format!("{} cannot be written: {why}", to.display()))
+    };
+    let text = whole.to_string().map_err(|error| unwritable(&error))?;
+    std::fs::write(to, text).map_err(|error| unwritable(&error))
+}
+
+/// What was skipped, by the reason; then what passed and what failed, in its order; then who is left.
+fn lines(report: &Report) -> Vec<String> {
+    let mut made = Vec::new();
+    let mut skipped: Vec<(&str, Vec<&str>)> = Vec::new();
+    for Check { name, rule, outcome, .. } in &report.checks {
+        match outcome {
+            Outcome::Passed => made.push(format!("ok       {name}")),
+            Outcome::Failed(why) => {
+                made.push(format!("failed   {name}"));
+                made.extend(wrapped(why, INDENT));
+                made.extend(wrapped(&format!("Rule: {rule}"), INDENT));
             }
             Outcome::Skipped(why) => match skipped.iter_mut().find(|(known, _)| known == why) {
                 Some((_, names)) => names.push(name),
@@ -55,26 +147,34 @@ fn lines(checks: &[Check]) -> Vec<String> {
             },
         }
     }
+    let mut lines = Vec::new();
     for (why, names) in skipped {
-        let mut named = wrapped(&names.join(", "));
-        if let Some(first) = named.first_mut() {
-            first.replace_range(..INDENT, "skipped  ");
-        }
-        lines.extend(named);
-        lines.extend(wrapped(&format!("because {why}")));
+        lines.extend(labelled("skipped  ", &names.join(", ")));
+        lines.extend(wrapped(&format!("because {why}"), INDENT));
+    }
+    lines.extend(made);
+    lines.extend(report.left.iter().flat_map(|left| labelled("left     ", left)));
+    lines
+}
+
+/// A text in lines, with a label before the first.
+fn labelled(label: &str, text: &str) -> Vec<String> {
+    let mut lines = wrapped(text, INDENT);
+    if let Some(first) = lines.first_mut() {
+        first.replace_range(..INDENT, label);
     }
     lines
 }
 
 /// A text in lines that fit. A word that is longer than a line stands alone.
-fn wrapped(text: &str) -> Vec<String> {
+pub(super) fn wrapped(text: &str, indent: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for paragraph in text.lines() {
-        let mut line = " ".repeat(INDENT);
+        let mut line = " ".repeat(indent);
         let mut empty = true;
         for word in paragraph.split_whitespace() {
             if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
-                lines.push(std::mem::replace(&mut line, " ".repeat(INDENT)));
+                lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
                 empty = true;
             }
             if !empty {
@@ -98,6 +198,7 @@ mod tests {
             name,
             rule: "An account that is created twice is ACCOUNT_ALREADY_EXISTS, and stays what it was.",
             outcome,
+            took: std::time::Duration::from_millis(1_500),
         }
     }
 
@@ -111,27 +212,29 @@ mod tests {
             check("silent-target", Outcome::Skipped("another reason".into())),
             check("bad-credential", Outcome::Skipped(why.into())),
         ];
-        let lines = lines(&checks);
+        let left = vec!["bhk-x4k2p-07 is left, suspended: the connector does not delete".to_owned()];
+        let lines = lines(&Report { checks: checks.into(), left });
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:#?}");
         insta::assert_snapshot!(lines.join("\n"), @r#"
+        skipped  refused-permission, bad-credential
+                 because no key says which credential may read and not change, so that
+                 nobody knows whether it is told apart
+        skipped  silent-target
+                 because another reason
         ok       describe
         failed   duplicate-create
                  create_account: expected ACCOUNT_ALREADY_EXISTS, not applied, retry
                  never, subject account; got INTERNAL_ERROR
                  Rule: An account that is created twice is ACCOUNT_ALREADY_EXISTS, and
                  stays what it was.
-        skipped  refused-permission, bad-credential
-                 because no key says which credential may read and not change, so that
-                 nobody knows whether it is told apart
-        skipped  silent-target
-                 because another reason
+        left     bhk-x4k2p-07 is left, suspended: the connector does not delete
         "#);
     }
 
     #[test]
     fn a_word_without_end_does_not_hang_anybody() {
         let word = "é".repeat(200);
-        assert_eq!(wrapped(&format!("a {word} b")).len(), 3);
-        assert_eq!(wrapped(""), Vec::<String>::new());
+        assert_eq!(wrapped(&format!("a {word} b"), INDENT).len(), 3);
+        assert_eq!(wrapped("", INDENT), Vec::<String>::new());
     }
 }

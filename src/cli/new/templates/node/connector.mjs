@@ -2,7 +2,6 @@
 // fields by those of your system. bridgehead.mjs does the rest.
 import { Connector, Http, refused, serve } from "./bridgehead.mjs";
 
-const PAGE = 200;
 // What the API calls the fields of an account.
 const FIELDS = { username: "login", email: "mail", first_name: "given_name", last_name: "surname", display_name: "title" };
 
@@ -14,6 +13,7 @@ class Target extends Connector {
 
   constructor(app, settings) {
     super(app, settings);
+    this.page = settings.page_size ?? 200;
     this.api = new Http(this, settings.url, { headers: { authorization: `Bearer ${settings.token}` } });
   }
 
@@ -22,7 +22,7 @@ class Target extends Connector {
   }
 
   async list(slug, cursor) {
-    const page = await this.api.get(slug === "team" ? "/teams" : "/users", { after: cursor, limit: PAGE });
+    const page = await this.api.get(slug === "team" ? "/teams" : "/users", { after: cursor, limit: this.page });
     const record = slug === "team" ? ({ id, name }) => ({ id, name }) : this.record;
     // The API says itself whether there is more. A page that is short says nothing.
     return { records: page.items.map(record), next: page.next };
@@ -35,7 +35,7 @@ class Target extends Connector {
     }
     const found = [];
     for (let after = null; ; ) {
-      const page = await this.api.get("/users", { [FIELDS[field]]: text, after, limit: PAGE });
+      const page = await this.api.get("/users", { [FIELDS[field]]: text, after, limit: this.page });
       found.push(...page.items.map(this.record));
       if (page.next === null) return found;
       after = page.next;

@@ -3,7 +3,6 @@ fields by those of your system. bridgehead.py does the rest."""
 
 from bridgehead import Connector, Http, refused, serve
 
-PAGE = 200
 # What the API calls the fields of an account.
 FIELDS = {"username": "login", "email": "mail", "first_name": "given_name", "last_name": "surname", "display_name": "title"}
 
@@ -16,13 +15,14 @@ class Target(Connector):
 
     def __init__(self, app, settings):
         super().__init__(app, settings)
+        self.page = settings.get("page_size", 200)
         self.api = Http(self, settings["url"], headers={"Authorization": f"Bearer {settings['token']}"})
 
     def check(self):
         self.api.get("/teams", limit=1)
 
     def list(self, slug, cursor):
-        page = self.api.get("/teams" if slug == "team" else "/users", after=cursor, limit=PAGE)
+        page = self.api.get("/teams" if slug == "team" else "/users", after=cursor, limit=self.page)
         record = (lambda team: {"id": team["id"], "name": team["name"]}) if slug == "team" else self.record
         # The API says itself whether there is more. A page that is short says nothing.
         return [record(item) for item in page["items"]], page["next"]
@@ -33,7 +33,7 @@ class Target(Connector):
             return [self.record(user)] if user else []
         found, after = [], None
         while True:
-            page = self.api.get("/users", after=after, limit=PAGE, **{FIELDS[field]: text})
+            page = self.api.get("/users", after=after, limit=self.page, **{FIELDS[field]: text})
             found += [self.record(user) for user in page["items"]]
             after = page["next"]
             if after is None:
