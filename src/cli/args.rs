@@ -236,6 +236,10 @@ pub(crate) struct Call {
     /// Agree beforehand to the target being changed, also beside a running daemon.
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Show on standard error what the connector and its target say to each other: HTTP exchanges, and the messages of `exec`.
+    /// Secrets are taken out; personal data is not.
+    #[arg(long)]
+    pub(crate) trace: bool,
 }
 
 /// What can be done by hand.
@@ -284,6 +288,10 @@ pub(crate) struct Kit {
     /// Write the results to this file, as JUnit XML.
     #[arg(long, requires = "conformance", value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
+    /// Show on standard error what the connector and its target say to each other: HTTP exchanges, and the messages of `exec`.
+    /// Secrets are taken out; personal data is not.
+    #[arg(long, requires = "conformance")]
+    pub(crate) trace: bool,
 }
 
 /// Tasks of an app.

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bridgehead_sdk::Redactor;
+use bridgehead_sdk::{Redactor, Trace};
 use secrecy::ExposeSecret;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::args::Global;
 use super::failure::{Exit, Failure};
+use super::print;
 use crate::bridge::{self, ApiKey, Client, KeyError, KeySource};
 use crate::children;
 use crate::config::{self, Config, Connectors, Secret, Sources};
@@ -63,6 +64,13 @@ impl Context {
     /// How Iden and targets are reached. The files that `[network]` names are read now.
     pub(crate) fn network(&self) -> Result<bridgehead_sdk::Network, Failure> {
         Ok(self.config.network.resolve(&self.environment, &self.redactor)?)
+    }
+
+    /// The same for a command that shows, if it is wanted, what a connector and its target say to each other.
+    pub(crate) fn traced_network(&self, trace: bool) -> Result<bridgehead_sdk::Network, Failure> {
+        let mut network = self.network()?;
+        network.trace = trace.then(|| Trace::new(&self.redactor, |line| print::complain(line)));
+        Ok(network)
     }
 
     /// The client of the Bridge. The key is read now, so that a missing one is told of at once.

@@ -1,7 +1,7 @@
 //! `bridgehead sync APP --to FILE`: what a sync would push, kept as a file to look at.
 
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bridgehead_sdk::{Record, ResourceType};
@@ -58,12 +58,14 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, names: &[Strin
     context.redactor.redact_json(&mut summary);
     let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
     sink.write(&summary);
-    sink.finish().map_err(|error| unwritable(to, &error))?;
-    if to != Path::new(STDOUT) {
-        show(global, name, to, &summary["summary"]);
+    let written = sink.finish(export.error.is_none()).map_err(|error| unwritable(to, &error))?;
+    if let Some(written) = written {
+        show(global, name, &written, &summary["summary"]);
     }
     match &export.error {
         None => Ok(()),
+        // Nobody wants more: it was not the target that ended it.
+        Some(_) if to == Path::new(STDOUT) && !print::is_read() => Ok(()),
         Some(error) => Err(Failure::new(Exit::Failed, format!("{name}: not read to the end: {error}"))),
     }
 }
@@ -99,10 +101,13 @@ fn unwritable(to: &Path, error: &std::io::Error) -> Failure {
     Failure::new(Exit::Output, format!("{} cannot be written: {error}", to.display()))
 }
 
-/// Where the lines go. A file appears whole, or not at all, and nobody else can read it: people are in it.
+/// What the name of a file is followed by that holds a part of what it should.
+const PART: &str = ".incomplete";
+
+/// Where the lines go. A file appears whole, or under another name, and nobody else can read it: people are in it.
 enum Sink {
     Stdout,
-    File { out: BufWriter<NamedTempFile>, to: std::path::PathBuf, failed: Option<std::io::Error> },
+    File { out: BufWriter<NamedTempFile>, to: PathBuf, failed: Option<std::io::Error> },
 }
 
 impl Sink {
@@ -132,14 +137,20 @@ impl Sink {
         }
     }
 
-    /// Puts the file in its place.
-    fn finish(&mut self) -> std::io::Result<()> {
-        let Self::File { out, to, failed } = std::mem::replace(self, Self::Stdout) else { return Ok(()) };
+    /// Puts the file in its place; one that does not hold everything goes beside it, and an earlier one stays. Says where it is.
+    fn finish(&mut self, is_whole: bool) -> std::io::Result<Option<PathBuf>> {
+        let Self::File { out, mut to, failed } = std::mem::replace(self, Self::Stdout) else {
+            return Ok(None);
+        };
+        if !is_whole {
+            to.as_mut_os_string().push(PART);
+        }
         if let Some(error) = failed {
             return Err(error);
         }
         let file = out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
         file.as_file().sync_all()?;
-        file.persist(&to).map(drop).map_err(|error| error.error)
+        file.persist(&to).map_err(|error| error.error)?;
+        Ok(Some(to))
     }
 }

@@ -220,3 +220,21 @@ async fn a_password_comes_from_standard_input_and_is_never_shown() {
         .count();
     assert_eq!(reached, 1, "the target was asked once");
 }
+
+#[tokio::test]
+async fn a_trace_shows_what_is_said_and_no_secret() {
+    let world = World::new().await;
+    world.script("", "");
+    let password = world.path("password");
+    std::fs::write(&password, PASSWORD).expect("a file");
+    let file = password.to_str().expect("a path");
+    let arguments = ["call", "hr", "create", "--username", "bob", "--password-file", file, "--yes", "--trace"];
+    let output = world.run(&arguments).await;
+    let told = err(&output);
+    let sent = told.lines().find(|line| line.contains("\"method\":\"create_account\"")).expect(&told);
+    assert!(sent.starts_with("--> hr  {") && sent.contains("\"username\":\"bob\""), "{told}");
+    assert!(told.lines().any(|line| line.starts_with("<-- hr  {")), "{told}");
+    assert!(!told.contains(PASSWORD) && !out(&output).contains(PASSWORD), "{told}");
+    let output = world.run(&["call", "hr", "find", "--username", "bob"]).await;
+    assert!(!err(&output).contains("--> hr"), "{}", err(&output));
+}

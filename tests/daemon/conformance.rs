@@ -213,7 +213,7 @@ def keep():
     json.dump(people, open("people.json", "w"))
 def found(account):
     for one in people.values():
-        if account.get("id") == one["id"] or ("id" not in account and account.get("username") == one["username"]):
+        if account.get("id") == one["id"] or ("id" not in account and account.get("username", "").lower() == one["username"].lower()):
             return one
 for line in sys.stdin:
     call = json.loads(line)
@@ -223,11 +223,11 @@ for line in sys.stdin:
     reply = {"result": {}}
     if method == "initialize":
         reply = {"result": {"name": "slow", "version": "1", "actions": ACTIONS,
-            "resource_types": [{"slug": "account", "name": "Account", "kind": "account"}]}}
+            "resource_types": [{"slug": "account", "name": "Account", "type": "account"}]}}
     elif method == "list":
         reply = {"result": {"records": list(people.values()), "next": None}}
     elif method == "find_account":
-        reply = {"result": {"account": found(account)}}
+        reply = {"result": found(account)}
     elif method == "create_account":
         id = "u%d" % (len(people) + 1000)
         people[id] = {"id": id, "username": account["username"], "email": account["email"], "status": "active"}

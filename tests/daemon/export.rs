@@ -54,10 +54,37 @@ async fn a_target_that_is_not_read_to_its_end_says_so_in_the_file_and_the_exit_c
     let to = world.path("out.jsonl");
     let output = world.run(&["sync", "hr", "--to", to.to_str().expect("a path")]).await;
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let written = lines(&world.read("out.jsonl"));
+    assert!(!to.exists(), "a part is not taken for the whole");
+    let written = lines(&world.read("out.jsonl.incomplete"));
     assert_eq!(written.last().expect("a summary")["summary"]["complete"], false);
+    world.write("out.jsonl", "what was read to its end yesterday");
+    let output = world.run(&["sync", "hr", "--to", to.to_str().expect("a path")]).await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("out.jsonl.incomplete"), "{output:?}");
+    assert_eq!(world.read("out.jsonl"), "what was read to its end yesterday");
     let output = world.run(&["sync", "hr", "--to", "/nowhere/at/all"]).await;
     assert_eq!(output.status.code(), Some(74), "{output:?}");
     let output = world.run(&["sync", "--to", "x"]).await;
     assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[tokio::test]
+async fn a_reader_that_has_seen_enough_is_no_failure() {
+    let world = World::new().await;
+    let mut people = String::from("id,email,username,display_name,status\n");
+    for number in 0..20_000 {
+        people.push_str(&format!("u{number},u{number}@example.org,u{number},U {number},active\n"));
+    }
+    world.write("people/accounts.csv", &people);
+    world.configure("connector = \"file\"\n[apps.hr.target]\npath = \"people\"\n");
+    let mut sync = world.command(&["sync", "hr", "--to", "-"]);
+    let mut sync = sync.stdout(std::process::Stdio::piped()).spawn().expect("the binary runs");
+    let mut first = String::new();
+    let read = std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(sync.stdout.take().expect("a pipe")),
+        &mut first,
+    );
+    assert!(read.expect("a line") > 0);
+    assert!(lines(&first)[0]["record"].is_object(), "{first}");
+    assert!(sync.wait().expect("it ends").success());
 }

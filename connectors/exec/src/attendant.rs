@@ -61,7 +61,8 @@ impl Attendant {
         let initialize = request_line(INITIALIZE, "initialize", &params);
         // Writing has a task of its own: a process that does not read until its answers are read must not stop
         // the reading.
-        let writer = tokio::spawn(write(stdin, initialize, requests, Arc::clone(&shared)));
+        let writer =
+            tokio::spawn(write(stdin, initialize, requests, Arc::clone(&shared), Arc::clone(&launch)));
         let diagnostics = tokio::spawn(log_diagnostics(stderr, Arc::clone(&launch)));
         Self {
             output: LineReader::new(stdout, launch.max_line_bytes, Overflow::Fail),
@@ -149,6 +150,9 @@ impl Attendant {
 
     fn take(&mut self, line: &[u8]) -> Result<(), Death> {
         self.lines += 1;
+        if let Some(trace) = &self.launch.trace {
+            trace.received(&self.launch.app, &trace.shown(line));
+        }
         let answer = parse_answer(line).map_err(|reason| Death::NotAnAnswer { line: self.lines, reason })?;
         if answer.id == INITIALIZE && self.start_deadline.is_some() {
             return self.initialized(answer.outcome);
@@ -215,7 +219,14 @@ async fn write(
     initialize: Vec<u8>,
     mut requests: mpsc::Receiver<Outgoing>,
     shared: Arc<Shared>,
+    launch: Arc<Launch>,
 ) -> io::Result<()> {
+    let show = |line: &[u8]| {
+        if let Some(trace) = &launch.trace {
+            trace.sent(&launch.app, &trace.shown(line));
+        }
+    };
+    show(&initialize);
     stdin.write_all(&initialize).await?;
     stdin.flush().await?;
     drop(initialize);
@@ -228,6 +239,7 @@ async fn write(
             return Ok(());
         };
         if shared.pending.sending(id) {
+            show(&line);
             stdin.write_all(&line).await?;
             stdin.flush().await?;
         }

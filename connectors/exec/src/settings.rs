@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead_sdk::{ProcessRegistry, Protection, Redactor, SettingsError, Setup};
+use bridgehead_sdk::{ProcessRegistry, Protection, Redactor, SettingsError, Setup, Trace};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
@@ -149,6 +149,7 @@ pub(crate) struct Launch {
     pub(crate) hang_timeout: Duration,
     pub(crate) redactor: Redactor,
     pub(crate) processes: Option<Arc<dyn ProcessRegistry>>,
+    pub(crate) trace: Option<Trace>,
     /// The lines of secrets that have several: diagnostics are redacted line by line.
     _lines: Protection,
 }
@@ -185,6 +186,7 @@ impl Launch {
             hang_timeout: positive("hang_timeout", settings.hang_timeout, Duration::from_secs(5))?,
             redactor: setup.redactor,
             processes: setup.processes,
+            trace: setup.network.trace,
         })
     }
 

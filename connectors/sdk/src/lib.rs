@@ -37,6 +37,7 @@ mod resource;
 mod settings;
 #[cfg(feature = "tls")]
 mod tls;
+mod trace;
 mod visible;
 
 pub use account::{Account, AccountRecord, AccountStatus};
@@ -59,4 +60,5 @@ pub use resource::{ResourceKind, ResourceType};
 pub use schemars;
 pub use secrecy::{self, ExposeSecret, SecretString};
 pub use settings::{SettingsError, nearest};
+pub use trace::Trace;
 pub use visible::{is_invisible, visible};

@@ -23,6 +23,8 @@ pub struct Network {
     /// [`Recording`](crate::http::Recording).
     #[cfg(feature = "http")]
     pub recording: Option<crate::http::Recording>,
+    /// Where the messages between a connector and its target are shown, if anybody wants to see them.
+    pub trace: Option<crate::Trace>,
 }
 
 #[cfg(feature = "http")]
@@ -44,6 +46,7 @@ impl std::fmt::Debug for Network {
             .field("no_proxy", &self.no_proxy);
         #[cfg(feature = "http")]
         shown.field("recording", &self.recording);
+        shown.field("trace", &self.trace);
         shown.finish()
     }
 }

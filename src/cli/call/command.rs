@@ -25,7 +25,10 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, options: Call)
     let name = options.app.as_str();
     let wanted = payload::gather(&options, &context.redactor)?;
     let app = &context.config.apps[name];
-    let connector = config::build_connector(name, app, connectors, &context.network()?, &context.redactor)?;
+    let connector = {
+        let network = context.traced_network(options.trace)?;
+        config::build_connector(name, app, connectors, &network, &context.redactor)?
+    };
     if let Some(action) = payload::action(options.operation) {
         consent(&context, &options, action, &wanted).await?;
     }

@@ -60,10 +60,11 @@ impl<'a> LiveBench<'a> {
         connectors: &'a Connectors,
         name: &'a str,
         read_only: bool,
+        trace: bool,
         progress: Arc<Progress>,
     ) -> Result<Self, Failure> {
         let app = &context.config.apps[name];
-        let network = context.network()?;
+        let network = context.traced_network(trace)?;
         let working = config::build_connector(name, app, connectors, &network, &context.redactor)?;
         // What the connector was built from just now can be read.
         let secrets = app.target.resolve().map(|resolved| resolved.secrets).unwrap_or_default();

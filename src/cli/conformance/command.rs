@@ -34,8 +34,9 @@ pub(crate) async fn run(
     let context = Context::load(global, connectors)?;
     logging::start_quiet(&context.config.log, &context.redactor);
     context.names(names)?;
-    let progress = Arc::new(Progress::new(global));
-    let bench = LiveBench::new(&context, connectors, name, options.read_only, Arc::clone(&progress))?;
+    let progress = Arc::new(Progress::new(!global.json && !options.trace));
+    let bench =
+        LiveBench::new(&context, connectors, name, options.read_only, options.trace, Arc::clone(&progress))?;
     if !options.read_only {
         consent::obtain(&context, name, options.yes).await?;
     }

@@ -8,7 +8,6 @@ use bridgehead_sdk::Redactor;
 use bridgehead_sdk::conformance::{Check, Observer, Outcome};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::super::args::Global;
 use super::super::print;
 use super::show;
 
@@ -16,8 +15,9 @@ use super::show;
 pub(super) struct Progress(Option<ProgressBar>);
 
 impl Progress {
-    pub(super) fn new(global: &Global) -> Self {
-        Self((!global.json && std::io::stderr().is_terminal()).then(|| {
+    /// Shows nothing unless it is `wanted`.
+    pub(super) fn new(wanted: bool) -> Self {
+        Self((wanted && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::no_length();
             let template = "{spinner} {elapsed} {prefix}; {pos} calls; {wide_msg}";
             if let Ok(style) = ProgressStyle::with_template(template) {

@@ -7,8 +7,8 @@ use reqwest::{Certificate, Method, NoProxy, Proxy, RequestBuilder, redirect};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::{Answer, Recording, body, retry_after};
-use crate::{Code, Effect, Error, Network, NetworkError, Retry, Subject};
+use super::{Answer, Recording, body, recording, retry_after};
+use crate::{Code, Effect, Error, Network, NetworkError, Retry, Subject, Trace};
 
 /// What one request may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,7 @@ pub struct Client {
     system: Arc<str>,
     limits: Limits,
     recording: Option<Recording>,
+    trace: Option<Trace>,
 }
 
 impl Client {
@@ -51,7 +52,8 @@ impl Client {
             .connect_timeout(limits.connect.min(limits.request))
             .pool_idle_timeout(Duration::from_mins(1));
         let http = network.apply(builder)?.build().map_err(|error| NetworkError::Tls(cause(&error)))?;
-        Ok(Self { http, system: system.into(), limits, recording: network.recording.clone() })
+        let (recording, trace) = (network.recording.clone(), network.trace.clone());
+        Ok(Self { http, system: system.into(), limits, recording, trace })
     }
 
     /// The same client under another name, for requests to somebody else on the target's behalf. Connections are shared.
@@ -86,16 +88,38 @@ impl Client {
     /// | the answer is larger than it may be | `INTERNAL_ERROR` | unknown | account |
     /// | the request cannot be made | `INTERNAL_ERROR` | not applied | account |
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer, Error> {
-        let Some(recording) = &self.recording else { return self.exchange(request).await };
+        let Some(recording) = &self.recording else { return self.traced(request).await };
         let (http, built) = request.build_split();
         let built = built.map_err(|error| self.unmade(error))?;
         let asked = recording.ask(&built);
         if !recording.is_recording() {
             return recording.answer(&asked, &self.system, built.url().clone());
         }
-        let answer = self.exchange(RequestBuilder::from_parts(http, built)).await?;
+        let answer = self.traced(RequestBuilder::from_parts(http, built)).await?;
         recording.take(asked, &answer);
         Ok(answer)
+    }
+
+    /// Sends a request, and shows it and its answer to whoever wants to see them.
+    async fn traced(&self, request: RequestBuilder) -> Result<Answer, Error> {
+        let Some(trace) = &self.trace else { return self.exchange(request).await };
+        let (http, built) = request.build_split();
+        let built = built.map_err(|error| self.unmade(error))?;
+        let asked = recording::Shown::asked(&built, trace);
+        trace.sent(&self.system, &asked);
+        let began = Instant::now();
+        let answer = self.exchange(RequestBuilder::from_parts(http, built)).await;
+        let milliseconds = began.elapsed().as_millis();
+        match &answer {
+            Ok(answer) => {
+                let shown = recording::Shown::answered(answer, trace);
+                trace.received(&self.system, &format!("{shown} ({milliseconds} ms)"));
+            }
+            Err(error) => {
+                trace.received(&self.system, &format!("{} ({milliseconds} ms)", error.message()));
+            }
+        }
+        answer
     }
 
     async fn exchange(&self, request: RequestBuilder) -> Result<Answer, Error> {

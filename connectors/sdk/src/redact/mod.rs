@@ -103,6 +103,13 @@ impl Redactor {
         found
     }
 
+    /// Replaces known secrets in a JSON value, as [`redact_json`](Self::redact_json) does, and every text and number that stands below a
+    /// name that [speaks of a secret](is_secret_name). The shape stays: what is `null`, true or false tells nothing.
+    pub fn hide_secrets(&self, value: &mut serde_json::Value) {
+        hide_below_secret_names(value, false);
+        self.redact_json(value);
+    }
+
     /// Replaces known secrets in every text of a JSON value, names of fields included.
     pub fn redact_json(&self, value: &mut serde_json::Value) {
         use serde_json::Value;
@@ -163,6 +170,22 @@ impl Drop for Protection {
 impl std::fmt::Debug for Protection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Protection").field("held", &self.held.len()).finish_non_exhaustive()
+    }
+}
+
+/// Replaces texts and numbers; what is `null`, true or false tells nothing, and a connector may go by it.
+fn hide_below_secret_names(value: &mut serde_json::Value, is_secret: bool) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            for (name, field) in fields {
+                hide_below_secret_names(field, is_secret || is_secret_name(name));
+            }
+        }
+        serde_json::Value::Array(items) => {
+            items.iter_mut().for_each(|item| hide_below_secret_names(item, is_secret))
+        }
+        serde_json::Value::String(_) | serde_json::Value::Number(_) if is_secret => *value = REDACTED.into(),
+        _ => {}
     }
 }
 

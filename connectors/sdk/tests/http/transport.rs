@@ -150,3 +150,33 @@ async fn debug_shows_neither_headers_nor_body() {
     let shown = format!("{answer:?} {:?}", answer.json::<u8>().unwrap_err());
     assert!(!shown.contains("hunter2"), "{shown}");
 }
+
+#[tokio::test]
+async fn a_trace_shows_each_exchange_and_no_secret() {
+    let server = MockServer::start().await;
+    let answer = ResponseTemplate::new(201)
+        .insert_header("location", "/users/u1")
+        .set_body_json(serde_json::json!({ "id": "u1", "token": "fresh-token-81" }));
+    Mock::given(method("POST")).and(path("/users")).respond_with(answer).mount(&server).await;
+    let lines = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let kept = std::sync::Arc::clone(&lines);
+    let redactor = bridgehead_sdk::Redactor::new();
+    let trace = bridgehead_sdk::Trace::new(&redactor, move |line| kept.lock().unwrap().push(line.to_owned()));
+    let client = client(&Network { trace: Some(trace), ..Network::default() });
+    let mut url = Url::parse(&format!("{}/users?notify=no&api_key=hunter2", server.uri())).unwrap();
+    url.set_username("admin").unwrap();
+    let body = serde_json::json!({ "login": "ann", "password": "Sesame-4711" });
+    let request = client.request(Method::POST, url).bearer_auth("hunter3").json(&body);
+    assert_eq!(client.send(request).await.unwrap().status(), 201);
+    let nowhere = Url::parse("http://127.0.0.1:1/").unwrap();
+    get(&client, &nowhere).await.unwrap_err();
+    let lines = lines.lock().unwrap();
+    assert_eq!(lines.len(), 4, "{lines:#?}");
+    assert!(lines[0].starts_with("--> Acme  POST /users?"), "{lines:#?}");
+    assert!(lines[0].ends_with("{\"login\":\"ann\",\"password\":\"[redacted]\"}"), "{lines:#?}");
+    assert!(lines[1].starts_with("<-- Acme  201 [") && lines[1].contains("location: /users/u1"), "{lines:#?}");
+    assert!(lines[3].starts_with("<-- Acme  Acme cannot be reached"), "{lines:#?}");
+    for secret in ["hunter2", "hunter3", "Sesame", "fresh-token", "admin"] {
+        assert!(!lines.concat().contains(secret), "{secret}: {lines:#?}");
+    }
+}

@@ -64,8 +64,7 @@ impl<'a> Cleaner<'a> {
 
     /// A JSON value: nothing that is known, and nothing below a name that speaks of a secret.
     pub(super) fn json(&self, mut value: Value) -> Value {
-        hide_below_secret_names(&mut value, false);
-        self.0.redact_json(&mut value);
+        self.0.hide_secrets(&mut value);
         value
     }
 }
@@ -73,20 +72,6 @@ impl<'a> Cleaner<'a> {
 fn password_of(pair: &[u8]) -> Option<&str> {
     let (_, password) = std::str::from_utf8(pair).ok()?.split_once(':')?;
     Some(password)
-}
-
-/// Replaces texts and numbers; what is `null`, true or false tells nothing, and a connector may go by it.
-fn hide_below_secret_names(value: &mut Value, is_secret: bool) {
-    match value {
-        Value::Object(fields) => {
-            for (name, field) in fields {
-                hide_below_secret_names(field, is_secret || is_secret_name(name));
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| hide_below_secret_names(item, is_secret)),
-        Value::String(_) | Value::Number(_) if is_secret => *value = REDACTED.into(),
-        _ => {}
-    }
 }
 
 #[cfg(test)]

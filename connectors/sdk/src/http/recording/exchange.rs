@@ -33,7 +33,7 @@ pub(crate) struct Asked {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     query: Vec<(String, String)>,
     #[serde(default, skip_serializing_if = "Body::is_empty")]
-    body: Body,
+    pub(super) body: Body,
 }
 
 /// What came back.
@@ -127,7 +127,7 @@ impl fmt::Display for Asked {
 }
 
 impl Body {
-    fn of(bytes: &[u8], headers: &HeaderMap, cleaner: &Cleaner<'_>) -> Self {
+    pub(super) fn of(bytes: &[u8], headers: &HeaderMap, cleaner: &Cleaner<'_>) -> Self {
         if bytes.is_empty() {
             return Self::Empty;
         }

@@ -23,6 +23,7 @@
 mod clean;
 mod exchange;
 mod file;
+mod shown;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +32,7 @@ use reqwest::Request;
 
 use self::clean::Cleaner;
 use self::exchange::{Asked, Exchange};
+pub(super) use self::shown::Shown;
 use super::Answer;
 use crate::{Error, Redactor};
 
