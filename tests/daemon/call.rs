@@ -228,7 +228,8 @@ async fn a_trace_shows_what_is_said_and_no_secret() {
     let password = world.path("password");
     std::fs::write(&password, PASSWORD).expect("a file");
     let file = password.to_str().expect("a path");
-    let arguments = ["call", "hr", "create", "--username", "bob", "--password-file", file, "--yes", "--trace"];
+    let arguments =
+        ["call", "hr", "create", "--username", "bob", "--password-file", file, "--yes", "--trace"];
     let output = world.run(&arguments).await;
     let told = err(&output);
     let sent = told.lines().find(|line| line.contains("\"method\":\"create_account\"")).expect(&told);

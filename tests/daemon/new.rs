@@ -7,16 +7,59 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-fn bridgehead(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_bridgehead"))
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bridgehead"));
+    command
         .args(arguments)
         .current_dir(folder)
         .env("IDEN_API_KEY", "none")
         .env("SAP_HR_TOKEN", "sample-token")
         .env("SAP_HR_BAD_TOKEN", "another-token")
-        .env("SAP_HR_READ_TOKEN", "read-only-token")
-        .output()
-        .expect("the binary runs")
+        .env("SAP_HR_READ_TOKEN", "read-only-token");
+    command
+}
+
+fn bridgehead(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().expect("the binary runs")
+}
+
+/// The most that a command's child processes come to at a time: how many there are, and how many KiB of memory they have.
+#[derive(Clone, Copy, Debug, Default)]
+struct Most {
+    processes: usize,
+    kib: u64,
+}
+
+/// Runs a command to its end, and looks at its child processes meanwhile.
+fn watched(mut command: Command) -> (Output, Most) {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    let pid = child.id();
+    let waiting = std::thread::spawn(move || child.wait_with_output().expect("it ends"));
+    let mut most = Most::default();
+    while !waiting.is_finished() {
+        let children = children(pid);
+        let kib = children.iter().filter_map(|child| proportional(*child)).sum();
+        most = Most { processes: most.processes.max(children.len()), kib: most.kib.max(kib) };
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    (waiting.join().expect("a thread"), most)
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let all = std::fs::read_dir("/proc").expect("the processes").flatten();
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let of = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok());
+        of == Some(parent)
+    })
+    .collect()
+}
+
+/// The memory of a process, of which pages that several share count in part; none if it has just ended.
+fn proportional(pid: u32) -> Option<u64> {
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    rollup.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix("kB")?.trim().parse().ok())
 }
 
 fn said(output: &Output) -> String {
@@ -83,8 +126,12 @@ fn prove(language: &str, api: &[&str], code: &str) {
     let checked = bridgehead(&folder, &["--config", "sap-hr.toml", "check", "--offline"]);
     assert!(checked.status.success(), "{}", said(&checked));
     let arguments = ["--config", "sap-hr.toml", "check", "sap-hr", "--conformance", "--yes", "--json"];
-    let proven = bridgehead(&folder, &arguments);
+    let (proven, most) = watched(command(&folder, &arguments));
     assert!(proven.status.success(), "{}", said(&proven));
+    assert!((1..=4).contains(&most.processes), "{most:?}");
+    // Node.js alone has more than that for one process.
+    assert!(language != "python" || most.kib < 100 * 1024, "{most:?}");
+    println!("{language}: {most:?}");
     let lines: Vec<Value> =
         said(&proven).lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let told = lines.last().expect("a summary");

@@ -58,6 +58,16 @@ impl Report {
         skipped.map(|check| check.name).collect()
     }
 
+    /// The checks that took longest, and how long.
+    fn slowest(&self) -> String {
+        let mut checks: Vec<&Check> = self.checks.iter().collect();
+        checks.sort_by_key(|check| std::cmp::Reverse(check.took));
+        let slowest = checks.iter().take(8);
+        let told: Vec<String> =
+            slowest.map(|check| format!("{} {:.1} s", check.name, check.took.as_secs_f64())).collect();
+        told.join(", ")
+    }
+
     /// For a test: panics with the whole report unless every check passed but those `accepted`, which may be skipped: a check that is
     /// skipped one day and was not meant to be is noticed.
     ///
@@ -78,6 +88,7 @@ impl Report {
     pub fn assert_passed(&self) {
         let passed = self.checks.iter().filter(|check| check.outcome == Outcome::Passed).count();
         println!("{self}\n{passed} passed, {} failed, {} skipped", self.failed().len(), self.skipped().len());
+        println!("slowest: {}", self.slowest());
         assert!(self.failed().is_empty() && passed > 0, "{self}");
     }
 }

@@ -174,7 +174,10 @@ async fn a_trace_shows_each_exchange_and_no_secret() {
     assert_eq!(lines.len(), 4, "{lines:#?}");
     assert!(lines[0].starts_with("--> Acme  POST /users?"), "{lines:#?}");
     assert!(lines[0].ends_with("{\"login\":\"ann\",\"password\":\"[redacted]\"}"), "{lines:#?}");
-    assert!(lines[1].starts_with("<-- Acme  201 [") && lines[1].contains("location: /users/u1"), "{lines:#?}");
+    assert!(
+        lines[1].starts_with("<-- Acme  201 [") && lines[1].contains("location: /users/u1"),
+        "{lines:#?}"
+    );
     assert!(lines[3].starts_with("<-- Acme  Acme cannot be reached"), "{lines:#?}");
     for secret in ["hunter2", "hunter3", "Sesame", "fresh-token", "admin"] {
         assert!(!lines.concat().contains(secret), "{secret}: {lines:#?}");
