@@ -64,6 +64,11 @@ impl Bench for Hub {
         vec!["username"]
     }
 
+    fn many(&self) -> usize {
+        // Several pages; the hub takes minutes for ten thousand.
+        1_500
+    }
+
     fn secrets(&self) -> Vec<String> {
         vec![JupyterHub::TOKEN.to_owned(), JupyterHub::READER_TOKEN.to_owned()]
     }

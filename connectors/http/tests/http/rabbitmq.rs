@@ -96,6 +96,11 @@ impl Bench for Broker {
         vec!["username"]
     }
 
+    fn many(&self) -> usize {
+        // Several pages of 500; the broker takes a minute to make ten thousand.
+        2_500
+    }
+
     fn secrets(&self) -> Vec<String> {
         vec![RabbitMq::PASSWORD.to_owned(), RabbitMq::MONITOR_PASSWORD.to_owned()]
     }

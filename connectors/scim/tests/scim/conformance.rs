@@ -77,12 +77,17 @@ impl Bench for Server {
         vec!["display_name", "first_name", "title", "department"]
     }
 
+    fn many(&self) -> usize {
+        // Fifteen pages; the server takes a minute for ten thousand.
+        1_500
+    }
+
     fn secrets(&self) -> Vec<String> {
         [Scim2::TOKEN, Scim2::READER, "a-token-of-nobody"].map(str::to_owned).into()
     }
 
     fn deadline(&self) -> Duration {
-        // Looking somebody up by reading 10,000 accounts takes its time, on a machine that has other things to do.
+        // Looking somebody up by reading all accounts takes its time, on a machine that has other things to do.
         Duration::from_mins(3)
     }
 
