@@ -225,6 +225,32 @@ impl Error {
         }
     }
 
+    /// Whether the answer shows that key and app are accepted: Iden itself has said something about the call. What comes from
+    /// something in between (a page of a proxy, 502), or is refused before anybody looks at the key (429), shows nothing, and neither does what
+    /// was never answered.
+    pub fn shows_access(&self) -> bool {
+        match self {
+            Self::NotFound { from_bridge, .. } => *from_bridge,
+            Self::BadRequest { .. }
+            | Self::Conflict { .. }
+            | Self::Unprocessable { .. }
+            | Self::TooManyValues { .. }
+            | Self::ForeignLink { .. }
+            | Self::LinkLoop { .. } => true,
+            Self::Invalid { .. }
+            | Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::RateLimited { .. }
+            | Self::Server { .. }
+            | Self::Unexpected { .. }
+            | Self::NotSent { .. }
+            | Self::NoAnswer { .. }
+            | Self::BodyTooLarge { .. }
+            | Self::Malformed { .. }
+            | Self::Key { .. } => false,
+        }
+    }
+
     /// Whether key or access was refused (401, 403): every call of the key, or of the app, meets the same
     /// fate.
     pub fn is_access(&self) -> bool {

@@ -188,7 +188,7 @@ async fn retry_in(
     let bridge = context.bridge()?;
     let id = context.config.apps[app].app_id;
     let (id, key) = (AppId::from(id), AppKey::from(id));
-    let desk = Desk { bridge: &bridge, journal: state, clock: &SystemClock, app: id, key, status: None };
+    let desk = Desk::without_daemon(&bridge, state, &SystemClock, id, key);
     Ok(desk.retry(tasks, expect).await?)
 }
 

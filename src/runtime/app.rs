@@ -201,12 +201,36 @@ impl App {
             .subject(error.about())
     }
 
-    /// A call to the Bridge has ended: whether key and app are accepted is known, if it was answered.
+    /// Makes a call to the Bridge as soon as key and app are accepted, as far as is known, and takes down whether they were.
+    pub(crate) async fn ask<T>(
+        &self,
+        call: impl Future<Output = Result<T, bridge::Error>>,
+    ) -> Result<T, bridge::Error> {
+        let leave = self.access.enter().await;
+        let answer = call.await;
+        self.heard(leave, &answer);
+        answer
+    }
+
+    /// Makes a call that is not about this app alone: only a refused key says anything, as every call meets it.
+    pub(crate) async fn ask_about_all<T>(
+        &self,
+        call: impl Future<Output = Result<T, bridge::Error>>,
+    ) -> Result<T, bridge::Error> {
+        let leave = self.access.enter().await;
+        let answer = call.await;
+        match &answer {
+            Err(error @ bridge::Error::Unauthorized { .. }) => self.refused_access(leave, error),
+            _ => drop(leave),
+        }
+        answer
+    }
+
+    /// A call to the Bridge has ended: whether key and app are accepted is known, if Iden itself has answered.
     pub(crate) fn heard<T>(&self, leave: Leave, answer: &Result<T, bridge::Error>) {
-        use bridge::Error::{Key, NoAnswer, NotSent};
         match answer {
             Err(error) if error.is_access() => self.refused_access(leave, error),
-            Err(NotSent { .. } | NoAnswer { .. } | Key { .. }) => drop(leave),
+            Err(error) if !error.shows_access() => drop(leave),
             _ => {
                 if self.access.granted(leave) {
                     tracing::info!(app = %self.name, "the Bridge accepts the key for this app again");
@@ -216,7 +240,7 @@ impl App {
     }
 
     /// The Bridge refused the key or the app: says so once for each growing wait.
-    pub(crate) fn refused_access(&self, leave: Leave, error: &bridge::Error) {
+    fn refused_access(&self, leave: Leave, error: &bridge::Error) {
         if let Some(refusals) = self.access.refused(leave, format!("{error}. {}", error.advice())) {
             tracing::error!(app = %self.name, refusals, "{error}. {}", error.advice());
         }
@@ -226,5 +250,86 @@ impl App {
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("App").field("name", &self.name).field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::bridge::{Call, Operation};
+    use crate::runtime::fakes::{Place, Script};
+
+    struct Nothing;
+
+    impl Script for Nothing {}
+
+    fn call() -> Call {
+        Call::new(Operation::Push, None)
+    }
+
+    /// What Iden itself cannot have said after looking at the key.
+    fn says_nothing() -> Vec<bridge::Error> {
+        use bridge::Error as E;
+        vec![
+            E::NotSent { call: call(), cause: "refused".into() },
+            E::NoAnswer { call: call(), cause: "reset".into() },
+            E::Server { call: call(), status: 502, retry_after: None },
+            E::RateLimited { call: call(), retry_after: None },
+            E::Malformed { call: call(), what: "a page for people".into() },
+            E::Unexpected { call: call(), status: 408 },
+            E::NotFound { call: call(), what: "x".into(), from_bridge: false },
+        ]
+    }
+
+    fn shows_access() -> Vec<bridge::Error> {
+        use bridge::Error as E;
+        vec![
+            E::Conflict { call: call(), detail: "done already".into() },
+            E::Unprocessable { call: call(), detail: "a rule".into() },
+            E::BadRequest { call: call(), detail: "a field".into() },
+            E::NotFound { call: call(), what: "x".into(), from_bridge: true },
+        ]
+    }
+
+    fn refused(app: &App) {
+        let refusal: Result<(), _> = Err(bridge::Error::Unauthorized { call: call() });
+        app.heard(app.access.ordered(), &refusal);
+        assert!(app.access.cause().is_some());
+    }
+
+    #[test]
+    fn only_an_answer_of_iden_itself_shows_that_the_key_works_again() {
+        let place = Place::new();
+        let app = place.app(&Arc::new(Nothing));
+        for error in says_nothing() {
+            refused(&app);
+            let told = error.to_string();
+            app.heard::<()>(app.access.ordered(), &Err(error));
+            assert!(app.access.cause().is_some(), "{told}");
+        }
+        for error in shows_access() {
+            refused(&app);
+            let told = error.to_string();
+            app.heard::<()>(app.access.ordered(), &Err(error));
+            assert!(app.access.cause().is_none(), "{told}");
+        }
+        refused(&app);
+        app.heard(app.access.ordered(), &Ok(()));
+        assert!(app.access.cause().is_none());
+    }
+
+    #[test]
+    fn a_list_of_all_apps_says_nothing_of_one_that_is_refused() {
+        let place = Place::new();
+        let app = place.app(&Arc::new(Nothing));
+        place.runtime.block_on(async {
+            let forbidden: Result<(), _> = Err(bridge::Error::Forbidden { call: call() });
+            app.heard(app.access.ordered(), &forbidden);
+            tokio::time::pause();
+            app.ask_about_all(async { Ok(()) }).await.unwrap();
+            assert!(app.access.cause().is_some());
+        });
     }
 }

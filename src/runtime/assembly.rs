@@ -178,7 +178,7 @@ impl Runtime {
             clock: &*app.clock,
             app: app.id,
             key: app.key.clone(),
-            status: Some(&app.status),
+            running: Some(app),
         };
         Some(desk.retry(selection, expect).await)
     }

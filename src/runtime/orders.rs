@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use super::app::App;
 use super::clock::Clock;
 use super::guard::HeldTask;
-use super::status::AppStatus;
 use super::task;
 use crate::bridge::{self, Api, AppId};
 use crate::journal::{self, AppKey, Ended, Entry, Journal, Kept, Outcome, State};
@@ -187,13 +186,26 @@ pub struct Desk<'a> {
     pub app: AppId,
     /// The app, in the journal.
     pub key: AppKey,
-    /// What counts reports, in a daemon.
-    pub status: Option<&'a AppStatus>,
+    /// The running app, in a daemon.
+    pub(crate) running: Option<&'a App>,
 }
 
 impl std::fmt::Debug for Desk<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Desk").field("app", &self.app).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Desk<'a> {
+    /// Where reports are made again while no daemon runs.
+    pub fn without_daemon(
+        bridge: &'a dyn Api,
+        journal: &'a dyn Journal,
+        clock: &'a dyn Clock,
+        app: AppId,
+        key: AppKey,
+    ) -> Self {
+        Self { bridge, journal, clock, app, key, running: None }
     }
 }
 
@@ -226,7 +238,11 @@ impl Desk<'_> {
     async fn report_again(&self, entry: &Entry) -> Result<(Answer, Option<String>), journal::Error> {
         let outcome = entry.kept.as_ref().map_or(Outcome::Completed { result: None }, Kept::outcome);
         let report = task::report_of(&outcome);
-        let (answer, ended, detail) = match self.bridge.report(self.app, &entry.task, &report).await {
+        let answer = self.bridge.report(self.app, &entry.task, &report).await;
+        if let Some(app) = self.running {
+            app.heard(app.access.ordered(), &answer);
+        }
+        let (answer, ended, detail) = match answer {
             Ok(()) => (Answer::Accepted, Ended::Accepted, None),
             Err(error @ bridge::Error::Conflict { .. }) => {
                 (Answer::Conflict, Ended::Conflict, Some(error.to_string()))
@@ -241,8 +257,8 @@ impl Desk<'_> {
             Err(error) => return Ok((Answer::Postponed, Some(error.to_string()))),
         };
         self.journal.ended(&self.key, &entry.task, &ended, self.clock.now()).await?;
-        if let Some(status) = self.status.filter(|_| answer != Answer::Rejected) {
-            status.ended(&outcome, &ended);
+        if let Some(app) = self.running.filter(|_| answer != Answer::Rejected) {
+            app.status.ended(&outcome, &ended);
         }
         Ok((answer, detail))
     }

@@ -233,7 +233,7 @@ impl<'a> Sync<'a> {
         let (app, bridge) = (self.app, &self.app.bridge);
         if app.settings.register_resource_types {
             for of in &self.types {
-                let registration = bridge.register_resource_type(app.id, of).await;
+                let registration = app.ask(bridge.register_resource_type(app.id, of)).await;
                 let registration = registration.map_err(Error::bridge("registering a resource type"))?;
                 if registration == Registration::Existed {
                     tracing::debug!(app = %app.name, resource_type = %of.slug, "was registered already");
@@ -241,7 +241,7 @@ impl<'a> Sync<'a> {
             }
             return Ok(());
         }
-        let known = bridge.list_resource_types(app.id).await;
+        let known = app.ask(bridge.list_resource_types(app.id)).await;
         let known = known.map_err(Error::bridge("listing the resource types"))?;
         match self.types.iter().find(|of| !known.iter().any(|known| known.slug == of.slug)) {
             Some(of) => Err(Error::Unregistered(of.slug.to_string())),

@@ -33,19 +33,9 @@ async fn patiently<'a, T>(
     let began = Instant::now();
     let mut tries = 0;
     loop {
-        let leave = app.access.enter().await;
-        let error = match call().await {
-            Err(error) if error.is_access() => {
-                app.refused_access(leave, &error);
-                error
-            }
-            answer => {
-                app.access.granted(leave);
-                match answer {
-                    Ok(answer) => return Ok(answer),
-                    Err(error) => error,
-                }
-            }
+        let error = match app.ask(call()).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
         };
         let may_pass = error.is_transient() || error.is_access();
         if !may_pass || began.elapsed() >= PATIENCE {
@@ -105,20 +95,8 @@ pub(super) async fn complete(app: &App, session: &SyncId, stop: &CancellationTok
             leave = app.access.enter() => leave,
         };
         let answer = app.bridge.complete(app.id, session).await;
-        let error = match answer {
-            Ok(()) => {
-                app.access.granted(leave);
-                return Ok(());
-            }
-            Err(error) if error.is_access() => {
-                app.refused_access(leave, &error);
-                error
-            }
-            Err(error) => {
-                app.access.granted(leave);
-                error
-            }
-        };
+        app.heard(leave, &answer);
+        let Err(error) = answer else { return Ok(()) };
         let progress = tokio::select! {
             () = stop.cancelled() => return Err(Error::Unheard(error.to_string())),
             progress = patiently(app, "asking how the sync stands", || app.bridge.progress(app.id, session)) => progress,
@@ -183,7 +161,14 @@ pub(super) async fn abandon(app: &App, session: &SyncId) {
     let call = async {
         let mut tries = 0;
         loop {
-            match app.bridge.abandon(app.id, session).await {
+            // Nobody waits for a key that is refused: the session is cancelled by the next one.
+            let Some(leave) = app.access.enter_now() else {
+                tracing::debug!(app = %app.name, "the session is not abandoned, as the Bridge refuses the key");
+                return;
+            };
+            let answer = app.bridge.abandon(app.id, session).await;
+            app.heard(leave, &answer);
+            match answer {
                 Ok(()) => return,
                 Err(error) if error.is_transient() => {
                     tries += 1;

@@ -159,7 +159,7 @@ impl Sync<'_> {
     /// Where it does not say, the next sync asks again.
     pub(super) async fn learn_iden_time(&self) -> Result<(), Error> {
         let (app, listings) = (&self.app.key, &self.app.listings);
-        let Ok(apps) = self.app.bridge.list_apps().await.inspect_err(|error| {
+        let Ok(apps) = self.app.ask_about_all(self.app.bridge.list_apps()).await.inspect_err(|error| {
             tracing::warn!(app = %self.app.name, %error, "Iden cannot be asked for the time of this sync; the next sync asks again");
         }) else {
             return Ok(());
@@ -180,7 +180,7 @@ impl Sync<'_> {
         let app = self.app;
         let mut tries = 0;
         loop {
-            match app.bridge.list_apps().await {
+            match app.ask_about_all(app.bridge.list_apps()).await {
                 Ok(apps) => {
                     return match apps.into_iter().find(|one| one.id == app.id) {
                         None => Told::Nothing("it does not list this app".into()),

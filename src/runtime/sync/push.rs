@@ -205,26 +205,18 @@ async fn send_once(app: &App, session: &SyncId, slug: &Slug, page: &[Record]) ->
     let began = Instant::now();
     let mut tries = 0;
     loop {
-        let leave = app.access.enter().await;
-        let answer = app.bridge.push(app.id, session, slug, page).await;
-        let error = match answer {
+        let error = match app.ask(app.bridge.push(app.id, session, slug, page)).await {
+            Ok(pushed) => {
+                let repeated = pushed.repeated || tries > 0;
+                return Ok(Answer::Accepted(Pushed { repeated, ..pushed }));
+            }
             Err(error) if error.is_access() => {
-                app.refused_access(leave, &error);
                 if began.elapsed() > PATIENCE {
                     return Err(Error::Bridge { what: "pushing a page", source: error });
                 }
                 continue;
             }
-            answer => {
-                app.access.granted(leave);
-                match answer {
-                    Ok(pushed) => {
-                        let repeated = pushed.repeated || tries > 0;
-                        return Ok(Answer::Accepted(Pushed { repeated, ..pushed }));
-                    }
-                    Err(error) => error,
-                }
-            }
+            Err(error) => error,
         };
         match error {
             bridge::Error::Unprocessable { detail, .. } => return Ok(Answer::Refused(detail)),
@@ -234,8 +226,7 @@ async fn send_once(app: &App, session: &SyncId, slug: &Slug, page: &[Record]) ->
             bridge::Error::BadRequest { detail, .. } => {
                 // The documents use 400 for a bad record and for a session that is over.
                 let progress = app
-                    .bridge
-                    .progress(app.id, session)
+                    .ask(app.bridge.progress(app.id, session))
                     .await
                     .map_err(Error::bridge("asking how the sync stands"))?;
                 if !progress.status.is_running() {
@@ -261,5 +252,55 @@ async fn send_once(app: &App, session: &SyncId, slug: &Slug, page: &[Record]) ->
                 return Err(Error::Bridge { what: "pushing a page", source: error });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bridgehead_sdk::async_trait;
+
+    use super::*;
+    use crate::bridge::{Call, Operation};
+    use crate::runtime::fakes::{Place, Script};
+
+    /// A Bridge that gives these answers, the last one first, and looks each time at what the app thinks of its key.
+    #[derive(Default)]
+    struct Answers {
+        answers: Mutex<Vec<Result<Pushed, bridge::Error>>>,
+        app: Mutex<Option<Arc<App>>>,
+        refused: Mutex<Vec<bool>>,
+    }
+
+    #[async_trait]
+    impl Script for Answers {
+        async fn push(&self, _: &Slug, _: &[Record]) -> Result<Pushed, bridge::Error> {
+            let app = self.app.lock().unwrap().clone().unwrap();
+            self.refused.lock().unwrap().push(app.access.cause().is_some());
+            self.answers.lock().unwrap().pop().unwrap()
+        }
+    }
+
+    #[test]
+    fn a_page_without_an_answer_does_not_say_that_the_key_works_again() {
+        let call = || Call::new(Operation::Push, None);
+        let script = Arc::new(Answers::default());
+        *script.answers.lock().unwrap() = vec![
+            Ok(Pushed::default()),
+            Err(bridge::Error::Server { call: call(), status: 502, retry_after: None }),
+            Err(bridge::Error::NoAnswer { call: call(), cause: "reset".into() }),
+            Err(bridge::Error::Unauthorized { call: call() }),
+        ];
+        let place = Place::new();
+        let app = place.app(&script);
+        *script.app.lock().unwrap() = Some(Arc::clone(&app));
+        place.runtime.block_on(async {
+            tokio::time::pause();
+            let slug = Slug::from("account");
+            let answer = send_once(&app, &SyncId::new("s"), &slug, &[]).await.unwrap();
+            assert!(matches!(answer, Answer::Accepted(_)));
+        });
+        assert_eq!(*script.refused.lock().unwrap(), [false, true, true, true]);
+        assert!(app.access.cause().is_none());
+        script.app.lock().unwrap().take();
     }
 }

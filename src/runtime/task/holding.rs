@@ -136,10 +136,7 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
 }
 
 async fn is_gone(app: &App, task: &TaskId) -> Result<bool, bridge::Error> {
-    let leave = app.access.enter().await;
-    let answer = app.bridge.task(app.id, task).await;
-    app.heard(leave, &answer);
-    match answer {
+    match app.ask(app.bridge.task(app.id, task)).await {
         Ok(task) => Ok(task.status.is_terminal()),
         Err(bridge::Error::NotFound { from_bridge: true, .. }) => Ok(true),
         Err(error) => Err(error),

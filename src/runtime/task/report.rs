@@ -20,10 +20,7 @@ pub(crate) fn report_of(outcome: &Outcome) -> Report {
 /// Reports once more what Iden was told before, because it still lists the task as pending. Once only: as long as it does
 /// so, it is told again later.
 pub(super) async fn again(app: &App, task: &TaskId, outcome: &Outcome) {
-    let leave = app.access.enter().await;
-    let answer = app.bridge.report(app.id, task, &report_of(outcome)).await;
-    app.heard(leave, &answer);
-    match answer {
+    match app.ask(app.bridge.report(app.id, task, &report_of(outcome))).await {
         Ok(()) => {
             tracing::warn!(app = %app.name, %task, "Iden listed the task as pending after its end; the outcome was reported again and taken");
         }

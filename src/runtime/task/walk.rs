@@ -142,10 +142,11 @@ async fn guarded<T>(
     app: &App,
     call: impl Future<Output = Result<T, bridge::Error>>,
 ) -> Result<T, bridge::Error> {
-    let leave = app.access.enter().await;
-    app.status.progress().asked();
-    let answer = call.await;
-    app.status.progress().heard();
-    app.heard(leave, &answer);
-    answer
+    app.ask(async {
+        app.status.progress().asked();
+        let answer = call.await;
+        app.status.progress().heard();
+        answer
+    })
+    .await
 }
