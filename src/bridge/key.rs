@@ -31,6 +31,12 @@ pub enum KeyError {
         /// Which character, the first being 1.
         position: usize,
     },
+    /// The key was put into quotes, as in a shell or a program.
+    #[error("the API key has quotes around it; give the key alone")]
+    Quoted,
+    /// A file of variables was given, as for a shell.
+    #[error("the API key begins with the name of a variable and '='; give the key alone")]
+    Assigned,
     /// The scheme was given along with the key.
     #[error("the API key starts with 'Api-Key '; give the key alone, the scheme is added")]
     HasScheme,
@@ -49,6 +55,15 @@ impl ApiKey {
         }
         if text.get(..SCHEME.len()).is_some_and(|start| start.eq_ignore_ascii_case(SCHEME)) {
             return Err(KeyError::HasScheme);
+        }
+        if text.len() > 1 && (text.starts_with(['"', '\'']) && text.ends_with(['"', '\''])) {
+            return Err(KeyError::Quoted);
+        }
+        let named = text.split_once('=').is_some_and(|(name, value)| {
+            !name.is_empty() && !value.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+        });
+        if named {
+            return Err(KeyError::Assigned);
         }
         if let Some((index, bad)) = text.chars().enumerate().find(|(_, c)| !c.is_ascii_graphic()) {
             let what = match bad {

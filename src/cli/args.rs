@@ -26,14 +26,14 @@ Exit codes: 0 fine, 1 failed, 2 wrong usage, 74 the output could not be written,
 /// What goes with every command.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
-    /// A TOML file, or a folder whose *.toml are merged in name order; may be given several times, later wins.
+    /// A TOML file, or a folder whose *.toml are merged in name order; may be given several times, later wins. Several in
+    /// one text are separated by colons.
     #[arg(
         long,
         global = true,
         value_name = "PATH",
         default_value = "/etc/bridgehead",
-        env = "BRIDGEHEAD_CONFIG",
-        value_delimiter = ':'
+        env = "BRIDGEHEAD_CONFIG"
     )]
     pub(crate) config: Vec<PathBuf>,
     /// Print JSON instead of text.

@@ -1,6 +1,7 @@
 //! What a command needs: the configuration, the Bridge, the state, the connectors.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bridgehead_sdk::{Redactor, Trace};
@@ -24,7 +25,13 @@ pub(crate) struct Context {
 
 /// Where the configuration is, by the arguments and the environment of the process.
 pub(crate) fn sources(global: &Global) -> Sources {
-    Sources { paths: global.config.clone(), environment: environment() }
+    let paths = global.config.iter().flat_map(|path| several(path)).collect();
+    Sources { paths, environment: environment() }
+}
+
+/// The paths that stand in one text with colons between them. A file or folder may have a colon in its name.
+fn several(text: &Path) -> Vec<PathBuf> {
+    if text.exists() { vec![text.to_owned()] } else { std::env::split_paths(text).collect() }
 }
 
 /// What tells one configuration from another: a fingerprint of what files, environment and defaults add up to. There is nothing of a

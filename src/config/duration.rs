@@ -6,6 +6,8 @@ use jiff::{Span, SpanRelativeTo};
 
 use super::tree::Node;
 
+/// Nobody means less: another unit was meant.
+const SHORTEST: Duration = Duration::from_millis(1);
 /// A timer set for later than this overflows somewhere, and nobody waits for it.
 const LONGEST: Duration = Duration::from_hours(366 * 24);
 
@@ -16,8 +18,21 @@ pub(super) fn read(node: &Node, example: &str) -> Result<Duration, String> {
     if duration.is_zero() {
         return Err(format!("must be longer than nothing, such as {example:?}"));
     }
+    if duration < SHORTEST {
+        return Err(format!("must be at least 1ms, such as {example:?}"));
+    }
     if duration > LONGEST {
         return Err(format!("must be at most 366d; write for example {example:?}"));
+    }
+    Ok(duration)
+}
+
+/// Reads a duration that is not too short to be meant.
+pub(super) fn at_least(node: &Node, least: Duration, example: &str) -> Result<Duration, String> {
+    let duration = read(node, example)?;
+    if duration < least {
+        let least = jiff::fmt::friendly::SpanPrinter::new().unsigned_duration_to_string(&least);
+        return Err(format!("must be at least {least}, such as {example:?}"));
     }
     Ok(duration)
 }

@@ -5,6 +5,12 @@ use bridgehead_sdk::nearest;
 use super::tree::Node;
 use super::values::text;
 
+/// The name that all of ours begin with.
+const OURS: &str = "bridgehead";
+/// Libraries that log something.
+const OTHERS: [&str; 10] =
+    ["hyper", "hyper_util", "reqwest", "rustls", "h2", "sqlx", "ldap3", "tokio", "tower", "axum"];
+
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// Checks directives such as `info` and `info,bridgehead=debug`.
@@ -12,12 +18,20 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 /// tracing takes a mistyped level for the name of a module, and then logs nothing; so words are checked here.
 pub(super) fn read(node: &Node) -> Result<String, String> {
     let directives = text(node, "info")?;
+    let (mut for_all, mut for_us) = (false, false);
     for directive in directives.split(',') {
         let level = match directive.split_once('=') {
             Some((module, _)) if module.trim().is_empty() => return Err(expected()),
-            Some((_, level)) => level,
-            None => directive,
+            Some((module, level)) => {
+                known(module.trim())?;
+                level
+            }
+            None => {
+                for_all = true;
+                directive
+            }
         };
+        for_us |= directive.trim().starts_with(OURS);
         let level = level.trim();
         if !LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level)) {
             return Err(match nearest(level, LEVELS) {
@@ -26,12 +40,56 @@ pub(super) fn read(node: &Node) -> Result<String, String> {
             });
         }
     }
+    if !for_all && !for_us {
+        return Err(format!(
+            "would log nothing of bridgehead itself; begin with a level for all, such as \"info,{directives}\""
+        ));
+    }
     match directives.parse::<tracing_subscriber::filter::Targets>() {
         Ok(_) => Ok(directives.to_owned()),
         Err(_) => Err(expected()),
     }
 }
 
+/// A module that is spelt almost like one that logs logs nothing.
+fn known(module: &str) -> Result<(), String> {
+    let root = module.split("::").next().unwrap_or(module);
+    if root == OURS || OTHERS.contains(&root) || root.starts_with("bridgehead_") {
+        return Ok(());
+    }
+    match nearest(root, OTHERS.into_iter().chain([OURS])) {
+        Some(near) => Err(format!("there is no module '{root}'; did you mean '{near}'?")),
+        None => Ok(()),
+    }
+}
+
 fn expected() -> String {
     format!("must be a level ({}), or levels by module such as \"info,bridgehead=debug\"", LEVELS.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tree::Value;
+
+    fn level(text: &str) -> Result<String, String> {
+        let node = Node { origin: crate::config::Origin::Default, value: Value::String(text.to_owned()) };
+        read(&node)
+    }
+
+    #[test]
+    fn a_level_that_would_silence_bridgehead_is_refused() {
+        for good in [
+            "info",
+            "warn,bridgehead=debug",
+            "bridgehead=debug",
+            "bridgehead::exec=trace,hyper=info",
+            "info,mylib=debug",
+        ] {
+            assert_eq!(level(good).as_deref(), Ok(good));
+        }
+        let refused = level("bridgehed=debug").unwrap_err();
+        assert_eq!(refused, "there is no module 'bridgehed'; did you mean 'bridgehead'?");
+        assert!(level("hyper=debug").unwrap_err().contains("\"info,hyper=debug\""));
+    }
 }

@@ -40,6 +40,7 @@ mod secret;
 mod section;
 mod show;
 mod sources;
+mod suspicious;
 mod target;
 mod tree;
 mod validate;

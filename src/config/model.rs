@@ -9,6 +9,7 @@ use bridgehead_sdk::Action;
 use url::Url;
 use uuid::Uuid;
 
+use super::suspicious;
 use super::{Conformance, Error, Network, Pattern, Schedule, Secret, Target};
 
 /// Everything that the operator has said, with defaults where they said nothing. Holds no secret, only where secrets are.
@@ -228,11 +229,14 @@ impl Config {
         if self.apps.is_empty() { Err(Error::NoApps) } else { Ok(()) }
     }
 
-    /// What is careless without being wrong, one sentence each, for the log: secrets in files that everybody can read.
+    /// What is careless without being wrong, one sentence each, for `check` and the log: secrets in files that everybody can read, a guard
+    /// that lets everything pass, a page that everybody can read.
     pub fn warnings(&self, environment: &BTreeMap<String, String>) -> Vec<String> {
         let secrets = std::iter::once(&self.bridge.api_key).chain(&self.network.proxy_password);
         let mut warnings: Vec<String> = secrets.filter_map(|secret| secret.warning(environment)).collect();
         warnings.extend(self.apps.values().flat_map(|app| app.target.warnings()));
+        warnings.extend(suspicious::of(self));
+        warnings.extend(suspicious::variables(environment));
         warnings.sort();
         warnings.dedup();
         warnings

@@ -45,7 +45,10 @@ pub enum Secret {
 #[non_exhaustive]
 pub enum SecretError {
     /// The operator has to set the variable for the daemon.
-    #[error("the environment variable {name} is not set; set it, or say elsewhere where the secret is")]
+    #[error(
+        "the environment variable {} is not set; set it, or say elsewhere where the secret is",
+        variable(name)
+    )]
     NoVariable {
         /// The variable.
         name: String,
@@ -89,6 +92,18 @@ pub enum SecretError {
         /// The variable, file or credential.
         place: Secret,
     },
+}
+
+/// The name of a variable, as it can be shown: what is not written as variables are may be the secret itself, put in the wrong place.
+fn variable(name: &str) -> &str {
+    let usual = |one: char| one.is_ascii_uppercase() || one.is_ascii_digit() || one == '_';
+    let digits = name.chars().filter(char::is_ascii_digit).count();
+    let is_name = name.chars().all(usual) && (name.contains('_') || digits < 4);
+    if is_name {
+        name
+    } else {
+        "that env names (not shown, since it is not written as names of variables are, and may be the secret itself)"
+    }
 }
 
 impl Secret {

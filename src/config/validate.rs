@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bridgehead_sdk::Action;
 use uuid::Uuid;
@@ -61,7 +62,8 @@ fn bridge(section: &Section<'_>) -> Result<Bridge, Reported> {
         "write api_key = { env = \"IDEN_API_KEY\" } under [bridge], or { file = \"path\" }, or { credential = \"name\" }",
         Secret::from_node,
     );
-    let request_timeout = section.get("request_timeout", |node| duration::read(node, "30s"));
+    let request_timeout =
+        section.get("request_timeout", |node| duration::at_least(node, Duration::from_millis(100), "30s"));
     let rate_limit = rate_limit(section);
     let refs = section.get("refs", |node| choice(node, &[("id", Refs::Id), ("object", Refs::Object)]));
     Ok(Bridge {
@@ -170,15 +172,10 @@ fn app(section: &Section<'_>, entry: &Entry, context: &Context<'_>) -> Result<Ap
 
 fn tasks(section: &Section<'_>) -> Result<Tasks, Reported> {
     let enabled = section.get("enabled", boolean);
-    let poll_interval = section.get("poll_interval", |node| {
-        let interval = duration::read(node, "10s")?;
-        if interval.as_millis() < 100 {
-            return Err("must be at least 100ms, such as \"10s\"".to_owned());
-        }
-        Ok(interval)
-    });
+    let poll_interval =
+        section.get("poll_interval", |node| duration::at_least(node, Duration::from_millis(100), "10s"));
     let concurrency = section.get("concurrency", concurrency);
-    let timeout = section.get("timeout", |node| duration::read(node, "60s"));
+    let timeout = section.get("timeout", |node| duration::at_least(node, Duration::from_millis(100), "60s"));
     let give_up_after = section.get("give_up_after", |node| duration::read(node, "15m"));
     let hold_for = section.get("hold_for", |node| duration::read(node, "1h"));
     let verify = section.get("verify", boolean);
@@ -221,7 +218,7 @@ fn task_guard(section: &Section<'_>) -> Result<TaskGuard, Reported> {
     Ok(TaskGuard { max: usize::try_from(max?).unwrap_or(usize::MAX), per: per? })
 }
 
-fn friendly(duration: std::time::Duration) -> String {
+pub(super) fn friendly(duration: Duration) -> String {
     jiff::fmt::friendly::SpanPrinter::new().unsigned_duration_to_string(&duration)
 }
 
@@ -251,7 +248,7 @@ fn sync(section: &Section<'_>) -> Result<Sync, Reported> {
 }
 
 fn read_schedule(section: &Section<'_>) -> Result<Schedule, Reported> {
-    let every = section.optional("every", |node| duration::read(node, "6h"));
+    let every = section.optional("every", |node| duration::at_least(node, Duration::from_secs(1), "6h"));
     let cron = section.optional("cron", schedule::expression);
     let timezone = section.optional("timezone", schedule::timezone);
     if section.node("cron").is_some() && section.node("every").is_some() {

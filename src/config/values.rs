@@ -82,6 +82,11 @@ pub(super) fn items<'a>(node: &'a Node, example: &str) -> Result<&'a [Node], Str
 /// A path; a relative one starts at the folder of the file that it stands in.
 pub(super) fn path(node: &Node, example: &str) -> Result<PathBuf, String> {
     let path = text(node, example)?;
+    if path == "~" || path.starts_with("~/") || path.contains("${") || has_variable(path) {
+        return Err(format!(
+            "has a '~' or a variable in it, which only a shell replaces; write the whole path, such as {example:?}"
+        ));
+    }
     match node.origin.folder() {
         Some(folder) => Ok(folder.join(path)),
         None if PathBuf::from(path).is_absolute() => Ok(path.into()),
@@ -89,6 +94,12 @@ pub(super) fn path(node: &Node, example: &str) -> Result<PathBuf, String> {
             "must be an absolute path such as {example:?}: a variable is in no folder to start at"
         )),
     }
+}
+
+/// Whether a text has something like `$HOME` in it.
+fn has_variable(path: &str) -> bool {
+    let mut after = path.split('$').skip(1);
+    after.any(|rest| rest.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_'))
 }
 
 pub(super) fn uuid(node: &Node) -> Result<Uuid, String> {
@@ -118,8 +129,16 @@ pub(super) fn base_url(node: &Node) -> Result<Url, String> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err("must end with its path, without '?' or '#'".to_owned());
     }
-    if url.path().contains("/api/v1/bridge") {
-        return Err("must end before /api/v1/bridge, which is appended".to_owned());
+    if let Some((before, _)) = url.path().split_once("/api/v1") {
+        let mut meant = url.clone();
+        meant.set_path(before);
+        return Err(format!("must end before /api/v1, which is appended; write \"{meant}\""));
+    }
+    if url.path().contains("//") {
+        let parts: Vec<&str> = url.path().split('/').filter(|part| !part.is_empty()).collect();
+        let mut meant = url.clone();
+        meant.set_path(&parts.join("/"));
+        return Err(format!("has two slashes in its path; write \"{meant}\""));
     }
     if plain && !is_loopback(&url) {
         return Err(

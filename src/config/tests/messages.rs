@@ -269,7 +269,7 @@ fn the_base_url_must_be_safe_for_the_key() {
     /etc/a.toml:2:12: bridge.base_url: must end with its path, without '?' or '#'
     /etc/a.toml:2:12: bridge.base_url: must end with its path, without '?' or '#'
     /etc/a.toml:2:12: bridge.base_url: must hold no user name or password; Iden is reached with bridge.api_key
-    /etc/a.toml:2:12: bridge.base_url: must end before /api/v1/bridge, which is appended
+    /etc/a.toml:2:12: bridge.base_url: must end before /api/v1, which is appended; write "https://developer.idenhq.com/org/acme"
     "#);
     for fine in
         ["http://localhost:8080/org/x", "http://127.0.0.1:1/", "http://[::1]:1/x/", "https://10.0.0.1"]

@@ -10,3 +10,4 @@ mod schemas;
 mod secrets;
 mod shown;
 mod support;
+mod suspicious;

@@ -109,17 +109,17 @@ impl<'a> Run<'a> {
         watch.keep_secret(self.bench.secrets());
         let mut told = Told { observer: self.observer, of: self.rules.len() + 1, report: Report::default() };
         told.begins("describe");
-        let began = Instant::now();
-        let begun = tokio::select! {
+        let started = Instant::now();
+        let first = tokio::select! {
             biased;
             () = &mut self.stop => skipped(STOPPED),
-            begun = begin(self.bench, &watch) => begun,
+            first = begin(self.bench, &watch) => first,
         };
-        let (working, description) = match begun {
-            Ok(begun) => begun,
+        let (working, description) = match first {
+            Ok(first) => first,
             Err(finding) => {
                 let why = finding.why().to_owned();
-                told.ends(describe().check(Err(finding.or_failed()), &watch, began.elapsed()));
+                told.ends(describe().check(Err(finding.or_failed()), &watch, started.elapsed()));
                 for rule in &self.rules {
                     told.begins(rule.name);
                     told.ends(rule.check(skipped(why.clone()), &watch, Duration::ZERO));
@@ -127,51 +127,60 @@ impl<'a> Run<'a> {
                 return told.report;
             }
         };
-        told.ends(describe().check(Ok(()), &watch, began.elapsed()));
+        told.ends(describe().check(Ok(()), &watch, started.elapsed()));
         let kit = Kit::new(self.bench, Arc::clone(&watch), working, description);
-        let whole = Limit::begin(&kit, self.bench.run_limit());
-        let mut over: Option<String> = None;
-        for rule in &self.rules {
-            told.begins(rule.name);
-            let began = Instant::now();
-            let verdict = match over.clone().or_else(|| rule.left_out(&kit)) {
-                Some(why) => skipped(why),
-                None => {
-                    let limit = Limit::begin(&kit, self.bench.check_limit());
-                    let made = async {
-                        let verdict = limit.bound(rule.make(&kit)).await;
-                        if limit.bound(kit.clean_up()).await.is_none() && verdict.is_some() {
-                            return failed(format!(
-                                "what it made was not removed within {} s",
-                                limit.limit.as_secs()
-                            ));
-                        }
-                        verdict.unwrap_or_else(|| failed(limit.exceeded()))
-                    };
-                    tokio::select! {
-                        biased;
-                        () = &mut self.stop => {
-                            over = Some(STOPPED.to_owned());
-                            skipped(STOPPED)
-                        }
-                        made = whole.bound(made) => made.unwrap_or_else(|| {
-                            let why = format!("the kit took longer than {} s in all", whole.limit.as_secs());
-                            over = Some(why.clone());
-                            skipped(why)
-                        }),
-                    }
-                }
-            };
-            told.ends(rule.check(verdict, &watch, began.elapsed()));
-        }
-        let swept = over.is_none() && self.rules.iter().any(|rule| rule.name == CLEAN_UP);
+        let ended_early = self.make_all(&kit, &mut told).await;
+        let swept = !ended_early && self.rules.iter().any(|rule| rule.name == CLEAN_UP);
         if !swept {
             let left = kit.settle(SETTLED).await;
             kit.leave(left);
         }
-        let left = kit.left_behind();
-        told.report.left = left.iter().map(|left| watch.printable(left)).collect();
+        told.report.left = kit.left_behind().iter().map(|left| watch.printable(left)).collect();
         told.report
+    }
+
+    /// Makes every check; says whether it was stopped before the last.
+    async fn make_all(&mut self, kit: &Kit<'_>, told: &mut Told<'_>) -> bool {
+        let whole = Limit::begin(kit, self.bench.run_limit());
+        let mut over: Option<String> = None;
+        for rule in &self.rules {
+            told.begins(rule.name);
+            let began = Instant::now();
+            let verdict = if let Some(why) = over.clone().or_else(|| rule.left_out(kit)) {
+                skipped(why)
+            } else {
+                tokio::select! {
+                    biased;
+                    () = &mut self.stop => {
+                        over = Some(STOPPED.to_owned());
+                        skipped(STOPPED)
+                    }
+                    made = whole.bound(make(kit, rule)) => made.unwrap_or_else(|| {
+                        let why = format!("the kit took longer than {} s in all", whole.longest.as_secs());
+                        over = Some(why.clone());
+                        skipped(why)
+                    }),
+                }
+            };
+            told.ends(rule.check(verdict, &kit.watch, began.elapsed()));
+        }
+        over.is_some()
+    }
+}
+
+/// Makes one check within its limit, and removes what it has made, whatever came of it.
+async fn make(kit: &Kit<'_>, rule: &Rule) -> Verdict {
+    let limit = Limit::begin(kit, kit.bench.check_limit());
+    let verdict = limit.bound(rule.make(kit)).await;
+    // A check that has used up its time has some more to be cleaned up after.
+    let rest = Limit::begin(kit, kit.bench.check_limit());
+    let cleaned = rest.bound(kit.clean_up()).await;
+    match (verdict, cleaned) {
+        (None, _) => failed(limit.exceeded()),
+        (Some(Ok(())), None) => {
+            failed(format!("what it made was not removed within {} s", rest.longest.as_secs()))
+        }
+        (Some(verdict), _) => verdict,
     }
 }
 
@@ -198,19 +207,19 @@ impl Told<'_> {
 /// How long something may take, without what is waited because the target or the operator wants it so.
 struct Limit<'k> {
     kit: &'k Kit<'k>,
-    limit: Duration,
+    longest: Duration,
     began: Instant,
     waited: Duration,
 }
 
 impl<'k> Limit<'k> {
-    fn begin(kit: &'k Kit<'k>, limit: Duration) -> Self {
-        Self { kit, limit, began: Instant::now(), waited: kit.waited() }
+    fn begin(kit: &'k Kit<'k>, longest: Duration) -> Self {
+        Self { kit, longest, began: Instant::now(), waited: kit.waited() }
     }
 
     fn left(&self) -> Duration {
         let waited = self.kit.waited().saturating_sub(self.waited);
-        (self.limit + waited).saturating_sub(self.began.elapsed())
+        (self.longest + waited).saturating_sub(self.began.elapsed())
     }
 
     /// What comes of it; `None` if it did not end in time, and was dropped.
@@ -231,7 +240,7 @@ impl<'k> Limit<'k> {
         format!(
             "no end within {} s. For a target that is this slow, raise check_timeout in the app's table conformance, or \
              Bench::check_limit in a test",
-            self.limit.as_secs()
+            self.longest.as_secs()
         )
     }
 }

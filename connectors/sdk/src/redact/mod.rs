@@ -182,7 +182,9 @@ fn hide_below_secret_names(value: &mut serde_json::Value, is_secret: bool) {
             }
         }
         serde_json::Value::Array(items) => {
-            items.iter_mut().for_each(|item| hide_below_secret_names(item, is_secret))
+            for item in items {
+                hide_below_secret_names(item, is_secret);
+            }
         }
         serde_json::Value::String(_) | serde_json::Value::Number(_) if is_secret => *value = REDACTED.into(),
         _ => {}

@@ -172,7 +172,7 @@ async fn a_listing_without_end_has_a_verdict_and_the_whole_has_an_end() {
     let listing = report.checks.iter().find(|check| check.name == "listing").unwrap();
     match &listing.outcome {
         Outcome::Failed(why) => {
-            assert!(why.contains("no end within") && why.contains("check_limit"), "{why}")
+            assert!(why.contains("no end within") && why.contains("check_limit"), "{why}");
         }
         other => panic!("{other:?}"),
     }

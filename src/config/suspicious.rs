@@ -1,0 +1,134 @@
+//! What is valid and most likely not meant: said as a warning, by `check` and in the log at the start.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::keys::{Keys, Kind};
+use super::model::{Config, Guard};
+use super::{Schedule, schema};
+
+/// A directory that is read more often than this is read all the time.
+const OFTEN: Duration = Duration::from_secs(60);
+/// A company of more people than this is one that a guard which spares so few types protects.
+const MOST_OF_A_COMPANY: u64 = 10_000;
+
+/// One sentence each.
+pub(super) fn of(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(admin) =
+        config.admin.as_ref().map(|admin| admin.listen).filter(|address| !address.ip().is_loopback())
+    {
+        warnings.push(format!(
+            "admin.listen = \"{admin}\" shows accounts, errors and metrics to everybody who can reach this machine, without a password; write \
+             127.0.0.1, and put a proxy with a log-in before it"
+        ));
+    }
+    for (name, app) in &config.apps {
+        let key = format!("apps.{name}.sync");
+        if let Schedule::Every(every) = app.sync.schedule
+            && app.sync.enabled
+            && every < OFTEN
+        {
+            warnings.push(format!(
+                "{key}.every = \"{}\" reads the whole target without a pause; an hour or more is usual, such as \"6h\"",
+                super::validate::friendly(every)
+            ));
+        }
+        warnings.extend(guard(&app.sync.guard).into_iter().map(|what| format!("{key}.guard.{what}")));
+    }
+    warnings
+}
+
+/// What makes a guard let everything pass.
+fn guard(guard: &Guard) -> Vec<String> {
+    let percents = [
+        ("max_removal_percent", guard.max_removal_percent, guard.max_removals, "max_removals", "remove"),
+        (
+            "max_deactivation_percent",
+            guard.max_deactivation_percent,
+            guard.max_deactivations,
+            "max_deactivations",
+            "deactivate",
+        ),
+        (
+            "max_membership_loss_percent",
+            guard.max_membership_loss_percent,
+            guard.max_membership_losses,
+            "max_membership_losses",
+            "take memberships from",
+        ),
+    ];
+    let mut warnings: Vec<String> = percents
+        .into_iter()
+        .filter(|(_, percent, ..)| *percent >= 100.0)
+        .map(|(key, percent, most, number, what)| {
+            format!(
+                "{key} = {percent} lets a sync {what} everybody, as long as {number} = {most} allows it too; write for example 10"
+            )
+        })
+        .collect();
+    if guard.min_records > MOST_OF_A_COMPANY {
+        warnings.push(format!(
+            "min_records = {} exempts every type with fewer records from the guard; write for example 20",
+            guard.min_records
+        ));
+    }
+    warnings
+}
+
+/// Variables that look like a key of the configuration and are none, because an underscore is missing: `BRIDGEHEAD_BRIDGE_BASE_URL`.
+/// One sentence each.
+pub(super) fn variables(environment: &BTreeMap<String, String>) -> Vec<String> {
+    let known = schema::document();
+    let root = Keys::of(&known);
+    let mut keys = Vec::new();
+    for section in root.names() {
+        let Some(of) = root.child(section).filter(|of| of.kind() == Kind::Table) else { continue };
+        let names = of.names().into_iter();
+        // A secret is often kept in a variable of such a name.
+        let plain = names.filter(|name| of.child(name).is_none_or(|key| key.kind() != Kind::Secret));
+        keys.extend(plain.map(|name| format!("{section}.{name}")));
+    }
+    let found = misspelt(environment, &keys).into_iter();
+    found
+        .map(|(variable, meant)| {
+            format!("the environment variable {variable} is ignored: between levels stand two underscores; write {meant}")
+        })
+        .collect()
+}
+
+fn misspelt<'a>(environment: &'a BTreeMap<String, String>, keys: &[String]) -> Vec<(&'a str, String)> {
+    let flat = |text: &str| text.to_lowercase().replace(['.', '_', '-'], "");
+    let mut found = Vec::new();
+    for variable in environment.keys() {
+        let Some(rest) = variable.strip_prefix("BRIDGEHEAD_").filter(|rest| !rest.starts_with('_')) else {
+            continue;
+        };
+        if let Some(key) = keys.iter().find(|key| flat(key) == flat(rest)) {
+            let meant = key.to_uppercase().replace('.', "__");
+            found.push((variable.as_str(), format!("BRIDGEHEAD__{meant}")));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_with_one_underscore_too_few_is_noticed_and_others_are_left_alone() {
+        let environment = BTreeMap::from(
+            [
+                "BRIDGEHEAD_BRIDGE_BASE_URL",
+                "BRIDGEHEAD_API_KEY",
+                "BRIDGEHEAD_CONFIG",
+                "BRIDGEHEAD__LOG__LEVEL",
+            ]
+            .map(|name| (name.to_owned(), String::new())),
+        );
+        let keys = ["bridge.base_url", "bridge.api_key", "log.level"].map(str::to_owned);
+        let found = misspelt(&environment, &keys);
+        assert_eq!(found, [("BRIDGEHEAD_BRIDGE_BASE_URL", "BRIDGEHEAD__BRIDGE__BASE_URL".to_owned())]);
+    }
+}
