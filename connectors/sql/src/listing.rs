@@ -218,8 +218,11 @@ impl Database {
             (Paging::Key, false) => Evidence::EndOfCursor,
             (Paging::Offset, false) => Evidence::TotalMet,
         };
+        // Where no state is kept, the last page tells how many rows were given: the runtime holds that against the different records
+        // that it has, and so notices if somebody came twice and somebody else never.
+        let given = next.is_none().then_some(start.rows + rows.len() as u64);
         let next = next.map(|next| next.cursor()).transpose()?;
-        let mut page = Page::default().ending(next, evidence).with_total(start.total);
+        let mut page = Page::default().ending(next, evidence).with_total(start.total.or(given));
         for (index, row) in rows.iter().enumerate() {
             let read = match subject.other {
                 Some(one) => entity(one, row, key)?,

@@ -76,13 +76,7 @@ impl Database {
         }
         let account = operation.account();
         let action = operation.action();
-        let found = match self.find(lease, account).await? {
-            // By its identifier, so that no other rows are locked on the way to it.
-            Some(found) if action == Action::UpdateAccount => {
-                self.find_and_lock(lease, &Account::by_id(found.id)).await?
-            }
-            found => found,
-        };
+        let found = self.find_to_change(lease, account, action == Action::UpdateAccount).await?;
         let Some(found) = found else {
             let message = format!("User {} not found in {}", account.label(), self.verdicts.system);
             return Err(Error::account_not_found(message));

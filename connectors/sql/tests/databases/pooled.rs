@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bridgehead_sdk::{Action, Connector};
+use bridgehead_sdk::{Action, Connector, Retry, Subject};
 use bridgehead_test_servers::PgBouncer;
 use serde_json::json;
 
@@ -28,7 +28,10 @@ async fn what_is_reported_through_a_pool_of_transactions_is_what_happened() {
     let tasks = connectors.iter().cloned().enumerate().map(|(number, connector)| {
         tokio::spawn(async move {
             for round in 0..12 {
-                connector.check().await.unwrap();
+                // A connection that was not checked knows of no type before.
+                if number % 2 == 0 {
+                    connector.check().await.unwrap();
+                }
                 let name = format!("u{number}-{round}");
                 let id = create(&*connector, &name).await;
                 let payload = json!({ "account": { "id": id } });
@@ -49,6 +52,19 @@ async fn what_is_reported_through_a_pool_of_transactions_is_what_happened() {
     let there = crm.server.sql("crm", "SELECT count(*) FROM accounts WHERE NOT active");
     assert_eq!(there.trim(), "24");
     assert_eq!(ids(&list(&*connectors[0], &accounts()).await.unwrap().0).len(), 24);
+    // A pool that hands out a connection for each statement could carry out half a task: it is refused before anything is run.
+    let half = PgBouncer::start(&crm.server, "statement", 2).await;
+    let refused = crm.example().patient().at(half.port).connector();
+    let task = json!({ "account": { "username": "ann" } });
+    for error in [
+        refused.check().await.unwrap_err(),
+        execute(&*refused, Action::CreateAccount, task).await.unwrap_err(),
+        list(&*refused, &accounts()).await.unwrap_err(),
+    ] {
+        assert!(error.message().contains("set pool_mode = transaction"), "{error}");
+        assert_eq!((error.retry_policy(), error.about()), (Retry::Backoff, Subject::Connection), "{error}");
+    }
+    assert_eq!(find(&*connectors[0], "ann").await, None);
     // Nothing is left on the server's connections for others to meet.
     let settings = crm.server.sql("crm", "SELECT count(*) FROM pg_prepared_statements");
     assert_eq!(settings.trim(), "0");
