@@ -138,6 +138,15 @@ impl Layout {
             others,
         };
         layout.no_slug_twice()?;
+        if settings.read_only
+            && let Some(found) = layout.others.iter().find(|other| other.is_found)
+        {
+            return Err(Error::Layout(format!(
+                "{} is a type by its name, and which files are types is not remembered in a folder that is read_only, so that a \
+                 type whose file is gone would be taken for empty; name the types in the settings (groups and licenses)",
+                found.file
+            )));
+        }
         layout.no_spare_file()?;
         Ok(layout)
     }
