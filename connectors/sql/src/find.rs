@@ -233,7 +233,8 @@ impl Database {
                 },
                 _ => None,
             };
-            Bound::new(slot.kind, &fixed.unwrap_or_else(|| value_of(&slot.parameter)))
+            let value = fixed.unwrap_or_else(|| value_of(&slot.parameter));
+            Bound::new(slot.kind, &value)
         });
         values.collect()
     }

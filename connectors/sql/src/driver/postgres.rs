@@ -102,7 +102,7 @@ fn add(arguments: &mut PgArguments, bound: &Bound) -> Result<(), Fault> {
         (Kind::Integer, _) => arguments.add(None::<i64>),
         (Kind::Uuid, Scalar::Uuid(uuid)) => arguments.add(Some(uuid.uuid)),
         (Kind::Uuid, _) => arguments.add(None::<sqlx::types::Uuid>),
-        (Kind::Natural, _) => arguments.add(bound.text()),
+        (Kind::Natural, _) => arguments.add(bound.text().as_deref()),
     };
     added.map_err(|error| Fault::Unreadable(error.to_string()))
 }
