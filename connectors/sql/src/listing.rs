@@ -63,6 +63,12 @@ pub(crate) struct Subject<'a> {
     other: Option<&'a Type>,
 }
 
+impl Subject<'_> {
+    pub(crate) fn is_of_accounts(&self) -> bool {
+        self.other.is_none()
+    }
+}
+
 impl Database {
     /// What can be listed.
     pub(crate) fn subjects(&self) -> impl Iterator<Item = Subject<'_>> {

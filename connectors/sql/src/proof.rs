@@ -13,7 +13,7 @@ use crate::listing::{Start, Stop, Subject};
 use crate::plan::{Parameter, Statement};
 use crate::pool::Lease;
 use crate::rows;
-use crate::settings::{IdType, Paging};
+use crate::settings::{Engine, IdType, Paging};
 use crate::target::Database;
 use crate::value::{Bound, as_text};
 
@@ -76,6 +76,9 @@ impl Database {
             IdType::Text => Vec::new(),
         };
         let statement = &subject.listing.statement;
+        if subject.id_type == IdType::Text && self.plan.engine != Engine::Postgresql {
+            self.check_numbers(lease, subject).await?;
+        }
         for mark in marks {
             let start = Start { last: Some(mark), ..Start::default() };
             let Ok(values) = self.listing_values(subject, &start, 1, 0) else { continue };
@@ -98,6 +101,28 @@ impl Database {
             }
         }
         Ok(())
+    }
+
+    /// Looks whether there are numbers before the first page, where text is asked for: they come before every text in SQLite, and text
+    /// is nought to MySQL.
+    async fn check_numbers(&self, lease: &mut Lease, subject: Subject<'_>) -> Result<(), Stop> {
+        let statement = &subject.listing.statement;
+        let least = Start { last: Some(Value::from(i64::MIN)), ..Start::default() };
+        let mut counts = [0, 0];
+        for (count, start) in counts.iter_mut().zip([&least, &Start::default()]) {
+            let values = self.listing_values(subject, start, ALL, 0)?;
+            // What cannot be compared with a number, or not be counted, is told by others.
+            let Ok(answer) = lease.attempt(&statement.counting, values).await? else { return Ok(()) };
+            *count = single(&statement.key, &answer)?;
+        }
+        if counts[0] <= counts[1] {
+            return Ok(());
+        }
+        Err(Stop::Shifted(format!(
+            "the first page of {} leaves out {} identifiers that are numbers: begin it with COALESCE(:after, -9223372036854775808)",
+            statement.key,
+            counts[0] - counts[1]
+        )))
     }
 
     /// Looks whether the next page, which begins behind the last identifier of this one, leaves nobody out: as many come behind this

@@ -9,6 +9,7 @@ mod mariadb;
 mod passwords;
 mod pooled;
 mod postgres;
+mod quirks;
 mod reading;
 mod relay;
 mod roles;
