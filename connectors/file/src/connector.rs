@@ -187,8 +187,7 @@ impl Connector for FileConnector {
         self.blocking(move |inner| {
             let page = inner.layout().and_then(|layout| {
                 let page = inner.listings.page(&layout, slug.as_str(), cursor.as_ref())?;
-                let is_last =
-                    page.evidence.is_some() && slug == layout.accounts.resource_type.slug;
+                let is_last = page.evidence.is_some() && slug == layout.accounts.resource_type.slug;
                 if is_last && !inner.settings.read_only {
                     memory::remember(&layout)?;
                 }

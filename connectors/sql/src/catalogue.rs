@@ -179,13 +179,16 @@ impl Database {
         for (field, statement) in [("username", &accounts.by_username), ("email", &accounts.by_email)] {
             let (Some(statement), Some(at)) = (statement, accounts.fields.get(field)) else { continue };
             let Some(name) = row.get(&at.column).and_then(as_text) else { continue };
-            let Some(other) = [name.to_ascii_lowercase(), name.to_ascii_uppercase()].into_iter().find(|one| *one != name) else {
+            let Some(other) =
+                [name.to_ascii_lowercase(), name.to_ascii_uppercase()].into_iter().find(|one| *one != name)
+            else {
                 continue;
             };
             let mut counts = [0, 0];
             for (count, spelling) in counts.iter_mut().zip([&name, &other]) {
                 let Ok(values) = self.values(statement, |_| Value::from(spelling.as_str())) else { continue };
-                let answer = lease.run(statement, values).await.map_err(|fault| self.wrong(&fault, &statement.key))?;
+                let answer =
+                    lease.run(statement, values).await.map_err(|fault| self.wrong(&fault, &statement.key))?;
                 *count = answer.rows.len();
             }
             if counts[0] > counts[1] {
@@ -207,7 +210,9 @@ impl Database {
             Engine::Mysql => MYSQL,
             Engine::Sqlite => SQLITE,
         };
-        let Ok(name) = Bound::new(crate::plan::Kind::Natural, &Value::from(table)) else { return Ok(Vec::new()) };
+        let Ok(name) = Bound::new(crate::plan::Kind::Natural, &Value::from(table)) else {
+            return Ok(Vec::new());
+        };
         let places = if self.plan.engine == Engine::Mysql { 4 } else { 1 };
         let answer = lease.run_as(&sql.into(), vec![name; places]).await;
         let answer = answer.map_err(|fault| self.verdicts.of(&fault, Doing::Checking))?;

@@ -20,7 +20,9 @@ impl Database {
             let Some(fields) = self.fields_of(statement) else { continue };
             for (field, at) in fields {
                 // Some statements are not told what they give until they are run.
-                if let Some((_, kind)) = columns.iter().find(|(name, kind)| *name == at.column && is_without_form(kind)) {
+                if let Some((_, kind)) =
+                    columns.iter().find(|(name, kind)| *name == at.column && is_without_form(kind))
+                {
                     let why = format!(
                         "{key} gives {column}, which is to hold {field}, as {kind}, and that has no form in JSON; cast it to text",
                         key = statement.key,
@@ -94,7 +96,8 @@ impl Database {
 
 /// Types whose values cannot be read, as the servers call them.
 fn is_without_form(kind: &str) -> bool {
-    const NONE: [&str; 9] = ["GEOMETRY", "POINT", "LINE", "LSEG", "BOX", "PATH", "POLYGON", "CIRCLE", "INTERVAL"];
+    const NONE: [&str; 9] =
+        ["GEOMETRY", "POINT", "LINE", "LSEG", "BOX", "PATH", "POLYGON", "CIRCLE", "INTERVAL"];
     let kind = kind.to_ascii_uppercase();
     let element = kind.trim_end_matches("[]");
     NONE.contains(&element) || element.ends_with("RANGE")

@@ -80,7 +80,12 @@ impl Hasher {
         within("argon2id.iterations", costs.argon2id.iterations, 1, 100)?;
         within("argon2id.parallelism", costs.argon2id.parallelism, 1, 16)?;
         // Eight blocks for each lane are the least.
-        within("argon2id.memory_kib", costs.argon2id.memory_kib, 8 * costs.argon2id.parallelism, MOST_MEMORY_KIB)?;
+        within(
+            "argon2id.memory_kib",
+            costs.argon2id.memory_kib,
+            8 * costs.argon2id.parallelism,
+            MOST_MEMORY_KIB,
+        )?;
         within("bcrypt.cost", costs.bcrypt.cost, 4, 20)?;
         within("pbkdf2_sha256.iterations", costs.pbkdf2_sha256.iterations, 1000, 10_000_000)?;
         within("scrypt.log_n", costs.scrypt.log_n.into(), 1, 20)?;
@@ -273,7 +278,10 @@ mod tests {
                 Scheme::Pbkdf2Sha256,
                 "pbkdf2_sha256$1000$30313233343536373839616263646566$r/hL17r/9wPICsFuNR2t/0P7cjciBqcpksCUvg2n/QQ=",
             ),
-            (Scheme::Scrypt, "$scrypt$ln=4,r=8,p=2$MDEyMzQ1Njc4OWFiY2RlZg$W+VYS/Q+nfnceL8skY0YAVhd2EyToG4igmrNF37GJwM"),
+            (
+                Scheme::Scrypt,
+                "$scrypt$ln=4,r=8,p=2$MDEyMzQ1Njc4OWFiY2RlZg$W+VYS/Q+nfnceL8skY0YAVhd2EyToG4igmrNF37GJwM",
+            ),
             (
                 Scheme::Sha512Crypt,
                 "$6$rounds=1000$k2XAnEHBqQ1Ct2aM$ipUzuX8ibE6OMrDiVkDR4g9PLJWB7UYHprncqWtLohJEVXCfikcX55dg8SPBqwW2p7FzC7r0FoXNbCdFDaLFx0",
@@ -282,7 +290,11 @@ mod tests {
             (Scheme::Ssha, "{SSHA}olZxX4jh2sEiz0HIon6aKlXn+cUwMTIzNDU2Nzg5YWJjZGVm"),
         ];
         for (scheme, theirs) in theirs {
-            assert_eq!(hasher.hash_with(scheme, "pencil é", *b"0123456789abcdef").unwrap(), theirs, "{scheme:?}");
+            assert_eq!(
+                hasher.hash_with(scheme, "pencil é", *b"0123456789abcdef").unwrap(),
+                theirs,
+                "{scheme:?}"
+            );
         }
     }
 
@@ -339,7 +351,8 @@ mod tests {
                 .starts_with("hashes.argon2id.memory_kib")
         );
         assert!(
-            fault(serde_json::json!({ "scrypt": { "log_n": 20, "r": 32 } })).starts_with("hashes.scrypt.log_n")
+            fault(serde_json::json!({ "scrypt": { "log_n": 20, "r": 32 } }))
+                .starts_with("hashes.scrypt.log_n")
         );
     }
 }

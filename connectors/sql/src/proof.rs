@@ -118,8 +118,14 @@ impl Database {
         if counts[0] <= counts[1] {
             return Ok(());
         }
+        let remedy = if self.plan.engine == Engine::Sqlite {
+            "begin it with COALESCE(:after, -9223372036854775808)"
+        } else {
+            "let id_type be what the column is"
+        };
         Err(Stop::Shifted(format!(
-            "the first page of {} leaves out {} identifiers that are numbers: begin it with COALESCE(:after, -9223372036854775808)",
+            "the first page of {} leaves out {} identifiers, numbers or empty ones: {remedy}, or leave them out by a condition of \
+             their own",
             statement.key,
             counts[0] - counts[1]
         )))

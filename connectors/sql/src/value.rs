@@ -108,7 +108,9 @@ mod tests {
     use super::*;
 
     fn text(kind: Kind, value: &Value) -> Result<Option<String>, String> {
-        Bound::new(kind, value).map(|bound| bound.text().map(Cow::into_owned)).map_err(|misfit| misfit.to_string())
+        Bound::new(kind, value)
+            .map(|bound| bound.text().map(Cow::into_owned))
+            .map_err(|misfit| misfit.to_string())
     }
 
     #[test]

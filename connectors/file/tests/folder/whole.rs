@@ -53,7 +53,10 @@ async fn the_types_of_a_folder_that_is_read_only_are_those_of_the_settings() {
     let named = Place::with(&files, &json!({ "read_only": true, "groups": [{ "slug": "team" }] }));
     assert_eq!(named.list("account").await.unwrap().0.len(), 2);
     std::fs::remove_file(named.path("team.csv")).unwrap();
-    let again = connector(named.path("accounts.csv").parent().unwrap(), &json!({ "read_only": true, "groups": [{ "slug": "team" }] }));
+    let again = connector(
+        named.path("accounts.csv").parent().unwrap(),
+        &json!({ "read_only": true, "groups": [{ "slug": "team" }] }),
+    );
     assert!(again.check().await.is_err());
     let of = bridgehead_sdk::ResourceType::group("team", "Team");
     assert!(again.list(&of, None).await.unwrap_err().message().contains("team.csv"));
@@ -200,11 +203,13 @@ async fn a_change_that_size_and_time_do_not_tell_is_seen_by_the_second_reading()
 #[tokio::test]
 async fn a_producer_can_say_which_files_are_whole() {
     let files = [("accounts.csv", ACCOUNTS), ("team.csv", TEAMS), ("license-seat.csv", SEATS)];
-    let place =
-        Place::with(&files, &json!({
+    let place = Place::with(
+        &files,
+        &json!({
             "read_only": true, "checksums": "SHA256SUMS", "sentinel": "done", "groups": [{ "slug": "team" }],
             "licenses": [{ "slug": "seat", "file": "license-seat.csv" }],
-        }));
+        }),
+    );
     let folder = place.path("accounts.csv").parent().unwrap().to_owned();
     let seal = || {
         let sums = Command::new("sha256sum")

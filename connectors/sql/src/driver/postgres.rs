@@ -52,7 +52,11 @@ pub(super) async fn connect(target: &Target, roots: Vec<u8>) -> Result<Box<dyn S
         Place::File(path) => options.socket(path),
     };
     let connection = options.connect().await.map_err(|error| fault(error, true))?;
-    Ok(Box::new(Postgres { connection, timeout: target.statement_timeout.as_millis(), known: HashSet::new() }))
+    Ok(Box::new(Postgres {
+        connection,
+        timeout: target.statement_timeout.as_millis(),
+        known: HashSet::new(),
+    }))
 }
 
 impl Postgres {

@@ -100,8 +100,9 @@ impl Database {
             return Err(Error::account_not_found(message));
         };
         let stamps = self.stamps(lease).await?;
-        let mut inputs =
-            Inputs::of(context, &self.plan.accounts.fields, operation, &found).with_stamps(stamps).with_hashes(hashes);
+        let mut inputs = Inputs::of(context, &self.plan.accounts.fields, operation, &found)
+            .with_stamps(stamps)
+            .with_hashes(hashes);
         if let Operation::UpdateAccount(update) = operation {
             return self.update(lease, &mut inputs, update, &found).await;
         }

@@ -94,7 +94,11 @@ fn set(tokens: &[Token]) -> Option<Vec<String>> {
             Token::Sign('(') => depth += 1,
             Token::Sign(')') => depth -= 1,
             Token::Sign(',') if depth == 0 => begins = true,
-            Token::Name(..) if depth == 0 && ["WHERE", "FROM", "RETURNING"].iter().any(|end| is_word(token, end)) => break,
+            Token::Name(..)
+                if depth == 0 && ["WHERE", "FROM", "RETURNING"].iter().any(|end| is_word(token, end)) =>
+            {
+                break;
+            }
             Token::Name(name, _) if depth == 0 && begins && rest.get(at + 1) == Some(&Token::Sign('=')) => {
                 columns.push(name.clone());
                 begins = false;
@@ -156,11 +160,26 @@ mod tests {
     #[test]
     fn the_table_and_the_columns_of_the_usual_forms_are_told() {
         let table = [
-            ("INSERT INTO people (id, \"Name\") VALUES ($1, 'a, b') RETURNING id", "people", Some(vec!["id", "Name"]), true),
+            (
+                "INSERT INTO people (id, \"Name\") VALUES ($1, 'a, b') RETURNING id",
+                "people",
+                Some(vec!["id", "Name"]),
+                true,
+            ),
             ("insert or ignore into main.people(id) select x from y", "people", Some(vec!["id"]), true),
             ("INSERT INTO people VALUES (1)", "people", None, true),
-            ("UPDATE `p` SET a = coalesce(b, c), d=1 /* e = 2 */, f = (SELECT g FROM h WHERE i = 1) WHERE j = 3", "p", Some(vec!["a", "d", "f"]), false),
-            ("UPDATE people AS p SET name = ? FROM other o WHERE o.id = 1", "people", Some(vec!["name"]), false),
+            (
+                "UPDATE `p` SET a = coalesce(b, c), d=1 /* e = 2 */, f = (SELECT g FROM h WHERE i = 1) WHERE j = 3",
+                "p",
+                Some(vec!["a", "d", "f"]),
+                false,
+            ),
+            (
+                "UPDATE people AS p SET name = ? FROM other o WHERE o.id = 1",
+                "people",
+                Some(vec!["name"]),
+                false,
+            ),
             ("DELETE FROM x.people WHERE id = 1", "people", None, false),
         ];
         for (sql, table, columns, makes_row) in table {

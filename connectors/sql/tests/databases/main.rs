@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod checks;
 mod example;
 mod failures;
 mod lists;

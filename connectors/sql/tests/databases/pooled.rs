@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bridgehead_sdk::{Action, Connector, Retry, Subject};
 use bridgehead_test_servers::PgBouncer;
 use serde_json::json;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::{ConnectOptions, Row, raw_sql};
 
 use crate::postgres::Crm;
 use crate::support::{accounts, create, execute, find, ids, list};
@@ -65,7 +67,15 @@ async fn what_is_reported_through_a_pool_of_transactions_is_what_happened() {
         assert_eq!((error.retry_policy(), error.about()), (Retry::Backoff, Subject::Connection), "{error}");
     }
     assert_eq!(find(&*connectors[0], "ann").await, None);
-    // Nothing is left on the server's connections for others to meet.
-    let settings = crm.server.sql("crm", "SELECT count(*) FROM pg_prepared_statements");
-    assert_eq!(settings.trim(), "0");
+    // Nothing is left on the server's connections for others to meet: the pool hands them out in turn.
+    let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(pool.port).database("crm");
+    let options = options.username(&crm.server.user).ssl_mode(PgSslMode::Disable).extra_float_digits(None);
+    let mut other = options.connect().await.unwrap();
+    for _ in 0..6 {
+        let left =
+            raw_sql("SELECT count(*) FROM pg_prepared_statements").fetch_one(&mut other).await.unwrap();
+        assert_eq!(left.get::<i64, _>(0), 0);
+        let timeout = raw_sql("SHOW statement_timeout").fetch_one(&mut other).await.unwrap();
+        assert_eq!(timeout.get::<String, _>(0), "0");
+    }
 }

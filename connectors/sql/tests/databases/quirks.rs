@@ -32,10 +32,13 @@ type Quirk = (&'static str, Product, Parts);
 /// In braces stands another part.
 const PLAIN: Parts = &[
     ("before", ""),
-    ("tables", "CREATE TABLE people (id {id}, login {login}, mail {login}, active {active}, note {note}, hash {login}{key}); \
+    (
+        "tables",
+        "CREATE TABLE people (id {id}, login {login}, mail {login}, active {active}, note {note}, hash {login}{key}); \
                 CREATE TABLE squads (id {squad} PRIMARY KEY, name {login}); \
                 CREATE TABLE crew (person {person}, squad {squad}{crew_key}); \
-                INSERT INTO squads VALUES ('s1', 'One'), ('s2', 'Two')"),
+                INSERT INTO squads VALUES ('s1', 'One'), ('s2', 'Two')",
+    ),
     ("id", "{text}"),
     ("login", "{text}"),
     ("note", "{text}"),
@@ -99,7 +102,10 @@ impl Product {
                 ("on", "1"),
                 ("off", "0"),
                 ("page", "SELECT id FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id VARCHAR(80) PATH '$')) AS page"),
-                ("page_of_numbers", "SELECT id FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS page"),
+                (
+                    "page_of_numbers",
+                    "SELECT id FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS page",
+                ),
             ],
             Sqlite => &[
                 ("text", "TEXT"),
@@ -141,7 +147,10 @@ impl Schema {
     fn sql(&self) -> String {
         let (ids, on) = (self.part("ids"), self.part("on"));
         let logins = self.part("logins");
-        let rows = ids.split(", ").zip(logins.split(' ')).map(|(id, login)| format!("({id}, '{login}', '{login}@example.com', {on})"));
+        let rows = ids
+            .split(", ")
+            .zip(logins.split(' '))
+            .map(|(id, login)| format!("({id}, '{login}', '{login}@example.com', {on})"));
         let seed = format!("{} {}", self.part("seed"), rows.collect::<Vec<_>>().join(", "));
         let all = [self.part("before"), self.part("tables"), seed, self.part("after")];
         all.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
@@ -212,7 +221,11 @@ async fn story(schema: &Schema, connector: &dyn Connector) -> Vec<String> {
     lines.push(match &before {
         Ok(records) => {
             let bad = records.iter().filter(|record| record.get("bad").is_some()).count();
-            format!("list: {} people{}", records.len() - bad, if bad > 0 { format!(", {bad} bad") } else { String::new() })
+            format!(
+                "list: {} people{}",
+                records.len() - bad,
+                if bad > 0 { format!(", {bad} bad") } else { String::new() }
+            )
         }
         Err(why) => format!("list: {why}"),
     });
@@ -221,7 +234,11 @@ async fn story(schema: &Schema, connector: &dyn Connector) -> Vec<String> {
     let value = schema.part("value");
     let tasks = [
         ("create", Action::CreateAccount, json!({ "account": new, "memberships": memberships(&["s1"]) })),
-        ("update", Action::UpdateAccount, json!({ "account": new, "changes": { "note": value, "email": "other@example.com" } })),
+        (
+            "update",
+            Action::UpdateAccount,
+            json!({ "account": new, "changes": { "note": value, "email": "other@example.com" } }),
+        ),
         ("join", Action::UpdateAccount, json!({ "account": new, "memberships": memberships(&["s1", "s2"]) })),
         ("leave", Action::UpdateAccount, json!({ "account": new, "memberships": memberships(&["s2"]) })),
         ("suspend", Action::SuspendAccount, json!({ "account": new })),
@@ -272,8 +289,7 @@ async fn what_schemas_of_postgresql_are_like_is_met() {
     let crm = Crm::start().await;
     crm.server.sql("postgres", "CREATE DATABASE quirk");
     let report = report(PostgreSql, async |sql| {
-        crm.server.sql("quirk", "DROP SCHEMA public CASCADE; CREATE SCHEMA public");
-        crm.server.sql("quirk", &sql);
+        crm.server.sql("quirk", &format!("DROP SCHEMA public CASCADE; CREATE SCHEMA public; {sql}"));
         crm.example().with("database", "quirk")
     });
     insta::assert_snapshot!(report.await);
@@ -339,6 +355,11 @@ const QUIRKS: &[Quirk] = &[
     ("numbers beyond 63 bits", MariaDb, &[("numbers", "yes"), ("id", "BIGINT UNSIGNED AUTO_INCREMENT"), ("ids", "1, 2, 3, 9223372036854775808, 18446744073709551610"), ("person", "BIGINT UNSIGNED")]),
     ("text that looks like numbers, bound as numbers", MariaDb, &[("numbers", "yes"), ("id", "VARCHAR(20)"), ("key", ""), ("ids", "'17', '017', '3', '4', '5'"), ("logins", "new.person bob cy dan eve"), ("create", "INSERT INTO people (id, login, mail, active) VALUES ('99', :username, :email, 1)")]),
     ("numbers kept where no type is said", Sqlite, &[("id", ""), ("person", ""), ("ids", "5, 'p2', 11, 'p4', -7")]),
+    ("numbers below nought, bound as text", MariaDb, &[("id", "INT AUTO_INCREMENT"), ("ids", "-3, 5, 2, 7, 12"), ("person", "INT"), ("page", "{page_of_numbers}"), ("create", "INSERT INTO people (login, mail, active) VALUES (:username, :email, 1)")]),
+    ("an identifier that is empty", MariaDb, &[("ids", "'', 'p2', 'p3', 'p4', 'p5'")]),
+    ("an identifier that is empty", Sqlite, &[("ids", "'', 'p2', 'p3', 'p4', 'p5'")]),
+    ("a column of a type that has no form", PostgreSql, &[("note", "point"), ("value", "(1,2)"), ("noted", ":note::point")]),
+    ("a column of a type that has no form", MariaDb, &[("note", "POINT"), ("value", "POINT(1 2)"), ("noted", "ST_GeomFromText(:note)")]),
     ("UUIDs that the database makes", PostgreSql, &[("id", "uuid DEFAULT gen_random_uuid()"), ("id_type", "uuid"), ("ids", "'6f1c2a34-0000-4000-8000-000000000001', 'ffffffff-ffff-4fff-bfff-ffffffffffff', '00000000-0000-0000-0000-000000000001', 'a0000000-0000-4000-8000-000000000000', '10000000-0000-4000-8000-000000000000'"), ("least", "'00000000-0000-0000-0000-000000000000'"), ("create", "INSERT INTO people (login, mail, active) VALUES (:username, :email, true)"), ("page", "SELECT value::uuid FROM jsonb_array_elements_text(:ids::jsonb)")]),
     ("UUIDs that the database makes", MariaDb, &[("id", "UUID DEFAULT UUID()"), ("id_type", "uuid"), ("ids", "'6f1c2a34-0000-4000-8000-000000000001', 'ffffffff-ffff-4fff-bfff-ffffffffffff', '00000000-0000-0000-0000-000000000001', 'a0000000-0000-4000-8000-000000000000', '10000000-0000-4000-8000-000000000000'"), ("least", "'00000000-0000-0000-0000-000000000000'"), ("create", "INSERT INTO people (login, mail, active) VALUES (:username, :email, 1)")]),
     ("UUIDs before a first page that begins at an empty text", MariaDb, &[("id", "UUID DEFAULT UUID()"), ("id_type", "uuid"), ("ids", "'6f1c2a34-0000-4000-8000-000000000001', 'ffffffff-ffff-4fff-bfff-ffffffffffff', '00000000-0000-0000-0000-000000000001', 'a0000000-0000-4000-8000-000000000000', '10000000-0000-4000-8000-000000000000'"), ("create", "INSERT INTO people (login, mail, active) VALUES (:username, :email, 1)")]),

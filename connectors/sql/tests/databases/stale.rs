@@ -34,8 +34,12 @@ async fn a_connection_to_a_server_that_takes_no_changes_is_not_kept() {
     shop.server.sql("shop", "SET GLOBAL tx_read_only = OFF");
     create(&*connector, "ann").await;
     // Whoever may do everything may change a server that is read-only; others may not.
-    shop.server.sql("shop", "CREATE USER app IDENTIFIED BY 'app-secret-1'; GRANT ALL ON shop.* TO app; SET GLOBAL read_only = ON");
-    let app = shop.example().login("app", "app-secret-1").patient().with("pool.max_connections", 1).connector();
+    shop.server.sql(
+        "shop",
+        "CREATE USER app IDENTIFIED BY 'app-secret-1'; GRANT ALL ON shop.* TO app; SET GLOBAL read_only = ON",
+    );
+    let app =
+        shop.example().login("app", "app-secret-1").patient().with("pool.max_connections", 1).connector();
     let error = refused(&*app, "bob").await;
     assert!(error.message().contains("[MySQL 1290]"), "{error}");
     assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection), "{error}");
@@ -51,11 +55,22 @@ async fn a_connection_on_which_something_is_gone_is_not_kept() {
         "crm",
         "CREATE FUNCTION fails(state text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = state; END $$",
     );
-    let pid = || crm.server.sql("crm", "SELECT string_agg(pid::text, ',') FROM pg_stat_activity WHERE application_name = 'bridgehead'");
+    let pid = || {
+        crm.server.sql(
+            "crm",
+            "SELECT string_agg(pid::text, ',') FROM pg_stat_activity WHERE application_name = 'bridgehead'",
+        )
+    };
     let example = crm.example().patient().with("pool.max_connections", 1);
-    for (state, is_kept) in
-        [("0A000", false), ("26000", false), ("42P05", false), ("08P01", false), ("25006", false), ("23514", true), ("P0001", true)]
-    {
+    for (state, is_kept) in [
+        ("0A000", false),
+        ("26000", false),
+        ("42P05", false),
+        ("08P01", false),
+        ("25006", false),
+        ("23514", true),
+        ("P0001", true),
+    ] {
         let step = format!("SELECT fails('{state}') WHERE :username IS NOT NULL");
         let connector = example.clone().with("actions.create_account", json!([step])).connector();
         assert_eq!(find(&*connector, "ann").await, None);
@@ -118,7 +133,9 @@ fn expected(note: &str) -> Shown {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_of_a_server_that_changes_shifts_no_value_either() {
     let columns = "id VARCHAR(9), name VARCHAR(20), email VARCHAR(40), note VARCHAR(20)";
-    let table = format!("CREATE TABLE people ({columns}); INSERT INTO people VALUES ('1', 'ann', 'ann@example.com', 'short')");
+    let table = format!(
+        "CREATE TABLE people ({columns}); INSERT INTO people VALUES ('1', 'ann', 'ann@example.com', 'short')"
+    );
     let (crm, shop) = (Crm::start().await, Shop::start().await);
     crm.server.sql("crm", &table);
     shop.server.sql("shop", &table);
@@ -128,7 +145,11 @@ async fn a_table_of_a_server_that_changes_shifts_no_value_either() {
     let added = "ALTER TABLE people ADD COLUMN secret VARCHAR(20) DEFAULT 'hidden' AFTER id";
     let dropped = "ALTER TABLE people DROP COLUMN secret";
     for (connector, sql, steps) in [
-        (people(crm.example()), &(|sql: &str| crm.server.sql("crm", sql)) as &dyn Fn(&str) -> String, [copied, dropped]),
+        (
+            people(crm.example()),
+            &(|sql: &str| crm.server.sql("crm", sql)) as &dyn Fn(&str) -> String,
+            [copied, dropped],
+        ),
         (people(shop.example()), &|sql: &str| shop.server.sql("shop", sql), [added, dropped]),
     ] {
         assert_eq!(first(&*connector).await, expected("short"));

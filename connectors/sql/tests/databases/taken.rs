@@ -188,7 +188,10 @@ async fn a_task_for_somebody_whose_identifier_finds_another_as_well_changes_neit
             (Action::SuspendAccount, json!({ "account": account })),
             (Action::UpdateAccount, json!({ "account": account, "changes": { "username": "new" } })),
             (Action::DeleteAccount, json!({ "account": account })),
-            (Action::DeleteAccount, json!({ "account": { "username": if wanted == "17" { "bob" } else { "ann" } } })),
+            (
+                Action::DeleteAccount,
+                json!({ "account": { "username": if wanted == "17" { "bob" } else { "ann" } } }),
+            ),
         ] {
             let error = execute(&*connector, action, payload).await.unwrap_err();
             assert_eq!((error.code(), error.retry_policy()), (Code::InternalError, Retry::Never), "{error}");
