@@ -199,16 +199,16 @@ pub(crate) async fn in_turn(
     password: SecretString,
     schemes: BTreeSet<Scheme>,
 ) -> Result<BTreeMap<Scheme, SecretString>, NoHash> {
-    let mut hashes = BTreeMap::new();
+    let mut made = BTreeMap::new();
     for scheme in schemes {
         // Nobody closes it.
         let _turn = TURNS.acquire_many(turns(hasher.memory_kib(scheme))).await;
         let (hasher, password) = (hasher.clone(), password.clone());
-        let made = tokio::task::spawn_blocking(move || hasher.hash(scheme, password.expose_secret()));
-        let hash = made.await.unwrap_or(Err(NoHash::Costs))?;
-        hashes.insert(scheme, SecretString::from(hash));
+        let task = tokio::task::spawn_blocking(move || hasher.hash(scheme, password.expose_secret()));
+        let hash = task.await.unwrap_or(Err(NoHash::Costs))?;
+        made.insert(scheme, SecretString::from(hash));
     }
-    Ok(hashes)
+    Ok(made)
 }
 
 /// The memory of all hashes that are made at a time, in KiB. One that takes more is made alone.
@@ -309,14 +309,14 @@ mod tests {
         let costs = serde_json::json!({ "argon2id": { "memory_kib": 28 * 1024, "iterations": 1 } });
         let hasher = Hasher::new(&serde_json::from_value(costs).unwrap()).unwrap();
         let before = peak();
-        let hashes = (0..12).map(|_| {
+        let tasks = (0..12).map(|_| {
             let hasher = hasher.clone();
             tokio::spawn(async move {
                 in_turn(&hasher, SecretString::from("pencil"), BTreeSet::from([Scheme::Argon2id])).await
             })
         });
-        for hash in hashes.collect::<Vec<_>>() {
-            hash.await.unwrap().unwrap();
+        for task in tasks.collect::<Vec<_>>() {
+            task.await.unwrap().unwrap();
         }
         let taken = peak() - before;
         assert!(taken < MEMORY_KIB + 32 * 1024, "{taken} KiB, where all at once take 336 MiB");

@@ -107,9 +107,9 @@ impl Database {
     /// is nought to MySQL.
     async fn check_numbers(&self, lease: &mut Lease, subject: Subject<'_>) -> Result<(), Stop> {
         let statement = &subject.listing.statement;
-        let least = Start { last: Some(Value::from(i64::MIN)), ..Start::default() };
+        let first = Start { last: Some(Value::from(i64::MIN)), ..Start::default() };
         let mut counts = [0, 0];
-        for (count, start) in counts.iter_mut().zip([&least, &Start::default()]) {
+        for (count, start) in counts.iter_mut().zip([&first, &Start::default()]) {
             let values = self.listing_values(subject, start, ALL, 0)?;
             // What cannot be compared with a number, or not be counted, is told by others.
             let Ok(answer) = lease.attempt(&statement.counting, values).await? else { return Ok(()) };

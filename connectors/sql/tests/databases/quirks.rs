@@ -4,6 +4,7 @@
 //! the six actions for somebody new, and a listing again. Whatever a line does to the somebody new, the others stay as they were.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bridgehead_sdk::{Account, Action, Connector, Error, Record};
@@ -279,7 +280,7 @@ async fn report(product: Product, mut example_of: impl AsyncFnMut(String) -> Exa
         let connector: Arc<dyn Connector> = schema.example(example_of(schema.sql()).await).connector();
         let lines = story(&schema, &*connector).await;
         connector.shutdown().await;
-        report += &format!("{}\n    {}\n", quirk.0, lines.join("\n    "));
+        writeln!(report, "{}\n    {}", quirk.0, lines.join("\n    ")).unwrap();
     }
     report
 }

@@ -1,5 +1,6 @@
 //! Connections that are no good any more, and tables that change under them.
 
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use bridgehead_sdk::{Action, Code, Connector, Error, Record, Subject};
@@ -45,6 +46,19 @@ async fn a_connection_to_a_server_that_takes_no_changes_is_not_kept() {
     assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection), "{error}");
     shop.server.sql("shop", "SET GLOBAL read_only = OFF");
     create(&*app, "bob").await;
+
+    // Root may write to every file, so the file itself says that this SQLite is too old to write to it (its write version, at byte 18).
+    let wiki = Wiki::start().await;
+    let file = std::fs::File::options().write(true).open(wiki.path("app.sqlite")).unwrap();
+    let version = |version: u8| file.write_all_at(&[version], 18).unwrap();
+    version(3);
+    let connector = wiki.example("app.sqlite").patient().with("pool.max_connections", 1).connector();
+    assert_eq!(find(&*connector, "ann").await, None);
+    let error = refused(&*connector, "ann").await;
+    assert!(error.message().contains("[SQLite 8]"), "{error}");
+    assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection), "{error}");
+    version(1);
+    create(&*connector, "ann").await;
 }
 
 /// The connection is another one after each of these, and the task is tried again.
