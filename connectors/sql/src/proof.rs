@@ -72,63 +72,40 @@ impl Database {
             IdType::Integer => vec![Value::from(i64::MIN), Value::from(i32::MIN)],
             IdType::Uuid => vec![Value::from(NIL)],
             // What is no text at all is compared in ways of its own; only a listing without anybody is looked at twice.
-            IdType::Text if ids.is_empty() => ["", "0", NIL].map(Value::from).to_vec(),
+            IdType::Text if ids.is_empty() => {
+                [Value::from(i64::MIN)].into_iter().chain(["", "0", NIL].map(Value::from)).collect()
+            }
+            // Numbers come before every text in SQLite, and text is nought to MySQL.
+            IdType::Text if self.plan.engine != Engine::Postgresql => vec![Value::from(i64::MIN)],
             IdType::Text => Vec::new(),
         };
         let statement = &subject.listing.statement;
-        if subject.id_type == IdType::Text && self.plan.engine != Engine::Postgresql {
-            self.check_numbers(lease, subject).await?;
-        }
         for mark in marks {
+            let mark_is_number = mark.is_number();
             let start = Start { last: Some(mark), ..Start::default() };
             let Ok(values) = self.listing_values(subject, &start, 1, 0) else { continue };
             // A mark that the statement casts to something narrower tells nothing.
             let Ok(answer) = lease.attempt(&statement.sql, values).await? else { continue };
             let Some(first) = answer.rows.first() else { continue };
             let Some(id) = subject.id_of(first)? else { continue };
+            let is_number = subject.id_cell(first)?.is_number();
+            // Texts are compared with a number in ways of their own.
+            if mark_is_number && subject.id_type == IdType::Text && !is_number {
+                continue;
+            }
             if !ids.contains(&Some(id.clone())) {
                 return Err(Stop::Shifted(format!(
                     "the first page of {} leaves out the identifier {id}, and maybe others: {}",
                     statement.key,
-                    match subject.id_type {
-                        IdType::Integer =>
-                            "begin it with COALESCE(:after, -9223372036854775808), or leave such records out by a condition \
-                             of their own",
-                        IdType::Uuid | IdType::Text =>
-                            "let it begin with everybody where :after is NULL, and correct id_type",
+                    if is_number {
+                        "begin it with COALESCE(:after, -9223372036854775808), or leave such records out by a condition of their own"
+                    } else {
+                        "let it begin with everybody where :after is NULL, and correct id_type"
                     }
                 )));
             }
         }
         Ok(())
-    }
-
-    /// Looks whether there are numbers before the first page, where text is asked for: they come before every text in SQLite, and text
-    /// is nought to MySQL.
-    async fn check_numbers(&self, lease: &mut Lease, subject: Subject<'_>) -> Result<(), Stop> {
-        let statement = &subject.listing.statement;
-        let first = Start { last: Some(Value::from(i64::MIN)), ..Start::default() };
-        let mut counts = [0, 0];
-        for (count, start) in counts.iter_mut().zip([&first, &Start::default()]) {
-            let values = self.listing_values(subject, start, ALL, 0)?;
-            // What cannot be compared with a number, or not be counted, is told by others.
-            let Ok(answer) = lease.attempt(&statement.counting, values).await? else { return Ok(()) };
-            *count = single(&statement.key, &answer)?;
-        }
-        if counts[0] <= counts[1] {
-            return Ok(());
-        }
-        let remedy = if self.plan.engine == Engine::Sqlite {
-            "begin it with COALESCE(:after, -9223372036854775808)"
-        } else {
-            "let id_type be what the column is"
-        };
-        Err(Stop::Shifted(format!(
-            "the first page of {} leaves out {} identifiers, numbers or empty ones: {remedy}, or leave them out by a condition of \
-             their own",
-            statement.key,
-            counts[0] - counts[1]
-        )))
     }
 
     /// Looks whether the next page, which begins behind the last identifier of this one, leaves nobody out: as many come behind this
