@@ -97,6 +97,17 @@ async fn a_spare_file_is_no_type() {
     ];
     let error = Place::with(&files, &json!({})).connector.describe().await.unwrap_err();
     assert!(error.message().contains("old.jsonl"), "{error}");
+    // Where every row names its own fields, one row that has it is enough.
+    let person =
+        |number: u32, more: &str| format!("{{\"id\":\"{number}\",\"username\":\"u{number}\"{more}}}\n");
+    let team = "{\"id\":\"t1\",\"name\":\"Red\"}\n";
+    for (more, is_type) in [("", false), (",\"team_lead\":[\"t1\"]", true)] {
+        let accounts = person(1, ",\"team\":[\"t1\"]") + &person(2, more);
+        let files = [("accounts.jsonl", accounts.as_str()), ("team.jsonl", team), ("team_lead.jsonl", team)];
+        let described = Place::with(&files, &json!({})).connector.describe().await;
+        assert_eq!(described.is_ok(), is_type, "{described:?}");
+        assert!(is_type || described.unwrap_err().message().contains("is it a copy of team.jsonl?"));
+    }
 }
 
 #[tokio::test]
