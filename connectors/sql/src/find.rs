@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
-use bridgehead_sdk::{Account, AccountRecord, Error, Record, RejectedRecord, ResourceKind};
+use bridgehead_sdk::{Account, AccountRecord, Error, Record, RejectedRecord, ResourceKind, Retry};
 use serde_json::{Map, Value};
 
 use crate::driver::Row;
@@ -46,14 +46,25 @@ impl Database {
         account: &Account,
         locks: bool,
     ) -> Result<Option<AccountRecord>, Error> {
-        let by_id = match &account.id {
-            Some(id) => Account::by_id(id.clone()),
+        let (by_id, is_there) = match &account.id {
+            Some(id) => (Account::by_id(id.clone()), false),
             None => match self.find(lease, account).await? {
-                Some(found) => Account::by_id(found.id),
+                Some(found) => (Account::by_id(found.id), true),
                 None => return Ok(None),
             },
         };
-        self.find_by(lease, &by_id, Purpose::Change { locks }).await
+        let found = self.find_by(lease, &by_id, Purpose::Change { locks }).await?;
+        if found.is_none() && is_there {
+            let why = format!(
+                "it is found by its name, and not by its identifier {}; nothing was changed. Correct accounts.by_id or \
+                 accounts.id_type",
+                by_id.label()
+            );
+            let error = Error::internal(self.verdicts.message(Doing::Finding(account.label()), &why));
+            // Somebody else may have removed it in that moment.
+            return Err(error.retry(Retry::Backoff));
+        }
+        Ok(found)
     }
 
     async fn find_by(

@@ -202,3 +202,21 @@ async fn a_task_for_somebody_whose_identifier_finds_another_as_well_changes_neit
         }
     }
 }
+
+/// "Not found" would let Iden believe that somebody is gone who is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_who_is_found_by_name_and_not_by_identifier_is_no_account_not_found() {
+    let wiki = Wiki::start().await;
+    create(&*wiki.example("app.sqlite").connector(), "ann").await;
+    let blind = wiki
+        .example("app.sqlite")
+        .with("accounts.by_id", "WHERE a.id = :id AND a.username <> 'ann'")
+        .connector();
+    for action in [Action::DeleteAccount, Action::SuspendAccount] {
+        let payload = json!({ "account": { "username": "ann" } });
+        let error = execute(&*blind, action, payload).await.unwrap_err();
+        assert_eq!((error.code(), error.retry_policy()), (Code::InternalError, Retry::Backoff), "{error}");
+        assert!(error.message().contains("Correct accounts.by_id"), "{error}");
+    }
+    assert_eq!(find(&*blind, "ann").await.unwrap().status, AccountStatus::Active);
+}
