@@ -185,15 +185,14 @@ impl Connector for FileConnector {
             self.settle(Some(slug.clone())).await?;
         }
         self.blocking(move |inner| {
-            let layout = inner.layout();
-            let page = layout.and_then(|layout| inner.listings.page(&layout, slug.as_str(), cursor.as_ref()));
-            if let (Ok(page), Ok(layout)) = (&page, inner.layout())
-                && page.evidence.is_some()
-                && slug == layout.accounts.resource_type.slug
-                && !inner.settings.read_only
-            {
-                memory::remember(&layout);
-            }
+            let page = inner.layout().and_then(|layout| {
+                let page = inner.listings.page(&layout, slug.as_str(), cursor.as_ref())?;
+                let is_last = page.evidence.is_some() && slug == layout.accounts.resource_type.slug;
+                if is_last && !inner.settings.read_only {
+                    memory::remember(&layout)?;
+                }
+                Ok(page)
+            });
             page.map_err(|error| error.for_listing(&inner.system))
         })
         .await

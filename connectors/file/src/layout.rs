@@ -138,6 +138,15 @@ impl Layout {
             others,
         };
         layout.no_slug_twice()?;
+        if settings.read_only
+            && let Some(found) = layout.others.iter().find(|other| other.is_found)
+        {
+            return Err(Error::Layout(format!(
+                "{} is a type by its name, and which files are types is not remembered in a folder that is read_only, so that a \
+                 type whose file is gone would be taken for empty; name the types in the settings (groups and licenses)",
+                found.file
+            )));
+        }
         layout.no_spare_file()?;
         Ok(layout)
     }
@@ -149,7 +158,8 @@ impl Layout {
             return Ok(());
         }
         // What cannot be opened is told by what reads it.
-        let Ok(accounts) = Snapshot::open(self, &self.accounts) else { return Ok(()) };
+        let Ok(accounts) = Snapshot::open(self, &self.accounts).map(Arc::new) else { return Ok(()) };
+        let names_columns = !accounts.schema.names().is_empty();
         let remedy = "move it away, or name the types in the settings (groups and licenses)";
         for other in found {
             let Ok(snapshot) = Snapshot::open(self, other).map(Arc::new) else { continue };
@@ -161,10 +171,12 @@ impl Layout {
                     other.file, self.accounts.file
                 )));
             }
-            if accounts.schema.has(other.slug()) {
+            if names_columns && accounts.schema.has(other.slug()) {
                 continue;
             }
-            if let Some(original) = self.types().find(|one| is_copy(&other.file, &one.file)) {
+            if let Some(original) = self.types().find(|one| is_copy(&other.file, &one.file))
+                && (names_columns || !Snapshot::mentions_anywhere(&accounts, other.slug()))
+            {
                 return Err(Error::Layout(format!(
                     "{} is a type by its name, and {} has no column '{}' for it: is it a copy of {}? If so, {remedy}; else add the \
                      column",
@@ -173,6 +185,9 @@ impl Layout {
                     other.slug(),
                     original.file
                 )));
+            }
+            if !names_columns {
+                continue;
             }
             tracing::warn!(
                 file = %other.file,

@@ -30,25 +30,25 @@ fn read(folder: &Path) -> Result<Known, Error> {
     }
 }
 
-/// Remembers the types of a folder that was listed to its end. A folder that may not be written to is not remembered: its types can
-/// be named in the settings.
-pub(crate) fn remember(layout: &Layout) {
+/// Remembers the types of a folder that was listed to its end.
+pub(crate) fn remember(layout: &Layout) -> Result<(), Error> {
     let files: BTreeSet<String> =
         layout.others.iter().filter(|other| other.is_found).map(|other| other.file.clone()).collect();
-    let Ok(mut known) = read(&layout.folder) else { return };
+    let mut known = read(&layout.folder)?;
     if known.get(&layout.accounts.file).is_some_and(|known| *known == files) {
-        return;
+        return Ok(());
     }
     if files.is_empty() {
         if known.remove(&layout.accounts.file).is_none() {
-            return;
+            return Ok(());
         }
     } else {
         known.insert(layout.accounts.file.clone(), files);
     }
-    if let Err(error) = write(&layout.folder, &known) {
-        tracing::debug!(%error, folder = %layout.folder.display(), "which files are types cannot be remembered; name them in the settings");
-    }
+    write(&layout.folder, &known).map_err(|error| {
+        let doing = "remember (or name groups and licenses in the settings) which files are types in";
+        Error::io(doing, &layout.folder, error)
+    })
 }
 
 fn write(folder: &Path, known: &Known) -> std::io::Result<()> {

@@ -103,6 +103,18 @@ impl Snapshot {
         matches!(first, Ok(Some(Ok(Cells::Jsonl(fields)))) if fields.contains_key(field))
     }
 
+    /// Whether any row has a field, where every row names its own.
+    pub(crate) fn mentions_anywhere(snapshot: &Arc<Self>, field: &str) -> bool {
+        let mut table = Table::start(snapshot.clone());
+        let mut row = Row::default();
+        while let Ok(Some(cells)) = table.next(&mut row) {
+            if matches!(cells, Ok(Cells::Jsonl(fields)) if fields.contains_key(field)) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// How the file ends its lines.
     pub(crate) fn line_break(&self) -> &'static str {
         if self.first_line_break.is_empty() { "\n" } else { self.first_line_break }

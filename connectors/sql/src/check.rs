@@ -2,6 +2,7 @@
 
 use bridgehead_sdk::{Error, Retry, Subject as About};
 
+use crate::driver::Row;
 use crate::fault::{Doing, Fault};
 use crate::listing::{Stop, Subject};
 use crate::plan::Statement;
@@ -19,6 +20,16 @@ impl Database {
             let Some(fields) = self.fields_of(statement) else { continue };
             for (field, at) in fields {
                 // Some statements are not told what they give until they are run.
+                if let Some((_, kind)) =
+                    columns.iter().find(|(name, kind)| *name == at.column && is_without_form(kind))
+                {
+                    let why = format!(
+                        "{key} gives {column}, which is to hold {field}, as {kind}, and that has no form in JSON; cast it to text",
+                        key = statement.key,
+                        column = at.column
+                    );
+                    return Err(self.misfit(&why));
+                }
                 if !columns.is_empty() && !columns.iter().any(|(name, _)| *name == at.column) {
                     let why = format!(
                         "{key} gives no column {column}, which is to hold {field}; name the column with AS, or correct the fields",
@@ -29,25 +40,33 @@ impl Database {
                 }
             }
         }
+        self.look_through_catalogue(lease).await?;
         for subject in self.subjects() {
-            self.check_first_page(lease, subject).await.map_err(|stop| match stop {
+            let first = self.check_first_page(lease, subject).await.map_err(|stop| match stop {
                 Stop::Fault(fault) => self.wrong(&fault, &subject.listing.statement.key),
                 Stop::Shifted(why) => self.misfit(&why),
             })?;
+            if let Some(row) = first.filter(|_| subject.is_of_accounts()) {
+                self.members(lease, std::slice::from_ref(&row))
+                    .await
+                    .map_err(|fault| self.wrong(&fault, "members.list"))?;
+                self.check_letters(lease, &row).await?;
+            }
         }
         Ok(())
     }
 
-    /// Whether a listing begins with the first record.
-    async fn check_first_page(&self, lease: &mut Lease, subject: Subject<'_>) -> Result<(), Stop> {
-        if subject.listing.paging != Paging::Key {
-            return Ok(());
+    /// Whether a listing begins with the first record: that record.
+    async fn check_first_page(&self, lease: &mut Lease, subject: Subject<'_>) -> Result<Option<Row>, Stop> {
+        if subject.listing.paging == Paging::None {
+            return Ok(None);
         }
         let statement = &subject.listing.statement;
         let values = self.listing_values(subject, &crate::listing::Start::default(), 1, 0)?;
         let answer = lease.run(statement, values).await?;
         let ids = answer.rows.iter().map(|row| subject.id_of(row)).collect::<Result<Vec<_>, _>>()?;
-        self.check_beginning(lease, subject, &ids).await
+        self.check_beginning(lease, subject, &ids).await?;
+        Ok(answer.rows.into_iter().next())
     }
 
     /// The fields that are read from the rows of a statement.
@@ -61,16 +80,25 @@ impl Database {
         self.plan.types.iter().find(|one| is_it(&one.listing.statement)).map(|one| &one.fields)
     }
 
-    fn misfit(&self, why: &str) -> Error {
+    pub(crate) fn misfit(&self, why: &str) -> Error {
         let message = self.verdicts.message(Doing::Checking, why);
         Error::internal(message).retry(Retry::Backoff).subject(About::Connection)
     }
 
-    fn wrong(&self, fault: &Fault, key: &str) -> Error {
+    pub(crate) fn wrong(&self, fault: &Fault, key: &str) -> Error {
         let error = self.verdicts.of(fault, Doing::Checking);
         Error::new(error.code(), format!("{} ({key})", error.message()))
             .effect(error.effect_on_target())
             .retry(error.retry_policy())
             .subject(error.about())
     }
+}
+
+/// Types whose values cannot be read, as the servers call them.
+fn is_without_form(kind: &str) -> bool {
+    const NONE: [&str; 9] =
+        ["GEOMETRY", "POINT", "LINE", "LSEG", "BOX", "PATH", "POLYGON", "CIRCLE", "INTERVAL"];
+    let kind = kind.to_ascii_uppercase();
+    let element = kind.trim_end_matches("[]");
+    NONE.contains(&element) || element.ends_with("RANGE")
 }

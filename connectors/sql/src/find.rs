@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
-use bridgehead_sdk::{Account, AccountRecord, Error, Record, RejectedRecord, ResourceKind};
+use bridgehead_sdk::{Account, AccountRecord, Error, Record, RejectedRecord, ResourceKind, Retry};
 use serde_json::{Map, Value};
 
 use crate::driver::Row;
@@ -18,6 +18,13 @@ use crate::value::{Bound, as_text};
 /// The members of each type that has a statement for them: for each account its references.
 pub(crate) type Memberships = HashMap<usize, HashMap<String, Vec<String>>>;
 
+/// What an account is looked up for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Look,
+    Change { locks: bool },
+}
+
 impl Database {
     /// The account as the database holds it now.
     pub(crate) async fn find(
@@ -25,23 +32,46 @@ impl Database {
         lease: &mut Lease,
         account: &Account,
     ) -> Result<Option<AccountRecord>, Error> {
-        self.find_by(lease, account, false).await
+        self.find_by(lease, account, Purpose::Look).await
     }
 
-    /// The account, which nobody else changes before the end of the transaction: an update writes back what it does not change.
-    pub(crate) async fn find_and_lock(
+    /// The account that is to be changed. With `locks`, nobody else changes it before the end of the transaction: an update writes
+    /// back what it does not change.
+    ///
+    /// It is looked up by its identifier, so that no other rows are locked on the way to it. If that gives anybody else as well, the
+    /// database compares identifiers more loosely than they differ, and a statement would change both.
+    pub(crate) async fn find_to_change(
         &self,
         lease: &mut Lease,
         account: &Account,
+        locks: bool,
     ) -> Result<Option<AccountRecord>, Error> {
-        self.find_by(lease, account, true).await
+        let (by_id, is_there) = match &account.id {
+            Some(id) => (Account::by_id(id.clone()), false),
+            None => match self.find(lease, account).await? {
+                Some(found) => (Account::by_id(found.id), true),
+                None => return Ok(None),
+            },
+        };
+        let found = self.find_by(lease, &by_id, Purpose::Change { locks }).await?;
+        if found.is_none() && is_there {
+            let why = format!(
+                "it is found by its name, and not by its identifier {}; nothing was changed. Correct accounts.by_id or \
+                 accounts.id_type",
+                by_id.label()
+            );
+            let error = Error::internal(self.verdicts.message(Doing::Finding(account.label()), &why));
+            // Somebody else may have removed it in that moment.
+            return Err(error.retry(Retry::Backoff));
+        }
+        Ok(found)
     }
 
     async fn find_by(
         &self,
         lease: &mut Lease,
         account: &Account,
-        locks: bool,
+        purpose: Purpose,
     ) -> Result<Option<AccountRecord>, Error> {
         let accounts = &self.plan.accounts;
         let lookups = match (&account.id, &account.username, &account.email) {
@@ -54,7 +84,7 @@ impl Database {
         };
         for (statement, value) in lookups {
             let Some(statement) = statement else { continue };
-            let found = self.look_up(lease, statement, value, (account, locks)).await?;
+            let found = self.look_up(lease, statement, value, (account, purpose)).await?;
             if found.is_some() {
                 return Ok(found);
             }
@@ -67,9 +97,9 @@ impl Database {
         lease: &mut Lease,
         statement: &Statement,
         value: &str,
-        (account, locks): (&Account, bool),
+        (account, purpose): (&Account, Purpose),
     ) -> Result<Option<AccountRecord>, Error> {
-        let mut found = self.found(lease, statement, value, (account, locks)).await?;
+        let mut found = self.found(lease, statement, value, (account, purpose)).await?;
         match found.len() {
             0 | 1 => Ok(found.pop()),
             _ => {
@@ -87,7 +117,7 @@ impl Database {
         value: &str,
         account: &Account,
     ) -> Result<Vec<AccountRecord>, Error> {
-        self.found(lease, statement, value, (account, false)).await
+        self.found(lease, statement, value, (account, Purpose::Look)).await
     }
 
     async fn found(
@@ -95,11 +125,13 @@ impl Database {
         lease: &mut Lease,
         statement: &Statement,
         value: &str,
-        (account, locks): (&Account, bool),
+        (account, purpose): (&Account, Purpose),
     ) -> Result<Vec<AccountRecord>, Error> {
         let doing = Doing::Finding(account.label());
         let mut found: Vec<AccountRecord> = Vec::new();
+        let mut another = None;
         for value in self.spellings(account, value) {
+            let locks = purpose == Purpose::Change { locks: true };
             let read = self.read_accounts(lease, statement, &value, locks).await;
             let records = match read {
                 Ok(Some(records)) => records,
@@ -115,13 +147,25 @@ impl Database {
                 // The database may compare more loosely than is right: `'17abc' = 17` holds in MySQL.
                 if account.is_same_as(&record) {
                     found.push(record);
+                } else {
+                    another = Some(record.id);
                 }
             }
             if !found.is_empty() {
                 break;
             }
         }
-        Ok(found)
+        match (another, purpose) {
+            (Some(another), Purpose::Change { .. }) if !found.is_empty() => {
+                let why = format!(
+                    "{} finds the account {another} as well, so that a statement would change both; nothing was changed. Compare \
+                     identifiers exactly (id_type as the column is, a collation that tells them apart), and let the column be unique",
+                    statement.key
+                );
+                Err(Error::internal(self.verdicts.message(doing, &why)))
+            }
+            _ => Ok(found),
+        }
     }
 
     /// A name as it is, and for SQLite, whose `lower()` and NOCASE know the letters of ASCII alone, in small and in capital
@@ -200,7 +244,8 @@ impl Database {
                 },
                 _ => None,
             };
-            Bound::new(slot.kind, &fixed.unwrap_or_else(|| value_of(&slot.parameter)))
+            let value = fixed.unwrap_or_else(|| value_of(&slot.parameter));
+            Bound::new(slot.kind, &value)
         });
         values.collect()
     }

@@ -2,7 +2,8 @@
 //!
 //! Each form is that of the reference implementation, so that the application checks it as its own.
 
-use std::num::NonZeroU32;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::{NonZeroU32, NonZeroUsize};
 
 use argon2::{Algorithm, Argon2, Version};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
@@ -10,11 +11,18 @@ use aws_lc_rs::{digest, pbkdf2};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use bridgehead_sdk::SettingsError;
+use secrecy::{ExposeSecret as _, SecretString};
 use sha_crypt::{PasswordHasher as _, ShaCrypt};
+use tokio::sync::Semaphore;
 use yescrypt::Yescrypt;
 
 use crate::scram;
 use crate::settings::HashSettings;
+
+const SALT_LENGTH: usize = 16;
+
+/// The most memory that one hash may take, in KiB.
+const MOST_MEMORY_KIB: u32 = 1_048_576;
 
 /// A form in which a password is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,7 +80,12 @@ impl Hasher {
         within("argon2id.iterations", costs.argon2id.iterations, 1, 100)?;
         within("argon2id.parallelism", costs.argon2id.parallelism, 1, 16)?;
         // Eight blocks for each lane are the least.
-        within("argon2id.memory_kib", costs.argon2id.memory_kib, 8 * costs.argon2id.parallelism, 1_048_576)?;
+        within(
+            "argon2id.memory_kib",
+            costs.argon2id.memory_kib,
+            8 * costs.argon2id.parallelism,
+            MOST_MEMORY_KIB,
+        )?;
         within("bcrypt.cost", costs.bcrypt.cost, 4, 20)?;
         within("pbkdf2_sha256.iterations", costs.pbkdf2_sha256.iterations, 1000, 10_000_000)?;
         within("scrypt.log_n", costs.scrypt.log_n.into(), 1, 20)?;
@@ -81,11 +94,34 @@ impl Hasher {
         within("sha512_crypt.rounds", costs.sha512_crypt.rounds, 1000, 10_000_000)?;
         within("yescrypt.log_n", costs.yescrypt.log_n.into(), 10, 18)?;
         within("yescrypt.r", costs.yescrypt.r, 8, 32)?;
-        Ok(Self { costs: costs.clone() })
+        let hasher = Self { costs: costs.clone() };
+        if hasher.memory_kib(Scheme::Scrypt) > MOST_MEMORY_KIB {
+            let message = "takes more than 1 GiB for one hash (128 * r * 2^log_n bytes); lower it, or r";
+            return Err(SettingsError::new("hashes.scrypt.log_n", message));
+        }
+        Ok(hasher)
     }
 
     /// What is kept of a password, with a salt of its own. It takes as long as it is meant to: not for an asynchronous thread.
     pub(crate) fn hash(&self, scheme: Scheme, password: &str) -> Result<String, NoHash> {
+        let mut salt = [0; SALT_LENGTH];
+        SystemRandom::new().fill(&mut salt).map_err(|_| NoHash::NoRandomBytes)?;
+        self.hash_with(scheme, password, salt)
+    }
+
+    /// How much memory one hash takes, in KiB.
+    fn memory_kib(&self, scheme: Scheme) -> u32 {
+        let costs = &self.costs;
+        let blocks = |log_n: u8, r: u32| (r << log_n) / 8;
+        match scheme {
+            Scheme::Argon2id => costs.argon2id.memory_kib,
+            Scheme::Scrypt => blocks(costs.scrypt.log_n, costs.scrypt.r),
+            Scheme::Yescrypt => blocks(costs.yescrypt.log_n, costs.yescrypt.r),
+            _ => 0,
+        }
+    }
+
+    fn hash_with(&self, scheme: Scheme, password: &str, salt: [u8; SALT_LENGTH]) -> Result<String, NoHash> {
         let ends_at_nul = matches!(scheme, Scheme::Bcrypt | Scheme::Sha512Crypt | Scheme::Yescrypt);
         if ends_at_nul && password.contains('\0') {
             return Err(NoHash::Nul);
@@ -93,14 +129,14 @@ impl Hasher {
         let costs = &self.costs;
         let bytes = password.as_bytes();
         match scheme {
-            Scheme::ScramSha256 => scram::verifier(password),
+            Scheme::ScramSha256 => Ok(scram::verifier(password, &salt)),
             Scheme::Argon2id => {
                 let costs = &costs.argon2id;
                 let (memory, passes, lanes) = (costs.memory_kib, costs.iterations, costs.parallelism);
                 let parameters =
                     argon2::Params::new(memory, passes, lanes, Some(32)).map_err(|_| NoHash::Costs)?;
                 let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters);
-                let (salt, mut key) = (salt::<16>()?, [0; 32]);
+                let mut key = [0; 32];
                 argon2.hash_password_into(bytes, &salt, &mut key).map_err(|_| NoHash::Costs)?;
                 let (salt, key) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(key));
                 Ok(format!("$argon2id$v=19$m={memory},t={passes},p={lanes}${salt}${key}"))
@@ -110,12 +146,12 @@ impl Hasher {
                 if bytes.len() > 71 {
                     return Err(NoHash::TooLong);
                 }
-                let hash = bcrypt::non_truncating_hash_with_salt(bytes, costs.bcrypt.cost, salt()?);
+                let hash = bcrypt::non_truncating_hash_with_salt(bytes, costs.bcrypt.cost, salt);
                 Ok(hash.map_err(|_| NoHash::Costs)?.format_for_version(bcrypt::Version::TwoB))
             }
             Scheme::Pbkdf2Sha256 => {
                 let iterations = costs.pbkdf2_sha256.iterations;
-                let salt = salt::<16>()?.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+                let salt = salt.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
                 let mut key = [0; digest::SHA256_OUTPUT_LEN];
                 let count = NonZeroU32::new(iterations).ok_or(NoHash::Costs)?;
                 pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, count, salt.as_bytes(), bytes, &mut key);
@@ -125,7 +161,7 @@ impl Hasher {
                 let costs = &costs.scrypt;
                 let (log_n, r, p) = (costs.log_n, costs.r, costs.p);
                 let parameters = scrypt::Params::new(log_n, r, p).map_err(|_| NoHash::Costs)?;
-                let (salt, mut key) = (salt::<16>()?, [0; 32]);
+                let mut key = [0; 32];
                 scrypt::scrypt(bytes, &salt, &parameters, &mut key).map_err(|_| NoHash::Costs)?;
                 let (salt, key) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(key));
                 Ok(format!("$scrypt$ln={log_n},r={r},p={p}${salt}${key}"))
@@ -134,7 +170,7 @@ impl Hasher {
                 let rounds = sha_crypt::Params::new(costs.sha512_crypt.rounds).map_err(|_| NoHash::Costs)?;
                 let hasher = ShaCrypt::new(sha_crypt::Algorithm::Sha512Crypt, rounds);
                 // Twelve bytes are the sixteen characters that a salt may have.
-                let hash = hasher.hash_password_with_salt(bytes, &salt::<12>()?);
+                let hash = hasher.hash_password_with_salt(bytes, &salt[..12]);
                 hash.map(|hash| hash.as_str().to_owned()).map_err(|_| NoHash::Costs)
             }
             Scheme::Yescrypt => {
@@ -142,11 +178,10 @@ impl Hasher {
                 let parameters =
                     yescrypt::Params::new(yescrypt::Mode::default(), 1 << costs.log_n, costs.r, 1)
                         .map_err(|_| NoHash::Costs)?;
-                let hash = Yescrypt::from(parameters).hash_password_with_salt(bytes, &salt::<16>()?);
+                let hash = Yescrypt::from(parameters).hash_password_with_salt(bytes, &salt);
                 hash.map(|hash| hash.as_str().to_owned()).map_err(|_| NoHash::Costs)
             }
             Scheme::Ssha => {
-                let salt = salt::<16>()?;
                 let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
                 context.update(bytes);
                 context.update(&salt);
@@ -157,16 +192,39 @@ impl Hasher {
     }
 }
 
-fn salt<const LENGTH: usize>() -> Result<[u8; LENGTH], NoHash> {
-    let mut salt = [0; LENGTH];
-    SystemRandom::new().fill(&mut salt).map_err(|_| NoHash::NoRandomBytes)?;
-    Ok(salt)
+/// Makes hashes on threads of their own, so many at a time that neither the processors nor the memory are overrun, however many
+/// tasks there are of however many apps.
+pub(crate) async fn in_turn(
+    hasher: &Hasher,
+    password: SecretString,
+    schemes: BTreeSet<Scheme>,
+) -> Result<BTreeMap<Scheme, SecretString>, NoHash> {
+    let mut made = BTreeMap::new();
+    for scheme in schemes {
+        // Nobody closes it.
+        let _turn = TURNS.acquire_many(turns(hasher.memory_kib(scheme))).await;
+        let (hasher, password) = (hasher.clone(), password.clone());
+        let task = tokio::task::spawn_blocking(move || hasher.hash(scheme, password.expose_secret()));
+        let hash = task.await.unwrap_or(Err(NoHash::Costs))?;
+        made.insert(scheme, SecretString::from(hash));
+    }
+    Ok(made)
+}
+
+/// The memory of all hashes that are made at a time, in KiB. One that takes more is made alone.
+const MEMORY_KIB: u32 = 256 * 1024;
+
+static TURNS: Semaphore = Semaphore::const_new(MEMORY_KIB as usize);
+
+/// How much of it one hash takes: at least the share of a processor.
+fn turns(memory_kib: u32) -> u32 {
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let share = MEMORY_KIB / u32::try_from(processors).unwrap_or(u32::MAX).clamp(1, 64);
+    memory_kib.clamp(share, MEMORY_KIB)
 }
 
 #[cfg(test)]
 mod tests {
-    use sha_crypt::PasswordVerifier as _;
-
     use super::*;
 
     const ALL: [Scheme; 8] = [
@@ -200,40 +258,77 @@ mod tests {
         }
     }
 
-    /// What Python's `crypt` (libxcrypt), Django and OpenSSL make of the same.
+    /// Each made by another implementation from the same password, salt and costs: `argon2` of the reference (Debian's package),
+    /// `hashlib` of Python (OpenSSL) for scrypt, PBKDF2 as Django has it and SHA-1, and libxcrypt for those of `crypt`.
     #[test]
-    fn hashes_are_those_of_the_reference_implementations() {
-        let hash = |scheme| cheap().hash(scheme, "pencil é").unwrap();
-        assert!(bcrypt::verify("pencil é", &hash(Scheme::Bcrypt)).unwrap());
-        let sha = hash(Scheme::Sha512Crypt);
-        assert!(sha.starts_with("$6$rounds=1000$"), "{sha}");
-        assert!(ShaCrypt::SHA512.verify_password("pencil é".as_bytes(), sha.as_str()).is_ok());
-        let own = hash(Scheme::Yescrypt);
-        assert!(own.starts_with("$y$"), "{own}");
-        assert!(Yescrypt::default().verify_password("pencil é".as_bytes(), own.as_str()).is_ok());
-        // Ours are in the form of others; theirs are read by the same code.
-        for (theirs, password) in REFERENCE {
-            let is_right = if theirs.starts_with("$6$") {
-                ShaCrypt::SHA512.verify_password(password.as_bytes(), theirs).is_ok()
-            } else {
-                Yescrypt::default().verify_password(password.as_bytes(), theirs).is_ok()
-            };
-            assert!(is_right, "{theirs}");
+    fn hashes_are_those_of_other_implementations() {
+        let costs = serde_json::json!({
+            "argon2id": { "memory_kib": 256, "iterations": 2, "parallelism": 2 }, "bcrypt": { "cost": 4 },
+            "pbkdf2_sha256": { "iterations": 1000 }, "scrypt": { "log_n": 4, "r": 8, "p": 2 },
+            "sha512_crypt": { "rounds": 1000 }, "yescrypt": { "log_n": 10, "r": 8 },
+        });
+        let hasher = Hasher::new(&serde_json::from_value(costs).unwrap()).unwrap();
+        let theirs = [
+            (
+                Scheme::Argon2id,
+                "$argon2id$v=19$m=256,t=2,p=2$MDEyMzQ1Njc4OWFiY2RlZg$PWByLnMy/LLBcULVco2FnNlRlngRizi9CYZRxWtKRcs",
+            ),
+            (Scheme::Bcrypt, "$2b$04$KBCwKxOzLha2MUDgW0PjXeZY2oxS56QK7VOuP3nIEbaJJgBCangBm"),
+            (
+                Scheme::Pbkdf2Sha256,
+                "pbkdf2_sha256$1000$30313233343536373839616263646566$r/hL17r/9wPICsFuNR2t/0P7cjciBqcpksCUvg2n/QQ=",
+            ),
+            (
+                Scheme::Scrypt,
+                "$scrypt$ln=4,r=8,p=2$MDEyMzQ1Njc4OWFiY2RlZg$W+VYS/Q+nfnceL8skY0YAVhd2EyToG4igmrNF37GJwM",
+            ),
+            (
+                Scheme::Sha512Crypt,
+                "$6$rounds=1000$k2XAnEHBqQ1Ct2aM$ipUzuX8ibE6OMrDiVkDR4g9PLJWB7UYHprncqWtLohJEVXCfikcX55dg8SPBqwW2p7FzC7r0FoXNbCdFDaLFx0",
+            ),
+            (Scheme::Yescrypt, "$y$j75$k2XAnEHBqQ1Ct2aMXFKNa/$UR5D1XKjEk79m1tOOFrEKshPZo4NhO.jRDL4CeN/hY7"),
+            (Scheme::Ssha, "{SSHA}olZxX4jh2sEiz0HIon6aKlXn+cUwMTIzNDU2Nzg5YWJjZGVm"),
+        ];
+        for (scheme, theirs) in theirs {
+            assert_eq!(
+                hasher.hash_with(scheme, "pencil é", *b"0123456789abcdef").unwrap(),
+                theirs,
+                "{scheme:?}"
+            );
         }
     }
 
-    /// Made by libxcrypt.
-    const REFERENCE: [(&str, &str); 3] = [
-        (
-            "$6$rounds=5000$abcdefgh01234567$7MqV8d67L38dNvndEcZIeNx/qnhEImEQnC4kxfUf53nwO.jlfj2gm1jVROVL5wCkw6KEcaEXyhtSSuFg.89iw1",
-            "pencil é",
-        ),
-        (
-            "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1",
-            "Hello world!",
-        ),
-        ("$y$j9T$F5Jx5fExrKuPp53xLKQ..1$DpAHiw2QinO1YACqGur6prpZVxlqXkj9ccgY3r7fRl1", "pencil é"),
-    ];
+    /// As cheap as they come, and large.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn many_hashes_at_once_take_no_more_memory_than_a_few() {
+        let peak = || {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+            line.split_whitespace().nth(1).unwrap().parse::<u32>().unwrap()
+        };
+        let costs = serde_json::json!({ "argon2id": { "memory_kib": 28 * 1024, "iterations": 1 } });
+        let hasher = Hasher::new(&serde_json::from_value(costs).unwrap()).unwrap();
+        let before = peak();
+        let tasks = (0..12).map(|_| {
+            let hasher = hasher.clone();
+            tokio::spawn(async move {
+                in_turn(&hasher, SecretString::from("pencil"), BTreeSet::from([Scheme::Argon2id])).await
+            })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            task.await.unwrap().unwrap();
+        }
+        let taken = peak() - before;
+        assert!(taken < MEMORY_KIB + 32 * 1024, "{taken} KiB, where all at once take 336 MiB");
+    }
+
+    #[test]
+    fn each_hash_has_its_turn() {
+        // More than there is would never come.
+        assert_eq!(turns(MOST_MEMORY_KIB), MEMORY_KIB);
+        assert!(turns(0) > 0 && turns(0) <= MEMORY_KIB);
+        assert_eq!(turns(MEMORY_KIB - 1), MEMORY_KIB - 1);
+    }
 
     #[test]
     fn a_password_that_would_be_cut_is_refused() {
@@ -254,6 +349,10 @@ mod tests {
         assert!(
             fault(serde_json::json!({ "argon2id": { "parallelism": 16, "memory_kib": 64 } }))
                 .starts_with("hashes.argon2id.memory_kib")
+        );
+        assert!(
+            fault(serde_json::json!({ "scrypt": { "log_n": 20, "r": 32 } }))
+                .starts_with("hashes.scrypt.log_n")
         );
     }
 }

@@ -16,9 +16,10 @@
 //! - `operations`: changing
 //! - `taken`: whose the name is that is taken
 //! - `hash`, `scram`: what applications, and PostgreSQL itself, keep of a password
-//! - `check`: what the database says of a configuration
+//! - `check`, `catalogue`: what the database says of a configuration
 //! - `connector`: the contract with the runtime
 
+mod catalogue;
 mod check;
 mod connector;
 mod driver;

@@ -126,7 +126,7 @@ impl Lease {
     /// Runs a statement that has no parameters, such as one that another one made.
     pub(crate) async fn run_made(&mut self, sql: &str) -> Result<Answer, Fault> {
         let mut session = self.take()?;
-        let answer = timeout(self.limit(), session.run(Arc::from(sql), Vec::new())).await;
+        let answer = timeout(self.limit(), session.run_made(Arc::from(sql))).await;
         self.settle(session, answer)
     }
 

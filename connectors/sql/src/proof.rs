@@ -13,7 +13,7 @@ use crate::listing::{Start, Stop, Subject};
 use crate::plan::{Parameter, Statement};
 use crate::pool::Lease;
 use crate::rows;
-use crate::settings::{IdType, Paging};
+use crate::settings::{Engine, IdType, Paging};
 use crate::target::Database;
 use crate::value::{Bound, as_text};
 
@@ -72,27 +72,35 @@ impl Database {
             IdType::Integer => vec![Value::from(i64::MIN), Value::from(i32::MIN)],
             IdType::Uuid => vec![Value::from(NIL)],
             // What is no text at all is compared in ways of its own; only a listing without anybody is looked at twice.
-            IdType::Text if ids.is_empty() => ["", "0", NIL].map(Value::from).to_vec(),
+            IdType::Text if ids.is_empty() => {
+                [Value::from(i64::MIN)].into_iter().chain(["", "0", NIL].map(Value::from)).collect()
+            }
+            // Numbers come before every text in SQLite, and text is nought to MySQL.
+            IdType::Text if self.plan.engine != Engine::Postgresql => vec![Value::from(i64::MIN)],
             IdType::Text => Vec::new(),
         };
         let statement = &subject.listing.statement;
         for mark in marks {
+            let mark_is_number = mark.is_number();
             let start = Start { last: Some(mark), ..Start::default() };
             let Ok(values) = self.listing_values(subject, &start, 1, 0) else { continue };
             // A mark that the statement casts to something narrower tells nothing.
             let Ok(answer) = lease.attempt(&statement.sql, values).await? else { continue };
             let Some(first) = answer.rows.first() else { continue };
             let Some(id) = subject.id_of(first)? else { continue };
+            let is_number = subject.id_cell(first)?.is_number();
+            // Texts are compared with a number in ways of their own.
+            if mark_is_number && subject.id_type == IdType::Text && !is_number {
+                continue;
+            }
             if !ids.contains(&Some(id.clone())) {
                 return Err(Stop::Shifted(format!(
                     "the first page of {} leaves out the identifier {id}, and maybe others: {}",
                     statement.key,
-                    match subject.id_type {
-                        IdType::Integer =>
-                            "begin it with COALESCE(:after, -9223372036854775808), or leave such records out by a condition \
-                             of their own",
-                        IdType::Uuid | IdType::Text =>
-                            "let it begin with everybody where :after is NULL, and correct id_type",
+                    if is_number {
+                        "begin it with COALESCE(:after, -9223372036854775808), or leave such records out by a condition of their own"
+                    } else {
+                        "let it begin with everybody where :after is NULL, and correct id_type"
                     }
                 )));
             }

@@ -1,5 +1,7 @@
 //! Values on their way to the database.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use sqlx::types::Uuid;
 
@@ -67,14 +69,14 @@ impl Bound {
     }
 
     /// The value as PostgreSQL reads it from text; `None` for NULL.
-    pub(crate) fn text(&self) -> Option<String> {
+    pub(crate) fn text(&self) -> Option<Cow<'_, str>> {
         Some(match &self.value {
             Scalar::Null => return None,
-            Scalar::Text(text) => text.clone(),
-            Scalar::Integer(number) => number.to_string(),
-            Scalar::Float(number) => number.to_string(),
-            Scalar::Bool(yes) => yes.to_string(),
-            Scalar::Uuid(uuid) => uuid.given.clone(),
+            Scalar::Text(text) => Cow::Borrowed(text),
+            Scalar::Integer(number) => Cow::Owned(number.to_string()),
+            Scalar::Float(number) => Cow::Owned(number.to_string()),
+            Scalar::Bool(yes) => Cow::Owned(yes.to_string()),
+            Scalar::Uuid(uuid) => Cow::Borrowed(&uuid.given),
         })
     }
 
@@ -106,7 +108,9 @@ mod tests {
     use super::*;
 
     fn text(kind: Kind, value: &Value) -> Result<Option<String>, String> {
-        Bound::new(kind, value).map(|bound| bound.text()).map_err(|misfit| misfit.to_string())
+        Bound::new(kind, value)
+            .map(|bound| bound.text().map(Cow::into_owned))
+            .map_err(|misfit| misfit.to_string())
     }
 
     #[test]

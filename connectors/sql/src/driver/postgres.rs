@@ -1,5 +1,6 @@
 //! A connection to PostgreSQL.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -27,6 +28,9 @@ struct Postgres {
     connection: PgConnection,
     /// `statement_timeout`, in milliseconds.
     timeout: u128,
+    /// The statements whose types are known. For a type that is not built in, sqlx asks the server in the midst of a statement, and
+    /// one without a name is gone then.
+    known: HashSet<Arc<str>>,
 }
 
 /// Makes a connection.
@@ -48,13 +52,34 @@ pub(super) async fn connect(target: &Target, roots: Vec<u8>) -> Result<Box<dyn S
         Place::File(path) => options.socket(path),
     };
     let connection = options.connect().await.map_err(|error| fault(error, true))?;
-    Ok(Box::new(Postgres { connection, timeout: target.statement_timeout.as_millis() }))
+    Ok(Box::new(Postgres {
+        connection,
+        timeout: target.statement_timeout.as_millis(),
+        known: HashSet::new(),
+    }))
 }
 
 impl Postgres {
     async fn execute(&mut self, sql: impl SqlSafeStr + Send) -> Result<(), Fault> {
         let done = self.connection.execute(sql.into_sql_str()).await;
         done.map(drop).map_err(|error| fault(error, false))
+    }
+
+    async fn fetch(&mut self, sql: Arc<str>, values: &[Bound]) -> Result<Answer, Fault> {
+        let mut arguments = PgArguments::default();
+        for bound in values {
+            add(&mut arguments, bound)?;
+        }
+        let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(false);
+        let mut stream = (&mut self.connection).fetch_many(query);
+        let mut answer = Answer::default();
+        while let Some(step) = stream.try_next().await.map_err(|error| fault(error, false))? {
+            match step {
+                Either::Left(done) => answer.affected += done.rows_affected(),
+                Either::Right(row) => push(&mut answer, &row)?,
+            }
+        }
+        Ok(answer)
     }
 
     /// Ends the transaction, and forgets before what sqlx prepared in it for questions of its own: the next transaction may
@@ -81,7 +106,7 @@ fn add(arguments: &mut PgArguments, bound: &Bound) -> Result<(), Fault> {
         (Kind::Integer, _) => arguments.add(None::<i64>),
         (Kind::Uuid, Scalar::Uuid(uuid)) => arguments.add(Some(uuid.uuid)),
         (Kind::Uuid, _) => arguments.add(None::<sqlx::types::Uuid>),
-        (Kind::Natural, _) => arguments.add(bound.text()),
+        (Kind::Natural, _) => arguments.add(bound.text().as_deref()),
     };
     added.map_err(|error| Fault::Unreadable(error.to_string()))
 }
@@ -104,20 +129,16 @@ fn push(answer: &mut Answer, row: &PgRow) -> Result<(), Fault> {
 #[async_trait]
 impl Session for Postgres {
     async fn run(&mut self, sql: Arc<str>, values: Vec<Bound>) -> Result<Answer, Fault> {
-        let mut arguments = PgArguments::default();
-        for bound in &values {
-            add(&mut arguments, bound)?;
+        if !self.known.contains(&sql) {
+            let kinds: Vec<Kind> = values.iter().map(|bound| bound.kind).collect();
+            self.prepare(Arc::clone(&sql), &kinds).await?;
+            self.known.insert(Arc::clone(&sql));
         }
-        let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(false);
-        let mut stream = (&mut self.connection).fetch_many(query);
-        let mut answer = Answer::default();
-        while let Some(step) = stream.try_next().await.map_err(|error| fault(error, false))? {
-            match step {
-                Either::Left(done) => answer.affected += done.rows_affected(),
-                Either::Right(row) => push(&mut answer, &row)?,
-            }
-        }
-        Ok(answer)
+        self.fetch(sql, &values).await
+    }
+
+    async fn run_made(&mut self, sql: Arc<str>) -> Result<Answer, Fault> {
+        self.fetch(sql, &[]).await
     }
 
     async fn prepare(&mut self, sql: Arc<str>, kinds: &[Kind]) -> Result<Columns, Fault> {
@@ -143,7 +164,11 @@ impl Session for Postgres {
              SET LOCAL idle_in_transaction_session_timeout = {idle}; SET LOCAL standard_conforming_strings = on; \
              SET LOCAL TIME ZONE 'UTC'"
         );
-        self.execute(AssertSqlSafe(begin)).await
+        self.execute(AssertSqlSafe(begin)).await.map_err(|fault| match fault {
+            // PgBouncer says so in these words, and in no other way.
+            Fault::Told(told) if told.message.contains("statement pooling") => Fault::NoTransactions,
+            fault => fault,
+        })
     }
 
     async fn commit(&mut self) -> Result<(), Fault> {

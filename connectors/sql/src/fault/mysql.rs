@@ -72,7 +72,9 @@ pub(super) fn kind(number: u16) -> Kind {
         | 1327
         | 1393
         | 1394
-        | 1582 => Kind::Statement,
+        | 1582
+        | 1906
+        | 3105 => Kind::Statement,
         _ => Kind::Other,
     }
 }
@@ -129,6 +131,7 @@ mod tests {
             (1243, Kind::Stale),
             (1146, Kind::Statement),
             (1064, Kind::Statement),
+            (1906, Kind::Statement),
             (9999, Kind::Other),
         ];
         for (number, expected) in table {

@@ -33,7 +33,8 @@ pub(super) fn kind(code: i32, message: &str) -> Kind {
 }
 
 fn is_about_a_statement(message: &str) -> bool {
-    const BEGINNINGS: [&str; 9] = [
+    const BEGINNINGS: [&str; 10] = [
+        "cannot ",
         "no such",
         "near ",
         "ambiguous",
@@ -76,6 +77,7 @@ mod tests {
             (13, "database or disk is full", Kind::Resources),
             (1, "no such table: acounts", Kind::Statement),
             (1, "near \"SELEC\": syntax error", Kind::Statement),
+            (1, "cannot UPDATE generated column \"note\"", Kind::Statement),
             (1, "malformed JSON", Kind::Value),
         ];
         for (code, message, expected) in table {

@@ -30,6 +30,11 @@ pub(crate) enum Fault {
     /// A column is of a type that cannot be read. The operator casts it.
     #[error("{0}")]
     Unreadable(String),
+    /// A pool in between hands out a connection for each statement. The operator lets it do so for each transaction.
+    #[error(
+        "a pool in between has no transactions (pool_mode = statement of PgBouncer), so that a task could be carried out by half"
+    )]
+    NoTransactions,
     /// A text has a NUL in it, and PostgreSQL holds none.
     #[error("a text of the task has a NUL character, which PostgreSQL cannot hold")]
     Nul,
@@ -57,7 +62,12 @@ impl Fault {
         match self {
             Self::Told(told) => !told.ends_connection && told.kind.leaves_connection(),
             Self::Unreadable(_) | Self::Nul => true,
-            Self::Unreachable(_) | Self::Tls(_) | Self::Lost(_) | Self::Silent | Self::Busy(_) => false,
+            Self::Unreachable(_)
+            | Self::Tls(_)
+            | Self::Lost(_)
+            | Self::Silent
+            | Self::Busy(_)
+            | Self::NoTransactions => false,
         }
     }
 

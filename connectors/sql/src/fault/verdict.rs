@@ -57,6 +57,13 @@ impl Verdicts {
                 let message = self.message(doing, &format!("{why}; cast it to text in the statement"));
                 Error::internal(message).retry(Retry::Backoff).subject(Subject::Connection)
             }
+            Fault::NoTransactions => {
+                let message = self.message(doing, &format!("{fault}; set pool_mode = transaction for it"));
+                Error::internal(message)
+                    .effect(Effect::NotApplied)
+                    .retry(Retry::Backoff)
+                    .subject(Subject::Connection)
+            }
             Fault::Nul => Error::internal(self.message(doing, &format!("{fault}; nothing was changed"))),
         };
         if is_in_doubt(fault, doing) {

@@ -1,17 +1,19 @@
 //! The six actions, from BEGIN to COMMIT.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bridgehead_sdk::{
     Account, AccountId, AccountRecord, AccountStatus, Action, Completion, Context, CreateAccount, Effect,
     Error, Operation, UpdateAccount,
 };
 
+use secrecy::SecretString;
+
 use super::inputs::{Inputs, Refusal};
 use super::run::Purpose;
 use crate::driver::Transaction;
 use crate::fault::Doing;
-use crate::hash::Scheme;
+use crate::hash::{self, Scheme};
 use crate::plan::{Parameter, Source, Step};
 use crate::pool::Lease;
 use crate::settings::Engine;
@@ -33,9 +35,11 @@ impl Database {
         // A server may repeat in an error what it was given.
         let _protection = self.verdicts.redactor.protect(operation.payload().secrets());
         let doing = Doing::Acting { action, account: label, made: false };
+        // Before there is a connection: nobody waits for it, and for the rows that it locks, while a password is hashed.
+        let hashes = self.hashes(operation).await?;
         let mut lease = self.pool.acquire().await.map_err(|fault| self.verdicts.of(&fault, doing))?;
         lease.begin(Transaction::Change).await.map_err(|fault| self.verdicts.of(&fault, doing))?;
-        let done = match self.carry_out(&mut lease, context, operation).await {
+        let done = match self.carry_out(&mut lease, context, operation, hashes).await {
             Ok(done) => done,
             Err(error) => {
                 let taken = lease.taken();
@@ -65,31 +69,40 @@ impl Database {
         }
     }
 
+    /// What is kept of the password of a task, in the forms that its statements use.
+    async fn hashes(&self, operation: &Operation) -> Result<BTreeMap<Scheme, SecretString>, Error> {
+        let password = match operation {
+            Operation::CreateAccount(create) => create.password.clone(),
+            Operation::ResetPassword(reset) => reset.password.clone(),
+            _ => None,
+        };
+        let schemes = schemes(self.steps(operation.action()));
+        let Some(password) = password.filter(|_| !schemes.is_empty()) else { return Ok(BTreeMap::new()) };
+        let hashes = hash::in_turn(&self.plan.hasher, password, schemes).await;
+        hashes.map_err(|why| self.refused(operation.action(), operation.account(), &why.into()))
+    }
+
     async fn carry_out(
         &self,
         lease: &mut Lease,
         context: &Context,
         operation: &Operation,
+        hashes: BTreeMap<Scheme, SecretString>,
     ) -> Result<Completion, Error> {
         if let Operation::CreateAccount(create) = operation {
-            return self.create(lease, context, operation, create).await;
+            return self.create(lease, context, operation, (create, hashes)).await;
         }
         let account = operation.account();
         let action = operation.action();
-        let found = match self.find(lease, account).await? {
-            // By its identifier, so that no other rows are locked on the way to it.
-            Some(found) if action == Action::UpdateAccount => {
-                self.find_and_lock(lease, &Account::by_id(found.id)).await?
-            }
-            found => found,
-        };
+        let found = self.find_to_change(lease, account, action == Action::UpdateAccount).await?;
         let Some(found) = found else {
             let message = format!("User {} not found in {}", account.label(), self.verdicts.system);
             return Err(Error::account_not_found(message));
         };
         let stamps = self.stamps(lease).await?;
-        let mut inputs =
-            Inputs::of(context, &self.plan.accounts.fields, operation, &found).with_stamps(stamps);
+        let mut inputs = Inputs::of(context, &self.plan.accounts.fields, operation, &found)
+            .with_stamps(stamps)
+            .with_hashes(hashes);
         if let Operation::UpdateAccount(update) = operation {
             return self.update(lease, &mut inputs, update, &found).await;
         }
@@ -98,10 +111,6 @@ impl Database {
         if action == Action::ResetPassword && needs_password && !inputs.has_password() {
             return Err(self.refused(action, account, &Refusal::NoPassword));
         }
-        inputs
-            .hash(&self.plan.hasher, schemes(steps))
-            .await
-            .map_err(|why| self.refused(action, account, &why))?;
         let _protection = self.verdicts.redactor.protect(inputs.secrets());
         self.run_steps(lease, steps, &mut inputs, Purpose::action(action, account), &[]).await?;
         self.check_outcome(lease, action, account, &found.id).await?;
@@ -113,7 +122,7 @@ impl Database {
         lease: &mut Lease,
         context: &Context,
         operation: &Operation,
-        create: &CreateAccount,
+        (create, hashes): (&CreateAccount, BTreeMap<Scheme, SecretString>),
     ) -> Result<Completion, Error> {
         let action = Action::CreateAccount;
         let account = &create.account;
@@ -130,12 +139,9 @@ impl Database {
         let stamps = self.stamps(lease).await?;
         let mut inputs = Inputs::create(context, fields, account, create.password.as_ref())
             .map_err(|why| self.refused(action, account, &why))?
-            .with_stamps(stamps);
+            .with_stamps(stamps)
+            .with_hashes(hashes);
         let steps = self.steps(action);
-        inputs
-            .hash(&self.plan.hasher, schemes(steps))
-            .await
-            .map_err(|why| self.refused(action, account, &why))?;
         let _protection = self.verdicts.redactor.protect(inputs.secrets());
         self.run_steps(lease, steps, &mut inputs, Purpose::action(action, account), &[]).await?;
         let wanted = inputs.id.clone().map_or(by_names, Account::by_id);

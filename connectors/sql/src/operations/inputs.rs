@@ -8,7 +8,7 @@ use bridgehead_sdk::{
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
-use crate::hash::{Hasher, NoHash, Scheme};
+use crate::hash::{NoHash, Scheme};
 use crate::plan::{Parameter, Source};
 use crate::settings::Fields;
 
@@ -114,17 +114,10 @@ impl Inputs {
         self
     }
 
-    /// Hashes the password in these forms. It takes its time, so that no other call waits for it.
-    pub(super) async fn hash(&mut self, hasher: &Hasher, schemes: BTreeSet<Scheme>) -> Result<(), Refusal> {
-        let Some(password) = self.password.clone().filter(|_| !schemes.is_empty()) else { return Ok(()) };
-        let hasher = hasher.clone();
-        let made = tokio::task::spawn_blocking(move || {
-            let hash =
-                |scheme| Ok((scheme, SecretString::from(hasher.hash(scheme, password.expose_secret())?)));
-            schemes.into_iter().map(hash).collect::<Result<BTreeMap<_, _>, NoHash>>()
-        });
-        self.hashes = made.await.unwrap_or(Err(NoHash::Costs))?;
-        Ok(())
+    /// Takes the hashes of the password.
+    pub(super) fn with_hashes(mut self, hashes: BTreeMap<Scheme, SecretString>) -> Self {
+        self.hashes = hashes;
+        self
     }
 
     /// What is kept of the password: it is a secret as much as the password itself.

@@ -104,6 +104,12 @@ impl Plan {
         readers.chain(types).chain(actions)
     }
 
+    /// The statements of the actions and memberships.
+    pub(crate) fn commands(&self) -> impl Iterator<Item = &Statement> {
+        let members = self.types.iter().flat_map(|one| one.add.iter().chain(&one.remove));
+        self.actions.values().flatten().chain(members).map(|step| &step.statement)
+    }
+
     /// The resource types: groups and licences first, accounts last.
     pub(crate) fn resource_types(&self) -> Vec<ResourceType> {
         let types = self.types.iter().map(|one| one.resource_type.clone());

@@ -7,6 +7,7 @@
 //! - `statement`: one statement
 //! - `records`: how accounts, groups and licences are read
 //! - `steps`: what an action runs
+//! - `writes`: which table a statement is about, as far as it can be told
 //! - `build`: the whole
 
 mod build;
@@ -15,9 +16,11 @@ mod parameter;
 mod records;
 mod statement;
 mod steps;
+mod writes;
 
 pub(crate) use build::{Override, Plan};
 pub(crate) use parameter::{Kind, Parameter, Source};
 pub(crate) use records::{Listing, Members, Type};
 pub(crate) use statement::Statement;
 pub(crate) use steps::{Expectation, Refusal, Role, Step};
+pub(crate) use writes::{reads_from, writes};

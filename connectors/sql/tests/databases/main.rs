@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod checks;
 mod example;
 mod failures;
 mod lists;
@@ -9,6 +10,7 @@ mod mariadb;
 mod passwords;
 mod pooled;
 mod postgres;
+mod quirks;
 mod reading;
 mod relay;
 mod roles;

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use bridgehead_sdk::{Action, Connector};
+use bridgehead_sdk::{Action, Connector, Retry, Subject};
 use bridgehead_test_servers::PgBouncer;
 use serde_json::json;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::{ConnectOptions, Row, raw_sql};
 
 use crate::postgres::Crm;
 use crate::support::{accounts, create, execute, find, ids, list};
@@ -28,7 +30,10 @@ async fn what_is_reported_through_a_pool_of_transactions_is_what_happened() {
     let tasks = connectors.iter().cloned().enumerate().map(|(number, connector)| {
         tokio::spawn(async move {
             for round in 0..12 {
-                connector.check().await.unwrap();
+                // A connection that was not checked knows of no type before.
+                if number % 2 == 0 {
+                    connector.check().await.unwrap();
+                }
                 let name = format!("u{number}-{round}");
                 let id = create(&*connector, &name).await;
                 let payload = json!({ "account": { "id": id } });
@@ -49,7 +54,28 @@ async fn what_is_reported_through_a_pool_of_transactions_is_what_happened() {
     let there = crm.server.sql("crm", "SELECT count(*) FROM accounts WHERE NOT active");
     assert_eq!(there.trim(), "24");
     assert_eq!(ids(&list(&*connectors[0], &accounts()).await.unwrap().0).len(), 24);
-    // Nothing is left on the server's connections for others to meet.
-    let settings = crm.server.sql("crm", "SELECT count(*) FROM pg_prepared_statements");
-    assert_eq!(settings.trim(), "0");
+    // A pool that hands out a connection for each statement could carry out half a task: it is refused before anything is run.
+    let half = PgBouncer::start(&crm.server, "statement", 2).await;
+    let refused = crm.example().patient().at(half.port).connector();
+    let task = json!({ "account": { "username": "ann" } });
+    for error in [
+        refused.check().await.unwrap_err(),
+        execute(&*refused, Action::CreateAccount, task).await.unwrap_err(),
+        list(&*refused, &accounts()).await.unwrap_err(),
+    ] {
+        assert!(error.message().contains("set pool_mode = transaction"), "{error}");
+        assert_eq!((error.retry_policy(), error.about()), (Retry::Backoff, Subject::Connection), "{error}");
+    }
+    assert_eq!(find(&*connectors[0], "ann").await, None);
+    // Nothing is left on the server's connections for others to meet: the pool hands them out in turn.
+    let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(pool.port).database("crm");
+    let options = options.username(&crm.server.user).ssl_mode(PgSslMode::Disable).extra_float_digits(None);
+    let mut other = options.connect().await.unwrap();
+    for _ in 0..6 {
+        let left =
+            raw_sql("SELECT count(*) FROM pg_prepared_statements").fetch_one(&mut other).await.unwrap();
+        assert_eq!(left.get::<i64, _>(0), 0);
+        let timeout = raw_sql("SHOW statement_timeout").fetch_one(&mut other).await.unwrap();
+        assert_eq!(timeout.get::<String, _>(0), "0");
+    }
 }

@@ -12,7 +12,13 @@ use crate::support::execute;
 
 /// Everything that is logged.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -61,7 +67,7 @@ async fn no_password_and_no_statement_is_logged_and_no_error_repeats_a_password(
     let wrong = crm.example().with("password", "wrong-secret-1").connector().check().await.unwrap_err();
     assert!(!format!("{wrong:?}").contains("secret"), "{wrong:?}");
 
-    let logged = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+    let logged = log.text();
     for secret in ["Harbour", "secret-1", "INSERT INTO accounts"] {
         assert!(!logged.contains(secret), "{secret}: {logged}");
     }

@@ -1,9 +1,13 @@
 //! Connections that are no good any more, and tables that change under them.
 
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
 use bridgehead_sdk::{Action, Code, Connector, Error, Record, Subject};
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor};
 
+use crate::example::Example;
 use crate::mariadb::Shop;
 use crate::postgres::Crm;
 use crate::sqlite::{Wiki, open};
@@ -30,6 +34,147 @@ async fn a_connection_to_a_server_that_takes_no_changes_is_not_kept() {
     assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection), "{error}");
     shop.server.sql("shop", "SET GLOBAL tx_read_only = OFF");
     create(&*connector, "ann").await;
+    // Whoever may do everything may change a server that is read-only; others may not.
+    shop.server.sql(
+        "shop",
+        "CREATE USER app IDENTIFIED BY 'app-secret-1'; GRANT ALL ON shop.* TO app; SET GLOBAL read_only = ON",
+    );
+    let app =
+        shop.example().login("app", "app-secret-1").patient().with("pool.max_connections", 1).connector();
+    let error = refused(&*app, "bob").await;
+    assert!(error.message().contains("[MySQL 1290]"), "{error}");
+    assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection), "{error}");
+    shop.server.sql("shop", "SET GLOBAL read_only = OFF");
+    create(&*app, "bob").await;
+
+    // Root may write to every file, so the file itself says that this SQLite is too old to write to it (its write version, at byte 18).
+    let wiki = Wiki::start().await;
+    let file = std::fs::File::options().write(true).open(wiki.path("app.sqlite")).unwrap();
+    let version = |version: u8| file.write_all_at(&[version], 18).unwrap();
+    version(3);
+    let connector = wiki.example("app.sqlite").patient().with("pool.max_connections", 1).connector();
+    assert_eq!(find(&*connector, "ann").await, None);
+    let error = refused(&*connector, "ann").await;
+    assert!(error.message().contains("[SQLite 8]"), "{error}");
+    assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection), "{error}");
+    version(1);
+    create(&*connector, "ann").await;
+}
+
+/// The connection is another one after each of these, and the task is tried again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_on_which_something_is_gone_is_not_kept() {
+    let crm = Crm::start().await;
+    crm.server.sql(
+        "crm",
+        "CREATE FUNCTION fails(state text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = state; END $$",
+    );
+    let pid = || {
+        crm.server.sql(
+            "crm",
+            "SELECT string_agg(pid::text, ',') FROM pg_stat_activity WHERE application_name = 'bridgehead'",
+        )
+    };
+    let example = crm.example().patient().with("pool.max_connections", 1);
+    for (state, is_kept) in [
+        ("0A000", false),
+        ("26000", false),
+        ("42P05", false),
+        ("08P01", false),
+        ("25006", false),
+        ("23514", true),
+        ("P0001", true),
+    ] {
+        let step = format!("SELECT fails('{state}') WHERE :username IS NOT NULL");
+        let connector = example.clone().with("actions.create_account", json!([step])).connector();
+        assert_eq!(find(&*connector, "ann").await, None);
+        let before = pid();
+        let error = refused(&*connector, "ann").await;
+        assert!(error.message().contains(state), "{error}");
+        if !is_kept {
+            assert_eq!(error.about(), Subject::Connection, "{error}");
+        }
+        assert_eq!(find(&*connector, "ann").await, None);
+        // The server takes its time to end what was dropped.
+        let is_same = loop {
+            let now = pid();
+            if now.trim().parse::<u32>().is_ok() {
+                break now == before;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        };
+        assert_eq!(is_same, is_kept, "{state}");
+        connector.shutdown().await;
+        while !pid().trim().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// A listing of whatever columns there are, one connection alone.
+fn people(example: Example) -> Arc<dyn Connector> {
+    example
+        .patient()
+        .with("groups", Value::Null)
+        .with("licenses", Value::Null)
+        .with("pool.max_connections", 1)
+        .with("actions", json!({ "update_account": ["UPDATE people SET name = :username, email = :email, note = :note WHERE id = :id"] }))
+        .with("accounts", json!({
+            "fields": { "id": "id", "username": "name", "email": "email", "note": "note" }, "select": "SELECT * FROM people",
+            "list": "WHERE id > COALESCE(:after, '') ORDER BY id LIMIT :limit", "by_id": "WHERE id = :id",
+            "by_username": "WHERE name = :username", "by_email": "WHERE email = :email",
+        }))
+        .connector()
+}
+
+type Shown = (String, String, Value);
+
+async fn first(connector: &dyn Connector) -> Shown {
+    let (records, ..) = list(connector, &accounts()).await.unwrap();
+    let Record::Account(account) = &records[0] else { panic!("no account") };
+    (account.username.clone().unwrap(), account.email.clone().unwrap(), account.extra["note"].clone())
+}
+
+async fn update(connector: &dyn Connector, note: &str) {
+    let payload = json!({ "account": { "id": "1" }, "changes": { "note": note } });
+    execute(connector, Action::UpdateAccount, payload).await.unwrap();
+}
+
+fn expected(note: &str) -> Shown {
+    ("ann".to_owned(), "ann@example.com".to_owned(), json!(note))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_a_server_that_changes_shifts_no_value_either() {
+    let columns = "id VARCHAR(9), name VARCHAR(20), email VARCHAR(40), note VARCHAR(20)";
+    let table = format!(
+        "CREATE TABLE people ({columns}); INSERT INTO people VALUES ('1', 'ann', 'ann@example.com', 'short')"
+    );
+    let (crm, shop) = (Crm::start().await, Shop::start().await);
+    crm.server.sql("crm", &table);
+    shop.server.sql("shop", &table);
+    // PostgreSQL puts no column into the middle.
+    let copied = "CREATE TABLE copy AS SELECT id, 'hidden' AS secret, name, email, note FROM people; DROP TABLE people; \
+                  ALTER TABLE copy RENAME TO people";
+    let added = "ALTER TABLE people ADD COLUMN secret VARCHAR(20) DEFAULT 'hidden' AFTER id";
+    let dropped = "ALTER TABLE people DROP COLUMN secret";
+    for (connector, sql, steps) in [
+        (
+            people(crm.example()),
+            &(|sql: &str| crm.server.sql("crm", sql)) as &dyn Fn(&str) -> String,
+            [copied, dropped],
+        ),
+        (people(shop.example()), &|sql: &str| shop.server.sql("shop", sql), [added, dropped]),
+    ] {
+        assert_eq!(first(&*connector).await, expected("short"));
+        update(&*connector, "n0").await;
+        for (n, step) in steps.into_iter().enumerate() {
+            sql(step);
+            assert_eq!(first(&*connector).await, expected(&format!("n{n}")));
+            update(&*connector, &format!("n{}", n + 1)).await;
+            assert_eq!(first(&*connector).await, expected(&format!("n{}", n + 1)));
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,28 +184,9 @@ async fn a_table_that_changes_shifts_no_value_into_another_field() {
     let mut file = open(&path).await;
     file.execute("CREATE TABLE people (id TEXT, name TEXT, email TEXT, note TEXT)").await.unwrap();
     file.execute("INSERT INTO people VALUES ('1', 'ann', 'ann@example.com', 'short')").await.unwrap();
-    let connector = wiki
-        .example("app.sqlite").patient()
-        .with("groups", Value::Null)
-        .with("pool.max_connections", 1)
-        .with("actions", json!({ "update_account": ["UPDATE people SET name = :username, email = :email, note = :note WHERE id = :id"] }))
-        .with("accounts.fields", json!({ "id": "id", "username": "name", "email": "email", "note": "note" }))
-        .with("accounts.select", "SELECT * FROM people")
-        .with("accounts.list", "WHERE id > COALESCE(:after, '') ORDER BY id LIMIT :limit")
-        .with("accounts.by_id", "WHERE id = :id")
-        .with("accounts.by_username", "WHERE name = :username")
-        .with("accounts.by_email", "WHERE email = :email")
-        .connector();
-    let shown = async || {
-        let (records, ..) = list(&*connector, &accounts()).await.unwrap();
-        let Record::Account(account) = &records[0] else { panic!("no account") };
-        (account.username.clone().unwrap(), account.email.clone().unwrap(), account.extra["note"].clone())
-    };
-    let update = async |note: &str| {
-        let payload = json!({ "account": { "id": "1" }, "changes": { "note": note } });
-        execute(&*connector, Action::UpdateAccount, payload).await.unwrap();
-    };
-    let expected = |note: &str| ("ann".to_owned(), "ann@example.com".to_owned(), json!(note));
+    let connector = people(wiki.example("app.sqlite"));
+    let shown = async || first(&*connector).await;
+    let update = async |note: &str| update(&*connector, note).await;
     assert_eq!(shown().await, expected("short"));
     update("first").await;
     // A column in the middle, as a migration that copies the table makes one.

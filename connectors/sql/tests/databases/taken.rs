@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bridgehead_sdk::{Action, Code, Connector, Retry, Subject};
+use bridgehead_sdk::{AccountStatus, Action, Code, Connector, Retry, Subject};
 use serde_json::json;
 
 use crate::example::Example;
@@ -142,4 +142,81 @@ async fn a_member_whose_identifier_is_written_in_other_letters_is_seen_and_remov
     let right = with("DELETE FROM crew WHERE person = :id AND team = :ref");
     execute(&*right, Action::UpdateAccount, payload).await.unwrap();
     assert!(find(&*right, "ann").await.unwrap().memberships.of("team").is_empty());
+}
+
+/// Two people whose identifiers the database takes for one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_for_somebody_whose_identifier_finds_another_as_well_changes_neither() {
+    let tables = |column: &str| {
+        format!(
+            "CREATE TABLE people (id {column}, name VARCHAR(20), active VARCHAR(9)); \
+             INSERT INTO people VALUES ('ann', 'ann', 'true'), ('ANN', 'other', 'true'), ('17', 'bob', 'true'), ('017', 'zoe', 'true')"
+        )
+    };
+    let wiki = Wiki::start().await;
+    let mut file = open(&wiki.path("app.sqlite")).await;
+    file.execute(sqlx::AssertSqlSafe(tables("TEXT COLLATE NOCASE"))).await.unwrap();
+    let crm = Crm::start().await;
+    crm.server.sql("crm", &format!("CREATE EXTENSION citext; {}", tables("citext")));
+    let shop = Shop::start().await;
+    shop.server.sql("shop", &tables("VARCHAR(20)"));
+    let cases = [
+        (wiki.example("app.sqlite"), "text", ":id", "ann"),
+        (crm.example(), "text", ":id::citext", "ann"),
+        (shop.example(), "text", ":id", "ann"),
+        (shop.example(), "integer", ":id", "17"),
+    ];
+    for (example, id_type, id, wanted) in cases {
+        let suspend = format!("UPDATE people SET active = 'false' WHERE id = {id}");
+        let connector = example
+            .patient()
+            .with("groups", json!([]))
+            .with("licenses", json!([]))
+            .with("actions", json!({
+                "suspend_account": [suspend], "update_account": [suspend.replace("active = 'false'", "name = :username")],
+                "delete_account": [format!("DELETE FROM people WHERE id = {id}")],
+            }))
+            .with("accounts", json!({
+                "id_type": id_type,
+                "fields": { "id": "id", "username": "name", "status": { "column": "active", "values": { "true": "active", "false": "suspended" } } },
+                "select": "SELECT id, name, active FROM people", "paging": "none", "list": "ORDER BY name",
+                "by_id": format!("WHERE id = {id}"), "by_username": "WHERE name = :username",
+            }))
+            .connector();
+        let account = json!({ "id": wanted });
+        for (action, payload) in [
+            (Action::SuspendAccount, json!({ "account": account })),
+            (Action::UpdateAccount, json!({ "account": account, "changes": { "username": "new" } })),
+            (Action::DeleteAccount, json!({ "account": account })),
+            (
+                Action::DeleteAccount,
+                json!({ "account": { "username": if wanted == "17" { "bob" } else { "ann" } } }),
+            ),
+        ] {
+            let error = execute(&*connector, action, payload).await.unwrap_err();
+            assert_eq!((error.code(), error.retry_policy()), (Code::InternalError, Retry::Never), "{error}");
+            assert!(error.message().contains("would change both"), "{error}");
+        }
+        for name in ["ann", "other", "bob", "zoe"] {
+            assert_eq!(find(&*connector, name).await.unwrap().status, AccountStatus::Active, "{name}");
+        }
+    }
+}
+
+/// "Not found" would let Iden believe that somebody is gone who is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_who_is_found_by_name_and_not_by_identifier_is_no_account_not_found() {
+    let wiki = Wiki::start().await;
+    create(&*wiki.example("app.sqlite").connector(), "ann").await;
+    let blind = wiki
+        .example("app.sqlite")
+        .with("accounts.by_id", "WHERE a.id = :id AND a.username <> 'ann'")
+        .connector();
+    for action in [Action::DeleteAccount, Action::SuspendAccount] {
+        let payload = json!({ "account": { "username": "ann" } });
+        let error = execute(&*blind, action, payload).await.unwrap_err();
+        assert_eq!((error.code(), error.retry_policy()), (Code::InternalError, Retry::Backoff), "{error}");
+        assert!(error.message().contains("Correct accounts.by_id"), "{error}");
+    }
+    assert_eq!(find(&*blind, "ann").await.unwrap().status, AccountStatus::Active);
 }

@@ -1,0 +1,199 @@
+//! Which table a statement writes to, and which of its columns.
+//!
+//! Statements are the operator's, and the server alone understands all of them. What is not one of the usual forms is left alone: it
+//! is only what `check` can say before the first task.
+
+/// What a statement writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Writes {
+    pub(crate) table: String,
+    /// The columns that it names; `None` if it names none, or it cannot be told which.
+    pub(crate) columns: Option<Vec<String>>,
+    /// Whether it makes a row, so that a column that it does not name has its default.
+    pub(crate) makes_row: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token {
+    /// A name, or a key word; whether it stood in quotes.
+    Name(String, bool),
+    Sign(char),
+}
+
+/// What a statement writes, if it is an INSERT, an UPDATE or a DELETE of the usual form.
+pub(crate) fn writes(sql: &str) -> Option<Writes> {
+    let tokens = tokens(sql);
+    let mut rest = tokens.as_slice();
+    let verb = word(rest)?;
+    rest = rest.get(1..)?;
+    let before = match verb.as_str() {
+        "INSERT" => "INTO",
+        "DELETE" => "FROM",
+        "UPDATE" => "",
+        _ => return None,
+    };
+    if !before.is_empty() {
+        // `INSERT IGNORE INTO`, `INSERT OR REPLACE INTO`
+        let at = rest.iter().position(|token| is_word(token, before)).filter(|at| *at <= 2)?;
+        rest = rest.get(at + 1..)?;
+    }
+    let (table, rest) = table(rest)?;
+    let columns = match verb.as_str() {
+        "INSERT" => listed(rest),
+        "UPDATE" => set(rest),
+        _ => None,
+    };
+    Some(Writes { table, columns, makes_row: verb == "INSERT" })
+}
+
+/// The table that a query begins to read from, if it is one.
+pub(crate) fn reads_from(sql: &str) -> Option<String> {
+    let tokens = tokens(sql);
+    let mut depth = 0;
+    let at = tokens.iter().position(|token| {
+        match token {
+            Token::Sign('(') => depth += 1,
+            Token::Sign(')') => depth -= 1,
+            _ => {}
+        }
+        depth == 0 && is_word(token, "FROM")
+    })?;
+    table(tokens.get(at + 1..)?).map(|(table, _)| table)
+}
+
+/// A name, maybe behind that of its schema; and what follows.
+fn table(tokens: &[Token]) -> Option<(String, &[Token])> {
+    match tokens {
+        [Token::Name(_, _), Token::Sign('.'), rest @ ..] => table(rest),
+        [Token::Name(name, _), rest @ ..] => Some((name.clone(), rest)),
+        _ => None,
+    }
+}
+
+/// `(a, b, c)`
+fn listed(tokens: &[Token]) -> Option<Vec<String>> {
+    let [Token::Sign('('), rest @ ..] = tokens else { return None };
+    let end = rest.iter().position(|token| *token == Token::Sign(')'))?;
+    let columns = rest.get(..end)?.iter().filter(|token| **token != Token::Sign(','));
+    columns
+        .map(|token| match token {
+            Token::Name(name, _) => Some(name.clone()),
+            Token::Sign(_) => None,
+        })
+        .collect()
+}
+
+/// `SET a = …, b = …`
+fn set(tokens: &[Token]) -> Option<Vec<String>> {
+    let at = tokens.iter().position(|token| is_word(token, "SET"))?;
+    let (mut depth, mut begins) = (0, true);
+    let mut columns = Vec::new();
+    let rest = tokens.get(at + 1..)?;
+    for (at, token) in rest.iter().enumerate() {
+        match token {
+            Token::Sign('(') => depth += 1,
+            Token::Sign(')') => depth -= 1,
+            Token::Sign(',') if depth == 0 => begins = true,
+            Token::Name(..)
+                if depth == 0 && ["WHERE", "FROM", "RETURNING"].iter().any(|end| is_word(token, end)) =>
+            {
+                break;
+            }
+            Token::Name(name, _) if depth == 0 && begins && rest.get(at + 1) == Some(&Token::Sign('=')) => {
+                columns.push(name.clone());
+                begins = false;
+            }
+            // `SET people.name = …`
+            Token::Name(..) | Token::Sign('.') if begins => {}
+            Token::Sign(_) | Token::Name(..) => begins = false,
+        }
+    }
+    Some(columns)
+}
+
+fn word(tokens: &[Token]) -> Option<String> {
+    match tokens.first()? {
+        Token::Name(name, false) => Some(name.to_ascii_uppercase()),
+        _ => None,
+    }
+}
+
+fn is_word(token: &Token, word: &str) -> bool {
+    matches!(token, Token::Name(name, false) if name.eq_ignore_ascii_case(word))
+}
+
+/// The names and signs of a statement, without texts, numbers and comments.
+fn tokens(sql: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut rest = sql;
+    while let Some(first) = rest.chars().next() {
+        let behind = rest.get(first.len_utf8()..).unwrap_or_default();
+        rest = if first.is_alphabetic() || first == '_' {
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '$').unwrap_or(rest.len());
+            tokens.push(Token::Name(rest.get(..end).unwrap_or_default().to_owned(), false));
+            rest.get(end..).unwrap_or_default()
+        } else if matches!(first, '"' | '`') {
+            let (name, behind) = behind.split_once(first).unwrap_or((behind, ""));
+            tokens.push(Token::Name(name.to_owned(), true));
+            behind
+        } else if first == '\'' {
+            tokens.push(Token::Sign('\''));
+            behind.split_once('\'').map_or("", |(_, behind)| behind)
+        } else if rest.starts_with("--") {
+            rest.split_once('\n').map_or("", |(_, behind)| behind)
+        } else if rest.starts_with("/*") {
+            rest.split_once("*/").map_or("", |(_, behind)| behind)
+        } else {
+            if !first.is_whitespace() {
+                tokens.push(Token::Sign(first));
+            }
+            behind
+        };
+    }
+    tokens
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_and_the_columns_of_the_usual_forms_are_told() {
+        let table = [
+            (
+                "INSERT INTO people (id, \"Name\") VALUES ($1, 'a, b') RETURNING id",
+                "people",
+                Some(vec!["id", "Name"]),
+                true,
+            ),
+            ("insert or ignore into main.people(id) select x from y", "people", Some(vec!["id"]), true),
+            ("INSERT INTO people VALUES (1)", "people", None, true),
+            (
+                "UPDATE `p` SET a = coalesce(b, c), d=1 /* e = 2 */, f = (SELECT g FROM h WHERE i = 1) WHERE j = 3",
+                "p",
+                Some(vec!["a", "d", "f"]),
+                false,
+            ),
+            (
+                "UPDATE people AS p SET name = ? FROM other o WHERE o.id = 1",
+                "people",
+                Some(vec!["name"]),
+                false,
+            ),
+            ("DELETE FROM x.people WHERE id = 1", "people", None, false),
+        ];
+        for (sql, table, columns, makes_row) in table {
+            let columns = columns.map(|columns| columns.into_iter().map(str::to_owned).collect());
+            assert_eq!(writes(sql), Some(Writes { table: table.to_owned(), columns, makes_row }), "{sql}");
+        }
+        for other in ["SELECT 1", "WITH x AS (SELECT 1) DELETE FROM y", "CALL z()", "", "INSERT"] {
+            assert_eq!(writes(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_table_that_is_read_is_told() {
+        assert_eq!(reads_from("SELECT (SELECT a FROM b), c FROM d.\"E\" WHERE f"), Some("E".to_owned()));
+        assert_eq!(reads_from("SELECT a FROM (SELECT 1) x"), None);
+    }
+}
