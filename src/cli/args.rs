@@ -269,6 +269,7 @@ pub(crate) enum CallOperation {
 
 /// How a connector is proven.
 #[derive(Args, Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Kit {
     /// Prove the connector of one app against its live target. Creates, changes and deletes accounts of its own there.
     #[arg(long)]

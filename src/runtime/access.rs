@@ -58,7 +58,7 @@ impl Access {
     }
 
     /// Leave to make a call that an operator orders: it does not wait, and its answer counts as any other.
-    pub(crate) fn ordered(&self) -> Leave {
+    pub(crate) fn ordered() -> Leave {
         Leave { _probe: None }
     }
 

@@ -295,7 +295,7 @@ mod tests {
 
     fn refused(app: &App) {
         let refusal: Result<(), _> = Err(bridge::Error::Unauthorized { call: call() });
-        app.heard(app.access.ordered(), &refusal);
+        app.heard(Access::ordered(), &refusal);
         assert!(app.access.cause().is_some());
     }
 
@@ -306,17 +306,17 @@ mod tests {
         for error in says_nothing() {
             refused(&app);
             let told = error.to_string();
-            app.heard::<()>(app.access.ordered(), &Err(error));
+            app.heard::<()>(Access::ordered(), &Err(error));
             assert!(app.access.cause().is_some(), "{told}");
         }
         for error in shows_access() {
             refused(&app);
             let told = error.to_string();
-            app.heard::<()>(app.access.ordered(), &Err(error));
+            app.heard::<()>(Access::ordered(), &Err(error));
             assert!(app.access.cause().is_none(), "{told}");
         }
         refused(&app);
-        app.heard(app.access.ordered(), &Ok(()));
+        app.heard(Access::ordered(), &Ok(()));
         assert!(app.access.cause().is_none());
     }
 
@@ -326,7 +326,7 @@ mod tests {
         let app = place.app(&Arc::new(Nothing));
         place.runtime.block_on(async {
             let forbidden: Result<(), _> = Err(bridge::Error::Forbidden { call: call() });
-            app.heard(app.access.ordered(), &forbidden);
+            app.heard(Access::ordered(), &forbidden);
             tokio::time::pause();
             app.ask_about_all(async { Ok(()) }).await.unwrap();
             assert!(app.access.cause().is_some());

@@ -9,6 +9,7 @@ use bridgehead_sdk::TaskId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::access::Access;
 use super::app::App;
 use super::clock::Clock;
 use super::guard::HeldTask;
@@ -240,7 +241,7 @@ impl Desk<'_> {
         let report = task::report_of(&outcome);
         let answer = self.bridge.report(self.app, &entry.task, &report).await;
         if let Some(app) = self.running {
-            app.heard(app.access.ordered(), &answer);
+            app.heard(Access::ordered(), &answer);
         }
         let (answer, ended, detail) = match answer {
             Ok(()) => (Answer::Accepted, Ended::Accepted, None),

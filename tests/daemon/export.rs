@@ -1,5 +1,6 @@
 //! `bridgehead sync APP --to FILE`: what would be pushed, kept as a file.
 
+use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
@@ -73,7 +74,7 @@ async fn a_reader_that_has_seen_enough_is_no_failure() {
     let world = World::new().await;
     let mut people = String::from("id,email,username,display_name,status\n");
     for number in 0..20_000 {
-        people.push_str(&format!("u{number},u{number}@example.org,u{number},U {number},active\n"));
+        writeln!(people, "u{number},u{number}@example.org,u{number},U {number},active").expect("a text");
     }
     world.write("people/accounts.csv", &people);
     world.configure("connector = \"file\"\n[apps.hr.target]\npath = \"people\"\n");

@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bridgehead_sdk::{
     Account, AccountRecord, Completion, Connector, Context, Cursor, Description, Error, Operation, Page,
     ResourceType, async_trait,
 };
+
+use tokio::time::Instant;
 
 use super::progress::Progress;
 use crate::runtime::Pacing;

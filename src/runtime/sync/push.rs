@@ -266,7 +266,7 @@ mod tests {
     /// A Bridge that gives these answers, the last one first, and looks each time at what the app thinks of its key.
     #[derive(Default)]
     struct Answers {
-        answers: Mutex<Vec<Result<Pushed, bridge::Error>>>,
+        left: Mutex<Vec<Result<Pushed, bridge::Error>>>,
         app: Mutex<Option<Arc<App>>>,
         refused: Mutex<Vec<bool>>,
     }
@@ -276,7 +276,7 @@ mod tests {
         async fn push(&self, _: &Slug, _: &[Record]) -> Result<Pushed, bridge::Error> {
             let app = self.app.lock().unwrap().clone().unwrap();
             self.refused.lock().unwrap().push(app.access.cause().is_some());
-            self.answers.lock().unwrap().pop().unwrap()
+            self.left.lock().unwrap().pop().unwrap()
         }
     }
 
@@ -284,7 +284,7 @@ mod tests {
     fn a_page_without_an_answer_does_not_say_that_the_key_works_again() {
         let call = || Call::new(Operation::Push, None);
         let script = Arc::new(Answers::default());
-        *script.answers.lock().unwrap() = vec![
+        *script.left.lock().unwrap() = vec![
             Ok(Pushed::default()),
             Err(bridge::Error::Server { call: call(), status: 502, retry_after: None }),
             Err(bridge::Error::NoAnswer { call: call(), cause: "reset".into() }),
