@@ -5,6 +5,7 @@
 //! # The parts
 //! - `settings`: the keys of `target`; `layout` and `endpoint`: what they amount to, checked
 //! - `escape`, `name`, `identifier`, `template`: values, and the syntax they must not become. Pure
+//! - `client`: who bridgehead is: a name and a password, or a certificate
 //! - `servers`: which server is used; `references`: which parts of the directory are elsewhere
 //! - `schema`: what attributes are called, and how values compare; `usability`: whether an account can log in
 //! - `session`: one bound connection, and the requests on it; `pool`: a few of them; `readiness`: what a new one looks
@@ -27,6 +28,7 @@
 //!
 //! **"No such object" is looked into.** It is an account's absence only if what the account lies in is there.
 
+mod client;
 mod connector;
 mod create;
 mod diagnosis;
@@ -67,6 +69,6 @@ mod usability;
 
 pub use connector::{LdapConnector, factory};
 pub use settings::{
-    Accounts, CreateSettings, FriendlyDuration, GroupType, MembershipSettings, MembershipSource,
+    Accounts, BindMethod, CreateSettings, FriendlyDuration, GroupType, MembershipSettings, MembershipSource,
     PasswordMethod, Profile, Scope, Settings, SuspendMethod, SuspendSettings,
 };

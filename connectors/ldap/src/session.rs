@@ -9,6 +9,7 @@ use ldap3::exop::PasswordModify;
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Mod, ResultEntry, SearchOptions};
 use secrecy::ExposeSecret as _;
 
+use crate::client::Identity;
 use crate::endpoint::Endpoint;
 use crate::entry::{Entry, Ranged};
 use crate::failure::{Failure, Refusal};
@@ -159,13 +160,18 @@ impl Session {
         let (connection, mut ldap) = connected.map_err(|error| Failure::of_connecting(&error))?;
         // What moves octets to and fro; it ends with the connection, at the latest when its last handle is dropped.
         tokio::spawn(async move { drop(connection.drive().await) });
-        let bound = ldap.simple_bind(&endpoint.bind_dn, endpoint.bind_password.expose_secret()).await;
+        let bound = match &endpoint.identity {
+            Identity::Simple { dn, password } => ldap.simple_bind(dn, password.expose_secret()).await,
+            Identity::External => ldap.sasl_external_bind().await,
+        };
         match bound {
             Ok(result) if result.rc == 0 => {}
             Ok(result) if matches!(result.rc, 51 | 52) => return Err(Failure::Refused(Refusal::of(&result))),
             Ok(result) => return Err(Failure::Bind(Refusal::of(&result))),
             Err(_) => {
-                return Err(Failure::Unreachable("the connection broke off during the bind".to_owned()));
+                return Err(Failure::Unreachable("the connection broke off during the bind, as with a server that demands a client certificate \
+                     (client_certificate)"
+                        .to_owned()));
             }
         }
         let mut session = Self {
