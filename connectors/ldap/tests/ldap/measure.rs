@@ -1,5 +1,8 @@
 //! Run by hand, with `--release --run-ignored only --no-capture`: how long listing takes.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
+#![expect(clippy::print_stdout, reason = "figures are to be read")]
+
 use bridgehead_sdk::Record;
 use bridgehead_test_servers::{Ds389, OpenLdap, Options, Population, Samba};
 use serde_json::json;
@@ -15,7 +18,9 @@ use crate::support::{connector, list, settings, with};
 )]
 async fn measure<S: Server>() {
     let population = Population { accounts: 10_000, groups: 200, members: 100 };
+    let started = tokio::time::Instant::now();
     let server = S::start(Options::default().population(population)).await;
+    println!("{} started in {:?}", S::PROFILE, started.elapsed());
     let directory = server.directory();
     for nested in [false, true] {
         let own = json!({
