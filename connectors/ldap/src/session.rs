@@ -129,7 +129,11 @@ impl Session {
                 Ok(mut session) => {
                     session.present = servers.choose(server, before);
                     if session.present.server == server {
-                        if let (Some(why), true) = (&first, session.present.number != before.number) {
+                        if session.present.number != before.number {
+                            let why = first.map_or_else(
+                                || "takes no changes".to_owned(),
+                                |why: Failure| why.to_string(),
+                            );
                             tracing::warn!(
                                 app = %endpoint.app, url = %servers.url(server),
                                 "works with this server from now on, since the one before {why}"
@@ -308,6 +312,12 @@ impl Session {
 
     pub(crate) fn spoil(&self) {
         self.spoiled.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets the other servers be tried before this one, by connections to come.
+    pub(crate) fn set_aside(&self) {
+        self.endpoint.servers.set_aside(self.present);
+        self.spoil();
     }
 
     /// Makes a request, within the time that one may take. If it is given up, so is the connection.
