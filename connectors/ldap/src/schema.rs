@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use crate::entry::Entry;
+use crate::memberships::folded;
 use crate::name::standard_name;
 
 /// What is known of the attributes of a server. Empty where the server does not show its schema.
@@ -31,6 +32,10 @@ pub(crate) enum Rule {
     IgnoringCase,
     /// Octet for octet, spaces apart.
     Exactly,
+    /// Without regard to case, spaces and hyphens: numbers of telephones.
+    Telephone,
+    /// As distinguished names.
+    Name,
 }
 
 impl Schema {
@@ -112,11 +117,13 @@ impl Schema {
         for _ in 0..8 {
             let Some(attribute) = known else { break };
             if let Some(rule) = &attribute.equality {
-                let exact = rule.to_ascii_lowercase();
-                return if exact.starts_with("caseexact") || exact.starts_with("octetstring") {
-                    Rule::Exactly
-                } else {
-                    Rule::IgnoringCase
+                // By name, or by number (RFC 4517), as 389 Directory Server may have it.
+                return match rule.to_ascii_lowercase().as_str() {
+                    "telephonenumbermatch" | "2.5.13.20" => Rule::Telephone,
+                    "distinguishednamematch" | "2.5.13.1" => Rule::Name,
+                    "2.5.13.5" | "2.5.13.17" | "1.3.6.1.4.1.1466.109.114.1" => Rule::Exactly,
+                    name if name.starts_with("caseexact") || name.starts_with("octetstring") => Rule::Exactly,
+                    _ => Rule::IgnoringCase,
                 };
             }
             known = attribute.parent.as_ref().and_then(|parent| self.attribute(parent));
@@ -147,7 +154,24 @@ impl Rule {
         match self {
             Self::Exactly => words(one) == words(other),
             Self::IgnoringCase => words(&one.to_lowercase()) == words(&other.to_lowercase()),
+            Self::Telephone => {
+                let digits =
+                    |text: &str| text.to_lowercase().replace(|c: char| c == '-' || c.is_whitespace(), "");
+                digits(one) == digits(other)
+            }
+            Self::Name => folded(one) == folded(other),
         }
+    }
+
+    /// These values, each once: a server refuses two that are the same to it (20).
+    pub(crate) fn distinct(self, values: Vec<String>) -> Vec<String> {
+        let mut distinct: Vec<String> = Vec::with_capacity(values.len());
+        for value in values {
+            if !distinct.iter().any(|known| self.same(known.as_bytes(), value.as_bytes())) {
+                distinct.push(value);
+            }
+        }
+        distinct
     }
 }
 
@@ -224,5 +248,9 @@ mod tests {
         assert_eq!(schema.rule("adExact"), Rule::Exactly);
         assert!(Rule::IgnoringCase.same(b"Ann  Lee", b"ann lee"));
         assert!(!Rule::Exactly.same(b"Ann", b"ann"));
+        assert!(Rule::Telephone.same(b"+1 555-0", b"+15550"));
+        assert!(Rule::Name.same(b"UID=Ann, dc=test", b"uid=ann,dc=test"));
+        let distinct = Rule::IgnoringCase.distinct(["a", "B", "A", "b"].map(str::to_owned).into());
+        assert_eq!(distinct, ["a", "B"]);
     }
 }
