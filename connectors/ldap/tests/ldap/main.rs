@@ -1,5 +1,6 @@
 //! The LDAP connector against real servers.
 
+mod across;
 mod ad;
 mod bench;
 mod conformance;
