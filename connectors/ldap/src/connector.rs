@@ -1,12 +1,17 @@
 //! The contract with the runtime.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bridgehead_sdk::{
     Account, AccountRecord, Action, Completion, Connector, Context, Cursor, Description, Error, Factory,
     Operation, Page, ResourceType, Retry, SettingsError, Setup, async_trait,
 };
 
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::advice;
 use crate::create;
 use crate::directory::Directory;
 use crate::listing::Listings;
@@ -25,7 +30,15 @@ use crate::update;
 pub struct LdapConnector {
     directory: Directory,
     listings: Listings,
+    /// What `describe` said last that an operator should look at, and when.
+    advice: Mutex<Option<(Instant, Vec<String>)>>,
 }
+
+/// How long advice holds: whoever asks several times in a row is not the reason to look again.
+const ADVICE_HOLDS: Duration = Duration::from_mins(1);
+
+/// How long `describe` waits for a server, without which there is no advice.
+const ADVICE_TAKES: Duration = Duration::from_secs(5);
 
 /// Makes LDAP connectors: `.connector("ldap", bridgehead_ldap::factory())`.
 pub fn factory() -> Arc<dyn Factory> {
@@ -36,7 +49,29 @@ impl LdapConnector {
     /// A connector for one app. Connects to nothing.
     pub fn new(settings: &Settings, setup: Setup) -> Result<Self, SettingsError> {
         let directory = Directory::new(settings, setup)?;
-        Ok(Self { directory, listings: Listings::new() })
+        Ok(Self { directory, listings: Listings::new(), advice: Mutex::default() })
+    }
+
+    /// What an operator should look at. A server that cannot be asked is no reason not to say what the connector can do.
+    async fn advice(&self) -> Vec<String> {
+        let mut last = self.advice.lock().await;
+        if let Some((_, advice)) = last.as_ref().filter(|(when, _)| when.elapsed() < ADVICE_HOLDS) {
+            return advice.clone();
+        }
+        let directory = &self.directory;
+        let asked = async {
+            let lease = directory.lease(About::Reading("what tasks would fail on")).await?;
+            let advice = advice::gather(directory, &lease).await;
+            advice.map_err(|failure| directory.report(failure, About::Reading("what tasks would fail on")))
+        };
+        match tokio::time::timeout(ADVICE_TAKES, asked).await {
+            Ok(Ok(advice)) => last.insert((Instant::now(), advice)).1.clone(),
+            Ok(Err(error)) => {
+                tracing::debug!(app = %directory.system(), "what tasks would fail on cannot be told: {error}");
+                Vec::new()
+            }
+            Err(_) => Vec::new(),
+        }
     }
 }
 
@@ -61,7 +96,7 @@ impl Connector for LdapConnector {
             actions: actions.into_iter().collect(),
             resource_types: groups.chain([layout.accounts.resource_type.clone()]).collect(),
             unverifiable: layout.unverifiable(),
-            ..Description::default()
+            warnings: self.advice().await,
         })
     }
 

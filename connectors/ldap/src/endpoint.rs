@@ -82,6 +82,13 @@ impl Endpoint {
     }
 }
 
+impl Endpoint {
+    /// Whether the connection to the server in use is encrypted.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.start_tls || self.servers.url(self.servers.present().server).scheme() == "ldaps"
+    }
+}
+
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Endpoint")

@@ -13,6 +13,7 @@
 //! - `entry`, `paging`: what the server answers, read without trust; `failure`: what can go wrong
 //! - `report`: from result codes to what the runtime is told; `diagnosis`: whether the server refuses a task, or everything
 //! - `directory`: look-ups; `probe`, `rights`: whether the directory is what the settings say
+//! - `advice`: what tasks would fail on; `classes`: what object classes demand; `writing`: what `bind_dn` may write
 //! - `memberships`, `groups`: who is in which group, and changing it
 //! - `roster`: who is in which group, read once for a listing; `index`: where that is kept
 //! - `records`, `listing`: pages of records
@@ -28,6 +29,8 @@
 //!
 //! **"No such object" is looked into.** It is an account's absence only if what the account lies in is there.
 
+mod advice;
+mod classes;
 mod client;
 mod connector;
 mod create;
@@ -66,6 +69,7 @@ mod suspension;
 mod template;
 mod update;
 mod usability;
+mod writing;
 
 pub use connector::{LdapConnector, factory};
 pub use settings::{

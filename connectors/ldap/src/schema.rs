@@ -23,6 +23,10 @@ struct Attribute {
     parent: Option<String>,
     equality: Option<String>,
     syntax: Option<String>,
+    /// Whether it belongs to the server, not to those who keep the directory.
+    operational: bool,
+    /// Whether the server alone sets it.
+    fixed: bool,
 }
 
 /// How two values of an attribute compare.
@@ -66,6 +70,8 @@ impl Schema {
                 "SUP" => attribute.parent = next(),
                 "EQUALITY" => attribute.equality = next(),
                 "SYNTAX" => attribute.syntax = next(),
+                "USAGE" => attribute.operational = next().is_some_and(|usage| usage != "userApplications"),
+                "NO-USER-MODIFICATION" => attribute.fixed = true,
                 _ => {}
             }
             at += 1;
@@ -135,6 +141,40 @@ impl Schema {
         }
     }
 
+    /// Whether an attribute is the server's own, which entries have whatever their classes are.
+    pub(crate) fn is_operational(&self, attribute: &str) -> bool {
+        self.attribute(attribute).is_some_and(|known| known.operational)
+    }
+
+    /// Whether the server alone sets an attribute.
+    pub(crate) fn is_fixed(&self, attribute: &str) -> bool {
+        self.attribute(attribute).is_some_and(|known| known.fixed)
+    }
+
+    /// Whether the values of an attribute are distinguished names, or names with an identifier.
+    pub(crate) fn holds_names(&self, attribute: &str) -> bool {
+        self.syntax(attribute).is_some_and(|syntax| {
+            ["1.3.6.1.4.1.1466.115.121.1.12", "1.3.6.1.4.1.1466.115.121.1.34"].contains(&syntax)
+        })
+    }
+
+    /// Whether the values of an attribute are times.
+    pub(crate) fn holds_times(&self, attribute: &str) -> bool {
+        self.syntax(attribute) == Some("1.3.6.1.4.1.1466.115.121.1.24")
+    }
+
+    fn syntax(&self, attribute: &str) -> Option<&str> {
+        let mut known = self.attribute(attribute);
+        for _ in 0..8 {
+            let attribute = known?;
+            if let Some(syntax) = &attribute.syntax {
+                return syntax.split('{').next();
+            }
+            known = attribute.parent.as_ref().and_then(|parent| self.attribute(parent));
+        }
+        None
+    }
+
     fn attribute(&self, name: &str) -> Option<&Attribute> {
         let base = name.split(';').next().unwrap_or(name);
         self.by_name.get(&base.to_lowercase()).map(|position| &self.attributes[*position])
@@ -176,7 +216,7 @@ impl Rule {
 }
 
 /// The words of a definition; brackets are words of their own, and a text in quotes is one word.
-fn words(text: &str) -> Vec<String> {
+pub(crate) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();
     let mut quoted = false;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ldap3::controls::{MakeCritical as _, PagedResults, RawControl};
-use ldap3::exop::PasswordModify;
+use ldap3::exop::{PasswordModify, WhoAmI};
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Mod, ResultEntry, SearchOptions};
 use secrecy::ExposeSecret as _;
 
@@ -256,6 +256,28 @@ impl Session {
             self.complete(entry).await?;
         }
         Ok((entries, cookie))
+    }
+
+    /// The entries that a search finds, where a control says what is wanted of them.
+    pub(crate) async fn search_with(
+        &self,
+        search: &Search<'_>,
+        control: RawControl,
+    ) -> Result<Vec<Entry>, Failure> {
+        let (entries, _, result) = self.run(search, vec![control], Some(MOMENT)).await?;
+        if result.rc == 0 { Ok(entries) } else { Err(self.refused(&result)) }
+    }
+
+    /// Who the server takes bridgehead for: `dn:…`, or `u:…` (RFC 4532).
+    pub(crate) async fn who_am_i(&self) -> Result<String, Failure> {
+        let mut ldap = self.ldap.clone();
+        let (answer, result) =
+            self.call(async { ldap.extended(WhoAmI).await.map(|answer| (answer.0, answer.1)) }).await?;
+        if result.rc != 0 {
+            return Err(self.refused(&result));
+        }
+        let name = answer.val.and_then(|name| String::from_utf8(name).ok());
+        name.ok_or(Failure::Garbled("no name for who bridgehead is"))
     }
 
     /// Adds an entry.

@@ -11,11 +11,6 @@ use crate::bench::Server;
 use crate::support::{connector, list, settings, with};
 
 /// Lists 10,000 accounts, each in two of 200 groups, from the members of the groups.
-#[allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a measurement prints its figures, and fails where it cannot"
-)]
 async fn measure<S: Server>() {
     let population = Population { accounts: 10_000, groups: 200, members: 100 };
     let started = tokio::time::Instant::now();
