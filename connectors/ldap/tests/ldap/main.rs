@@ -13,6 +13,7 @@ mod measure;
 mod memberships;
 mod network;
 mod proxy;
+mod quirks;
 mod support;
 mod trust;
 mod updating;
