@@ -167,7 +167,7 @@ fn a_file_of_authorities_that_holds_none_is_an_error() {
 #[test]
 fn every_example_loads() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/examples");
-    for name in ["ldap-openldap.toml", "ldap-389ds.toml", "ldap-ad.toml"] {
+    for name in ["ldap-openldap.toml", "ldap-389ds.toml", "ldap-freeipa.toml", "ldap-ad.toml"] {
         let text = std::fs::read_to_string(folder.join(name)).unwrap();
         let file: Value = toml::from_str(&text).unwrap();
         let mut target = file["apps"]["acme-ldap"]["target"].as_object().unwrap().clone();
