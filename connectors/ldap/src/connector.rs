@@ -1,15 +1,11 @@
 //! The contract with the runtime.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bridgehead_sdk::{
     Account, AccountRecord, Action, Completion, Connector, Context, Cursor, Description, Error, Factory,
     Operation, Page, ResourceType, Retry, SettingsError, Setup, async_trait,
 };
-
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 
 use crate::advice;
 use crate::create;
@@ -30,15 +26,9 @@ use crate::update;
 pub struct LdapConnector {
     directory: Directory,
     listings: Listings,
-    /// What `describe` said last that an operator should look at, and when.
-    advice: Mutex<Option<(Instant, Vec<String>)>>,
+    /// What the last check found that an operator should look at.
+    advice: Mutex<Vec<String>>,
 }
-
-/// How long advice holds: whoever asks several times in a row is not the reason to look again.
-const ADVICE_HOLDS: Duration = Duration::from_mins(1);
-
-/// How long `describe` waits for a server, without which there is no advice.
-const ADVICE_TAKES: Duration = Duration::from_secs(5);
 
 /// Makes LDAP connectors: `.connector("ldap", bridgehead_ldap::factory())`.
 pub fn factory() -> Arc<dyn Factory> {
@@ -52,25 +42,19 @@ impl LdapConnector {
         Ok(Self { directory, listings: Listings::new(), advice: Mutex::default() })
     }
 
-    /// What an operator should look at. A server that cannot be asked is no reason not to say what the connector can do.
-    async fn advice(&self) -> Vec<String> {
-        let mut last = self.advice.lock().await;
-        if let Some((_, advice)) = last.as_ref().filter(|(when, _)| when.elapsed() < ADVICE_HOLDS) {
-            return advice.clone();
-        }
+    /// Finds out what an operator should look at. What cannot be told is no reason for a check to fail.
+    async fn look_ahead(&self) {
         let directory = &self.directory;
-        let asked = async {
-            let lease = directory.lease(About::Reading("what tasks would fail on")).await?;
-            let advice = advice::gather(directory, &lease).await;
-            advice.map_err(|failure| directory.report(failure, About::Reading("what tasks would fail on")))
+        let about = About::Reading("what tasks would fail on");
+        let found = match directory.lease(about).await {
+            Ok(lease) => advice::gather(directory, &lease).await.map_err(|why| directory.report(why, about)),
+            Err(error) => Err(error),
         };
-        match tokio::time::timeout(ADVICE_TAKES, asked).await {
-            Ok(Ok(advice)) => last.insert((Instant::now(), advice)).1.clone(),
-            Ok(Err(error)) => {
+        match found {
+            Ok(found) => *self.advice.lock().unwrap_or_else(PoisonError::into_inner) = found,
+            Err(error) => {
                 tracing::debug!(app = %directory.system(), "what tasks would fail on cannot be told: {error}");
-                Vec::new()
             }
-            Err(_) => Vec::new(),
         }
     }
 }
@@ -96,12 +80,14 @@ impl Connector for LdapConnector {
             actions: actions.into_iter().collect(),
             resource_types: groups.chain([layout.accounts.resource_type.clone()]).collect(),
             unverifiable: layout.unverifiable(),
-            warnings: self.advice().await,
+            warnings: self.advice.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         })
     }
 
     async fn check(&self) -> Result<(), Error> {
-        probe::check(&self.directory).await
+        probe::check(&self.directory).await?;
+        self.look_ahead().await;
+        Ok(())
     }
 
     async fn list(&self, resource_type: &ResourceType, cursor: Option<&Cursor>) -> Result<Page, Error> {
