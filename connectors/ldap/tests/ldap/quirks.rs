@@ -104,7 +104,7 @@ impl Quirk {
             data.display(),
         );
         for line in self.lines {
-            text += &format!("{}\n", line.replace("SUFFIX", &self.suffix()));
+            text = text + &line.replace("SUFFIX", &self.suffix()) + "\n";
         }
         text
     }
