@@ -1,12 +1,13 @@
 //! The contract with the runtime.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bridgehead_sdk::{
     Account, AccountRecord, Action, Completion, Connector, Context, Cursor, Description, Error, Factory,
     Operation, Page, ResourceType, Retry, SettingsError, Setup, async_trait,
 };
 
+use crate::advice;
 use crate::create;
 use crate::directory::Directory;
 use crate::listing::Listings;
@@ -25,6 +26,8 @@ use crate::update;
 pub struct LdapConnector {
     directory: Directory,
     listings: Listings,
+    /// What the last check found that an operator should look at.
+    advice: Mutex<Vec<String>>,
 }
 
 /// Makes LDAP connectors: `.connector("ldap", bridgehead_ldap::factory())`.
@@ -36,7 +39,23 @@ impl LdapConnector {
     /// A connector for one app. Connects to nothing.
     pub fn new(settings: &Settings, setup: Setup) -> Result<Self, SettingsError> {
         let directory = Directory::new(settings, setup)?;
-        Ok(Self { directory, listings: Listings::new() })
+        Ok(Self { directory, listings: Listings::new(), advice: Mutex::default() })
+    }
+
+    /// Finds out what an operator should look at. What cannot be told is no reason for a check to fail.
+    async fn look_ahead(&self) {
+        let directory = &self.directory;
+        let about = About::Reading("what tasks would fail on");
+        let found = match directory.lease(about).await {
+            Ok(lease) => advice::gather(directory, &lease).await.map_err(|why| directory.report(why, about)),
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(found) => *self.advice.lock().unwrap_or_else(PoisonError::into_inner) = found,
+            Err(error) => {
+                tracing::debug!(app = %directory.system(), "what tasks would fail on cannot be told: {error}");
+            }
+        }
     }
 }
 
@@ -61,12 +80,14 @@ impl Connector for LdapConnector {
             actions: actions.into_iter().collect(),
             resource_types: groups.chain([layout.accounts.resource_type.clone()]).collect(),
             unverifiable: layout.unverifiable(),
-            ..Description::default()
+            warnings: self.advice.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         })
     }
 
     async fn check(&self) -> Result<(), Error> {
-        probe::check(&self.directory).await
+        probe::check(&self.directory).await?;
+        self.look_ahead().await;
+        Ok(())
     }
 
     async fn list(&self, resource_type: &ResourceType, cursor: Option<&Cursor>) -> Result<Page, Error> {

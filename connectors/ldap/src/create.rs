@@ -27,6 +27,7 @@ use crate::report::About;
 use crate::session::{Change, Search, Session};
 use crate::settings::PasswordMethod;
 use crate::staging;
+use crate::template::Template;
 
 /// The values of an entry that is to be added.
 type Attributes = Vec<(String, Vec<Vec<u8>>)>;
@@ -158,7 +159,12 @@ async fn taken(
 }
 
 fn is_as_drafted(directory: &Directory, entry: &Entry, draft: &Draft) -> bool {
+    let made = &directory.layout().create.attributes;
     draft.attributes.iter().all(|(attribute, values)| {
+        // What everybody is given may stand for a value that the server chooses: a number (-1), an identifier (autogenerate).
+        if made.get(attribute).is_some_and(Template::is_constant) {
+            return !entry.values(attribute).is_empty();
+        }
         let (held, rule) = (entry.values(attribute), directory.rule(attribute));
         values.iter().all(|value| held.iter().any(|held| rule.same(held, value.as_bytes())))
     })

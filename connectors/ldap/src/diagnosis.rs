@@ -25,7 +25,7 @@ impl Directory {
     /// What is wrong with the server, if that is why it refused; `None` if the refusal is about the task.
     pub(crate) async fn state_of_server(&self, session: &Session, failure: &Failure) -> Option<Error> {
         let Failure::Refused(refusal) = failure else { return None };
-        if !matches!(refusal.code, 1 | 50 | 53 | 80) {
+        if !matches!(refusal.code, 1 | 10 | 50 | 53 | 80) {
             return None;
         }
         let accounts = &self.layout().accounts.base;
@@ -38,7 +38,11 @@ impl Directory {
             _ => {}
         }
         match session.is_read_only(&self.layout().create.base).await {
-            Ok(true) => Some(self.reporter.read_only(refusal)),
+            Ok(true) => {
+                // Another server of the list may take changes by now, as after a replica has stood in for its provider.
+                session.set_aside();
+                Some(self.reporter.read_only(refusal))
+            }
             _ => None,
         }
     }

@@ -54,7 +54,7 @@ impl Directory {
             reporter: Reporter {
                 system: setup.app,
                 url: endpoint.servers.named(),
-                bind_dn: settings.bind_dn.clone(),
+                bind_dn: endpoint.identity.label().to_owned(),
                 profile: settings.profile,
                 redactor: setup.redactor.clone(),
             },

@@ -31,6 +31,7 @@ impl Draft {
         let mut attributes = BTreeMap::new();
         for (field, attribute) in &layout.accounts.attributes {
             let values = texts(directory, label, field, fields.get(field).unwrap_or(&Value::Null))?;
+            let values = directory.rule(attribute).distinct(values);
             if values.is_empty() {
                 continue;
             }

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use bridgehead_sdk::{Network, SettingsError};
 use rustls::ClientConfig;
-use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use crate::name::Name;
+use crate::client::{self, Identity};
 use crate::references::References;
 use crate::schema::Schema;
 use crate::servers::Servers;
@@ -23,8 +22,7 @@ pub(crate) struct Endpoint {
     pub(crate) start_tls: bool,
     /// `None` if passwords may cross in plain text.
     pub(crate) tls: Option<Arc<ClientConfig>>,
-    pub(crate) bind_dn: String,
-    pub(crate) bind_password: SecretString,
+    pub(crate) identity: Identity,
     pub(crate) connect_timeout: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) references: References,
@@ -50,7 +48,7 @@ impl Endpoint {
         for (key, url) in &urls {
             check_encryption(settings, key, url)?;
         }
-        check_identity(settings)?;
+        let identity = Identity::new(settings)?;
         for (key, duration) in
             [("connect_timeout", settings.connect_timeout), ("request_timeout", settings.request_timeout)]
         {
@@ -62,20 +60,19 @@ impl Endpoint {
             return Err(SettingsError::new("failover_wait", "must be at most 1h"));
         }
         let is_encrypted = settings.start_tls || urls.iter().any(|(_, url)| url.scheme() == "ldaps");
-        let tls = if is_encrypted {
-            let tls = network.tls().map_err(|error| SettingsError::new("", error.to_string()))?;
-            Some(Arc::new(tls))
+        let mut tls = if is_encrypted {
+            Some(network.tls().map_err(|error| SettingsError::new("", error.to_string()))?)
         } else {
             None
         };
+        client::show_certificate(settings, tls.as_mut())?;
         let accounts = settings.accounts.base.clone().unwrap_or_else(|| settings.base.clone());
         Ok(Self {
             app: app.to_owned(),
             servers: Servers::new(urls.into_iter().map(|(_, url)| url).collect(), settings.failover_wait.0),
             start_tls: settings.start_tls,
-            tls,
-            bind_dn: settings.bind_dn.clone(),
-            bind_password: settings.bind_password.clone(),
+            tls: tls.map(Arc::new),
+            identity,
             connect_timeout: settings.connect_timeout.0,
             request_timeout: settings.request_timeout.0,
             references: References::new(settings, app)?,
@@ -85,12 +82,19 @@ impl Endpoint {
     }
 }
 
+impl Endpoint {
+    /// Whether the connection to the server in use is encrypted.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.start_tls || self.servers.url(self.servers.present().server).scheme() == "ldaps"
+    }
+}
+
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Endpoint")
             .field("servers", &self.servers)
             .field("start_tls", &self.start_tls)
-            .field("bind_dn", &self.bind_dn)
+            .field("identity", &self.identity.label())
             .finish_non_exhaustive()
     }
 }
@@ -165,30 +169,4 @@ fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn check_identity(settings: &Settings) -> Result<(), SettingsError> {
-    let wrong = |message: &str| Err(SettingsError::new("bind_dn", message));
-    let bind_dn = settings.bind_dn.trim();
-    if bind_dn.is_empty() {
-        return wrong(
-            "must name the entry that bridgehead binds as; an anonymous connection can change nothing",
-        );
-    }
-    let is_name = Name::parse(bind_dn).is_ok();
-    match settings.profile {
-        Profile::ActiveDirectory if !is_name && !bind_dn.contains(['@', '\\']) => {
-            return wrong("must be a distinguished name, \"user@domain\" or \"DOMAIN\\user\"");
-        }
-        Profile::OpenLdap | Profile::Ds389 if !is_name => {
-            return wrong("must be a distinguished name such as \"cn=bridgehead,dc=example,dc=com\"");
-        }
-        _ => {}
-    }
-    if settings.bind_password.expose_secret().is_empty() {
-        // RFC 4513, 5.1.2: a server answers such a bind with success, and knows nobody.
-        let message = "is empty; a bind without a password succeeds and means nothing";
-        return Err(SettingsError::new("bind_password", message));
-    }
-    Ok(())
 }

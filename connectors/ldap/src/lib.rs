@@ -5,6 +5,7 @@
 //! # The parts
 //! - `settings`: the keys of `target`; `layout` and `endpoint`: what they amount to, checked
 //! - `escape`, `name`, `identifier`, `template`: values, and the syntax they must not become. Pure
+//! - `client`: who bridgehead is: a name and a password, or a certificate
 //! - `servers`: which server is used; `references`: which parts of the directory are elsewhere
 //! - `schema`: what attributes are called, and how values compare; `usability`: whether an account can log in
 //! - `session`: one bound connection, and the requests on it; `pool`: a few of them; `readiness`: what a new one looks
@@ -12,6 +13,7 @@
 //! - `entry`, `paging`: what the server answers, read without trust; `failure`: what can go wrong
 //! - `report`: from result codes to what the runtime is told; `diagnosis`: whether the server refuses a task, or everything
 //! - `directory`: look-ups; `probe`, `rights`: whether the directory is what the settings say
+//! - `advice`: what tasks would fail on; `classes`: what object classes demand; `writing`: what `bind_dn` may write
 //! - `memberships`, `groups`: who is in which group, and changing it
 //! - `roster`: who is in which group, read once for a listing; `index`: where that is kept
 //! - `records`, `listing`: pages of records
@@ -27,6 +29,9 @@
 //!
 //! **"No such object" is looked into.** It is an account's absence only if what the account lies in is there.
 
+mod advice;
+mod classes;
+mod client;
 mod connector;
 mod create;
 mod diagnosis;
@@ -64,9 +69,10 @@ mod suspension;
 mod template;
 mod update;
 mod usability;
+mod writing;
 
 pub use connector::{LdapConnector, factory};
 pub use settings::{
-    Accounts, CreateSettings, FriendlyDuration, GroupType, MembershipSettings, MembershipSource,
+    Accounts, BindMethod, CreateSettings, FriendlyDuration, GroupType, MembershipSettings, MembershipSource,
     PasswordMethod, Profile, Scope, Settings, SuspendMethod, SuspendSettings,
 };

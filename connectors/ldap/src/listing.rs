@@ -35,8 +35,11 @@ use crate::staging;
 /// How many listings are kept open.
 const HELD: usize = 8;
 
-/// How long a call reads groups before it gives an empty page: well below the time that the runtime gives a call.
-const WHILE: Duration = Duration::from_secs(5);
+/// How many pages of accounts and groups a call reads before it gives an empty page, so that the same call gives the same.
+const AT_A_CALL: usize = 16;
+
+/// How long it does so at most: well below the time that the runtime gives a call.
+const WHILE: Duration = Duration::from_secs(15);
 
 /// The listings under way.
 #[derive(Debug)]
@@ -190,12 +193,14 @@ impl Listing {
         let layout = directory.layout();
         let Position { session, mut cookie } = position;
         let began = Instant::now();
+        let mut read = 0;
         while let Some(roster) = self.roster.take_if(|roster| !roster.is_whole()) {
             let (roster, further) = roster.read(directory, &session, cookie).await?;
             cookie = further;
             let is_over = roster.is_whole();
             self.roster = Some(roster);
-            if !is_over && began.elapsed() > WHILE {
+            read += 1;
+            if !is_over && (read == AT_A_CALL || began.elapsed() > WHILE) {
                 self.last = Page::default();
                 self.pages += 1;
                 self.position = Some(Position { session, cookie });

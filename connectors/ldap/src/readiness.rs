@@ -28,7 +28,11 @@ pub(crate) struct Features {
 /// Looks at the server; an error says why it cannot be used.
 pub(crate) async fn examine(session: &Session, readiness: &Readiness) -> Result<Features, Failure> {
     let attributes = ["supportedControl", "namingContexts", "subschemaSubentry", "isSynchronized"];
-    let root = session.search(&one("", &attributes)).await?;
+    let root = match session.search(&one("", &attributes)).await {
+        // It may hide its own entry, or everything: the accounts will tell.
+        Err(Failure::Refused(refusal)) if !matches!(refusal.code, 51 | 52) => Vec::new(),
+        root => root?,
+    };
     let texts = |attribute: &str| -> Vec<String> {
         let entry = root.first();
         entry.into_iter().flat_map(|entry| entry.texts(attribute).flatten()).map(str::to_owned).collect()

@@ -119,6 +119,9 @@ impl Reporter {
                     .subject(Subject::Connection)
             }
             49 => Error::credential_refused(format!("{said}; {}", why_invalid(&refusal.text))),
+            7 | 48 => Error::credential_refused(format!(
+                "{said}; check bind: does the server offer this way, and with \"external\", does it ask for client_certificate?"
+            )),
             _ => Error::credential_refused(format!("{said}; check bind_dn and bind_password")),
         }
     }

@@ -76,20 +76,22 @@ pub(crate) async fn memberships(directory: &Directory, session: &Session) -> Res
     }
     let accounts = &layout.accounts;
     let part = Part { base: &accounts.base, scope: accounts.scope, filter: &accounts.filter };
-    match look(directory, session, part, &layout.member_of).await? {
-        Shown::Fine => Ok(()),
-        Shown::Hidden => {
+    let shown = look(directory, session, part, &layout.member_of).await?;
+    if matches!(shown, Shown::Fine) {
+        return Ok(());
+    }
+    // An attribute that is made while reading (OpenLDAP's overlay `dynlist`) is shown and cannot be looked for: a member tells.
+    match (witness(directory, session).await?, shown) {
+        (Witness::Shows, _) | (Witness::Nobody, Shown::Fine | Shown::Nobody) => Ok(()),
+        (Witness::ShowsNot { group, member }, Shown::Nobody) => Err(directory.reporter.wrong(format!(
+            "memberships.read_from: {group} has the member {member}, and no account shows {}; the server does not keep \
+             that attribute any more (the overlay or plug-in is gone): restore it, or set read_from = \"members\"",
+            layout.member_of
+        ))),
+        _ => {
             let place = format!("the accounts below {}", part.base);
             Err(hidden(directory, "memberships.attribute", &layout.member_of, &place))
         }
-        Shown::Nobody => match unnoticed(directory, session).await? {
-            None => Ok(()),
-            Some((group, member)) => Err(directory.reporter.wrong(format!(
-                "memberships.read_from: {group} has the member {member}, and no account shows {}; the server does not keep \
-                 that attribute any more (the overlay or plug-in is gone): restore it, or set read_from = \"members\"",
-                layout.member_of
-            ))),
-        },
     }
 }
 
@@ -123,11 +125,22 @@ async fn look(
     })
 }
 
-/// A group and a member of it that is an account, if there are such.
-async fn unnoticed(directory: &Directory, session: &Session) -> Result<Option<(String, String)>, Error> {
+/// What an account that is a member of a group shows of its memberships.
+enum Witness {
+    Shows,
+    ShowsNot {
+        group: String,
+        member: String,
+    },
+    /// No such account is found.
+    Nobody,
+}
+
+async fn witness(directory: &Directory, session: &Session) -> Result<Witness, Error> {
     let layout = directory.layout();
     let accounts = &layout.accounts;
-    let Ok(base) = Name::parse(&accounts.base) else { return Ok(None) };
+    let Ok(base) = Name::parse(&accounts.base) else { return Ok(Witness::Nobody) };
+    let mut against = Witness::Nobody;
     for of in layout.groups.iter().filter(|of| !of.by_username) {
         let filter = format!("(&{}({}=*))", of.filter, of.member);
         let attributes = [of.member.as_str()];
@@ -148,13 +161,16 @@ async fn unnoticed(directory: &Directory, session: &Session) -> Result<Option<(S
                     continue;
                 }
                 let itself = Part { base: member, scope: Scope::Base, filter: &accounts.filter };
-                if let Found::Entry(_) = first(directory, session, itself, "", "1.1").await? {
-                    return Ok(Some((group.dn.clone(), member.to_owned())));
+                if let Found::Entry(entry) = first(directory, session, itself, "", &layout.member_of).await? {
+                    if !entry.values(&layout.member_of).is_empty() {
+                        return Ok(Witness::Shows);
+                    }
+                    against = Witness::ShowsNot { group: group.dn.clone(), member: member.to_owned() };
                 }
             }
         }
     }
-    Ok(None)
+    Ok(against)
 }
 
 enum Found {

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use crate::entry::Entry;
+use crate::memberships::folded;
 use crate::name::standard_name;
 
 /// What is known of the attributes of a server. Empty where the server does not show its schema.
@@ -22,6 +23,10 @@ struct Attribute {
     parent: Option<String>,
     equality: Option<String>,
     syntax: Option<String>,
+    /// Whether it belongs to the server, not to those who keep the directory.
+    operational: bool,
+    /// Whether the server alone sets it.
+    fixed: bool,
 }
 
 /// How two values of an attribute compare.
@@ -31,6 +36,10 @@ pub(crate) enum Rule {
     IgnoringCase,
     /// Octet for octet, spaces apart.
     Exactly,
+    /// Without regard to case, spaces and hyphens: numbers of telephones.
+    Telephone,
+    /// As distinguished names.
+    Name,
 }
 
 impl Schema {
@@ -61,6 +70,8 @@ impl Schema {
                 "SUP" => attribute.parent = next(),
                 "EQUALITY" => attribute.equality = next(),
                 "SYNTAX" => attribute.syntax = next(),
+                "USAGE" => attribute.operational = next().is_some_and(|usage| usage != "userApplications"),
+                "NO-USER-MODIFICATION" => attribute.fixed = true,
                 _ => {}
             }
             at += 1;
@@ -112,11 +123,13 @@ impl Schema {
         for _ in 0..8 {
             let Some(attribute) = known else { break };
             if let Some(rule) = &attribute.equality {
-                let exact = rule.to_ascii_lowercase();
-                return if exact.starts_with("caseexact") || exact.starts_with("octetstring") {
-                    Rule::Exactly
-                } else {
-                    Rule::IgnoringCase
+                // By name, or by number (RFC 4517), as 389 Directory Server may have it.
+                return match rule.to_ascii_lowercase().as_str() {
+                    "telephonenumbermatch" | "2.5.13.20" => Rule::Telephone,
+                    "distinguishednamematch" | "2.5.13.1" => Rule::Name,
+                    "2.5.13.5" | "2.5.13.17" | "1.3.6.1.4.1.1466.109.114.1" => Rule::Exactly,
+                    name if name.starts_with("caseexact") || name.starts_with("octetstring") => Rule::Exactly,
+                    _ => Rule::IgnoringCase,
                 };
             }
             known = attribute.parent.as_ref().and_then(|parent| self.attribute(parent));
@@ -126,6 +139,40 @@ impl Schema {
             Some(syntax) if syntax.starts_with("1.2.840.113556.1.4.1362") => Rule::Exactly,
             _ => Rule::IgnoringCase,
         }
+    }
+
+    /// Whether an attribute is the server's own, which entries have whatever their classes are.
+    pub(crate) fn is_operational(&self, attribute: &str) -> bool {
+        self.attribute(attribute).is_some_and(|known| known.operational)
+    }
+
+    /// Whether the server alone sets an attribute.
+    pub(crate) fn is_fixed(&self, attribute: &str) -> bool {
+        self.attribute(attribute).is_some_and(|known| known.fixed)
+    }
+
+    /// Whether the values of an attribute are distinguished names, or names with an identifier.
+    pub(crate) fn holds_names(&self, attribute: &str) -> bool {
+        self.syntax(attribute).is_some_and(|syntax| {
+            ["1.3.6.1.4.1.1466.115.121.1.12", "1.3.6.1.4.1.1466.115.121.1.34"].contains(&syntax)
+        })
+    }
+
+    /// Whether the values of an attribute are times.
+    pub(crate) fn holds_times(&self, attribute: &str) -> bool {
+        self.syntax(attribute) == Some("1.3.6.1.4.1.1466.115.121.1.24")
+    }
+
+    fn syntax(&self, attribute: &str) -> Option<&str> {
+        let mut known = self.attribute(attribute);
+        for _ in 0..8 {
+            let attribute = known?;
+            if let Some(syntax) = &attribute.syntax {
+                return syntax.split('{').next();
+            }
+            known = attribute.parent.as_ref().and_then(|parent| self.attribute(parent));
+        }
+        None
     }
 
     fn attribute(&self, name: &str) -> Option<&Attribute> {
@@ -147,12 +194,29 @@ impl Rule {
         match self {
             Self::Exactly => words(one) == words(other),
             Self::IgnoringCase => words(&one.to_lowercase()) == words(&other.to_lowercase()),
+            Self::Telephone => {
+                let digits =
+                    |text: &str| text.to_lowercase().replace(|c: char| c == '-' || c.is_whitespace(), "");
+                digits(one) == digits(other)
+            }
+            Self::Name => folded(one) == folded(other),
         }
+    }
+
+    /// These values, each once: a server refuses two that are the same to it (20).
+    pub(crate) fn distinct(self, values: Vec<String>) -> Vec<String> {
+        let mut distinct: Vec<String> = Vec::with_capacity(values.len());
+        for value in values {
+            if !distinct.iter().any(|known| self.same(known.as_bytes(), value.as_bytes())) {
+                distinct.push(value);
+            }
+        }
+        distinct
     }
 }
 
 /// The words of a definition; brackets are words of their own, and a text in quotes is one word.
-fn words(text: &str) -> Vec<String> {
+pub(crate) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();
     let mut quoted = false;
@@ -224,5 +288,9 @@ mod tests {
         assert_eq!(schema.rule("adExact"), Rule::Exactly);
         assert!(Rule::IgnoringCase.same(b"Ann  Lee", b"ann lee"));
         assert!(!Rule::Exactly.same(b"Ann", b"ann"));
+        assert!(Rule::Telephone.same(b"+1 555-0", b"+15550"));
+        assert!(Rule::Name.same(b"UID=Ann, dc=test", b"uid=ann,dc=test"));
+        let distinct = Rule::IgnoringCase.distinct(["a", "B", "A", "b"].map(str::to_owned).into());
+        assert_eq!(distinct, ["a", "B"]);
     }
 }

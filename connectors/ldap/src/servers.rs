@@ -3,7 +3,11 @@
 //! Servers of a directory lag behind each other. A change that was made on one is not to be looked for on another, so that no
 //! two are ever used at once, and nothing goes back to an earlier server while the present one answers. For a while after a
 //! change of servers, what the new one does not show may just not have arrived.
+//!
+//! A server that takes no changes, as a replica that stood in for its provider, is set aside: it stays in use until another one
+//! answers, and the others are tried first from then on.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +20,8 @@ pub(crate) struct Servers {
     urls: Vec<Url>,
     wait: Duration,
     present: Mutex<Present>,
+    /// One more than the number of the choice whose server takes no changes; 0 for none.
+    set_aside: AtomicU64,
 }
 
 /// Which server is used. The number tells connections of an earlier choice from those of this one.
@@ -29,7 +35,7 @@ pub(crate) struct Present {
 
 impl Servers {
     pub(crate) fn new(urls: Vec<Url>, wait: Duration) -> Self {
-        Self { urls, wait, present: Mutex::default() }
+        Self { urls, wait, present: Mutex::default(), set_aside: AtomicU64::new(0) }
     }
 
     pub(crate) fn url(&self, server: usize) -> &Url {
@@ -45,10 +51,21 @@ impl Servers {
         *self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The order in which they are tried: the present one, then the others as they are preferred.
+    /// The order in which they are tried: the present one, then the others as they are preferred. One that was set aside is
+    /// the last.
     pub(crate) fn order(&self) -> impl Iterator<Item = usize> {
-        let first = self.present().server;
-        std::iter::once(first).chain((0..self.urls.len()).filter(move |server| *server != first))
+        let present = self.present();
+        let is_last = self.set_aside.load(Ordering::Relaxed) == present.number + 1;
+        let first = (!is_last).then_some(present.server);
+        let others = (0..self.urls.len()).filter(move |server| *server != present.server);
+        first.into_iter().chain(others).chain(is_last.then_some(present.server))
+    }
+
+    /// Sets the server of a choice aside, since it takes no changes.
+    pub(crate) fn set_aside(&self, choice: Present) {
+        if choice.number == self.present().number {
+            self.set_aside.store(choice.number + 1, Ordering::Relaxed);
+        }
     }
 
     /// Makes a server that answered the one in use, unless another was chosen since `before`. Gives the choice that holds.
@@ -88,6 +105,22 @@ mod tests {
         let hasty = servers(Duration::ZERO);
         hasty.choose(1, hasty.present());
         assert_eq!(hasty.in_doubt(), None);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_takes_no_changes_is_the_last_until_another_one_answers() {
+        let servers = servers(Duration::ZERO);
+        let start = servers.present();
+        servers.set_aside(start);
+        assert_eq!(servers.order().collect::<Vec<_>>(), [1, 2, 0]);
+        // None of the others answers.
+        assert_eq!(servers.choose(0, start).number, start.number);
+        assert_eq!(servers.order().collect::<Vec<_>>(), [1, 2, 0]);
+        servers.choose(1, start);
+        assert_eq!(servers.order().collect::<Vec<_>>(), [1, 0, 2]);
+        // What is learned late about the one before changes nothing.
+        servers.set_aside(start);
+        assert_eq!(servers.order().collect::<Vec<_>>(), [1, 0, 2]);
     }
 
     #[tokio::test]

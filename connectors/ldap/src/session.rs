@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ldap3::controls::{MakeCritical as _, PagedResults, RawControl};
-use ldap3::exop::PasswordModify;
+use ldap3::exop::{PasswordModify, WhoAmI};
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Mod, ResultEntry, SearchOptions};
 use secrecy::ExposeSecret as _;
 
+use crate::client::Identity;
 use crate::endpoint::Endpoint;
 use crate::entry::{Entry, Ranged};
 use crate::failure::{Failure, Refusal};
@@ -128,7 +129,11 @@ impl Session {
                 Ok(mut session) => {
                     session.present = servers.choose(server, before);
                     if session.present.server == server {
-                        if let (Some(why), true) = (&first, session.present.number != before.number) {
+                        if session.present.number != before.number {
+                            let why = first.map_or_else(
+                                || "takes no changes".to_owned(),
+                                |why: Failure| why.to_string(),
+                            );
                             tracing::warn!(
                                 app = %endpoint.app, url = %servers.url(server),
                                 "works with this server from now on, since the one before {why}"
@@ -159,13 +164,18 @@ impl Session {
         let (connection, mut ldap) = connected.map_err(|error| Failure::of_connecting(&error))?;
         // What moves octets to and fro; it ends with the connection, at the latest when its last handle is dropped.
         tokio::spawn(async move { drop(connection.drive().await) });
-        let bound = ldap.simple_bind(&endpoint.bind_dn, endpoint.bind_password.expose_secret()).await;
+        let bound = match &endpoint.identity {
+            Identity::Simple { dn, password } => ldap.simple_bind(dn, password.expose_secret()).await,
+            Identity::External => ldap.sasl_external_bind().await,
+        };
         match bound {
             Ok(result) if result.rc == 0 => {}
             Ok(result) if matches!(result.rc, 51 | 52) => return Err(Failure::Refused(Refusal::of(&result))),
             Ok(result) => return Err(Failure::Bind(Refusal::of(&result))),
             Err(_) => {
-                return Err(Failure::Unreachable("the connection broke off during the bind".to_owned()));
+                return Err(Failure::Unreachable("the connection broke off during the bind, as with a server that demands a client certificate \
+                     (client_certificate)"
+                        .to_owned()));
             }
         }
         let mut session = Self {
@@ -248,6 +258,28 @@ impl Session {
         Ok((entries, cookie))
     }
 
+    /// The entries that a search finds, where a control says what is wanted of them.
+    pub(crate) async fn search_with(
+        &self,
+        search: &Search<'_>,
+        control: RawControl,
+    ) -> Result<Vec<Entry>, Failure> {
+        let (entries, _, result) = self.run(search, vec![control], Some(MOMENT)).await?;
+        if result.rc == 0 { Ok(entries) } else { Err(self.refused(&result)) }
+    }
+
+    /// Who the server takes bridgehead for: `dn:…`, or `u:…` (RFC 4532).
+    pub(crate) async fn who_am_i(&self) -> Result<String, Failure> {
+        let mut ldap = self.ldap.clone();
+        let (answer, result) =
+            self.call(async { ldap.extended(WhoAmI).await.map(|answer| (answer.0, answer.1)) }).await?;
+        if result.rc != 0 {
+            return Err(self.refused(&result));
+        }
+        let name = answer.val.and_then(|name| String::from_utf8(name).ok());
+        name.ok_or(Failure::Garbled("no name for who bridgehead is"))
+    }
+
     /// Adds an entry.
     pub(crate) async fn add(&self, dn: &str, attributes: Vec<(String, Vec<Vec<u8>>)>) -> Result<(), Failure> {
         let attributes = attributes
@@ -302,6 +334,12 @@ impl Session {
 
     pub(crate) fn spoil(&self) {
         self.spoiled.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets the other servers be tried before this one, by connections to come.
+    pub(crate) fn set_aside(&self) {
+        self.endpoint.servers.set_aside(self.present);
+        self.spoil();
     }
 
     /// Makes a request, within the time that one may take. If it is given up, so is the connection.

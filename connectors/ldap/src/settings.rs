@@ -41,11 +41,26 @@ pub struct Settings {
     /// Whether passwords may cross the network in plain text: `ldap://` to another machine without `start_tls`.
     #[serde(default)]
     pub allow_plain_text: bool,
-    /// Who bridgehead is in the directory: a distinguished name; in Active Directory also `user@domain`.
-    pub bind_dn: String,
+    /// How bridgehead proves who it is: `"simple"`, by `bind_dn` and `bind_password`; or `"external"`, by the client certificate
+    /// alone (SASL EXTERNAL), which the server maps to an entry.
+    #[serde(default)]
+    pub bind: BindMethod,
+    /// Who bridgehead is in the directory: a distinguished name; in Active Directory also `user@domain`. Needed with
+    /// `bind = "simple"`.
+    #[serde(default)]
+    pub bind_dn: Option<String>,
     /// The password of `bind_dn`, as `{ env = "…" }`, `{ file = "…" }` or `{ credential = "…" }`.
-    #[schemars(with = "String")]
-    pub bind_password: SecretString,
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub bind_password: Option<SecretString>,
+    /// The certificate that bridgehead shows the server, with those that lead from it to an authority: PEM, as
+    /// `{ file = "…" }`.
+    #[serde(default)]
+    pub client_certificate: Option<String>,
+    /// The private key of `client_certificate`: PEM, as `{ file = "…" }` or `{ credential = "…" }`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub client_key: Option<SecretString>,
     /// The name below which everything is found that has no base of its own: `"dc=example,dc=com"`.
     pub base: String,
     /// The attribute that identifies an entry whatever it is called. By profile: `entryUUID`, `nsUniqueId`, `objectGUID`.
@@ -108,6 +123,18 @@ pub enum Profile {
     /// Active Directory, and Samba as its domain controller.
     #[serde(rename = "ad")]
     ActiveDirectory,
+}
+
+/// How bridgehead proves who it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[schemars(crate = "bridgehead_sdk::schemars")]
+#[serde(rename_all = "snake_case")]
+pub enum BindMethod {
+    /// A name and a password.
+    #[default]
+    Simple,
+    /// The client certificate.
+    External,
 }
 
 /// Which entries are accounts, and what their attributes mean.

@@ -18,6 +18,9 @@ const DISABLED: u32 = 2;
 /// `NORMAL_ACCOUNT` of `userAccountControl`.
 pub(crate) const NORMAL_ACCOUNT: u32 = 512;
 
+/// How often a login to FreeIPA's Kerberos has failed; 0 ends the lock that follows from it.
+const FAILED_KERBEROS: &str = "krbLoginFailedCount";
+
 /// How accounts are suspended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Suspension {
@@ -49,7 +52,10 @@ impl Suspension {
     /// What the server sets after failed attempts, where that is another attribute.
     fn locked_by_server(&self) -> &'static [&'static str] {
         match self {
-            Self::NsAccountLock => &["accountUnlockTime", "passwordRetryCount", "retryCountResetTime"],
+            // FreeIPA's Kerberos counts for itself.
+            Self::NsAccountLock => {
+                &["accountUnlockTime", "passwordRetryCount", "retryCountResetTime", FAILED_KERBEROS]
+            }
             Self::UserAccountControl => &["lockoutTime"],
             _ => &[],
         }
@@ -82,10 +88,10 @@ impl Suspension {
         let mut changes = self.own_changes(entry, suspended);
         if !suspended {
             changes.extend(self.locked_by_server().iter().filter_map(|attribute| {
-                let is_ad = *attribute == "lockoutTime";
+                let counts = matches!(*attribute, "lockoutTime" | FAILED_KERBEROS);
                 match entry.texts(attribute).flatten().next()? {
-                    "0" if is_ad => None,
-                    _ if is_ad => Some(Change::replace(attribute, ["0"])),
+                    "0" if counts => None,
+                    _ if counts => Some(Change::replace(attribute, ["0"])),
                     _ => Some(Change::replace::<&str>(attribute, [])),
                 }
             }));
@@ -199,6 +205,10 @@ mod tests {
         let locked = entry("accountUnlockTime", "19700101000000Z");
         let changes = Suspension::NsAccountLock.changes(&locked, false);
         assert!(changes.contains(&Change::replace::<&str>("accountUnlockTime", [])), "{changes:?}");
+        for (count, expected) in [("6", Some(Change::replace(FAILED_KERBEROS, ["0"]))), ("0", None)] {
+            let changes = Suspension::NsAccountLock.changes(&entry(FAILED_KERBEROS, count), false);
+            assert_eq!(changes.into_iter().find(|change| change.attribute == FAILED_KERBEROS), expected);
+        }
     }
 
     #[test]

@@ -63,6 +63,11 @@ impl Template {
         Some(value).filter(|value| !value.is_empty())
     }
 
+    /// Whether the value is the same for everybody.
+    pub(crate) fn is_constant(&self) -> bool {
+        !self.parts.iter().any(|part| matches!(part, Part::Fields(_)))
+    }
+
     /// Whether the value is made of one of these fields.
     pub(crate) fn mentions(&self, field: &str) -> bool {
         self.parts

@@ -224,7 +224,7 @@ fn plan(directory: &Directory, update: &UpdateAccount, entry: &Entry) -> Result<
                 "{system}: no attribute is mapped to {field} of User {label}; add it to accounts.attributes"
             )));
         };
-        let values = draft::texts(directory, label, field, value)?;
+        let values = directory.rule(attribute).distinct(draft::texts(directory, label, field, value)?);
         if let Some((_, other)) = set.iter().find(|(of, _)| *of == attribute) {
             if *other == values {
                 continue;
@@ -247,6 +247,7 @@ fn plan(directory: &Directory, update: &UpdateAccount, entry: &Entry) -> Result<
                     plan.rdn = Some(plan.rdn.as_ref().unwrap_or(rdn).with(attribute, value));
                 }
             }
+            None if value.is_array() => plan.changes.extend(list_changes(entry, attribute, &values)),
             None => plan.changes.extend(value_changes(entry, attribute, &values, directory.rule(attribute))),
         }
     }
@@ -276,20 +277,27 @@ fn suspends(directory: &Directory, label: &str, value: &Value) -> Result<Option<
     }
 }
 
+/// What makes the values of an attribute exactly those of a list.
+fn list_changes(entry: &Entry, attribute: &str, values: &[String]) -> Vec<Change> {
+    let held = entry.values(attribute);
+    let same =
+        held.len() == values.len() && values.iter().all(|value| held.iter().any(|of| of == value.as_bytes()));
+    if same {
+        return Vec::new();
+    }
+    Change::set(attribute, values.iter().map(|value| value.clone().into_bytes()))
+}
+
 /// What makes the values of an attribute those that are wanted. Of an attribute with several values, a single new one takes the
 /// place of the one that counts, which is the first; the others, aliases of a mailbox perhaps, stay behind it.
 fn value_changes(entry: &Entry, attribute: &str, values: &[String], rule: Rule) -> Vec<Change> {
-    let held = entry.values(attribute);
     let (Some(main), [value]) = (entry.main_value(attribute), values) else {
-        let same = held.len() == values.len()
-            && values.iter().all(|value| held.iter().any(|of| of == value.as_bytes()));
-        let set = || Change::set(attribute, values.iter().map(|value| value.clone().into_bytes()));
-        return if same { Vec::new() } else { set() };
+        return list_changes(entry, attribute, values);
     };
     if main == value.as_bytes() {
         return Vec::new();
     }
-    Change::set(attribute, values_after(held, main, value, rule))
+    Change::set(attribute, values_after(entry.values(attribute), main, value, rule))
 }
 
 /// The values of an attribute, once another one counts.

@@ -56,7 +56,10 @@ pub(crate) async fn check_app(app: &CheckedApp<'_>, bridge: Option<&dyn Api>, te
     if let Some(description) = &description {
         let proof = verification(app, description);
         let target = reach(app).await;
-        for finding in [proof, target] {
+        // A check may have found what the description did not know.
+        let after = describe(app).await.0;
+        let warnings = warnings(name, app.redactor, after.as_ref().unwrap_or(description));
+        for finding in [proof, target].into_iter().chain(warnings) {
             if tell.send(finding).await.is_err() {
                 return;
             }
@@ -96,6 +99,13 @@ async fn describe(app: &CheckedApp<'_>) -> (Option<Description>, Finding) {
                 .advising("The connector must start and say what it offers."),
         ),
     }
+}
+
+/// What the connector asks the operator to look at though everything works.
+fn warnings(name: &str, redactor: &Redactor, description: &Description) -> Vec<Finding> {
+    let of_one =
+        |warning: &String| Finding::warning(format!("{name}: target"), redactor.redact(warning).into_owned());
+    description.warnings.iter().map(of_one).collect()
 }
 
 /// Whether what a target is said to have done is looked at, and what of it the connector cannot show.
@@ -171,4 +181,27 @@ async fn access(app: &CheckedApp<'_>, bridge: &dyn Api, types: Option<&[Resource
             .advising(format!("Register them in Iden, or set apps.{name}.register_resource_types = true."))
     };
     vec![usable, types]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_connector_warns_of_is_a_finding_without_secrets() {
+        let redactor = Redactor::new();
+        let _protection = redactor.protect(["hunter2-secret"]);
+        let description = Description {
+            warnings: vec!["create.base: give the right to".into(), "url: has hunter2-secret in it".into()],
+            ..Description::default()
+        };
+        let found = warnings("hr", &redactor, &description);
+        let told = serde_json::to_string(&found).unwrap();
+        assert_eq!(found.len(), 2);
+        assert!(
+            told.contains("warning") && told.contains("hr: target") && told.contains("create.base"),
+            "{told}"
+        );
+        assert!(!told.contains("hunter2"), "{told}");
+    }
 }

@@ -142,6 +142,26 @@ async fn a_repeated_attempt_goes_on_where_the_first_one_broke_off() {
 }
 
 #[tokio::test]
+async fn a_number_that_the_server_gives_does_not_make_a_stranger_of_ones_own_work() {
+    let server = OpenLdap::start().await;
+    let directory = &server.directory;
+    let own = json!({ "create": { "attributes": { "employeeNumber": "-1" } } });
+    let connector = connector(directory, with(with(settings("openldap", directory), &placeholder()), &own));
+    let group = group_id(&connector, "group", "engineering").await;
+    let task = json!({ "account": { "username": "ann" }, "memberships": { "group": [group] } });
+    let done = attempt(&connector, 1, Action::CreateAccount, task.clone()).await.unwrap();
+    // As a plug-in does it, and as an attempt leaves it that breaks off before the groups.
+    directory.modify_ldif(
+        "dn: uid=ann,ou=people,dc=test\nchangetype: modify\nreplace: employeeNumber\nemployeeNumber: 1001\n\n\
+         dn: cn=engineering,ou=groups,dc=test\nchangetype: modify\nreplace: member\nmember: cn=placeholder,dc=test\n",
+    );
+    let error = attempt(&connector, 2, Action::CreateAccount, task).await.unwrap_err();
+    assert_eq!(error.code(), Code::AccountAlreadyExists, "{error}");
+    let record = find(&connector, &id(&done)).await.unwrap();
+    assert_eq!(record.memberships.to_json(false), json!({ "group": [group] }));
+}
+
+#[tokio::test]
 async fn somebody_elses_account_is_never_taken_over() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;

@@ -57,6 +57,17 @@ fn a_key_that_is_wrong_is_named() {
         ("bind_dn", json!({ "bind_dn": "" })),
         ("bind_dn", json!({ "bind_dn": "bridgehead" })),
         ("bind_password", json!({ "bind_password": "" })),
+        ("bind_password", json!({ "bind_password": null })),
+        ("bind_dn", json!({ "bind": "external" })),
+        ("bind_password", json!({ "bind": "external", "bind_dn": null })),
+        ("client_certificate", json!({ "bind": "external", "bind_dn": null, "bind_password": null })),
+        ("client_key", json!({ "client_certificate": "x" })),
+        ("client_certificate", json!({ "client_key": "hunter2" })),
+        ("client_certificate", json!({ "client_certificate": "x", "client_key": "hunter2" })),
+        (
+            "client_certificate",
+            json!({ "url": "ldap://127.0.0.1", "client_certificate": "x", "client_key": "hunter2" }),
+        ),
         ("base", json!({ "base": "example.com" })),
         ("base", json!({ "base": "" })),
         ("id_attribute", json!({ "id_attribute": "entry UUID" })),
@@ -156,7 +167,7 @@ fn a_file_of_authorities_that_holds_none_is_an_error() {
 #[test]
 fn every_example_loads() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/examples");
-    for name in ["ldap-openldap.toml", "ldap-389ds.toml", "ldap-ad.toml"] {
+    for name in ["ldap-openldap.toml", "ldap-389ds.toml", "ldap-freeipa.toml", "ldap-ad.toml"] {
         let text = std::fs::read_to_string(folder.join(name)).unwrap();
         let file: Value = toml::from_str(&text).unwrap();
         let mut target = file["apps"]["acme-ldap"]["target"].as_object().unwrap().clone();

@@ -1,5 +1,6 @@
 //! The LDAP connector against real servers.
 
+mod across;
 mod ad;
 mod bench;
 mod conformance;
@@ -12,6 +13,7 @@ mod measure;
 mod memberships;
 mod network;
 mod proxy;
+mod quirks;
 mod support;
 mod trust;
 mod updating;

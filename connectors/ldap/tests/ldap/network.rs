@@ -2,7 +2,7 @@
 
 use bridgehead_sdk::{Account, Action, Code, Effect, Error, Retry, Subject};
 use bridgehead_test_servers::{Authority, OpenLdap, Options, Population};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{build, connector, list, page, run, settings, with};
 
@@ -45,6 +45,60 @@ async fn a_certificate_for_another_name_is_refused() {
     let settings = with(settings("openldap", &server.directory), &json!({ "url": url }));
     let error = connector(&server.directory, settings).check().await.unwrap_err();
     assert_eq!(parts(&error), (Code::InternalError, Effect::NotApplied, Subject::Connection));
+}
+
+#[tokio::test]
+async fn a_client_certificate_says_who_bridgehead_is() {
+    // Its own certificate is good for clients as well.
+    let own = ["TLSVerifyClient try", "authz-regexp \"^cn=localhost$\" \"cn=writer,dc=test\""];
+    let server = OpenLdap::start_with(own.into_iter().fold(Options::default(), Options::own)).await;
+    let directory = &server.directory;
+    let read = |name: &str| std::fs::read_to_string(directory.ca.with_file_name(name)).unwrap();
+    let external = |further: Value| {
+        let mut settings = settings("openldap", directory);
+        settings.remove("bind_dn");
+        settings.remove("bind_password");
+        let own = json!({
+            "bind": "external", "client_certificate": read("server.pem"), "client_key": read("server.key"),
+        });
+        with(with(settings, &own), &further)
+    };
+    let start_tls = json!({ "url": directory.ldap_url(), "start_tls": true });
+    for (further, name) in [(json!({}), "ann"), (start_tls, "bob")] {
+        let connector = connector(directory, external(further));
+        connector.check().await.unwrap();
+        run(&connector, Action::CreateAccount, json!({ "account": { "username": name } })).await.unwrap();
+        let made = directory.entry(&format!("uid={name},ou=people,dc=test")).unwrap();
+        assert_eq!(made.first("creatorsName"), Some("cn=writer,dc=test"));
+    }
+    // A certificate of somebody whom the server does not trust, and a key that is not the certificate's.
+    let stranger = Authority::new().issue(&["localhost"]);
+    let strange = json!({ "client_certificate": stranger.certificate_pem, "client_key": stranger.key_pem });
+    let error = connector(directory, external(strange)).check().await.unwrap_err();
+    assert_eq!(
+        (error.effect_on_target(), error.about()),
+        (Effect::NotApplied, Subject::Connection),
+        "{error}"
+    );
+    let mixed = external(json!({ "client_key": stranger.key_pem }));
+    let error = build(&std::fs::read(&directory.ca).unwrap(), mixed).err().unwrap();
+    assert_eq!(error.key, "client_key", "{error}");
+}
+
+#[tokio::test]
+async fn a_client_certificate_that_the_server_does_not_ask_for_is_no_bind() {
+    let server = OpenLdap::start().await;
+    let directory = &server.directory;
+    let read = |name: &str| std::fs::read_to_string(directory.ca.with_file_name(name)).unwrap();
+    let mut settings = settings("openldap", directory);
+    settings.remove("bind_dn");
+    settings.remove("bind_password");
+    let own = json!({
+        "bind": "external", "client_certificate": read("server.pem"), "client_key": read("server.key"),
+    });
+    let error = connector(directory, with(settings, &own)).check().await.unwrap_err();
+    assert_eq!(parts(&error), (Code::PermissionDenied, Effect::NotApplied, Subject::Connection));
+    assert!(error.message().contains("check bind"), "{error}");
 }
 
 #[tokio::test]

@@ -45,3 +45,31 @@ pub(crate) async fn before(
     });
     address
 }
+
+/// Writes other octets in place of some that the server sends, as many as they are. Gives the address to connect to, which is not
+/// encrypted.
+pub(crate) async fn replacing(server: SocketAddr, old: &'static [u8], new: &'static [u8]) -> SocketAddr {
+    assert_eq!(old.len(), new.len(), "lengths are part of what is sent");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = TcpStream::connect(server).await.unwrap().into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await.ok() });
+            tokio::spawn(async move {
+                let mut octets = vec![0; 64 * 1024];
+                while let Ok(length @ 1..) = from_server.read(&mut octets).await {
+                    let sent = &mut octets[..length];
+                    while let Some(at) = sent.windows(old.len()).position(|window| window == old) {
+                        sent[at..at + new.len()].copy_from_slice(new);
+                    }
+                    if to_client.write_all(sent).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}

@@ -82,6 +82,7 @@ pub(crate) async fn find(connector: &Arc<dyn Connector>, id: &str) -> Option<Acc
     connector.find_account(&Account::by_id(id)).await.unwrap()
 }
 
+/// The next page. Those that are empty since the groups are still being read, as on a slow machine, are passed over.
 pub(crate) async fn page(
     connector: &Arc<dyn Connector>,
     slug: &str,
@@ -89,7 +90,11 @@ pub(crate) async fn page(
 ) -> Result<Page, Error> {
     let description = connector.describe().await.unwrap();
     let of = description.resource_types.iter().find(|of| of.slug.as_str() == slug).unwrap();
-    connector.list(of, cursor).await
+    let mut page = connector.list(of, cursor).await?;
+    while page.records.is_empty() && page.rejected.is_empty() && page.next.is_some() {
+        page = connector.list(of, page.next.as_ref()).await?;
+    }
+    Ok(page)
 }
 
 /// Lists a type to its end.

@@ -474,6 +474,29 @@ async fn the_next_server_takes_over_and_is_not_believed_at_once() {
 }
 
 #[tokio::test]
+async fn a_replica_that_stood_in_for_its_provider_gives_the_work_back() {
+    let mut first = OpenLdap::start().await;
+    let second = OpenLdap::start_with(Options::default().own("readonly on")).await;
+    let directory = first.directory.clone();
+    let mut settings = settings("openldap", &directory);
+    settings.remove("url");
+    let urls = json!({
+        "urls": [directory.ldap_url(), second.directory.ldap_url()], "failover_wait": "0s", "replica": false,
+    });
+    let connector = connector(&directory, with(settings, &urls));
+    first.stop();
+    let ann = || json!({ "account": { "username": "ann" } });
+    for _ in 0..2 {
+        let error = run(&connector, Action::CreateAccount, ann()).await.unwrap_err();
+        assert_eq!((error.retry_policy(), error.about()), (Retry::Backoff, Subject::Connection), "{error}");
+        assert!(error.message().contains("takes no changes"), "{error}");
+    }
+    first.restart().await;
+    run(&connector, Action::CreateAccount, ann()).await.unwrap();
+    assert!(directory.entry(ANN).is_some());
+}
+
+#[tokio::test]
 async fn an_account_in_more_groups_than_iden_takes_says_how_to_choose_among_them() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;

@@ -1,0 +1,169 @@
+//! What `bind_dn` may write, asked without changing anything. Every directory has a question of its own for that:
+//! - 389 Directory Server says which rights somebody has on an entry (Get Effective Rights).
+//! - Active Directory and Samba show which attributes whoever asks may write, and which classes of entries may be added where.
+//! - OpenLDAP has none. It looks at rights before it looks at values, so that taking a value out that nobody has is answered by "no
+//!   right" (50) or by "no such value" (16). Its control for changes that are not made (no-operation) is out of the question: an
+//!   entry that is not added leaves numbers of attributes in the memory of `back-mdb` that its file does not have, and entries
+//!   written afterwards cannot be read. So whether entries may be added, renamed or deleted is not asked there.
+
+use ldap3::controls::RawControl;
+
+use crate::directory::Directory;
+use crate::failure::Failure;
+use crate::readiness::one;
+use crate::session::{Change, Session};
+use crate::settings::Profile;
+
+/// Get Effective Rights (`draft-ietf-ldapext-acl-model`).
+const EFFECTIVE_RIGHTS: &str = "1.3.6.1.4.1.42.2.27.9.5.2";
+
+/// Attributes of entries that answer for what may be written.
+const ATTRIBUTE_RIGHTS: &str = "attributeLevelRights";
+const ENTRY_RIGHTS: &str = "entryLevelRights";
+const WRITABLE: &str = "allowedAttributesEffective";
+const ADDABLE: &str = "allowedChildClassesEffective";
+
+/// An entry that stands for all of its kind, and what a task writes of it.
+#[derive(Debug)]
+pub(crate) struct Sample {
+    pub(crate) dn: String,
+    /// Attributes, each with the key that names it.
+    pub(crate) attributes: Vec<(String, String)>,
+}
+
+/// What may not be written, each a sentence that begins with the key to change.
+pub(crate) async fn missing(
+    directory: &Directory,
+    session: &Session,
+    account: Option<&Sample>,
+    groups: &[Sample],
+) -> Result<Vec<String>, Failure> {
+    let samples: Vec<&Sample> = account.into_iter().chain(groups).collect();
+    let asked = match directory.layout().profile {
+        Profile::OpenLdap => by_values_of_nobody(directory, session, &samples).await,
+        Profile::Ds389 => by_effective_rights(directory, session, account, &samples).await,
+        Profile::ActiveDirectory => by_what_is_writable(directory, session, &samples).await,
+    };
+    match asked {
+        // It does not answer such a question, or not to bridgehead.
+        Err(failure) if failure.code().is_some() => {
+            tracing::debug!(app = %directory.system(), "what bind_dn may write cannot be asked: {failure}");
+            Ok(Vec::new())
+        }
+        asked => asked,
+    }
+}
+
+fn not_writable(directory: &Directory, key: &str, attribute: &str, dn: &str) -> String {
+    let bind_dn = &directory.reporter.bind_dn;
+    format!("{key}: {bind_dn} may not write {attribute} of {dn}, as tasks do; give it the right to")
+}
+
+fn not_addable(directory: &Directory) -> String {
+    let (bind_dn, base) = (&directory.reporter.bind_dn, &directory.layout().create.base);
+    format!("create.base: {bind_dn} may not add entries below {base}; give it the right to")
+}
+
+async fn by_values_of_nobody(
+    directory: &Directory,
+    session: &Session,
+    samples: &[&Sample],
+) -> Result<Vec<String>, Failure> {
+    let nobody = format!(".bridgehead-nobody-{}", uuid::Uuid::new_v4().simple());
+    let schema = directory.schema();
+    let mut missing = Vec::new();
+    for sample in samples {
+        for (key, attribute) in &sample.attributes {
+            let value = if schema.holds_names(attribute) {
+                format!("cn={nobody},{}", directory.layout().base)
+            } else if schema.holds_times(attribute) {
+                "19010101000001Z".to_owned()
+            } else {
+                nobody.clone()
+            };
+            match session.modify(&sample.dn, vec![Change::delete(attribute, value)]).await {
+                Err(Failure::Refused(refusal)) if refusal.code == 50 => {
+                    missing.push(not_writable(directory, key, attribute, &sample.dn));
+                }
+                Err(failure) if failure.code().is_none() => return Err(failure),
+                _ => {}
+            }
+        }
+    }
+    Ok(missing)
+}
+
+async fn by_effective_rights(
+    directory: &Directory,
+    session: &Session,
+    account: Option<&Sample>,
+    samples: &[&Sample],
+) -> Result<Vec<String>, Failure> {
+    let who = session.who_am_i().await?;
+    let control =
+        || RawControl { ctype: EFFECTIVE_RIGHTS.to_owned(), crit: true, val: Some(who.clone().into_bytes()) };
+    let bind_dn = &directory.reporter.bind_dn;
+    let mut missing = Vec::new();
+    for sample in samples {
+        let attributes: Vec<&str> =
+            sample.attributes.iter().map(|(_, attribute)| attribute.as_str()).collect();
+        let found = session.search_with(&one(&sample.dn, &attributes), control()).await?;
+        let Some(entry) = found.first() else { continue };
+        let rights: Vec<&str> =
+            entry.texts(ATTRIBUTE_RIGHTS).flatten().flat_map(|text| text.split(',')).collect();
+        for (key, attribute) in &sample.attributes {
+            let of = rights.iter().filter_map(|text| text.trim().split_once(':'));
+            let of =
+                of.filter(|(name, _)| name.trim().eq_ignore_ascii_case(attribute)).map(|(_, rights)| rights);
+            // Writing is adding and taking out: `w` is adding and `O` taking out, where they are told apart.
+            if of.into_iter().next().is_some_and(|rights| !rights.contains('w')) {
+                missing.push(not_writable(directory, key, attribute, &sample.dn));
+            }
+        }
+    }
+    let Some(account) = account else { return Ok(missing) };
+    let found = session.search_with(&one(&account.dn, &["1.1"]), control()).await?;
+    let Some(rights) = found.first().and_then(|entry| entry.texts(ENTRY_RIGHTS).flatten().next()) else {
+        return Ok(missing);
+    };
+    if !rights.contains('a') {
+        missing.push(not_addable(directory));
+    }
+    for (letter, key, what) in [('d', "accounts.base", "delete"), ('n', "create.rdn", "rename")] {
+        if !rights.contains(letter) {
+            missing.push(format!(
+                "{key}: {bind_dn} may not {what} {}, as tasks do; give it the right to",
+                account.dn
+            ));
+        }
+    }
+    Ok(missing)
+}
+
+async fn by_what_is_writable(
+    directory: &Directory,
+    session: &Session,
+    samples: &[&Sample],
+) -> Result<Vec<String>, Failure> {
+    let mut missing = Vec::new();
+    for sample in samples {
+        let found = session.search(&one(&sample.dn, &[WRITABLE])).await?;
+        let Some(entry) = found.first() else { continue };
+        let writable: Vec<&str> = entry.texts(WRITABLE).flatten().collect();
+        for (key, attribute) in &sample.attributes {
+            if !writable.iter().any(|name| name.eq_ignore_ascii_case(attribute)) {
+                missing.push(not_writable(directory, key, attribute, &sample.dn));
+            }
+        }
+    }
+    let layout = directory.layout();
+    let found = session.search(&one(&layout.create.base, &[ADDABLE])).await?;
+    if let Some(entry) = found.first() {
+        let addable: Vec<&str> = entry.texts(ADDABLE).flatten().collect();
+        let structural = layout.create.object_classes.last();
+        if structural.is_some_and(|class| !addable.iter().any(|name| name.eq_ignore_ascii_case(class))) {
+            missing.push(not_addable(directory));
+        }
+    }
+    Ok(missing)
+}
