@@ -1,9 +1,9 @@
 //! Requests to a SCIM server, each sent once.
 
-use bridgehead_sdk::Error;
 use bridgehead_sdk::http::reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
 use bridgehead_sdk::http::reqwest::{Method, RequestBuilder};
 use bridgehead_sdk::http::{Answer, Client, Credential};
+use bridgehead_sdk::{Error, Retry};
 use serde_json::Value;
 use url::Url;
 
@@ -204,7 +204,7 @@ impl Scim {
                 Ok(Some(resource))
             }
             404 | 410 => {
-                self.prove(endpoint).await?;
+                self.prove_reading(endpoint, wanted).await?;
                 Ok(None)
             }
             _ => Err(refused(&answer, &format!("{wanted} cannot be read"), Asked::Read)),
@@ -216,6 +216,27 @@ impl Scim {
         let query = [("startIndex", "1".to_owned()), ("count", "1".to_owned())];
         let answer = self.ask_for_list(endpoint, &query, Asked::Read).await?;
         self.read_list(endpoint, &answer, Asked::Read).map(drop)
+    }
+
+    /// That a 404 to a resource means that it is not there: one that is listed can be read by itself.
+    async fn prove_reading(&self, endpoint: &str, wanted: &str) -> Result<(), Error> {
+        let query = [("startIndex", "1".to_owned()), ("count", "1".to_owned())];
+        let page = self.list(endpoint, &query, Asked::Read).await?;
+        let Some(listed) = page.resources.first().and_then(id) else { return Ok(()) };
+        let Some(url) = self.address(endpoint, Some(&listed)) else { return Ok(()) };
+        if listed != wanted {
+            let answer = self.send(self.http.request(Method::GET, url), Asked::Read).await?;
+            if !matches!(answer.status().as_u16(), 404 | 410) {
+                return Ok(());
+            }
+        }
+        // It may have been removed between the two requests; another attempt will tell.
+        let message = format!(
+            "{} answers 404 to {endpoint}/{listed}, which it lists, so that nobody can tell whether {wanted} is there; look at the \
+             permissions of its credential",
+            self.system()
+        );
+        Err(Error::internal(message).retry(Retry::Backoff))
     }
 
     /// Makes a resource, and gives what the server says of its identifier.

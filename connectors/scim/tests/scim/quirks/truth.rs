@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bridgehead_sdk::{
-    Account, AccountRecord, AccountStatus, Action, Connector, Cursor, Description, Effect, Error, Evidence,
-    Record, RejectedRecord, ResourceType,
+    Account, AccountRecord, AccountStatus, Action, Code, Connector, Cursor, Description, Effect, Error,
+    Evidence, Record, RejectedRecord, ResourceType,
 };
 use serde_json::Value;
 
@@ -109,6 +109,8 @@ pub(super) async fn act(server: &Scripted, connector: &dyn Connector, task: &Tas
             return Some(format!("perhaps done; {error}"));
         }
         Err(error) => {
+            let is_there = before.users.iter().any(|user| user["id"] == who);
+            assert!(error.code() != Code::AccountNotFound || !is_there, "{name}: {who} is there: {error}");
             let changed = changes(&before, &after, "");
             assert!(changed.is_empty(), "{name}: {changed:?} is changed, in spite of: {error}");
             return Some(format!("not done; {error}"));
