@@ -8,7 +8,7 @@ use bridgehead_sdk::{
 };
 use serde_json::Value;
 
-use super::tasks::{NOBODY, PASSWORD, Sight, Task};
+use super::tasks::{PASSWORD, Sight, Task};
 use crate::scripted::{PEOPLE, Scripted, State};
 use crate::support::run;
 
@@ -103,13 +103,6 @@ pub(super) async fn act(server: &Scripted, connector: &dyn Connector, task: &Tas
     let after = server.state().clone();
     let changed = changes(&before, &after, who);
     assert!(changed.is_empty(), "{name}: somebody else was changed: {changed:?}");
-    if who == NOBODY {
-        return match done {
-            Ok(_) => panic!("{name}: somebody is made who is there"),
-            Err(error) if error.code() == Code::AccountAlreadyExists => None,
-            Err(error) => Some(format!("refused; {error}")),
-        };
-    }
     let completion = match done {
         Ok(completion) => completion,
         Err(error) if error.effect_on_target() == Effect::Unknown => {
@@ -118,7 +111,7 @@ pub(super) async fn act(server: &Scripted, connector: &dyn Connector, task: &Tas
         Err(error) => {
             let is_there = before.users.iter().any(|user| user["id"] == who);
             assert!(error.code() != Code::AccountNotFound || !is_there, "{name}: {who} is there: {error}");
-            let changed = changes(&before, &after, NOBODY);
+            let changed = changes(&before, &after, "");
             assert!(changed.is_empty(), "{name}: {changed:?} is changed, in spite of: {error}");
             return Some(format!("not done; {error}"));
         }
