@@ -1,5 +1,6 @@
 //! The accounts: listed, completed by follow-up requests, and looked up.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bridgehead_sdk::http::Shown;
@@ -15,7 +16,7 @@ use crate::entities::Entities;
 use crate::listings::{Listings, Mark};
 use crate::lookup::{Looked, Lookup};
 use crate::mapping::Mapping;
-use crate::members::{self, Index};
+use crate::members::{self, Doubt, Index};
 use crate::pages::{Pages, Spot};
 use crate::paging::Place;
 use crate::request::Request;
@@ -78,6 +79,8 @@ pub(crate) struct Find {
 pub(crate) struct Found {
     pub(crate) record: AccountRecord,
     pub(crate) raw: Value,
+    /// The types of groups that show nothing of it, and why that may not be the truth.
+    pub(crate) doubts: BTreeMap<String, Doubt>,
 }
 
 type Read = Result<Found, RejectedRecord>;
@@ -108,9 +111,18 @@ impl Accounts {
         let page = self.pages.page(target, &target.vars, what, |raw| self.mapping.id(raw), spot).await?;
         let next = page.next.map(|place| Mark { listing, place: Stage::Accounts(Some(place)) }.cursor());
         let (mut records, mut rejected) = (Vec::new(), Vec::new());
+        let mut shown: BTreeMap<String, Value> = BTreeMap::new();
         for read in self.complete_all(target, page.records, what).await? {
             match read {
                 Ok(mut found) => {
+                    let id = found.record.id.as_str().to_owned();
+                    if let Some(other) = shown.insert(id.clone(), found.raw.clone()) {
+                        if other != found.raw {
+                            let rule = "its own: another record of the same page has it".to_owned();
+                            rejected.push(RejectedRecord { id: Some(id), field: "id".to_owned(), rule });
+                        }
+                        continue;
+                    }
                     for (of, entities) in self.sources() {
                         let refs = reading.members.groups(found.record.id.as_str(), of);
                         let of = &entities.resource_type;
@@ -120,6 +132,10 @@ impl Accounts {
                 }
                 Err(record) => rejected.push(record),
             }
+        }
+        let strangers = if page.end.is_some() { reading.members.strangers() } else { None };
+        if let Some(entities) = strangers.and_then(|of| self.entities.get(of)) {
+            return Err(members::strangers(what, entities.resource_type.slug.as_str()));
         }
         let (evidence, total) = page.end.map_or((None, None), |(evidence, total)| (Some(evidence), total));
         // What `filter` leaves out counts in the target's total, and is not passed on.
@@ -187,8 +203,14 @@ impl Accounts {
                 Ok::<_, Error>((group, found))
             }));
             let reads: Vec<(String, Vec<String>)> = reads.buffered(self.at_once).try_collect().await?;
+            let member = reads.iter().flat_map(|(_, members)| members).next().cloned();
+            let is_empty = reads.is_empty();
             let refs = reads.into_iter().filter(|(_, members)| members.contains(&id));
-            members::set(&mut found.record, of.kind, slug, refs.map(|(group, _)| Ref::new(group)).collect());
+            let refs: Vec<Ref> = refs.map(|(group, _)| Ref::new(group)).collect();
+            if refs.is_empty() && !is_empty {
+                found.doubts.insert(slug.to_owned(), member.map_or(Doubt::Bare, Doubt::Member));
+            }
+            members::set(&mut found.record, of.kind, slug, refs);
         }
         Ok(())
     }
@@ -273,6 +295,7 @@ impl Accounts {
                 if !certain {
                     // A wrong address answers the same, so the target has to show that it is there.
                     self.check(target).await?;
+                    self.prove(target, account, lookup, &what).await?;
                 }
                 return Ok(None);
             }
@@ -288,10 +311,51 @@ impl Accounts {
                     None => Ok(None),
                 };
             }
-            Looked::Candidates(raw) => self.candidates(account, raw),
+            Looked::Candidates(raw) => raw,
         };
-        let read = self.complete_all(target, raw, &what).await?;
-        pick(target, account, read, &what)
+        let is_heeded = raw.iter().all(|raw| has_to_do_with(account, raw));
+        let read = self.complete_all(target, self.candidates(account, raw), &what).await?;
+        let found = pick(target, account, read, &what)?;
+        if found.is_none() && !is_heeded {
+            return Err(Error::internal(format!(
+                "{what}: the request of find.{} gives people who have nothing to do with the one that is asked for, so that it seems to \
+                 pass its condition over; correct its query, or leave it out and set find.scan = true",
+                by(account)
+            )));
+        }
+        Ok(found)
+    }
+
+    /// That a look-up which finds nobody finds those who are there: somebody who is listed is looked up.
+    async fn prove(
+        &self,
+        target: &Target,
+        account: &Account,
+        lookup: &Lookup,
+        what: &str,
+    ) -> Result<(), Error> {
+        let Some(Found { record, .. }) = self.sample(target).await? else { return Ok(()) };
+        let id = record.id.clone();
+        let listed = match by(account) {
+            "by_id" => Account { id: Some(record.id), ..Account::default() },
+            "by_username" => Account { username: record.username, ..Account::default() },
+            _ => Account { email: record.email, ..Account::default() },
+        };
+        let vars = target.vars.with("account", Value::from(Serde(&listed)));
+        if !listed.is_identified() || !lookup.request().can_be_written(&vars) {
+            return Ok(());
+        }
+        match lookup.look(target, &vars, what, |raw| self.mapping.id(raw)).await? {
+            // It may have been removed between the two requests; another attempt will tell.
+            Looked::Nobody { .. } => Err(Error::internal(format!(
+                "{what}: {} lists {id} and says to the request of find.{} that nobody is there, so that nobody can tell who is; correct \
+                 its path, or say in `absent.when` how it says so",
+                target.system,
+                by(account)
+            ))
+            .retry(Retry::Backoff)),
+            Looked::One(_) | Looked::Candidates(_) => Ok(()),
+        }
     }
 
     /// Reads the whole list.
@@ -358,8 +422,31 @@ impl Accounts {
             vars.set("follow", Value::from_pairs(follow.iter().cloned()));
         }
         let read = self.mapping.read_account(&vars);
-        Ok(Some(read.map(|record| Found { record, raw })))
+        Ok(Some(read.map(|record| Found { record, raw, doubts: BTreeMap::new() })))
     }
+}
+
+/// The key by which an account is looked up, as the configuration names it.
+fn by(account: &Account) -> &'static str {
+    match (&account.id, &account.username) {
+        (Some(_), _) => "by_id",
+        (None, Some(_)) => "by_username",
+        (None, None) => "by_email",
+    }
+}
+
+/// Whether what is asked for stands anywhere in a record. Searches may find more than they are asked for, and nothing else.
+fn has_to_do_with(account: &Account, raw: &Value) -> bool {
+    let wanted = match by(account) {
+        "by_id" => account.id.as_ref().map(|id| id.as_str().to_owned()),
+        "by_username" => account.username.clone(),
+        _ => account.email.clone(),
+    };
+    let Some(wanted) = wanted.and_then(|wanted| serde_json::to_string(&wanted.to_lowercase()).ok()) else {
+        return true;
+    };
+    let text = serde_json::to_string(raw).unwrap_or_default().to_lowercase();
+    text.contains(wanted.trim_matches('"'))
 }
 
 /// The one that is meant: a search may find others as well, or pass its condition over.

@@ -35,14 +35,19 @@ impl HttpConnector {
 #[async_trait]
 impl Connector for HttpConnector {
     async fn describe(&self) -> Result<Description, Error> {
+        let spots = self.application.blind_spots().await;
+        let mut unverifiable = self.application.unverifiable();
+        unverifiable.extend(spots.keys().map(|slug| format!("memberships.{slug}")));
+        let mut warnings = self.application.warnings().await;
+        warnings.extend(spots.into_values());
         let others = self.application.entities.iter().map(|one| one.resource_type.clone());
         Ok(Description {
             name: "http".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             actions: self.application.plans.keys().copied().collect(),
             resource_types: others.chain([self.application.accounts.resource_type.clone()]).collect(),
-            unverifiable: self.application.unverifiable(),
-            warnings: self.application.warnings().await,
+            unverifiable,
+            warnings,
         })
     }
 

@@ -125,6 +125,14 @@ impl Entities {
         }
     }
 
+    /// The identifiers of some of them.
+    pub(crate) async fn sample(&self, target: &Target, most: usize) -> Result<Vec<String>, Error> {
+        let what = format!("{} cannot be listed", self.resource_type.slug);
+        let shown = Shown::default();
+        let page = self.page(target, Spot { place: None, shown: &shown }, &what).await?;
+        Ok(page.read.into_iter().flatten().map(|entity| entity.id).take(most).collect())
+    }
+
     fn start_of_search(&self) -> Option<Place> {
         match &self.source {
             Source::Fixed(_) => None,

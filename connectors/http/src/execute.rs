@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use bridgehead_sdk::{
-    Account, AccountStatus, Action, Completion, Context, Effect, Error, Memberships, Operation, Subject,
+    Account, AccountStatus, Action, Code, Completion, Context, Effect, Error, Memberships, Operation, Retry,
+    Subject,
 };
 use minijinja::Value;
 use minijinja::value::Serde;
@@ -13,6 +14,8 @@ use serde_json::Map;
 use crate::accounts::{Accounts, Found};
 use crate::actions::{Plan, Step};
 use crate::entities::Entities;
+use crate::members::{self, Doubt};
+use crate::reply::Reply;
 use crate::rules::About;
 use crate::target::{Ask, Target};
 use crate::template::{Fault, Vars};
@@ -198,6 +201,9 @@ impl Execution<'_> {
             let wanted = if named { ids(wanted.of(slug)) } else { now.clone() };
             let added: Vec<String> = wanted.iter().filter(|id| !now.contains(id)).cloned().collect();
             let removed: Vec<String> = now.iter().filter(|id| !wanted.contains(id)).cloned().collect();
+            if named && let Some(doubt) = current.and_then(|found| found.doubts.get(slug)) {
+                self.settle(doubt, slug, added.is_empty()).await?;
+            }
             let changes = !added.is_empty() || !removed.is_empty();
             if changes && !self.plan.sends_field("memberships", slug) {
                 return Err(Error::internal(format!(
@@ -211,6 +217,44 @@ impl Execution<'_> {
             all.insert(slug.to_owned(), Value::from_pairs(lists));
         }
         Ok(Value::from_pairs(all))
+    }
+
+    /// What an account that seems to be in no group is to be thought of: where nothing shows who is in any, it may be in all of them.
+    async fn settle(&self, doubt: &Doubt, slug: &str, joins_none: bool) -> Result<(), Error> {
+        match doubt {
+            Doubt::Bare if joins_none => Err(Error::internal(format!(
+                "{}: no group of the type {slug} in {} shows a member, so that nobody can tell which ones the account is in; look at the \
+                 `members` of {slug}",
+                self.what, self.target.system
+            ))
+            .subject(Subject::Group)),
+            Doubt::Bare => Ok(()),
+            Doubt::Member(member) => {
+                let member = Account { id: Some(member.as_str().into()), ..Account::default() };
+                match self.accounts.find_alone(self.target, &member).await? {
+                    Some(_) => Ok(()),
+                    None => Err(members::strangers(self.what, slug)),
+                }
+            }
+        }
+    }
+
+    /// An error that says that the account is not there, which it was a moment ago.
+    async fn is_gone(&self, error: Error, vars: &Vars) -> Error {
+        let id = vars.get("current").and_then(|current| current.get_attr("id").ok());
+        let Some(id) = id.and_then(|id| id.as_str().map(str::to_owned)) else { return error };
+        if error.code() != Code::AccountNotFound {
+            return error;
+        }
+        let account = Account { id: Some(id.as_str().into()), ..Account::default() };
+        match self.accounts.find_alone(self.target, &account).await {
+            Ok(None) => error,
+            Ok(Some(_)) => Error::internal(format!(
+                "{}: {} answers as if {id} were not there, and shows it when it is looked up; correct the path of the step",
+                self.what, self.target.system
+            )),
+            Err(error) => error,
+        }
     }
 
     async fn step(&self, step: &Step, vars: &Vars, progress: &mut Progress) -> Result<(), Error> {
@@ -248,7 +292,15 @@ impl Execution<'_> {
         let of_step = |progress: &Progress, error: Error| {
             progress.taint(if step.changes { error } else { error.effect(Effect::NotApplied) })
         };
-        let reply = self.target.ask(ask).await.map_err(|error| of_step(progress, error))?;
+        let reply = match self.target.ask(ask).await {
+            Ok(reply) => reply,
+            Err(error) => return Err(of_step(progress, self.is_gone(error, vars).await)),
+        };
+        if step.changes
+            && let Some(sign) = step.request.faults_of(&reply)
+        {
+            return Err(of_step(progress, self.in_spite_of_success(&sign, &reply)));
+        }
         progress.changed |= step.changes;
         if step.save.is_empty() {
             return Ok(());
@@ -260,6 +312,17 @@ impl Execution<'_> {
             progress.saved.insert(name.clone(), value);
         }
         Ok(())
+    }
+
+    /// A success whose body says that something went wrong.
+    fn in_spite_of_success(&self, sign: &str, reply: &Reply) -> Error {
+        let message = format!(
+            "{}: {} answered {} with {sign}, so that it may not be done; say by `expect.when` of the step how a success is told",
+            self.what,
+            self.target.system,
+            reply.status()
+        );
+        Error::internal(message).effect(Effect::Unknown).retry(Retry::Backoff)
     }
 
     fn conclude(&self, vars: &Vars, progress: &Progress) -> Result<Completion, Error> {

@@ -20,7 +20,16 @@ pub(crate) struct MembersOf {
 
 /// Who is in which group or has which licence, as one listing has read it.
 #[derive(Debug, Default)]
-pub(crate) struct Index(Mutex<HashMap<String, Groups>>);
+pub(crate) struct Index(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    of: HashMap<String, Groups>,
+    /// The types that have members, and those of which an account that was asked for is one.
+    filled: BTreeSet<usize>,
+    matched: BTreeSet<usize>,
+    asked: bool,
+}
 
 /// The groups of one account, each with the number of its type.
 type Groups = BTreeSet<(usize, Arc<str>)>;
@@ -73,21 +82,51 @@ impl MembersOf {
     }
 }
 
+/// What is to be thought of an account that seems to be in no group of a type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// No group shows any member.
+    Bare,
+    /// Groups have members, such as this one.
+    Member(String),
+}
+
+/// Groups that have members, none of which is an account.
+pub(crate) fn strangers(what: &str, slug: &str) -> Error {
+    Error::incomplete_listing(format!(
+        "{what}: the groups of the type {slug} have members, and none of them is the identifier of an account, so that everybody would be \
+         in none; correct `members.account` of {slug}, or `accounts.record.id`"
+    ))
+}
+
 impl Index {
     /// Takes in who is in a group of a type.
     pub(crate) fn add(&self, of: usize, group: &str, members: Vec<String>) {
         let group: Arc<str> = group.into();
         let mut index = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for member in members {
-            index.entry(member).or_default().insert((of, Arc::clone(&group)));
+            index.filled.insert(of);
+            index.of.entry(member).or_default().insert((of, Arc::clone(&group)));
         }
     }
 
     /// The groups of an account of one type.
     pub(crate) fn groups(&self, account: &str, of: usize) -> Vec<Ref> {
+        let mut index = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let groups = index.of.get(account).into_iter().flatten();
+        let groups = groups.filter(|(known, _)| *known == of).map(|(_, group)| Ref::new(&**group));
+        let groups: Vec<Ref> = groups.collect();
+        index.asked = true;
+        if !groups.is_empty() {
+            index.matched.insert(of);
+        }
+        groups
+    }
+
+    /// A type whose groups have members, none of which is an account that was asked for.
+    pub(crate) fn strangers(&self) -> Option<usize> {
         let index = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let groups = index.get(account).into_iter().flatten();
-        groups.filter(|(known, _)| *known == of).map(|(_, group)| Ref::new(&**group)).collect()
+        index.filled.difference(&index.matched).next().copied().filter(|_| index.asked)
     }
 }
 

@@ -190,6 +190,8 @@ impl Pages {
             Some("the status 206 says that this is a part".to_owned())
         } else if let Some(sign) = self.signs.more(reply) {
             Some(format!("{sign} says that more follows"))
+        } else if let Some(sign) = self.signs.pages(reply) {
+            Some(format!("{sign} says that there are several pages"))
         } else {
             let total = self.signs.total(reply).filter(|total| total.count > count as u64);
             total.map(|total| {

@@ -21,6 +21,8 @@ use crate::template::{Expression, Fault, Members, Scope, Vars, is_omitted};
 
 /// How many records a page by offset repeats of the one before, so that a list that has moved is noticed.
 const OVERLAP: usize = 8;
+/// So many empty pages may come one after another, each of which leads to another.
+const MOST_EMPTY: u32 = 20;
 const DEFAULT_SIZE: u32 = 100;
 const LARGEST_SIZE: u32 = 10_000;
 
@@ -47,6 +49,9 @@ pub(crate) struct Place {
     again: bool,
     #[serde(default)]
     totals: Totals,
+    /// How many pages without a record came last.
+    #[serde(default)]
+    empty: u32,
     /// The identifiers of the last records before, of which the page that follows repeats some.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tail: Vec<String>,
@@ -204,7 +209,15 @@ impl Paging {
             PagingKind::Page => At::Page(self.first),
             PagingKind::Cursor | PagingKind::Link => At::Start,
         };
-        Place { at, page: 1, again: false, totals: Totals::default(), tail: Vec::new(), first: None }
+        Place {
+            at,
+            page: 1,
+            again: false,
+            totals: Totals::default(),
+            empty: 0,
+            tail: Vec::new(),
+            first: None,
+        }
     }
 
     /// Where a look through the whole list begins: what comes all at once is then taken as it comes.
@@ -311,7 +324,13 @@ impl Paging {
             ));
         }
         let first = seam.keys.first().cloned();
-        let next = Place { at, page: place.page + 1, again: place.again, totals, tail, first };
+        let empty = if seam.ids.is_empty() { place.empty + 1 } else { 0 };
+        if empty > MOST_EMPTY {
+            return Err(broken(
+                "page after page is empty, and each leads to another, so that the list finds no end",
+            ));
+        }
+        let next = Place { at, page: place.page + 1, again: place.again, totals, empty, tail, first };
         Ok((repeated, Follows::Page(next)))
     }
 

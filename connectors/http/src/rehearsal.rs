@@ -93,6 +93,33 @@ impl Application {
         })
     }
 
+    /// Types of groups none of which shows a member, as far as the first of them tell, and what to say of that.
+    pub(crate) async fn blind_spots(&self) -> BTreeMap<String, String> {
+        let mut spots = BTreeMap::new();
+        for entities in self.entities.iter() {
+            let slug = entities.resource_type.slug.as_str();
+            let Some(members) = &entities.members else { continue };
+            // Groups that cannot be read are the affair of `check`.
+            let Ok(groups) = entities.sample(&self.target, self.accounts.at_once).await else { continue };
+            let (mut is_seen, count) = (groups.is_empty(), groups.len());
+            for group in groups {
+                let found = members.of(&self.target, slug, &group).await;
+                is_seen |= found.map_or(true, |found| !found.is_empty());
+                if is_seen {
+                    break;
+                }
+            }
+            if !is_seen {
+                let warning = format!(
+                    "none of the {count} groups of the type {slug} that were looked at shows a member; if somebody is in one, a sync would \
+                     take everybody's memberships away: look at `members` of {slug}"
+                );
+                spots.insert(slug.to_owned(), warning);
+            }
+        }
+        spots
+    }
+
     /// Fields that actions write and that nothing reads: reading back never proves them.
     pub(crate) fn unverifiable(&self) -> BTreeSet<String> {
         let mapping = &self.accounts.mapping;

@@ -10,6 +10,7 @@ use url::Url;
 use crate::reply::{self, Reply};
 use crate::rules::{About, Expect, Rule, judge};
 use crate::settings::{Method, RequestSettings};
+use crate::signs::Signs;
 use crate::template::{Fault, Path, Reason, Scope, Text, Tree, Vars};
 
 /// A request that was checked.
@@ -84,6 +85,14 @@ impl Request {
     /// What is expected of its answer.
     pub(crate) fn expect(&self) -> &Expect {
         &self.expect
+    }
+
+    /// What in the answer to a change says that something went wrong, in spite of its status. `expect.when` knows better.
+    pub(crate) fn faults_of(&self, reply: &Reply) -> Option<String> {
+        if self.expect.reads_the_answer() {
+            return None;
+        }
+        Signs::default().fault(reply)
     }
 
     /// The variables that it uses, such as `account.id`.

@@ -78,6 +78,11 @@ impl Expect {
         self.statuses.as_ref().map_or((200..300).contains(&status), |statuses| statuses.contains(&status))
     }
 
+    /// Whether the configuration says how a success is told from the answer.
+    pub(crate) fn reads_the_answer(&self) -> bool {
+        self.when.is_some()
+    }
+
     /// Whether a status is expected by name.
     pub(crate) fn names(&self, status: u16) -> bool {
         self.statuses.as_ref().is_some_and(|statuses| statuses.contains(&status))

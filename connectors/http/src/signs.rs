@@ -13,7 +13,14 @@ use crate::link;
 use crate::reply::Reply;
 
 /// Members that hold nothing if all is well.
-const FAULTS: [&str; 6] = ["error", "errors", "fault", "exception", "errormessage", "errorcode"];
+const FAULTS: [&str; 7] = ["error", "errors", "fault", "exception", "errormessage", "errorcode", "timedout"];
+
+/// A member that says in a word how it went, and the words for badly.
+const STATUS: &str = "status";
+const BADLY: [&str; 4] = ["error", "fail", "failed", "failure"];
+
+/// Members and headers that say how many pages there are.
+const PAGES: [&str; 5] = ["totalpages", "pagecount", "numpages", "lastpage", "pages"];
 
 /// Members that are true if all is well.
 const SUCCESS: [&str; 3] = ["ok", "success", "successful"];
@@ -66,7 +73,7 @@ const WITHIN: [&str; 8] =
     ["paging", "pagination", "meta", "metadata", "links", "page", "pageinfo", "responsemetadata"];
 
 /// Which of the usual signs mean something for a list: all but those that the operator has named.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Signs {
     allowed: BTreeSet<String>,
 }
@@ -83,8 +90,10 @@ impl Signs {
     pub(crate) fn new(key: &str, allowed: &[String]) -> Result<Self, SettingsError> {
         let allow = |name: &String| {
             let name = plain(name);
-            let known = FAULTS.iter().chain(&SUCCESS).chain(&MORE).chain(&TOTALS).any(|sign| *sign == name);
-            if known || ["link", "contentrange"].contains(&name.as_str()) {
+            let signs = FAULTS.iter().chain(&SUCCESS).chain(&MORE).chain(&TOTALS).chain(&PAGES);
+            if signs.copied().any(|sign| sign == name)
+                || ["link", "contentrange", STATUS].contains(&name.as_str())
+            {
                 return Ok(name);
             }
             let message = "must be names of members or headers that usually say that more follows or that something went wrong, such \
@@ -109,6 +118,7 @@ impl Signs {
         members(answer).into_iter().find_map(|(name, value)| {
             let plain = plain(&name);
             let is_fault = FAULTS.contains(&plain.as_str()) && says_something(&value)
+                || plain == STATUS && is_bad(&value)
                 || SUCCESS.contains(&plain.as_str())
                     && matches!(value.kind(), ValueKind::Bool)
                     && !value.is_true();
@@ -136,6 +146,24 @@ impl Signs {
             (MORE.contains(&last.as_str()) && self.counts(&last) && says_something(&value))
                 .then(|| format!("'{name}'"))
         })
+    }
+
+    /// What says that this is one page of several.
+    pub(crate) fn pages(&self, reply: &Reply) -> Option<String> {
+        let counts = |name: &str, count: Option<u64>| {
+            let plain = plain(name.rsplit('.').next().unwrap_or(name));
+            PAGES.contains(&plain.as_str()) && self.counts(&plain) && count.is_some_and(|count| count > 1)
+        };
+        let header = reply.header_names().find(|name| {
+            let count = reply.header_values(name).next().and_then(|value| value.trim().parse().ok());
+            counts(name, count)
+        });
+        if let Some(name) = header {
+            return Some(format!("the header {name}"));
+        }
+        let members = within(reply.json()?);
+        let found = members.into_iter().find(|(name, value)| counts(name, u64::try_from(value.clone()).ok()));
+        found.map(|(name, _)| format!("'{name}'"))
     }
 
     /// The largest number of records that the answer speaks of.
@@ -205,6 +233,10 @@ fn within(answer: &Value) -> Vec<(String, Value)> {
     all
 }
 
+fn is_bad(value: &Value) -> bool {
+    value.as_str().is_some_and(|word| BADLY.contains(&word.trim().to_ascii_lowercase().as_str()))
+}
+
 fn says_something(value: &Value) -> bool {
     match value.kind() {
         ValueKind::Undefined | ValueKind::None => false,
@@ -245,6 +277,13 @@ mod tests {
         }
         for something in ["\"x\"", "2", "[1]", "{\"href\": \"/x\"}", "true"] {
             assert!(says(serde_json::from_str(something).unwrap()), "{something}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_bad_only_by_the_usual_words() {
+        for (word, bad) in [("error", true), ("Failed", true), ("active", false), ("success", false)] {
+            assert_eq!(is_bad(&Value::from(word)), bad, "{word}");
         }
     }
 

@@ -58,7 +58,7 @@ impl Application<'_> {
         Ok(())
     }
 
-    async fn sample(&self, endpoint: &str) -> Result<Vec<Fields>, Error> {
+    pub(crate) async fn sample(&self, endpoint: &str) -> Result<Vec<Fields>, Error> {
         let place =
             if self.features.cursor { ("cursor", String::new()) } else { ("startIndex", "1".to_owned()) };
         let query = [place, ("count", self.settings.page_size.min(20).to_string())];

@@ -1,13 +1,13 @@
 //! Requests to a SCIM server, each sent once.
 
-use bridgehead_sdk::Error;
 use bridgehead_sdk::http::reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
 use bridgehead_sdk::http::reqwest::{Method, RequestBuilder};
 use bridgehead_sdk::http::{Answer, Client, Credential};
+use bridgehead_sdk::{Error, Retry};
 use serde_json::Value;
 use url::Url;
 
-use crate::errors::{Asked, not_yet, place, refused, wrong_address};
+use crate::errors::{Asked, in_spite_of_success, not_yet, place, refused, wrong_address};
 use crate::wire::{Fields, ListPage, ScimError, field, id, version};
 
 /// What every request wants back.
@@ -126,6 +126,11 @@ impl Scim {
         asked: Asked,
     ) -> Result<ListPage, Error> {
         let answer = self.ask_for_list(endpoint, query, asked).await?;
+        if answer.status().as_u16() == 404 && query.iter().any(|(name, _)| *name == "filter") {
+            // There are servers that answer a search in this way that finds nobody.
+            self.prove(endpoint).await?;
+            return Ok(ListPage::empty());
+        }
         self.read_list(endpoint, &answer, asked)
     }
 
@@ -199,7 +204,7 @@ impl Scim {
                 Ok(Some(resource))
             }
             404 | 410 => {
-                self.prove(endpoint).await?;
+                self.prove_reading(endpoint, wanted).await?;
                 Ok(None)
             }
             _ => Err(refused(&answer, &format!("{wanted} cannot be read"), Asked::Read)),
@@ -209,7 +214,29 @@ impl Scim {
     /// That there is a SCIM endpoint at all: with a wrong address, everybody is "not found".
     pub(crate) async fn prove(&self, endpoint: &str) -> Result<(), Error> {
         let query = [("startIndex", "1".to_owned()), ("count", "1".to_owned())];
-        self.list(endpoint, &query, Asked::Read).await.map(drop)
+        let answer = self.ask_for_list(endpoint, &query, Asked::Read).await?;
+        self.read_list(endpoint, &answer, Asked::Read).map(drop)
+    }
+
+    /// That a 404 to a resource means that it is not there: one that is listed can be read by itself.
+    async fn prove_reading(&self, endpoint: &str, wanted: &str) -> Result<(), Error> {
+        let query = [("startIndex", "1".to_owned()), ("count", "1".to_owned())];
+        let page = self.list(endpoint, &query, Asked::Read).await?;
+        let Some(listed) = page.resources.first().and_then(id) else { return Ok(()) };
+        let Some(url) = self.address(endpoint, Some(&listed)) else { return Ok(()) };
+        if listed != wanted {
+            let answer = self.send(self.http.request(Method::GET, url), Asked::Read).await?;
+            if !matches!(answer.status().as_u16(), 404 | 410) {
+                return Ok(());
+            }
+        }
+        // It may have been removed between the two requests; another attempt will tell.
+        let message = format!(
+            "{} answers 404 to {endpoint}/{listed}, which it lists, so that nobody can tell whether {wanted} is there; look at the \
+             permissions of its credential",
+            self.system()
+        );
+        Err(Error::internal(message).retry(Retry::Backoff))
     }
 
     /// Makes a resource, and gives what the server says of its identifier.
@@ -219,7 +246,7 @@ impl Scim {
         if !answer.status().is_success() {
             return Err(refused(&answer, what, Asked::Create));
         }
-        if let Some(error) = not_yet(&answer, what) {
+        if let Some(error) = not_yet(&answer, what).or_else(|| in_spite_of_success(&answer, what)) {
             return Err(error);
         }
         let created: Fields =
@@ -243,7 +270,8 @@ impl Scim {
             return Err(place(error, asked).into());
         }
         if answer.status().is_success() {
-            return Ok(());
+            let error = in_spite_of_success(&answer, what);
+            return error.map_or(Ok(()), |error| Err(place(error, asked).into()));
         }
         let said = ScimError::read(&answer);
         let (is_gone, no_target) = (answer.status().as_u16() == 404, said.kind == Some("noTarget"));
@@ -254,10 +282,10 @@ impl Scim {
     pub(crate) async fn delete(&self, endpoint: &str, id: &str, what: &str) -> Result<(), Error> {
         let request = self.http.request(Method::DELETE, self.resource(endpoint, id)?);
         let answer = self.send(request, Asked::Delete).await?;
-        if let Some(error) = not_yet(&answer, what) {
-            return Err(error);
+        if !answer.status().is_success() {
+            return Err(refused(&answer, what, Asked::Delete));
         }
-        if answer.status().is_success() { Ok(()) } else { Err(refused(&answer, what, Asked::Delete)) }
+        not_yet(&answer, what).or_else(|| in_spite_of_success(&answer, what)).map_or(Ok(()), Err)
     }
 
     fn resource(&self, endpoint: &str, id: &str) -> Result<Url, Error> {

@@ -39,8 +39,10 @@ impl Features {
     /// Asks the application. What it leaves unsaid, the profile says; what the operator says counts more than either.
     pub(crate) async fn discover(scim: &Scim, settings: &Settings) -> Result<Self, Error> {
         let config = scim.describe("ServiceProviderConfig").await?;
-        let types = scim.describe("ResourceTypes").await?;
-        let schemas = scim.describe("Schemas").await?;
+        // What is no list describes nothing.
+        let lists = |body: &Fields| ListPage::read(body).is_some();
+        let types = scim.describe("ResourceTypes").await?.filter(lists);
+        let schemas = scim.describe("Schemas").await?.filter(lists);
         let features = Self::of(settings, config.as_ref(), types.as_ref(), schemas.as_ref());
         features.map_err(|message| {
             let message = format!("{}: {message}", scim.system());

@@ -82,6 +82,18 @@ pub(crate) fn not_yet(answer: &Answer, what: &str) -> Option<Error> {
     })
 }
 
+/// An error that came with the status of a success.
+pub(crate) fn in_spite_of_success(answer: &Answer, what: &str) -> Option<Error> {
+    ScimError::read(answer).is_scim.then(|| {
+        let message = format!(
+            "{what}: {} answered {} and sent an error of SCIM with it",
+            answer.system(),
+            answer.status().as_u16()
+        );
+        Error::internal(message).effect(Effect::Unknown).retry(Retry::Backoff)
+    })
+}
+
 /// What an error of transport or of a refusal says once it is known what was asked.
 pub(crate) fn place(error: Error, asked: Asked) -> Error {
     let error = match (asked, error.about()) {

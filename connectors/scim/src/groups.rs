@@ -1,15 +1,13 @@
-//! Who is in which group, and putting users in and taking them out.
+//! Groups: who is in them, putting users in and taking them out.
 
-use bridgehead_sdk::{Error, Memberships, Ref, Subject};
+use bridgehead_sdk::{Error, Subject};
 
 use serde_json::Value;
 
 use crate::application::Application;
 use crate::change::{Change, put, with_members};
 use crate::errors::Asked;
-use crate::mapping::groups_of;
-use crate::path::equals;
-use crate::settings::{AbsentMembers, MembershipsFrom, RemoveMember};
+use crate::settings::{AbsentMembers, RemoveMember};
 use crate::wire::{Fields, field, id, objects, reference, text};
 
 /// Whom a group has as members, other than groups.
@@ -31,34 +29,6 @@ pub(crate) fn members(group: &Fields) -> Result<Vec<String>, String> {
 }
 
 impl Application<'_> {
-    /// The groups that a user is in, by itself.
-    pub(crate) async fn memberships_of(&self, user: &Fields) -> Result<Memberships, Error> {
-        let (Some(endpoint), Some(user_id)) = (&self.features.groups, id(user)) else {
-            return Ok(Memberships::default());
-        };
-        let slug = self.settings.groups.slug.as_str();
-        if self.settings.groups.memberships_from == MembershipsFrom::Accounts {
-            return groups_of(user, slug).map_err(|fault| self.unreadable(&fault));
-        }
-        let filter = self.settings.groups.filter_members.then(|| equals("members.value", &user_id));
-        let walk = self.walk(endpoint, filter.as_deref().map(|filter| ("filter", filter)));
-        let mut refs: Vec<Ref> = Vec::new();
-        let mut place = Some(self.start());
-        while let Some(at) = place {
-            let step = walk.page(&at).await?;
-            for group in step.records {
-                let members = members(&group)
-                    .map_err(|why| Error::incomplete_listing(format!("{}: {why}", self.system())))?;
-                let Some(group_id) = id(&group) else { continue };
-                if members.contains(&user_id) && !refs.iter().any(|known| known.id == group_id) {
-                    refs.push(Ref { id: group_id, name: text(&group, "displayName").map(str::to_owned) });
-                }
-            }
-            place = step.next;
-        }
-        Ok(Memberships([(slug.into(), refs)].into()))
-    }
-
     /// That groups are there, before anything is changed for their sake.
     pub(crate) async fn require_groups(&self, refs: &[&str]) -> Result<(), Error> {
         let Some(endpoint) = &self.features.groups else { return Ok(()) };

@@ -29,6 +29,7 @@ mod operations;
 mod paging;
 mod path;
 mod settings;
+mod standing;
 mod wire;
 
 pub use connector::{ScimConnector, factory};

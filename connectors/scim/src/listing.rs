@@ -9,13 +9,11 @@ use crate::mapping::{group, groups_of};
 use crate::memberships::{Listings, Reads};
 use crate::paging::{Place, Walk};
 use crate::settings::{License, MembershipsFrom};
-use crate::wire::{Fields, field, id};
+use crate::standing::{LOOKED_AT, has_groups};
+use crate::wire::{Fields, id};
 
 /// So many pages of groups are read in one call, which has a deadline.
 const PAGES_AT_A_TIME: usize = 8;
-
-/// So many groups are read by themselves when none of the list has shown a member.
-const GROUPS_READ_ALONE: usize = 3;
 
 /// What a cursor holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -92,7 +90,7 @@ impl Listing<'_> {
             let step = walk.page(&mark.place).await?;
             self.listings.add(mark.listing, &step.records).map_err(|fault| fault.incomplete(app.system()))?;
             let Some(place) = step.next else {
-                self.read_groups_alone(&mark, endpoint).await?;
+                self.look_at_bare_groups(&mark).await?;
                 let mark = Mark { stage: Stage::Records, place: app.start(), ..mark };
                 return self.users(mark).await;
             };
@@ -101,24 +99,15 @@ impl Listing<'_> {
         Ok(Page::with_next(Vec::new(), write(&mark)?))
     }
 
-    /// None of the groups has shown a member: there are applications that show them only where a group is read by itself.
-    async fn read_groups_alone(&self, mark: &Mark, endpoint: &str) -> Result<(), Error> {
+    /// None of the groups has shown a member: some are read by themselves.
+    async fn look_at_bare_groups(&self, mark: &Mark) -> Result<(), Error> {
         let app = self.application;
         let incomplete = |fault: crate::memberships::Fault| fault.incomplete(app.system());
         if !self.listings.is_bare(mark.listing).map_err(incomplete)? {
             return Ok(());
         }
-        for group in self.listings.some_groups(mark.listing, GROUPS_READ_ALONE).map_err(incomplete)? {
-            let found = app.scim.get(endpoint, &group, &[]).await?;
-            if found.is_some_and(|group| members(&group).is_ok_and(|all| !all.is_empty())) {
-                return Err(Error::incomplete_listing(format!(
-                    "{}: the list of its groups shows no members, yet the group {group} has some when it is read by itself; set \
-                     groups.memberships_from = \"accounts\"",
-                    app.system()
-                )));
-            }
-        }
-        Ok(())
+        let groups = self.listings.some_groups(mark.listing, LOOKED_AT).map_err(incomplete)?;
+        app.read_groups_alone(&groups).await
     }
 
     async fn users(&self, mark: Mark) -> Result<Page, Error> {
@@ -127,10 +116,8 @@ impl Listing<'_> {
         let mut page = Page::default();
         let mut shown = mark.shown;
         for user in &step.records {
-            let has_groups = field(user, "groups")
-                .is_some_and(|groups| groups.as_array().is_none_or(|all| !all.is_empty()));
-            shown |= has_groups;
-            if has_groups {
+            if has_groups(user) {
+                shown = true;
                 self.contradiction(&mark, user)?;
             }
             match self.account(&mark, user)? {
@@ -138,8 +125,14 @@ impl Listing<'_> {
                 Err(rejected) => page.rejected.push(rejected),
             }
         }
-        if step.next.is_none() && !shown {
-            self.prove_that_nobody_is_in_a_group().await?;
+        if step.next.is_none() {
+            if !shown {
+                self.prove_that_nobody_is_in_a_group(&step.records).await?;
+            }
+            let are_strangers = self.listings.are_strangers(mark.listing);
+            if are_strangers.map_err(|fault| fault.incomplete(app.system()))? {
+                return Err(app.members_are_strangers());
+            }
         }
         let next = step.next.map(|place| write(&Mark { shown, place, ..mark })).transpose()?;
         Ok(ending(page, next, step.end))
@@ -174,16 +167,11 @@ impl Listing<'_> {
         if !is_bare {
             return Ok(());
         }
-        Err(Error::incomplete_listing(format!(
-            "{}: none of its groups shows a member, yet the account {} is in one; set groups.memberships_from = \
-             \"accounts\"",
-            app.system(),
-            id(user).unwrap_or_default()
-        )))
+        Err(app.groups_are_bare(user))
     }
 
     /// Not one account has shown groups: either nobody is in one, or accounts do not show them.
-    async fn prove_that_nobody_is_in_a_group(&self) -> Result<(), Error> {
+    async fn prove_that_nobody_is_in_a_group(&self, users: &[Fields]) -> Result<(), Error> {
         let app = self.application;
         let from_accounts = app.settings.groups.memberships_from == MembershipsFrom::Accounts;
         let Some(endpoint) = app.features.groups.as_deref().filter(|_| from_accounts) else { return Ok(()) };
@@ -201,6 +189,16 @@ impl Listing<'_> {
                 )));
             }
             place = step.next;
+        }
+        for user in users.iter().filter_map(id).take(LOOKED_AT) {
+            let found = app.scim.get(app.users(), &user, &[]).await?;
+            if found.as_ref().is_some_and(has_groups) {
+                return Err(Error::incomplete_listing(format!(
+                    "{}: the list of its accounts shows no groups, and no group shows a member, yet the account {user} is in one when it \
+                     is read by itself; set groups.enabled = false, or have the lists show them",
+                    app.system()
+                )));
+            }
         }
         Ok(())
     }

@@ -46,6 +46,9 @@ struct Index {
     numbers: HashMap<Box<str>, u32>,
     members: HashMap<Box<str>, Vec<u32>>,
     count: usize,
+    /// Whether an account was asked for that is in one, and whether any was.
+    matched: bool,
+    asked: bool,
     /// What the groups that were read for their members, and what the records of the listing have shown.
     shown: [Arc<Shown>; 2],
 }
@@ -109,6 +112,8 @@ impl Listings {
     pub(crate) fn of(&self, listing: u64, user: &str, slug: &str) -> Result<Memberships, Fault> {
         self.with(listing, |index| {
             let numbers = index.members.get(user).map_or(&[][..], Vec::as_slice);
+            index.asked = true;
+            index.matched |= !numbers.is_empty();
             let names = numbers.iter().filter_map(|number| index.groups.get(*number as usize));
             Memberships([(slug.into(), names.map(|id| Ref::new(&**id)).collect())].into())
         })
@@ -117,6 +122,11 @@ impl Listings {
     /// Whether groups were read, and none of them has members.
     pub(crate) fn is_bare(&self, listing: u64) -> Result<bool, Fault> {
         self.with(listing, |index| !index.groups.is_empty() && index.count == 0)
+    }
+
+    /// Whether groups have members, and none of the accounts that were asked for is any of them.
+    pub(crate) fn are_strangers(&self, listing: u64) -> Result<bool, Fault> {
+        self.with(listing, |index| index.count > 0 && index.asked && !index.matched)
     }
 
     fn with<T>(&self, listing: u64, work: impl FnOnce(&mut Index) -> T) -> Result<T, Fault> {

@@ -16,15 +16,27 @@ use crate::errors::{Asked, half_done};
 use crate::mapping::{Wanted, agrees, blank};
 use crate::path::Path;
 use crate::settings::Deletion;
+use crate::standing::Standing;
 use crate::wire::{Fields, field, id, truth};
 
 /// Fields of a task that could not be kept are named in its result under this name.
 const NOT_KEPT: &str = "fields_without_attribute";
 
+/// From so many groups a user is taken out at most that do not show whether it is in them.
+const MOST_UNSEEN: usize = 200;
+
 /// The groups that a task wants an account to be in.
 struct WantedGroups<'a> {
     /// `None` when the task says nothing of groups.
     refs: Option<&'a [Ref]>,
+}
+
+/// Which groups a user is to join and to leave, and which it is perhaps in.
+#[derive(Debug, Default)]
+struct Moves {
+    join: Vec<String>,
+    leave: Vec<String>,
+    perhaps: Vec<String>,
 }
 
 impl Application<'_> {
@@ -153,10 +165,11 @@ impl Application<'_> {
         }
         let (own, found) = self.require(&update.account).await?;
         let groups = self.apply_memberships(update.memberships.as_ref(), &mut found.clone())?;
-        let (join, leave) = match groups.refs {
-            Some(refs) => self.difference(&found, refs).await?,
-            None => (Vec::new(), Vec::new()),
+        let moves = match groups.refs {
+            Some(refs) => self.difference(&update.account, &found, refs).await?,
+            None => Moves::default(),
         };
+        let Moves { join, leave, perhaps } = moves;
         self.require_groups(&join.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         // Read last of all before it is written: what is written whole must hold what others have changed meanwhile.
         let is_current = update.account.id.is_some() && update.memberships.is_none();
@@ -197,7 +210,45 @@ impl Application<'_> {
             set.map_err(|error| if is_changed { half_done(error) } else { error })?;
             is_changed = true;
         }
+        self.leave_unseen(&perhaps, (&own, label), !join.is_empty())
+            .await
+            .map_err(|error| if is_changed { half_done(error) } else { error })?;
         Ok(Completion::done())
+    }
+
+    /// Takes a user out of groups that do not show whether it is in them. Where joining others has shown that they do show it, there is
+    /// nothing to leave.
+    async fn leave_unseen(
+        &self,
+        groups: &[String],
+        (own, label): (&str, &str),
+        has_joined: bool,
+    ) -> Result<(), Error> {
+        if groups.is_empty() {
+            return Ok(());
+        }
+        if has_joined {
+            let user = self.fresh(own, label).await?;
+            if self.standing(&user).await?.unseen.is_empty() {
+                return Ok(());
+            }
+        }
+        if groups.len() > MOST_UNSEEN {
+            let message = format!(
+                "{}: none of its {} groups shows a member, so that nobody can tell which of them User {label} is in; have the application \
+                 show them, or set groups.enabled = false",
+                self.system(),
+                groups.len()
+            );
+            return Err(Error::internal(message).subject(Subject::Group));
+        }
+        let mut is_changed = false;
+        for group in groups {
+            let set = self.set_member(group, (own, label), false).await;
+            set.map_err(|error| if is_changed { half_done(error) } else { error })?;
+            is_changed = true;
+        }
+        Ok(())
     }
 
     /// A change behind another one of the same task: what was read before is not what is there now.
@@ -355,13 +406,22 @@ impl Application<'_> {
     }
 
     /// Which groups a user is to join, and which to leave.
-    async fn difference(&self, user: &Fields, wanted: &[Ref]) -> Result<(Vec<String>, Vec<String>), Error> {
+    async fn difference(&self, account: &Account, user: &Fields, wanted: &[Ref]) -> Result<Moves, Error> {
         self.memberships_can_be_read()?;
-        let memberships = self.memberships_of(user).await?;
+        // What a search gives of a user may lack its groups.
+        let fresh = match (&account.id, id(user)) {
+            (None, Some(own)) => Some(self.fresh(&own, account.label()).await?),
+            _ => None,
+        };
+        let Standing { memberships, unseen } = self.standing(fresh.as_ref().unwrap_or(user)).await?;
         let current: BTreeSet<&str> = ids(memberships.of(&self.settings.groups.slug)).into_iter().collect();
         let wanted: BTreeSet<&str> = ids(wanted).into_iter().collect();
         let owned = |ids: Vec<&&str>| ids.into_iter().map(|id| (*id).to_owned()).collect();
-        Ok((owned(wanted.difference(&current).collect()), owned(current.difference(&wanted).collect())))
+        Ok(Moves {
+            join: owned(wanted.difference(&current).collect()),
+            leave: owned(current.difference(&wanted).collect()),
+            perhaps: unseen.iter().filter(|group| !wanted.contains(group.as_str())).cloned().collect(),
+        })
     }
 
     fn no_passwords(&self) -> Error {

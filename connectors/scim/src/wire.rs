@@ -116,6 +116,11 @@ impl Next {
 }
 
 impl ListPage {
+    /// A list without results.
+    pub(crate) fn empty() -> Self {
+        Self { total: Some(0), start: None, next: Next::None, resources: Vec::new() }
+    }
+
     /// Reads a page; `None` for what is no list of resources.
     pub(crate) fn read(body: &Fields) -> Option<Self> {
         let total = field(body, "totalResults").and_then(number);

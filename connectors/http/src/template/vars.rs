@@ -23,6 +23,11 @@ impl Vars {
         self.0.insert(name, value.into());
     }
 
+    /// A variable.
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
     pub(super) fn context(&self) -> Value {
         Value::from_object(self.clone())
     }

@@ -248,11 +248,13 @@ impl State {
                 Reply::new(204, Value::Null)
             }
             ("PUT", ["people", name]) => {
-                let is_new = !self.people.iter().any(|person| person["id"] == **name);
+                // Whoever has the name is replaced.
+                let known = self.people.iter().position(|person| person["name"] == **name);
+                let is_new = known.is_none();
                 let mut person = ask.body.clone();
-                person["id"] = (*name).into();
+                person["id"] = known.map_or(json!(name), |at| self.people[at]["id"].clone());
                 person["locked"] = false.into();
-                self.people.retain(|known| known["id"] != **name);
+                self.people.retain(|known| known["name"] != **name);
                 self.people.push(person);
                 Reply::new(if is_new { 201 } else { 200 }, json!({}))
             }

@@ -7,7 +7,7 @@ use bridgehead_sdk::{AccountRecord, ResourceType};
 use serde_json::{Value, json};
 use wiremock::{Request, Respond, ResponseTemplate};
 
-use crate::fake::{Fake, error, list, page};
+use crate::fake::{Fake, error, json_answer, list, page};
 use crate::support::{accounts, groups};
 
 /// Users in an order that changes while they are listed: after the answer of a number, somebody goes or comes.
@@ -244,7 +244,12 @@ async fn two_sided(on_user: bool, on_group: bool) -> Fake {
     if on_group {
         group["members"] = json!([{ "value": "u1" }]);
     }
-    fake.get("Users", list(&json!([ann, { "id": "u2", "userName": "bob" }]))).await;
+    let bob = json!({ "id": "u2", "userName": "bob" });
+    for one in [&ann, &bob] {
+        fake.get(&format!("Users/{}", one["id"].as_str().unwrap()), json_answer(200, one)).await;
+    }
+    fake.get("Groups/g1", json_answer(200, &group)).await;
+    fake.get("Users", list(&json!([ann, bob]))).await;
     fake.get("Groups", list(&json!([group]))).await;
     fake
 }

@@ -62,7 +62,8 @@ impl Scripted {
     pub(crate) async fn start(config: &Value, script: Script) -> Self {
         let state = Arc::new(Mutex::new(State::new(config)));
         let script = Arc::new(Mutex::new(script));
-        let server = MockServer::start().await;
+        // Thousands of requests are not worth keeping.
+        let server = MockServer::builder().disable_request_recording().start().await;
         Mock::given(matchers::any())
             .respond_with(Answers(Arc::clone(&state), Arc::clone(&script)))
             .mount(&server)
@@ -182,9 +183,14 @@ impl Reply {
     }
 }
 
-fn error(status: u16) -> Reply {
+/// An error as RFC 7644 writes it.
+pub(crate) fn error(status: u16) -> Value {
     let schema = "urn:ietf:params:scim:api:messages:2.0:Error";
-    Reply::new(status, json!({ "schemas": [schema], "status": status.to_string() }))
+    json!({ "schemas": [schema], "status": status.to_string() })
+}
+
+fn refused(status: u16) -> Reply {
+    Reply::new(status, error(status))
 }
 
 impl State {
@@ -245,7 +251,7 @@ impl State {
             ("GET", "Users" | "Groups", None) => self.list(ask),
             ("POST", "Users", None) => self.create(ask),
             (_, "Users" | "Groups", Some(id)) => self.one(ask, id),
-            _ => error(404),
+            _ => refused(404),
         }
     }
 
@@ -285,7 +291,7 @@ impl State {
 
     fn create(&mut self, ask: &Ask) -> Reply {
         if self.users.iter().any(|user| user["userName"] == ask.body["userName"]) {
-            return error(409);
+            return refused(409);
         }
         self.made += 1;
         let mut user = ask.body.clone();
@@ -297,7 +303,7 @@ impl State {
 
     fn one(&mut self, ask: &Ask, id: &str) -> Reply {
         let Some(at) = self.all(&ask.endpoint).iter().position(|record| record["id"] == id) else {
-            return error(404);
+            return refused(404);
         };
         if ask.method == "DELETE" {
             self.all(&ask.endpoint).remove(at);
@@ -310,7 +316,7 @@ impl State {
         if ask.method != "GET"
             && ask.if_match.as_ref().is_some_and(|version| record["meta"]["version"] != **version)
         {
-            return error(412);
+            return refused(412);
         }
         match ask.method.as_str() {
             "PUT" => {

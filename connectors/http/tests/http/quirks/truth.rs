@@ -1,0 +1,186 @@
+//! What the connector says, held against what the server has.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bridgehead_sdk::{
+    AccountRecord, AccountStatus, Action, Code, Connector, Cursor, Description, Effect, Error, Evidence,
+    Record, RejectedRecord, ResourceType,
+};
+use serde_json::{Value, json};
+
+use super::tasks::{NOBODY, PASSWORD, Sight, Task};
+use crate::scripted::{PEOPLE, Scripted, State};
+use crate::support::{account, execute};
+
+/// What a listing gave.
+struct Listed {
+    records: Vec<Record>,
+    rejected: Vec<RejectedRecord>,
+    evidence: Evidence,
+}
+
+/// Reads a listing to its end, as the runtime does; at its end there must be proof.
+async fn read(connector: &Arc<dyn Connector>, of: &ResourceType) -> Result<Listed, Error> {
+    let (mut records, mut rejected, mut cursor) = (Vec::new(), Vec::new(), None::<Cursor>);
+    let mut cursors = BTreeSet::new();
+    loop {
+        let page = connector.list(of, cursor.as_ref()).await?;
+        records.extend(page.records);
+        rejected.extend(page.rejected);
+        let Some(next) = page.next else {
+            let distinct: BTreeSet<&str> = records.iter().map(Record::id).collect();
+            assert_eq!(distinct.len(), records.len(), "somebody comes twice");
+            let all = (distinct.len() + rejected.len()) as u64;
+            assert!(page.total.is_none_or(|total| total <= all), "fewer than the total");
+            let evidence = page.evidence.expect("the end of a listing has proof");
+            return Ok(Listed { records, rejected, evidence });
+        };
+        assert!(cursors.insert(next.as_str().to_owned()), "a cursor comes a second time");
+        assert!(cursors.len() < 200, "the listing finds no end");
+        cursor = Some(next);
+    }
+}
+
+/// What the listings of accounts and of groups gave, each in a line.
+pub(super) async fn listings(server: &Scripted, connector: &Arc<dyn Connector>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let groups = server.state().groups.len();
+    let accounts = read(connector, &ResourceType::account("account", "Account")).await;
+    lines.push(told("accounts", &accounts, PEOPLE));
+    if let Ok(listed) = &accounts {
+        let state = server.state().clone();
+        lines.extend(wrong(listed, &state, connector).await);
+    }
+    let listed = read(connector, &ResourceType::group("group", "Group")).await;
+    lines.push(told("groups", &listed, groups));
+    lines
+}
+
+fn told(what: &str, listed: &Result<Listed, Error>, all: usize) -> String {
+    match listed {
+        Ok(Listed { records, rejected, evidence }) => {
+            assert_eq!(records.len() + rejected.len(), all, "{what} are missing, and nothing says so");
+            let rejected: String = rejected.iter().map(|one| format!("; rejected: {one}")).collect();
+            format!("    {what}: all {}, {}{rejected}", records.len(), evidence.as_str())
+        }
+        Err(error) => {
+            assert_eq!(error.effect_on_target(), Effect::NotApplied, "{what}: {error}");
+            format!("    {what}: {error}")
+        }
+    }
+}
+
+/// What is listed otherwise than it is. The connector must have said that it cannot see it, and have warned of it.
+async fn wrong(listed: &Listed, state: &State, connector: &Arc<dyn Connector>) -> Option<String> {
+    let mut unseen = BTreeSet::new();
+    for record in &listed.records {
+        let Record::Account(account) = record else { panic!("{} is no account", record.id()) };
+        let (is, shown) = (of_state(state, account.id.as_str()), shown(account));
+        let is = is.unwrap_or_else(|| panic!("{} is not there", account.id));
+        if is.groups != shown.groups {
+            unseen.insert("memberships.group");
+        }
+        if is.active != shown.active {
+            unseen.insert("status");
+        }
+    }
+    if unseen.is_empty() {
+        return None;
+    }
+    let Description { unverifiable, warnings, .. } = connector.describe().await.unwrap();
+    for field in &unseen {
+        assert!(unverifiable.contains(*field), "{field} is listed otherwise than it is, and nothing says so");
+    }
+    assert!(warnings.len() >= unseen.len(), "{warnings:?}");
+    Some(format!("    warnings: {}", warnings.join("; ")))
+}
+
+/// Does a task; `None` if it is said to be done, and is.
+pub(super) async fn act(server: &Scripted, connector: &Arc<dyn Connector>, task: &Task) -> Option<String> {
+    let (name, who) = (task.name, task.who);
+    let before = server.state().clone();
+    let done = execute(connector, task.action, task.payload.clone()).await;
+    let after = server.state().clone();
+    let changed = changes(&before, &after, who);
+    assert!(changed.is_empty(), "{name}: somebody else was changed: {changed:?}");
+    if who == NOBODY {
+        return match done {
+            Ok(_) => panic!("{name}: somebody is made who is there"),
+            Err(error) if error.code() == Code::AccountAlreadyExists => None,
+            Err(error) => Some(format!("refused; {error}")),
+        };
+    }
+    let completion = match done {
+        Ok(completion) => completion,
+        Err(error) if error.effect_on_target() == Effect::Unknown => {
+            return Some(format!("perhaps done; {error}"));
+        }
+        Err(error) => {
+            let is_there = before.people.iter().any(|user| user["id"] == who);
+            assert!(error.code() != Code::AccountNotFound || !is_there, "{name}: {who} is there: {error}");
+            let changed = changes(&before, &after, NOBODY);
+            assert!(changed.is_empty(), "{name}: {changed:?} is changed, in spite of: {error}");
+            return Some(format!("not done; {error}"));
+        }
+    };
+    let id = completion.result.get("account_id").and_then(Value::as_str).unwrap_or(who);
+    let user = after.people.iter().find(|user| user["id"] == id);
+    if task.action == Action::ResetPassword {
+        let is_set = user.is_some_and(|user| user["password"] == PASSWORD);
+        return (!is_set).then(|| "not done, and no look can tell".to_owned());
+    }
+    let is = user.and_then(|user| of_state(&after, user["id"].as_str()?));
+    if (task.is_done)(is.as_ref()) {
+        return None;
+    }
+    // What the runtime sees when it reads back.
+    match connector.find_account(&account(json!({ "id": id }))).await {
+        Err(error) => Some(format!("not done, and a look fails; {error}")),
+        Ok(found) => {
+            let found = found.as_ref().map(shown);
+            assert!(!(task.is_done)(found.as_ref()), "{name}: a look shows what is not so: {found:?}");
+            Some("not done, and a look shows it".to_owned())
+        }
+    }
+}
+
+/// An account as it is shown.
+fn shown(account: &AccountRecord) -> Sight {
+    let mut groups: Vec<String> = account.memberships.of("group").iter().map(|one| one.id.clone()).collect();
+    groups.sort();
+    let title = account.extra.get("title").and_then(Value::as_str).unwrap_or_default().to_owned();
+    Sight { title, active: account.status == AccountStatus::Active, groups }
+}
+
+/// An account as it is.
+fn of_state(state: &State, id: &str) -> Option<Sight> {
+    let person = state.people.iter().find(|person| person["id"] == id)?;
+    let of = state.groups.iter().filter(|(_, members)| members.iter().any(|member| member == id));
+    let groups = of.map(|(group, _)| group.clone()).collect();
+    let title = person["title"].as_str().unwrap_or_default().to_owned();
+    Some(Sight { title, active: person["locked"] == false, groups })
+}
+
+/// Who and which groups differ, one account left aside.
+fn changes(before: &State, after: &State, who: &str) -> Vec<String> {
+    let ((users, groups), (users_now, groups_now)) = (others(before, who), others(after, who));
+    let ids = users.keys().chain(users_now.keys()).filter(|id| users.get(*id) != users_now.get(*id));
+    let groups = groups.iter().filter(|(id, members)| groups_now.get(*id) != Some(members)).map(|(id, _)| id);
+    ids.chain(groups).cloned().collect()
+}
+
+/// Everybody but one, and whom the groups have besides.
+fn others(state: &State, who: &str) -> (BTreeMap<String, Value>, BTreeMap<String, Vec<String>>) {
+    let is_named = |person: &Value| person["name"].as_str().is_some_and(|name| name.starts_with(who));
+    let is_own = |person: &Value| !who.is_empty() && (person["id"] == who || is_named(person));
+    let id = |person: &Value| person["id"].as_str().unwrap().to_owned();
+    let own: Vec<String> = state.people.iter().filter(|person| is_own(person)).map(id).collect();
+    let others = state.people.iter().filter(|person| !is_own(person));
+    let others = others.map(|person| (id(person), person.clone())).collect();
+    let mut members = state.groups.clone();
+    for members in members.values_mut() {
+        members.retain(|member| !own.contains(member) && member != who);
+    }
+    (others, members)
+}

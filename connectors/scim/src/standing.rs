@@ -1,0 +1,173 @@
+//! Which groups a user is in, and what cannot be told of it.
+//!
+//! A place that the application does not fill looks like nobody being in any group. Before a user is taken out of groups, or left where
+//! it is because it seems to be in none, that is looked into.
+
+use bridgehead_sdk::{Error, Memberships, Ref};
+
+use crate::application::Application;
+use crate::groups::members;
+use crate::mapping::groups_of;
+use crate::path::equals;
+use crate::settings::MembershipsFrom;
+use crate::wire::{Fields, field, id, text};
+
+/// So many groups, accounts or members are looked at by themselves where a list shows nothing.
+pub(crate) const LOOKED_AT: usize = 3;
+
+/// The groups of a user.
+#[derive(Debug, Default)]
+pub(crate) struct Standing {
+    pub(crate) memberships: Memberships,
+    /// Every group, if nothing in the application shows who is in any: the user may be in each of them.
+    pub(crate) unseen: Vec<String>,
+}
+
+/// What all groups say.
+#[derive(Debug, Default)]
+struct Survey {
+    groups: Vec<String>,
+    /// Those of the user.
+    own: Vec<Ref>,
+    /// Some of the members of any group.
+    members: Vec<String>,
+}
+
+impl Application<'_> {
+    /// The groups that a user is in, by itself.
+    pub(crate) async fn memberships_of(&self, user: &Fields) -> Result<Memberships, Error> {
+        let Some(user_id) = id(user).filter(|_| self.features.groups.is_some()) else {
+            return Ok(Memberships::default());
+        };
+        if self.settings.groups.memberships_from == MembershipsFrom::Accounts {
+            return self.shown_by(user);
+        }
+        let filter = self.settings.groups.filter_members.then(|| equals("members.value", &user_id));
+        let survey = self.survey(&user_id, filter.as_deref()).await?;
+        Ok(self.memberships(survey.own))
+    }
+
+    /// The groups that a user is in, where something is going to be changed by what they are: that it is in none is doubted.
+    pub(crate) async fn standing(&self, user: &Fields) -> Result<Standing, Error> {
+        let memberships = self.memberships_of(user).await?;
+        let is_in_some = !memberships.of(&self.settings.groups.slug).is_empty();
+        let Some(user_id) = id(user).filter(|_| !is_in_some && self.features.groups.is_some()) else {
+            return Ok(Standing { memberships, unseen: Vec::new() });
+        };
+        let survey = self.survey(&user_id, None).await?;
+        if let Some(group) = survey.own.first() {
+            // Whatever place the memberships were read from, it does not show them all.
+            let key = match self.settings.groups.memberships_from {
+                MembershipsFrom::Accounts => "memberships_from = \"groups\"",
+                MembershipsFrom::Groups => "filter_members = false",
+            };
+            return Err(Error::internal(format!(
+                "{}: the account {user_id} seems to be in no group, yet the group {} has it as a member; set groups.{key}",
+                self.system(),
+                group.id
+            )));
+        }
+        if self.shows_nothing(user, &survey).await? {
+            return Ok(Standing { memberships, unseen: survey.groups });
+        }
+        Ok(Standing { memberships, unseen: Vec::new() })
+    }
+
+    /// Whether nothing tells who is in any group; an error if the place from which memberships are read is the wrong one.
+    async fn shows_nothing(&self, user: &Fields, survey: &Survey) -> Result<bool, Error> {
+        if survey.groups.is_empty() {
+            return Ok(false);
+        }
+        if self.settings.groups.memberships_from == MembershipsFrom::Accounts {
+            let accounts = self.sample(self.users()).await?;
+            return Ok(survey.members.is_empty() && !accounts.iter().any(has_groups));
+        }
+        if survey.members.is_empty() {
+            if has_groups(user) {
+                return Err(self.groups_are_bare(user));
+            }
+            self.read_groups_alone(&survey.groups).await?;
+            return Ok(true);
+        }
+        for member in &survey.members {
+            if self.scim.get(self.users(), member, &[]).await?.is_some() {
+                return Ok(false);
+            }
+        }
+        Err(self.members_are_strangers())
+    }
+
+    async fn survey(&self, user: &str, filter: Option<&str>) -> Result<Survey, Error> {
+        let mut survey = Survey::default();
+        let Some(endpoint) = &self.features.groups else { return Ok(survey) };
+        let walk = self.walk(endpoint, filter.map(|filter| ("filter", filter)));
+        let mut place = Some(self.start());
+        while let Some(at) = place {
+            let step = walk.page(&at).await?;
+            for group in step.records {
+                let members = members(&group)
+                    .map_err(|why| Error::incomplete_listing(format!("{}: {why}", self.system())))?;
+                let Some(group_id) = id(&group) else { continue };
+                if members.iter().any(|member| member == user)
+                    && !survey.own.iter().any(|known| known.id == group_id)
+                {
+                    let name = text(&group, "displayName").map(str::to_owned);
+                    survey.own.push(Ref { id: group_id.clone(), name });
+                }
+                let room = LOOKED_AT.saturating_sub(survey.members.len());
+                survey.members.extend(members.into_iter().take(room));
+                survey.groups.push(group_id);
+            }
+            place = step.next;
+        }
+        Ok(survey)
+    }
+
+    fn shown_by(&self, user: &Fields) -> Result<Memberships, Error> {
+        groups_of(user, &self.settings.groups.slug).map_err(|fault| self.unreadable(&fault))
+    }
+
+    fn memberships(&self, refs: Vec<Ref>) -> Memberships {
+        Memberships([(self.settings.groups.slug.as_str().into(), refs)].into())
+    }
+
+    /// None of the groups has shown a member: there are applications that show them only where a group is read by itself.
+    pub(crate) async fn read_groups_alone(&self, groups: &[String]) -> Result<(), Error> {
+        let Some(endpoint) = &self.features.groups else { return Ok(()) };
+        for group in groups.iter().take(LOOKED_AT) {
+            let found = self.scim.get(endpoint, group, &[]).await?;
+            if found.is_some_and(|group| members(&group).is_ok_and(|all| !all.is_empty())) {
+                return Err(Error::incomplete_listing(format!(
+                    "{}: the list of its groups shows no members, yet the group {group} has some when it is read by itself; set \
+                     groups.memberships_from = \"accounts\"",
+                    self.system()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Groups that show no members, and an account that says it is in one: the members are not shown.
+    pub(crate) fn groups_are_bare(&self, user: &Fields) -> Error {
+        Error::incomplete_listing(format!(
+            "{}: none of its groups shows a member, yet the account {} is in one; set groups.memberships_from = \
+             \"accounts\"",
+            self.system(),
+            id(user).unwrap_or_default()
+        ))
+    }
+
+    /// Groups have members, and no account is any of them: they are named by something else than their identifiers.
+    pub(crate) fn members_are_strangers(&self) -> Error {
+        Error::incomplete_listing(format!(
+            "{}: its groups have members, and none of them is the id of an account, so that everybody would be in no group; set \
+             groups.memberships_from = \"accounts\", or groups.enabled = false",
+            self.system()
+        ))
+    }
+}
+
+/// Whether a user says that it is in a group.
+pub(crate) fn has_groups(user: &Fields) -> bool {
+    field(user, "groups").is_some_and(|groups| groups.as_array().is_none_or(|all| !all.is_empty()))
+}

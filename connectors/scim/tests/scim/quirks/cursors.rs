@@ -1,0 +1,83 @@
+//! Paging by cursor, the way of RFC 9865.
+
+use serde_json::json;
+
+use super::{Quirk, page, quirk};
+use crate::scripted::Reply;
+
+pub(super) fn rows() -> Vec<Quirk> {
+    vec![
+        quirk("hands out cursors", "", |ask, s| s.serve(&ask)).by_cursor(),
+        quirk("hands out numbers as cursors, and no total", "field", |ask, s| {
+            page(&ask, s, |r| match r.body["nextCursor"].as_str().map(|c| c[1..].parse::<u64>().unwrap()) {
+                Some(next) => r.with("nextCursor", next.into()).without("totalResults"),
+                None => r.without("totalResults"),
+            })
+        })
+        .by_cursor(),
+        quirk("hands out tables as cursors", "", |ask, s| {
+            let lists = ask.lists_users();
+            page(&ask, s, |r| if lists { r.with("nextCursor", json!({ "at": 10 })) } else { r })
+        })
+        .by_cursor(),
+        quirk("hands out the first cursor again", "", |ask, s| {
+            let lists = ask.lists_users();
+            page(&ask, s, |r| if lists { r.with("nextCursor", "c10".into()) } else { r })
+        })
+        .by_cursor(),
+        quirk("hands out cursors in a circle of empty pages", "", |ask, s| {
+            let lists = ask.lists_users();
+            let next = if ask.query.get("cursor").is_some_and(|at| at == "a") { "b" } else { "a" };
+            page(&ask, s, |r| {
+                if lists { r.with("nextCursor", next.into()).with("Resources", json!([])) } else { r }
+            })
+        })
+        .by_cursor(),
+        quirk("announces cursors and hands out none", "", |ask, s| {
+            let lists = ask.lists_users();
+            page(&ask, s, |r| if lists { r.without("nextCursor") } else { r })
+        })
+        .by_cursor(),
+        quirk("announces cursors, hands out none and counts the page", "", |mut ask, s| {
+            if !ask.lists_users() {
+                return s.serve(&ask);
+            }
+            ask.query.remove("cursor");
+            let reply = s.serve(&ask);
+            let n = reply.count();
+            reply.with("totalResults", n.into())
+        })
+        .by_cursor(),
+        quirk("forgets its cursors", "", |ask, s| {
+            if ask.lists_users() && !ask.query["cursor"].is_empty() {
+                Reply::new(400, json!({ "scimType": "expiredCursor" }))
+            } else {
+                s.serve(&ask)
+            }
+        })
+        .by_cursor(),
+        quirk("ends without the last user, at an empty cursor", "", |ask, s| {
+            let lists = ask.lists_users();
+            page(&ask, s, |mut r| {
+                if lists {
+                    r.body["Resources"].as_array_mut().unwrap().retain(|user| user["id"] != "u24");
+                }
+                r
+            })
+        })
+        .by_cursor(),
+        quirk("hands out a cursor at the end that leads to an empty page", "", |ask, s| {
+            let end = ask.query.get("cursor").is_some_and(|at| at == "end");
+            let empty = ask.lists() && end;
+            let reply = page(&ask, s, |r| {
+                if r.body["nextCursor"].is_null() { r.with("nextCursor", "end".into()) } else { r }
+            });
+            if empty { reply.with("Resources", json!([])).without("nextCursor") } else { reply }
+        })
+        .by_cursor(),
+        quirk("leaves one user out, by cursor and without a total", "", |ask, s| {
+            s.serve(&ask).without("totalResults")
+        })
+        .by_cursor(),
+    ]
+}

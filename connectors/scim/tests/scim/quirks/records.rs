@@ -1,0 +1,86 @@
+//! Records that are not as the schema has them.
+
+use serde_json::{Value, json};
+
+use super::{Quirk, quirk};
+use crate::scripted::{Ask, Reply, State};
+
+pub(super) fn rows() -> Vec<Quirk> {
+    vec![
+        quirk("writes truth as text", "", |ask, s| {
+            users(&ask, s, |user| {
+                user["active"] = if user["active"] == true { "True" } else { "False" }.into()
+            })
+        }),
+        quirk("writes truth as a number", "", |ask, s| {
+            users(&ask, s, |user| user["active"] = i32::from(user["active"] == true).into())
+        }),
+        quirk("does not show who is active", "Sentry, getsentry/sentry#27971", |ask, s| {
+            users(&ask, s, |user| drop(user.as_object_mut().unwrap().shift_remove("active")))
+        }),
+        quirk("shows active on the inactive alone", "", |ask, s| {
+            users(&ask, s, |user| {
+                if user["active"] == true {
+                    user.as_object_mut().unwrap().shift_remove("active");
+                }
+            })
+        }),
+        quirk("gives one user no id", "", |ask, s| {
+            users(&ask, s, |user| {
+                if user["id"] == "u11" {
+                    user.as_object_mut().unwrap().shift_remove("id");
+                }
+            })
+        }),
+        quirk("gives one user an id of null", "", |ask, s| {
+            users(&ask, s, |user| {
+                if user["id"] == "u11" {
+                    user["id"] = Value::Null;
+                }
+            })
+        }),
+        quirk("gives one user no name", "", |ask, s| {
+            users(&ask, s, |user| {
+                if user["id"] == "u11" {
+                    user["userName"] = Value::Null;
+                }
+            })
+        }),
+        quirk("gives null among the users", "", |ask, s| {
+            let mut reply = s.serve(&ask);
+            if ask.lists_users() {
+                reply.body["Resources"].as_array_mut().unwrap().push(Value::Null);
+            }
+            reply
+        }),
+        quirk("writes the names of attributes in another case", "", |ask, s| {
+            users(&ask, s, |user| {
+                let fields = std::mem::take(user.as_object_mut().unwrap());
+                *user = fields.into_iter().map(|(name, value)| (name.to_uppercase(), value)).collect();
+            })
+        }),
+        quirk("gives e-mail addresses as texts", "WSO2 Identity Server, wso2/product-is#7320", |ask, s| {
+            users(&ask, s, |user| user["emails"] = json!([user["emails"][0]["value"]]))
+        }),
+        quirk("gives two users one id", "", |ask, s| {
+            users(&ask, s, |user| {
+                if user["id"] == "u12" {
+                    user["id"] = "u11".into();
+                }
+            })
+        }),
+    ]
+}
+
+/// Serves, and changes every user that is shown.
+fn users(ask: &Ask, state: &mut State, change: impl Fn(&mut Value)) -> Reply {
+    let mut reply = state.serve(ask);
+    if ask.method != "GET" || ask.endpoint != "Users" || reply.status != 200 {
+        return reply;
+    }
+    match reply.body["Resources"].as_array_mut() {
+        Some(all) => all.iter_mut().for_each(change),
+        None => change(&mut reply.body),
+    }
+    reply
+}

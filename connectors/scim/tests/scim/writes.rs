@@ -1,0 +1,45 @@
+//! What is written as a whole, while others write as well.
+
+use bridgehead_sdk::Action;
+use serde_json::json;
+
+use crate::scripted::{Script, Scripted};
+use crate::support::run;
+
+#[tokio::test]
+async fn what_somebody_else_changes_while_a_task_does_other_work_is_not_undone() {
+    // Without PATCH, the user is written as a whole; the groups are read before.
+    let script: Script = |ask, s| {
+        if ask.lists() && ask.endpoint == "Groups" {
+            s.user("u03")["nickName"] = "by hand".into();
+            s.user("u03")["meta"]["version"] = "W/\"2\"".into();
+        }
+        s.serve(&ask)
+    };
+    let off = json!({ "supported": false });
+    for config in [json!({ "patch": off }), json!({ "patch": off, "etag": off })] {
+        let server = Scripted::start(&config, script).await;
+        let connector = server.connector(&json!({}));
+        let payload = json!({ "account": { "id": "u03" }, "changes": { "title": "new" }, "memberships": { "group": ["g2"] } });
+        run(&*connector, Action::UpdateAccount, payload).await.unwrap();
+        let user = server.state().user("u03").clone();
+        assert_eq!((&user["title"], &user["nickName"]), (&json!("new"), &json!("by hand")), "{config}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_is_not_shown_is_added_to_and_not_replaced() {
+    // The application shows entitlements only when it is asked for them.
+    let script: Script = |ask, s| {
+        let reply = s.serve(&ask);
+        if ask.method == "GET" { reply.hiding("entitlements") } else { reply }
+    };
+    let server = Scripted::start(&json!({}), script).await;
+    server.state().user("u03")["entitlements"] = json!([{ "value": "vpn" }]);
+    let licenses = json!([{ "slug": "plan", "values": { "pro": "Professional" } }]);
+    let connector = server.connector(&json!({ "licenses": licenses }));
+    let payload = json!({ "account": { "id": "u03" }, "memberships": { "plan": ["pro"] } });
+    run(&*connector, Action::UpdateAccount, payload).await.unwrap();
+    let held = server.state().user("u03")["entitlements"].clone();
+    assert_eq!(held, json!([{ "value": "vpn" }, { "value": "pro" }]));
+}
