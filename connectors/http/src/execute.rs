@@ -243,7 +243,7 @@ impl Execution<'_> {
     async fn is_gone(&self, error: Error, vars: &Vars) -> Error {
         let id = vars.get("current").and_then(|current| current.get_attr("id").ok());
         let Some(id) = id.and_then(|id| id.as_str().map(str::to_owned)) else { return error };
-        if error.code() != Code::AccountNotFound {
+        if error.code() != Code::AccountNotFound || error.about() != Subject::Account {
             return error;
         }
         let account = Account { id: Some(id.as_str().into()), ..Account::default() };
@@ -252,7 +252,8 @@ impl Execution<'_> {
             Ok(Some(_)) => Error::internal(format!(
                 "{}: {} answers as if {id} were not there, and shows it when it is looked up; correct the path of the step",
                 self.what, self.target.system
-            )),
+            ))
+            .retry(Retry::Backoff),
             Err(error) => error,
         }
     }

@@ -125,11 +125,14 @@ impl Scim {
         query: &[(&str, String)],
         asked: Asked,
     ) -> Result<ListPage, Error> {
-        let answer = self.ask_for_list(endpoint, query, asked).await?;
+        let mut answer = self.ask_for_list(endpoint, query, asked).await?;
         if answer.status().as_u16() == 404 && query.iter().any(|(name, _)| *name == "filter") {
-            // There are servers that answer a search in this way that finds nobody.
+            // There are servers that answer a search in this way that finds nobody. One such answer may come from something in between.
             self.prove(endpoint).await?;
-            return Ok(ListPage::empty());
+            answer = self.ask_for_list(endpoint, query, asked).await?;
+            if answer.status().as_u16() == 404 {
+                return Ok(ListPage::empty());
+            }
         }
         self.read_list(endpoint, &answer, asked)
     }

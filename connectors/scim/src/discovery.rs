@@ -9,6 +9,19 @@ use crate::path::Path;
 use crate::settings::{Paging, Profile, Settings};
 use crate::wire::{Fields, GROUP, ListPage, USER, field, objects, text, truth};
 
+/// The parts of a ServiceProviderConfig (RFC 7643, section 5). What has none of them is something else.
+const PARTS: [&str; 9] = [
+    "patch",
+    "bulk",
+    "filter",
+    "changePassword",
+    "sort",
+    "etag",
+    "pagination",
+    "authenticationSchemes",
+    "documentationUri",
+];
+
 /// What an application can do, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one line of a ServiceProviderConfig")]
@@ -39,6 +52,13 @@ impl Features {
     /// Asks the application. What it leaves unsaid, the profile says; what the operator says counts more than either.
     pub(crate) async fn discover(scim: &Scim, settings: &Settings) -> Result<Self, Error> {
         let config = scim.describe("ServiceProviderConfig").await?;
+        if config.as_ref().is_some_and(|config| !PARTS.iter().any(|part| field(config, part).is_some())) {
+            let message = format!(
+                "{} answers something else than a ServiceProviderConfig where that is asked for, so that nobody can tell what it can do",
+                scim.system()
+            );
+            return Err(Error::internal(message).retry(Retry::Backoff).subject(Subject::Connection));
+        }
         // What is no list describes nothing.
         let lists = |body: &Fields| ListPage::read(body).is_some();
         let types = scim.describe("ResourceTypes").await?.filter(lists);
