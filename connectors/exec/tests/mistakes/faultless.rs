@@ -1,0 +1,14 @@
+//! Without a mistake, the connector passes everything.
+
+use bridgehead_sdk::conformance;
+
+use crate::bench::ExecBench;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connector_in_python_that_keeps_the_contract_passes() {
+    let report = conformance::run(&ExecBench::new(Vec::new()).await).await;
+    report.assert_passed();
+    // It offers every action, so there is none that it could refuse.
+    assert_eq!(report.skipped(), ["undeclared-actions"], "{report}");
+    assert!(report.left.is_empty(), "{report}");
+}

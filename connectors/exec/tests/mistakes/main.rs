@@ -1,0 +1,11 @@
+//! The kit is tried behind `exec`: on a connector in Python that keeps the contract, and then on the same with one mistake after another.
+
+#![cfg(test)]
+
+mod bench;
+mod faultless;
+mod mistakes;
+#[allow(dead_code, reason = "the kit's own tests, whose server it is, can also keep it busy")]
+#[path = "../../../sdk/tests/conformance/server.rs"]
+mod server;
+mod table;
