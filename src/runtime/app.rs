@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead_sdk::{Account, AccountRecord, Connector, Description, Error, Redactor};
+use bridgehead_sdk::{Account, AccountRecord, Connector, Description, Error, Redactor, Retry, Subject};
 use tokio::sync::{Mutex, MutexGuard, Semaphore};
 use tokio::time::Instant;
 
@@ -127,6 +127,14 @@ impl App {
                 connector.describe().await
             })
             .await;
+        // One whose target is down may have nothing to offer; what it offers then is not known.
+        let answer = answer.and_then(|description| {
+            if description.actions.is_empty() && description.resource_types.is_empty() {
+                let message = format!("the connector of {} says that it offers nothing at all", self.name);
+                return Err(Error::internal(message).retry(Retry::Backoff).subject(Subject::Connection));
+            }
+            Ok(description)
+        });
         self.observe(&answer);
         let description = Arc::new(answer.inspect_err(|error| {
             tracing::warn!(app = %self.name, code = %error.code(), "the connector cannot say what it offers, tasks are held: {}",

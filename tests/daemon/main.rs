@@ -15,6 +15,7 @@
 
 mod admin;
 mod call;
+mod careless;
 mod conformance;
 mod control;
 mod crash;

@@ -113,7 +113,7 @@ async fn each_of_the_seven_codes_is_reported_with_its_message_to_the_letter() {
     for (code, more) in &codes {
         let mut data = more.clone();
         data["code"] = json!(code);
-        rules.push(json!({"account": code, "error": {"message": message(code), "data": data}}));
+        rules.push(json!({"method": "update_account", "account": code, "error": {"message": message(code), "data": data}}));
         tasks.push(world.task_for("update_account", json!(code)));
     }
     let neighbour = world.task_for("create_account", json!("neighbour"));

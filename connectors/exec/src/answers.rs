@@ -22,6 +22,11 @@ pub(crate) enum Unexpected {
         /// What it should be.
         expected: &'static str,
     },
+    /// It offers nothing at all.
+    #[error(
+        "actions and resource_types are both empty; a program that cannot reach its target answers with an error, and does not offer nothing"
+    )]
+    Nothing,
     /// Two resource types that could not be told apart.
     #[error("resource_types names the slug '{0}' twice")]
     TwiceNamed(String),
@@ -69,6 +74,10 @@ pub(crate) fn description(result: Value) -> Result<Initialized, Unexpected> {
             return Err(Unexpected::TwiceNamed(read.slug.into_string()));
         }
         resource_types.push(read);
+    }
+    if resource_types.is_empty() && actions.is_empty() && unknown_actions.is_empty() {
+        // One whose target is down may seem to offer nothing. It is asked again when it is started again.
+        return Err(Unexpected::Nothing);
     }
     let mut unverifiable = BTreeSet::new();
     if let Some(fields) = fields.shift_remove("unverifiable").filter(|fields| !fields.is_null()) {

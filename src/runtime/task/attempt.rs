@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bridgehead_sdk::{
-    Account, AccountRecord, Completion, Context, Effect, Error, Operation, Retry, Subject, TaskId,
+    Account, AccountRecord, Code, Completion, Context, Effect, Error, Operation, Retry, Subject, TaskId,
 };
 use tokio::time::Instant;
 
@@ -150,6 +150,17 @@ impl Trial<'_> {
             // Looking changed nothing, whatever became of it.
             Err(error) => return Err(error.effect(Effect::NotApplied)),
         };
+        if let Some(other) = found.as_ref().filter(|found| self.is_somebody_else(found)) {
+            let (what, label) = (self.what(), self.operation.account().label());
+            return Ok(Err(Failure::new(
+                Code::InternalError,
+                format!(
+                    "{what}: the connector finds {} when it is asked for {label}, so that the wrong account might be changed; nothing was \
+                     changed",
+                    other.id
+                ),
+            )));
+        }
         if let Some(record) = found.as_ref().filter(|_| guards)
             && let Err(failure) = admission::admit_record(self.app, record)
         {
@@ -169,13 +180,35 @@ impl Trial<'_> {
     }
 
     /// Whether anything depends on what was there before: whose account it is that a create finds, whether a deletion had
-    /// anybody to remove, which values an update had to replace.
+    /// anybody to remove, which values an update had to replace, whom a name means.
     fn needs_evidence(&self) -> bool {
+        let by_name = self.operation.account().id.is_none();
         match &*self.operation {
             Operation::CreateAccount(_) | Operation::DeleteAccount(_) => true,
-            Operation::UpdateAccount(update) => self.app.settings.tasks.verify && !update.changes.is_empty(),
-            _ => false,
+            Operation::UpdateAccount(update) => {
+                self.app.settings.tasks.verify && (by_name || !update.changes.is_empty())
+            }
+            _ => self.app.settings.tasks.verify && by_name,
         }
+    }
+
+    /// Whether a record that was found is certainly not the account that is to be changed: a search by parts of names has found it, or
+    /// an identifier that is gone has led to a name that somebody else has now. What the record does not show speaks against nobody.
+    fn is_somebody_else(&self, found: &AccountRecord) -> bool {
+        if matches!(*self.operation, Operation::CreateAccount(_)) {
+            return false;
+        }
+        let account = self.operation.account();
+        let differs = |wanted: &Option<String>, shown: &Option<String>| match (wanted, shown) {
+            (Some(wanted), Some(shown)) => Some(wanted.to_lowercase() != shown.to_lowercase()),
+            _ => None,
+        };
+        if let Some(id) = &account.id {
+            return *id != found.id;
+        }
+        differs(&account.username, &found.username)
+            .or_else(|| differs(&account.email, &found.email))
+            .unwrap_or(false)
     }
 
     /// The intent is durable before the connector is called; while it cannot be written, nothing is called.

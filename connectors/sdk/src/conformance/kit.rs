@@ -154,8 +154,8 @@ impl<'a> Kit<'a> {
     /// A password that satisfies the usual rules, and that nothing may say again.
     pub(super) fn password(&self) -> String {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
-        // Directories refuse a password that has three characters in a row of the account's name, such as `-07`.
-        let apart: Vec<String> = self.run.chars().map(String::from).collect();
+        // Directories refuse a password that has a part of the account's name in it, some of them however it is taken apart.
+        let apart: Vec<String> = self.run.bytes().map(other).map(String::from).collect();
         let password = format!("Pw7!{}_Quiet_{count:02}_Harbour", apart.join("."));
         self.watch.keep_secret([&password]);
         password
@@ -364,6 +364,11 @@ pub(super) fn who(account: &Account) -> String {
         .map(|(field, name)| format!("{field} {}", tasks::shown(&name.into())))
         .collect();
     names.join(", ")
+}
+
+/// A letter that stands for another character: never for itself.
+fn other(character: u8) -> char {
+    char::from(b'A' + character.wrapping_mul(7).wrapping_add(3) % 26)
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
