@@ -59,7 +59,7 @@ async fn a_search_by_substring_deletes_nobody_else() {
     // By the name alone the program finds somebody else.
     for action in ["delete_account", "suspend_account"] {
         let task = world.task_for(action, json!({"username": "ann"}));
-        daemon.says(&format!("{task}")).await;
+        daemon.says(&task).await;
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         assert_ne!(world.task(&task)["status"], "completed", "{action}");
     }

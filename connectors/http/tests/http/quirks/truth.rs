@@ -33,7 +33,7 @@ async fn read(connector: &Arc<dyn Connector>, of: &ResourceType) -> Result<Liste
             assert_eq!(distinct.len(), records.len(), "somebody comes twice");
             let all = (distinct.len() + rejected.len()) as u64;
             assert!(page.total.is_none_or(|total| total <= all), "fewer than the total");
-            let evidence = page.evidence.expect("the end of a listing has proof");
+            let evidence = page.evidence.unwrap();
             return Ok(Listed { records, rejected, evidence });
         };
         assert!(cursors.insert(next.as_str().to_owned()), "a cursor comes a second time");
@@ -61,7 +61,8 @@ fn told(what: &str, listed: &Result<Listed, Error>, all: usize) -> String {
     match listed {
         Ok(Listed { records, rejected, evidence }) => {
             assert_eq!(records.len() + rejected.len(), all, "{what} are missing, and nothing says so");
-            let rejected: String = rejected.iter().map(|one| format!("; rejected: {one}")).collect();
+            let rejected =
+                rejected.iter().fold(String::new(), |all, one| all + "; rejected: " + &one.to_string());
             format!("    {what}: all {}, {}{rejected}", records.len(), evidence.as_str())
         }
         Err(error) => {

@@ -9,7 +9,7 @@ pub(super) fn rows() -> Vec<Quirk> {
     vec![
         quirk("writes truth as text", "", |ask, s| {
             users(&ask, s, |user| {
-                user["active"] = if user["active"] == true { "True" } else { "False" }.into()
+                user["active"] = if user["active"] == true { "True" } else { "False" }.into();
             })
         }),
         quirk("writes truth as a number", "", |ask, s| {

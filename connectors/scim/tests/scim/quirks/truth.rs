@@ -60,7 +60,8 @@ fn told(what: &str, listed: &Result<Listed, Error>, all: usize) -> String {
     match listed {
         Ok(Listed { records, rejected, evidence }) => {
             assert_eq!(records.len() + rejected.len(), all, "{what} are missing, and nothing says so");
-            let rejected: String = rejected.iter().map(|one| format!("; rejected: {one}")).collect();
+            let rejected =
+                rejected.iter().fold(String::new(), |all, one| all + "; rejected: " + &one.to_string());
             format!("    {what}: all {}, {}{rejected}", records.len(), evidence.as_str())
         }
         Err(error) => {
