@@ -209,14 +209,12 @@ def send(what, method, url, body=None, creates=False):
 def initialize(params):
     settings.update(params["settings"])
     types, actions = list(TYPES), list(ACTIONS)
-    if has("DescribesNothingWhileDown", "DescribesNoActionsWhileDown", "DescribesNoGroupsWhileDown"):
+    if has("DescribesNoActionsWhileDown", "DescribesNoGroupsWhileDown"):
         try:
             up = get("", path("health")).get("ok") is True
         except Exception:
             up = False
-        if not up and has("DescribesNothingWhileDown"):
-            types, actions = [], []
-        elif not up and has("DescribesNoActionsWhileDown"):
+        if not up and has("DescribesNoActionsWhileDown"):
             actions = []
         elif not up:
             types = types[1:]

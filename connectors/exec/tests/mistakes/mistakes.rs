@@ -255,7 +255,6 @@ mistakes! {
         SleepsInActions: "an action sleeps for some seconds, and nothing else is answered meanwhile" => ["create"],
     }
     "Starting" {
-        DescribesNothingWhileDown: "no resource types while the target is down" => ["describe-while-down"],
         DescribesNoActionsWhileDown: "no actions while the target is down" => ["describe-while-down"],
         DescribesNoGroupsWhileDown: "fewer resource types while the target is down" => ["describe-while-down"],
         CheckNeverAsks: "`check` asks nobody" => ["unreachable"],
