@@ -21,7 +21,7 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 First steps: `bridgehead demo` shows everything without an account or a network.
 
-Exit codes: 0 fine, 1 failed, 2 wrong usage, 74 the output could not be written, 75 try again later, 78 something is wrong with\nthe configuration.";
+Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 not everything proven,\n74 the output could not be written, 75 try again later, 78 something is wrong with\nthe configuration.";
 
 /// What goes with every command.
 #[derive(Args, Clone, Debug)]

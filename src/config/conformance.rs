@@ -154,16 +154,20 @@ pub(super) fn read(section: &Section<'_>, context: &Context<'_>) -> Result<Confo
     })
 }
 
-/// A pattern that means a check of the kit.
-fn checks(node: &Node) -> Result<Pattern, String> {
-    let text = values::text(node, "paging-*")?;
+/// A pattern that means checks of the kit, and which; one that means none is a mistake.
+pub fn checks_named(text: &str) -> Result<(Pattern, Vec<&'static str>), String> {
     let pattern = Pattern::new(text).map_err(|error| error.to_string())?;
     let names = conformance::checks().into_iter().map(|one| one.name);
-    if names.clone().any(|name| pattern.matches(name)) {
-        return Ok(pattern);
+    let found: Vec<&str> = names.clone().filter(|name| pattern.matches(name)).collect();
+    if !found.is_empty() {
+        return Ok((pattern, found));
     }
     let hint = nearest(text, names).map(|name| format!("; did you mean '{name}'?")).unwrap_or_default();
     Err(format!("names no check of the kit{hint}"))
+}
+
+fn checks(node: &Node) -> Result<Pattern, String> {
+    checks_named(values::text(node, "paging-*")?).map(|(pattern, _)| pattern)
 }
 
 fn table(node: &Node) -> Result<Map<String, Json>, String> {

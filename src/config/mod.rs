@@ -50,7 +50,7 @@ mod values;
 mod tests;
 
 pub use build::build_connector;
-pub use conformance::Conformance;
+pub use conformance::{Conformance, checks_named};
 pub use error::{Error, Errors};
 pub use key_table::{conformance_keys, target_keys};
 pub use load::{load, parse};

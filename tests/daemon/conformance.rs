@@ -154,7 +154,7 @@ async fn checks_are_listed_and_chosen_by_name() {
     let output = world.run(&["check", "hr", "--conformance", "--only", "lisitng"]).await;
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        err(&output).contains("there is no check 'lisitng'; did you mean 'listing'?"),
+        err(&output).contains("'lisitng' names no check of the kit; did you mean 'listing'?"),
         "{}",
         err(&output)
     );

@@ -1,13 +1,12 @@
 //! Which checks are meant: by names in which `*` stands for any text.
 
 use bridgehead_sdk::conformance::{self, Listed};
-use bridgehead_sdk::nearest;
 
 use super::super::args::Global;
 use super::super::failure::{Exit, Failure};
 use super::super::print;
 use super::show;
-use crate::config::Pattern;
+use crate::config::checks_named;
 
 /// The names of the checks that the patterns mean; all when there are none.
 pub(super) fn of(patterns: &[String]) -> Result<Option<Vec<&'static str>>, Failure> {
@@ -16,24 +15,14 @@ pub(super) fn of(patterns: &[String]) -> Result<Option<Vec<&'static str>>, Failu
     }
     let mut chosen = Vec::new();
     for pattern in patterns {
-        let found = matching(pattern).map_err(|why| Failure::new(Exit::Usage, format!("--only: {why}")))?;
+        let (_, found) = checks_named(pattern).map_err(|why| {
+            let message =
+                format!("--only: '{pattern}' {why}; `bridgehead check --conformance --list` lists them all");
+            Failure::new(Exit::Usage, message)
+        })?;
         chosen.extend(found);
     }
     Ok(Some(chosen))
-}
-
-/// The names of the checks that a pattern means; one that means none is a mistake.
-fn matching(pattern: &str) -> Result<Vec<&'static str>, String> {
-    let names = conformance::checks().into_iter().map(|one| one.name);
-    let known = Pattern::new(pattern).map_err(|error| format!("'{pattern}' {error}"))?;
-    let found: Vec<&str> = names.clone().filter(|name| known.matches(name)).collect();
-    if !found.is_empty() {
-        return Ok(found);
-    }
-    let hint = nearest(pattern, names).map(|name| format!("did you mean '{name}'? ")).unwrap_or_default();
-    Err(format!(
-        "there is no check '{pattern}'; {hint}`bridgehead check --conformance --list` names them all"
-    ))
 }
 
 /// Prints the checks with their rules.
