@@ -69,6 +69,27 @@ async fn a_search_by_substring_deletes_nobody_else() {
 }
 
 #[tokio::test]
+async fn an_id_that_is_gone_changes_nobody_who_has_the_name_now() {
+    let world = world(&[("u2", "ann")], "name for id").await;
+    let before = world.read("target/people.json");
+    let daemon = world.start();
+    for action in
+        ["suspend_account", "unsuspend_account", "reset_password", "update_account", "delete_account"]
+    {
+        let mut payload = json!({"account": {"id": "u1", "username": "ann"}});
+        match action {
+            "update_account" => payload["changes"] = json!({"status": "suspended"}),
+            "reset_password" => payload["password"] = "a new one".into(),
+            _ => {}
+        }
+        let task = world.sandbox.add_task(world.app, json!({"action": action, "payload": payload}));
+        eventually("the task has ended", || world.task(&task)["status"] == "failed").await;
+        assert_eq!(world.read("target/people.json"), before, "{action}: {}", daemon.log());
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn a_program_that_offers_nothing_while_its_target_is_down_loses_no_suspension() {
     let world = world(&[("u1", "ann")], "empty description").await;
     world.write("target/down", "");

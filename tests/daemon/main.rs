@@ -25,6 +25,7 @@ mod examples;
 mod export;
 mod first_steps;
 mod forged;
+mod frozen;
 mod guard;
 mod guide;
 mod health;

@@ -138,11 +138,12 @@ impl Trial<'_> {
         self.app.status.tally().looked();
         let found = match self.app.find_before(self.operation.account()).await {
             Ok(found) => found,
-            // It will not go better later: the target says itself what it thinks of the task.
+            // It will not go better later: the target says itself what it thinks of the task. And nobody keeps access because a
+            // look-up fails that the task can do without.
             Err(error)
                 if !guards
-                    && error.retry_policy() == Retry::Never
-                    && error.about() != Subject::Connection =>
+                    && error.about() != Subject::Connection
+                    && (error.retry_policy() == Retry::Never || self.can_do_without_evidence()) =>
             {
                 self.has_looked = true;
                 return Ok(Ok(Looked::NotAsked));
@@ -179,17 +180,24 @@ impl Trial<'_> {
         wanted::same_login(&create.account, found).then(|| Error::account_already_exists(message()))
     }
 
-    /// Whether anything depends on what was there before: whose account it is that a create finds, whether a deletion had
-    /// anybody to remove, which values an update had to replace, whom a name means.
+    /// Whether the account has to be looked at before the first attempt. Creations and deletions cannot be told from somebody else's
+    /// work without it. Every other action is refused where the connector finds another account than the one asked for: an id that is
+    /// gone may lead to whoever has the name now.
     fn needs_evidence(&self) -> bool {
-        let by_name = self.operation.account().id.is_none();
         match &*self.operation {
             Operation::CreateAccount(_) | Operation::DeleteAccount(_) => true,
-            Operation::UpdateAccount(update) => {
-                self.app.settings.tasks.verify && (by_name || !update.changes.is_empty())
-            }
-            _ => self.app.settings.tasks.verify && by_name,
+            _ => self.app.settings.tasks.verify,
         }
+    }
+
+    /// Whether the identifier and the read-back after the attempt say enough: these actions may be repeated, and their effect does not
+    /// depend on what was there before.
+    fn can_do_without_evidence(&self) -> bool {
+        self.operation.account().id.is_some()
+            && matches!(
+                &*self.operation,
+                Operation::SuspendAccount(_) | Operation::UnsuspendAccount(_) | Operation::ResetPassword(_)
+            )
     }
 
     /// Whether a record that was found is certainly not the account that is to be changed: a search by parts of names has found it, or

@@ -6,7 +6,7 @@ makes it unreachable. `settings.mistake` says which mistake is made.
 import json, os, sys
 
 PAGE = 10
-ACTIONS = ["create_account", "delete_account", "suspend_account", "unsuspend_account"]
+ACTIONS = ["create_account", "delete_account", "suspend_account", "unsuspend_account", "update_account", "reset_password"]
 TYPES = [{"slug": "account", "name": "Account", "type": "account"}]
 folder, mistake = ".", ""
 
@@ -28,7 +28,10 @@ def keep(all):
 
 def find(account):
     if account.get("id"):
-        return next((one for one in people() if one["id"] == account["id"]), None)
+        one = next((one for one in people() if one["id"] == account["id"]), None)
+        if one or mistake != "name for id":
+            return one
+        # The id is gone, and the name is tried: somebody else may have it by now.
     name = account.get("username", "").lower()
     if mistake == "substring":
         # The API searches by substring, and the first hit is taken.
@@ -54,13 +57,17 @@ def answer(method, params):
         return {"records": page, "next": str(begin + PAGE) if len(page) == PAGE else None}
     if method == "find_account":
         return find(params["account"])
-    if method in ("delete_account", "suspend_account", "unsuspend_account"):
+    if method in ACTIONS[1:]:
         one = find(params["account"])
         if one is None:
             return None
         rest = [other for other in people() if other["id"] != one["id"]]
         if method == "delete_account":
             keep(rest)
+        elif method == "update_account":
+            keep(rest + [{**one, **params["changes"]}])
+        elif method == "reset_password":
+            keep(rest + [{**one, "password": "new"}])
         else:
             keep(rest + [{**one, "status": "suspended" if method == "suspend_account" else "active"}])
         return {}
