@@ -4,8 +4,8 @@ use std::io::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// What a crate that is compiled against this one needs. Cargo reads the manifests of what is needed for tests alone, too.
-const PACKED: [&str; 7] =
-    ["Cargo.toml", "Cargo.lock", "LICENSE", "build.rs", "src", "connectors", "tests/servers"];
+const PACKED: [&str; 8] =
+    ["Cargo.toml", "Cargo.lock", "LICENSE", "build.rs", "src", "connectors", "crates", "tests/servers"];
 /// Whose files are written as they are, whatever they are called.
 const TEMPLATES: &str = "src/cli/new/templates";
 

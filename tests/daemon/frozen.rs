@@ -34,10 +34,11 @@ fn commands_and_options() {
 fn configuration_keys() {
     fn walk(path: &str, schema: &Value, into: &mut Vec<String>) {
         let Some(object) = schema.as_object() else { return };
-        let facts: Vec<String> = ["type", "enum", "const", "default", "minimum", "maximum", "pattern", "format"]
-            .iter()
-            .filter_map(|name| object.get(*name).map(|value| format!("{name}={value}")))
-            .collect();
+        let facts: Vec<String> =
+            ["type", "enum", "const", "default", "minimum", "maximum", "pattern", "format"]
+                .iter()
+                .filter_map(|name| object.get(*name).map(|value| format!("{name}={value}")))
+                .collect();
         if !facts.is_empty() {
             into.push(format!("{path} {}", facts.join(" ")));
         }
@@ -135,7 +136,8 @@ async fn json_metrics_and_wire() {
     let tasks = fill(&world);
     let daemon = world.start();
     let address = address(&daemon).await;
-    eventually("all tasks have ended", || tasks.iter().all(|task| world.task(task)["status"] != "pending")).await;
+    eventually("all tasks have ended", || tasks.iter().all(|task| world.task(task)["status"] != "pending"))
+        .await;
     let synced = world.run(&["sync", "hr", "--json"]).await;
     assert!(synced.status.success(), "{synced:?}");
     let now = status(&address, "the sync is over", |status| {
@@ -191,7 +193,13 @@ async fn json_metrics_and_wire() {
         let path: Vec<String> = entry
             .path
             .split('/')
-            .map(|part| if uuid::Uuid::parse_str(part).is_ok() || part.len() > 24 { "{id}".into() } else { part.to_owned() })
+            .map(|part| {
+                if uuid::Uuid::parse_str(part).is_ok() || part.len() > 24 {
+                    "{id}".into()
+                } else {
+                    part.to_owned()
+                }
+            })
             .collect();
         let query = entry.query.unwrap_or_default();
         let query: Vec<&str> = query.split('&').filter_map(|pair| pair.split('=').next()).collect();

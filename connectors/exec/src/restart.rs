@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use bridgehead_resilience::{Backoff, Jitter, RetryPolicy};
 use tokio::time::Instant;
 
 /// The delay after the first death.
@@ -12,26 +13,29 @@ const FIRST: Duration = Duration::from_millis(100);
 /// The longest delay.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// The delay after a number of deaths in a row, the last one not counted: 100 ms, doubling up to 30 s.
-fn delay(deaths_before: u32) -> Duration {
-    FIRST.saturating_mul(2_u32.saturating_pow(deaths_before)).min(LONGEST)
-}
+/// 100 ms after the first death, doubling up to 30 s. One process waits for itself alone, so there is no jitter.
+const POLICY: RetryPolicy = RetryPolicy::new(FIRST, LONGEST).with_jitter(Jitter::None);
 
 /// Counts deaths, and says when the next process may be started.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Restart {
-    deaths: u32,
+    deaths: Backoff,
     not_before: Option<Instant>,
+}
+
+impl Default for Restart {
+    fn default() -> Self {
+        Self { deaths: Backoff::new(POLICY), not_before: None }
+    }
 }
 
 impl Restart {
     /// A process died at this moment. If it was healthy, having answered a call, counting starts anew.
     pub(crate) fn died(&mut self, at: Instant, was_healthy: bool) {
         if was_healthy {
-            self.deaths = 0;
+            self.deaths.succeeded();
         }
-        self.not_before = Some(at + delay(self.deaths));
-        self.deaths = self.deaths.saturating_add(1);
+        self.not_before = Some(at + self.deaths.failed(0.0));
     }
 
     /// How long the next start must wait; `None` when it need not.
@@ -44,8 +48,6 @@ impl Restart {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -79,12 +81,5 @@ mod tests {
         assert_eq!(restart.remaining(Instant::now()), Some(Duration::from_millis(60)));
         tokio::time::advance(Duration::from_millis(60)).await;
         assert_eq!(restart.remaining(Instant::now()), None);
-    }
-
-    proptest! {
-        #[test]
-        fn no_number_of_deaths_overflows(deaths: u32) {
-            prop_assert!((FIRST..=LONGEST).contains(&delay(deaths)));
-        }
     }
 }

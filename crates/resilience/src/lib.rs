@@ -1,0 +1,18 @@
+//! Retry, backoff and jitter: one implementation for everything that tries again.
+//!
+//! - [`RetryPolicy`] says how long to wait before each attempt. It is a pure function of the attempt and a random number.
+//! - [`Retry`] runs a call until it succeeds, fails for good, runs out of time, or is stopped.
+//! - [`Backoff`] counts failures in a row for an event loop that cannot hand its work to [`Retry`].
+//! - [`SeededRng`] is the randomness behind all of them; a test that seeds it sees the same waits again.
+//!
+//! Nothing else in the workspace counts its own attempts.
+
+mod backoff;
+mod policy;
+mod retry;
+mod rng;
+
+pub use backoff::Backoff;
+pub use policy::{Jitter, RetryPolicy};
+pub use retry::{Attempt, Interrupted, Next, Retry};
+pub use rng::SeededRng;
