@@ -33,6 +33,7 @@ mod hostile;
 mod large;
 mod looking;
 mod memory;
+mod monitoring;
 mod network;
 mod new;
 mod orphans;
