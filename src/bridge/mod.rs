@@ -12,8 +12,6 @@
 mod advice;
 mod api;
 mod app;
-mod backoff;
-
 mod beginning;
 mod call;
 mod client;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bridgehead_resilience::{Jitter, RetryPolicy};
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::backoff::Backoff;
 use super::call::Repeat;
 use super::exchange::{self, Answer, Bounds, Request};
 use super::gate::{Gate, Outcome, Pace, Pass, Refusal};
@@ -58,7 +58,7 @@ impl Transport {
 
     /// Makes a call, and makes it again where that is safe and may help.
     pub(super) async fn send(&self, request: &Request) -> Result<Answer, Error> {
-        let backoff = Backoff { base: self.retry.base, cap: self.retry.cap };
+        let backoff = RetryPolicy::new(self.retry.base, self.retry.cap).with_jitter(Jitter::Full);
         let mut attempt = 1;
         loop {
             let failure = match self.attempt(request, attempt).await {
@@ -74,7 +74,7 @@ impl Transport {
                 Error::RateLimited { .. } => Duration::ZERO,
                 error => error.retry_after().unwrap_or_default(),
             };
-            let delay = backoff.delay(attempt, &mut rand::rng()).max(asked);
+            let delay = backoff.delay(attempt, rand::random()).max(asked);
             if !again || delay > self.patience {
                 return Err(failure.error);
             }

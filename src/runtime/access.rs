@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
-use super::backoff::{Backoff, Dice};
+use super::policies;
+use bridgehead_resilience::SeededRng;
 
 #[derive(Debug, Default)]
 struct State {
@@ -22,7 +23,7 @@ pub(crate) struct Access {
     probe: Arc<Semaphore>,
     /// Why the app is paused, for those who ask.
     cause: watch::Sender<Option<String>>,
-    dice: Arc<Dice>,
+    rng: Arc<SeededRng>,
 }
 
 /// Leave to make one call; the outcome is to be told to the [`Access`] it came from.
@@ -33,12 +34,12 @@ pub(crate) struct Leave {
 }
 
 impl Access {
-    pub(crate) fn new(dice: Arc<Dice>) -> Self {
+    pub(crate) fn new(rng: Arc<SeededRng>) -> Self {
         Self {
             state: Mutex::default(),
             probe: Arc::new(Semaphore::new(1)),
             cause: watch::Sender::new(None),
-            dice,
+            rng,
         }
     }
 
@@ -83,7 +84,7 @@ impl Access {
         let is_new = state.until.is_none_or(|until| until <= Instant::now());
         if is_new {
             state.refusals += 1;
-            state.until = Some(Instant::now() + Backoff::ACCESS.patient_wait(state.refusals, &self.dice));
+            state.until = Some(Instant::now() + policies::ACCESS.delay(state.refusals, self.rng.unit()));
         }
         let refusals = state.refusals;
         drop(state);
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
 
     fn access() -> Access {
-        Access::new(Arc::new(Dice::seeded(1)))
+        Access::new(Arc::new(SeededRng::seeded(1)))
     }
 
     #[tokio::test(start_paused = true)]

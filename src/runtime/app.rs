@@ -9,7 +9,6 @@ use tokio::time::Instant;
 
 use super::access::{Access, Leave};
 use super::activity::Activity;
-use super::backoff::Dice;
 use super::breaker::Breaker;
 use super::call;
 use super::clock::Clock;
@@ -21,6 +20,7 @@ use super::status::AppStatus;
 use crate::bridge::{self, Api, AppId};
 use crate::config;
 use crate::journal::{AppKey, Journal, Listings};
+use bridgehead_resilience::SeededRng;
 
 /// One app of the configuration, at run time.
 pub(crate) struct App {
@@ -36,7 +36,7 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     /// When this process began, by a clock that nobody sets.
     pub(crate) started: Instant,
-    pub(crate) dice: Arc<Dice>,
+    pub(crate) rng: Arc<SeededRng>,
     pub(crate) status: Arc<AppStatus>,
     pub(crate) pacing: Pacing,
     pub(crate) breaker: Breaker,
@@ -61,13 +61,13 @@ pub(crate) struct Parts {
     pub(crate) listings: Arc<dyn Listings>,
     pub(crate) redactor: Redactor,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) dice: Arc<Dice>,
+    pub(crate) rng: Arc<SeededRng>,
     pub(crate) status: Arc<AppStatus>,
 }
 
 impl App {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { name, settings, connector, bridge, journal, listings, redactor, clock, dice, status } =
+        let Parts { name, settings, connector, bridge, journal, listings, redactor, clock, rng, status } =
             parts;
         let rate = settings.target.rate_limit.map(|rate| (rate.per_second, rate.burst));
         let journal = Arc::new(WatchedJournal::new(journal, Arc::clone(&status)));
@@ -76,7 +76,7 @@ impl App {
             key: AppKey::from(settings.app_id),
             pacing: Pacing::new(rate),
             breaker: Breaker::default(),
-            access: Access::new(Arc::clone(&dice)),
+            access: Access::new(Arc::clone(&rng)),
             activity: Activity::default(),
             newcomers: Newcomers::default(),
             guard: TaskGuard::new(settings.tasks.guard),
@@ -92,7 +92,7 @@ impl App {
             redactor,
             clock,
             started: Instant::now(),
-            dice,
+            rng,
             status,
         })
     }

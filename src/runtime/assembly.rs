@@ -8,7 +8,6 @@ use bridgehead_sdk::{Connector, Redactor};
 use tokio_util::sync::CancellationToken;
 
 use super::app::{App, Parts};
-use super::backoff::Dice;
 use super::clock::{Clock, SystemClock};
 use super::guard::HeldTask;
 use super::observer::Observer;
@@ -19,6 +18,7 @@ use super::{supervisor, sync};
 use crate::bridge::Api;
 use crate::config;
 use crate::journal::{self, Journal, Listings};
+use bridgehead_resilience::SeededRng;
 
 /// The apps of a configuration by name, each with its settings and its connector.
 pub type Apps = BTreeMap<String, (config::App, Arc<dyn Connector>)>;
@@ -59,7 +59,7 @@ impl Assembly {
 
     /// Puts the runtime together.
     pub fn build(self) -> Runtime {
-        let dice = Arc::new(self.seed.map_or_else(Dice::random, Dice::seeded));
+        let rng = Arc::new(self.seed.map_or_else(SeededRng::from_os, SeededRng::seeded));
         let apps: BTreeMap<String, Arc<App>> = self
             .apps
             .into_iter()
@@ -73,7 +73,7 @@ impl Assembly {
                     listings: Arc::clone(&self.listings),
                     redactor: self.redactor.clone(),
                     clock: Arc::clone(&self.clock),
-                    dice: Arc::clone(&dice),
+                    rng: Arc::clone(&rng),
                     status: Arc::new(AppStatus::default()),
                 });
                 (name, app)

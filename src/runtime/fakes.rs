@@ -10,7 +10,6 @@ use bridgehead_sdk::{
 };
 
 use super::app::{App, Parts};
-use super::backoff::Dice;
 use super::clock::SystemClock;
 use super::status::AppStatus;
 use crate::bridge::{
@@ -19,6 +18,7 @@ use crate::bridge::{
 };
 use crate::config::{self, Connectors, Document};
 use crate::journal::{Journal, Listings, Sqlite};
+use bridgehead_resilience::SeededRng;
 
 /// A Bridge of which a test writes what it needs; every other call is refused as one that nobody made.
 #[async_trait]
@@ -169,7 +169,7 @@ impl Place {
             listings: Arc::clone(&self.journal) as Arc<dyn Listings>,
             redactor: Redactor::new(),
             clock: Arc::new(SystemClock),
-            dice: Arc::new(Dice::seeded(4711)),
+            rng: Arc::new(SeededRng::seeded(4711)),
             status: Arc::new(AppStatus::default()),
         })
     }

@@ -11,12 +11,12 @@ use tokio::time::Instant;
 
 use super::alarm;
 use super::app::App;
-use super::backoff::Backoff;
 use super::clock::Clock;
 use super::overview::{
     AppOverview, Completed, DaemonOverview, Guarded, Held, Overview, PollFailing, Silence, SyncRun,
     TaskAttempts, Unwritable,
 };
+use super::policies;
 use super::progress::{Seen, TaskSeen};
 use super::readiness::Readiness;
 use super::status::AppStatus;
@@ -179,7 +179,7 @@ fn add_progress(app: &mut AppOverview, progress: Seen, now: Timestamp) {
     tasks.still_since = progress.still.map(at);
     if tasks.enabled {
         // Between two readings the list is left alone for `poll_interval`, or for a growing wait after a failure.
-        let rest = Duration::from_millis(tasks.poll_interval_ms).saturating_mul(2) + Backoff::BRIDGE.cap;
+        let rest = Duration::from_millis(tasks.poll_interval_ms).saturating_mul(2) + policies::BRIDGE.cap;
         let overdue = progress.heard.checked_add(rest).filter(|due| *due <= Instant::now());
         tasks.silent_since = progress.asked.or(overdue).map(at);
     }

@@ -6,7 +6,7 @@ use bridgehead_sdk::Error;
 use tokio_util::sync::CancellationToken;
 
 use super::app::App;
-use super::backoff::Backoff;
+use super::policies;
 
 /// Probes with `check()` while the breaker is open, at growing intervals, and closes it when one succeeds. Asks once, too,
 /// when calls in a row get no answer: a target that does not answer that either hangs. Runs until `stop`.
@@ -29,7 +29,7 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
         let mut tries = app.breaker.relapses();
         while app.breaker.cause().is_some() {
             tries += 1;
-            let wait = Backoff::TARGET.patient_wait(tries.max(2), &app.dice);
+            let wait = policies::TARGET.delay(tries.max(2), app.rng.unit());
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}

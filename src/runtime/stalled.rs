@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::alarm::POLLING;
-use super::backoff::Backoff;
 use super::overview::{Alarm, AlarmKind, AppOverview, Level, TaskAttempts};
+use super::policies;
 
 /// An answer from Iden that takes so long is worth a word.
 const SLOW: SignedDuration = SignedDuration::from_secs(30);
@@ -110,7 +110,7 @@ fn stalled(app: &AppOverview, now: Timestamp) -> Option<Alarm> {
     }
     let since = app.tasks.still_since?;
     // The longest that a call, and the wait before it, may take.
-    let limit = app.limits.timeout.saturating_mul(2) + Backoff::TARGET.cap * 2;
+    let limit = app.limits.timeout.saturating_mul(2) + policies::TARGET.cap * 2;
     if lasts(since, now) < limit {
         return None;
     }

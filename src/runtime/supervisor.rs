@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::app::App;
-use super::backoff::Backoff;
+use super::policies;
 use super::vitals::Vitals;
 use super::{probe, sync, task};
 
@@ -88,7 +88,7 @@ where
                 }
                 panics += 1;
                 app.status.tally().panicked(name, app.clock.now());
-                let wait = Backoff::LOCAL.patient_wait(panics, &app.dice);
+                let wait = policies::LOCAL.delay(panics, app.rng.unit());
                 tracing::error!(app = %app.name, panics, ?wait, "the {name} loop panicked and is started again");
                 tokio::time::sleep(wait).await;
             }

@@ -43,8 +43,7 @@ fn every_alert_is_tested_and_explained() {
     let read = |name: &str| std::fs::read_to_string(docs().join(name)).expect("a file");
     let (rules, page) = (read("alerts.yml"), read("README.md"));
     let tests = read("alerts.test.yml") + &read("sync-age.test.yml");
-    let names: Vec<&str> =
-        rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    let names: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
     assert!(names.len() >= 10, "{names:?}");
     for name in names {
         assert!(tests.contains(&format!("alertname: {name}\n        exp_alerts:\n")), "{name} never fires");
@@ -126,10 +125,7 @@ fn expressions() -> Vec<String> {
     targets
         .map(|target| {
             let expression = target["expr"].as_str().expect("an expression");
-            expression
-                .replace("$__rate_interval", "1m")
-                .replace("$instance", ".*")
-                .replace("$app", ".*")
+            expression.replace("$__rate_interval", "1m").replace("$instance", ".*").replace("$app", ".*")
         })
         .collect()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::Rng;
 
-use crate::bridge::backoff::Backoff;
+use bridgehead_resilience::{Jitter, RetryPolicy};
 
 /// The figures of a gate.
 #[derive(Clone, Copy, Debug)]
@@ -14,9 +14,13 @@ pub(in crate::bridge) struct Pace {
     /// The shortest distance between calls while it is down.
     pub(in crate::bridge) shortest: Duration,
     /// What the distance grows by and to.
-    pub(in crate::bridge) outage: Backoff,
+    pub(in crate::bridge) outage: RetryPolicy,
     /// How long a pause is that came without a time.
-    pub(in crate::bridge) pause: Backoff,
+    pub(in crate::bridge) pause: RetryPolicy,
+}
+
+const fn full(base: Duration, cap: Duration) -> RetryPolicy {
+    RetryPolicy::new(base, cap).with_jitter(Jitter::Full)
 }
 
 impl Default for Pace {
@@ -24,8 +28,8 @@ impl Default for Pace {
         Self {
             failures: 3,
             shortest: Duration::from_secs(1),
-            outage: Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(15) },
-            pause: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(1) },
+            outage: full(Duration::from_secs(1), Duration::from_secs(15)),
+            pause: full(Duration::from_secs(2), Duration::from_mins(1)),
         }
     }
 }
@@ -33,11 +37,11 @@ impl Default for Pace {
 impl Pace {
     /// The distance after so many probes. Full jitter would allow for no distance at all, hence the shortest.
     pub(super) fn distance(&self, probes: u32, rng: &mut impl Rng) -> Duration {
-        self.outage.delay(probes, rng).max(self.shortest)
+        self.outage.delay(probes, rng.random()).max(self.shortest)
     }
 
     /// The pause after so many `429` in a row that did not say how long.
     pub(super) fn pause(&self, throttles: u32, rng: &mut impl Rng) -> Duration {
-        self.pause.delay(throttles, rng).max(self.shortest)
+        self.pause.delay(throttles, rng.random()).max(self.shortest)
     }
 }

@@ -3,9 +3,9 @@
 pub(super) use std::sync::Arc;
 pub(super) use std::time::Duration;
 
-use crate::bridge::backoff::Backoff;
 pub(super) use crate::bridge::gate::Pace;
 pub(super) use crate::bridge::{ApiKey, AppId, Client, KeySource, Retry, Settings};
+use bridgehead_resilience::RetryPolicy;
 
 pub(super) const KEY: &str = "s3cret-key";
 pub(super) const APP: &str = "11111111-1111-4111-8111-111111111111";
@@ -28,7 +28,7 @@ pub(super) fn settings(base_url: &str) -> Settings {
 
 /// A gate that closes as usual, and lets through every moment.
 pub(super) fn pace() -> Pace {
-    let backoff = Backoff { base: MOMENT, cap: MOMENT };
+    let backoff = RetryPolicy::new(MOMENT, MOMENT);
     Pace { failures: 3, shortest: MOMENT, outage: backoff, pause: backoff }
 }
 

@@ -8,7 +8,7 @@ use super::window::Window;
 use crate::journal;
 use crate::runtime::Stopped;
 use crate::runtime::app::App;
-use crate::runtime::backoff::Backoff;
+use crate::runtime::policies;
 
 /// Tells the guard what was executed, held and released before this process. Until the journal can be read, nothing is
 /// started.
@@ -19,7 +19,7 @@ pub(crate) async fn load(app: &App, stop: &CancellationToken) -> Result<(), Stop
         tracing::error!(app = %app.name, %error, "the journal cannot be read; nothing is started until it can");
         tokio::select! {
             () = stop.cancelled() => return Err(Stopped),
-            () = tokio::time::sleep(Backoff::LOCAL.patient_wait(tries, &app.dice)) => {}
+            () = tokio::time::sleep(policies::LOCAL.delay(tries, app.rng.unit())) => {}
         }
     }
     Ok(())

@@ -16,7 +16,6 @@ pub(crate) use page::{Judged, ListedPage};
 
 use self::unasked::Unasked;
 use super::app::{App, Parts};
-use super::backoff::Dice;
 use super::clock::SystemClock;
 use super::status::AppStatus;
 use super::sync::export::{self, Export, Take};
@@ -24,6 +23,7 @@ use super::task::{self, ByHand};
 use super::{Stopped, supervisor};
 use crate::config;
 use crate::journal::{self, Journal, Listings, Sqlite};
+use bridgehead_resilience::SeededRng;
 
 /// One app's target.
 pub(crate) struct Hand {
@@ -60,7 +60,7 @@ impl Hand {
             listings: shared as Arc<dyn Listings>,
             redactor: redactor.clone(),
             clock: Arc::new(SystemClock),
-            dice: Arc::new(Dice::random()),
+            rng: Arc::new(SeededRng::from_os()),
             status: Arc::new(AppStatus::default()),
         });
         Ok(Self { app, state, tasks })

@@ -10,7 +10,8 @@ use super::Error;
 use super::engine::Sync;
 use crate::bridge::{self, SyncId, SyncStatus};
 use crate::runtime::app::App;
-use crate::runtime::backoff::Backoff;
+use crate::runtime::policies;
+use bridgehead_resilience::Jitter;
 
 /// How long one call is tried while the Bridge does not answer.
 const PATIENCE: Duration = Duration::from_mins(15);
@@ -42,8 +43,7 @@ async fn patiently<'a, T>(
             return Err(Error::Bridge { what, source: error });
         }
         tries += 1;
-        let wait =
-            error.retry_after().unwrap_or_default().max(Backoff::BRIDGE.patient_wait(tries, &app.dice));
+        let wait = error.retry_after().unwrap_or_default().max(policies::BRIDGE.delay(tries, app.rng.unit()));
         tracing::warn!(app = %app.name, %error, ?wait, "{what} did not work; trying again");
         tokio::time::sleep(wait).await;
     }
@@ -113,7 +113,7 @@ pub(super) async fn complete(app: &App, session: &SyncId, stop: &CancellationTok
             return Err(Error::Bridge { what: "completing the sync", source: error });
         }
         tries += 1;
-        let wait = Backoff::BRIDGE.patient_wait(tries, &app.dice);
+        let wait = policies::BRIDGE.delay(tries, app.rng.unit());
         tracing::warn!(app = %app.name, %error, ?wait, "completing the sync did not work; trying again");
         tokio::select! {
             () = stop.cancelled() => return Err(Error::Stopped),
@@ -173,7 +173,10 @@ pub(super) async fn abandon(app: &App, session: &SyncId) {
                 Err(error) if error.is_transient() => {
                     tries += 1;
                     tracing::debug!(app = %app.name, %error, "the session could not be abandoned; trying again");
-                    tokio::time::sleep(Backoff::BRIDGE.wait(tries, &app.dice)).await;
+                    tokio::time::sleep(
+                        policies::BRIDGE.with_jitter(Jitter::Full).delay(tries, app.rng.unit()),
+                    )
+                    .await;
                 }
                 Err(error) => {
                     tracing::warn!(app = %app.name, %error, "the session could not be abandoned; the next one cancels it");

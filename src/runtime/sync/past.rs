@@ -10,7 +10,7 @@ use super::Error;
 use super::engine::Sync;
 use super::push::Tally;
 use crate::journal::{IdenTime, Past};
-use crate::runtime::backoff::Backoff;
+use crate::runtime::policies;
 
 /// How often Iden is asked when the app was last synced, beyond what its client repeats by itself.
 const TRIES: u32 = 3;
@@ -189,7 +189,7 @@ impl Sync<'_> {
                 }
                 Err(error) if error.is_transient() && tries < TRIES => {
                     tries += 1;
-                    let wait = Backoff::BRIDGE.patient_wait(tries, &app.dice);
+                    let wait = policies::BRIDGE.delay(tries, app.rng.unit());
                     tokio::time::sleep(wait.max(error.retry_after().unwrap_or(Duration::ZERO))).await;
                 }
                 // What the pages are answered with tells too.

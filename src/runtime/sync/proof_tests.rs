@@ -13,10 +13,10 @@ use crate::bridge::{ApiKey, Client, Settings};
 use crate::config::{self, Connectors, Document, WithoutProof};
 use crate::journal::{AppKey, Journal, Listings, RunResult, Sqlite};
 use crate::runtime::app::{App, Parts};
-use crate::runtime::backoff::Dice;
 use crate::runtime::clock::SystemClock;
 use crate::runtime::status::AppStatus;
 use crate::sandbox::{Options as Offer, Sandbox};
+use bridgehead_resilience::SeededRng;
 
 const APP: &str = "11111111-1111-4111-8111-111111111111";
 
@@ -98,7 +98,7 @@ impl World {
             listings: Arc::clone(&self.journal) as Arc<dyn Listings>,
             redactor: Redactor::new(),
             clock: Arc::new(SystemClock),
-            dice: Arc::new(Dice::seeded(1)),
+            rng: Arc::new(SeededRng::seeded(1)),
             status: Arc::new(AppStatus::default()),
         });
         super::run(&app, options, &CancellationToken::new()).await

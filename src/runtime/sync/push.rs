@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::Error;
 use crate::bridge::{self, Pushed, SyncId};
 use crate::runtime::app::App;
-use crate::runtime::backoff::Backoff;
+use crate::runtime::policies;
 
 /// "At most 100 records a page" (API reference).
 const PAGE: usize = 100;
@@ -244,7 +244,7 @@ async fn send_once(app: &App, session: &SyncId, slug: &Slug, page: &[Record]) ->
                 let wait = error
                     .retry_after()
                     .unwrap_or_default()
-                    .max(Backoff::BRIDGE.patient_wait(tries, &app.dice));
+                    .max(policies::BRIDGE.delay(tries, app.rng.unit()));
                 tracing::warn!(app = %app.name, resource_type = %slug, %error, ?wait, "a page could not be pushed; trying again");
                 tokio::time::sleep(wait).await;
             }

@@ -10,8 +10,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::Error;
 use super::evidence::Testimony;
 use crate::runtime::app::App;
-use crate::runtime::backoff::Backoff;
 use crate::runtime::decide;
+use crate::runtime::policies;
 
 /// One listing, from its first page to its proven end.
 pub(super) struct Listing<'a> {
@@ -71,7 +71,7 @@ impl<'a> Listing<'a> {
                 Err(error) => error,
             };
             let message = self.app.redactor.redact(error.message()).into_owned();
-            let wait = Backoff::TARGET.patient_wait(tries, &self.app.dice);
+            let wait = policies::TARGET.delay(tries, self.app.rng.unit());
             let wait = match error.retry_policy() {
                 Retry::Never if error.code() != Code::Timeout => None,
                 Retry::After(after) => Some(wait.max(after)),

@@ -35,7 +35,7 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
             return;
         }
         let (now, regular) = (app.clock.now(), next(schedule, began));
-        let after = series.after(summary.follow_up, schedule, &app.dice);
+        let after = series.after(summary.follow_up, schedule, &app.rng);
         if after.alarm {
             tracing::error!(app = %app.name, alarm = "cleanup_failed",
                 "Iden's clean-up has failed after {} syncs in a row: stale records are still active there; ask Iden, and see the next regular sync at {regular}",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::summary::FollowUp;
 use crate::config::Schedule;
-use crate::runtime::backoff::{Backoff, Dice};
+use bridgehead_resilience::{RetryPolicy, SeededRng};
 
 /// The longest first wait before a sync is repeated.
 const SOON: Duration = Duration::from_secs(30);
@@ -36,7 +36,7 @@ impl Series {
     /// "A new sync is the remedy" for a clean-up that failed (Error Reference); so many are tried in a row.
     pub(super) const CLEAN_UPS: u32 = 3;
 
-    pub(super) fn after(&mut self, follow_up: FollowUp, schedule: &Schedule, dice: &Dice) -> After {
+    pub(super) fn after(&mut self, follow_up: FollowUp, schedule: &Schedule, rng: &SeededRng) -> After {
         let backoff = backoff(schedule);
         let wait = |wait| After { wait: Some(wait), alarm: false };
         match follow_up {
@@ -50,21 +50,21 @@ impl Series {
             }
             FollowUp::Soon | FollowUp::AtOnce => {
                 self.failures = self.failures.saturating_add(1);
-                wait(backoff.patient_wait(self.failures, dice))
+                wait(backoff.delay(self.failures, rng.unit()))
             }
             FollowUp::CleanUp if self.clean_ups < Self::CLEAN_UPS => {
                 self.clean_ups += 1;
-                wait(backoff.patient_wait(self.clean_ups, dice))
+                wait(backoff.delay(self.clean_ups, rng.unit()))
             }
             FollowUp::CleanUp => After { wait: None, alarm: true },
         }
     }
 }
 
-fn backoff(schedule: &Schedule) -> Backoff {
+fn backoff(schedule: &Schedule) -> RetryPolicy {
     match schedule {
-        Schedule::Every(every) => Backoff { base: SOON.min(*every / PART), cap: LATE.min(*every) },
-        Schedule::Cron { .. } => Backoff { base: SOON, cap: LATE },
+        Schedule::Every(every) => RetryPolicy::new(SOON.min(*every / PART), LATE.min(*every)),
+        Schedule::Cron { .. } => RetryPolicy::new(SOON, LATE),
     }
 }
 
@@ -75,15 +75,15 @@ mod tests {
     const HOURS: Schedule = Schedule::Every(Duration::from_hours(6));
 
     fn waits(follow_ups: &[FollowUp]) -> Vec<Option<u64>> {
-        let (mut series, dice) = (Series::default(), Dice::seeded(1));
-        let mut after = |follow_up: &FollowUp| series.after(*follow_up, &HOURS, &dice);
+        let (mut series, rng) = (Series::default(), SeededRng::seeded(1));
+        let mut after = |follow_up: &FollowUp| series.after(*follow_up, &HOURS, &rng);
         follow_ups.iter().map(|follow_up| after(follow_up).wait.map(|wait| wait.as_secs())).collect()
     }
 
     #[test]
     fn a_clean_up_that_fails_is_followed_by_three_syncs_and_then_by_an_alarm() {
-        let (mut series, dice) = (Series::default(), Dice::seeded(1));
-        let mut after = |follow_up| series.after(follow_up, &HOURS, &dice);
+        let (mut series, rng) = (Series::default(), SeededRng::seeded(1));
+        let mut after = |follow_up| series.after(follow_up, &HOURS, &rng);
         for n in 0..3 {
             let after = after(FollowUp::CleanUp);
             assert!(after.wait.unwrap() <= SOON * 2_u32.pow(n) && !after.alarm, "{after:?}");

@@ -13,8 +13,8 @@ use super::push::Pusher;
 use super::validate;
 use crate::journal::Changes;
 use crate::runtime::activity::{Before, Touched};
-use crate::runtime::backoff::Backoff;
 use crate::runtime::decide;
+use crate::runtime::policies;
 
 impl Sync<'_> {
     /// Reads every account that a task touched since the last call again, and pushes it as it is now.
@@ -124,7 +124,7 @@ impl Sync<'_> {
                 Err(error) => error,
             };
             let message = self.app.redactor.redact(error.message()).into_owned();
-            let wait = Backoff::TARGET.patient_wait(tries, &self.app.dice);
+            let wait = policies::TARGET.delay(tries, self.app.rng.unit());
             if !decide::may_pass(&error)
                 || !decide::fits(began.elapsed(), wait, self.app.settings.tasks.give_up_after)
             {

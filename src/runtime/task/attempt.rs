@@ -12,7 +12,7 @@ use super::trial::{Failure, Trial};
 use crate::journal::{self, Intent, PriorAccount};
 use crate::runtime::activity::Before;
 use crate::runtime::app::App;
-use crate::runtime::backoff::Backoff;
+use crate::runtime::policies;
 use crate::runtime::{Stopped, call, wanted};
 
 /// What came of an attempt.
@@ -232,7 +232,7 @@ impl Trial<'_> {
                 Err(error) => {
                     tries += 1;
                     tracing::error!(app = %self.app.name, task = %self.intent.task, %error, "the journal cannot be written; nothing is executed until it can");
-                    self.pause(Backoff::LOCAL.patient_wait(tries, &self.app.dice)).await?;
+                    self.pause(policies::LOCAL.delay(tries, self.app.rng.unit())).await?;
                 }
             }
         }

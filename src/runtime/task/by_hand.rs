@@ -17,8 +17,8 @@ use crate::bridge::{Task, TaskStatus};
 use crate::config;
 use crate::runtime::Stopped;
 use crate::runtime::app::App;
-use crate::runtime::backoff::Backoff;
 use crate::runtime::decide::{self, Step};
+use crate::runtime::policies;
 
 /// What the connector answered, if it was asked.
 #[derive(Clone, Debug, Serialize)]
@@ -276,7 +276,7 @@ impl Hand<'_> {
         }
         let when = match after {
             Some(after) => format!("no sooner than {after:?} from now"),
-            None => format!("within {:?}, and then ever later", Backoff::TARGET.ceiling(1)),
+            None => format!("within {:?}, and then ever later", policies::TARGET.ceiling(1)),
         };
         let says =
             format!("tried again {when}; failed with {} when that has gone on for {limit:?}", failure.code);

@@ -21,9 +21,9 @@ use crate::bridge::Task;
 use crate::journal::{Ended, Entry, Known, State};
 use crate::runtime::Stopped;
 use crate::runtime::app::App;
-use crate::runtime::backoff::Backoff;
 use crate::runtime::clock::SteadyClock;
 use crate::runtime::guard;
+use crate::runtime::policies;
 
 /// So many lives at once: those that run, and those that wait for their backoff or for the target.
 const LIVES: usize = 4096;
@@ -145,7 +145,7 @@ impl Dispatch {
                     tracing::error!(app = %self.app.name, %error, "the journal cannot be read");
                     tokio::select! {
                         () = self.stop.cancelled() => return Err(Stopped),
-                        () = tokio::time::sleep(Backoff::LOCAL.patient_wait(tries, &self.app.dice)) => {}
+                        () = tokio::time::sleep(policies::LOCAL.delay(tries, self.app.rng.unit())) => {}
                     }
                 }
             }
@@ -181,7 +181,7 @@ impl Dispatch {
             let entry = self.entries.remove(&id);
             let task = self.kept.remove(&id).filter(|(_, at)| at.elapsed() < FRESH).map(|(task, _)| task);
             let delay =
-                self.panics.get(&id).map(|panics| Backoff::LOCAL.patient_wait(*panics, &self.app.dice));
+                self.panics.get(&id).map(|panics| policies::LOCAL.delay(*panics, self.app.rng.unit()));
             let (app, stop) = (Arc::clone(&self.app), self.stop.clone());
             let may_have_begun = self.doubted.remove(&id);
             let start = Start { id: id.clone(), task, entry, may_have_begun };
@@ -218,10 +218,10 @@ impl Dispatch {
         if walked.error.is_none() {
             self.app.status.progress().passed_over(&walked_unreadable, walked.not_due);
         }
-        self.wait = self.app.dice.around(self.app.settings.tasks.poll_interval);
+        self.wait = self.app.rng.around(self.app.settings.tasks.poll_interval);
         if let Some(error) = &walked.error {
             self.broken_walks += 1;
-            self.wait = self.wait.max(Backoff::BRIDGE.patient_wait(self.broken_walks, &self.app.dice));
+            self.wait = self.wait.max(policies::BRIDGE.delay(self.broken_walks, self.app.rng.unit()));
             tracing::warn!(app = %self.app.name, %error, "the task list could not be read to its end");
             // An unread page may hold an older task of the same account, so what was seen waits for a whole walk; but
             // a page that can never be read must not stop everybody for good.

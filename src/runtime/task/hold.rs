@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::trial::{Failure, Trial};
 use crate::runtime::Stopped;
 use crate::runtime::app::App;
-use crate::runtime::backoff::Backoff;
+use crate::runtime::policies;
+use bridgehead_resilience::Jitter;
 
 impl Trial<'_> {
     /// Waits while the breaker is open, `hold_for` in all; then the task is failed with the cause's code.
@@ -36,7 +37,7 @@ impl Trial<'_> {
         began: Instant,
         failure: Failure,
     ) -> Result<Option<Failure>, Stopped> {
-        let wait = Backoff::TARGET.wait(self.intent.attempt, &self.app.dice);
+        let wait = policies::TARGET.with_jitter(Jitter::Full).delay(self.intent.attempt, self.app.rng.unit());
         if self.held + began.elapsed() + wait >= self.app.settings.tasks.hold_for {
             return Ok(Some(given_up(self.app, &self.what(), failure.code, &failure.message)));
         }
@@ -69,7 +70,7 @@ pub(super) async fn describe(
             return Ok(Err(given_up(app, what, error.code(), error.message())));
         }
         tries += 1;
-        let wait = Backoff::TARGET.patient_wait(tries, &app.dice).min(left());
+        let wait = policies::TARGET.delay(tries, app.rng.unit()).min(left());
         tokio::select! {
             () = stop.cancelled() => return Err(Stopped),
             () = async {

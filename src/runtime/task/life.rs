@@ -14,7 +14,7 @@ use crate::bridge::{self, Task, TaskStatus};
 use crate::journal::{self, Changes, Entry, Intent, Outcome, PriorAccount, State};
 use crate::runtime::Stopped;
 use crate::runtime::app::App;
-use crate::runtime::backoff::Backoff;
+use crate::runtime::policies;
 
 /// A task that was listed longer ago is read again before it is executed: somebody else may have resolved it.
 pub(super) const FRESH: Duration = Duration::from_secs(30);
@@ -214,7 +214,7 @@ async fn write_outcome(app: &App, intent: &Intent, outcome: &Outcome) {
             Err(error) => {
                 tries += 1;
                 tracing::error!(app = %app.name, task = %intent.task, %error, "the outcome cannot be written to the journal; trying again");
-                tokio::time::sleep(Backoff::LOCAL.patient_wait(tries, &app.dice)).await;
+                tokio::time::sleep(policies::LOCAL.delay(tries, app.rng.unit())).await;
             }
         }
     }
@@ -273,7 +273,7 @@ pub(super) async fn fetch(
             return Ok(Some(task));
         }
         tries += 1;
-        let wait = Backoff::BRIDGE.patient_wait(tries, &app.dice);
+        let wait = policies::BRIDGE.delay(tries, app.rng.unit());
         tracing::warn!(app = %app.name, task = %id, %error, ?wait, "the task could not be read; trying again");
         tokio::select! {
             () = stop.cancelled() => return Err(Stopped),

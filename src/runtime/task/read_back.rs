@@ -9,7 +9,7 @@ use super::trial::{Failure, Trial};
 use super::verify;
 use crate::journal::PriorAccount;
 use crate::runtime::activity::Before;
-use crate::runtime::backoff::Backoff;
+use crate::runtime::policies;
 use crate::runtime::wanted::{self, State};
 use crate::runtime::{Stopped, decide};
 
@@ -104,7 +104,7 @@ pub(super) async fn run(
                 doubt = if found.is_none() { doubt } else { "it was not seen in the target yet" };
             }
         }
-        let mut wait = Backoff::TARGET.patient_wait(tries, &trial.app.dice);
+        let mut wait = policies::TARGET.delay(tries, trial.app.rng.unit());
         // As soon as the attempt is over a look says more.
         if let Some(left) = trial.under_way_until.map(|until| until.saturating_duration_since(Instant::now()))
             && !left.is_zero()

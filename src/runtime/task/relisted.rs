@@ -8,10 +8,10 @@ use std::time::Duration;
 use bridgehead_sdk::TaskId;
 use tokio::time::Instant;
 
-use crate::runtime::backoff::Backoff;
+use bridgehead_resilience::RetryPolicy;
 
 /// The waits between two reports of the same task.
-const WAITS: Backoff = Backoff { base: Duration::from_secs(15), cap: Duration::from_hours(1) };
+const WAITS: RetryPolicy = RetryPolicy::new(Duration::from_secs(15), Duration::from_hours(1));
 /// After so many of them, somebody is called.
 const PATIENCE: u32 = 3;
 /// So many ends of this process are remembered, to tell a list that was read before them.

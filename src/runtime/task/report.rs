@@ -7,7 +7,7 @@ use crate::bridge::{self, Report};
 use crate::journal::{Ended, Outcome};
 use crate::runtime::Stopped;
 use crate::runtime::app::App;
-use crate::runtime::backoff::Backoff;
+use crate::runtime::policies;
 
 /// An outcome as it is reported.
 pub(crate) fn report_of(outcome: &Outcome) -> Report {
@@ -73,7 +73,7 @@ pub(super) async fn until_heard(
                 let wait = error
                     .retry_after()
                     .unwrap_or_default()
-                    .max(Backoff::BRIDGE.patient_wait(tries, &app.dice));
+                    .max(policies::BRIDGE.delay(tries, app.rng.unit()));
                 tracing::warn!(app = %app.name, %task, %error, ?wait, "the outcome could not be reported; trying again");
                 app.status.report_delayed();
                 app.status.progress().wait(task, None, &error.to_string(), wait);
@@ -91,7 +91,7 @@ pub(super) async fn until_heard(
         tracing::error!(app = %app.name, %task, %error, "the journal cannot be written; a restart would report this task again");
         tokio::select! {
             () = stop.cancelled() => return Err(Stopped),
-            () = tokio::time::sleep(Backoff::LOCAL.patient_wait(tries, &app.dice)) => {}
+            () = tokio::time::sleep(policies::LOCAL.delay(tries, app.rng.unit())) => {}
         }
     }
     Ok(())

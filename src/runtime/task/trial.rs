@@ -15,9 +15,10 @@ use super::{life, verify};
 use crate::journal::{Intent, NOT_VERIFIED, PriorAccount};
 use crate::runtime::Stopped;
 use crate::runtime::app::App;
-use crate::runtime::backoff::Backoff;
 use crate::runtime::decide::{self, Effects, Step};
+use crate::runtime::policies;
 use crate::runtime::verification::{self, Verification};
+use bridgehead_resilience::Jitter;
 
 /// Why a task is reported as failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -312,7 +313,7 @@ impl<'a> Trial<'a> {
     /// Waits before another try, or says that there is no time left for one.
     pub(super) async fn wait(&self, after: Option<Duration>, failure: Failure) -> Result<Verdict, Stopped> {
         let tries = self.intent.attempt.saturating_add(self.failed_looks);
-        let jittered = Backoff::TARGET.wait(tries, &self.app.dice);
+        let jittered = policies::TARGET.with_jitter(Jitter::Full).delay(tries, self.app.rng.unit());
         let wait = after.map_or(jittered, |after| after + jittered.min(Duration::from_secs(1)));
         if !decide::fits(self.spent(), wait, self.app.settings.tasks.give_up_after) {
             return Ok(Verdict::Failed(failure));

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use super::trial::{End, Failure, Seen, Trial};
 use crate::runtime::Stopped;
 use crate::runtime::activity::Before;
-use crate::runtime::backoff::Backoff;
 use crate::runtime::decide;
+use crate::runtime::policies;
 use crate::runtime::tally::Verified;
 use crate::runtime::verification::Verification;
 
@@ -54,7 +54,7 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
                 error.message().to_owned()
             }
         };
-        let wait = Backoff::TARGET.patient_wait(looks, &app.dice);
+        let wait = policies::TARGET.delay(looks, app.rng.unit());
         // However long the attempts took, the target has a moment to show what it did.
         let has_time = decide::fits(trial.spent(), wait, app.settings.tasks.give_up_after)
             || decide::fits(began.elapsed(), wait, trial.moment);
