@@ -37,7 +37,7 @@ impl Default for Look {
 impl Look {
     fn no_sync(&mut self, error: &Error) {
         self.is_whole = false;
-        self.warnings.insert(format!("every sync fails: {}", error.message()));
+        self.warnings.insert(format!("a sync fails: {}", error.message()));
     }
 }
 

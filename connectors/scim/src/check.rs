@@ -45,7 +45,7 @@ impl Application<'_> {
         let mut spots = self.spots(&users, &groups);
         for endpoint in [Some(&self.features.users), self.features.groups.as_ref()].into_iter().flatten() {
             if let Err(error) = self.first_pages(endpoint).await {
-                spots.warnings.push(format!("every sync fails: {}", error.message()));
+                spots.warnings.push(format!("a sync fails: {}", error.message()));
             }
         }
         spots.warnings.extend(self.stumbling_blocks(&users).await);

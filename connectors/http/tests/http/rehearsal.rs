@@ -39,11 +39,11 @@ async fn check_names_the_key_to_change() {
             json!("record.title == 'new'"),
             "accounts.list.filter leaves out each of the 10",
         ),
-        ("accounts.list.records", json!("answer.persons"), "every sync fails: The accounts cannot be listed"),
+        ("accounts.list.records", json!("answer.persons"), "a sync fails: The accounts cannot be listed"),
         (
             "accounts.list.query",
             json!({ "after": "{{ page.cursor | default('c0', true) }}x" }),
-            "every sync fails",
+            "a sync fails",
         ),
         ("find.by_id.path", json!("/people/{{ account.id }}x"), "find.by_id"),
         (
@@ -56,11 +56,11 @@ async fn check_names_the_key_to_change() {
             json!({ "when": "answer.people | length > 0" }),
             "find.by_username fails for a name that nobody has",
         ),
-        ("groups.0.list.records", json!("answer.teams"), "every sync fails: group cannot be listed"),
+        ("groups.0.list.records", json!("answer.teams"), "a sync fails: group cannot be listed"),
         (
             "groups.0.members.path",
             json!("/groups/{{ group }}/nobody"),
-            "every sync fails: The members of group g1",
+            "a sync fails: The members of group g1",
         ),
         ("groups.0.members.account", json!("record ~ 'x'"), "members.account"),
     ] {
