@@ -130,7 +130,7 @@ impl Accounts {
         for read in self.complete_all(target, page.records, what).await? {
             match read {
                 Ok(found) if twins.has(found.record.id.as_str()) => {
-                    rejected.push(twins::rejected(found.record.id.as_str()))
+                    rejected.push(twins::rejected(found.record.id.as_str()));
                 }
                 Ok(mut found) => {
                     if !taken.insert(found.record.id.as_str().to_owned()) {

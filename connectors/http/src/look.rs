@@ -3,7 +3,7 @@
 //! Nothing is changed. Every request that only reads is made once, for an account or a group that is there; requests that change are
 //! written and not sent (`rehearsal`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use bridgehead_sdk::{Account, AccountRecord, Error};
 use minijinja::Value;
@@ -12,6 +12,7 @@ use crate::accounts::{Found, Sight};
 use crate::application::Application;
 use crate::entities::Entities;
 use crate::lookup::Looked;
+use crate::members::MembersOf;
 
 /// A user name or an e-mail address that nobody has.
 const NOBODY: &str = "bridgehead-check-nobody";
@@ -124,61 +125,80 @@ impl Application {
     async fn look_at(&self, entities: &Entities, accounts: &[Found], look: &mut Look) -> Result<(), Error> {
         let slug = entities.resource_type.slug.as_str();
         let sight = entities.sight(&self.target).await?;
-        let (count, groups) = (sight.count, sight.ids);
         look.warnings.extend(sight.rejected.first().map(|first| {
             format!(
-                "{} of the {count} records of the type {slug} that were looked at cannot be read: {first}",
-                sight.rejected.len()
+                "{} of the {} records of the type {slug} that were looked at cannot be read: {first}",
+                sight.rejected.len(),
+                sight.count
             )
         }));
-        if let (Some(find), Some(group)) = (&entities.find, groups.first()) {
-            let vars = self.target.vars.with("ref", group.as_str());
-            let what = format!("{slug} {group} cannot be looked up");
-            if find.request().can_be_written(&vars) {
-                let id = |raw: &Value| entities.id(raw);
-                match find.look(&self.target, &vars, &what, id).await {
-                    Ok(Looked::One(raw)) if id(&raw).as_ref() == Some(group) => {}
-                    Ok(Looked::Candidates(raw)) if raw.iter().any(|raw| id(raw).as_ref() == Some(group)) => {}
-                    Ok(_) => {
-                        look.warnings.insert(format!("`find` of the type {slug} does not find {group}, which is listed; correct its request"));
-                    }
-                    Err(error) => {
-                        look.warnings.insert(format!("`find` of the type {slug} fails: {}", error.message()));
-                    }
-                }
-            }
+        if let Some(first) = sight.ids.first() {
+            look.warnings.extend(self.find_group(entities, first).await);
         }
-        let Some(members) = &entities.members else { return Ok(()) };
-        let mut seen: BTreeMap<String, String> = BTreeMap::new();
-        let groups = groups.into_iter().take(self.accounts.at_once);
-        let mut count = 0;
-        for group in groups {
-            let found = members.of(&self.target, slug, &group).await?;
+        match &entities.members {
+            Some(members) => self.look_at_members(slug, members, sight.ids, accounts, look).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A group that is listed is found.
+    async fn find_group(&self, entities: &Entities, group: &str) -> Option<String> {
+        let slug = entities.resource_type.slug.as_str();
+        let find = entities.find.as_ref()?;
+        let vars = self.target.vars.with("ref", group);
+        if !find.request().can_be_written(&vars) {
+            return None;
+        }
+        let id = |raw: &Value| entities.id(raw);
+        let is_it = |raw: &Value| id(raw).is_some_and(|found| found == group);
+        match find.look(&self.target, &vars, &format!("{slug} {group} cannot be looked up"), id).await {
+            Ok(Looked::One(raw)) if is_it(&raw) => None,
+            Ok(Looked::Candidates(raw)) if raw.iter().any(is_it) => None,
+            Ok(_) => Some(format!(
+                "`find` of the type {slug} does not find {group}, which is listed; correct its request"
+            )),
+            Err(error) => Some(format!("`find` of the type {slug} fails: {}", error.message())),
+        }
+    }
+
+    /// Whether groups show members, and whether those are accounts.
+    async fn look_at_members(
+        &self,
+        slug: &str,
+        members: &MembersOf,
+        groups: Vec<String>,
+        accounts: &[Found],
+        look: &mut Look,
+    ) -> Result<(), Error> {
+        let (mut seen, mut count) = (None, 0);
+        for group in groups.into_iter().take(self.accounts.at_once) {
             count += 1;
-            if let Some(member) = found.into_iter().next() {
-                seen.insert(member, group);
+            let member = members.of(&self.target, slug, &group).await?.into_iter().next();
+            if let Some(member) = member {
+                seen = Some((group, member));
                 break;
             }
         }
-        match seen.first_key_value() {
-            None if count > 0 => {
+        let Some((group, member)) = seen else {
+            if count > 0 {
                 look.blind.insert(slug.to_owned());
                 look.warnings.insert(format!(
                     "none of the {count} groups of the type {slug} that were looked at shows a member; if somebody is in one, a sync would \
                      take everybody's memberships away: look at `members` of {slug}"
                 ));
             }
-            Some((member, group)) if !accounts.iter().any(|found| found.record.id.as_str() == member) => {
-                let account = Account { id: Some(member.as_str().into()), ..Account::default() };
-                // What is no account may be something else that groups have; that it is none at all of them, a sync finds out.
-                if let Ok(None) = self.accounts.find_alone(&self.target, &account).await {
-                    look.warnings.insert(format!(
-                        "{slug} {group} has the member {member}, which is the identifier of no account; if none of its members is one, a \
-                         sync fails: correct `members.account` of {slug}, or `accounts.record.id`"
-                    ));
-                }
-            }
-            _ => {}
+            return Ok(());
+        };
+        if accounts.iter().any(|found| found.record.id.as_str() == member) {
+            return Ok(());
+        }
+        let account = Account { id: Some(member.as_str().into()), ..Account::default() };
+        // It may be something else that groups have; that none of all members is an account, a sync finds out.
+        if let Ok(None) = self.accounts.find_alone(&self.target, &account).await {
+            look.warnings.insert(format!(
+                "{slug} {group} has the member {member}, which is the identifier of no account; if none of its members is one, a \
+                 sync fails: correct `members.account` of {slug}, or `accounts.record.id`"
+            ));
         }
         Ok(())
     }

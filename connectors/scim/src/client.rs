@@ -8,7 +8,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::errors::{Asked, in_spite_of_success, not_yet, place, refused, wrong_address};
-use crate::wire::{Fields, ListPage, PATCH, ScimError, field, id, key, version};
+use crate::wire::{Fields, ListPage, ScimError, field, id, key, version};
 
 /// What every request wants back.
 const ACCEPTED: &str = "application/scim+json, application/json;q=0.9";
@@ -296,14 +296,6 @@ impl Scim {
         }
         let unsure = not_yet(&answer, what).or_else(|| in_spite_of_success(&answer, what));
         unsure.map_or(Ok(()), |error| Err(error.into()))
-    }
-
-    /// The status of a change of nothing to a resource that is not there, by PATCH: whether it is offered, and allowed.
-    pub(crate) async fn try_patch(&self, endpoint: &str, nobody: &str) -> Result<u16, Error> {
-        let body = serde_json::json!({ "schemas": [PATCH], "Operations": [] });
-        let request = self.http.request(Method::PATCH, self.resource(endpoint, nobody)?);
-        let request = with_body(request, body.as_object().unwrap_or(&Fields::new()))?;
-        Ok(self.send(request, Asked::Change).await?.status().as_u16())
     }
 
     fn resource(&self, endpoint: &str, id: &str) -> Result<Url, Error> {

@@ -9,7 +9,7 @@ use crate::path::Path;
 use crate::settings::Lookup;
 use crate::wire::{Fields, USER, id};
 
-/// The identifier of nobody. No server gives out one that begins so.
+/// The name of nobody.
 const NOBODY: &str = "bridgehead-check-nobody";
 
 /// The fields that every account of Iden may have.
@@ -37,9 +37,6 @@ impl Application<'_> {
             for path in login.into_iter().chain(email) {
                 told.extend(self.try_filter(path, users).await);
             }
-        }
-        if !self.settings.read_only && self.features.patch {
-            told.extend(self.refusal_of_patch().await);
         }
         told
     }
@@ -129,21 +126,6 @@ impl Application<'_> {
             ));
         }
         told
-    }
-
-    /// Whether PATCH is offered, and allowed: asked of a user that is not there, and to change nothing.
-    async fn refusal_of_patch(&self) -> Option<String> {
-        let system = self.system();
-        match self.scim.try_patch(self.users(), NOBODY).await {
-            Ok(status @ (405 | 501)) => Some(format!(
-                "{system} answers {status} to PATCH, so that changes fail; set capabilities.patch = false"
-            )),
-            Ok(status @ (401 | 403)) => Some(format!(
-                "{system} answers {status} to PATCH, so that its credential seems not to be allowed to change users; give it the right, or \
-                 set read_only = true"
-            )),
-            Ok(_) | Err(_) => None,
-        }
     }
 }
 

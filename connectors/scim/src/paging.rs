@@ -179,7 +179,7 @@ impl Walk<'_> {
             return Err(self.incomplete("a page holds only records that were read before"));
         }
         totals.pages += u32::from(news);
-        let taken = self.take(place, page.resources);
+        let news_of_page = self.take(place, page.resources);
         match page.next {
             Next::Unreadable => Err(self.incomplete("its nextCursor is neither text nor a number")),
             Next::Cursor(next) if next == token => Err(circle()),
@@ -190,7 +190,7 @@ impl Walk<'_> {
                         "page after page is empty, and each leads to another, so that the list finds no end",
                     ));
                 }
-                Ok(taken.step(Some(place.behind(At::Cursor { token, empty }, totals)), None))
+                Ok(news_of_page.step(Some(place.behind(At::Cursor { token, empty }, totals)), None))
             }
             Next::None => {
                 let mut evidence = Evidence::EndOfCursor;
@@ -210,7 +210,7 @@ impl Walk<'_> {
                         }
                     };
                 }
-                self.end(place, taken, totals, evidence)
+                self.end(place, news_of_page, totals, evidence)
             }
         }
     }

@@ -32,7 +32,7 @@ async fn check_names_the_key_to_change() {
     let server = Scripted::start(|ask, state| state.serve(&ask)).await;
     for (key, value, wanted) in [
         ("accounts.record.username", json!("record.nick"), "correct accounts.record.username"),
-        ("accounts.record.id", json!("record.title"), "correct accounts.record.id"),
+        ("accounts.record.id", json!("record.title"), "a sync fails"),
         ("accounts.record.status.active", json!([0]), "correct accounts.record.status"),
         (
             "accounts.list.filter",
