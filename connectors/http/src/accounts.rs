@@ -1,6 +1,6 @@
 //! The accounts: listed, completed by follow-up requests, and looked up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bridgehead_sdk::http::Shown;
@@ -23,6 +23,7 @@ use crate::request::Request;
 use crate::rules::About;
 use crate::target::{Ask, Target};
 use crate::template::Expression;
+use crate::twins::{self, Twins};
 
 /// How accounts are read.
 #[derive(Debug)]
@@ -83,6 +84,19 @@ pub(crate) struct Found {
     pub(crate) doubts: BTreeMap<String, Doubt>,
 }
 
+/// What a listing begins with.
+#[derive(Debug, Default)]
+pub(crate) struct Sight {
+    /// How many records of the first page were looked at.
+    pub(crate) count: usize,
+    /// Those of them that are accounts, as they are read.
+    pub(crate) found: Vec<Found>,
+    pub(crate) rejected: Vec<RejectedRecord>,
+}
+
+/// So many accounts are looked at to see what can be told of all.
+const LOOKED_AT: usize = 10;
+
 type Read = Result<Found, RejectedRecord>;
 
 impl Accounts {
@@ -109,18 +123,17 @@ impl Accounts {
         let what = "The accounts cannot be listed";
         let spot = Spot { place, shown: &reading.accounts };
         let page = self.pages.page(target, &target.vars, what, |raw| self.mapping.id(raw), spot).await?;
+        let twins = Twins::of(&page, &self.mapping, &reading.accounts);
         let next = page.next.map(|place| Mark { listing, place: Stage::Accounts(Some(place)) }.cursor());
-        let (mut records, mut rejected) = (Vec::new(), Vec::new());
-        let mut shown: BTreeMap<String, Value> = BTreeMap::new();
+        let (mut records, mut rejected) = (Vec::new(), twins.repeated.clone());
+        let mut taken: BTreeSet<String> = BTreeSet::new();
         for read in self.complete_all(target, page.records, what).await? {
             match read {
+                Ok(found) if twins.has(found.record.id.as_str()) => {
+                    rejected.push(twins::rejected(found.record.id.as_str()));
+                }
                 Ok(mut found) => {
-                    let id = found.record.id.as_str().to_owned();
-                    if let Some(other) = shown.insert(id.clone(), found.raw.clone()) {
-                        if other != found.raw {
-                            let rule = "its own: another record of the same page has it".to_owned();
-                            rejected.push(RejectedRecord { id: Some(id), field: "id".to_owned(), rule });
-                        }
+                    if !taken.insert(found.record.id.as_str().to_owned()) {
                         continue;
                     }
                     for (of, entities) in self.sources() {
@@ -174,8 +187,9 @@ impl Accounts {
         let slug = entities.resource_type.slug.as_str();
         let what = format!("{slug} cannot be listed for the accounts in them");
         let page = entities.page(target, Spot { place, shown: &reading.groups }, &what).await?;
+        let read = page.twins.into_iter().map(Err).chain(page.read);
         let groups: Result<Vec<String>, RejectedRecord> =
-            page.read.into_iter().map(|read| read.map(|entity| entity.id)).collect();
+            read.map(|read| read.map(|entity| entity.id)).collect();
         // The members of a group that cannot be read would seem to be in none.
         let groups = groups.map_err(|fault| Error::incomplete_listing(format!("{what}: {fault}")))?;
         let reads = stream::iter(groups.into_iter().map(|group| async move {
@@ -217,15 +231,33 @@ impl Accounts {
 
     /// One account of the target, if it has any.
     pub(crate) async fn sample(&self, target: &Target) -> Result<Option<Found>, Error> {
+        let sight = self.sight(target, false).await?;
+        Ok(sight.found.into_iter().next())
+    }
+
+    /// What the listing begins with; the page behind the first one is asked for if it goes on, and `goes_on`.
+    pub(crate) async fn sight(&self, target: &Target, goes_on: bool) -> Result<Sight, Error> {
         let (what, shown) = ("The accounts cannot be listed", Shown::default());
-        let spot = Spot { place: None, shown: &shown };
-        let page = self.pages.page(target, &target.vars, what, |raw| self.mapping.id(raw), spot).await?;
-        for raw in page.records.into_iter().take(self.at_once) {
-            if let Some(Ok(found)) = self.complete(target, raw, what).await? {
-                return Ok(Some(found));
+        let id = |raw: &Value| self.mapping.id(raw);
+        let page =
+            self.pages.page(target, &target.vars, what, id, Spot { place: None, shown: &shown }).await?;
+        let twins = Twins::of(&page, &self.mapping, &shown);
+        if let Some(place) = page.next.filter(|_| goes_on && self.pages.has_pages()) {
+            let spot = Spot { place: Some(place), shown: &shown };
+            self.pages.page(target, &target.vars, what, id, spot).await?;
+        }
+        let some: Vec<Value> = page.records.into_iter().take(LOOKED_AT).collect();
+        let mut sight = Sight { count: some.len(), ..Sight::default() };
+        for read in self.complete_all(target, some, what).await? {
+            match read {
+                Ok(found) if twins.has(found.record.id.as_str()) => {
+                    sight.rejected.push(twins::rejected(found.record.id.as_str()));
+                }
+                Ok(found) => sight.found.push(found),
+                Err(rejected) => sight.rejected.push(rejected),
             }
         }
-        Ok(None)
+        Ok(sight)
     }
 
     /// The account with all that is shown of it, if there is one.
@@ -273,6 +305,19 @@ impl Accounts {
             }
         }
         Ok(None)
+    }
+
+    /// Asks for an account by each key that has a request of its own.
+    pub(crate) fn keys_of(&self, record: &AccountRecord) -> Vec<(&'static str, Account)> {
+        let of = Account::default;
+        let (username, email) = (record.username.clone(), record.email.clone());
+        let keys = [
+            ("by_id", self.find.id.is_some(), Account { id: Some(record.id.clone()), ..of() }),
+            ("by_username", self.find.username.is_some(), Account { username, ..of() }),
+            ("by_email", self.find.email.is_some(), Account { email, ..of() }),
+        ];
+        let keys = keys.into_iter().filter(|(_, is_set, account)| *is_set && account.is_identified());
+        keys.map(|(key, _, account)| (key, account)).collect()
     }
 
     async fn find_by(

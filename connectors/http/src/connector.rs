@@ -1,14 +1,19 @@
 //! The contract with the runtime.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bridgehead_sdk::{
     Account, AccountRecord, Completion, Connector, Context, Cursor, Description, Error, Factory, Operation,
     Page, ResourceKind, ResourceType, SettingsError, Setup, async_trait,
 };
 
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
 use crate::application::Application;
 use crate::execute::{self, Execution};
+use crate::look::Look;
 use crate::settings::Settings;
 
 /// A target that is an application with a REST interface.
@@ -17,7 +22,12 @@ use crate::settings::Settings;
 #[derive(Debug)]
 pub struct HttpConnector {
     application: Application,
+    /// The last look at the target, and when that was.
+    look: Mutex<Option<(Instant, Arc<Look>)>>,
 }
+
+/// So long a look tells what the target is like: a target is described at each sync, and a look takes a request for each group.
+const LOOK_LASTS: Duration = Duration::from_mins(10);
 
 /// Makes http connectors: `.connector("http", bridgehead_http::factory())`.
 pub fn factory() -> Arc<dyn Factory> {
@@ -28,18 +38,30 @@ impl HttpConnector {
     /// A connector for one app. Nothing is sent.
     #[expect(clippy::needless_pass_by_value, reason = "factories are given both to keep")]
     pub fn new(settings: Settings, setup: Setup) -> Result<Self, SettingsError> {
-        Ok(Self { application: Application::new(&settings, &setup)? })
+        Ok(Self { application: Application::new(&settings, &setup)?, look: Mutex::default() })
+    }
+
+    /// What the last look has shown; another one is taken if that was long ago.
+    async fn last_look(&self) -> Arc<Look> {
+        let mut kept = self.look.lock().await;
+        if let Some((at, look)) = &*kept
+            && at.elapsed() < LOOK_LASTS
+        {
+            return Arc::clone(look);
+        }
+        let look = Arc::new(self.application.look().await);
+        // What could not be looked at is looked at again the next time.
+        *kept = look.is_whole.then(|| (Instant::now(), Arc::clone(&look)));
+        look
     }
 }
 
 #[async_trait]
 impl Connector for HttpConnector {
     async fn describe(&self) -> Result<Description, Error> {
-        let spots = self.application.blind_spots().await;
+        let look = self.last_look().await;
         let mut unverifiable = self.application.unverifiable();
-        unverifiable.extend(spots.keys().map(|slug| format!("memberships.{slug}")));
-        let mut warnings = self.application.warnings().await;
-        warnings.extend(spots.into_values());
+        unverifiable.extend(look.blind.iter().map(|slug| format!("memberships.{slug}")));
         let others = self.application.entities.iter().map(|one| one.resource_type.clone());
         Ok(Description {
             name: "http".to_owned(),
@@ -47,12 +69,15 @@ impl Connector for HttpConnector {
             actions: self.application.plans.keys().copied().collect(),
             resource_types: others.chain([self.application.accounts.resource_type.clone()]).collect(),
             unverifiable,
-            warnings,
+            warnings: look.warnings.iter().cloned().collect(),
         })
     }
 
     async fn check(&self) -> Result<(), Error> {
-        self.application.accounts.check(&self.application.target).await
+        self.application.accounts.check(&self.application.target).await?;
+        let mut kept = self.look.lock().await;
+        *kept = Some((Instant::now(), Arc::new(self.application.look().await)));
+        Ok(())
     }
 
     async fn list(&self, resource_type: &ResourceType, cursor: Option<&Cursor>) -> Result<Page, Error> {

@@ -15,6 +15,7 @@ use crate::pages::{Pages, Spot};
 use crate::paging::Place;
 use crate::target::Target;
 use crate::template::Expression;
+use crate::twins::{self, Twins};
 
 /// A type of groups or licences.
 #[derive(Debug)]
@@ -31,9 +32,20 @@ pub(crate) struct Entities {
 #[derive(Debug)]
 pub(crate) struct EntityPage {
     pub(crate) read: Vec<Result<EntityRecord, RejectedRecord>>,
+    /// Those that an earlier page has shown as others.
+    pub(crate) twins: Vec<RejectedRecord>,
     pub(crate) next: Option<Place>,
     /// At the end: what proves it, and how many records the target says it has.
     pub(crate) end: Option<(Evidence, Option<u64>)>,
+}
+
+/// What their listing begins with.
+#[derive(Debug, Default)]
+pub(crate) struct Sight {
+    /// How many records the first page holds.
+    pub(crate) count: usize,
+    pub(crate) ids: Vec<String>,
+    pub(crate) rejected: Vec<RejectedRecord>,
 }
 
 /// Where they come from.
@@ -62,8 +74,8 @@ impl Entities {
         };
         let what = format!("{} cannot be listed", self.resource_type.slug);
         let spot = Spot { place: mark.map(|mark| mark.place), shown: &shown };
-        let EntityPage { read, next, end } = self.page(target, spot, &what).await?;
-        let (mut records, mut rejected) = (Vec::new(), Vec::new());
+        let EntityPage { read, twins, next, end } = self.page(target, spot, &what).await?;
+        let (mut records, mut rejected) = (Vec::new(), twins);
         for one in read {
             match one {
                 Ok(entity) => records.push(Record::Entity(entity)),
@@ -87,15 +99,20 @@ impl Entities {
         match &self.source {
             Source::Fixed(records) => Ok(EntityPage {
                 read: records.iter().cloned().map(Ok).collect(),
+                twins: Vec::new(),
                 next: None,
                 end: Some((Evidence::Atomic, None)),
             }),
             Source::Listed { pages, filter, mapping } => {
+                let shown = spot.shown;
                 let page = pages.page(target, &target.vars, what, |raw| mapping.id(raw), spot).await?;
+                let twins = Twins::of(&page, mapping, shown);
                 let read = page.records.into_iter().filter_map(|raw| {
                     let vars = target.vars.with("record", raw.clone());
                     match filter.as_ref().map(|filter| filter.truth(&vars)) {
-                        None | Some(Ok(true)) => Some(mapping.read_entity(&vars)),
+                        None | Some(Ok(true)) => Some(mapping.read_entity(&vars).and_then(|entity| {
+                            if twins.has(&entity.id) { Err(twins::rejected(&entity.id)) } else { Ok(entity) }
+                        })),
                         Some(Ok(false)) => None,
                         Some(Err(fault)) => {
                             let rule = format!("what `filter` can judge, but {fault}");
@@ -107,7 +124,7 @@ impl Entities {
                         }
                     }
                 });
-                Ok(EntityPage { read: read.collect(), next: page.next, end: page.end })
+                Ok(EntityPage { read: read.collect(), twins: twins.repeated, next: page.next, end: page.end })
             }
         }
     }
@@ -125,12 +142,27 @@ impl Entities {
         }
     }
 
-    /// The identifiers of some of them.
-    pub(crate) async fn sample(&self, target: &Target, most: usize) -> Result<Vec<String>, Error> {
+    /// What their listing begins with.
+    pub(crate) async fn sight(&self, target: &Target) -> Result<Sight, Error> {
         let what = format!("{} cannot be listed", self.resource_type.slug);
         let shown = Shown::default();
         let page = self.page(target, Spot { place: None, shown: &shown }, &what).await?;
-        Ok(page.read.into_iter().flatten().map(|entity| entity.id).take(most).collect())
+        let mut sight = Sight { count: page.read.len(), ..Sight::default() };
+        for read in page.read {
+            match read {
+                Ok(entity) => sight.ids.push(entity.id),
+                Err(rejected) => sight.rejected.push(rejected),
+            }
+        }
+        Ok(sight)
+    }
+
+    /// The identifier alone, to tell records apart.
+    pub(crate) fn id(&self, raw: &Value) -> Option<String> {
+        match &self.source {
+            Source::Fixed(_) => None,
+            Source::Listed { mapping, .. } => mapping.id(raw),
+        }
     }
 
     fn start_of_search(&self) -> Option<Place> {

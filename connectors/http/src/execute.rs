@@ -248,6 +248,8 @@ impl Execution<'_> {
         }
         let account = Account { id: Some(id.as_str().into()), ..Account::default() };
         match self.accounts.find_alone(self.target, &account).await {
+            // It is gone since it was looked at: by somebody else, or by this request in spite of its answer.
+            Ok(None) if self.operation.action() == Action::DeleteAccount => error.effect(Effect::Unknown),
             Ok(None) => error,
             Ok(Some(_)) => Error::internal(format!(
                 "{}: {} answers as if {id} were not there, and shows it when it is looked up; correct the path of the step",
@@ -295,7 +297,17 @@ impl Execution<'_> {
         };
         let reply = match self.target.ask(ask).await {
             Ok(reply) => reply,
-            Err(error) => return Err(of_step(progress, self.is_gone(error, vars).await)),
+            Err(error) => {
+                let error = self.is_gone(error, vars).await;
+                // What was to be removed was there when it was looked at; this request may have removed it in spite of its answer.
+                let is_removal = matches!(about, About::Item) && step.request.deletes();
+                let error = if is_removal && error.about() == Subject::Group {
+                    error.effect(Effect::Unknown)
+                } else {
+                    error
+                };
+                return Err(of_step(progress, error));
+            }
         };
         if step.changes
             && let Some(sign) = step.request.faults_of(&reply)

@@ -11,8 +11,9 @@
 //! - `mapping`: from what the target says of a record to a record
 //! - `lookup`: looking one up: the one that is asked for, nobody, or an error
 //! - `accounts`, `entities`: what is listed and looked up
+//! - `twins`: two records with one identifier
 //! - `actions`, `execute`: what the six actions do, checked and carried out
-//! - `rehearsal`: what tasks would stumble over
+//! - `look`, `rehearsal`: what syncs and tasks would fail on
 //! - `application`: from settings to all of this
 //! - `connector`: the contract with the runtime
 
@@ -25,6 +26,7 @@ mod execute;
 mod link;
 mod listings;
 mod login;
+mod look;
 mod lookup;
 mod mapping;
 mod members;
@@ -38,6 +40,7 @@ pub mod settings;
 mod signs;
 mod target;
 mod template;
+mod twins;
 
 pub use connector::{HttpConnector, factory};
 pub use settings::Settings;

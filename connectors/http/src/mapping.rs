@@ -112,6 +112,14 @@ impl Mapping {
         self.id.text(&Vars::default().with("record", record.clone())).ok().filter(|id| !id.is_empty())
     }
 
+    /// What tells whose a record is besides its identifier: its names, as far as its own fields say.
+    pub(crate) fn names(&self, record: &minijinja::Value) -> Vec<String> {
+        let vars = Vars::default().with("record", record.clone());
+        let names =
+            self.fields.iter().filter(|(field, _)| matches!(field.as_str(), "username" | "email" | "name"));
+        names.filter_map(|(_, field)| field.text(&vars).ok()).map(|name| name.to_lowercase()).collect()
+    }
+
     /// Whether a record may be an account, as far as its own fields say. Where they do not say, it may.
     pub(crate) fn may_be(&self, account: &Account, record: &minijinja::Value) -> bool {
         let vars = Vars::default().with("record", record.clone());

@@ -47,6 +47,8 @@ pub(crate) struct Spot<'a> {
 #[derive(Debug)]
 pub(crate) struct RawPage {
     pub(crate) records: Vec<Value>,
+    /// Records whose identifier an earlier page has shown.
+    pub(crate) repeated: Vec<Value>,
     pub(crate) next: Option<Place>,
     /// At the end: what proves it, and how many records the target says it has.
     pub(crate) end: Option<(Evidence, Option<u64>)>,
@@ -76,6 +78,11 @@ impl Pages {
 
     pub(crate) fn request(&self) -> &Request {
         &self.request
+    }
+
+    /// Whether each page is an answer of its own.
+    pub(crate) fn has_pages(&self) -> bool {
+        self.paging.as_ref().is_some_and(Paging::has_pages)
     }
 
     /// Where a look through the whole list begins.
@@ -157,7 +164,12 @@ impl Pages {
         }
         let (Some(paging), Some(place)) = (&self.paging, &place) else {
             self.must_be_all(&reply, records.len(), what)?;
-            return Ok(Ok(RawPage { records, next: None, end: Some((Evidence::Atomic, None)) }));
+            return Ok(Ok(RawPage {
+                records,
+                repeated: Vec::new(),
+                next: None,
+                end: Some((Evidence::Atomic, None)),
+            }));
         };
         let (records, all) = paging.part(place, records);
         let ids: Vec<Option<String>> = records.iter().map(id).collect();
@@ -175,13 +187,16 @@ impl Pages {
             signs: &self.signs,
         };
         let (repeated, follows) = paging.follow(place, seam).map_err(unharmed)?;
-        let is_fresh = |key: &String| shown.take(place.page(), place.again(), key);
-        let fresh = records.into_iter().zip(&keys).skip(repeated).filter(|(_, key)| is_fresh(key));
-        let records = fresh.map(|(record, _)| record).collect();
-        Ok(Ok(match follows {
-            Follows::Page(next) => RawPage { records, next: Some(next), end: None },
-            Follows::End(evidence, total) => RawPage { records, next: None, end: Some((evidence, total)) },
-        }))
+        let (mut fresh, mut again) = (Vec::new(), Vec::new());
+        for (at, (record, key)) in records.into_iter().zip(&keys).enumerate() {
+            let is_fresh = at >= repeated && shown.take(place.page(), place.again(), key);
+            if is_fresh { &mut fresh } else { &mut again }.push(record);
+        }
+        let (next, end) = match follows {
+            Follows::Page(next) => (Some(next), None),
+            Follows::End(evidence, total) => (None, Some((evidence, total))),
+        };
+        Ok(Ok(RawPage { records: fresh, repeated: again, next, end }))
     }
 
     /// That an answer is all there is, where no paging is set: every usual sign of more is heeded.

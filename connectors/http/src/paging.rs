@@ -202,6 +202,11 @@ impl Paging {
         [&self.next, &self.total, &self.pages, &self.more].into_iter().flatten().flat_map(Expression::uses)
     }
 
+    /// Whether each page is an answer of its own, rather than a part of the same one.
+    pub(crate) fn has_pages(&self) -> bool {
+        self.kind != PagingKind::Whole
+    }
+
     /// Where a listing begins.
     pub(crate) fn start(&self) -> Place {
         let at = match self.kind {
@@ -361,8 +366,10 @@ impl Paging {
             } else {
                 ""
             };
+            let twins =
+                if seam.shown.has_twins() { "; two records that differ have one identifier" } else { "" };
             return Err(broken(&format!(
-                "the list ends after {count} records, and {who} says that it has {most}{allow}"
+                "the list ends after {count} records, and {who} says that it has {most}{twins}{allow}"
             )));
         }
         seam.shown.begin_again();

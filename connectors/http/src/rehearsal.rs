@@ -1,10 +1,12 @@
-//! What tasks would stumble over: every template is written for the least that a task can say, and nothing is sent.
+//! What tasks would stumble over: every template is written for the least that a task can say, and for accounts of the target. Nothing is
+//! sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bridgehead_sdk::Action;
 use minijinja::Value;
 
+use crate::accounts::Found;
 use crate::actions::{Plan, Step};
 use crate::application::Application;
 use crate::execute::{current_account, with_label};
@@ -14,13 +16,16 @@ use crate::template::{Fault, Reason, Vars};
 const ANYTHING: &str = "rehearsal";
 
 impl Application {
-    /// Sentences that name the template and what it lacks.
-    pub(crate) async fn warnings(&self) -> Vec<String> {
-        // A target that cannot be read is the affair of `check`.
-        let sample = self.accounts.sample(&self.target).await.ok().flatten();
+    /// Sentences that name the template and what it lacks, as far as these accounts tell.
+    pub(crate) fn rehearse(&self, some: &[Found]) -> BTreeSet<String> {
         let mut told = BTreeSet::new();
         for (action, plan) in &self.plans {
-            for vars in self.least(*action, plan, sample.as_ref()) {
+            // One account may have what another lacks; who is to be created is nobody yet.
+            let samples: Vec<Option<&Found>> = match action {
+                Action::CreateAccount => vec![None],
+                _ => some.iter().map(Some).collect(),
+            };
+            for vars in samples.into_iter().flat_map(|sample| self.least(*action, plan, sample)) {
                 for step in &plan.steps {
                     if let Some(fault) = self.lacks(step, &vars) {
                         told.insert(format!(
@@ -30,11 +35,11 @@ impl Application {
                 }
             }
         }
-        told.into_iter().collect()
+        told
     }
 
     /// The least that a task of an action can say, in each way that matters.
-    fn least(&self, action: Action, plan: &Plan, sample: Option<&crate::accounts::Found>) -> Vec<Vars> {
+    fn least(&self, action: Action, plan: &Plan, sample: Option<&Found>) -> Vec<Vars> {
         let login = if self.accounts.mapping.has("username") { "username" } else { "email" };
         let mut vars = self.target.vars.with("task", task());
         if action == Action::CreateAccount {
@@ -91,33 +96,6 @@ impl Application {
             });
             written.err().filter(of_task)
         })
-    }
-
-    /// Types of groups none of which shows a member, as far as the first of them tell, and what to say of that.
-    pub(crate) async fn blind_spots(&self) -> BTreeMap<String, String> {
-        let mut spots = BTreeMap::new();
-        for entities in self.entities.iter() {
-            let slug = entities.resource_type.slug.as_str();
-            let Some(members) = &entities.members else { continue };
-            // Groups that cannot be read are the affair of `check`.
-            let Ok(groups) = entities.sample(&self.target, self.accounts.at_once).await else { continue };
-            let (mut is_seen, count) = (groups.is_empty(), groups.len());
-            for group in groups {
-                let found = members.of(&self.target, slug, &group).await;
-                is_seen |= found.map_or(true, |found| !found.is_empty());
-                if is_seen {
-                    break;
-                }
-            }
-            if !is_seen {
-                let warning = format!(
-                    "none of the {count} groups of the type {slug} that were looked at shows a member; if somebody is in one, a sync would \
-                     take everybody's memberships away: look at `members` of {slug}"
-                );
-                spots.insert(slug.to_owned(), warning);
-            }
-        }
-        spots
     }
 
     /// Fields that actions write and that nothing reads: reading back never proves them.

@@ -27,7 +27,7 @@ pub(crate) fn scope(of_request: Scope) -> Scope {
 
 impl Reply {
     pub(crate) fn new(system: &str, answer: Answer) -> Self {
-        let json = serde_json::from_slice(answer.body()).ok();
+        let json = answer.json().ok();
         Self { system: system.to_owned(), answer, json }
     }
 

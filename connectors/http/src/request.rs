@@ -82,6 +82,11 @@ impl Request {
         matches!(self.method, Method::Put)
     }
 
+    /// Whether, by its method, it takes away.
+    pub(crate) fn deletes(&self) -> bool {
+        matches!(self.method, Method::Delete)
+    }
+
     /// What is expected of its answer.
     pub(crate) fn expect(&self) -> &Expect {
         &self.expect

@@ -222,6 +222,13 @@ pub(crate) fn judge(
         );
         return Err(Error::internal(message).effect(Effect::Unknown).retry(Retry::Backoff));
     }
+    if status == 207 && !expect.names(207) {
+        let message = format!(
+            "{what}: {system} answered 207, which means that each part has an outcome of its own; name 207 under expect.status, and say by \
+             expect.when that no part has failed"
+        );
+        return Err(Error::internal(message).effect(Effect::Unknown).retry(Retry::Backoff));
+    }
     if expect.has(status) {
         let Some(when) = &expect.when else { return Ok(()) };
         return match when.truth(&reply.vars(vars)) {

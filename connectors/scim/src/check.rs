@@ -13,7 +13,7 @@ use crate::settings::{Lookup, MembershipsFrom};
 use crate::wire::{Fields, ListPage, field, id, objects};
 
 /// What an application takes and does not show.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct BlindSpots {
     /// Fields, and types of memberships, that reading back never proves.
     pub(crate) unverifiable: BTreeSet<String>,
@@ -22,8 +22,9 @@ pub(crate) struct BlindSpots {
 }
 
 impl Application<'_> {
-    /// That the application can be reached, takes the credential, and does what the settings need. It changes nothing.
-    pub(crate) async fn check(&self) -> Result<(), Error> {
+    /// That the application can be reached, takes the credential, and does what the settings need; and what somebody should look at. It
+    /// changes nothing.
+    pub(crate) async fn check(&self) -> Result<BlindSpots, Error> {
         if self.settings.lookup == Lookup::Filter && !self.features.filter {
             return Err(Error::internal(format!(
                 "{} knows no filters, by which accounts are looked up; set lookup = \"list\" to read all accounts instead, or \
@@ -34,16 +35,21 @@ impl Application<'_> {
         self.check_mapping()?;
         self.memberships_can_be_read()?;
         let users = self.sample(&self.features.users).await?;
+        let mut groups = Vec::new();
         if let Some(endpoint) = &self.features.groups {
-            let groups = self.sample(endpoint).await?;
-            if let Some(warning) = self.missing_memberships(&users, &groups) {
-                tracing::warn!(app = self.system(), "{warning}");
-            }
+            groups = self.sample(endpoint).await?;
             if self.settings.groups.filter_members {
                 self.prove_member_filter(endpoint, &groups).await?;
             }
         }
-        Ok(())
+        let mut spots = self.spots(&users, &groups);
+        for endpoint in [Some(&self.features.users), self.features.groups.as_ref()].into_iter().flatten() {
+            if let Err(error) = self.first_pages(endpoint).await {
+                spots.warnings.push(format!("a sync fails: {}", error.message()));
+            }
+        }
+        spots.warnings.extend(self.stumbling_blocks(&users).await);
+        Ok(spots)
     }
 
     fn check_mapping(&self) -> Result<(), Error> {
@@ -68,13 +74,21 @@ impl Application<'_> {
 
     /// What the application, as far as a sample of it tells, takes and does not show; and what somebody should look at.
     pub(crate) async fn blind_spots(&self) -> BlindSpots {
+        // An application that cannot be asked is the affair of `check`.
+        let Ok(users) = self.sample(&self.features.users).await else { return self.spots(&[], &[]) };
+        let groups = match &self.features.groups {
+            Some(endpoint) => self.sample(endpoint).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        self.spots(&users, &groups)
+    }
+
+    fn spots(&self, users: &[Fields], groups: &[Fields]) -> BlindSpots {
         let mut spots = BlindSpots::default();
         if let Some(attributes) = &self.features.attributes {
             let hidden = self.mapping.fields().filter(|(_, path)| attributes.hides(path));
             spots.unverifiable.extend(hidden.map(|(name, _)| name.to_owned()));
         }
-        // An application that cannot be asked is the affair of `check`.
-        let Ok(users) = self.sample(&self.features.users).await else { return spots };
         if !users.is_empty() && !users.iter().any(|user| field(user, "active").is_some()) {
             spots.unverifiable.insert("status".to_owned());
             spots.warnings.push(format!(
@@ -83,12 +97,21 @@ impl Application<'_> {
                 users.len()
             ));
         }
-        if let Some(endpoint) = &self.features.groups
-            && let Ok(groups) = self.sample(endpoint).await
-            && let Some(warning) = self.missing_memberships(&users, &groups)
-        {
+        if let Some(warning) = self.missing_memberships(users, groups) {
             spots.warnings.push(warning);
             spots.unverifiable.insert(format!("memberships.{}", self.settings.groups.slug));
+        }
+        let rejected: Vec<_> = users.iter().filter_map(|user| self.mapping.record(user).err()).collect();
+        if let Some(first) = rejected.first() {
+            let moved = match self.mapping.path(&first.field) {
+                Some(_) => format!(", or say by attributes.{} where it stands", first.field),
+                None => String::new(),
+            };
+            spots.warnings.push(format!(
+                "{} of the {} accounts that were looked at cannot be read, the first because {first}; correct them there{moved}",
+                rejected.len(),
+                users.len(),
+            ));
         }
         spots
     }

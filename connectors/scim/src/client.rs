@@ -8,7 +8,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::errors::{Asked, in_spite_of_success, not_yet, place, refused, wrong_address};
-use crate::wire::{Fields, ListPage, ScimError, field, id, version};
+use crate::wire::{Fields, ListPage, ScimError, field, id, key, version};
 
 /// What every request wants back.
 const ACCEPTED: &str = "application/scim+json, application/json;q=0.9";
@@ -203,6 +203,10 @@ impl Scim {
                         return Err(Error::internal(message));
                     }
                 }
+                // It goes by the identifier that it was asked for by, in whatever letters it writes it here.
+                if let Some(name) = key(&resource, "id").map(str::to_owned) {
+                    resource.insert(name, wanted.into());
+                }
                 adopt_version(&mut resource, &answer);
                 Ok(Some(resource))
             }
@@ -277,18 +281,21 @@ impl Scim {
             return error.map_or(Ok(()), |error| Err(place(error, asked).into()));
         }
         let said = ScimError::read(&answer);
-        let (is_gone, no_target) = (answer.status().as_u16() == 404, said.kind == Some("noTarget"));
+        let (is_gone, no_target) =
+            (matches!(answer.status().as_u16(), 404 | 410), said.kind == Some("noTarget"));
         Err(Refusal { error: refused(&answer, what, asked), is_gone, no_target })
     }
 
     /// Deletes a resource.
-    pub(crate) async fn delete(&self, endpoint: &str, id: &str, what: &str) -> Result<(), Error> {
+    pub(crate) async fn delete(&self, endpoint: &str, id: &str, what: &str) -> Result<(), Refusal> {
         let request = self.http.request(Method::DELETE, self.resource(endpoint, id)?);
         let answer = self.send(request, Asked::Delete).await?;
         if !answer.status().is_success() {
-            return Err(refused(&answer, what, Asked::Delete));
+            let is_gone = matches!(answer.status().as_u16(), 404 | 410);
+            return Err(Refusal { error: refused(&answer, what, Asked::Delete), is_gone, no_target: false });
         }
-        not_yet(&answer, what).or_else(|| in_spite_of_success(&answer, what)).map_or(Ok(()), Err)
+        let unsure = not_yet(&answer, what).or_else(|| in_spite_of_success(&answer, what));
+        unsure.map_or(Ok(()), |error| Err(error.into()))
     }
 
     fn resource(&self, endpoint: &str, id: &str) -> Result<Url, Error> {

@@ -1,6 +1,7 @@
 //! The contract with the runtime.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bridgehead_sdk::http::{Client, Credential};
 use bridgehead_sdk::{
@@ -8,9 +9,10 @@ use bridgehead_sdk::{
     Operation, Page, ResourceType, SettingsError, Setup, async_trait,
 };
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::application::Application;
-use crate::check::summary;
+use crate::check::{BlindSpots, summary};
 use crate::client::Scim;
 use crate::discovery::Features;
 use crate::listing::Listing;
@@ -26,9 +28,14 @@ pub struct ScimConnector {
     mapping: Mapping,
     /// What the application said of itself when it was last asked.
     features: Mutex<Option<Arc<Features>>>,
+    /// What the last look at the application has shown, and when that was.
+    look: Mutex<Option<(Instant, BlindSpots)>>,
     listings: Listings,
     turn: Mutex<()>,
 }
+
+/// So long a look tells what the application is like.
+const LOOK_LASTS: Duration = Duration::from_mins(10);
 
 /// Makes SCIM connectors: `.connector("scim", bridgehead_scim::factory())`.
 pub fn factory() -> Arc<dyn Factory> {
@@ -50,6 +57,7 @@ impl ScimConnector {
             settings,
             mapping,
             features: Mutex::default(),
+            look: Mutex::default(),
             listings: Listings::default(),
             turn: Mutex::default(),
         })
@@ -76,6 +84,19 @@ impl ScimConnector {
         Ok(self.application(found))
     }
 
+    /// What the last look has shown; another one, which asks for less than `check`, is taken if that was long ago.
+    async fn last_look(&self, application: &Application<'_>) -> BlindSpots {
+        let mut kept = self.look.lock().await;
+        match &*kept {
+            Some((at, spots)) if at.elapsed() < LOOK_LASTS => spots.clone(),
+            _ => {
+                let spots = application.blind_spots().await;
+                *kept = Some((Instant::now(), spots.clone()));
+                spots
+            }
+        }
+    }
+
     /// The application as it describes itself now.
     async fn asked_again(&self) -> Result<Application<'_>, Error> {
         let found = Arc::new(Features::discover(&self.scim, &self.settings).await?);
@@ -98,7 +119,7 @@ impl Connector for ScimConnector {
             actions.extend(Action::ALL);
             actions.retain(|action| *action != Action::ResetPassword || application.features.change_password);
         }
-        let spots = application.blind_spots().await;
+        let spots = self.last_look(&application).await;
         let accounts = &self.settings.accounts;
         let mut types = Vec::new();
         if application.features.groups.is_some() {
@@ -119,7 +140,10 @@ impl Connector for ScimConnector {
     }
 
     async fn check(&self) -> Result<(), Error> {
-        self.asked_again().await?.check().await
+        let application = self.asked_again().await?;
+        let spots = application.check().await?;
+        *self.look.lock().await = Some((Instant::now(), spots));
+        Ok(())
     }
 
     async fn list(&self, resource_type: &ResourceType, cursor: Option<&Cursor>) -> Result<Page, Error> {

@@ -44,6 +44,7 @@ pub(crate) struct Features {
 pub(crate) struct Attributes {
     known: BTreeSet<(String, String)>,
     read_only: BTreeSet<(String, String)>,
+    required: BTreeSet<(String, String)>,
     /// Those that no answer shows, unless it is asked for them.
     hidden: BTreeSet<(String, String)>,
 }
@@ -160,6 +161,9 @@ impl Attributes {
                     text(attribute, what)
                         .is_some_and(|is| values.iter().any(|one| is.eq_ignore_ascii_case(one)))
                 };
+                if field(attribute, "required").and_then(truth) == Some(true) {
+                    attributes.required.insert(key.clone());
+                }
                 if is("returned", &["never", "request"]) || is("mutability", &["writeOnly"]) {
                     attributes.hidden.insert(key.clone());
                 }
@@ -184,6 +188,15 @@ impl Attributes {
     /// Whether an attribute of a user can be set and is not shown.
     pub(crate) fn hides(&self, path: &Path) -> bool {
         self.hidden.contains(&Self::key(path.schema.as_deref().unwrap_or(USER), &path.attribute))
+    }
+
+    /// The attributes that every user must have.
+    pub(crate) fn required(&self) -> impl Iterator<Item = &str> {
+        let user = USER.to_lowercase();
+        self.required
+            .iter()
+            .filter(move |(schema, _)| *schema == user)
+            .map(|(_, attribute)| attribute.as_str())
     }
 
     /// What is wrong with setting an attribute of a user, if anything.

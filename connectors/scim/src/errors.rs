@@ -3,7 +3,7 @@
 use bridgehead_sdk::http::Answer;
 use bridgehead_sdk::{Effect, Error, Retry, Subject};
 
-use crate::wire::ScimError;
+use crate::wire::{Fields, ScimError};
 
 /// What the server was asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,27 +71,31 @@ pub(crate) fn refused(answer: &Answer, what: &str, asked: Asked) -> Error {
     place(error, asked)
 }
 
-/// A change that was accepted and not made yet (202). Whether it ever will be, only reading back can tell.
+/// A change that was accepted and not made yet (202), or of which each part has an outcome of its own (207). What became of it, only
+/// reading back can tell.
 pub(crate) fn not_yet(answer: &Answer, what: &str) -> Option<Error> {
-    (answer.status().as_u16() == 202).then(|| {
-        let message = format!(
-            "{what}: {} answered 202, which means that it has accepted this and not done it yet",
-            answer.system()
-        );
-        Error::internal(message).effect(Effect::Unknown).retry(Retry::Backoff)
-    })
+    let meaning = match answer.status().as_u16() {
+        202 => "202, which means that it has accepted this and not done it yet",
+        207 => "207, which means that each part has an outcome of its own",
+        _ => return None,
+    };
+    let message = format!("{what}: {} answered {meaning}", answer.system());
+    Some(Error::internal(message).effect(Effect::Unknown).retry(Retry::Backoff))
 }
 
-/// An error that came with the status of a success.
+/// An error that came with the status of a success, or something else than SCIM: what came between may have answered, such as a page
+/// at which people log in.
 pub(crate) fn in_spite_of_success(answer: &Answer, what: &str) -> Option<Error> {
-    ScimError::read(answer).is_scim.then(|| {
-        let message = format!(
-            "{what}: {} answered {} and sent an error of SCIM with it",
-            answer.system(),
-            answer.status().as_u16()
-        );
-        Error::internal(message).effect(Effect::Unknown).retry(Retry::Backoff)
-    })
+    let body = answer.body().trim_ascii();
+    let fault = if ScimError::read(answer).is_scim {
+        "sent an error of SCIM with it"
+    } else if !body.is_empty() && answer.json::<Fields>().is_err() {
+        "sent something else than SCIM with it"
+    } else {
+        return None;
+    };
+    let message = format!("{what}: {} answered {} and {fault}", answer.system(), answer.status().as_u16());
+    Some(Error::internal(message).effect(Effect::Unknown).retry(Retry::Backoff))
 }
 
 /// What an error of transport or of a refusal says once it is known what was asked.

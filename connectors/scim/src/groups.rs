@@ -1,6 +1,6 @@
 //! Groups: who is in them, putting users in and taking them out.
 
-use bridgehead_sdk::{Error, Subject};
+use bridgehead_sdk::{Effect, Error, Retry, Subject};
 
 use serde_json::Value;
 
@@ -68,6 +68,22 @@ impl Application<'_> {
         ))
     }
 
+    /// A 404 to a change of a group, which was there a moment ago.
+    async fn group_answers_404(&self, endpoint: &str, group: &str, what: &str) -> Error {
+        match self.scim.get(endpoint, group, &[("excludedAttributes", "members")]).await {
+            Ok(None) => self.group_missing(group),
+            Ok(Some(_)) => Error::internal(format!(
+                "{what}: {} answers 404 to the change, and shows the group when it is looked up; perhaps it does not know the user, or its \
+                 credential may not change the group",
+                self.system()
+            ))
+            .subject(Subject::Group)
+            .effect(Effect::Unknown)
+            .retry(Retry::Backoff),
+            Err(error) => about_group(error).effect(Effect::Unknown),
+        }
+    }
+
     /// Puts a user into a group, or takes it out.
     pub(crate) async fn set_member(
         &self,
@@ -100,7 +116,7 @@ impl Application<'_> {
         match self.scim.change(method, (endpoint, group), &body, version.as_deref(), asked).await {
             // Whoever is no member any more need not be taken out.
             Err(refusal) if refusal.no_target && !is_member => Ok(()),
-            Err(refusal) if refusal.is_gone => Err(self.group_missing(group)),
+            Err(refusal) if refusal.is_gone => Err(self.group_answers_404(endpoint, group, &what).await),
             other => Ok(other?),
         }
     }

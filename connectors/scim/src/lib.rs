@@ -11,7 +11,7 @@
 //! - `mapping`, `change`: from a user to an account, and from a change to a `PATCH` or a `PUT`
 //! - `paging`, `listing`: from page to page, so that nobody is passed over
 //! - `groups`, `memberships`: who is in which group
-//! - `operations`, `check`: the actions, and what is looked at beforehand
+//! - `operations`, `check`, `look`: the actions, and what is looked at beforehand
 //! - `connector`: the contract with the runtime
 
 mod application;
@@ -23,6 +23,7 @@ mod discovery;
 mod errors;
 mod groups;
 mod listing;
+mod look;
 mod mapping;
 mod memberships;
 mod operations;

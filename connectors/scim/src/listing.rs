@@ -88,6 +88,13 @@ impl Listing<'_> {
         let walk = self.walk(&mark, Reads::Members, endpoint, None)?;
         for _ in 0..PAGES_AT_A_TIME {
             let step = walk.page(&mark.place).await?;
+            if let Some(twin) = step.twins.first() {
+                // Whose members they are would be a guess.
+                return Err(Error::incomplete_listing(format!(
+                    "{}: {twin}; correct its groups",
+                    app.system()
+                )));
+            }
             self.listings.add(mark.listing, &step.records).map_err(|fault| fault.incomplete(app.system()))?;
             let Some(place) = step.next else {
                 self.look_at_bare_groups(&mark).await?;
@@ -113,7 +120,7 @@ impl Listing<'_> {
     async fn users(&self, mark: Mark) -> Result<Page, Error> {
         let app = self.application;
         let step = self.walk(&mark, Reads::Records, app.users(), None)?.page(&mark.place).await?;
-        let mut page = Page::default();
+        let mut page = Page { rejected: step.twins, ..Page::default() };
         let mut shown = mark.shown;
         for user in &step.records {
             if has_groups(user) {
@@ -213,7 +220,7 @@ impl Listing<'_> {
         // Their members may be many, and are not wanted here.
         let walk = self.walk(&mark, Reads::Records, endpoint, Some(("excludedAttributes", "members")))?;
         let step = walk.page(&mark.place).await?;
-        let mut page = Page::default();
+        let mut page = Page { rejected: step.twins, ..Page::default() };
         for resource in &step.records {
             match group(resource) {
                 Ok(record) => page.records.push(record.into()),

@@ -130,6 +130,11 @@ impl Mapping {
         self.fields.iter().map(|(name, path)| (name.as_str(), path))
     }
 
+    /// Whether the operator has said where a field stands.
+    pub(crate) fn is_explicit(&self, name: &str) -> bool {
+        self.explicit.iter().any(|known| known == name)
+    }
+
     /// The field that stands at a path.
     pub(crate) fn name_of(&self, path: &Path) -> String {
         let found = self.fields.iter().find(|(_, known)| *known == path);

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use bridgehead_sdk::{
-    Account, AccountStatus, Completion, Context, CreateAccount, Effect, Error, Memberships, Operation, Ref,
-    ResetPassword, Retry, Subject, UpdateAccount,
+    Account, AccountStatus, Code, Completion, Context, CreateAccount, Effect, Error, Memberships, Operation,
+    Ref, ResetPassword, Retry, Subject, UpdateAccount,
 };
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use crate::application::Application;
 use crate::change::Change;
-use crate::client::Made;
+use crate::client::{Made, Refusal};
 use crate::errors::{Asked, half_done};
 use crate::mapping::{Wanted, agrees, blank};
 use crate::path::Path;
@@ -274,8 +274,34 @@ impl Application<'_> {
         }
         let (own, _) = self.require(account).await?;
         let what = format!("User {} cannot be deleted", account.label());
-        self.scim.delete(self.users(), &own, &what).await?;
-        Ok(Completion::done())
+        match self.scim.delete(self.users(), &own, &what).await {
+            Ok(()) => Ok(Completion::done()),
+            Err(refusal) => {
+                let is_gone = refusal.is_gone;
+                let error = self.looked_again(&own, &what, refusal).await;
+                // It is gone since it was looked at: by somebody else, or by this request in spite of its answer.
+                let is_gone = is_gone && error.code() == Code::AccountNotFound;
+                Err(if is_gone { error.effect(Effect::Unknown) } else { error })
+            }
+        }
+    }
+
+    /// What a change was refused for. A 404 says that the user is not there, which it was a moment ago: it is looked at again.
+    async fn looked_again(&self, own: &str, what: &str, refusal: Refusal) -> Error {
+        if !refusal.is_gone {
+            return refusal.error;
+        }
+        match self.scim.get(self.users(), own, &[]).await {
+            Ok(None) => refusal.error,
+            Ok(Some(_)) => Error::internal(format!(
+                "{what}: {} answers 404 to the change, and shows {own} when it is looked up; look at the permissions of its credential, \
+                 and at what it offers (capabilities)",
+                self.system()
+            ))
+            .effect(Effect::Unknown)
+            .retry(Retry::Backoff),
+            Err(error) => error.effect(Effect::Unknown),
+        }
     }
 
     /// The user that an account is, as it is written back: a search may show less of it than there is.
@@ -324,8 +350,10 @@ impl Application<'_> {
         let what = format!("User {label} cannot be {done}");
         let Change { method, body } = change;
         let place = (self.users(), own);
-        self.scim.change(method, place, &body, self.version(before), (&what, Asked::Change)).await?;
-        Ok(())
+        match self.scim.change(method, place, &body, self.version(before), (&what, Asked::Change)).await {
+            Ok(()) => Ok(()),
+            Err(refusal) => Err(self.looked_again(own, &what, refusal).await),
+        }
     }
 
     /// What an update changes; whatever stands nowhere in a user is an error, or Iden would believe it changed.

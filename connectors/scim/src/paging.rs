@@ -9,21 +9,25 @@
 //! same on every page, or when a server that hands out cursors hands out none. Where fewer distinct records came than the server
 //! says it has, everything is read once more; if some are still missing, the listing is incomplete.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bridgehead_sdk::http::Shown;
-use bridgehead_sdk::{Error, Evidence, Retry};
+use bridgehead_sdk::{Error, Evidence, RejectedRecord, Retry};
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Behind, Scim};
 use crate::errors::Asked;
-use crate::wire::{Fields, ListPage, Next, id};
+use crate::wire::{Fields, ListPage, Next, id, text};
 
 /// So many records at the end of a page are remembered, so that the next one is known to go on behind them.
 const TAIL: usize = 5;
 
 /// So often a listing may go back before its order is taken for a game of chance.
 const MOST_RETREATS: u32 = 50;
+
+/// So many empty pages may come one after another, each of which leads to another.
+const MOST_EMPTY: u32 = 20;
 
 /// More records than this are not counted, and a listing that is not counted is not believed.
 const MOST_RECORDS: u64 = 10_000_000;
@@ -51,8 +55,14 @@ enum At {
         /// How often the walk went back.
         retreats: u32,
     },
-    /// By `cursor`; empty for the first page.
-    Cursor { token: String },
+    /// By `cursor`.
+    Cursor {
+        /// The cursor; empty for the first page.
+        token: String,
+        /// How many pages without a record came last.
+        #[serde(default)]
+        empty: u32,
+    },
 }
 
 /// What the server said of the number of its records, in one reading.
@@ -71,10 +81,25 @@ struct Totals {
 pub(crate) struct Step {
     /// Records that were not shown before.
     pub(crate) records: Vec<Fields>,
+    /// Those whose identifier another record has as well.
+    pub(crate) twins: Vec<RejectedRecord>,
     /// The place behind them; `None` at the proven end.
     pub(crate) next: Option<Place>,
     /// At the end: what proves it, and how many records the server says it has.
     pub(crate) end: Option<(Evidence, Option<u64>)>,
+}
+
+/// The records of a page, as far as they are news.
+#[derive(Debug, Default)]
+struct Taken {
+    records: Vec<Fields>,
+    twins: Vec<RejectedRecord>,
+}
+
+impl Taken {
+    fn step(self, next: Option<Place>, end: Option<(Evidence, Option<u64>)>) -> Step {
+        Step { records: self.records, twins: self.twins, next, end }
+    }
 }
 
 /// What is listed.
@@ -92,7 +117,7 @@ pub(crate) struct Walk<'a> {
 impl Place {
     pub(crate) fn start(by_cursor: bool) -> Self {
         let at = if by_cursor {
-            At::Cursor { token: String::new() }
+            At::Cursor { token: String::new(), empty: 0 }
         } else {
             At::Index { next: 1, tail: Vec::new(), retreats: 0 }
         };
@@ -135,12 +160,12 @@ impl Walk<'_> {
             return Err(self.incomplete(&format!("it has more than {MOST_RECORDS} records")));
         }
         match &place.at {
-            At::Cursor { token } => self.by_cursor(place, token).await,
+            At::Cursor { token, empty } => self.by_cursor(place, token, *empty).await,
             At::Index { next, tail, retreats } => self.by_index(place, *next, tail, *retreats).await,
         }
     }
 
-    async fn by_cursor(&self, place: &Place, token: &str) -> Result<Step, Error> {
+    async fn by_cursor(&self, place: &Place, token: &str, empty: u32) -> Result<Step, Error> {
         let circle = || self.incomplete("its cursors lead in a circle");
         if !self.shown.follow(place.page, token) {
             return Err(circle());
@@ -154,12 +179,18 @@ impl Walk<'_> {
             return Err(self.incomplete("a page holds only records that were read before"));
         }
         totals.pages += u32::from(news);
-        let records = self.take(place, page.resources);
+        let news_of_page = self.take(place, page.resources);
         match page.next {
             Next::Unreadable => Err(self.incomplete("its nextCursor is neither text nor a number")),
             Next::Cursor(next) if next == token => Err(circle()),
             Next::Cursor(token) => {
-                Ok(Step { records, next: Some(place.behind(At::Cursor { token }, totals)), end: None })
+                let empty = if size == 0 { empty + 1 } else { 0 };
+                if empty > MOST_EMPTY {
+                    return Err(self.incomplete(
+                        "page after page is empty, and each leads to another, so that the list finds no end",
+                    ));
+                }
+                Ok(news_of_page.step(Some(place.behind(At::Cursor { token, empty }, totals)), None))
             }
             Next::None => {
                 let mut evidence = Evidence::EndOfCursor;
@@ -179,7 +210,7 @@ impl Walk<'_> {
                         }
                     };
                 }
-                self.end(place, records, totals, evidence)
+                self.end(place, news_of_page, totals, evidence)
             }
         }
     }
@@ -196,7 +227,7 @@ impl Walk<'_> {
         let mut records = window.resources;
         if records.is_empty() && tail.is_empty() {
             return match totals.most {
-                Some(0) => self.end(place, records, totals, Evidence::EndOfCursor),
+                Some(0) => self.end(place, Taken::default(), totals, Evidence::EndOfCursor),
                 _ => Err(self.empty(totals)),
             };
         }
@@ -211,7 +242,7 @@ impl Walk<'_> {
                 }
             };
             if records.is_empty() {
-                return self.end(place, records, totals, Evidence::EndOfCursor);
+                return self.end(place, Taken::default(), totals, Evidence::EndOfCursor);
             }
             if !self.has_news(place, &records) {
                 return Err(self.incomplete(
@@ -224,10 +255,10 @@ impl Walk<'_> {
         let end = from + size as u64;
         totals.pages += 1;
         let last: Vec<String> = tail.iter().cloned().chain(records.iter().filter_map(id)).collect();
-        let records = self.take(place, records);
+        let taken = self.take(place, records);
         let count = self.shown.count();
         if totals.prove(count) {
-            return self.end(place, records, totals, Evidence::TotalMet);
+            return self.end(place, taken, totals, Evidence::TotalMet);
         }
         if totals.pages == 1 && totals.are_met(count) {
             // One page holds as many as there are said to be. Many a server says how many are on the page.
@@ -239,17 +270,13 @@ impl Walk<'_> {
                 }
             };
             if let Some(evidence) = evidence {
-                return self.end(place, records, totals, evidence);
+                return self.end(place, taken, totals, evidence);
             }
             // What followed is asked for again, beginning with the last record of this page.
             totals.varied = true;
         }
         let tail = last[last.len().saturating_sub(TAIL)..].to_vec();
-        Ok(Step {
-            records,
-            next: Some(place.behind(At::Index { next: end, tail, retreats }, totals)),
-            end: None,
-        })
+        Ok(taken.step(Some(place.behind(At::Index { next: end, tail, retreats }, totals)), None))
     }
 
     /// The records from a position on that holds one that was seen, so that none is passed over.
@@ -291,26 +318,21 @@ impl Walk<'_> {
     }
 
     /// The end of a reading, if as many records came as there are said to be; else another reading, once.
-    fn end(
-        &self,
-        place: &Place,
-        records: Vec<Fields>,
-        totals: Totals,
-        evidence: Evidence,
-    ) -> Result<Step, Error> {
+    fn end(&self, place: &Place, taken: Taken, totals: Totals, evidence: Evidence) -> Result<Step, Error> {
         let (count, most) = (self.shown.count(), totals.most.unwrap_or_default());
         if totals.are_met(count) {
-            return Ok(Step { records, next: None, end: Some((evidence, totals.most)) });
+            return Ok(taken.step(None, Some((evidence, totals.most))));
         }
         if place.again {
+            let twins = if self.shown.has_twins() { "; two of them that differ have one id" } else { "" };
             return Err(self.incomplete(&format!(
-                "read twice, it shows {count} different records, and says that it has {most}"
+                "read twice, it shows {count} different records, and says that it has {most}{twins}"
             )));
         }
         self.shown.begin_again();
         let by_cursor = matches!(place.at, At::Cursor { .. });
         let next = Place { again: true, page: place.page + 1, ..Place::start(by_cursor) };
-        Ok(Step { records, next: Some(next), end: None })
+        Ok(taken.step(Some(next), None))
     }
 
     /// What stands behind a page that seems to be the only one could not be told. Asked for a single record, a server that does not
@@ -343,11 +365,31 @@ impl Walk<'_> {
         self.shown.has_news(place.again, records.iter().map(key))
     }
 
-    /// Takes the records of a page in, and gives those that no earlier page has shown.
-    fn take(&self, place: &Place, records: Vec<Fields>) -> Vec<Fields> {
-        let mut records = records;
-        records.retain(|record| self.shown.take(place.page, place.again, key(record)));
-        records
+    /// Takes the records of a page in, and gives those that no earlier page has shown. Where two that differ have one identifier nobody
+    /// can tell whose it is. A record that an earlier page has shown may have changed since, and must have the same name.
+    fn take(&self, place: &Place, records: Vec<Fields>) -> Taken {
+        let mut taken = Taken::default();
+        let mut of_page: HashMap<String, Fields> = HashMap::new();
+        let mut twins: HashSet<String> = HashSet::new();
+        for record in &records {
+            let Some(own) = id(record) else { continue };
+            let is_another = name(record).is_some_and(|name| !self.shown.knows_as(&own, &name));
+            if is_another || of_page.get(&own).is_some_and(|other| other != record) {
+                twins.insert(own.clone());
+            }
+            of_page.insert(own, record.clone());
+        }
+        for record in records {
+            let is_fresh = self.shown.take(place.page, place.again, key(&record));
+            match id(&record) {
+                Some(own) if twins.contains(&own) => taken.twins.push(twin(own)),
+                // The same record stands on the page twice.
+                Some(own) if is_fresh && of_page.remove(&own).is_none() => {}
+                _ if is_fresh => taken.records.push(record),
+                _ => {}
+            }
+        }
+        taken
     }
 
     /// The records from a position on, and how many there are in all.
@@ -397,4 +439,15 @@ impl Walk<'_> {
 /// Tells a record from others: by its identifier, or by all of it where it has none.
 fn key(record: &Fields) -> String {
     id(record).unwrap_or_else(|| serde_json::to_string(record).unwrap_or_default())
+}
+
+/// What a record is called, which changes more seldom than the rest of it.
+fn name(record: &Fields) -> Option<String> {
+    let name = text(record, "userName").or_else(|| text(record, "displayName"));
+    name.map(str::to_lowercase)
+}
+
+fn twin(id: String) -> RejectedRecord {
+    let rule = "its own: two records that differ have it, so that nobody can tell whose it is".to_owned();
+    RejectedRecord { id: Some(id), field: "id".to_owned(), rule }
 }

@@ -104,6 +104,12 @@ impl Application<'_> {
         let mut place = Some(self.start());
         while let Some(at) = place {
             let step = walk.page(&at).await?;
+            if let Some(twin) = step.twins.first() {
+                return Err(Error::incomplete_listing(format!(
+                    "{}: {twin}; correct its groups",
+                    self.system()
+                )));
+            }
             for group in step.records {
                 let members = members(&group)
                     .map_err(|why| Error::incomplete_listing(format!("{}: {why}", self.system())))?;

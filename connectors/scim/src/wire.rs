@@ -38,11 +38,12 @@ pub(crate) fn text<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
     field(fields, name)?.as_str().filter(|text| !text.is_empty())
 }
 
-/// The identifier that the server gave: text, or from a careless server a number.
+/// The identifier that the server gave: text, or from a careless server a whole number. One that is too large to be read exactly
+/// is none.
 pub(crate) fn id(resource: &Fields) -> Option<String> {
     match field(resource, "id")? {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
+        Value::Number(number) if !number.is_f64() => Some(number.to_string()),
         _ => None,
     }
 }
@@ -76,7 +77,7 @@ pub(crate) fn objects(value: Option<&Value>) -> impl Iterator<Item = &Fields> {
 pub(crate) fn reference(item: &Fields) -> Option<String> {
     match field(item, "value") {
         Some(Value::String(text)) if !text.is_empty() => return Some(text.clone()),
-        Some(Value::Number(number)) => return Some(number.to_string()),
+        Some(Value::Number(number)) if !number.is_f64() => return Some(number.to_string()),
         _ => {}
     }
     let url = text(item, "$ref")?;
@@ -209,6 +210,10 @@ mod tests {
         assert_eq!(text(&user, "userName"), Some("ann"));
         assert_eq!(field(&user, "title"), None);
         assert_eq!(id(&user).as_deref(), Some("7"));
+        // Beyond 64 bits a number is read as another one.
+        let of = |text: &str| id(&serde_json::from_str(text).unwrap());
+        assert_eq!(of(r#"{"id": 18446744073709551615}"#).as_deref(), Some("18446744073709551615"));
+        assert_eq!((of(r#"{"id": 18446744073709551616}"#), of(r#"{"id": 7.0}"#)), (None, None));
         assert_eq!(version(&user), Some("W/\"1\""));
         assert_eq!(key(&user, "username"), Some("UserName"));
     }

@@ -26,3 +26,56 @@ async fn what_a_task_would_stumble_over_is_told_beforehand() {
     // A field that is written and not read is never proven.
     assert!(description.unverifiable.contains("nick") && !description.unverifiable.contains("title"));
 }
+
+#[tokio::test]
+async fn check_names_the_key_to_change() {
+    let server = Scripted::start(|ask, state| state.serve(&ask)).await;
+    for (key, value, wanted) in [
+        ("accounts.record.username", json!("record.nick"), "correct accounts.record.username"),
+        ("accounts.record.id", json!("record.title"), "a sync fails"),
+        ("accounts.record.status.active", json!([0]), "correct accounts.record.status"),
+        (
+            "accounts.list.filter",
+            json!("record.title == 'new'"),
+            "accounts.list.filter leaves out each of the 10",
+        ),
+        ("accounts.list.records", json!("answer.persons"), "a sync fails: The accounts cannot be listed"),
+        (
+            "accounts.list.query",
+            json!({ "after": "{{ page.cursor | default('c0', true) }}x" }),
+            "a sync fails",
+        ),
+        ("find.by_id.path", json!("/people/{{ account.id }}x"), "find.by_id"),
+        (
+            "find.by_username.query",
+            json!({ "name": "{{ account.username }}x" }),
+            "find.by_username finds nobody",
+        ),
+        (
+            "find.by_username.expect",
+            json!({ "when": "answer.people | length > 0" }),
+            "find.by_username fails for a name that nobody has",
+        ),
+        ("groups.0.list.records", json!("answer.teams"), "a sync fails: group cannot be listed"),
+        (
+            "groups.0.members.path",
+            json!("/groups/{{ group }}/nobody"),
+            "a sync fails: The members of group g1",
+        ),
+        ("groups.0.members.account", json!("record ~ 'x'"), "members.account"),
+    ] {
+        let mut target = server.target(
+            &json!({ "type": "cursor", "next": "answer.cursor" }),
+            &json!({ "after": "{{ page.cursor }}" }),
+        );
+        set(&mut target, key, value);
+        let connector = build(&target).unwrap();
+        connector.check().await.unwrap();
+        let told = connector.describe().await.unwrap().warnings.join("\n");
+        assert!(told.contains(wanted), "{key}: {told}");
+        // What was seen is kept: the groups are not asked again at each description.
+        let requests = server.server.received_requests().await.unwrap().len();
+        connector.describe().await.unwrap();
+        assert_eq!(server.server.received_requests().await.unwrap().len(), requests, "{key}");
+    }
+}

@@ -17,9 +17,7 @@ fn by_id() -> Value {
 
 #[tokio::test]
 async fn every_refusal_of_a_change_has_its_code() {
-    use Code::{
-        AccountAlreadyExists, AccountNotFound, InternalError, PermissionDenied, RateLimited, Timeout,
-    };
+    use Code::{AccountAlreadyExists, InternalError, PermissionDenied, RateLimited, Timeout};
     use Effect::{NotApplied, Unknown};
     use Retry::{Backoff, Never};
     let account = Subject::Account;
@@ -30,7 +28,8 @@ async fn every_refusal_of_a_change_has_its_code() {
         (400, None, (InternalError, NotApplied, Never, account)),
         (401, None, (PermissionDenied, NotApplied, Backoff, Subject::Connection)),
         (403, None, (PermissionDenied, NotApplied, Never, account)),
-        (404, None, (AccountNotFound, NotApplied, Never, account)),
+        // It is shown when it is looked up.
+        (404, None, (InternalError, Unknown, Backoff, account)),
         (405, None, (InternalError, NotApplied, Never, account)),
         (409, Some("uniqueness"), (AccountAlreadyExists, NotApplied, Never, account)),
         (409, None, (InternalError, NotApplied, Backoff, account)),

@@ -76,7 +76,9 @@ impl Answer {
     /// The body as JSON. What is not JSON, though the status says success, is an error of unknown effect: something
     /// between here and the target may have answered in its place.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_slice(&self.body).map_err(|error| {
+        // Some servers begin with a mark of the byte order, which a reader may pass over (RFC 8259, section 8.1).
+        let body = self.body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.body);
+        serde_json::from_slice(body).map_err(|error| {
             // The parser's own words may quote the text; its position does not.
             let (line, column) = (error.line(), error.column());
             let what = if error.is_data() { "JSON of another shape than is documented" } else { "no JSON" };

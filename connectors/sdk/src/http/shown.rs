@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The records of one listing, by the page on which each came first; a record takes some 16 bytes.
+/// The records of one listing, by the page on which each came first; a record takes some 32 bytes.
 ///
 /// Pages have numbers that grow, over two readings if there are two. A page may be asked for again: [`rewind`](Self::rewind) to it
 /// first.
@@ -18,6 +18,10 @@ struct Pages {
     ever: HashMap<u64, u32>,
     /// In the second reading, where there is one.
     again: HashMap<u64, u32>,
+    /// Who has each identifier.
+    names: HashMap<u64, u64>,
+    /// Whether any was somebody else's before.
+    has_twins: bool,
     /// The cursors that were followed in this reading.
     cursors: HashMap<u64, u32>,
     /// The last page that showed anything.
@@ -35,6 +39,8 @@ impl Shown {
         for shown in [&mut pages.ever, &mut pages.again, &mut pages.cursors] {
             shown.retain(|_, on| *on < page);
         }
+        let ever = &pages.ever;
+        pages.names.retain(|key, _| ever.contains_key(key));
         pages.last = page.saturating_sub(1);
     }
 
@@ -54,6 +60,21 @@ impl Shown {
             pages.again.entry(key).or_insert(page);
         }
         *pages.ever.entry(key).or_insert(page) == page
+    }
+
+    /// Notes who has an identifier; `false` where it was somebody else's before, so that nobody can tell whose it is. A record that has
+    /// merely changed between two pages is known by what does not change often, such as its user name.
+    pub fn knows_as(&self, key: impl Hash, who: impl Hash) -> bool {
+        let who = print(&who);
+        let mut pages = self.pages();
+        let is_same = *pages.names.entry(print(&key)).or_insert(who) == who;
+        pages.has_twins |= !is_same;
+        is_same
+    }
+
+    /// Whether two records had one identifier that are not the same.
+    pub fn has_twins(&self) -> bool {
+        self.pages().has_twins
     }
 
     /// How many distinct records were shown.
@@ -104,6 +125,20 @@ mod tests {
             assert!(shown.follow(2, "x") && !shown.follow(2, "x"));
         }
         assert_eq!(shown.count(), 3);
+    }
+
+    #[test]
+    fn an_identifier_is_one_persons_until_its_page_is_asked_for_again() {
+        let shown = Shown::default();
+        assert!(shown.take(1, false, "a") && shown.knows_as("a", "ann") && shown.knows_as("a", "ann"));
+        assert!(
+            !shown.has_twins()
+                && !shown.knows_as("a", "bob")
+                && shown.knows_as("b", "bob")
+                && shown.has_twins()
+        );
+        shown.rewind(1);
+        assert!(shown.knows_as("a", "bob"));
     }
 
     #[test]

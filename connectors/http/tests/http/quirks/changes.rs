@@ -15,14 +15,9 @@ pub(super) fn rows() -> Vec<Quirk> {
                 if ask.changes() { s.pretend(&ask).status(200) } else { s.serve(&ask) }
             },
         ),
-        quirk(
-            "answers changes with 204 and does nothing",
-            "NorthwindAPI, IgniteUI/NorthwindAPI#9",
-            Token,
-            |ask, s| {
-                if ask.changes() { s.pretend(&ask).status(204) } else { s.serve(&ask) }
-            },
-        ),
+        quirk("answers changes with 204 and does nothing", "", Token, |ask, s| {
+            if ask.changes() { s.pretend(&ask).status(204) } else { s.serve(&ask) }
+        }),
         quirk("answers changes with 202", "field", Token, |ask, s| {
             if ask.changes() { s.pretend(&ask).status(202) } else { s.serve(&ask) }
         }),
@@ -86,6 +81,63 @@ pub(super) fn rows() -> Vec<Quirk> {
         .set("suspend_account.steps.0.expect", json!({ "when": "true" }))
         .set("unsuspend_account.steps.0.expect", json!({ "when": "true" }))
         .set("reset_password.steps.0.expect", json!({ "when": "true" })),
+        quirk("answers changes with 200 and success: false, and does nothing", "", Token, |ask, s| {
+            if ask.changes() {
+                Reply::new(200, json!({ "success": false, "message": "no" }))
+            } else {
+                s.serve(&ask)
+            }
+        }),
+        quirk("answers changes with 207 and a part that failed, and does nothing", "", Token, |ask, s| {
+            if ask.changes() {
+                Reply::new(207, json!({ "results": [{ "status": 400 }] }))
+            } else {
+                s.serve(&ask)
+            }
+        }),
+        quirk("answers changes with 207 and does them", "", Token, |ask, s| {
+            let r = s.serve(&ask);
+            if ask.changes() { r.status(207) } else { r }
+        }),
+        quirk("answers changes with 202 and the address of a job, and does nothing", "", Token, |ask, s| {
+            if ask.changes() {
+                Reply::new(202, json!({ "job": 7 })).header("Location", "/jobs/7")
+            } else {
+                s.serve(&ask)
+            }
+        }),
+        quirk("answers PATCH with 200 and the old person, and does nothing", "", Token, |ask, s| {
+            if ask.method != "PATCH" {
+                return s.serve(&ask);
+            }
+            let old = s.people.iter().find(|one| one["id"] == *ask.path[1]).cloned().unwrap_or_default();
+            Reply::new(200, old)
+        }),
+        quirk("answers 404 to DELETE and has deleted", "", Token, |ask, s| {
+            let r = s.serve(&ask);
+            if ask.method == "DELETE" { Reply::new(404, json!({})) } else { r }
+        }),
+        quirk("leads changes to another host", "", Token, |ask, s| {
+            if ask.changes() {
+                Reply::new(307, Value::Null).header("Location", "https://elsewhere.example.org/people")
+            } else {
+                s.serve(&ask)
+            }
+        }),
+        quirk("asks to wait for ever before a change", "", Token, |ask, s| {
+            if ask.changes() {
+                Reply::new(429, json!({})).header("Retry-After", "99999999999999999999")
+            } else {
+                s.serve(&ask)
+            }
+        }),
+        quirk("says by X-RateLimit-Reset alone when a change is welcome", "", Token, |ask, s| {
+            if ask.changes() {
+                Reply::new(429, json!({})).header("X-RateLimit-Reset", "4102444800")
+            } else {
+                s.serve(&ask)
+            }
+        }),
         quirk("leads changes to a page for people", "", Token, |ask, s| {
             if ask.changes() { Reply::new(302, Value::Null) } else { s.serve(&ask) }
         }),

@@ -81,6 +81,68 @@ pub(super) fn rows() -> Vec<Quirk> {
             }
             page(&ask, s, |r| if r.body["cursor"] == "c10" { r.with("cursor", "gap".into()) } else { r })
         }),
+        quirk("writes cursors with signs that mean something in an address", "", Token, |mut ask, s| {
+            if let Some(cursor) = ask.query.get_mut("after") {
+                *cursor = cursor.trim_end_matches("&a=b #+%é/").to_owned();
+            }
+            page(&ask, s, |r| match r.body["cursor"].as_str() {
+                Some(next) => {
+                    let next = format!("{next}&a=b #+%é/");
+                    r.with("cursor", next.into())
+                }
+                None => r,
+            })
+        }),
+        quirk("has a comma and a semicolon in the address of a Link", "", Link, |ask, s| {
+            let end = ask.from() + 10;
+            page(&ask, s, |r| {
+                if end < PEOPLE {
+                    r.header(
+                        "Link",
+                        format!("</people?a=1,2;3&from={end}>; title=\"a, b; c\"; rel=\"last next\""),
+                    )
+                } else {
+                    r
+                }
+            })
+        }),
+        quirk("gives the address of the page itself by Link", "", Link, |ask, s| {
+            page(&ask, s, |r| r.header("Link", "</people>; rel=next"))
+        }),
+        quirk("has a total that grows by one on each page", "", TokenOf, |ask, s| {
+            let pages = s.pages;
+            page(&ask, s, |r| r.with("all", (25 + pages).into()))
+        }),
+        quirk("has a total below zero", "", TokenOf, |ask, s| page(&ask, s, |r| r.with("all", (-1).into()))),
+        quirk("answers the second page with 304", "", Token, |ask, s| {
+            if ask.pages() && ask.from() > 0 { Reply::new(304, Value::Null) } else { s.serve(&ask) }
+        }),
+        quirk("answers the second page with 200 and nothing", "", Token, |ask, s| {
+            if ask.pages() && ask.from() > 0 { Reply::new(200, Value::Null) } else { s.serve(&ask) }
+        }),
+        quirk("asks to wait until a date in the middle of the list", "", Token, |ask, s| {
+            if ask.pages() && ask.from() > 0 {
+                Reply::new(503, Value::Null).header("Retry-After", "Fri, 31 Dec 1999 23:59:59 GMT")
+            } else {
+                s.serve(&ask)
+            }
+        }),
+        quirk("asks to wait for less than nothing in the middle of the list", "", Token, |ask, s| {
+            if ask.pages() && ask.from() > 0 {
+                Reply::new(429, Value::Null).header("Retry-After", "-5")
+            } else {
+                s.serve(&ask)
+            }
+        }),
+        quirk("lists those who are deleted again, on the last page", "", Token, |ask, s| {
+            page(&ask, s, |mut r| {
+                let all = r.body["people"].as_array_mut().unwrap();
+                if all.len() < 10 {
+                    all.push(json!({ "id": "u00", "name": "p00", "mail": "p00@example.com", "locked": false, "title": "old" }));
+                }
+                r
+            })
+        }),
         quirk("forgets its cursors", "", Token, |ask, s| {
             if ask.pages() && ask.from() > 0 {
                 Reply::new(400, json!({ "error": "expired" }))

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Quirk, Token, quirk};
+use super::{Once, Quirk, Token, TokenOf, quirk, whole};
 use crate::scripted::{Ask, Reply, State};
 
 pub(super) fn rows() -> Vec<Quirk> {
@@ -24,6 +24,45 @@ pub(super) fn rows() -> Vec<Quirk> {
         }),
         quirk("gives null for a person", "", Token, |ask, s| people(&ask, s, |one| *one = Value::Null)),
         quirk("gives two people one id", "", Token, |ask, s| people(&ask, s, |one| one["id"] = "u12".into())),
+        quirk("gives two people on different pages one id", "", Token, |ask, s| {
+            people(&ask, s, |one| one["id"] = "u02".into())
+        }),
+        quirk("gives two people on different pages one id, with a total", "", TokenOf, |ask, s| {
+            people(&ask, s, |one| one["id"] = "u02".into())
+        }),
+        quirk("gives two people one id where all come at once", "", Once, |ask, s| {
+            let mut reply = whole(&ask, s);
+            if ask.pages() {
+                reply.body["people"][11]["id"] = "u12".into();
+            }
+            reply
+        }),
+        quirk("writes the same id twice in a person", "", Token, |ask, s| {
+            let reply = s.serve(&ask);
+            let twice = reply.body.to_string().replace("\"id\":\"u11\"", "\"id\":\"u11\",\"id\":\"u12\"");
+            if ask.pages() { Reply { body: twice.into(), ..reply } } else { reply }
+        }),
+        quirk("gives one person a number for an id that is too large to be read", "", Token, |ask, s| {
+            people(&ask, s, |one| one["id"] = json!(1.844_674_407_370_955_2e19))
+        }),
+        quirk("gives one person a name with NUL, signs and pictures", "", Token, |ask, s| {
+            people(&ask, s, |one| one["name"] = "\u{0}\u{202e}🦉\"\\".into())
+        }),
+        quirk("has two people whose names differ in case alone", "", Token, |ask, s| {
+            people(&ask, s, |one| one["name"] = "P20".into())
+        }),
+        quirk("begins its answers with a mark of the byte order", "", Token, |ask, s| {
+            let reply = s.serve(&ask);
+            if reply.body.is_null() {
+                return reply;
+            }
+            Reply { body: format!("\u{feff}{}", reply.body).into(), ..reply }
+        }),
+        quirk("cuts its lists off", "", Token, |ask, s| {
+            let reply = s.serve(&ask);
+            let text = reply.body.to_string();
+            if ask.pages() { Reply { body: text[..text.len() / 2].into(), ..reply } } else { reply }
+        }),
     ]
 }
 

@@ -14,11 +14,9 @@ pub(super) fn rows() -> Vec<Quirk> {
             pretend(&ask, s, "PATCH", 204)
         }),
         quirk("answers PATCH with 202", "", |ask, s| pretend(&ask, s, "PATCH", 202)),
-        quirk(
-            "without PATCH, answers PUT with 200 and the old user, and does nothing",
-            "keycloak-scim-server, Metatavu/keycloak-scim-server#111",
-            |ask, s| pretend(&ask, s, "PUT", 200),
-        )
+        quirk("without PATCH, answers PUT with 200 and the old user, and does nothing", "field", |ask, s| {
+            pretend(&ask, s, "PUT", 200)
+        })
         .put_only(),
         quirk("without PATCH, answers PUT with 202", "", |ask, s| pretend(&ask, s, "PUT", 202)).put_only(),
         quirk("answers DELETE with 204 and does nothing", "field", |ask, s| pretend(&ask, s, "DELETE", 204)),
@@ -49,7 +47,7 @@ pub(super) fn rows() -> Vec<Quirk> {
             let r = s.serve(&ask);
             if ask.method == "POST" { Reply { body: json!("<html>thanks</html>"), ..r } } else { r }
         }),
-        quirk("answers POST with 200", "Coder, coder/coder#25572", |ask, s| {
+        quirk("answers POST with 200", "FusionAuth, FusionAuth/fusionauth-issues#1775", |ask, s| {
             let r = s.serve(&ask);
             if ask.method == "POST" { Reply { status: 200, ..r } } else { r }
         }),
@@ -81,7 +79,18 @@ pub(super) fn rows() -> Vec<Quirk> {
         quirk(
             "removes all members where one is named by value",
             "Apache SCIMple, apache/directory-scimple#436",
-            |ask, s| s.serve(&ask),
+            |ask, s| {
+                let removal = &ask.body["Operations"][0];
+                let by_value =
+                    removal["op"] == "remove" && removal["path"] == "members" && !removal["value"].is_null();
+                if by_value
+                    && let Some(group) = s.groups.iter_mut().find(|group| group["id"] == json!(ask.id))
+                {
+                    group["members"] = json!([]);
+                    return Reply::new(204, Value::Null);
+                }
+                s.serve(&ask)
+            },
         ),
         quirk("knows no PATCH, and announces it", "", |ask, s| {
             if ask.method == "PATCH" { Reply::new(501, scim_error(501)) } else { s.serve(&ask) }
@@ -132,6 +141,57 @@ pub(super) fn rows() -> Vec<Quirk> {
                 ask.body["active"] = false.into();
             }
             s.serve(&ask)
+        }),
+        quirk("answers 404 to changes of those who are there", "", |ask, s| {
+            if ask.method == "GET" || ask.method == "POST" {
+                s.serve(&ask)
+            } else {
+                Reply::new(404, scim_error(404))
+            }
+        }),
+        quirk("answers 404 to DELETE and has deleted", "", |ask, s| {
+            let r = s.serve(&ask);
+            if ask.method == "DELETE" { Reply::new(404, scim_error(404)) } else { r }
+        }),
+        quirk("answers changes with 207 and a part that failed, and does nothing", "", |ask, s| {
+            if ask.method == "GET" {
+                return s.serve(&ask);
+            }
+            Reply::new(207, json!({ "Operations": [{ "status": "400" }] }))
+        }),
+        quirk("answers changes with 207 and does them", "", |ask, s| {
+            let r = s.serve(&ask);
+            if ask.method == "GET" { r } else { Reply { status: 207, ..r } }
+        }),
+        quirk("answers PATCH with another user", "", |ask, s| {
+            let r = s.serve(&ask);
+            if ask.method == "PATCH" { Reply::new(200, s.users[0].clone()) } else { r }
+        }),
+        quirk("answers PATCH with 405, and announces it", "", |ask, s| {
+            if ask.method == "PATCH" { Reply::new(405, Value::Null) } else { s.serve(&ask) }
+        }),
+        quirk("refuses PATCH of several operations", "", |ask, s| {
+            let several = ask.body["Operations"].as_array().is_some_and(|all| all.len() > 1);
+            if several { Reply::new(400, json!({ "scimType": "invalidSyntax" })) } else { s.serve(&ask) }
+        }),
+        quirk("without PATCH, drops the e-mail addresses at each PUT", "", |mut ask, s| {
+            if ask.method == "PUT" && ask.endpoint == "Users" {
+                ask.body.as_object_mut().unwrap().shift_remove("emails");
+            }
+            s.serve(&ask)
+        })
+        .put_only(),
+        quirk("answers changes with 200 and a web page", "", |ask, s| {
+            if ask.method == "GET" { s.serve(&ask) } else { Reply::new(200, json!("<html>log in</html>")) }
+        }),
+        quirk("leads changes to another host", "", |ask, s| {
+            if ask.method == "GET" {
+                return s.serve(&ask);
+            }
+            Reply {
+                location: Some("https://elsewhere.example.org/v2/Users".into()),
+                ..Reply::new(307, Value::Null)
+            }
         }),
         quirk("makes the user of a POST under another name", "field", |mut ask, s| {
             if ask.method == "POST" {

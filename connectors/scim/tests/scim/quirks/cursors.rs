@@ -75,8 +75,31 @@ pub(super) fn rows() -> Vec<Quirk> {
             if empty { reply.with("Resources", json!([])).without("nextCursor") } else { reply }
         })
         .by_cursor(),
-        quirk("leaves one user out, by cursor and without a total", "", |ask, s| {
-            s.serve(&ask).without("totalResults")
+        quirk("hands out cursors, and no total", "", |ask, s| s.serve(&ask).without("totalResults"))
+            .by_cursor(),
+        quirk("hands out new cursors for ever, and empty pages", "", |ask, s| {
+            let (lists, next) = (ask.lists_users(), format!("c{}", 100 + s.lists));
+            page(&ask, s, |r| {
+                if lists && r.body["nextCursor"].is_null() { r.with("nextCursor", next.into()) } else { r }
+            })
+        })
+        .by_cursor(),
+        quirk("writes cursors with signs that mean something in an address", "", |mut ask, s| {
+            if let Some(cursor) = ask.query.get_mut("cursor") {
+                *cursor = cursor.trim_end_matches("&a=b #+%é/").to_owned();
+            }
+            page(&ask, s, |r| match r.body["nextCursor"].as_str() {
+                Some(next) => {
+                    let next = format!("{next}&a=b #+%é/");
+                    r.with("nextCursor", next.into())
+                }
+                None => r,
+            })
+        })
+        .by_cursor(),
+        quirk("gives the total anew on each page, one more each time", "", |ask, s| {
+            let lists = s.lists;
+            page(&ask, s, |r| r.with("totalResults", (25 + lists).into()))
         })
         .by_cursor(),
     ]

@@ -11,6 +11,10 @@ pub(super) fn rows() -> Vec<Quirk> {
             ask.query.remove("filter");
             s.serve(&ask)
         }),
+        quirk("fails at a quote in a filter", "", |ask, s| {
+            let quoted = ask.query.get("filter").is_some_and(|filter| filter.contains("\\\""));
+            if quoted { Reply::new(500, Value::Null) } else { s.serve(&ask) }
+        }),
         quirk("answers filters with 400", "", |ask, s| {
             if ask.query.contains_key("filter") {
                 Reply::new(400, json!({ "scimType": "invalidFilter" }))

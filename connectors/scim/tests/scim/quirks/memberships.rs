@@ -57,7 +57,7 @@ pub(super) fn rows() -> Vec<Quirk> {
         .put_only(),
         quirk(
             "shows memberships on accounts, and only where one is read by itself",
-            "WSO2 Identity Server, wso2/product-is#7396",
+            "WSO2 Identity Server, wso2/product-is#7279",
             |ask, s| {
                 let (groups, lists) = (s.members(), ask.lists());
                 let reply = s.serve(&ask).hiding("members");

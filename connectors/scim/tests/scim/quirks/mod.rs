@@ -1,6 +1,6 @@
 //! What servers do that no document allows: a table, of which each row says what the server does and in which product it was seen.
 //!
-//! Every row goes through the listing of accounts and of groups, and through all six actions. What comes of it is in the snapshot beside
+//! Every row goes through `check`, the listing of accounts and of groups, and through all six actions. What comes of it is in the snapshot beside
 //! this file. Whatever that says, nothing wrong may be believed: a listing that ends has everybody in it, as they are; an action that is
 //! said to be done is done, or shows that it is not when it is looked at; an action that is said to have changed nothing has changed
 //! nothing; and nobody but the account of the task is changed.
@@ -64,6 +64,8 @@ impl Quirk {
     async fn outcome(&self, server: &Scripted, connector: &dyn Connector) -> String {
         let seen = if self.seen.is_empty() { "-" } else { self.seen };
         let mut lines = vec![self.name.to_owned(), format!("    seen: {seen}")];
+        lines.extend(truth::check(connector).await);
+        server.begin_anew(&self.config, self.script);
         lines.extend(truth::listings(server, connector).await);
         let mut done = Vec::new();
         for task in tasks::all() {

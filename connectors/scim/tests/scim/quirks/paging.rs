@@ -36,17 +36,13 @@ pub(super) fn rows() -> Vec<Quirk> {
                 r.with("totalResults", (all + 1).saturating_sub(start as u64).into())
             })
         }),
-        quirk(
-            "totalResults is one too many",
-            "SimpleIdServer, simpleidserver/SimpleIdServer#320",
-            |ask, s| {
-                let whole = ask.query.contains_key("filter");
-                page(&ask, s, |r| {
-                    let all = r.body["totalResults"].as_u64().unwrap();
-                    if whole { r } else { r.with("totalResults", (all + 1).into()) }
-                })
-            },
-        ),
+        quirk("totalResults is one too many", "", |ask, s| {
+            let whole = ask.query.contains_key("filter");
+            page(&ask, s, |r| {
+                let all = r.body["totalResults"].as_u64().unwrap();
+                if whole { r } else { r.with("totalResults", (all + 1).into()) }
+            })
+        }),
         quirk(
             "totalResults is one too few",
             "SimpleIdServer, simpleidserver/SimpleIdServer#185",
@@ -228,6 +224,45 @@ pub(super) fn rows() -> Vec<Quirk> {
                 s.users.push(gone);
             }
             s.serve(&ask)
+        }),
+        quirk("says itemsPerPage 0", "", |ask, s| page(&ask, s, |r| r.with("itemsPerPage", 0.into()))),
+        quirk("totalResults is below zero", "", |ask, s| {
+            page(&ask, s, |r| r.with("totalResults", (-1).into()))
+        }),
+        quirk("totalResults is a thousand millions", "", |ask, s| {
+            let lists = ask.lists_users();
+            page(&ask, s, |r| if lists { r.with("totalResults", 1_000_000_000.into()) } else { r })
+        }),
+        quirk("gives fifteen records where ten are asked for", "", |mut ask, s| {
+            if ask.query.get("count").is_some_and(|count| count == "10") {
+                ask.query.insert("count".to_owned(), "15".to_owned());
+            }
+            s.serve(&ask)
+        }),
+        quirk("answers the second page with 304", "", |ask, s| {
+            if ask.lists_users() && ask.start() > 1 { Reply::new(304, Value::Null) } else { s.serve(&ask) }
+        }),
+        quirk("answers the second page with 200 and nothing", "", |ask, s| {
+            if ask.lists_users() && ask.start() > 1 { Reply::new(200, Value::Null) } else { s.serve(&ask) }
+        }),
+        quirk("gives the second page as an empty list without a total", "", |ask, s| {
+            if ask.lists_users() && ask.start() > 1 {
+                Reply::new(200, json!({ "Resources": [] }))
+            } else {
+                s.serve(&ask)
+            }
+        }),
+        quirk("lists those who are deleted again, after the last page", "", |ask, s| {
+            let lists = ask.lists_users() && ask.start() > 1;
+            page(&ask, s, |mut r| {
+                if lists
+                    && let Some(all) = r.body["Resources"].as_array_mut()
+                    && all.len() < 10
+                {
+                    all.push(json!({ "id": "u00", "userName": "p00", "active": true, "title": "old" }));
+                }
+                r
+            })
         }),
     ]
 }

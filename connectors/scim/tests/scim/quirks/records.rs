@@ -69,6 +69,74 @@ pub(super) fn rows() -> Vec<Quirk> {
                 }
             })
         }),
+        quirk("gives two users on different pages one id", "", |ask, s| {
+            users(&ask, s, |user| {
+                if user["id"] == "u12" {
+                    user["id"] = "u01".into();
+                }
+            })
+        }),
+        quirk("gives two users on different pages one id, by cursor and without a total", "", |ask, s| {
+            users(&ask, s, |user| {
+                if user["id"] == "u12" {
+                    user["id"] = "u01".into();
+                }
+            })
+            .without("totalResults")
+        })
+        .by_cursor(),
+        quirk("writes the same id twice in a user", "", |ask, s| {
+            let reply = s.serve(&ask);
+            let twice = reply.body.to_string().replace("\"id\":\"u11\"", "\"id\":\"u11\",\"id\":\"u12\"");
+            if ask.lists_users() { Reply { body: twice.into(), ..reply } } else { reply }
+        }),
+        quirk("gives one user a number for an id that is too large to be read", "", |ask, s| {
+            users(&ask, s, |user| {
+                if user["id"] == "u11" {
+                    user["id"] = json!(1.844_674_407_370_955_2e19);
+                }
+            })
+        }),
+        quirk("writes ids in capitals where one is read by itself", "", |ask, s| {
+            let alone = ask.id.is_some();
+            users(&ask, s, |user| {
+                if alone {
+                    user["id"] = user["id"].as_str().unwrap().to_uppercase().into();
+                }
+            })
+        }),
+        quirk("gives one user a name with NUL, signs and pictures", "", |ask, s| {
+            users(&ask, s, |user| {
+                if user["id"] == "u11" {
+                    user["userName"] = "\u{0}\u{202e}🦉\"\\".into();
+                }
+            })
+        }),
+        quirk("has two users whose names differ in case alone", "", |ask, s| {
+            users(&ask, s, |user| {
+                if user["id"] == "u11" {
+                    user["userName"] = "P20".into();
+                }
+            })
+        }),
+        quirk("gives users as a table by id", "", |ask, s| {
+            if ask.lists_users() {
+                return Reply::new(200, json!({ "totalResults": 25, "Resources": { "u00": {} } }));
+            }
+            s.serve(&ask)
+        }),
+        quirk("begins its answers with a mark of the byte order", "", |ask, s| {
+            let reply = s.serve(&ask);
+            if reply.body.is_null() {
+                return reply;
+            }
+            Reply { body: format!("\u{feff}{}", reply.body).into(), ..reply }
+        }),
+        quirk("cuts its lists off", "", |ask, s| {
+            let reply = s.serve(&ask);
+            let text = reply.body.to_string();
+            if ask.lists_users() { Reply { body: text[..text.len() / 2].into(), ..reply } } else { reply }
+        }),
     ]
 }
 

@@ -41,6 +41,17 @@ async fn read(connector: &dyn Connector, of: &ResourceType) -> Result<Listed, Er
     }
 }
 
+/// What `check` says, and what it has the description warn of.
+pub(super) async fn check(connector: &dyn Connector) -> Vec<String> {
+    let failed = connector.check().await.err();
+    let warnings = match connector.describe().await {
+        Ok(description) => description.warnings,
+        Err(error) => vec![format!("cannot be described: {error}")],
+    };
+    let failed = failed.map(|error| format!("    check: fails; {error}"));
+    failed.into_iter().chain(warnings.into_iter().map(|one| format!("    check: {one}"))).collect()
+}
+
 /// What the listings of accounts and of groups gave, each in a line.
 pub(super) async fn listings(server: &Scripted, connector: &dyn Connector) -> Vec<String> {
     let mut lines = Vec::new();

@@ -1,0 +1,226 @@
+//! What a look at the target tells before anything goes wrong: that it can be listed, and what a sync or a task would fail on.
+//!
+//! Nothing is changed. Every request that only reads is made once, for an account or a group that is there; requests that change are
+//! written and not sent (`rehearsal`).
+
+use std::collections::BTreeSet;
+
+use bridgehead_sdk::{Account, AccountRecord, Error};
+use minijinja::Value;
+
+use crate::accounts::{Found, Sight};
+use crate::application::Application;
+use crate::entities::Entities;
+use crate::lookup::Looked;
+use crate::members::MembersOf;
+
+/// A user name or an e-mail address that nobody has.
+const NOBODY: &str = "bridgehead-check-nobody";
+const NO_EMAIL: &str = "bridgehead-check-nobody@example.org";
+
+/// What was seen.
+#[derive(Debug)]
+pub(crate) struct Look {
+    /// What somebody should look at, with the key to change.
+    pub(crate) warnings: BTreeSet<String>,
+    /// The types of groups that show no member.
+    pub(crate) blind: BTreeSet<String>,
+    /// Whether everything could be looked at.
+    pub(crate) is_whole: bool,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self { warnings: BTreeSet::new(), blind: BTreeSet::new(), is_whole: true }
+    }
+}
+
+impl Look {
+    fn no_sync(&mut self, error: &Error) {
+        self.is_whole = false;
+        self.warnings.insert(format!("a sync fails: {}", error.message()));
+    }
+}
+
+impl Application {
+    /// Looks. What keeps every sync from its end is a warning too: tasks may go on without it.
+    pub(crate) async fn look(&self) -> Look {
+        let mut look = Look::default();
+        let listed = self.accounts.sight(&self.target, true).await;
+        let sight = listed.unwrap_or_else(|error| {
+            look.no_sync(&error);
+            Sight::default()
+        });
+        look.warnings.extend(unreadable("accounts", &sight));
+        look.warnings.extend(self.rehearse(&sight.found));
+        if let Some(found) = sight.found.first() {
+            look.warnings.extend(self.find_who_is_there(&found.record).await);
+        }
+        if look.is_whole {
+            look.warnings.extend(self.find_nobody().await);
+        }
+        for entities in self.entities.iter() {
+            if let Err(error) = self.look_at(entities, &sight.found, &mut look).await {
+                look.no_sync(&error);
+            }
+        }
+        look
+    }
+
+    /// Whoever is listed is found by each of its keys.
+    async fn find_who_is_there(&self, record: &AccountRecord) -> Vec<String> {
+        let mut told = Vec::new();
+        for (key, account) in self.accounts.keys_of(record) {
+            match self.accounts.find_alone(&self.target, &account).await {
+                Ok(Some(found)) if found.record.id == record.id => {}
+                Ok(Some(found)) => told.push(format!(
+                    "find.{key} finds {} where {} is asked for; correct its request, or `accounts.record`",
+                    found.record.id, record.id
+                )),
+                Ok(None) => told.push(format!(
+                    "find.{key} finds nobody where {} is asked for, who is listed; correct its request",
+                    record.id
+                )),
+                Err(error) => {
+                    told.push(format!(
+                        "find.{key} fails for {}, who is listed: {}",
+                        record.id,
+                        error.message()
+                    ));
+                }
+            }
+        }
+        told
+    }
+
+    /// Who is to be created is looked for first, and is not there.
+    async fn find_nobody(&self) -> Vec<String> {
+        let mut nobody = AccountRecord::new("");
+        nobody.username = Some(NOBODY.to_owned());
+        nobody.email = Some(NO_EMAIL.to_owned());
+        let mut told = Vec::new();
+        for (key, account) in
+            self.accounts.keys_of(&nobody).into_iter().filter(|(_, account)| account.id.is_none())
+        {
+            let is_known =
+                self.accounts.mapping.has(if account.username.is_some() { "username" } else { "email" });
+            let found =
+                if is_known { self.accounts.find_alone(&self.target, &account).await } else { Ok(None) };
+            match found {
+                Ok(None) => {}
+                Ok(Some(found)) => told.push(format!(
+                    "find.{key} finds {} where nobody is asked for, so that nobody can be created; correct its request",
+                    found.record.id
+                )),
+                Err(error) => told.push(format!(
+                    "find.{key} fails for a name that nobody has, so that nobody can be created: {}; if the target says so that nobody is \
+                     there, name its answer under find.{key}.absent",
+                    error.message()
+                )),
+            }
+        }
+        told
+    }
+
+    async fn look_at(&self, entities: &Entities, accounts: &[Found], look: &mut Look) -> Result<(), Error> {
+        let slug = entities.resource_type.slug.as_str();
+        let sight = entities.sight(&self.target).await?;
+        look.warnings.extend(sight.rejected.first().map(|first| {
+            format!(
+                "{} of the {} records of the type {slug} that were looked at cannot be read: {first}",
+                sight.rejected.len(),
+                sight.count
+            )
+        }));
+        if let Some(first) = sight.ids.first() {
+            look.warnings.extend(self.find_group(entities, first).await);
+        }
+        match &entities.members {
+            Some(members) => self.look_at_members(slug, members, sight.ids, accounts, look).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A group that is listed is found.
+    async fn find_group(&self, entities: &Entities, group: &str) -> Option<String> {
+        let slug = entities.resource_type.slug.as_str();
+        let find = entities.find.as_ref()?;
+        let vars = self.target.vars.with("ref", group);
+        if !find.request().can_be_written(&vars) {
+            return None;
+        }
+        let id = |raw: &Value| entities.id(raw);
+        let is_it = |raw: &Value| id(raw).is_some_and(|found| found == group);
+        match find.look(&self.target, &vars, &format!("{slug} {group} cannot be looked up"), id).await {
+            Ok(Looked::One(raw)) if is_it(&raw) => None,
+            Ok(Looked::Candidates(raw)) if raw.iter().any(is_it) => None,
+            Ok(_) => Some(format!(
+                "`find` of the type {slug} does not find {group}, which is listed; correct its request"
+            )),
+            Err(error) => Some(format!("`find` of the type {slug} fails: {}", error.message())),
+        }
+    }
+
+    /// Whether groups show members, and whether those are accounts.
+    async fn look_at_members(
+        &self,
+        slug: &str,
+        members: &MembersOf,
+        groups: Vec<String>,
+        accounts: &[Found],
+        look: &mut Look,
+    ) -> Result<(), Error> {
+        let (mut seen, mut count) = (None, 0);
+        for group in groups.into_iter().take(self.accounts.at_once) {
+            count += 1;
+            let member = members.of(&self.target, slug, &group).await?.into_iter().next();
+            if let Some(member) = member {
+                seen = Some((group, member));
+                break;
+            }
+        }
+        let Some((group, member)) = seen else {
+            if count > 0 {
+                look.blind.insert(slug.to_owned());
+                look.warnings.insert(format!(
+                    "none of the {count} groups of the type {slug} that were looked at shows a member; if somebody is in one, a sync would \
+                     take everybody's memberships away: look at `members` of {slug}"
+                ));
+            }
+            return Ok(());
+        };
+        if accounts.iter().any(|found| found.record.id.as_str() == member) {
+            return Ok(());
+        }
+        let account = Account { id: Some(member.as_str().into()), ..Account::default() };
+        // It may be something else that groups have; that none of all members is an account, a sync finds out.
+        if let Ok(None) = self.accounts.find_alone(&self.target, &account).await {
+            look.warnings.insert(format!(
+                "{slug} {group} has the member {member}, which is the identifier of no account; if none of its members is one, a \
+                 sync fails: correct `members.account` of {slug}, or `accounts.record.id`"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What is said of records that a sync would leave out.
+fn unreadable(what: &str, sight: &Sight) -> Vec<String> {
+    let looked_at = sight.found.len() + sight.rejected.len();
+    let mut told = Vec::new();
+    if let Some(first) = sight.rejected.first() {
+        told.push(format!(
+            "{} of the {looked_at} {what} that were looked at cannot be read, the first because {}; correct {what}.record.{}",
+            sight.rejected.len(),
+            first,
+            first.field
+        ));
+    }
+    if sight.count > 0 && looked_at == 0 {
+        told.push(format!(
+            "{what}.list.filter leaves out each of the {} records that were looked at; correct it if they are {what}",
+            sight.count
+        ));
+    }
+    told
+}

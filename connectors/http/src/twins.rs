@@ -1,0 +1,52 @@
+//! Two records with one identifier: nobody can tell whose it is, and so neither is believed.
+
+use std::collections::{BTreeSet, HashMap};
+
+use bridgehead_sdk::RejectedRecord;
+use bridgehead_sdk::http::Shown;
+use minijinja::Value;
+
+use crate::mapping::Mapping;
+use crate::pages::RawPage;
+
+/// The identifiers of a page that several records have which are not the same.
+#[derive(Debug)]
+pub(crate) struct Twins {
+    ids: BTreeSet<String>,
+    /// What is said of those whose twin an earlier page has shown.
+    pub(crate) repeated: Vec<RejectedRecord>,
+}
+
+impl Twins {
+    /// Looks through a page. The records of one answer must not differ at all; one that an earlier page has shown may have changed
+    /// since, and must have the same names.
+    pub(crate) fn of(page: &RawPage, mapping: &Mapping, shown: &Shown) -> Self {
+        let mut ids = BTreeSet::new();
+        let mut of_page: HashMap<String, &Value> = HashMap::new();
+        let is_another = |id: &String, raw: &Value| {
+            let names = mapping.names(raw);
+            !names.is_empty() && !shown.knows_as(id, &names)
+        };
+        let again = page.repeated.iter().filter_map(|raw| mapping.id(raw).filter(|id| is_another(id, raw)));
+        let again: Vec<String> = again.collect();
+        for raw in &page.records {
+            let Some(id) = mapping.id(raw) else { continue };
+            if is_another(&id, raw) || of_page.get(&id).is_some_and(|other| *other != raw) {
+                ids.insert(id.clone());
+            }
+            of_page.insert(id, raw);
+        }
+        Self { repeated: again.iter().map(|id| rejected(id)).collect(), ids }
+    }
+
+    /// Whether an identifier is one of them.
+    pub(crate) fn has(&self, id: &str) -> bool {
+        self.ids.contains(id)
+    }
+}
+
+/// What is said of each of them.
+pub(crate) fn rejected(id: &str) -> RejectedRecord {
+    let rule = "its own: two records that differ have it, so that nobody can tell whose it is".to_owned();
+    RejectedRecord { id: Some(id.to_owned()), field: "id".to_owned(), rule }
+}

@@ -1,0 +1,141 @@
+//! What a look at an application tells: what a sync or a task would fail on, with the key to change. Nothing is changed.
+
+use bridgehead_sdk::Error;
+use serde_json::Value;
+
+use crate::application::Application;
+use crate::discovery::rules_out;
+use crate::path::Path;
+use crate::settings::Lookup;
+use crate::wire::{Fields, USER, id};
+
+/// The name of nobody.
+const NOBODY: &str = "bridgehead-check-nobody";
+
+/// The fields that every account of Iden may have.
+const NAMED: [&str; 5] = ["username", "email", "first_name", "last_name", "display_name"];
+
+impl Application<'_> {
+    /// Reads the first records of an endpoint as a listing reads them, over two pages if there are two.
+    pub(crate) async fn first_pages(&self, endpoint: &str) -> Result<(), Error> {
+        let mut walk = self.walk(endpoint, None);
+        walk.count = walk.count.min(20);
+        let first = walk.page(&self.start()).await?;
+        if let Some(place) = &first.next {
+            walk.page(place).await?;
+        }
+        Ok(())
+    }
+
+    /// What a task would stumble over, as far as these users tell.
+    pub(crate) async fn stumbling_blocks(&self, users: &[Fields]) -> Vec<String> {
+        let mut told = self.missing_attributes();
+        told.extend(self.try_reading(users).await);
+        if self.settings.lookup == Lookup::Filter {
+            let login = self.mapping.path("username");
+            let email = self.mapping.path("email").filter(|path| Some(*path) != login);
+            for path in login.into_iter().chain(email) {
+                told.extend(self.try_filter(path, users).await);
+            }
+        }
+        told
+    }
+
+    /// Whoever is listed can be read by itself.
+    async fn try_reading(&self, users: &[Fields]) -> Option<String> {
+        let own = users.iter().find_map(id)?;
+        match self.scim.get(self.users(), &own, &[]).await {
+            Ok(Some(_)) => None,
+            Ok(None) => Some(format!(
+                "{} lists {own}, and does not show it by itself, so that tasks fail",
+                self.system()
+            )),
+            Err(error) => {
+                Some(format!("a user cannot be read by itself, so that tasks fail: {}", error.message()))
+            }
+        }
+    }
+
+    /// Whoever is listed is found by the filter, however Iden writes the name, and a name with a quote finds nobody else.
+    async fn try_filter(&self, path: &Path, users: &[Fields]) -> Vec<String> {
+        let value = |user: &Fields| path.get(user).and_then(Value::as_str).map(str::to_owned);
+        let system = self.system();
+        let Some((own, value)) = users.iter().find_map(|user| Some((id(user)?, value(user)?))) else {
+            return Vec::new();
+        };
+        let mut told = Vec::new();
+        match self.find_by(path, &value).await {
+            Ok(Some(found)) if id(&found).as_ref() == Some(&own) => {}
+            Ok(Some(found)) => told.push(format!(
+                "{system} finds {} by the filter on {path}, where {own} is listed with that value; set lookup = \"list\"",
+                id(&found).unwrap_or_else(|| "a user without an id".to_owned())
+            )),
+            Ok(None) => {
+                told.push(format!("{system} lists {own}, and does not find it by the filter on {path}; set lookup = \"list\""));
+            }
+            Err(error) => told.push(format!("the filter on {path} cannot be used: {}", error.message())),
+        }
+        if !told.is_empty() {
+            return told;
+        }
+        let other = in_other_letters(&value);
+        if other != value && matches!(self.find_by(path, &other).await, Ok(None)) {
+            told.push(format!(
+                "{system} finds {own} by the filter on {path} only as {path} is written there: where Iden writes it in other letters, the \
+                 account is not found; set lookup = \"list\" if that can be"
+            ));
+        }
+        if let Err(error) = self.find_by(path, &format!("{NOBODY}\"\\")).await {
+            told.push(format!(
+                "the filter on {path} fails for a value with a quote in it: {}; set lookup = \"list\" if there are such values",
+                error.message()
+            ));
+        }
+        told
+    }
+
+    /// What its schemas do not have room for, and what they demand.
+    fn missing_attributes(&self) -> Vec<String> {
+        let Some(attributes) = &self.features.attributes else { return Vec::new() };
+        let system = self.system();
+        let mut told = Vec::new();
+        let fields =
+            self.mapping.fields().filter(|(name, _)| NAMED.contains(name) && !self.mapping.is_explicit(name));
+        for (name, path) in fields {
+            if let Some(fault) = attributes.fault(path) {
+                told.push(format!(
+                    "{name} is not kept: {path}: {fault}; say where it stands by attributes.{name}, or set it to \"\" in {system}'s target"
+                ));
+            }
+        }
+        if rules_out(&self.features, USER, "active") && !self.settings.read_only {
+            told.push(format!(
+                "the schemas of {system} name no attribute active, by which accounts are suspended"
+            ));
+        }
+        let is_filled = |attribute: &str| {
+            ["id", "schemas", "username", "active"].contains(&attribute)
+                || self
+                    .mapping
+                    .fields()
+                    .any(|(_, path)| path.schema.is_none() && path.attribute.eq_ignore_ascii_case(attribute))
+        };
+        for attribute in attributes.required().filter(|attribute| !is_filled(attribute)) {
+            told.push(format!(
+                "the schemas of {system} demand the attribute {attribute} of every user, and no field fills it; name one under attributes"
+            ));
+        }
+        told
+    }
+}
+
+/// A text with each letter in the other case.
+fn in_other_letters(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            let other: Vec<char> =
+                if c.is_lowercase() { c.to_uppercase().collect() } else { c.to_lowercase().collect() };
+            other
+        })
+        .collect()
+}
