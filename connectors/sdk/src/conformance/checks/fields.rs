@@ -108,6 +108,13 @@ async fn every_field(kit: &Kit<'_>) -> Verdict {
                 for (seen, record) in kit.seen(&person).await? {
                     shows(kit, &format!("{call}, then {seen}"), &one(field, value.clone()), &record)?;
                 }
+                // It is so already: that is a success, whoever may seem to have the name.
+                if let Err(error) = change(kit, &person, &one(field, value.clone())).await? {
+                    return failed(format!(
+                        "{call} to what it is already: expected success; got {}",
+                        parts(&error)
+                    ));
+                }
                 if field == "username" || field == "email" {
                     renamed(kit, &person, field, &value).await?;
                 }
@@ -283,27 +290,31 @@ async fn status_on_create(kit: &Kit<'_>) -> Verdict {
     if kit.is_hidden("status") {
         return skipped("the connector says that the target does not show it");
     }
-    let mut fields = kit.bench.account(&kit.name());
-    fields.insert("status".to_owned(), json!("suspended"));
-    let call = "create_account with the status suspended";
-    match kit.execute(1, &about(CREATE, &kit.with_password(&fields))?).await? {
-        Ok(_) => {
-            let found = kit.found(&identity(&fields)).await?;
-            ensure(found.status != AccountStatus::Active, || {
-                format!("{call}: success was reported, and the account is {}", found.status)
-            })
-        }
-        Err(error) => {
-            Demand::REFUSED.of::<()>(&format!("{call}, which it may refuse"), Err(error))?;
-            kit.gone(&identity(&fields)).await
+    for status in [AccountStatus::Suspended, AccountStatus::Inactive] {
+        let mut fields = kit.bench.account(&kit.name());
+        fields.insert("status".to_owned(), json!(status));
+        let call = format!("create_account with the status {status}");
+        match kit.execute(1, &about(CREATE, &kit.with_password(&fields))?).await? {
+            Ok(_) => {
+                let found = kit.found(&identity(&fields)).await?;
+                ensure(found.status != AccountStatus::Active, || {
+                    format!("{call}: success was reported, and the account is {}", found.status)
+                })?;
+            }
+            Err(error) => {
+                Demand::REFUSED.of::<()>(&format!("{call}, which it may refuse"), Err(error))?;
+                kit.gone(&identity(&fields)).await?;
+            }
         }
     }
+    Ok(())
 }
 
 async fn sparse_accounts(kit: &Kit<'_>) -> Verdict {
     let mut made = 0;
     for kept in [&["username"][..], &["email"], &["username", "email"], &["username", "last_name"]] {
-        let mut fields = kit.bench.account(&kit.name());
+        let name = kit.name();
+        let mut fields = kit.bench.account(&name);
         fields.retain(|field, _| !FIELDS.contains(&field.as_str()) || kept.contains(&field.as_str()));
         if !identity(&fields).is_identified() {
             continue;
@@ -321,6 +332,7 @@ async fn sparse_accounts(kit: &Kit<'_>) -> Verdict {
         let person = Person { record: kit.made(&fields).await?, fields };
         for (seen, record) in kit.seen(&person).await? {
             super::life::holds(&format!("{what}, {seen}"), &record, &person.fields, false)?;
+            no_other(kit, &format!("{what}, {seen}"), &name, &record)?;
         }
         let all = super::codes::each_action(kit, &person.known(), "Kit")?;
         let (last, others): (Vec<_>, Vec<_>) =
@@ -335,6 +347,17 @@ async fn sparse_accounts(kit: &Kit<'_>) -> Verdict {
         }
     }
     if made == 0 { skipped("the target wants more of every account") } else { Ok(()) }
+}
+
+/// Fails if an account holds what another one of the kit was given.
+fn no_other(kit: &Kit<'_>, what: &str, name: &str, record: &AccountRecord) -> Verdict {
+    let shown = serde_json::to_value(record).unwrap_or_default();
+    let fields = shown.as_object().into_iter().flatten();
+    let of_another = |text: &str| text.contains(&kit.prefix()) && !text.contains(name);
+    let foreign = fields
+        .filter(|(field, value)| FIELDS.contains(&field.as_str()) && value.as_str().is_some_and(of_another));
+    let foreign: Vec<&str> = foreign.map(|(field, _)| field.as_str()).collect();
+    ensure(foreign.is_empty(), || format!("{what}: {} is that of another account", foreign.join(", ")))
 }
 
 /// The places in which a task may say a password, and a task that says it there.
