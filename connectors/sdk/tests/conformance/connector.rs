@@ -335,6 +335,7 @@ impl Reference {
                     'è'..='ë' => 'e',
                     'ò'..='ö' => 'o',
                     'ù'..='ü' => 'u',
+                    'ķ' => 'k',
                     other => other,
                 };
                 Some(value.chars().map(plain).collect())
@@ -714,7 +715,9 @@ impl Reference {
     /// A text as it is sent.
     fn written(&self, text: &str) -> String {
         match self.mistake {
-            Some(SpacesAreCollapsed) => text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "),
+            Some(SpacesAreCollapsed) => {
+                text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+            }
             Some(TextIsComposed) => text.replace("e\u{301}", "é").replace("n\u{303}", "ñ"),
             Some(TextIsCutAt255Bytes) => {
                 let end = (0..=text.len().min(255)).rev().find(|at| text.is_char_boundary(*at));

@@ -10,6 +10,7 @@ use crate::conformance::probe::{Answer, Probe};
 use crate::conformance::relay::{Act, Bad, WAIT};
 use crate::conformance::rule::Rule;
 use crate::conformance::tasks::{changed, identity, named};
+use crate::conformance::wire::{Means, Said};
 use crate::{Account, Action, Code, Description, Error, Retry, Subject};
 
 use super::refs::{member, wishes};
@@ -59,6 +60,11 @@ pub(in crate::conformance) const RULES: [Rule; 9] = [
 /// How many accounts of its own the kit adds to a listing.
 const SOME: usize = 5;
 
+/// Whether requests are answered so here: where a target takes long to answer, only by what many targets do.
+fn is_given(kit: &Kit<'_>, bad: Bad) -> bool {
+    kit.bench.fails_in_every_way() || !bad.is_rare()
+}
+
 async fn failing_listing(kit: &Kit<'_>) -> Verdict {
     kit.http().await?;
     kit.some_people(SOME).await?;
@@ -70,7 +76,7 @@ async fn failing_listing(kit: &Kit<'_>) -> Verdict {
         http.relay.pass();
         attempt(&http.probe, of).await?.ok();
         let requests = http.relay.seen().len();
-        for bad in Bad::all() {
+        for bad in http.relay.bads().all().filter(|bad| is_given(kit, *bad)) {
             for number in picks(requests) {
                 http.relay.at(number, Act::Answer(bad));
                 if let Ok(listing) = attempt(&http.probe, of).await? {
@@ -106,7 +112,7 @@ async fn failing_look_up(kit: &Kit<'_>) -> Verdict {
         // In this way the target says itself that nobody is there.
         http.relay.pass();
         http.probe.find(&nobody).await?.ok();
-        let says_nobody = http.relay.seen().iter().any(|seen| matches!(seen.status, Some(404 | 410)));
+        let nobodies: Vec<u16> = http.relay.seen().iter().filter_map(|seen| seen.status).collect();
         http.relay.pass();
         let was = match http.probe.find(&account).await? {
             Ok(Some(was)) => was,
@@ -115,7 +121,7 @@ async fn failing_look_up(kit: &Kit<'_>) -> Verdict {
         };
         let requests = http.relay.seen().len();
         for number in picks(requests) {
-            for bad in Bad::all() {
+            for bad in http.relay.bads().all().filter(|bad| is_given(kit, *bad)) {
                 http.relay.at(number, Act::Answer(bad));
                 let what = || {
                     format!(
@@ -125,7 +131,7 @@ async fn failing_look_up(kit: &Kit<'_>) -> Verdict {
                     )
                 };
                 match http.probe.find(&account).await? {
-                    Ok(None) if bad == Bad::Status(404) && says_nobody => {}
+                    Ok(None) if nobodies.iter().any(|status| bad.says_nobody(*status)) => {}
                     Ok(None) => return failed(format!("{}: it says that nobody is there", what())),
                     Ok(Some(now)) => {
                         ensure(now.id == was.id, || format!("{}: it finds {}", what(), now.id))?;
@@ -156,10 +162,14 @@ async fn failing_change(kit: &Kit<'_>) -> Verdict {
         for number in picks(requests.len()) {
             // Whoever is made stays, where nobody can be deleted: then few are made.
             let few = |bad: &Bad| kit.offers(Action::DeleteAccount) || matches!(bad, Bad::Status(403 | 500));
-            let answered = Bad::REFUSALS.into_iter().chain(Bad::CONFUSED).filter(few).map(Act::Answer);
-            let lost = Bad::LOST.into_iter().filter(few).map(Act::PassAnd);
-            // A request that only reads is the same before and behind the target.
+            let bads = http.relay.bads();
+            // A request that only reads is the same before and behind the target, and look-ups are tried by themselves.
             let reads = requests.get(number).is_some_and(crate::conformance::relay::Seen::reads);
+            let telling = |bad: &Bad| is_given(kit, *bad) && (!reads || bads.reading.contains(bad));
+            let answered = bads.refusals.iter().chain(bads.confused).copied();
+            let answered = answered.filter(few).filter(telling).map(Act::Answer);
+            let lost =
+                bads.lost.iter().copied().filter(few).filter(|bad| is_given(kit, *bad)).map(Act::PassAnd);
             for act in answered.chain(lost.filter(|_| !reads)) {
                 http.relay.at(number, act.clone());
                 let answer = http.probe.execute(1, &trial.operation).await?;
@@ -192,21 +202,49 @@ fn coded(bad: Bad, changes: bool, error: &Error) -> Result<(), String> {
     let later = error.retry_policy() != Retry::Never;
     let asked = matches!(error.retry_policy(), Retry::After(wait) if wait.as_secs().abs_diff(WAIT) <= 1);
     let wanted = match bad {
-        Bad::Status(401) => (code == Code::PermissionDenied && error.about() == Subject::Connection && later)
-            .then_some(())
-            .ok_or("PERMISSION_DENIED, retry later, subject connection"),
-        Bad::Status(403) => (code == Code::PermissionDenied && !(changes && later))
+        Bad::Status(401) | Bad::Page(401) => {
+            (code == Code::PermissionDenied && error.about() == Subject::Connection && later)
+                .then_some(())
+                .ok_or("PERMISSION_DENIED, retry later, subject connection")
+        }
+        Bad::Status(403) | Bad::Page(403) => (code == Code::PermissionDenied && !(changes && later))
             .then_some(())
             .ok_or("PERMISSION_DENIED, retry never"),
         Bad::Wait(429) => (code == Code::RateLimited && asked)
             .then_some(())
             .ok_or("RATE_LIMITED, retry after the 7 s that were asked for"),
+        // Somebody who cannot read the date waits as long as they like.
+        Bad::Status(429) | Bad::Page(429) => {
+            (code == Code::RateLimited && later).then_some(()).ok_or("RATE_LIMITED, retry later")
+        }
+        Bad::Until(429) => {
+            let wait = match error.retry_policy() {
+                Retry::After(wait) => wait.as_secs() <= WAIT + 1,
+                _ => later,
+            };
+            (code == Code::RateLimited && wait)
+                .then_some(())
+                .ok_or("RATE_LIMITED, retry after the 7 s that were asked for, or later")
+        }
         Bad::Wait(503) => (is_trouble(code) && asked)
             .then_some(())
             .ok_or("RATE_LIMITED, TIMEOUT or INTERNAL_ERROR, retry after the 7 s that were asked for"),
-        Bad::Status(500 | 502) => {
+        Bad::Status(500 | 502 | 504) => {
             is_trouble(code).then_some(()).ok_or("INTERNAL_ERROR, TIMEOUT or RATE_LIMITED")
         }
+        Bad::Says(said) => match said.means {
+            Means::Busy => (is_trouble(code) && later)
+                .then_some(())
+                .ok_or("RATE_LIMITED, TIMEOUT or INTERNAL_ERROR, retry later"),
+            Means::Denied => (code == Code::PermissionDenied
+                && !(changes && later && error.about() != Subject::Connection))
+                .then_some(())
+                .ok_or("PERMISSION_DENIED, retry never"),
+            Means::Trouble => (!matches!(code, Code::AccountNotFound | Code::AccountAlreadyExists))
+                .then_some(())
+                .ok_or("nothing that says that somebody is missing, or there already"),
+            Means::Anything => Ok(()),
+        },
         _ => Ok(()),
     };
     wanted.map_err(|wanted| format!("expected {wanted}; got {}", parts(error)))
@@ -215,18 +253,6 @@ fn coded(bad: Bad, changes: bool, error: &Error) -> Result<(), String> {
 fn is_trouble(code: Code) -> bool {
     matches!(code, Code::InternalError | Code::Timeout | Code::RateLimited)
 }
-
-/// The bad answers that every request of every call is given, to be judged by several checks.
-const TRIED: [Bad; 8] = [
-    Bad::Wait(429),
-    Bad::Status(403),
-    Bad::Status(401),
-    Bad::Wait(503),
-    Bad::Status(500),
-    Bad::Status(502),
-    Bad::ErrorInBody,
-    Bad::Html,
-];
 
 /// What a call made of a bad answer.
 struct Observed {
@@ -280,7 +306,9 @@ impl Round {
     async fn go(&mut self, kit: &Kit<'_>, http: &Http) -> Verdict {
         let probe = &http.probe;
         let nobody = identity(&kit.bench.account(&kit.name()));
-        for bad in TRIED {
+        let tried: Vec<Bad> =
+            http.relay.bads().tried.iter().copied().filter(|bad| is_given(kit, *bad)).collect();
+        for bad in tried.iter().copied() {
             http.relay.at(0, Act::Answer(bad));
             let error = outcome(probe.check().await)?;
             self.note(kit, http, ("check", false), bad, 0, error);
@@ -304,7 +332,8 @@ impl Round {
             let requests = http.relay.seen().len();
             trial = kind.prepare(kit, &wishes).await?;
             for number in picks(requests) {
-                for bad in TRIED {
+                // Ways of saying the same are tried where a call begins.
+                for bad in tried.iter().copied().filter(|bad| number == 0 || !bad.is_a_variant()) {
                     http.relay.at(number, Act::Answer(bad));
                     let error = outcome(probe.execute(1, &trial.operation).await)?;
                     let is_done = error.is_none();
@@ -377,13 +406,12 @@ async fn never_retries(kit: &Kit<'_>) -> Verdict {
 
 /// Whether a request that was answered so may succeed later: then a connector may be tempted.
 fn is_trouble_of(bad: Bad) -> bool {
-    matches!(bad, Bad::Wait(_) | Bad::Status(500))
+    matches!(bad, Bad::Wait(_) | Bad::Status(500) | Bad::Says(Said { means: Means::Busy, .. }))
 }
 
 async fn failing_check(kit: &Kit<'_>) -> Verdict {
     let http = kit.http().await?;
-    let answers = Bad::REFUSALS.into_iter().chain([Bad::HangUp]);
-    for bad in answers {
+    for bad in http.relay.bads().refusals.iter().copied().chain([Bad::HangUp]) {
         http.relay.always(bad);
         let answer = http.probe.check().await?;
         http.relay.pass();
@@ -409,7 +437,7 @@ async fn describe_while_down(kit: &Kit<'_>) -> Verdict {
         reasons.push(why);
     } else {
         // A 404 may be how a target says that it has no discovery, which is an answer.
-        for bad in [Bad::Wait(503), Bad::ErrorInBody, Bad::Html, Bad::Empty] {
+        for bad in kit.http().await?.relay.bads().down.iter().copied() {
             // A new one each time: one that has worked may know by heart what it can do.
             let http = kit.relayed(Situation::Through).await?;
             http.relay.always(bad);
@@ -471,7 +499,9 @@ async fn reading_changes_nothing(kit: &Kit<'_>) -> Verdict {
     let reads: Vec<String> = reading.iter().flat_map(|(_, seen)| seen).map(line).collect();
     let change = checking.iter().find(|seen| {
         let line_of = line(seen);
-        !seen.reads() && creating.iter().any(|other| line(other) == line_of) && !reads.contains(&line_of)
+        seen.method == "POST"
+            && creating.iter().any(|other| line(other) == line_of)
+            && !reads.contains(&line_of)
     });
     match change {
         Some(change) => failed(format!("check sends {}, as create_account does", line(change))),
@@ -480,6 +510,7 @@ async fn reading_changes_nothing(kit: &Kit<'_>) -> Verdict {
 }
 
 async fn bodies_out_of_errors(kit: &Kit<'_>) -> Verdict {
+    kit.http_alone().await?;
     round(kit).await?.judge(|seen| {
         ensure(seen.quoted.is_empty(), || {
             format!("the message of {} quotes the body of an answer ({})", seen.quoted.join(", "), seen.bad)
