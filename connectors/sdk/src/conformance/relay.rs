@@ -156,12 +156,15 @@ impl Bad {
     /// Whether few targets answer so.
     pub(super) fn is_rare(self) -> bool {
         matches!(self, Self::Elsewhere | Self::NoContent | Self::Status(400 | 409 | 410 | 504))
-            || (self.is_a_variant() && self != Self::Status(429))
+            || matches!(self, Self::Until(_) | Self::Page(_))
     }
 
     /// Whether it says what another one says, in another way.
     pub(super) fn is_a_variant(self) -> bool {
-        matches!(self, Self::Status(429) | Self::Until(_) | Self::Page(_))
+        match self {
+            Self::Says(said) => said.is_a_variant,
+            other => matches!(other, Self::Status(429) | Self::Until(_) | Self::Page(_)),
+        }
     }
 
     /// Whether it says that something is not there, where `status` is how the target itself says it.
@@ -323,6 +326,11 @@ impl Relay {
     /// The bad answers of the protocol that is spoken here.
     pub(super) fn bads(&self) -> &'static Bads {
         wire::bads(self.shared.protocol).unwrap_or(&HTTP)
+    }
+
+    /// Whether HTTP is spoken here.
+    pub(super) fn is_http(&self) -> bool {
+        self.shared.protocol == Protocol::Http
     }
 
     /// Goes by another script from now on, and counts requests from 0 again.

@@ -1,6 +1,5 @@
 //! A target that answers badly: every request that a call makes, and every bad answer, one after another.
 
-use crate::conformance::Situation;
 use crate::conformance::finding::{Finding, Verdict, ensure, failed, parts, skipped};
 use crate::conformance::http::{Http, is_whole};
 use crate::conformance::kit::{Kit, who};
@@ -11,6 +10,7 @@ use crate::conformance::relay::{Act, Bad, WAIT};
 use crate::conformance::rule::Rule;
 use crate::conformance::tasks::{changed, identity, named};
 use crate::conformance::wire::{Means, Said};
+use crate::conformance::{Protocol, Situation};
 use crate::{Account, Action, Code, Description, Error, Retry, Subject};
 
 use super::refs::{member, wishes};
@@ -65,6 +65,14 @@ fn is_given(kit: &Kit<'_>, bad: Bad) -> bool {
     kit.bench.fails_in_every_way() || !bad.is_rare()
 }
 
+/// Whether this request is made to fail where each takes many: in what is no HTTP, a page is several of them.
+fn is_picked(kit: &Kit<'_>, number: usize, requests: usize) -> bool {
+    kit.bench.protocol() == Protocol::Http || number < 2 || number == MIDDLE || number + 1 == requests
+}
+
+/// One of those that are neither the first nor the last.
+const MIDDLE: usize = 4;
+
 async fn failing_listing(kit: &Kit<'_>) -> Verdict {
     kit.http().await?;
     kit.some_people(SOME).await?;
@@ -77,7 +85,7 @@ async fn failing_listing(kit: &Kit<'_>) -> Verdict {
         attempt(&http.probe, of).await?.ok();
         let requests = http.relay.seen().len();
         for bad in http.relay.bads().all().filter(|bad| is_given(kit, *bad)) {
-            for number in picks(requests) {
+            for number in picks(requests).filter(|number| is_picked(kit, *number, requests)) {
                 http.relay.at(number, Act::Answer(bad));
                 if let Ok(listing) = attempt(&http.probe, of).await? {
                     let what =
@@ -159,7 +167,7 @@ async fn failing_change(kit: &Kit<'_>) -> Verdict {
         }
         let requests = http.relay.seen();
         trial = kind.prepare(kit, &wishes).await?;
-        for number in picks(requests.len()) {
+        for number in picks(requests.len()).filter(|number| is_picked(kit, *number, requests.len())) {
             // Whoever is made stays, where nobody can be deleted: then few are made.
             let few = |bad: &Bad| kit.offers(Action::DeleteAccount) || matches!(bad, Bad::Status(403 | 500));
             let bads = http.relay.bads();
@@ -173,7 +181,6 @@ async fn failing_change(kit: &Kit<'_>) -> Verdict {
             for act in answered.chain(lost.filter(|_| !reads)) {
                 http.relay.at(number, act.clone());
                 let answer = http.probe.execute(1, &trial.operation).await?;
-                http.relay.pass();
                 let what = || {
                     let (bad, passed) = match &act {
                         Act::PassAnd(bad) => (*bad, "carried out, and "),
@@ -187,7 +194,12 @@ async fn failing_change(kit: &Kit<'_>) -> Verdict {
                         requests.len()
                     )
                 };
-                if trial.judge(kit, &what(), &answer, &act, number + 1 == requests.len()).await? {
+                // What is no HTTP may go on over another connection.
+                let has_gone_on =
+                    kit.bench.protocol() != Protocol::Http && http.relay.seen().len() > number + 1;
+                http.relay.pass();
+                let place = Place { is_last: number + 1 == requests.len(), has_gone_on };
+                if trial.judge(kit, &what(), &answer, &act, place).await? {
                     trial = kind.prepare(kit, &wishes).await?;
                 }
             }
@@ -236,10 +248,10 @@ fn coded(bad: Bad, changes: bool, error: &Error) -> Result<(), String> {
             Means::Busy => (is_trouble(code) && later)
                 .then_some(())
                 .ok_or("RATE_LIMITED, TIMEOUT or INTERNAL_ERROR, retry later"),
-            Means::Denied => (code == Code::PermissionDenied
-                && !(changes && later && error.about() != Subject::Connection))
+            Means::Denied => (error.about() == Subject::Connection
+                || (code == Code::PermissionDenied && !(changes && later)))
                 .then_some(())
-                .ok_or("PERMISSION_DENIED, retry never"),
+                .ok_or("PERMISSION_DENIED, retry never, or an error of the connection"),
             Means::Trouble => (!matches!(code, Code::AccountNotFound | Code::AccountAlreadyExists))
                 .then_some(())
                 .ok_or("nothing that says that somebody is missing, or there already"),
@@ -331,7 +343,7 @@ impl Round {
             probe.execute(1, &trial.operation).await?.ok();
             let requests = http.relay.seen().len();
             trial = kind.prepare(kit, &wishes).await?;
-            for number in picks(requests) {
+            for number in picks(requests).filter(|number| is_picked(kit, *number, requests)) {
                 // Ways of saying the same are tried where a call begins.
                 for bad in tried.iter().copied().filter(|bad| number == 0 || !bad.is_a_variant()) {
                     http.relay.at(number, Act::Answer(bad));
@@ -484,7 +496,10 @@ async fn reading_changes_nothing(kit: &Kit<'_>) -> Verdict {
     let checking = http.relay.seen();
     let line = |seen: &crate::conformance::relay::Seen| format!("{} {}", seen.method, seen.path);
     for (call, seen) in reading.iter().chain([&("check".to_owned(), checking.clone())]) {
-        if let Some(change) = seen.iter().find(|seen| seen.changes()) {
+        // A directory is asked for a change of nobody to see whether it takes changes.
+        let is_done =
+            |seen: &crate::conformance::relay::Seen| http.relay.is_http() || seen.status.unwrap_or(0) == 0;
+        if let Some(change) = seen.iter().find(|seen| seen.changes() && is_done(seen)) {
             return failed(format!("{call} sends {}", line(change)));
         }
     }
@@ -518,6 +533,14 @@ async fn bodies_out_of_errors(kit: &Kit<'_>) -> Verdict {
     })
 }
 
+/// Which of the requests of a call was made to fail.
+#[derive(Clone, Copy)]
+struct Place {
+    is_last: bool,
+    /// Whether the call has sent others behind it.
+    has_gone_on: bool,
+}
+
 /// The trial of an action, as far as this module needs to know it.
 impl Trial {
     /// Fails if what was answered is not what was done; says whether the account is used up.
@@ -527,7 +550,7 @@ impl Trial {
         what: &str,
         answer: &Result<crate::Completion, Error>,
         act: &Act,
-        is_last: bool,
+        Place { is_last, has_gone_on }: Place,
     ) -> Verdict<bool> {
         let now = self.now(kit).await?;
         let is_changed = self.is_changed(now.as_ref());
@@ -542,6 +565,7 @@ impl Trial {
             // A new password cannot be seen, but the target has said that it did nothing.
             Ok(_)
                 if self.shows(now.as_ref()).is_none()
+                    && !has_gone_on
                     && matches!(act, Act::Answer(bad) if !bad.says_success()) =>
             {
                 return failed(format!("{what}: success is reported"));

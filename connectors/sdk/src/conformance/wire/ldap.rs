@@ -4,49 +4,39 @@ use super::super::relay::{Bad, Bads};
 use super::{Answered, Asked, Language, Means, Refusal, Said, seen, take};
 
 const fn said(name: &'static str, number: u16, means: Means) -> Said {
-    Said { name, number, state: "", means, ends: false }
+    Said { name, number, state: "", means, ends: false, is_a_variant: false }
 }
 
 const TIME_LIMIT: Said = said("timeLimitExceeded", 3, Means::Trouble);
 const SIZE_LIMIT: Said = said("sizeLimitExceeded", 4, Means::Trouble);
 const ADMIN_LIMIT: Said = said("adminLimitExceeded", 11, Means::Trouble);
-const BUSY: Said = said("busy", 51, Means::Busy);
+const BUSY: Said = said("busy", 51, Means::Busy).variant();
 const UNAVAILABLE: Said = said("unavailable", 52, Means::Busy);
 const DENIED: Said = said("insufficientAccessRights", 50, Means::Denied);
 const OPERATIONS_ERROR: Said = said("operationsError", 1, Means::Trouble);
-const OTHER: Said = said("other", 80, Means::Trouble);
+const OTHER: Said = said("other", 80, Means::Trouble).variant();
 const NO_SUCH_OBJECT: Said = said("noSuchObject", 32, Means::Anything);
 
 pub(super) static BADS: Bads = Bads {
     refusals: &[
         Bad::Says(OPERATIONS_ERROR),
-        Bad::Says(TIME_LIMIT),
-        Bad::Says(SIZE_LIMIT),
-        Bad::Says(ADMIN_LIMIT),
         Bad::Says(NO_SUCH_OBJECT),
         Bad::Says(DENIED),
-        Bad::Says(BUSY),
         Bad::Says(UNAVAILABLE),
         Bad::Says(OTHER),
     ],
     confused: &[],
     lost: &[Bad::HangUp, Bad::Half],
     broken: &[
-        Bad::Partly(TIME_LIMIT),
+        Bad::Says(SIZE_LIMIT),
+        Bad::Says(ADMIN_LIMIT),
         Bad::Partly(SIZE_LIMIT),
         Bad::Partly(ADMIN_LIMIT),
-        Bad::Partly(BUSY),
+        Bad::Partly(TIME_LIMIT),
         Bad::Half,
         Bad::HangUp,
     ],
-    reading: &[
-        Bad::Says(OPERATIONS_ERROR),
-        Bad::Says(SIZE_LIMIT),
-        Bad::Says(ADMIN_LIMIT),
-        Bad::Says(DENIED),
-        Bad::Says(BUSY),
-        Bad::Says(UNAVAILABLE),
-    ],
+    reading: &[Bad::Says(OPERATIONS_ERROR), Bad::Says(DENIED), Bad::Says(UNAVAILABLE)],
     tried: &[
         Bad::Says(BUSY),
         Bad::Says(UNAVAILABLE),

@@ -26,6 +26,15 @@ pub(super) struct Said {
     pub(super) means: Means,
     /// Whether the connection ends with it.
     pub(super) ends: bool,
+    /// Whether it says what another one says.
+    pub(super) is_a_variant: bool,
+}
+
+impl Said {
+    /// The same, as one of several that mean the same.
+    const fn variant(self) -> Self {
+        Self { is_a_variant: true, ..self }
+    }
 }
 
 /// What an error of a target means for a call.

@@ -4,33 +4,24 @@ use super::super::relay::{Bad, Bads};
 use super::{Answered, Asked, Language, Means, Refusal, Said, seen, take, verb};
 
 const fn said(name: &'static str, number: u16, state: &'static str, means: Means) -> Said {
-    Said { name, number, state, means, ends: false }
+    Said { name, number, state, means, ends: false, is_a_variant: false }
 }
 
-const LOCKED: Said = said("lock wait timeout", 1205, "HY000", Means::Busy);
+const LOCKED: Said = said("lock wait timeout", 1205, "HY000", Means::Busy).variant();
 const DEADLOCK: Said = said("deadlock", 1213, "40001", Means::Busy);
-const TOO_MANY: Said = said("too many connections", 1040, "08004", Means::Busy);
-const INTERRUPTED: Said = said("query interrupted", 1317, "70100", Means::Busy);
+const TOO_MANY: Said = said("too many connections", 1040, "08004", Means::Busy).variant();
+const INTERRUPTED: Said = said("query interrupted", 1317, "70100", Means::Busy).variant();
 const DENIED: Said = said("table access denied", 1142, "42000", Means::Denied);
 const FULL: Said = said("table is full", 1114, "HY000", Means::Trouble);
-const READ_ONLY: Said = said("read only", 1290, "HY000", Means::Trouble);
+const READ_ONLY: Said = said("read only", 1290, "HY000", Means::Trouble).variant();
 const GOING_DOWN: Said = Said { ends: true, ..said("server shutdown", 1053, "08S01", Means::Busy) };
 
 pub(super) static BADS: Bads = Bads {
-    refusals: &[
-        Bad::Says(LOCKED),
-        Bad::Says(DEADLOCK),
-        Bad::Says(TOO_MANY),
-        Bad::Says(INTERRUPTED),
-        Bad::Says(DENIED),
-        Bad::Says(FULL),
-        Bad::Says(READ_ONLY),
-        Bad::Says(GOING_DOWN),
-    ],
+    refusals: &[Bad::Says(DEADLOCK), Bad::Says(DENIED), Bad::Says(FULL), Bad::Says(GOING_DOWN)],
     confused: &[],
     lost: &[Bad::HangUp, Bad::Half],
     broken: &[Bad::Half, Bad::HangUp],
-    reading: &[Bad::Says(INTERRUPTED), Bad::Says(DEADLOCK), Bad::Says(DENIED), Bad::Says(GOING_DOWN)],
+    reading: &[Bad::Says(DEADLOCK), Bad::Says(DENIED), Bad::Says(GOING_DOWN)],
     tried: &[
         Bad::Says(LOCKED),
         Bad::Says(DEADLOCK),
@@ -38,6 +29,7 @@ pub(super) static BADS: Bads = Bads {
         Bad::Says(INTERRUPTED),
         Bad::Says(DENIED),
         Bad::Says(FULL),
+        Bad::Says(READ_ONLY),
         Bad::Says(GOING_DOWN),
     ],
     down: &[Bad::Says(TOO_MANY), Bad::Says(GOING_DOWN), Bad::HangUp],

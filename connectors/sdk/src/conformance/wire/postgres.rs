@@ -4,29 +4,31 @@ use super::super::relay::{Bad, Bads};
 use super::{Answered, Asked, Language, Means, Refusal, Said, seen, take, verb};
 
 const fn said(name: &'static str, state: &'static str, means: Means) -> Said {
-    Said { name, number: 0, state, means, ends: false }
+    Said { name, number: 0, state, means, ends: false, is_a_variant: false }
 }
 
 const CANCELLED: Said = said("query_canceled", "57014", Means::Busy);
-const TOO_MANY: Said = said("too_many_connections", "53300", Means::Busy);
+const TOO_MANY: Said = said("too_many_connections", "53300", Means::Busy).variant();
 const CONFLICT: Said = said("serialization_failure", "40001", Means::Busy);
-const DEADLOCK: Said = said("deadlock_detected", "40P01", Means::Busy);
-const LOCKED: Said = said("lock_not_available", "55P03", Means::Busy);
+const DEADLOCK: Said = said("deadlock_detected", "40P01", Means::Busy).variant();
+const LOCKED: Said = said("lock_not_available", "55P03", Means::Busy).variant();
 const DENIED: Said = said("insufficient_privilege", "42501", Means::Denied);
-const FULL: Said = said("disk_full", "53100", Means::Trouble);
+const FULL: Said = said("disk_full", "53100", Means::Trouble).variant();
 const BROKEN: Said = said("internal_error", "XX000", Means::Trouble);
-const GOING_DOWN: Said =
-    Said { name: "admin_shutdown", number: 0, state: "57P01", means: Means::Busy, ends: true };
+const GOING_DOWN: Said = Said {
+    name: "admin_shutdown",
+    number: 0,
+    state: "57P01",
+    means: Means::Busy,
+    ends: true,
+    is_a_variant: false,
+};
 
 pub(super) static BADS: Bads = Bads {
     refusals: &[
         Bad::Says(CANCELLED),
-        Bad::Says(TOO_MANY),
         Bad::Says(CONFLICT),
-        Bad::Says(DEADLOCK),
-        Bad::Says(LOCKED),
         Bad::Says(DENIED),
-        Bad::Says(FULL),
         Bad::Says(BROKEN),
         Bad::Says(GOING_DOWN),
     ],
@@ -41,6 +43,7 @@ pub(super) static BADS: Bads = Bads {
         Bad::Says(DEADLOCK),
         Bad::Says(LOCKED),
         Bad::Says(DENIED),
+        Bad::Says(FULL),
         Bad::Says(BROKEN),
         Bad::Says(GOING_DOWN),
     ],
