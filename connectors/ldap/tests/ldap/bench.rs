@@ -60,6 +60,8 @@ impl Server for OpenLdap {
 #[async_trait]
 impl Server for Ds389 {
     const PROFILE: &'static str = "389ds";
+    // It takes no password that is not encrypted.
+    const IN_THE_CLEAR: bool = false;
 
     async fn start(options: Options) -> Self {
         Self::start_with(options).await

@@ -67,7 +67,7 @@ fn is_given(kit: &Kit<'_>, bad: Bad) -> bool {
 
 /// Whether this request is made to fail where each takes many: in what is no HTTP, a page is several of them.
 fn is_picked(kit: &Kit<'_>, number: usize, requests: usize) -> bool {
-    kit.bench.protocol() == Protocol::Http || number < 2 || number == MIDDLE || number + 1 == requests
+    kit.bench.protocol() == Protocol::Http || number == 0 || number == MIDDLE || number + 1 == requests
 }
 
 /// One of those that are neither the first nor the last.
@@ -194,9 +194,9 @@ async fn failing_change(kit: &Kit<'_>) -> Verdict {
                         requests.len()
                     )
                 };
-                // What is no HTTP may go on over another connection.
-                let has_gone_on =
-                    kit.bench.protocol() != Protocol::Http && http.relay.seen().len() > number + 1;
+                // What is no HTTP may go on over another connection, and prepare less than before.
+                let sent = http.relay.seen().len();
+                let has_gone_on = kit.bench.protocol() != Protocol::Http && sent != number + 1;
                 http.relay.pass();
                 let place = Place { is_last: number + 1 == requests.len(), has_gone_on };
                 if trial.judge(kit, &what(), &answer, &act, place).await? {
@@ -537,7 +537,7 @@ async fn bodies_out_of_errors(kit: &Kit<'_>) -> Verdict {
 #[derive(Clone, Copy)]
 struct Place {
     is_last: bool,
-    /// Whether the call has sent others behind it.
+    /// Whether the call has sent others behind it, or did without it: what it had prepared before it need not prepare again.
     has_gone_on: bool,
 }
 

@@ -39,12 +39,10 @@ pub(super) static BADS: Bads = Bads {
     tried: &[
         Bad::Says(CANCELLED),
         Bad::Says(TOO_MANY),
-        Bad::Says(CONFLICT),
         Bad::Says(DEADLOCK),
         Bad::Says(LOCKED),
         Bad::Says(DENIED),
         Bad::Says(FULL),
-        Bad::Says(BROKEN),
         Bad::Says(GOING_DOWN),
     ],
     down: &[Bad::Says(TOO_MANY), Bad::Says(GOING_DOWN), Bad::HangUp],
