@@ -284,14 +284,14 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Keeps a request in mind; says how many came before it, and what becomes of it.
-    pub(super) fn meet(&self, seen: Seen) -> (usize, Act) {
+    pub(super) fn meet(&self, seen: &Seen) -> (usize, Act) {
         let number = {
             let mut all = lock(&self.seen);
             all.push(seen.clone());
             all.len() - 1
         };
         let script = Arc::clone(&*lock(&self.script));
-        (number, script(number, &seen))
+        (number, script(number, seen))
     }
 }
 
@@ -424,7 +424,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         body: body.to_vec(),
         status: None,
     };
-    let (number, act) = shared.meet(seen.clone());
+    let (number, act) = shared.meet(&seen);
     let most = shared.most.load(Ordering::SeqCst);
     if most > 0
         && let Some(Ok(uri)) = capped(&seen.path, most).map(|path| path.parse::<Uri>())

@@ -1,5 +1,10 @@
 //! The connector of the web service beside it. It keeps the contract, but for one mistake, if it is given one.
 
+#![expect(
+    clippy::too_many_lines,
+    reason = "one step after another, each with the mistakes that can be made in it"
+)]
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -575,10 +580,6 @@ impl Reference {
         refs
     }
 
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one step after another, each with the mistakes that can be made in it"
-    )]
     async fn create(&self, operation: &Operation, create: &CreateAccount) -> Result<Completion, Error> {
         let account = &create.account;
         let label = account.label();
@@ -1128,7 +1129,7 @@ impl Connector for Reference {
             unverifiable: if self.has(EverythingIsUnverifiable) {
                 FIELDS.map(str::to_owned).into_iter().chain(["status".to_owned()]).collect()
             } else {
-                Default::default()
+                std::collections::BTreeSet::default()
             },
             ..Description::default()
         })

@@ -156,7 +156,7 @@ async fn converse(
                 while let Some(asked) = language.request(&mut from_client) {
                     let act = match &asked.seen {
                         Some(seen) => {
-                            let (number, act) = shared.meet(seen.clone());
+                            let (number, act) = shared.meet(seen);
                             open.retain(|(id, _)| *id != asked.id);
                             open.push((asked.id, number));
                             act
