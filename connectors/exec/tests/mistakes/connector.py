@@ -1,5 +1,5 @@
 """A help desk behind HTTP, as a bridgehead connector. It keeps the contract, but for the mistakes that its settings may name."""
-import base64, http.client, json, sys, time, traceback, urllib.parse
+import base64, http.client, json, sys, time, traceback, unicodedata, urllib.parse
 
 DESK = "the help desk"
 FIELDS = ("username", "email", "first_name", "last_name", "display_name")
@@ -79,6 +79,10 @@ def path(*parts, **query):
 
 def said(headers):  # Retry-After in seconds, if it says any
     after = headers.get("Retry-After", "")
+    if has("WaitMustBeSaid"):
+        after = headers["Retry-After"].strip()
+    if has("WaitUntilIsAFault") and after:
+        return {"retry_after": int(after)}
     return {"retry_after": int(after)} if after.isdigit() else {}
 
 
@@ -86,6 +90,8 @@ def refusal(what, status, body, headers):
     message = f"{what}: {DESK} answered {status}"
     if has("HttpErrorIsUnreachable") and status >= 500:  # urllib's HTTPError is an OSError
         return Failure("TIMEOUT", message, effect="not_applied", retry="backoff", subject="connection")
+    if has("ErrorPageIsAFault"):
+        message += f" ({json.loads(body)['error']})"
     if has("BodyInMessage"):
         message += f": {body.decode(errors='replace')}"
     if has("EveryErrorIsInternal"):
@@ -183,6 +189,7 @@ def send(what, method, url, body=None, creates=False):
     ignored = not creates and (
         has("AnyAnswerIsDone") or has("CredentialErrorIsDone") and status == 401
         or has("ForbiddenIsDone") and status == 403 or has("GoneIsDone") and status == 404
+        or has("RedirectIsDone") and 300 <= status < 400 or has("ConflictIsDone") and status == 409
         or has("TooManyIsDone") and status == 429 or has("ServerErrorIsDone") and status >= 500)
     if ignored:
         return {}
@@ -238,7 +245,10 @@ def initialize(params):
 def check(params):
     if has("CheckNeverAsks"):
         return {}
+    if has("CheckIsRemembered") and previous.get("checked"):
+        return {}
     status, body, headers = ask("GET", path("health"))
+    previous["checked"] = 200 <= status < 300
     if has("CheckIgnoresTheStatus") or has("CheckPassesServerErrors") and not 400 <= status < 500:
         return {}
     if not 200 <= status < 300:
@@ -269,9 +279,9 @@ def page_of(kind, after):
             return nothing
         raise
     ends = status >= 300 and (
-        has("AnyErrorIsAnEnd") or has("LaterErrorIsAnEnd") and later or has("GroupErrorIsAnEnd") and kind != "users"
+        has("AnyErrorIsAnEnd") or has("RedirectIsAnEnd") and status < 400 or has("LaterErrorIsAnEnd") and later or has("GroupErrorIsAnEnd") and kind != "users"
         or has(f"Page{status}IsAnEnd") or has("Page5xxIsAnEnd") and status >= 500)
-    if ends or has("EmptyBodyIsAnEnd") and status == 200 and not body:
+    if ends or has("EmptyBodyIsAnEnd") and status == 200 and not body or has("NoContentIsAnEnd") and status == 204:
         return nothing
     if not 200 <= status < 300:
         raise refusal(what, status, body, headers)
@@ -294,6 +304,9 @@ def page_of(kind, after):
 
 def list_records(params, gathered=[]):
     cursor, slug = params["cursor"], params["resource_type"]
+    if has("ListingIsShared") and cursor is not None:
+        slug = previous["slug"]
+    previous["slug"] = slug
     kind = PATHS[slug]
     if has("PrintsInListing"):
         print("listing", kind, "from", cursor)
@@ -324,6 +337,8 @@ def list_records(params, gathered=[]):
             or has("LastOfManyIsLost") and len(rows) == 1 and after
             or has("LastPageIsLost") and following is None and after):
         rows = []
+    if has("PageLosesItsLast") and following is not None:
+        rows = rows[:-1]
     if has("RecordsComeTwice"):
         rows = rows + rows[:1]
     records = [shown(row) for row in rows if not left_out(row)] if kind == "users" else rows
@@ -336,7 +351,7 @@ def list_records(params, gathered=[]):
     answer = {"records": records, "next": None if following is None else f"{mark}{following}"}
     total = page.get("total")
     if total is not None:
-        answer["total"] = picked(total, TotalIsTooLarge=total + 1, TotalIsText=str(total))
+        answer["total"] = picked(total, TotalIsTooLarge=total + 1, TotalIsText=str(total), TotalIsNan=float("nan"))
     if has("TotalIsCounted"):
         answer["total"] = len(records)
     if has("NoNextAtTheEnd") and following is None:
@@ -375,6 +390,8 @@ def shown(user, in_list=True):
         record["assignments"] = {"seat": user["seats"]}
     if in_list and has("ListingShowsOtherNames"):
         record["display_name"] = user.get("username")
+    if has("MissingIsText"):
+        record.update({name: str(user.get(name)) for name in FIELDS})
     if has("UnlistedTeam"):
         record["memberships"] = {"team": ["t9"]}
     if has("AccountWithoutName") and user["id"] == "a000000":
@@ -396,6 +413,12 @@ def search(field, value):
         value = value.strip()
     if has("DomainIsIgnored"):
         value = value.split("@")[0]
+    if has("PlusTagIsIgnored") and "@" in value:
+        value = value.split("+")[0] + "@" + value.split("@")[1] if "+" in value else value
+    if has("DotsAreIgnored") and "@" in value:
+        value = value.split("@")[0].replace(".", "") + "@" + value.split("@")[1]
+    if has("RealmIsIgnored") and field == "username":
+        value = value.split("@")[0].split("\\")[-1]
     if has("EmailFindsNobody") and field == "email":
         return None
     by_part = has("SubstringFirstHit", "PrefixFirstHit", "FirstHitOrNobody", "DomainIsIgnored", "SuffixOfEmail",
@@ -405,7 +428,8 @@ def search(field, value):
     status, body, headers = ask("GET", path("users", **query))
     if (has("Find403IsNobody") and status == 403 or has("Find404IsNobody") and status == 404
             or has("Find429IsNobody") and status == 429 or has("Find5xxIsNobody") and status >= 500
-            or has("FindEmptyBodyIsNobody") and status == 200 and not body):
+            or has("RedirectIsNobody") and 300 <= status < 400 or has("GoneIsNobody") and status == 410
+            or has("NoContentIsNobody") and status == 204 or has("FindEmptyBodyIsNobody") and status == 200 and not body):
         return None
     if not 200 <= status < 300:
         raise refusal(what, status, body, headers)
@@ -583,6 +607,10 @@ def written(text):
         return text[:64]
     if has("TextIsTrimmed"):
         return text.strip()
+    if has("TextIsComposed"):
+        return unicodedata.normalize("NFKC", text)
+    if has("SpacesAreCollapsed"):
+        return " ".join(text.split(" ")) if "  " not in text else " ".join(text.split())
     if has("TextIsEscaped"):
         return text.replace("&", "&amp;").replace("<", "&lt;")
     if has("TextIsAscii"):
@@ -604,6 +632,10 @@ def password(task):
     found = next((place[name] for place in places for name in names if place.get(name) is not None), None)
     if found is not None and not isinstance(found, str):
         raise refuse(f"a password of {DESK} is a text")
+    if has("PasswordIsTrimmed") and found:
+        found = found.strip()
+    if has("PasswordOnStderr") and found:
+        print("the new password is", found, file=sys.stderr)
     return found
 
 
@@ -629,6 +661,8 @@ def create(task):
     unknown = [name for name in account if name not in FIELDS and name not in ELSEWHERE]
     if unknown and has("UnknownFieldIsAnError"):
         raise refuse(f"{what}: unknown field {unknown[0]}")
+    if has("UsernameIsCutAt20") and "username" in user:
+        user["username"] = user["username"][:20]
     if has("LastNameIsDropped"):
         user.pop("last_name", None)
     if has("EmailIsDropped") and "username" in user:
@@ -680,6 +714,8 @@ def wanted_fields(task, what):
     for name, value in changes.items():
         if name in ELSEWHERE and name != "status":
             continue
+        if name == "status" and has("StatusChangeIsIgnored"):
+            continue
         if name not in FIELDS:
             unknown = name
         elif (has("OnlyDisplayNameIsChanged") and name != "display_name" or has("UsernameIsNotChanged") and name == "username"
@@ -715,6 +751,10 @@ def update(task):
         if has("EmptyUpdateIsAnError"):
             raise refuse("nothing to change")
         return {}
+    if has("ReferencesActivate") and not user:
+        user["active"] = True
+    if has("FirstNameClearsTheLast") and "first_name" in user:
+        user.setdefault("last_name", None)
     if has("UpdateActivates"):
         user["active"] = True
     if has("UpdateClearsTheRest") and "display_name" in user:
@@ -769,6 +809,10 @@ def change(action, task):
                      or has("DeletingNobodySucceeds") and action == "delete_account"):
             return {}
         raise
+    taken = {"suspend_account": "SuspendTakesOnlyTeams", "unsuspend_account": "UnsuspendTakesTeams",
+             "reset_password": "ResetTakesTeams"}.get(action)
+    if taken and has(taken):
+        send(what, "PATCH", path("users", id_), {"teams": []})
     if action == "delete_account":
         if has("DeleteSuspends"):
             send(what, "POST", path("users", id_, "suspend"))

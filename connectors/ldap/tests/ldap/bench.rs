@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bridgehead_sdk::conformance::{Bench, Situation, Skip};
+use bridgehead_sdk::conformance::{Bench, Protocol, Situation, Skip};
 use bridgehead_sdk::{Connector, async_trait};
 use bridgehead_test_servers::{Directory, Ds389, OpenLdap, Options, Population, Samba};
 use serde_json::{Map, Value, json};
@@ -14,6 +14,8 @@ use crate::support::{bound_as, connector, settings, with};
 #[async_trait]
 pub(crate) trait Server: Send + Sync + Sized {
     const PROFILE: &'static str;
+    /// Whether it lets somebody in who does not encrypt: then the kit understands what is said, and fails in its place.
+    const IN_THE_CLEAR: bool = true;
 
     async fn start(options: Options) -> Self;
 
@@ -58,6 +60,8 @@ impl Server for OpenLdap {
 #[async_trait]
 impl Server for Ds389 {
     const PROFILE: &'static str = "389ds";
+    // It takes no password that is not encrypted.
+    const IN_THE_CLEAR: bool = false;
 
     async fn start(options: Options) -> Self {
         Self::start_with(options).await
@@ -82,6 +86,7 @@ impl Server for Ds389 {
 #[async_trait]
 impl Server for Samba {
     const PROFILE: &'static str = "ad";
+    const IN_THE_CLEAR: bool = false;
 
     async fn start(options: Options) -> Self {
         Self::start_with(options).await
@@ -127,7 +132,8 @@ impl<S: Server> Bench for LdapBench<S> {
         let directory = self.server.directory();
         let at = |address: SocketAddr| {
             // The certificate is for this name, and for the address of the server itself.
-            let url = format!("ldaps://localhost:{}", address.port());
+            let scheme = if S::IN_THE_CLEAR { "ldap" } else { "ldaps" };
+            let url = format!("{scheme}://localhost:{}", address.port());
             with(self.settings(), &json!({ "url": url, "connect_timeout": "3s", "request_timeout": "5s" }))
         };
         let settings = match situation {
@@ -139,6 +145,7 @@ impl<S: Server> Bench for LdapBench<S> {
             Situation::Unreachable(address) | Situation::Silent(address) | Situation::Through(address) => {
                 at(address)
             }
+            Situation::SmallPages(address) => with(at(address), &json!({ "page_size": 2 })),
             _ => return Err(Skip::because("the bench knows no such situation")),
         };
         Ok(connector(directory, settings))
@@ -146,7 +153,13 @@ impl<S: Server> Bench for LdapBench<S> {
 
     fn address(&self) -> Option<SocketAddr> {
         let directory = self.server.directory();
-        Some((directory.address, directory.ldaps_port).into())
+        let port = if S::IN_THE_CLEAR { directory.ldap_port } else { directory.ldaps_port };
+        Some((directory.address, port).into())
+    }
+
+    fn protocol(&self) -> Protocol {
+        // What is encrypted is passed on as it comes.
+        if S::IN_THE_CLEAR { Protocol::Ldap } else { Protocol::Http }
     }
 
     async fn populated(&self, accounts: usize) -> Result<Arc<dyn Connector>, Skip> {

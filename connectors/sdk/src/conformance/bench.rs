@@ -36,6 +36,21 @@ pub enum Situation {
     SmallPages(SocketAddr),
 }
 
+/// What is spoken between a connector and a target over TCP, without TLS, where the kit stands between.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// HTTP/1. What is something else is passed on as it comes.
+    #[default]
+    Http,
+    /// LDAP.
+    Ldap,
+    /// PostgreSQL's protocol.
+    Postgres,
+    /// The protocol of MySQL and MariaDB.
+    MySql,
+}
+
 /// Why a check cannot be made here, as a clause: "the target knows no passwords". It is printed in the report.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -60,6 +75,12 @@ pub trait Bench: Send + Sync {
     /// Where the target of [`Situation::Working`] listens, if it is reached over TCP.
     fn address(&self) -> Option<SocketAddr> {
         None
+    }
+
+    /// What the target of [`Situation::Through`] speaks: in that language the kit answers in its place, for the checks of a target that
+    /// fails.
+    fn protocol(&self) -> Protocol {
+        Protocol::Http
     }
 
     /// A connector whose target has exactly `accounts` accounts, for the checks of paging: 0, 1, a page, a page and one,
@@ -186,6 +207,12 @@ pub trait Bench: Send + Sync {
     /// several pages.
     fn many(&self) -> usize {
         10_000
+    }
+
+    /// Whether a target that speaks HTTP is to fail in every way with every request. Without it the ways that are rarer (a redirection, 204, 400,
+    /// 409, 410, 504, a refusal whose body is a page) are left out: for a target that takes long to answer.
+    fn fails_in_every_way(&self) -> bool {
+        true
     }
 
     /// Whether nothing may be changed: then only what reads is checked.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::{ResourceKind, ResourceType};
 
-use super::Situation;
 use super::finding::{Finding, Verdict, failed, parts, skipped};
 use super::kit::Kit;
 use super::listing::{Listing, read};
 use super::probe::Probe;
 use super::relay::Relay;
+use super::{Protocol, Situation};
 
 /// A connector whose way to its target leads through a relay.
 pub(super) struct Http {
@@ -33,7 +33,7 @@ impl Kit<'_> {
         let Some(target) = self.bench.address() else {
             return skipped("the target is not reached over TCP");
         };
-        let relay = Relay::to(target, Arc::clone(&self.watch))?;
+        let relay = Relay::to(target, self.bench.protocol(), Arc::clone(&self.watch))?;
         // The relay waits where the target asks for it; what comes of its own answers is judged.
         let probe = self.connect(situation(relay.address())).await?.impatient();
         Ok(Http { relay, probe })
@@ -45,7 +45,13 @@ impl Kit<'_> {
             let http = self.relayed(Situation::Through).await.map_err(reason)?;
             let answer = http.probe.check().await.map_err(reason)?;
             if http.relay.seen().is_empty() {
-                return Err("the target does not speak HTTP where the kit stands between".to_owned());
+                let spoken = match self.bench.protocol() {
+                    Protocol::Http => "HTTP",
+                    Protocol::Ldap => "LDAP",
+                    Protocol::Postgres => "PostgreSQL's protocol",
+                    Protocol::MySql => "MySQL's protocol",
+                };
+                return Err(format!("the target does not speak {spoken} where the kit stands between"));
             }
             answer.map_err(|error| format!("check through the kit's relay: {}", parts(&error)))?;
             Ok(Arc::new(http))
@@ -54,6 +60,14 @@ impl Kit<'_> {
             Ok(http) => Ok(Arc::clone(http)),
             Err(why) => skipped(why.clone()),
         }
+    }
+
+    /// The same, for what only HTTP has.
+    pub(super) async fn http_alone(&self) -> Verdict<Arc<Http>> {
+        if self.bench.protocol() != Protocol::Http {
+            return skipped("the target does not speak HTTP");
+        }
+        self.http().await
     }
 
     /// The connector through a relay, and a listing of this type, in several pages if that can be had: because the connector asks

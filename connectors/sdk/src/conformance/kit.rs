@@ -121,6 +121,12 @@ impl<'a> Kit<'a> {
         lock(&self.ever).push(self.bench.account(name));
     }
 
+    /// Keeps in mind that an account with these fields may be made, to remove it.
+    pub(super) fn keep(&self, fields: &Map<String, Value>) {
+        lock(&self.given).push(fields.clone());
+        lock(&self.ever).push(fields.clone());
+    }
+
     /// Makes somebody of this name.
     pub(super) async fn person_called(&self, name: &str) -> Verdict<Person> {
         self.goes_by(name);

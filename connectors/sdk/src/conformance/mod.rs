@@ -38,7 +38,9 @@
 //! For a target over TCP, [`Bench::address`] says where it listens: then the kit stands between, and cuts the connection after
 //! so many bytes, once with a FIN and once with a reset. Where the target speaks HTTP without TLS, the kit understands what is said:
 //! it gives every bad answer that a target gives (401, 403, 404, 429, 5xx, 200 with an error or a page for people in it, half an
-//! answer, none) to every request of every call, in place of the target's own or after the target has done what it was asked. The listener that never says a word and the address at which nobody
+//! answer, none) to every request of every call, in place of the target's own or after the target has done what it was asked. It does the
+//! same to a directory and to a database, where [`Bench::protocol`] says so: result codes such as busy and sizeLimitExceeded, with and without a part of what was
+//! searched; SQLSTATEs and error numbers such as those of a deadlock, a cancelled statement and a server that goes down; half an answer, and none. The listener that never says a word and the address at which nobody
 //! listens are the kit's own as well; they come with the [`Situation`].
 //!
 //! # What it does to a target
@@ -61,11 +63,11 @@
 //! | `create`, `update`, `suspend`, `unsuspend`, `reset-password`, `find-and-list-agree`, `delete` | the actions; one account is taken through all of them |
 //! | `find-by-every-name`, `find-in-another-case`, `find-nobody`, `hostile-look-ups` | an account: one of its own, or any that is listed |
 //! | `hostile-deletes` | creating and deleting |
-//! | `part-of-a-name`, `names-within-names`, `id-before-names`, `suspended-are-there`, `act-by-every-name`, `seen-by-another` | creating; each action that is declared is tried |
+//! | `part-of-a-name`, `names-within-names`, `names-with-signs`, `id-before-names`, `suspended-are-there`, `act-by-every-name`, `seen-by-another` | creating; each action that is declared is tried |
 //! | `duplicate-create`, `create-again`, `attempt-number`, `suspend-again`, `delete-again`, `missing-account`, `undeclared-actions` | the actions |
 //! | `missing-group`, `missing-license` | a group (licence) type, [`Bench::missing_ref`] |
 //! | `membership-on-create`, `membership-added`, `membership-removed`, `license-on-create`, `license-added`, `license-removed` | [`Bench::usable_ref`] |
-//! | `several-references`, `references-replaced`, `references-in-every-form`, `references-and-fields` | [`Bench::usable_refs`] |
+//! | `several-references`, `references-replaced`, `references-in-every-form`, `states-keep-references`, `references-and-fields` | [`Bench::usable_refs`] |
 //! | `update-every-field`, `update-to-null`, `update-of-another-type`, `update-to-a-taken-name`, `update-keeps-the-rest` | creating and updating |
 //! | `status-on-create`, `sparse-accounts` | creating |
 //! | `passwords` | a target that speaks HTTP, and a password that is sent as it is |
@@ -74,10 +76,11 @@
 //! | `many-at-once`, `dropped-call` | creating |
 //! | `paging-many`, `paging-none`, `paging-one`, `paging-full-page`, `paging-page-and-one`, `page-again`, `pages-bounded` | [`Bench::populated`], [`Bench::largest_page`] |
 //! | `small-pages` | [`Bench::address`] and [`Situation::SmallPages`] |
+//! | `listings-at-once` | [`Situation::SmallPages`], or [`Bench::populated`] |
 //! | `capped-pages`, `unreadable-records` | a target that speaks HTTP |
 //! | `changing-while-listed` | creating and deleting, and a listing of several pages |
-//! | `failing-listing`, `failing-look-up`, `failing-change`, `failing-codes`, `failing-check`, `never-retries`, `bodies-out-of-errors`, `reading-changes-nothing` | a target that speaks HTTP |
-//! | `describe-while-down` | a target that speaks HTTP, or [`Situation::Unreachable`] or [`Situation::BadCredential`] |
+//! | `failing-listing`, `failing-look-up`, `failing-change`, `failing-codes`, `failing-check`, `never-retries`, `bodies-out-of-errors`, `reading-changes-nothing` | a target that speaks HTTP, or what [`Bench::protocol`] says; `bodies-out-of-errors` HTTP alone |
+//! | `describe-while-down` | a target that speaks HTTP, or what [`Bench::protocol`] says, or [`Situation::Unreachable`] or [`Situation::BadCredential`] |
 //! | `refused-permission` | [`Situation::RefusedPermission`] |
 //! | `bad-credential` | [`Situation::BadCredential`] |
 //! | `unreachable` | [`Situation::Unreachable`] |
@@ -107,7 +110,8 @@ mod rule;
 mod run;
 mod tasks;
 mod watch;
+mod wire;
 
-pub use bench::{Bench, Situation, Skip};
+pub use bench::{Bench, Protocol, Situation, Skip};
 pub use report::{Check, Outcome, Report};
 pub use run::{Listed, Observer, Run, checks, run, run_only};

@@ -7,21 +7,23 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::http::response::Parts as ResponseParts;
 use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::bench::Protocol;
 use super::finding::Verdict;
 use super::kit::lock;
 use super::network::Peer;
 use super::watch::Watch;
+use super::wire::{self, Said};
 
 /// A text that only a body of a bad answer holds: where else it comes up, a body was quoted.
 pub(super) const MARK: &str = "bhk-quoted-Xk29vLq7";
@@ -36,42 +38,144 @@ pub(super) enum Bad {
     Status(u16),
     /// This status, and how long to wait.
     Wait(u16),
+    /// This status, and until when to wait, as a date.
+    Until(u16),
+    /// This status, with a page for people, as somebody between gives it.
+    Page(u16),
+    /// Look elsewhere: a page where people log in.
+    Elsewhere,
+    /// 204, where there should be something.
+    NoContent,
     /// 200, with an error as JSON.
     ErrorInBody,
     /// 200, with a page for people: somebody between has answered.
     Html,
     /// 200, with nothing in it.
     Empty,
+    /// An error in another protocol than HTTP.
+    Says(Said),
+    /// A part of the target's answer, and then an error, in another protocol than HTTP.
+    Partly(Said),
     /// The target's answer, whose second half does not come.
     Half,
     /// No answer: the connection ends.
     HangUp,
 }
 
+/// The bad answers of one protocol, by what they are good for.
+pub(super) struct Bads {
+    /// Those that a target gives which has not carried out the request.
+    pub(super) refusals: &'static [Bad],
+    /// Those that come from somebody between, or say success and mean something else.
+    pub(super) confused: &'static [Bad],
+    /// Those that lose the answer of a target which may have carried out the request.
+    pub(super) lost: &'static [Bad],
+    /// Those in which the target begins to answer what it was asked.
+    pub(super) broken: &'static [Bad],
+    /// What the requests of a change are given that only read.
+    pub(super) reading: &'static [Bad],
+    /// Those that every request of every call is given, to be judged by several checks.
+    pub(super) tried: &'static [Bad],
+    /// Those of a target that is down.
+    pub(super) down: &'static [Bad],
+}
+
+impl Bads {
+    /// Whatever a request that reads can be given.
+    pub(super) fn all(&self) -> impl Iterator<Item = Bad> + '_ {
+        self.refusals.iter().chain(self.confused).chain(self.broken).copied()
+    }
+}
+
+static HTTP: Bads = Bads {
+    refusals: &Bad::REFUSALS,
+    confused: &Bad::CONFUSED,
+    lost: &Bad::LOST,
+    broken: &[Bad::Half, Bad::HangUp],
+    reading: &[
+        Bad::Elsewhere,
+        Bad::Status(401),
+        Bad::Status(403),
+        Bad::Status(404),
+        Bad::Wait(429),
+        Bad::Status(500),
+        Bad::Html,
+        Bad::ErrorInBody,
+    ],
+    tried: &[
+        Bad::Wait(429),
+        Bad::Status(429),
+        Bad::Until(429),
+        Bad::Page(429),
+        Bad::Page(403),
+        Bad::Status(403),
+        Bad::Status(401),
+        Bad::Wait(503),
+        Bad::Status(500),
+        Bad::Status(502),
+        Bad::ErrorInBody,
+        Bad::Html,
+    ],
+    down: &[Bad::Wait(503), Bad::ErrorInBody, Bad::Html, Bad::Empty],
+};
+
 impl Bad {
     /// Those that a target gives which has not carried out the request.
-    pub(super) const REFUSALS: [Self; 7] = [
+    pub(super) const REFUSALS: [Self; 12] = [
+        Self::Elsewhere,
+        Self::Status(400),
         Self::Status(401),
         Self::Status(403),
         Self::Status(404),
+        Self::Status(409),
+        Self::Status(410),
         Self::Wait(429),
         Self::Status(500),
         Self::Status(502),
         Self::Wait(503),
+        Self::Status(504),
     ];
     /// Those that come from somebody between, or say success and mean something else.
-    pub(super) const CONFUSED: [Self; 3] = [Self::ErrorInBody, Self::Html, Self::Empty];
+    pub(super) const CONFUSED: [Self; 4] = [Self::ErrorInBody, Self::Html, Self::Empty, Self::NoContent];
     /// Those that lose the answer of a target which may have carried out the request.
-    pub(super) const LOST: [Self; 6] =
-        [Self::Status(500), Self::Status(502), Self::Wait(503), Self::Html, Self::Half, Self::HangUp];
-
-    pub(super) fn all() -> impl Iterator<Item = Self> {
-        Self::REFUSALS.into_iter().chain(Self::CONFUSED).chain([Self::Half, Self::HangUp])
-    }
+    pub(super) const LOST: [Self; 7] = [
+        Self::Status(500),
+        Self::Status(502),
+        Self::Wait(503),
+        Self::Status(504),
+        Self::Html,
+        Self::Half,
+        Self::HangUp,
+    ];
 
     /// Whether the status says success.
     pub(super) fn says_success(self) -> bool {
-        matches!(self, Self::ErrorInBody | Self::Html | Self::Empty)
+        matches!(self, Self::ErrorInBody | Self::Html | Self::Empty | Self::NoContent)
+    }
+
+    /// Whether few targets answer so.
+    pub(super) fn is_rare(self) -> bool {
+        matches!(self, Self::Elsewhere | Self::NoContent | Self::Status(400 | 409 | 410 | 504))
+            || matches!(self, Self::Until(_) | Self::Page(_))
+    }
+
+    /// Whether it says what another one says, in another way.
+    pub(super) fn is_a_variant(self) -> bool {
+        match self {
+            Self::Says(said) => said.is_a_variant,
+            other => matches!(other, Self::Status(429) | Self::Until(_) | Self::Page(_)),
+        }
+    }
+
+    /// Whether it says that something is not there, where `status` is how the target itself says it.
+    pub(super) fn says_nobody(self, status: u16) -> bool {
+        match self {
+            Self::Status(404 | 410) => matches!(status, 404 | 410),
+            Self::Status(other) => other == status,
+            Self::NoContent => status == 204,
+            Self::Says(said) => said.number == status,
+            _ => false,
+        }
     }
 }
 
@@ -80,9 +184,15 @@ impl std::fmt::Display for Bad {
         match self {
             Self::Status(status) => write!(f, "{status}"),
             Self::Wait(status) => write!(f, "{status} with Retry-After: {WAIT}"),
+            Self::Until(status) => write!(f, "{status} with a date as Retry-After"),
+            Self::Page(status) => write!(f, "{status} with an HTML page"),
+            Self::Elsewhere => f.write_str("302 to a page where people log in"),
+            Self::NoContent => f.write_str("204 with nothing in it"),
             Self::ErrorInBody => f.write_str("200 with {\"error\": …}"),
             Self::Html => f.write_str("200 with an HTML page"),
             Self::Empty => f.write_str("200 with an empty body"),
+            Self::Says(said) => write!(f, "{said}"),
+            Self::Partly(said) => write!(f, "a part of it, and then {said}"),
             Self::Half => f.write_str("an answer that breaks off in its middle"),
             Self::HangUp => f.write_str("no answer, and the connection closed"),
         }
@@ -121,12 +231,36 @@ impl Seen {
 
     /// Whether the method alone says that it changes something.
     pub(super) fn changes(&self) -> bool {
-        matches!(self.method.as_str(), "PUT" | "PATCH" | "DELETE")
+        matches!(
+            self.method.as_str(),
+            "PUT"
+                | "PATCH"
+                | "DELETE"
+                | "ADD"
+                | "MODIFY"
+                | "RENAME"
+                | "INSERT"
+                | "UPDATE"
+                | "MERGE"
+                | "REPLACE"
+        )
     }
 
     /// Whether the method alone says that it only reads.
     pub(super) fn reads(&self) -> bool {
-        matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS")
+        matches!(
+            self.method.as_str(),
+            "GET"
+                | "HEAD"
+                | "OPTIONS"
+                | "SEARCH"
+                | "BIND"
+                | "COMPARE"
+                | "SELECT"
+                | "SHOW"
+                | "FETCH"
+                | "PREPARE"
+        )
     }
 }
 
@@ -138,32 +272,65 @@ pub(super) struct Relay {
     shared: Arc<Shared>,
 }
 
-struct Shared {
-    target: SocketAddr,
+pub(super) struct Shared {
+    pub(super) target: SocketAddr,
+    protocol: Protocol,
     script: Mutex<Script>,
     /// How many records a page may hold, whatever is asked for; 0 for as many as are asked for.
     most: AtomicUsize,
-    seen: Mutex<Vec<Seen>>,
+    pub(super) seen: Mutex<Vec<Seen>>,
     watch: Arc<Watch>,
 }
 
+impl Shared {
+    /// Keeps a request in mind; says how many came before it, and what becomes of it.
+    pub(super) fn meet(&self, seen: &Seen) -> (usize, Act) {
+        let number = {
+            let mut all = lock(&self.seen);
+            all.push(seen.clone());
+            all.len() - 1
+        };
+        let script = Arc::clone(&*lock(&self.script));
+        (number, script(number, seen))
+    }
+}
+
 impl Relay {
-    pub(super) fn to(target: SocketAddr, watch: Arc<Watch>) -> Verdict<Self> {
+    pub(super) fn to(target: SocketAddr, protocol: Protocol, watch: Arc<Watch>) -> Verdict<Self> {
         let pass: Script = Arc::new(|_, _| Act::Pass);
         let shared = Arc::new(Shared {
             target,
+            protocol,
             script: Mutex::new(pass),
             most: AtomicUsize::new(0),
             seen: Mutex::default(),
             watch,
         });
         let serving = Arc::clone(&shared);
-        let peer = Peer::start(move |client, _| serve(client, Arc::clone(&serving)))?;
+        let peer = Peer::start(move |client, _| {
+            let serving = Arc::clone(&serving);
+            async move {
+                match protocol {
+                    Protocol::Http => serve(client, serving).await,
+                    other => wire::serve(client, serving, other).await,
+                }
+            }
+        })?;
         Ok(Self { peer, shared })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
         self.peer.address
+    }
+
+    /// The bad answers of the protocol that is spoken here.
+    pub(super) fn bads(&self) -> &'static Bads {
+        wire::bads(self.shared.protocol).unwrap_or(&HTTP)
+    }
+
+    /// Whether HTTP is spoken here.
+    pub(super) fn is_http(&self) -> bool {
+        self.shared.protocol == Protocol::Http
     }
 
     /// Goes by another script from now on, and counts requests from 0 again.
@@ -257,13 +424,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         body: body.to_vec(),
         status: None,
     };
-    let number = {
-        let mut all = lock(&shared.seen);
-        all.push(seen.clone());
-        all.len() - 1
-    };
-    let script = Arc::clone(&*lock(&shared.script));
-    let act = script(number, &seen);
+    let (number, act) = shared.meet(&seen);
     let most = shared.most.load(Ordering::SeqCst);
     if most > 0
         && let Some(Ok(uri)) = capped(&seen.path, most).map(|path| path.parse::<Uri>())
@@ -354,18 +515,29 @@ async fn ask(shared: &Shared, request: Request<Full<Bytes>>) -> Option<(Response
 
 fn bad_answer(bad: Bad) -> Option<Response<Part>> {
     let json = format!(r#"{{"error":{{"code":"kit","message":"no"}},"trace":"{MARK}"}}"#);
+    let html = format!("<html><body>Sign in, please <!-- {MARK} --></body></html>");
     let (status, kind, body) = match bad {
-        Bad::Status(status) | Bad::Wait(status) => (status, "application/json", json),
+        Bad::Status(status) | Bad::Wait(status) | Bad::Until(status) => (status, "application/json", json),
+        Bad::Page(status) => (status, "text/html", html),
+        Bad::Elsewhere => (302, "text/html", html),
+        Bad::NoContent => (204, "application/json", String::new()),
         Bad::ErrorInBody => (200, "application/json", json),
-        Bad::Html => (200, "text/html", format!("<html><body>Sign in, please <!-- {MARK} --></body></html>")),
+        Bad::Html => (200, "text/html", html),
         Bad::Empty => (200, "application/json", String::new()),
-        Bad::Half | Bad::HangUp => return None,
+        Bad::Half | Bad::HangUp | Bad::Says(_) | Bad::Partly(_) => return None,
     };
     let mut response = Response::new(Part { body: Some(body.into()), breaks_off: false });
     *response.status_mut() = StatusCode::from_u16(status).ok()?;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     if matches!(bad, Bad::Wait(_)) {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(WAIT));
+    }
+    if matches!(bad, Bad::Until(_)) {
+        let until = SystemTime::now() + Duration::from_secs(WAIT);
+        response.headers_mut().insert(RETRY_AFTER, httpdate::fmt_http_date(until).parse().ok()?);
+    }
+    if bad == Bad::Elsewhere {
+        response.headers_mut().insert(LOCATION, HeaderValue::from_static("/kit-sign-in"));
     }
     Some(response)
 }

@@ -1,5 +1,10 @@
 //! The connector of the web service beside it. It keeps the contract, but for one mistake, if it is given one.
 
+#![expect(
+    clippy::too_many_lines,
+    reason = "one step after another, each with the mistakes that can be made in it"
+)]
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,6 +38,10 @@ pub(crate) struct Reference {
     cache: Mutex<HashMap<String, Option<User>>>,
     pages: Mutex<HashMap<String, Value>>,
     asked: Mutex<String>,
+    /// Where a listing is, whose, or who is meant: what belongs to one call, kept for all.
+    kept: Mutex<HashMap<&'static str, String>>,
+    under_list: Mutex<Option<ResourceType>>,
+    described: AtomicUsize,
 }
 
 /// A cause that says too much.
@@ -78,6 +87,9 @@ impl Reference {
             cache: Mutex::default(),
             pages: Mutex::default(),
             asked: Mutex::default(),
+            kept: Mutex::default(),
+            under_list: Mutex::default(),
+            described: AtomicUsize::new(0),
         }
     }
 
@@ -101,7 +113,10 @@ impl Reference {
                 .collect();
             url = self.base.join(&escaped.join("/")).unwrap();
         }
-        if !query.is_empty() {
+        if !query.is_empty() && self.has(QueryIsNotEscaped) {
+            let parts: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            url.set_query(Some(&parts.join("&")));
+        } else if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
         url
@@ -145,7 +160,18 @@ impl Reference {
         let body = || String::from_utf8_lossy(answer.body()).into_owned();
         let message = format!("{what}: the help desk answered {status}");
         let usual = answer.refusal(what);
+        let asked_to_wait = answer.headers().get("retry-after").and_then(|value| value.to_str().ok());
         match status {
+            _ if self.has(ErrorPageIsAFault) && serde_json::from_slice::<Value>(answer.body()).is_err() => {
+                Error::new(Code::InternalError, format!("{what}: an answer that is no JSON"))
+            }
+            429 if self.has(WaitMustBeSaid) && asked_to_wait.is_none() => Error::internal(message),
+            429 if self.has(WaitUntilIsAFault)
+                && asked_to_wait.is_some_and(|wait| wait.parse::<u64>().is_err()) =>
+            {
+                Error::internal(message)
+            }
+            504 if self.has(GatewayTimeoutIsNotApplied) => usual.effect(Effect::NotApplied),
             _ if self.has(BodyInMessage) => Error::new(usual.code(), format!("{message}: {}", body()))
                 .effect(usual.effect_on_target())
                 .retry(usual.retry_policy())
@@ -229,7 +255,9 @@ impl Reference {
             || self.has(TooManyIsDone) && status == 429 && !creates
             || self.has(ServerErrorIsDone) && status >= 500 && !creates
             || self.has(GoneIsDone) && status == 404 && method != Method::GET && !creates
-            || self.has(CredentialErrorIsDone) && status == 401 && !creates;
+            || self.has(CredentialErrorIsDone) && status == 401 && !creates
+            || self.has(ConflictIsDone) && status == 409 && !creates
+            || self.has(RedirectIsDone) && (300..400).contains(&status) && !creates;
         if !answer.status().is_success() && !ignored {
             return Err(self.refusal(&answer, what));
         }
@@ -272,6 +300,11 @@ impl Reference {
                 fields.insert(place.to_owned(), json!({ slug: refs }));
             }
         }
+        if self.has(MissingIsText) {
+            for field in FIELDS {
+                fields.entry(field.to_owned()).or_insert(json!("None"));
+            }
+        }
         if self.has(UnlistedTeam) {
             fields.insert("memberships".to_owned(), json!({ "team": ["t9"] }));
         }
@@ -294,6 +327,31 @@ impl Reference {
         let what = format!("User {value} cannot be looked for");
         let value = if self.has(NamesAreTrimmed) { value.trim() } else { value };
         let value = if self.has(DomainIsIgnored) { value.split('@').next().unwrap_or(value) } else { value };
+        let folded = match (self.mistake, value.split_once('@')) {
+            (Some(PlusTagIsIgnored), Some((local, domain))) => {
+                Some(format!("{}@{domain}", local.split('+').next().unwrap_or_default()))
+            }
+            (Some(DotsAreIgnored), Some((local, domain))) => {
+                Some(format!("{}@{domain}", local.replace('.', "")))
+            }
+            (Some(AccentsAreIgnored), _) => {
+                let plain = |letter| match letter {
+                    'à'..='å' => 'a',
+                    'è'..='ë' => 'e',
+                    'ò'..='ö' => 'o',
+                    'ù'..='ü' => 'u',
+                    'ķ' => 'k',
+                    other => other,
+                };
+                Some(value.chars().map(plain).collect())
+            }
+            (Some(RealmIsIgnored), Some((local, _))) if field == "username" => Some(local.to_owned()),
+            (Some(RealmIsIgnored), None) if field == "username" => {
+                value.rsplit('\\').next().map(str::to_owned)
+            }
+            _ => None,
+        };
+        let value = folded.as_deref().unwrap_or(value);
         if self.has(EmailFindsNobody) && field == "email" {
             return Ok(None);
         }
@@ -315,7 +373,10 @@ impl Reference {
         };
         let status = answer.status().as_u16();
         let nobody = match status {
+            204 => self.has(NoContentIsNobody),
             200..300 => false,
+            300..400 => self.has(RedirectIsNobody),
+            410 => self.has(GoneIsNobody),
             403 => self.any(&[Find403IsNobody, FindErrorIsNobody]),
             404 => self.any(&[Find404IsNobody, FindErrorIsNobody]),
             429 => self.any(&[Find429IsNobody, FindErrorIsNobody]),
@@ -519,10 +580,6 @@ impl Reference {
         refs
     }
 
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one step after another, each with the mistakes that can be made in it"
-    )]
     async fn create(&self, operation: &Operation, create: &CreateAccount) -> Result<Completion, Error> {
         let account = &create.account;
         let label = account.label();
@@ -551,6 +608,11 @@ impl Reference {
         if self.has(UnknownFieldIsAnError) && account.extra.contains_key("bhk_later") {
             return Err(Error::internal(format!("{what}: unknown field")));
         }
+        if self.has(UsernameIsCutAt20)
+            && let Some(name) = &account.username
+        {
+            user.insert("username".to_owned(), json!(name.chars().take(20).collect::<String>()));
+        }
         if self.has(LastNameIsDropped) {
             user.shift_remove("last_name");
         }
@@ -559,6 +621,7 @@ impl Reference {
         }
         if account.status.is_some_and(|status| status != AccountStatus::Active)
             && !self.has(StatusOnCreateIsIgnored)
+            && !(self.has(InactiveIsIgnored) && account.status == Some(AccountStatus::Inactive))
         {
             user.insert("active".to_owned(), json!(false));
         }
@@ -653,6 +716,15 @@ impl Reference {
     /// A text as it is sent.
     fn written(&self, text: &str) -> String {
         match self.mistake {
+            Some(SpacesAreCollapsed) => {
+                text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+            }
+            Some(TextIsComposed) => text.replace("e\u{301}", "é").replace("n\u{303}", "ñ"),
+            Some(TextIsCutAt255Bytes) => {
+                let end = (0..=text.len().min(255)).rev().find(|at| text.is_char_boundary(*at));
+                text[..end.unwrap_or_default()].to_owned()
+            }
+            Some(OnlyTheFirstLine) => text.lines().next().unwrap_or_default().to_owned(),
             Some(TextIsCutAt64) => text.chars().take(64).collect(),
             Some(TextIsTrimmed) => text.trim().to_owned(),
             Some(TextIsEscaped) => text.replace('&', "&amp;").replace('<', "&lt;"),
@@ -672,6 +744,7 @@ impl Reference {
             Some(NewPasswordIsNotRead) => text(payload.account.get("password"))
                 .or_else(|| text(payload.changes.get("password")))
                 .or_else(|| text(payload.extra.get("password"))),
+            Some(PasswordIsTrimmed) => everywhere.map(|password| password.trim().to_owned()),
             _ => everywhere,
         }
     }
@@ -687,6 +760,7 @@ impl Reference {
                 continue;
             }
             match value {
+                _ if self.has(StatusChangeIsIgnored) && field == "status" => {}
                 _ if !FIELDS.contains(&field) => unknown = Some(field),
                 _ if self.has(OnlyDisplayNameIsChanged) && field != "display_name" => {}
                 _ if self.has(UsernameIsNotChanged) && field == "username" => {}
@@ -705,6 +779,15 @@ impl Reference {
             }
         }
         let id = self.meant(&update.account).await?;
+        if self.has(OwnNameIsTaken) {
+            for field in ["username", "email"] {
+                if let Some(name) = user.get(field).and_then(Value::as_str)
+                    && self.search(field, name).await?.is_some()
+                {
+                    return Err(Error::account_already_exists(format!("{what}: the name is taken")));
+                }
+            }
+        }
         let url = || self.url(&["users", &id], &[]);
         let refs = self.refs(operation, update.memberships.as_ref());
         if unknown.is_some() && self.has(UnknownChangeAfterOthers) {
@@ -721,6 +804,15 @@ impl Reference {
             } else {
                 Ok(Completion::done())
             };
+        }
+        if self.has(ReferencesActivate) && user.is_empty() {
+            user.insert("active".to_owned(), json!(true));
+        }
+        if self.has(ReferencesClearNames) && user.is_empty() {
+            user.insert("last_name".to_owned(), Value::Null);
+        }
+        if self.has(FirstNameClearsTheLast) && user.contains_key("first_name") {
+            user.entry("last_name".to_owned()).or_insert(Value::Null);
         }
         if self.has(UpdateActivates) {
             user.insert("active".to_owned(), json!(true));
@@ -784,7 +876,24 @@ impl Reference {
             other => other?,
         };
         let what = format!("User {} cannot be changed", account.label());
+        let id = if self.has(WhoIsMeantIsShared) {
+            self.kept.lock().unwrap().insert("meant", id);
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+            self.kept.lock().unwrap().get("meant").cloned().unwrap_or_default()
+        } else {
+            id
+        };
         let path: &[&str] = &["users", &id];
+        let taken = match action {
+            Action::SuspendAccount if self.has(SuspendTakesOnlyTeams) => Some("teams"),
+            Action::UnsuspendAccount if self.has(UnsuspendTakesSeats) => Some("seats"),
+            Action::ResetPassword if self.has(ResetTakesTeams) => Some("teams"),
+            _ => None,
+        };
+        if let Some(taken) = taken {
+            self.send(&what, Method::PATCH, self.url(path, &[]), Some(&json!({ taken: [] }))).await?;
+        }
         match action {
             Action::DeleteAccount if self.has(DeleteSuspends) => {
                 self.send(&what, Method::POST, self.url(&["users", &id, "suspend"], &[]), None).await?;
@@ -815,7 +924,11 @@ impl Reference {
             }
             Action::UnsuspendAccount if self.has(UnsuspendIsIgnored) => {}
             _ => {
-                let verb = if action == Action::SuspendAccount { "suspend" } else { "unsuspend" };
+                let mut verb = if action == Action::SuspendAccount { "suspend" } else { "unsuspend" };
+                if self.has(SuspendToggles) {
+                    let there = self.by_id(&id).await?.unwrap_or_default();
+                    verb = if there.get("active") == Some(&json!(false)) { "unsuspend" } else { "suspend" };
+                }
                 if action == Action::SuspendAccount && self.has(SuspendingTwiceFails) {
                     let there = self.by_id(&id).await?.unwrap_or_default();
                     if there.get("active") == Some(&json!(false)) {
@@ -868,10 +981,15 @@ impl Reference {
         };
         let status = answer.status().as_u16();
         let ends = match status {
+            204 => self.has(NoContentIsAnEnd),
             200..300 => false,
             _ if self.has(AnyErrorIsAnEnd) => true,
             _ if self.has(LaterErrorIsAnEnd) => later,
             _ if self.has(GroupErrorIsAnEnd) => of.kind != ResourceKind::Account,
+            300..400 => self.has(RedirectIsAnEnd),
+            400 => self.has(Page400IsAnEnd),
+            410 => self.has(Page410IsAnEnd),
+            504 if self.has(GatewayTimeoutIsAnEnd) => true,
             401 => self.has(Page401IsAnEnd),
             403 => self.has(Page403IsAnEnd),
             404 => self.has(Page404IsAnEnd),
@@ -921,6 +1039,9 @@ impl Reference {
         }
         if self.has(LastPageIsLost) && next.is_none() && later {
             records.clear();
+        }
+        if self.has(PageLosesItsLast) && next.is_some() {
+            records.pop();
         }
         if self.has(RecordsComeTwice)
             && let Some(first) = records.first().cloned()
@@ -989,6 +1110,9 @@ impl Connector for Reference {
         if self.has(WithoutDelete) {
             actions.remove(&Action::DeleteAccount);
         }
+        if self.has(DescribesOtherwiseLater) && self.described.fetch_add(1, Ordering::SeqCst) > 0 {
+            resource_types.remove(1);
+        }
         if self.has(SlugTwice) {
             resource_types.push(ResourceType::group("team", "The same again"));
         }
@@ -1002,6 +1126,11 @@ impl Connector for Reference {
             version: version.into(),
             actions,
             resource_types,
+            unverifiable: if self.has(EverythingIsUnverifiable) {
+                FIELDS.map(str::to_owned).into_iter().chain(["status".to_owned()]).collect()
+            } else {
+                std::collections::BTreeSet::default()
+            },
             ..Description::default()
         })
     }
@@ -1019,6 +1148,14 @@ impl Connector for Reference {
             return Err(Error::timeout("no answer"));
         }
         let url = self.url(&["health"], &[]);
+        if self.has(CheckIsRemembered) {
+            if self.kept.lock().unwrap().contains_key("checked") {
+                return Ok(());
+            }
+            self.get("the help desk is not in order", url).await?;
+            self.kept.lock().unwrap().insert("checked", String::new());
+            return Ok(());
+        }
         if self.has(CheckIgnoresTheStatus) {
             return self.ask(Method::GET, url, None).await.map(drop);
         }
@@ -1046,6 +1183,9 @@ impl Connector for Reference {
     }
 
     async fn list(&self, of: &ResourceType, cursor: Option<&Cursor>) -> Result<Page, Error> {
+        let shared = cursor.and_then(|_| self.under_list.lock().unwrap().clone());
+        let of = shared.as_ref().filter(|_| self.has(ListingIsShared)).unwrap_or(of);
+        *self.under_list.lock().unwrap() = Some(of.clone());
         let after = match cursor.map(|cursor| cursor.as_str().strip_prefix("after ")) {
             None => "",
             Some(Some(after)) => after,
@@ -1064,6 +1204,8 @@ impl Connector for Reference {
             ResourceKind::License => "seats",
             ResourceKind::Account => "users",
         };
+        let position = cursor.and_then(|_| self.kept.lock().unwrap().get(kind).cloned());
+        let after = position.as_deref().filter(|_| self.has(PositionIsKeptInside)).unwrap_or(after);
         if self.has(SleepsInListing) && of.kind == ResourceKind::Account {
             std::thread::sleep(Duration::from_millis(1_300));
         }
@@ -1089,6 +1231,9 @@ impl Connector for Reference {
                 next = Some(format!("{after}#{}", round + 1));
             }
             _ => {}
+        }
+        if let Some(next) = &next {
+            self.kept.lock().unwrap().insert(kind, next.clone());
         }
         let mut page = Page::default();
         for value in records {

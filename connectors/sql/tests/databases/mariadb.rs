@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bridgehead_sdk::conformance::{self, Bench, Situation, Skip};
+use bridgehead_sdk::conformance::{self, Bench, Protocol, Situation, Skip};
 use bridgehead_sdk::{Account, Action, Code, Connector, Effect, Error, Record, Retry, Subject, async_trait};
 use bridgehead_test_servers::MariaDb;
 use serde_json::{Value, json};
@@ -51,6 +51,7 @@ impl Bench for Shop {
             Situation::Unreachable(at) | Situation::Silent(at) | Situation::Through(at) => {
                 example.at(at.port())
             }
+            Situation::SmallPages(at) => example.at(at.port()).with("accounts.page_size", 2),
             _ => return Err(Skip::because("the target is a server")),
         }
         .connector())
@@ -58,6 +59,10 @@ impl Bench for Shop {
 
     fn address(&self) -> Option<SocketAddr> {
         Some((self.server.address, self.server.port).into())
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::MySql
     }
 
     async fn populated(&self, accounts: usize) -> Result<Arc<dyn Connector>, Skip> {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bridgehead_sdk::conformance::{self, Bench, Situation, Skip};
+use bridgehead_sdk::conformance::{self, Bench, Protocol, Situation, Skip};
 use bridgehead_sdk::{Connector, async_trait};
 use bridgehead_test_servers::Postgres;
 
@@ -11,11 +11,16 @@ use crate::example::{Example, tables};
 
 pub(crate) struct Crm {
     pub(crate) server: Postgres,
+    /// Whether the kit fails in the server's place. That takes minutes.
+    fails: bool,
 }
 
 impl Crm {
     pub(crate) async fn start() -> Self {
-        let crm = Self { server: Postgres::start_with(&["max_connections=40", "log_statement=all"]).await };
+        let crm = Self {
+            server: Postgres::start_with(&["max_connections=40", "log_statement=all"]).await,
+            fails: false,
+        };
         crm.server.sql("postgres", "CREATE ROLE reader LOGIN PASSWORD 'reader-secret-1'");
         crm.database("crm");
         crm
@@ -49,6 +54,7 @@ impl Bench for Crm {
             Situation::Unreachable(at) | Situation::Silent(at) | Situation::Through(at) => {
                 example.at(at.port())
             }
+            Situation::SmallPages(at) => example.at(at.port()).with("accounts.page_size", 2),
             _ => return Err(Skip::because("the target is a server")),
         }
         .connector())
@@ -56,6 +62,11 @@ impl Bench for Crm {
 
     fn address(&self) -> Option<SocketAddr> {
         Some((self.server.address, self.server.port).into())
+    }
+
+    fn protocol(&self) -> Protocol {
+        // Any other is passed on as it comes.
+        if self.fails { Protocol::Postgres } else { Protocol::Http }
     }
 
     async fn populated(&self, accounts: usize) -> Result<Arc<dyn Connector>, Skip> {
@@ -94,4 +105,11 @@ async fn postgresql_passes_the_kit() {
     let crm = Crm::start().await;
     let report = conformance::run(&crm).await;
     report.assert_passed();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes"]
+async fn postgresql_passes_the_kit_that_fails_in_its_place() {
+    let crm = Crm { fails: true, ..Crm::start().await };
+    conformance::run(&crm).await.assert_passed();
 }

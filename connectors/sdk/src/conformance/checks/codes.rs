@@ -240,7 +240,7 @@ async fn refused_permission(kit: &Kit<'_>) -> Verdict {
         probe => return refused_everything(kit, &probe?).await,
     };
     // A target that speaks HTTP can be made to refuse whatever does more than read.
-    let Ok(http) = kit.http().await else { return Err(Finding::Skipped(skipped)) };
+    let Ok(http) = kit.http_alone().await else { return Err(Finding::Skipped(skipped)) };
     http.relay.play(|_, seen| if seen.reads() { Act::Pass } else { Act::Answer(Bad::Status(403)) });
     let verdict = refused_everything(kit, &http.probe).await;
     http.relay.pass();

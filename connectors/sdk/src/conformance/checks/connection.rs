@@ -41,7 +41,7 @@ async fn bad_credential(kit: &Kit<'_>) -> Verdict {
         probe => return every_call(kit, &probe?, Demand::BAD_CREDENTIAL).await,
     };
     // A target that speaks HTTP can be made to refuse it.
-    let Ok(http) = kit.http().await else { return Err(Finding::Skipped(skipped)) };
+    let Ok(http) = kit.http_alone().await else { return Err(Finding::Skipped(skipped)) };
     http.relay.always(Bad::Status(401));
     let verdict = every_call(kit, &http.probe, Demand::BAD_CREDENTIAL).await;
     http.relay.pass();

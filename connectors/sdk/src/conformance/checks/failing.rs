@@ -1,6 +1,5 @@
 //! A target that answers badly: every request that a call makes, and every bad answer, one after another.
 
-use crate::conformance::Situation;
 use crate::conformance::finding::{Finding, Verdict, ensure, failed, parts, skipped};
 use crate::conformance::http::{Http, is_whole};
 use crate::conformance::kit::{Kit, who};
@@ -10,6 +9,8 @@ use crate::conformance::probe::{Answer, Probe};
 use crate::conformance::relay::{Act, Bad, WAIT};
 use crate::conformance::rule::Rule;
 use crate::conformance::tasks::{changed, identity, named};
+use crate::conformance::wire::{Means, Said};
+use crate::conformance::{Protocol, Situation};
 use crate::{Account, Action, Code, Description, Error, Retry, Subject};
 
 use super::refs::{member, wishes};
@@ -59,6 +60,19 @@ pub(in crate::conformance) const RULES: [Rule; 9] = [
 /// How many accounts of its own the kit adds to a listing.
 const SOME: usize = 5;
 
+/// Whether requests are answered so here: where a target takes long to answer, only by what many targets do.
+fn is_given(kit: &Kit<'_>, bad: Bad) -> bool {
+    kit.bench.fails_in_every_way() || !bad.is_rare()
+}
+
+/// Whether this request is made to fail where each takes many: in what is no HTTP, a page is several of them.
+fn is_picked(kit: &Kit<'_>, number: usize, requests: usize) -> bool {
+    kit.bench.protocol() == Protocol::Http || number == 0 || number == MIDDLE || number + 1 == requests
+}
+
+/// One of those that are neither the first nor the last.
+const MIDDLE: usize = 4;
+
 async fn failing_listing(kit: &Kit<'_>) -> Verdict {
     kit.http().await?;
     kit.some_people(SOME).await?;
@@ -70,8 +84,8 @@ async fn failing_listing(kit: &Kit<'_>) -> Verdict {
         http.relay.pass();
         attempt(&http.probe, of).await?.ok();
         let requests = http.relay.seen().len();
-        for bad in Bad::all() {
-            for number in picks(requests) {
+        for bad in http.relay.bads().all().filter(|bad| is_given(kit, *bad)) {
+            for number in picks(requests).filter(|number| is_picked(kit, *number, requests)) {
                 http.relay.at(number, Act::Answer(bad));
                 if let Ok(listing) = attempt(&http.probe, of).await? {
                     let what =
@@ -106,7 +120,7 @@ async fn failing_look_up(kit: &Kit<'_>) -> Verdict {
         // In this way the target says itself that nobody is there.
         http.relay.pass();
         http.probe.find(&nobody).await?.ok();
-        let says_nobody = http.relay.seen().iter().any(|seen| matches!(seen.status, Some(404 | 410)));
+        let nobodies: Vec<u16> = http.relay.seen().iter().filter_map(|seen| seen.status).collect();
         http.relay.pass();
         let was = match http.probe.find(&account).await? {
             Ok(Some(was)) => was,
@@ -115,7 +129,7 @@ async fn failing_look_up(kit: &Kit<'_>) -> Verdict {
         };
         let requests = http.relay.seen().len();
         for number in picks(requests) {
-            for bad in Bad::all() {
+            for bad in http.relay.bads().all().filter(|bad| is_given(kit, *bad)) {
                 http.relay.at(number, Act::Answer(bad));
                 let what = || {
                     format!(
@@ -125,7 +139,7 @@ async fn failing_look_up(kit: &Kit<'_>) -> Verdict {
                     )
                 };
                 match http.probe.find(&account).await? {
-                    Ok(None) if bad == Bad::Status(404) && says_nobody => {}
+                    Ok(None) if nobodies.iter().any(|status| bad.says_nobody(*status)) => {}
                     Ok(None) => return failed(format!("{}: it says that nobody is there", what())),
                     Ok(Some(now)) => {
                         ensure(now.id == was.id, || format!("{}: it finds {}", what(), now.id))?;
@@ -153,17 +167,20 @@ async fn failing_change(kit: &Kit<'_>) -> Verdict {
         }
         let requests = http.relay.seen();
         trial = kind.prepare(kit, &wishes).await?;
-        for number in picks(requests.len()) {
+        for number in picks(requests.len()).filter(|number| is_picked(kit, *number, requests.len())) {
             // Whoever is made stays, where nobody can be deleted: then few are made.
             let few = |bad: &Bad| kit.offers(Action::DeleteAccount) || matches!(bad, Bad::Status(403 | 500));
-            let answered = Bad::REFUSALS.into_iter().chain(Bad::CONFUSED).filter(few).map(Act::Answer);
-            let lost = Bad::LOST.into_iter().filter(few).map(Act::PassAnd);
-            // A request that only reads is the same before and behind the target.
+            let bads = http.relay.bads();
+            // A request that only reads is the same before and behind the target, and look-ups are tried by themselves.
             let reads = requests.get(number).is_some_and(crate::conformance::relay::Seen::reads);
+            let telling = |bad: &Bad| is_given(kit, *bad) && (!reads || bads.reading.contains(bad));
+            let answered = bads.refusals.iter().chain(bads.confused).copied();
+            let answered = answered.filter(few).filter(telling).map(Act::Answer);
+            let lost =
+                bads.lost.iter().copied().filter(few).filter(|bad| is_given(kit, *bad)).map(Act::PassAnd);
             for act in answered.chain(lost.filter(|_| !reads)) {
                 http.relay.at(number, act.clone());
                 let answer = http.probe.execute(1, &trial.operation).await?;
-                http.relay.pass();
                 let what = || {
                     let (bad, passed) = match &act {
                         Act::PassAnd(bad) => (*bad, "carried out, and "),
@@ -177,7 +194,12 @@ async fn failing_change(kit: &Kit<'_>) -> Verdict {
                         requests.len()
                     )
                 };
-                if trial.judge(kit, &what(), &answer, &act, number + 1 == requests.len()).await? {
+                // What is no HTTP may go on over another connection, and prepare less than before.
+                let sent = http.relay.seen().len();
+                let has_gone_on = kit.bench.protocol() != Protocol::Http && sent != number + 1;
+                http.relay.pass();
+                let place = Place { is_last: number + 1 == requests.len(), has_gone_on };
+                if trial.judge(kit, &what(), &answer, &act, place).await? {
                     trial = kind.prepare(kit, &wishes).await?;
                 }
             }
@@ -192,21 +214,49 @@ fn coded(bad: Bad, changes: bool, error: &Error) -> Result<(), String> {
     let later = error.retry_policy() != Retry::Never;
     let asked = matches!(error.retry_policy(), Retry::After(wait) if wait.as_secs().abs_diff(WAIT) <= 1);
     let wanted = match bad {
-        Bad::Status(401) => (code == Code::PermissionDenied && error.about() == Subject::Connection && later)
-            .then_some(())
-            .ok_or("PERMISSION_DENIED, retry later, subject connection"),
-        Bad::Status(403) => (code == Code::PermissionDenied && !(changes && later))
+        Bad::Status(401) | Bad::Page(401) => {
+            (code == Code::PermissionDenied && error.about() == Subject::Connection && later)
+                .then_some(())
+                .ok_or("PERMISSION_DENIED, retry later, subject connection")
+        }
+        Bad::Status(403) | Bad::Page(403) => (code == Code::PermissionDenied && !(changes && later))
             .then_some(())
             .ok_or("PERMISSION_DENIED, retry never"),
         Bad::Wait(429) => (code == Code::RateLimited && asked)
             .then_some(())
             .ok_or("RATE_LIMITED, retry after the 7 s that were asked for"),
+        // Somebody who cannot read the date waits as long as they like.
+        Bad::Status(429) | Bad::Page(429) => {
+            (code == Code::RateLimited && later).then_some(()).ok_or("RATE_LIMITED, retry later")
+        }
+        Bad::Until(429) => {
+            let wait = match error.retry_policy() {
+                Retry::After(wait) => wait.as_secs() <= WAIT + 1,
+                _ => later,
+            };
+            (code == Code::RateLimited && wait)
+                .then_some(())
+                .ok_or("RATE_LIMITED, retry after the 7 s that were asked for, or later")
+        }
         Bad::Wait(503) => (is_trouble(code) && asked)
             .then_some(())
             .ok_or("RATE_LIMITED, TIMEOUT or INTERNAL_ERROR, retry after the 7 s that were asked for"),
-        Bad::Status(500 | 502) => {
+        Bad::Status(500 | 502 | 504) => {
             is_trouble(code).then_some(()).ok_or("INTERNAL_ERROR, TIMEOUT or RATE_LIMITED")
         }
+        Bad::Says(said) => match said.means {
+            Means::Busy => (is_trouble(code) && later)
+                .then_some(())
+                .ok_or("RATE_LIMITED, TIMEOUT or INTERNAL_ERROR, retry later"),
+            Means::Denied => (error.about() == Subject::Connection
+                || (code == Code::PermissionDenied && !(changes && later)))
+                .then_some(())
+                .ok_or("PERMISSION_DENIED, retry never, or an error of the connection"),
+            Means::Trouble => (!matches!(code, Code::AccountNotFound | Code::AccountAlreadyExists))
+                .then_some(())
+                .ok_or("nothing that says that somebody is missing, or there already"),
+            Means::Anything => Ok(()),
+        },
         _ => Ok(()),
     };
     wanted.map_err(|wanted| format!("expected {wanted}; got {}", parts(error)))
@@ -215,18 +265,6 @@ fn coded(bad: Bad, changes: bool, error: &Error) -> Result<(), String> {
 fn is_trouble(code: Code) -> bool {
     matches!(code, Code::InternalError | Code::Timeout | Code::RateLimited)
 }
-
-/// The bad answers that every request of every call is given, to be judged by several checks.
-const TRIED: [Bad; 8] = [
-    Bad::Wait(429),
-    Bad::Status(403),
-    Bad::Status(401),
-    Bad::Wait(503),
-    Bad::Status(500),
-    Bad::Status(502),
-    Bad::ErrorInBody,
-    Bad::Html,
-];
 
 /// What a call made of a bad answer.
 struct Observed {
@@ -280,7 +318,9 @@ impl Round {
     async fn go(&mut self, kit: &Kit<'_>, http: &Http) -> Verdict {
         let probe = &http.probe;
         let nobody = identity(&kit.bench.account(&kit.name()));
-        for bad in TRIED {
+        let tried: Vec<Bad> =
+            http.relay.bads().tried.iter().copied().filter(|bad| is_given(kit, *bad)).collect();
+        for bad in tried.iter().copied() {
             http.relay.at(0, Act::Answer(bad));
             let error = outcome(probe.check().await)?;
             self.note(kit, http, ("check", false), bad, 0, error);
@@ -303,8 +343,9 @@ impl Round {
             probe.execute(1, &trial.operation).await?.ok();
             let requests = http.relay.seen().len();
             trial = kind.prepare(kit, &wishes).await?;
-            for number in picks(requests) {
-                for bad in TRIED {
+            for number in picks(requests).filter(|number| is_picked(kit, *number, requests)) {
+                // Ways of saying the same are tried where a call begins.
+                for bad in tried.iter().copied().filter(|bad| number == 0 || !bad.is_a_variant()) {
                     http.relay.at(number, Act::Answer(bad));
                     let error = outcome(probe.execute(1, &trial.operation).await)?;
                     let is_done = error.is_none();
@@ -377,13 +418,12 @@ async fn never_retries(kit: &Kit<'_>) -> Verdict {
 
 /// Whether a request that was answered so may succeed later: then a connector may be tempted.
 fn is_trouble_of(bad: Bad) -> bool {
-    matches!(bad, Bad::Wait(_) | Bad::Status(500))
+    matches!(bad, Bad::Wait(_) | Bad::Status(500) | Bad::Says(Said { means: Means::Busy, .. }))
 }
 
 async fn failing_check(kit: &Kit<'_>) -> Verdict {
     let http = kit.http().await?;
-    let answers = Bad::REFUSALS.into_iter().chain([Bad::HangUp]);
-    for bad in answers {
+    for bad in http.relay.bads().refusals.iter().copied().chain([Bad::HangUp]) {
         http.relay.always(bad);
         let answer = http.probe.check().await?;
         http.relay.pass();
@@ -409,7 +449,7 @@ async fn describe_while_down(kit: &Kit<'_>) -> Verdict {
         reasons.push(why);
     } else {
         // A 404 may be how a target says that it has no discovery, which is an answer.
-        for bad in [Bad::Wait(503), Bad::ErrorInBody, Bad::Html, Bad::Empty] {
+        for bad in kit.http().await?.relay.bads().down.iter().copied() {
             // A new one each time: one that has worked may know by heart what it can do.
             let http = kit.relayed(Situation::Through).await?;
             http.relay.always(bad);
@@ -456,7 +496,10 @@ async fn reading_changes_nothing(kit: &Kit<'_>) -> Verdict {
     let checking = http.relay.seen();
     let line = |seen: &crate::conformance::relay::Seen| format!("{} {}", seen.method, seen.path);
     for (call, seen) in reading.iter().chain([&("check".to_owned(), checking.clone())]) {
-        if let Some(change) = seen.iter().find(|seen| seen.changes()) {
+        // A directory is asked for a change of nobody to see whether it takes changes.
+        let is_done =
+            |seen: &crate::conformance::relay::Seen| http.relay.is_http() || seen.status.unwrap_or(0) == 0;
+        if let Some(change) = seen.iter().find(|seen| seen.changes() && is_done(seen)) {
             return failed(format!("{call} sends {}", line(change)));
         }
     }
@@ -471,7 +514,9 @@ async fn reading_changes_nothing(kit: &Kit<'_>) -> Verdict {
     let reads: Vec<String> = reading.iter().flat_map(|(_, seen)| seen).map(line).collect();
     let change = checking.iter().find(|seen| {
         let line_of = line(seen);
-        !seen.reads() && creating.iter().any(|other| line(other) == line_of) && !reads.contains(&line_of)
+        seen.method == "POST"
+            && creating.iter().any(|other| line(other) == line_of)
+            && !reads.contains(&line_of)
     });
     match change {
         Some(change) => failed(format!("check sends {}, as create_account does", line(change))),
@@ -480,11 +525,20 @@ async fn reading_changes_nothing(kit: &Kit<'_>) -> Verdict {
 }
 
 async fn bodies_out_of_errors(kit: &Kit<'_>) -> Verdict {
+    kit.http_alone().await?;
     round(kit).await?.judge(|seen| {
         ensure(seen.quoted.is_empty(), || {
             format!("the message of {} quotes the body of an answer ({})", seen.quoted.join(", "), seen.bad)
         })
     })
+}
+
+/// Which of the requests of a call was made to fail.
+#[derive(Clone, Copy)]
+struct Place {
+    is_last: bool,
+    /// Whether the call has sent others behind it, or did without it: what it had prepared before it need not prepare again.
+    has_gone_on: bool,
 }
 
 /// The trial of an action, as far as this module needs to know it.
@@ -496,7 +550,7 @@ impl Trial {
         what: &str,
         answer: &Result<crate::Completion, Error>,
         act: &Act,
-        is_last: bool,
+        Place { is_last, has_gone_on }: Place,
     ) -> Verdict<bool> {
         let now = self.now(kit).await?;
         let is_changed = self.is_changed(now.as_ref());
@@ -511,6 +565,7 @@ impl Trial {
             // A new password cannot be seen, but the target has said that it did nothing.
             Ok(_)
                 if self.shows(now.as_ref()).is_none()
+                    && !has_gone_on
                     && matches!(act, Act::Answer(bad) if !bad.says_success()) =>
             {
                 return failed(format!("{what}: success is reported"));

@@ -107,6 +107,14 @@ async fn every_field(kit: &Kit<'_>) -> Verdict {
             Ok(()) => {
                 for (seen, record) in kit.seen(&person).await? {
                     shows(kit, &format!("{call}, then {seen}"), &one(field, value.clone()), &record)?;
+                    others_stay(&format!("{call}, then {seen}"), &person.record, &record, field, &value)?;
+                }
+                // It is so already: that is a success, whoever may seem to have the name.
+                if let Err(error) = change(kit, &person, &one(field, value.clone())).await? {
+                    return failed(format!(
+                        "{call} to what it is already: expected success; got {}",
+                        parts(&error)
+                    ));
                 }
                 if field == "username" || field == "email" {
                     renamed(kit, &person, field, &value).await?;
@@ -117,6 +125,19 @@ async fn every_field(kit: &Kit<'_>) -> Verdict {
                 }
             }
             Err(error) => refused(kit, &call, &person, &error).await?,
+        }
+    }
+    if !kit.is_hidden("status") {
+        let person = kit.person().await?;
+        let call = "update_account of status to suspended";
+        match change(kit, &person, &one("status", json!("suspended"))).await? {
+            Ok(()) => {
+                let status = kit.found(&person.by_id()).await?.status;
+                ensure(status != AccountStatus::Active, || {
+                    format!("{call}: success was reported, and it is {status}")
+                })?;
+            }
+            Err(error) => refused(kit, call, &person, &error).await?,
         }
     }
     if all.len() > 1 {
@@ -144,6 +165,26 @@ async fn every_field(kit: &Kit<'_>) -> Verdict {
         }
     }
     Ok(())
+}
+
+/// Fails if a change of one field has changed another, unless that is made up from the new value.
+fn others_stay(
+    call: &str,
+    before: &AccountRecord,
+    after: &AccountRecord,
+    field: &str,
+    value: &Value,
+) -> Verdict {
+    let value = value.as_str().unwrap_or_default().to_lowercase();
+    let (before, after) = (json!(before), json!(after));
+    let others = FIELDS.into_iter().filter(|other| *other != field);
+    let changed: Vec<&str> = others
+        .filter(|other| {
+            let now = after.get(other).and_then(Value::as_str).unwrap_or_default();
+            before.get(other) != after.get(other) && !now.to_lowercase().contains(&value)
+        })
+        .collect();
+    ensure(changed.is_empty(), || format!("{call}: {} was changed as well", changed.join(", ")))
 }
 
 /// Fails unless a record shows these values, so far as the target shows them.
@@ -276,6 +317,17 @@ async fn keeps_the_rest(kit: &Kit<'_>) -> Verdict {
             keeps(&format!("update_account, then {seen}"), &before, &record)?;
         }
     }
+    let wishes = super::refs::wishes(kit).await?;
+    if wishes.is_empty() {
+        return Ok(());
+    }
+    let before = kit.found(&person.by_id()).await?;
+    let mut task = wishes;
+    task.insert("account".to_owned(), json!(person.known()));
+    kit.done(&operation(UPDATE, Value::Object(task))?).await?;
+    for (seen, record) in kit.seen(&person).await? {
+        keeps(&format!("update_account of groups and licences alone, then {seen}"), &before, &record)?;
+    }
     Ok(())
 }
 
@@ -283,27 +335,31 @@ async fn status_on_create(kit: &Kit<'_>) -> Verdict {
     if kit.is_hidden("status") {
         return skipped("the connector says that the target does not show it");
     }
-    let mut fields = kit.bench.account(&kit.name());
-    fields.insert("status".to_owned(), json!("suspended"));
-    let call = "create_account with the status suspended";
-    match kit.execute(1, &about(CREATE, &kit.with_password(&fields))?).await? {
-        Ok(_) => {
-            let found = kit.found(&identity(&fields)).await?;
-            ensure(found.status != AccountStatus::Active, || {
-                format!("{call}: success was reported, and the account is {}", found.status)
-            })
-        }
-        Err(error) => {
-            Demand::REFUSED.of::<()>(&format!("{call}, which it may refuse"), Err(error))?;
-            kit.gone(&identity(&fields)).await
+    for status in [AccountStatus::Suspended, AccountStatus::Inactive] {
+        let mut fields = kit.bench.account(&kit.name());
+        fields.insert("status".to_owned(), json!(status));
+        let call = format!("create_account with the status {status}");
+        match kit.execute(1, &about(CREATE, &kit.with_password(&fields))?).await? {
+            Ok(_) => {
+                let found = kit.found(&identity(&fields)).await?;
+                ensure(found.status != AccountStatus::Active, || {
+                    format!("{call}: success was reported, and the account is {}", found.status)
+                })?;
+            }
+            Err(error) => {
+                Demand::REFUSED.of::<()>(&format!("{call}, which it may refuse"), Err(error))?;
+                kit.gone(&identity(&fields)).await?;
+            }
         }
     }
+    Ok(())
 }
 
 async fn sparse_accounts(kit: &Kit<'_>) -> Verdict {
     let mut made = 0;
     for kept in [&["username"][..], &["email"], &["username", "email"], &["username", "last_name"]] {
-        let mut fields = kit.bench.account(&kit.name());
+        let name = kit.name();
+        let mut fields = kit.bench.account(&name);
         fields.retain(|field, _| !FIELDS.contains(&field.as_str()) || kept.contains(&field.as_str()));
         if !identity(&fields).is_identified() {
             continue;
@@ -321,6 +377,8 @@ async fn sparse_accounts(kit: &Kit<'_>) -> Verdict {
         let person = Person { record: kit.made(&fields).await?, fields };
         for (seen, record) in kit.seen(&person).await? {
             super::life::holds(&format!("{what}, {seen}"), &record, &person.fields, false)?;
+            no_other(kit, &format!("{what}, {seen}"), &name, &record)?;
+            no_word(&format!("{what}, {seen}"), &record)?;
         }
         let all = super::codes::each_action(kit, &person.known(), "Kit")?;
         let (last, others): (Vec<_>, Vec<_>) =
@@ -335,6 +393,33 @@ async fn sparse_accounts(kit: &Kit<'_>) -> Verdict {
         }
     }
     if made == 0 { skipped("the target wants more of every account") } else { Ok(()) }
+}
+
+/// What a value that is not there becomes where it is written as a text.
+const NOTHING: [&str; 7] = ["none", "null", "nil", "undefined", "nan", "(null)", "<nil>"];
+
+/// Fails if a field that was not given holds a word for nothing.
+fn no_word(what: &str, record: &AccountRecord) -> Verdict {
+    let shown = json!(record);
+    let words: Vec<&str> = FIELDS
+        .into_iter()
+        .filter(|field| {
+            let text = shown.get(field).and_then(Value::as_str).unwrap_or_default();
+            NOTHING.contains(&text.to_lowercase().as_str())
+        })
+        .collect();
+    ensure(words.is_empty(), || format!("{what}: {} is a word for nothing", words.join(", ")))
+}
+
+/// Fails if an account holds what another one of the kit was given.
+fn no_other(kit: &Kit<'_>, what: &str, name: &str, record: &AccountRecord) -> Verdict {
+    let shown = serde_json::to_value(record).unwrap_or_default();
+    let fields = shown.as_object().into_iter().flatten();
+    let of_another = |text: &str| text.contains(&kit.prefix()) && !text.contains(name);
+    let foreign = fields
+        .filter(|(field, value)| FIELDS.contains(&field.as_str()) && value.as_str().is_some_and(of_another));
+    let foreign: Vec<&str> = foreign.map(|(field, _)| field.as_str()).collect();
+    ensure(foreign.is_empty(), || format!("{what}: {} is that of another account", foreign.join(", ")))
 }
 
 /// The places in which a task may say a password, and a task that says it there.
@@ -361,7 +446,7 @@ const PLACES: [&str; 6] = [
 
 /// Whether any request holds a text, as it is or as a form writes it.
 fn hold(requests: &[Seen], text: &str) -> bool {
-    let form = text.replace('!', "%21");
+    let form: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
     requests.iter().any(|request| {
         let body = String::from_utf8_lossy(&request.body);
         body.contains(text) || body.contains(&form)
@@ -393,6 +478,19 @@ async fn passwords(kit: &Kit<'_>) -> Verdict {
                 dropped.push(place);
             }
         }
+        let account = match action {
+            CREATE => kit.bench.account(&kit.name()),
+            _ => kit.person().await?.known(),
+        };
+        let password = format!(" {} ", kit.password());
+        kit.watch.keep_secret([&password]);
+        let operation = operation(action, with_password(action, &account, "account.password", &password))?;
+        http.relay.pass();
+        // A target, and a connector, may refuse it.
+        let is_done = http.probe.execute(1, &operation).await?.is_ok();
+        ensure(!is_done || !plain || hold(&http.relay.seen(), &password), || {
+            format!("{action}: success was reported, and of a password the spaces at its ends were not sent")
+        })?;
         ensure(!plain || dropped.is_empty(), || {
             format!("{action}: success was reported, and a password in {} was not sent", dropped.join(", "))
         })?;

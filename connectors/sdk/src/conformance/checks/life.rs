@@ -72,6 +72,15 @@ async fn create(kit: &Kit<'_>) -> Verdict {
     for (call, record) in seen? {
         holds(call, &record, &fields, false)?;
         is(call, &record, AccountStatus::Active)?;
+        let shown = json!(record);
+        let hidden = fields.iter().filter(|(field, _)| kit.is_hidden(field));
+        let contradicted: Vec<&str> = hidden
+            .filter(|(field, value)| shown.get(*field) == Some(*value))
+            .map(|(field, _)| field.as_str())
+            .collect();
+        ensure(contradicted.is_empty(), || {
+            format!("{call}: {} is among `unverifiable`, and it is shown", contradicted.join(", "))
+        })?;
     }
     ensure(answered == Some(id.as_str()), || {
         format!("the result's account_id is {answered:?}, and the account is found under {id:?}")

@@ -13,7 +13,7 @@ use super::refs::entity;
 const CREATE: Action = Action::CreateAccount;
 const UPDATE: Action = Action::UpdateAccount;
 
-pub(in crate::conformance) const RULES: [Rule; 4] = [
+pub(in crate::conformance) const RULES: [Rule; 5] = [
     Rule::changes(
         "several-references",
         "All references that a task names are kept, of every type, on creating and on updating; or the task is refused.",
@@ -31,6 +31,12 @@ pub(in crate::conformance) const RULES: [Rule; 4] = [
         "References are read as texts, as objects and alone, in the payload, in the account and in the changes.",
         &[CREATE],
         |kit| Box::pin(every_form(kit)),
+    ),
+    Rule::changes(
+        "states-keep-references",
+        "A suspension, its end and a new password leave groups and licences as they are.",
+        &[CREATE],
+        |kit| Box::pin(states_keep(kit)),
     ),
     Rule::changes(
         "references-and-fields",
@@ -276,4 +282,26 @@ async fn and_fields(kit: &Kit<'_>) -> Verdict {
         has(kit, "update_account of fields and references", &person, of, &of.ids[..1]).await?;
     }
     Ok(())
+}
+
+async fn states_keep(kit: &Kit<'_>) -> Verdict {
+    usable(kit).await?;
+    let person = super::refs::member(kit).await?;
+    let mut tried = false;
+    for action in [Action::SuspendAccount, Action::UnsuspendAccount, Action::ResetPassword] {
+        if !kit.offers(action) {
+            continue;
+        }
+        tried = true;
+        let mut account = person.known();
+        if action == Action::ResetPassword {
+            account.insert("password".to_owned(), json!(kit.password()));
+        }
+        kit.done(&operation(action, json!({ "account": account }))?).await?;
+        for (seen, record) in kit.seen(&person).await? {
+            let before = crate::AccountRecord { status: record.status, ..person.record.clone() };
+            super::life::keeps(&format!("{action}, then {seen}"), &before, &record)?;
+        }
+    }
+    if tried { Ok(()) } else { skipped("the connector declares none of these actions") }
 }

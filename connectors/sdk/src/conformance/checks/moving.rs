@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::conformance::Situation;
-use crate::conformance::finding::{Finding, Verdict, failed, parts, skipped};
+use crate::conformance::finding::{Finding, Verdict, ensure, failed, parts, skipped};
 use crate::conformance::http::is_whole;
 use crate::conformance::kit::Kit;
 use crate::conformance::listing::{Listing, attempt, read};
@@ -14,10 +14,15 @@ use crate::conformance::rule::Rule;
 use crate::conformance::tasks::about;
 use crate::{Account, Action, Cursor, Record};
 
-pub(in crate::conformance) const RULES: [Rule; 4] = [
+pub(in crate::conformance) const RULES: [Rule; 5] = [
     Rule::reads("small-pages", "Read in pages of two, every listing is the same as in large ones.", |kit| {
         Box::pin(small_pages(kit))
     }),
+    Rule::reads(
+        "listings-at-once",
+        "Listings that are read at the same time, page by page, do not disturb one another.",
+        |kit| Box::pin(listings_at_once(kit)),
+    ),
     Rule::reads(
         "capped-pages",
         "A target that gives fewer records than it is asked for is read to its end, or that is an error.",
@@ -54,8 +59,83 @@ async fn small_pages(kit: &Kit<'_>) -> Verdict {
     Ok(())
 }
 
+/// How many pages of each listing are read in turn, of a target that cannot be asked for small ones.
+const PAGES: usize = 4;
+
+async fn listings_at_once(kit: &Kit<'_>) -> Verdict {
+    let nobody = Nobody::new()?;
+    let (_http, probe, most) = match kit.relayed(Situation::SmallPages).await {
+        Ok(http) => (Some(http.relay), http.probe, usize::MAX),
+        Err(Finding::Skipped(_)) => match kit.connect(Situation::SmallPages(nobody.address)).await {
+            Ok(probe) if kit.bench.address().is_none() => (None, probe, usize::MAX),
+            _ => match super::paging::filled(kit).await {
+                Ok(probe) => (None, probe, PAGES),
+                Err(_) => (None, kit.working.clone(), usize::MAX),
+            },
+        },
+        Err(finding) => return Err(finding),
+    };
+    if most == usize::MAX {
+        kit.some_people(kit.several_pages()).await?;
+    }
+    // The accounts twice: two who read the same must not share where they are.
+    let types = &kit.description.resource_types;
+    let of: Vec<_> = types.iter().chain(kit.types(crate::ResourceKind::Account)).collect();
+    let mut alone: Vec<Vec<String>> = Vec::new();
+    for of in &of {
+        alone.push(pages(&probe, &[of], most).await?.swap_remove(0));
+    }
+    let together = pages(&probe, &of, most).await?;
+    for ((of, alone), together) in of.iter().zip(&alone).zip(&together) {
+        ensure(alone == together, || {
+            format!(
+                "list {}: {} records come when it is read alone, and {} others when other listings are read in turn with it",
+                of.slug,
+                alone.len(),
+                together.iter().filter(|id| !alone.contains(id)).count()
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// The identifiers of the first pages of several listings, which are read in turn, page by page.
+async fn pages(probe: &Probe, listings: &[&crate::ResourceType], most: usize) -> Verdict<Vec<Vec<String>>> {
+    let mut read: Vec<(Vec<String>, Option<Cursor>, bool)> = vec![(Vec::new(), None, false); listings.len()];
+    for _ in 0..most.min(20_000) {
+        for (of, (ids, cursor, ended)) in listings.iter().zip(&mut read) {
+            if *ended {
+                continue;
+            }
+            match probe.list(of, cursor.as_ref()).await? {
+                Ok(page) => {
+                    ids.extend(page.records.iter().map(|record| record.id().to_owned()));
+                    *ended = page.next.is_none();
+                    *cursor = page.next;
+                }
+                Err(error) => {
+                    return failed(format!(
+                        "list {}, with {} others in turn: {}",
+                        of.slug,
+                        listings.len() - 1,
+                        parts(&error)
+                    ));
+                }
+            }
+        }
+        if read.iter().all(|(.., ended)| *ended) {
+            break;
+        }
+    }
+    let sorted = |(mut ids, ..): (Vec<String>, _, _)| {
+        ids.sort();
+        ids
+    };
+    Ok(read.into_iter().map(sorted).collect())
+}
+
 async fn capped_pages(kit: &Kit<'_>) -> Verdict {
-    let http = kit.http().await?;
+    let http = kit.http_alone().await?;
     kit.some_people(kit.several_pages()).await?;
     let mut tried = false;
     for of in &kit.description.resource_types {
@@ -162,7 +242,7 @@ async fn change_between_pages(
 
 async fn unreadable_records(kit: &Kit<'_>) -> Verdict {
     let of = kit.accounts()?;
-    let http = kit.http().await?;
+    let http = kit.http_alone().await?;
     let record = match kit.some_people(1).await?.pop() {
         Some(person) => person.record,
         None => match kit.listed().await?.into_iter().next() {

@@ -15,7 +15,7 @@ use super::codes::each_action;
 const CREATE: Action = Action::CreateAccount;
 const DELETE: Action = Action::DeleteAccount;
 
-pub(in crate::conformance) const RULES: [Rule; 6] = [
+pub(in crate::conformance) const RULES: [Rule; 7] = [
     Rule::changes(
         "part-of-a-name",
         "Part of a name, or of an id, is nobody's name: it finds nobody and changes nobody.",
@@ -27,6 +27,12 @@ pub(in crate::conformance) const RULES: [Rule; 6] = [
         "Among accounts whose names hold one another, each is found, changed and removed by its own.",
         &[CREATE],
         |kit| Box::pin(within_names(kit)),
+    ),
+    Rule::changes(
+        "names-with-signs",
+        "A name with a sign, an accent or many letters in it is kept and means its account alone, or is refused.",
+        &[CREATE],
+        |kit| Box::pin(with_signs(kit)),
     ),
     Rule::changes(
         "id-before-names",
@@ -73,7 +79,15 @@ fn parts_of(name: &str) -> Vec<String> {
         parts.push(domain.to_owned());
         parts.push(format!("@{domain}"));
         parts.push(format!("{local}@elsewhere.invalid"));
+        parts.push(format!("{local}+kit@{domain}"));
+        parts.extend(
+            part(0, 4).map(|begin| format!("{begin}.{}", name.get(begin.len()..).unwrap_or_default())),
+        );
+    } else {
+        parts.push(format!("{name}@elsewhere.invalid"));
+        parts.push(format!("ELSEWHERE\\{name}"));
     }
+    parts.push(name.replacen('k', "\u{137}", 1));
     parts.retain(|part| part != name);
     parts
 }
@@ -149,6 +163,70 @@ async fn within_names(kit: &Kit<'_>) -> Verdict {
             (Action::SuspendAccount, Some(now)) if now.status == AccountStatus::Suspended => {}
             (DELETE, None) => {}
             _ => return failed(format!("{action} of {} was not done to it", person.record.id)),
+        }
+    }
+    Ok(())
+}
+
+/// What is put behind a name, or in it, and what it is called in a message.
+fn signs() -> Vec<(&'static str, String)> {
+    let mut signs: Vec<(&str, String)> = [
+        ("a plus", "+x"),
+        ("an ampersand", "&x=y"),
+        ("an apostrophe", "'x"),
+        ("a dot", ".x"),
+        ("a percent sign", "%2Bx"),
+        ("a number sign", "#x"),
+        ("an accent", "é"),
+        ("upper case", "-XY"),
+    ]
+    .map(|(what, sign)| (what, sign.to_owned()))
+    .into();
+    signs.push(("many letters", "-long".repeat(9)));
+    signs
+}
+
+/// A name with a sign behind it, or before the @ of an e-mail.
+fn signed(name: &str, sign: &str) -> String {
+    match name.split_once('@') {
+        Some((local, domain)) => format!("{local}{sign}@{domain}"),
+        None => format!("{name}{sign}"),
+    }
+}
+
+async fn with_signs(kit: &Kit<'_>) -> Verdict {
+    // Whoever is made stays, where nobody can be deleted: then few are made.
+    let most = if kit.offers(DELETE) { usize::MAX } else { 2 };
+    for (what, sign) in signs().into_iter().take(most) {
+        for field in ["username", "email"] {
+            let mut wanted = kit.bench.account(&kit.name());
+            let Some(plain) = wanted.get(field).and_then(Value::as_str).map(str::to_owned) else { continue };
+            let name = signed(&plain, &sign);
+            wanted.insert(field.to_owned(), json!(name));
+            kit.keep(&wanted);
+            let call = format!("create_account with {what} in the {field}");
+            if let Err(error) = kit.execute(1, &about(CREATE, &wanted)?).await? {
+                Demand::REFUSED.of::<()>(&format!("{call}, which it may refuse"), Err(error))?;
+                kit.gone(&identity(&wanted)).await?;
+                continue;
+            }
+            let record = kit.made(&wanted).await?;
+            super::life::holds(&call, &record, &wanted, false)?;
+            let mine = named(field, &name);
+            let found = kit.found(&mine).await?;
+            ensure(found.id == record.id, || {
+                format!("{call}: find_account of {} finds {}, and not {}", who(&mine), found.id, record.id)
+            })?;
+            // The same name without it, and with what it may be taken for, is another one.
+            for other in ["", " x"] {
+                let other = named(field, &signed(&plain, other));
+                let found = kit.look(&other).await?;
+                ensure(found.is_none(), || format!("{call}: find_account of {} finds it", who(&other)))?;
+            }
+            if kit.offers(DELETE) {
+                kit.done(&about(DELETE, &fields(field, &name))?).await?;
+                kit.gone(&Account::by_id(record.id)).await?;
+            }
         }
     }
     Ok(())

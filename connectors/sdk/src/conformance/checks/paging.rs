@@ -69,6 +69,11 @@ async fn many<'k>(kit: &'k Kit<'_>) -> Verdict<&'k (Probe, Listing)> {
     }
 }
 
+/// A connector whose target has very many accounts.
+pub(super) async fn filled(kit: &Kit<'_>) -> Verdict<Probe> {
+    many(kit).await.map(|(probe, _)| probe.clone())
+}
+
 async fn page_size(kit: &Kit<'_>) -> Verdict<usize> {
     let (_, listing) = match many(kit).await {
         // That it cannot be read is the finding of another check.

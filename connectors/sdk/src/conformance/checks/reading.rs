@@ -12,8 +12,8 @@ pub(in crate::conformance) const RULES: [Rule; 7] = [
     Rule::reads("check", "A target that works passes check().", |kit| Box::pin(check(kit))),
     Rule::reads(
         "description",
-        "A connector has a name and a version, and names each resource type once.",
-        |kit| Box::pin(std::future::ready(description(kit))),
+        "A connector has a name and a version, names each resource type once, and says the same when it is asked again.",
+        |kit| Box::pin(description(kit)),
     ),
     Rule::reads(
         "listing",
@@ -78,7 +78,7 @@ async fn evidence(kit: &Kit<'_>) -> Verdict {
     Ok(())
 }
 
-fn description(kit: &Kit<'_>) -> Verdict {
+async fn description(kit: &Kit<'_>) -> Verdict {
     let description = &kit.description;
     ensure(!description.name.trim().is_empty(), || "it has no name".to_owned())?;
     ensure(!description.version.trim().is_empty(), || "it has no version".to_owned())?;
@@ -91,7 +91,12 @@ fn description(kit: &Kit<'_>) -> Verdict {
         ensure(!of.name.trim().is_empty(), || format!("resource type '{}' has no name", of.slug))?;
         ensure(slugs.insert(&of.slug), || format!("resource type '{}' is named twice", of.slug))?;
     }
-    Ok(())
+    match kit.working.describe().await? {
+        Ok(again) => ensure(again == *description, || {
+            "it says something else of itself when it is asked again".to_owned()
+        }),
+        Err(error) => failed(format!("asked again: {}", parts(&error))),
+    }
 }
 
 async fn listing(kit: &Kit<'_>) -> Verdict {
