@@ -89,7 +89,7 @@ async fn statements_are_shown_with_what_came_of_them_and_without_a_value() {
     execute(&*connector, Action::CreateAccount, task.clone()).await.unwrap();
     // Refused: the server quotes the row, and what is kept of the password with it.
     execute(&*connector, Action::CreateAccount, task).await.unwrap_err();
-    let made = json!([{ "execute_result": true, "sql": "SELECT format('COMMENT ON TABLE accounts IS %L', :password)" }]);
+    let made = json!([{ "execute_result": true, "sql": "SELECT format('COMMENT ON TABLE accounts IS %L', :password) WHERE :id IS NOT NULL" }]);
     let connector = traced(crm.example().with("actions.reset_password", made));
     let reset = json!({ "account": { "username": "ann" }, "changes": { "password": "Quiet-Harbour-8" } });
     execute(&*connector, Action::ResetPassword, reset).await.unwrap();
