@@ -9,6 +9,7 @@ use bridgehead_sdk::{
 
 use crate::advice;
 use crate::create;
+use crate::delete;
 use crate::directory::Directory;
 use crate::listing::Listings;
 use crate::memberships::Resolver;
@@ -117,7 +118,7 @@ impl Connector for LdapConnector {
         match operation {
             Operation::CreateAccount(task) => Box::pin(create::create(directory, context, task)).await,
             Operation::UpdateAccount(task) => Box::pin(update::update(directory, context, task)).await,
-            Operation::DeleteAccount(task) => Box::pin(update::delete(directory, &task.account)).await,
+            Operation::DeleteAccount(task) => Box::pin(delete::delete(directory, &task.account)).await,
             Operation::SuspendAccount(task) if layout.suspension.is_some() => {
                 update::set_suspended(directory, &task.account, true).await
             }

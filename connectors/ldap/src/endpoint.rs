@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bridgehead_sdk::{Network, SettingsError};
+use bridgehead_sdk::{Network, SettingsError, Trace};
 use rustls::ClientConfig;
 use url::Url;
 
@@ -13,10 +13,13 @@ use crate::references::References;
 use crate::schema::Schema;
 use crate::servers::Servers;
 use crate::settings::{PasswordMethod, Profile, Settings};
+use crate::traced::Conversation;
 
 /// What is needed to open a connection and bind.
 pub(crate) struct Endpoint {
     pub(crate) app: String,
+    /// Where requests and answers are shown, if anybody wants to see them.
+    pub(crate) trace: Option<Trace>,
     /// In order of preference; one of them does all the work.
     pub(crate) servers: Servers,
     pub(crate) start_tls: bool,
@@ -69,6 +72,7 @@ impl Endpoint {
         let accounts = settings.accounts.base.clone().unwrap_or_else(|| settings.base.clone());
         Ok(Self {
             app: app.to_owned(),
+            trace: network.trace.clone(),
             servers: Servers::new(urls.into_iter().map(|(_, url)| url).collect(), settings.failover_wait.0),
             start_tls: settings.start_tls,
             tls: tls.map(Arc::new),
@@ -83,6 +87,11 @@ impl Endpoint {
 }
 
 impl Endpoint {
+    /// Shows what is said to the server, and by it.
+    pub(crate) fn conversation(&self) -> Conversation<'_> {
+        Conversation { app: &self.app, trace: self.trace.as_ref() }
+    }
+
     /// Whether the connection to the server in use is encrypted.
     pub(crate) fn is_encrypted(&self) -> bool {
         self.start_tls || self.servers.url(self.servers.present().server).scheme() == "ldaps"

@@ -10,6 +10,7 @@
 //! - `schema`: what attributes are called, and how values compare; `usability`: whether an account can log in
 //! - `session`: one bound connection, and the requests on it; `pool`: a few of them; `readiness`: what a new one looks
 //!   at first
+//! - `traced`: what is shown of requests and answers
 //! - `entry`, `paging`: what the server answers, read without trust; `failure`: what can go wrong
 //! - `report`: from result codes to what the runtime is told; `diagnosis`: whether the server refuses a task, or everything
 //! - `directory`: look-ups; `probe`, `rights`: whether the directory is what the settings say
@@ -17,7 +18,8 @@
 //! - `memberships`, `groups`: who is in which group, and changing it
 //! - `roster`: who is in which group, read once for a listing; `index`: where that is kept
 //! - `records`, `listing`: pages of records
-//! - `draft`, `staging`, `create`, `duplicates`, `update`, `suspension`, `lock`, `password`: the six actions
+//! - `draft`, `staging`, `create`, `duplicates`, `update`, `delete`, `suspension`, `lock`, `password`: the six actions
+//! - `plan`, `apply`, `rename`: what an update comes to, and carrying it out
 //! - `connector`: the contract with the runtime
 //!
 //! # Decisions
@@ -30,10 +32,12 @@
 //! **"No such object" is looked into.** It is an account's absence only if what the account lies in is there.
 
 mod advice;
+mod apply;
 mod classes;
 mod client;
 mod connector;
 mod create;
+mod delete;
 mod diagnosis;
 mod directory;
 mod draft;
@@ -52,11 +56,13 @@ mod memberships;
 mod name;
 mod paging;
 mod password;
+mod plan;
 mod pool;
 mod probe;
 mod readiness;
 mod records;
 mod references;
+mod rename;
 mod report;
 mod rights;
 mod roster;
@@ -67,6 +73,7 @@ mod settings;
 mod staging;
 mod suspension;
 mod template;
+mod traced;
 mod update;
 mod usability;
 mod writing;

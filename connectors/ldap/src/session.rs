@@ -17,6 +17,7 @@ use crate::paging;
 use crate::readiness::{self, Features};
 use crate::servers::Present;
 use crate::suspension::LOCKED_TIME;
+use crate::traced;
 use crate::usability;
 
 /// What Active Directory counts up with every change of an entry, its members included; it alone gives attributes in parts.
@@ -107,11 +108,8 @@ impl Change {
 
 impl std::fmt::Debug for Change {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let secret =
-            ["unicodePwd", "userPassword"].iter().any(|name| self.attribute.eq_ignore_ascii_case(name));
-        let values = self.values.iter().map(|value| String::from_utf8_lossy(value));
-        let values: Vec<_> = if secret { Vec::new() } else { values.collect() };
-        write!(f, "{:?} {} {values:?}", self.kind, self.attribute)
+        let values = traced::values(&self.attribute, self.values.iter().map(Vec::as_slice));
+        write!(f, "{:?} {values}", self.kind)
     }
 }
 
@@ -160,19 +158,30 @@ impl Session {
         if let Some(tls) = endpoint.tls.as_ref().filter(|_| endpoint.start_tls || url.scheme() == "ldaps") {
             settings = settings.set_config(Arc::clone(tls));
         }
+        let conversation = endpoint.conversation();
+        conversation
+            .asks(|| format!("connect to {url}{}", if endpoint.start_tls { ", StartTLS" } else { "" }));
         let connected = LdapConnAsync::from_url_with_settings(settings, url).await;
-        let (connection, mut ldap) = connected.map_err(|error| Failure::of_connecting(&error))?;
+        let (connection, mut ldap) = connected.map_err(|error| {
+            let failure = Failure::of_connecting(&error);
+            conversation.hears(|| failure.to_string());
+            failure
+        })?;
         // What moves octets to and fro; it ends with the connection, at the latest when its last handle is dropped.
         tokio::spawn(async move { drop(connection.drive().await) });
+        let how = || format!("bind as {}", endpoint.identity.label());
         let bound = match &endpoint.identity {
-            Identity::Simple { dn, password } => ldap.simple_bind(dn, password.expose_secret()).await,
-            Identity::External => ldap.sasl_external_bind().await,
+            Identity::Simple { dn, password } => {
+                conversation.exchange(how, ldap.simple_bind(dn, password.expose_secret())).await
+            }
+            Identity::External => conversation.exchange(how, ldap.sasl_external_bind()).await,
         };
         match bound {
             Ok(result) if result.rc == 0 => {}
             Ok(result) if matches!(result.rc, 51 | 52) => return Err(Failure::Refused(Refusal::of(&result))),
             Ok(result) => return Err(Failure::Bind(Refusal::of(&result))),
             Err(_) => {
+                conversation.hears(|| Failure::Cut.to_string());
                 return Err(Failure::Unreachable("the connection broke off during the bind, as with a server that demands a client certificate \
                      (client_certificate)"
                         .to_owned()));
@@ -271,8 +280,11 @@ impl Session {
     /// Who the server takes bridgehead for: `dn:…`, or `u:…` (RFC 4532).
     pub(crate) async fn who_am_i(&self) -> Result<String, Failure> {
         let mut ldap = self.ldap.clone();
+        let conversation = self.endpoint.conversation();
+        conversation.asks(|| "who am I".to_owned());
         let (answer, result) =
             self.call(async { ldap.extended(WhoAmI).await.map(|answer| (answer.0, answer.1)) }).await?;
+        conversation.hears(|| traced::result(&result));
         if result.rc != 0 {
             return Err(self.refused(&result));
         }
@@ -282,45 +294,52 @@ impl Session {
 
     /// Adds an entry.
     pub(crate) async fn add(&self, dn: &str, attributes: Vec<(String, Vec<Vec<u8>>)>) -> Result<(), Failure> {
+        let shown = self.endpoint.trace.as_ref().map(|_| traced::add(dn, &attributes)).unwrap_or_default();
         let attributes = attributes
             .into_iter()
             .map(|(name, values)| (name.into_bytes(), values.into_iter().collect::<HashSet<_>>()))
             .collect();
         let mut ldap = self.ldap.clone();
-        self.change(async { ldap.add(dn, attributes).await }).await
+        self.change(|| shown, async { ldap.add(dn, attributes).await }).await
     }
 
     /// Changes an entry, in one step.
     pub(crate) async fn modify(&self, dn: &str, changes: Vec<Change>) -> Result<(), Failure> {
+        let shown = self.endpoint.trace.as_ref().map(|_| traced::modify(dn, &changes)).unwrap_or_default();
         let changes = changes.into_iter().map(Change::into_mod).collect();
         let mut ldap = self.ldap.clone();
-        self.change(async { ldap.modify(dn, changes).await }).await
+        self.change(|| shown, async { ldap.modify(dn, changes).await }).await
     }
 
     /// Gives an entry another name where it is.
     pub(crate) async fn rename(&self, dn: &str, rdn: &str) -> Result<(), Failure> {
         let mut ldap = self.ldap.clone();
-        self.change(async { ldap.modifydn(dn, rdn, true, None).await }).await
+        self.change(|| format!("rename {dn:?} {rdn:?}"), async { ldap.modifydn(dn, rdn, true, None).await })
+            .await
     }
 
     /// Removes an entry.
     pub(crate) async fn delete(&self, dn: &str) -> Result<(), Failure> {
         let mut ldap = self.ldap.clone();
-        self.change(async { ldap.delete(dn).await }).await
+        self.change(|| format!("delete {dn:?}"), async { ldap.delete(dn).await }).await
     }
 
     /// Sets a password by the extended operation of RFC 3062.
     pub(crate) async fn set_password(&self, dn: &str, password: &str) -> Result<(), Failure> {
         let request = PasswordModify { user_id: Some(dn), old_pass: None, new_pass: Some(password) };
         let mut ldap = self.ldap.clone();
-        self.change(async { ldap.extended(request).await.map(|answer| answer.1) }).await
+        self.change(|| format!("set the password of {dn:?}"), async {
+            ldap.extended(request).await.map(|answer| answer.1)
+        })
+        .await
     }
 
     async fn change(
         &self,
+        shown: impl FnOnce() -> String,
         request: impl Future<Output = Result<LdapResult, LdapError>>,
     ) -> Result<(), Failure> {
-        let result = self.call(request).await?;
+        let result = self.call(self.endpoint.conversation().exchange(shown, request)).await?;
         if result.rc == 0 { Ok(()) } else { Err(self.refused(&result)) }
     }
 
@@ -344,19 +363,20 @@ impl Session {
 
     /// Makes a request, within the time that one may take. If it is given up, so is the connection.
     async fn call<T>(&self, request: impl Future<Output = Result<T, LdapError>>) -> Result<T, Failure> {
-        if !self.is_usable() {
-            return Err(Failure::NotSent);
-        }
-        let spoil = SpoilOnDrop(Some(&self.spoiled));
-        let answer = tokio::time::timeout(self.endpoint.request_timeout, request).await;
-        match answer {
-            Err(_) => Err(Failure::Silent),
-            Ok(Err(error)) => Err(Failure::of_request(&error)),
-            Ok(Ok(answer)) => {
-                spoil.disarm();
-                Ok(answer)
+        let answer = if self.is_usable() {
+            let spoil = SpoilOnDrop(Some(&self.spoiled));
+            match tokio::time::timeout(self.endpoint.request_timeout, request).await {
+                Err(_) => Err(Failure::Silent),
+                Ok(Err(error)) => Err(Failure::of_request(&error)),
+                Ok(Ok(answer)) => {
+                    spoil.disarm();
+                    Ok(answer)
+                }
             }
-        }
+        } else {
+            Err(Failure::NotSent)
+        };
+        answer.inspect_err(|failure| self.endpoint.conversation().hears(|| failure.to_string()))
     }
 
     async fn run(
@@ -372,6 +392,11 @@ impl Session {
         if self.features.usability && search.attributes.contains(&LOCKED_TIME) {
             controls.push(usability::request());
         }
+        let conversation = self.endpoint.conversation();
+        conversation.asks(|| {
+            let oids: Vec<&str> = controls.iter().map(|control| control.ctype.as_str()).collect();
+            traced::search(search, &oids)
+        });
         if !controls.is_empty() {
             ldap.with_controls(controls);
         }
@@ -404,6 +429,7 @@ impl Session {
                 entries.push(entry);
             }
         }
+        conversation.hears(|| traced::found(&entries, reference.as_deref(), &found.1));
         Ok((entries, reference, found.1))
     }
 

@@ -5,7 +5,7 @@ use bridgehead_sdk::{Error, Retry, Subject as About};
 use crate::driver::Row;
 use crate::fault::{Doing, Fault};
 use crate::listing::{Stop, Subject};
-use crate::plan::Statement;
+use crate::plan::{Members, Statement};
 use crate::pool::Lease;
 use crate::settings::{Fields, Paging};
 use crate::target::Database;
@@ -47,9 +47,11 @@ impl Database {
                 Stop::Shifted(why) => self.misfit(&why),
             })?;
             if let Some(row) = first.filter(|_| subject.is_of_accounts()) {
-                self.members(lease, std::slice::from_ref(&row))
-                    .await
-                    .map_err(|fault| self.wrong(&fault, "members.list"))?;
+                for one in &self.plan.types {
+                    let Some(Members::Statement { statement, .. }) = &one.members else { continue };
+                    let read = self.members_of(lease, one, std::slice::from_ref(&row)).await;
+                    read.map_err(|fault| self.wrong(&fault, &statement.key))?;
+                }
                 self.check_letters(lease, &row).await?;
             }
         }

@@ -16,6 +16,7 @@ use crate::pool::Pool;
 use crate::settings::Settings;
 use crate::snapshots::Snapshots;
 use crate::target::Database;
+use crate::traced::Conversation;
 
 /// A target that is a database.
 ///
@@ -43,9 +44,10 @@ impl SqlConnector {
         let mut plan = Plan::build(settings)?;
         let overrides = std::mem::take(&mut plan.overrides);
         let size = usize::try_from(pool.max_connections).unwrap_or(1);
+        let conversation = Conversation { system: setup.app.clone(), trace: setup.network.trace.clone() };
         let database = Database {
             plan,
-            pool: Arc::new(Pool::new(target, size, acquire_timeout, idle_timeout)),
+            pool: Arc::new(Pool::new(target, conversation, size, acquire_timeout, idle_timeout)),
             verdicts: Verdicts { system: setup.app, overrides, redactor: setup.redactor },
             snapshots: Snapshots::new(),
             stamps: OnceCell::new(),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::driver::Row;
 use crate::fault::{Doing, Fault, Kind, Told};
-use crate::plan::{Members, Parameter, Plan, Statement};
+use crate::plan::{Members, Parameter, Plan, Statement, Type};
 use crate::pool::Lease;
 use crate::rows;
 use crate::settings::Engine;
@@ -253,30 +253,44 @@ impl Database {
     /// The members of every type that has a statement for them, for the accounts of these rows: one statement a type.
     pub(crate) async fn members(&self, lease: &mut Lease, rows: &[Row]) -> Result<Memberships, Fault> {
         let mut all = Memberships::new();
+        for (index, one) in self.plan.types.iter().enumerate() {
+            if let Some(members) = self.members_of(lease, one, rows).await? {
+                all.insert(index, members);
+            }
+        }
+        Ok(all)
+    }
+
+    /// The members of one type, for the accounts of these rows: account to groups. `None` if it has no statement for them.
+    pub(crate) async fn members_of(
+        &self,
+        lease: &mut Lease,
+        one: &Type,
+        rows: &[Row],
+    ) -> Result<Option<HashMap<String, Vec<String>>>, Fault> {
+        let Some(Members::Statement { statement, account, reference }) = &one.members else {
+            return Ok(None);
+        };
         let id_column = id_column(&self.plan);
         let ids: Vec<Value> =
             rows.iter().filter_map(|row| row.get(id_column).and_then(as_text)).map(Value::from).collect();
         let on_page = OnPage::new(&ids);
-        for (index, one) in self.plan.types.iter().enumerate() {
-            let Some(Members::Statement { statement, account, reference }) = &one.members else { continue };
-            let list = Value::from(Value::from(ids.clone()).to_string());
-            let values = self.values(statement, |_| list.clone());
-            let values = values.map_err(|misfit| Fault::Unreadable(misfit.to_string()))?;
-            let mut members: HashMap<String, Vec<String>> = HashMap::new();
-            for row in lease.run(statement, values).await?.rows {
-                let account = as_text(rows::cell(&row, account, &statement.key)?);
-                let account = account.map(|account| on_page.account(account));
-                let reference = as_text(rows::cell(&row, reference, &statement.key)?);
-                if let (Some(account), Some(reference)) = (account, reference) {
-                    let references = members.entry(account).or_default();
-                    if !references.contains(&reference) {
-                        references.push(reference);
-                    }
+        let list = Value::from(Value::from(ids.clone()).to_string());
+        let values = self.values(statement, |_| list.clone());
+        let values = values.map_err(|misfit| Fault::Unreadable(misfit.to_string()))?;
+        let mut members: HashMap<String, Vec<String>> = HashMap::new();
+        for row in lease.run(statement, values).await?.rows {
+            let account = as_text(rows::cell(&row, account, &statement.key)?);
+            let account = account.map(|account| on_page.account(account));
+            let reference = as_text(rows::cell(&row, reference, &statement.key)?);
+            if let (Some(account), Some(reference)) = (account, reference) {
+                let references = members.entry(account).or_default();
+                if !references.contains(&reference) {
+                    references.push(reference);
                 }
             }
-            all.insert(index, members);
         }
-        Ok(all)
+        Ok(Some(members))
     }
 
     /// An account out of a row. The inner error is a bad record, the outer one a wrong statement.

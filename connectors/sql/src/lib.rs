@@ -17,6 +17,7 @@
 //! - `taken`: whose the name is that is taken
 //! - `hash`, `scram`: what applications, and PostgreSQL itself, keep of a password
 //! - `check`, `catalogue`: what the database says of a configuration
+//! - `traced`: what is shown of statements and answers
 //! - `connector`: the contract with the runtime
 
 mod catalogue;
@@ -37,6 +38,7 @@ mod settings;
 mod snapshots;
 mod taken;
 mod target;
+mod traced;
 mod value;
 
 pub use connector::{SqlConnector, factory};

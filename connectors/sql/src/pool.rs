@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use crate::driver::{Answer, Columns, Session, Target, Transaction};
 use crate::fault::{self, Fault, Told};
 use crate::plan::{Kind, Statement};
+use crate::traced::{self, Conversation, Heard};
 use crate::value::Bound;
 
 /// How much longer than the server the connector waits before it gives up: the server cancels first, and says so.
@@ -22,6 +23,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Connections to one database. It has no `Debug`: the password is inside.
 pub(crate) struct Pool {
     target: Target,
+    conversation: Conversation,
     permits: Arc<Semaphore>,
     size: usize,
     idle: Mutex<Vec<(Box<dyn Session>, Instant)>>,
@@ -45,12 +47,14 @@ impl Pool {
     /// A pool without a connection.
     pub(crate) fn new(
         target: Target,
+        conversation: Conversation,
         size: usize,
         acquire_timeout: Duration,
         idle_timeout: Duration,
     ) -> Self {
         Self {
             target,
+            conversation,
             permits: Arc::new(Semaphore::new(size)),
             size,
             idle: Mutex::default(),
@@ -74,7 +78,12 @@ impl Pool {
     async fn lease(self: &Arc<Self>, permit: Option<OwnedSemaphorePermit>) -> Result<Lease, Fault> {
         let session = match self.reuse().await {
             Some(session) => session,
-            None => self.target.connect().await?,
+            None => {
+                self.conversation.asks(|| format!("connect to {}", self.target.engine.title()));
+                let connected = self.target.connect().await;
+                self.conversation.hears(&connected);
+                connected?
+            }
         };
         Ok(Lease {
             pool: Arc::clone(self),
@@ -111,21 +120,25 @@ impl Pool {
 impl Lease {
     /// Runs a statement.
     pub(crate) async fn run(&mut self, statement: &Statement, values: Vec<Bound>) -> Result<Answer, Fault> {
-        let mut session = self.take()?;
-        let answer = timeout(self.limit(), session.run(Arc::clone(&statement.sql), values)).await;
-        self.settle(session, answer)
+        self.run_as(&statement.sql, values).await
     }
 
     /// Runs a statement in another form than its own, with the same parameters.
     pub(crate) async fn run_as(&mut self, sql: &Arc<str>, values: Vec<Bound>) -> Result<Answer, Fault> {
         let mut session = self.take()?;
+        self.pool.conversation.asks(|| traced::statement(sql, &values));
         let answer = timeout(self.limit(), session.run(Arc::clone(sql), values)).await;
         self.settle(session, answer)
     }
 
-    /// Runs a statement that has no parameters, such as one that another one made.
+    /// Runs a statement that has no parameters and was made by another one.
     pub(crate) async fn run_made(&mut self, sql: &str) -> Result<Answer, Fault> {
+        self.run_once(sql, traced::made).await
+    }
+
+    async fn run_once(&mut self, sql: &str, shown: impl FnOnce(&str) -> String) -> Result<Answer, Fault> {
         let mut session = self.take()?;
+        self.pool.conversation.asks(|| shown(sql));
         let answer = timeout(self.limit(), session.run_made(Arc::from(sql))).await;
         self.settle(session, answer)
     }
@@ -134,6 +147,7 @@ impl Lease {
     pub(crate) async fn prepare(&mut self, statement: &Statement) -> Result<Columns, Fault> {
         let kinds: Vec<Kind> = statement.slots.iter().map(|slot| slot.kind).collect();
         let mut session = self.take()?;
+        self.pool.conversation.asks(|| traced::prepare(&statement.sql, &kinds));
         let done = timeout(self.limit(), session.prepare(Arc::clone(&statement.sql), &kinds)).await;
         self.settle(session, done)
     }
@@ -141,7 +155,9 @@ impl Lease {
     /// Begins a transaction. A connection on which that fails is not used again: it may have begun all the same.
     pub(crate) async fn begin(&mut self, transaction: Transaction) -> Result<(), Fault> {
         let mut session = self.take()?;
+        self.pool.conversation.asks(|| format!("begin ({transaction:?})"));
         let done = timeout(self.limit(), session.begin(transaction)).await.unwrap_or(Err(Fault::Silent));
+        self.pool.conversation.hears(&done);
         if done.is_ok() {
             self.session = Some(session);
         }
@@ -154,16 +170,16 @@ impl Lease {
         sql: &Arc<str>,
         values: Vec<Bound>,
     ) -> Result<Result<Answer, Fault>, Fault> {
-        self.run_made("SAVEPOINT bridgehead").await?;
+        self.run_once("SAVEPOINT bridgehead", str::to_owned).await?;
         let is_last = self.is_last;
         match self.run_as(sql, values).await {
             Ok(answer) => {
-                self.run_made("RELEASE SAVEPOINT bridgehead").await?;
+                self.run_once("RELEASE SAVEPOINT bridgehead", str::to_owned).await?;
                 Ok(Ok(answer))
             }
             Err(fault) if self.session.is_some() => {
                 self.is_last = is_last;
-                self.run_made("ROLLBACK TO SAVEPOINT bridgehead").await?;
+                self.run_once("ROLLBACK TO SAVEPOINT bridgehead", str::to_owned).await?;
                 Ok(Err(fault))
             }
             Err(fault) => Err(fault),
@@ -178,6 +194,7 @@ impl Lease {
     /// Commits it.
     pub(crate) async fn commit(&mut self) -> Result<(), Fault> {
         let mut session = self.take()?;
+        self.pool.conversation.asks(|| "commit".to_owned());
         let done = timeout(self.limit(), session.commit()).await;
         self.settle(session, done)
     }
@@ -185,7 +202,10 @@ impl Lease {
     /// Rolls back. A connection that cannot even do that is ended, and the server rolls back then.
     pub(crate) async fn roll_back(&mut self) {
         let Ok(mut session) = self.take() else { return };
-        if let Ok(Ok(())) = timeout(self.limit(), session.roll_back()).await {
+        self.pool.conversation.asks(|| "roll back".to_owned());
+        let done = timeout(self.limit(), session.roll_back()).await.unwrap_or(Err(Fault::Silent));
+        self.pool.conversation.hears(&done);
+        if done.is_ok() {
             self.session = Some(session);
         }
     }
@@ -216,12 +236,13 @@ impl Lease {
     }
 
     /// Puts the connection back after a call, unless it cannot be used any more.
-    fn settle<T>(
+    fn settle<T: Heard>(
         &mut self,
         session: Box<dyn Session>,
         result: Result<Result<T, Fault>, Elapsed>,
     ) -> Result<T, Fault> {
         let result = result.unwrap_or(Err(Fault::Silent));
+        self.pool.conversation.hears(&result);
         // A plan that a function keeps and that fits no more, for one: the next connection makes another.
         self.is_last |= matches!(&result, Err(Fault::Told(told)) if told.code == "0A000");
         match &result {

@@ -99,6 +99,15 @@ impl MariaDb {
         self.process = Some(process.ready(|| listens(self.port)).await);
     }
 
+    /// Starts it again with further options, such as `--innodb-read-only=ON`, which it keeps.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn restart_with(&mut self, settings: &[&str]) {
+        self.settings.extend(settings.iter().map(ToString::to_string));
+        self.restart().await;
+    }
+
     /// Runs statements in a database as the user who may do everything, and gives what they print: rows of columns with a tab
     /// between them.
     ///

@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use bridgehead_sdk::{Account, AccountStatus, Action, Code, Connector, Effect, Subject};
+use bridgehead_sdk::{
+    Account, AccountStatus, Action, Code, Connector, Effect, Redactor, Setup, Subject, Trace,
+};
 use bridgehead_test_servers::{Directory, Ds389, Login, OpenLdap, Samba};
 use serde_json::{Map, Value, json};
 
@@ -192,6 +194,7 @@ async fn openldap_does_what_must_hold_everywhere() {
     names_of_attributes::<OpenLdap>(directory, "userid").await;
     values_as_the_server_compares_them::<OpenLdap>(directory).await;
     schema_of_new_accounts::<OpenLdap>(directory).await;
+    what_is_shown::<OpenLdap>(directory, "set the password of").await;
 }
 
 #[tokio::test]
@@ -220,6 +223,7 @@ async fn samba_does_what_must_hold_everywhere() {
     refused_deletion::<Samba>(directory, "objectClass: nTFRSSubscriptions").await;
     judged_behind_its_groups::<Samba>(directory).await;
     names_of_attributes::<Samba>(directory, "1.2.840.113556.1.4.221").await;
+    what_is_shown::<Samba>(directory, "Replace unicodePwd: [redacted]").await;
 }
 
 /// What `check` foresees: nothing for whoever may do everything, and each right that is missing, with its key.
@@ -436,5 +440,49 @@ async fn states_of_the_server(directory: &Directory) {
             "{error}"
         );
         assert!(error.message().contains("must change its password"), "{error}");
+    }
+}
+
+/// Requests and answers are shown to whoever asks for it, without a secret.
+async fn what_is_shown<S: Server>(directory: &Directory, reset: &str) {
+    let shown = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&shown);
+    let trace = Trace::new(&Redactor::new(), move |line| kept.lock().unwrap().push(line.to_owned()));
+    let traced = |settings: Map<String, Value>| {
+        let mut setup = Setup::new("acme-ldap", settings);
+        setup.network.authorities = std::fs::read(&directory.ca).unwrap().into();
+        setup.network.trace = Some(trace.clone());
+        bridgehead_ldap::factory().build(setup).unwrap()
+    };
+    let connector = traced(own::<S>(directory));
+    let group = group_id(&connector, "group", "engineering").await;
+    let account = json!({ "username": "shown", "password": PASSWORD, "first_name": "Ann" });
+    let task = json!({ "account": account, "memberships": { "group": [group] } });
+    let made = id(&run(&connector, Action::CreateAccount, task).await.unwrap());
+    let task = |rest: Value| json!({ "account": { "id": made }, "changes": rest });
+    run(&connector, Action::ResetPassword, task(json!({ "password": OTHER }))).await.unwrap();
+    run(&connector, Action::UpdateAccount, task(json!({ "first_name": "Anna" }))).await.unwrap();
+    run(&connector, Action::DeleteAccount, json!({ "account": { "id": made } })).await.unwrap();
+    let wrong = json!({ "bind_password": "Wrong-secret-1" });
+    traced(with(own::<S>(directory), &wrong)).check().await.unwrap_err();
+    let shown = shown.lock().unwrap().clone();
+    let has =
+        |start: &str, part: &str| shown.iter().any(|line| line.starts_with(start) && line.contains(part));
+    for (start, part) in [
+        ("--> acme-ldap  connect to ldaps://", ""),
+        ("--> acme-ldap  bind as ", &directory.writer.dn),
+        ("<-- acme-ldap  invalidCredentials (49)", ""),
+        ("--> acme-ldap  search ", &directory.groups),
+        ("<-- acme-ldap  0 (success), ", "engineering"),
+        ("--> acme-ldap  add ", "givenName: [\"Ann\"]"),
+        ("--> acme-ldap  modify ", "Replace givenName: [\"Anna\"]"),
+        ("--> acme-ldap  modify ", "Add member: "),
+        ("--> acme-ldap  delete ", ""),
+        ("--> acme-ldap  ", reset),
+    ] {
+        assert!(has(start, part), "{start}{part}: {shown:#?}");
+    }
+    for secret in [PASSWORD, OTHER, "Wrong-secret-1", &directory.writer.password] {
+        assert!(!shown.iter().any(|line| line.contains(secret)), "{secret}: {shown:#?}");
     }
 }

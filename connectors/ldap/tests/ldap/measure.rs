@@ -1,4 +1,4 @@
-//! Run by hand, with `--release --run-ignored only --no-capture`: how long listing takes.
+//! Run by hand, with `--release --run-ignored only --no-capture`: how long listing takes, and how much memory.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 #![expect(clippy::print_stdout, reason = "figures are to be read")]
@@ -8,7 +8,14 @@ use bridgehead_test_servers::{Ds389, OpenLdap, Options, Population, Samba};
 use serde_json::json;
 
 use crate::bench::Server;
-use crate::support::{connector, list, settings, with};
+use crate::support::{connector, page, settings, with};
+
+/// The most memory that this process has had, as Linux says it.
+fn peak() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.unwrap_or("(not told)").trim().to_owned()
+}
 
 /// Lists 10,000 accounts, each in two of 200 groups, from the members of the groups.
 async fn measure<S: Server>() {
@@ -24,14 +31,29 @@ async fn measure<S: Server>() {
             "memberships": { "read_from": "members", "nested": nested },
         });
         let connector = connector(directory, with(settings(S::PROFILE, directory), &own));
+        let before = peak();
         let started = tokio::time::Instant::now();
-        let accounts = list(&connector, "account").await.unwrap();
-        println!("{}, nested {nested}: {} accounts in {:?}", S::PROFILE, accounts.len(), started.elapsed());
-        assert_eq!(accounts.len(), 10_000);
-        for record in accounts {
-            let Record::Account(account) = record else { panic!("no account") };
-            assert_eq!(account.memberships.of("group").len(), 2, "{}", account.id);
+        let (mut count, mut next) = (0, None);
+        loop {
+            let page = page(&connector, "account", next.as_ref()).await.unwrap();
+            assert_eq!(page.rejected, []);
+            for record in page.records {
+                let Record::Account(account) = record else { panic!("no account") };
+                assert_eq!(account.memberships.of("group").len(), 2, "{}", account.id);
+                count += 1;
+            }
+            next = page.next;
+            if next.is_none() {
+                break;
+            }
         }
+        let took = started.elapsed();
+        println!(
+            "{}, nested {nested}: {count} accounts in {took:?}; at most {} in memory, {before} before",
+            S::PROFILE,
+            peak()
+        );
+        assert_eq!(count, 10_000);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use bridgehead_sdk::Action;
+use bridgehead_sdk::{Action, Redactor, Trace};
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -70,5 +70,50 @@ async fn no_password_and_no_statement_is_logged_and_no_error_repeats_a_password(
     let logged = log.text();
     for secret in ["Harbour", "secret-1", "INSERT INTO accounts"] {
         assert!(!logged.contains(secret), "{secret}: {logged}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_are_shown_with_what_came_of_them_and_without_a_value() {
+    let crm = Crm::start().await;
+    let shown = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&shown);
+    let trace = Trace::new(&Redactor::new(), move |line| kept.lock().unwrap().push(line.to_owned()));
+    let traced = |mut example: crate::example::Example| {
+        example.network.trace = Some(trace.clone());
+        example.patient().with("pool.max_connections", 1).connector()
+    };
+    let account = json!({ "username": "ann", "email": "ann@example.com", "password": "Quiet-Harbour-7" });
+    let connector = traced(crm.example());
+    let task = json!({ "account": account });
+    execute(&*connector, Action::CreateAccount, task.clone()).await.unwrap();
+    // Refused: the server quotes the row, and what is kept of the password with it.
+    execute(&*connector, Action::CreateAccount, task).await.unwrap_err();
+    let made = json!([{ "execute_result": true, "sql": "SELECT format('COMMENT ON TABLE accounts IS %L', :password) WHERE :id IS NOT NULL" }]);
+    let connector = traced(crm.example().with("actions.reset_password", made));
+    let reset = json!({ "account": { "username": "ann" }, "changes": { "password": "Quiet-Harbour-8" } });
+    execute(&*connector, Action::ResetPassword, reset).await.unwrap();
+    let refused = traced(crm.example().with("password", "wrong-secret-1"));
+    refused.check().await.unwrap_err();
+
+    let shown = shown.lock().unwrap().clone();
+    let has = |start: &str, parts: &[&str]| {
+        shown.iter().any(|line| line.starts_with(start) && parts.iter().all(|part| line.contains(part)))
+    };
+    for (start, parts) in [
+        ("--> crm  connect to PostgreSQL", [].as_slice()),
+        ("<-- crm  connected", &[]),
+        ("--> crm  begin (Change)", &[]),
+        ("--> crm  INSERT INTO accounts", &["$1", "[text, "]),
+        ("<-- crm  1 rows of (id", &[]),
+        ("--> crm  commit", &[]),
+        ("--> crm  roll back", &[]),
+        ("--> crm  COMMENT ON … (", &[]),
+        ("<-- crm  error PostgreSQL 28P01, Credential", &[]),
+    ] {
+        assert!(has(start, parts), "{start}: {shown:#?}");
+    }
+    for value in ["Harbour", "ann@example.com", "wrong-secret", "'ann'"] {
+        assert!(!shown.iter().any(|line| line.contains(value)), "{value}: {shown:#?}");
     }
 }

@@ -111,6 +111,57 @@ async fn a_connection_on_which_something_is_gone_is_not_kept() {
     }
 }
 
+/// The same with the numbers by which MySQL and MariaDB say that they take no changes, whether a server of today has a setting for each
+/// or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_to_a_mysql_that_takes_no_changes_is_not_kept() {
+    let mut shop = Shop::start().await;
+    let example = shop.example().patient().with("pool.max_connections", 1);
+    let ids = |shop: &Shop| {
+        let list = "SELECT GROUP_CONCAT(id) FROM information_schema.processlist WHERE db = 'shop' AND id <> connection_id()";
+        shop.server.sql("shop", list).trim().to_owned()
+    };
+    for (number, is_kept) in [(1036, false), (1290, false), (1792, false), (1836, false), (1644, true)] {
+        shop.server.sql(
+            "shop",
+            &format!(
+                "CREATE OR REPLACE TRIGGER fails BEFORE INSERT ON accounts FOR EACH ROW \
+                 SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {number}"
+            ),
+        );
+        let connector = example.connector();
+        assert_eq!(find(&*connector, "ann").await, None);
+        let before = ids(&shop);
+        let error = refused(&*connector, "ann").await;
+        assert!(error.message().contains(&format!("[MySQL {number}]")), "{error}");
+        let of_connection = (Code::PermissionDenied, Subject::Connection);
+        assert_eq!((error.code(), error.about()) == of_connection, !is_kept, "{error}");
+        assert_eq!(find(&*connector, "ann").await, None);
+        let is_same = loop {
+            let now = ids(&shop);
+            if now.parse::<u32>().is_ok() {
+                break now == before;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        };
+        assert_eq!(is_same, is_kept, "{number}");
+        connector.shutdown().await;
+        while ids(&shop) != "NULL" {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+    shop.server.sql("shop", "DROP TRIGGER fails");
+    // A setting that only a new start brings.
+    let connector = example.connector();
+    create(&*connector, "before").await;
+    shop.server.restart_with(&["--innodb-read-only=ON"]).await;
+    let error = refused(&*connector, "ann").await;
+    assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection), "{error}");
+    assert!(find(&*connector, "before").await.is_some(), "it is read as before");
+    let error = connector.check().await.unwrap_err();
+    assert!(error.message().contains("innodb_read_only is on"), "{error}");
+}
+
 /// A listing of whatever columns there are, one connection alone.
 fn people(example: Example) -> Arc<dyn Connector> {
     example

@@ -1,0 +1,63 @@
+//! Removing an account.
+
+use bridgehead_sdk::{Account, Code, Completion, Effect, Error};
+
+use crate::directory::Directory;
+use crate::entry::Entry;
+use crate::groups;
+use crate::report::About;
+use crate::session::{Search, Session};
+
+/// Removes an account, from its groups first: if the call broke off in between, the next one still finds it. If the server then
+/// refuses to remove it, it is put back into them.
+pub(crate) async fn delete(directory: &Directory, account: &Account) -> Result<Completion, Error> {
+    let label = account.label();
+    let lease = directory.lease(About::Account(label)).await?;
+    let entry = directory.get(&lease, account).await?;
+    directory.must_be_settled()?;
+    let layout = directory.layout();
+    if has_entries_below(directory, &lease, &entry).await? {
+        return Err(entries_below(directory, &entry, label));
+    }
+    let leaves = !layout.referential_integrity || layout.groups.iter().any(|of| of.by_username);
+    let left = if leaves { groups::leave_all(directory, &lease, &entry).await? } else { Vec::new() };
+    match lease.delete(&entry.dn).await {
+        Ok(()) => Ok(Completion::done()),
+        Err(failure) => {
+            let error = match failure.code() {
+                Some(66) => entries_below(directory, &entry, label).source(failure),
+                _ => directory.changing_failed(&lease, failure, &entry, label).await,
+            };
+            // The entry itself is gone: there is nobody to be put back.
+            if error.code() == Code::AccountNotFound {
+                return Err(if left.is_empty() { error } else { error.effect(Effect::Unknown) });
+            }
+            Err(groups::put_back(directory, &lease, &left, error).await)
+        }
+    }
+}
+
+fn entries_below(directory: &Directory, entry: &Entry, label: &str) -> Error {
+    Error::internal(format!(
+        "{}: User {label} ({}) has entries below it and cannot be deleted; remove those first",
+        directory.system(),
+        entry.dn
+    ))
+}
+
+/// Whether there are entries below an account, as far as they can be seen.
+async fn has_entries_below(directory: &Directory, session: &Session, entry: &Entry) -> Result<bool, Error> {
+    let search = Search {
+        base: &entry.dn,
+        scope: ldap3::Scope::OneLevel,
+        filter: "(objectClass=*)",
+        attributes: &["1.1"],
+        limit: 1,
+    };
+    match session.search_here(&search).await {
+        Ok((found, _)) => Ok(!found.is_empty()),
+        // Deleting will tell.
+        Err(failure) if failure.code().is_some() => Ok(false),
+        Err(failure) => Err(directory.report(failure, About::Reading("what lies below the account"))),
+    }
+}

@@ -1,0 +1,203 @@
+//! What an update comes to: from the fields of a task to changes of attributes and a new name. Asks nothing of the server.
+
+use bridgehead_sdk::{AccountStatus, Error, UpdateAccount, is_secret_name};
+use secrecy::SecretString;
+use serde_json::Value;
+
+use crate::directory::Directory;
+use crate::draft;
+use crate::entry::Entry;
+use crate::name::Rdn;
+use crate::schema::Rule;
+use crate::session::Change;
+
+/// What an update comes to, once the entry is known.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) changes: Vec<Change>,
+    /// The name that the entry is to have.
+    pub(crate) rdn: Option<Rdn>,
+    /// Whether it is to be suspended, where the task says so.
+    pub(crate) suspended: Option<bool>,
+    pub(crate) password: Option<SecretString>,
+}
+
+pub(crate) fn plan(directory: &Directory, update: &UpdateAccount, entry: &Entry) -> Result<Plan, Error> {
+    let layout = directory.layout();
+    let (system, label) = (directory.system(), update.account.label());
+    let mut plan = Plan::default();
+    let rdn = entry.rdn();
+    let mut set: Vec<(&str, Vec<String>)> = Vec::new();
+    for (field, value) in &update.changes {
+        match field.as_str() {
+            "memberships" | "assignments" => continue,
+            "id" | "account_id" => {
+                let held = entry.values(&layout.id.name).first().and_then(|value| layout.id.text(value));
+                if !value.is_null() && value.as_str() != held.as_deref() {
+                    let message = format!("{system}: the id of User {label} cannot be changed");
+                    return Err(Error::internal(message));
+                }
+                continue;
+            }
+            "status" => {
+                plan.suspended = suspends(directory, label, value)?;
+                continue;
+            }
+            "password" | "new_password" => {
+                plan.password = value.as_str().map(Into::into);
+                continue;
+            }
+            _ => {}
+        }
+        let Some(attribute) = layout.attribute(field) else {
+            if is_secret_name(field) {
+                continue;
+            }
+            return Err(Error::internal(format!(
+                "{system}: no attribute is mapped to {field} of User {label}; add it to accounts.attributes"
+            )));
+        };
+        let values = directory.rule(attribute).distinct(draft::texts(directory, label, field, value)?);
+        if let Some((_, other)) = set.iter().find(|(of, _)| *of == attribute) {
+            if *other == values {
+                continue;
+            }
+            return Err(Error::internal(format!(
+                "{system}: user name and e-mail of User {label} are one attribute here ({attribute}), and the task has two \
+                 different ones"
+            )));
+        }
+        set.push((attribute, values.clone()));
+        match rdn.as_ref().filter(|rdn| rdn.value_of(attribute).is_some()) {
+            Some(rdn) => {
+                let Some(value) = values.first() else {
+                    let message = format!(
+                        "{system}: {field} of User {label} names the entry ({attribute}) and cannot be cleared"
+                    );
+                    return Err(Error::internal(message));
+                };
+                if rdn.value_of(attribute) != Some(value.as_bytes()) {
+                    plan.rdn = Some(plan.rdn.as_ref().unwrap_or(rdn).with(attribute, value));
+                }
+            }
+            None if value.is_array() => plan.changes.extend(list_changes(entry, attribute, &values)),
+            None => plan.changes.extend(value_changes(entry, attribute, &values, directory.rule(attribute))),
+        }
+    }
+    // One step with the fields: a suspension does not wait for anything else.
+    if let (Some(suspended), Some(suspension)) = (plan.suspended, &layout.suspension) {
+        plan.changes.extend(suspension.changes(entry, suspended));
+    }
+    derive(directory, update, entry, rdn.as_ref(), &mut plan);
+    Ok(plan)
+}
+
+fn suspends(directory: &Directory, label: &str, value: &Value) -> Result<Option<bool>, Error> {
+    let system = directory.system();
+    let status = value.as_str().and_then(AccountStatus::from_name);
+    match (status, &directory.layout().suspension) {
+        _ if value.is_null() => Ok(None),
+        (Some(status), Some(_)) => Ok(Some(status != AccountStatus::Active)),
+        (Some(_), None) => {
+            let message = format!(
+                "{system}: the status of User {label} cannot be changed: suspend.method says that there is no such thing"
+            );
+            Err(Error::internal(message))
+        }
+        (None, _) => Err(Error::internal(format!(
+            "{system}: the status of User {label} must be active, inactive or suspended"
+        ))),
+    }
+}
+
+/// What makes the values of an attribute exactly those of a list.
+fn list_changes(entry: &Entry, attribute: &str, values: &[String]) -> Vec<Change> {
+    let held = entry.values(attribute);
+    let same =
+        held.len() == values.len() && values.iter().all(|value| held.iter().any(|of| of == value.as_bytes()));
+    if same {
+        return Vec::new();
+    }
+    Change::set(attribute, values.iter().map(|value| value.clone().into_bytes()))
+}
+
+/// What makes the values of an attribute those that are wanted. Of an attribute with several values, a single new one takes the
+/// place of the one that counts, which is the first; the others, aliases of a mailbox perhaps, stay behind it.
+fn value_changes(entry: &Entry, attribute: &str, values: &[String], rule: Rule) -> Vec<Change> {
+    let (Some(main), [value]) = (entry.main_value(attribute), values) else {
+        return list_changes(entry, attribute, values);
+    };
+    if main == value.as_bytes() {
+        return Vec::new();
+    }
+    Change::set(attribute, values_after(entry.values(attribute), main, value, rule))
+}
+
+/// The values of an attribute, once another one counts.
+fn values_after(held: &[Vec<u8>], main: &[u8], value: &str, rule: Rule) -> Vec<Vec<u8>> {
+    let stays = |of: &&Vec<u8>| of.as_slice() != main && !rule.same(of, value.as_bytes());
+    std::iter::once(value.as_bytes().to_vec()).chain(held.iter().filter(stays).cloned()).collect()
+}
+
+/// What follows from a change: attributes made of fields (`create.attributes`) that hold what was made of the fields as they were. One
+/// that somebody has set otherwise is left alone.
+fn derive(directory: &Directory, update: &UpdateAccount, entry: &Entry, rdn: Option<&Rdn>, plan: &mut Plan) {
+    let layout = directory.layout();
+    let mut before = serde_json::Map::new();
+    for (field, attribute) in &layout.accounts.attributes {
+        if let Some(Ok(value)) = entry.main_value(attribute).map(std::str::from_utf8) {
+            before.insert(field.clone(), value.into());
+        }
+    }
+    let mut after = before.clone();
+    after.extend(update.changes.clone());
+    for (attribute, template) in &layout.create.attributes {
+        let is_mapped = layout.accounts.attributes.values().any(|name| name.eq_ignore_ascii_case(attribute));
+        if is_mapped || !update.changes.keys().any(|field| template.mentions(field)) {
+            continue;
+        }
+        let render = |fields: &serde_json::Map<String, Value>| {
+            template.render(|name| draft::field_text(layout, fields, name))
+        };
+        let (Some(before), Some(after)) = (render(&before), render(&after)) else { continue };
+        let is_before = |held: &[u8]| String::from_utf8_lossy(held).to_lowercase() == before.to_lowercase();
+        if before == after {
+            continue;
+        }
+        match rdn.and_then(|rdn| Some((rdn, rdn.value_of(attribute)?))) {
+            Some((rdn, held)) if is_before(held) => {
+                plan.rdn = Some(plan.rdn.as_ref().unwrap_or(rdn).with(attribute, &after));
+            }
+            None if entry.main_value(attribute).is_some_and(is_before) => {
+                plan.changes.extend(value_changes(entry, attribute, &[after], directory.rule(attribute)));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The entry once a plan is carried out, as far as groups know it.
+pub(crate) fn after(directory: &Directory, entry: &Entry, plan: &Plan) -> Entry {
+    let mut after = entry.clone();
+    if let (Some(rdn), Some(name)) = (&plan.rdn, entry.name()) {
+        let parent = name.parent().to_string();
+        after.dn = if parent.is_empty() { rdn.to_string() } else { format!("{rdn},{parent}") };
+    }
+    let Some(attribute) = directory.layout().attribute("username") else { return after };
+    let set: Vec<&Change> = plan.changes.iter().filter(|change| change.attribute == attribute).collect();
+    let values: Vec<Vec<u8>> = if set.is_empty() {
+        let named =
+            |rdn: &Option<Rdn>| rdn.as_ref().and_then(|rdn| rdn.value_of(attribute).map(<[u8]>::to_vec));
+        match (entry.main_value(attribute), named(&plan.rdn).as_deref().map(std::str::from_utf8)) {
+            (Some(main), Some(Ok(new))) => {
+                values_after(entry.values(attribute), main, new, directory.rule(attribute))
+            }
+            _ => return after,
+        }
+    } else {
+        set.into_iter().flat_map(Change::texts).map(|value| value.as_bytes().to_vec()).collect()
+    };
+    after.attributes.retain(|(name, _)| !name.eq_ignore_ascii_case(attribute));
+    after.attributes.push((attribute.to_owned(), values));
+    after
+}

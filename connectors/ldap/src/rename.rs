@@ -1,0 +1,163 @@
+//! Renaming an entry, and its name in the groups that the server does not look after.
+
+use bridgehead_sdk::{Code, Effect, Error, Subject, UpdateAccount};
+use serde_json::Value;
+
+use crate::directory::Directory;
+use crate::entry::Entry;
+use crate::failure::Failure;
+use crate::groups;
+use crate::layout::GroupLayout;
+use crate::memberships::{self, Group, folded, member_values};
+use crate::name::{Name, Rdn};
+use crate::session::Session;
+
+/// What must be replaced in a group when an entry is called otherwise.
+#[derive(Debug)]
+pub(crate) struct Move {
+    pub(crate) group: Group,
+    pub(crate) old: Vec<String>,
+    pub(crate) new: Vec<String>,
+}
+
+/// What must be replaced in which group when an entry is called otherwise.
+pub(crate) async fn moves(
+    directory: &Directory,
+    session: &Session,
+    before: &Entry,
+    after: &Entry,
+) -> Result<Vec<Move>, Error> {
+    let layout = directory.layout();
+    let ours = |of: &GroupLayout| of.by_username || !layout.referential_integrity;
+    let differs = layout
+        .groups
+        .iter()
+        .any(|of| ours(of) && member_values(layout, of, before) != member_values(layout, of, after));
+    if !differs {
+        return Ok(Vec::new());
+    }
+    let held = memberships::direct(directory, session, before).await?;
+    let moves = held.into_iter().filter_map(|group| {
+        let of = &layout.groups[group.of];
+        let names = member_values(layout, of, after);
+        let is = |one: &str, other: &str| {
+            if of.by_username {
+                one.to_lowercase() == other.to_lowercase()
+            } else {
+                folded(one) == folded(other)
+            }
+        };
+        // Of several user names, those that stay the account's stay in the group.
+        let old: Vec<String> =
+            group.values.iter().filter(|held| !names.iter().any(|name| is(held, name))).cloned().collect();
+        let has_other = old.len() < group.values.len();
+        let new: Vec<String> = names.into_iter().take(usize::from(!has_other)).collect();
+        (ours(of) && !old.is_empty()).then_some(Move { group, old, new })
+    });
+    Ok(moves.collect())
+}
+
+/// Renames an entry. Groups that the server does not look after have the new name before, as far as they take it: at every moment one
+/// of the two that stand in the group is the account, and an attempt that breaks off leaves both.
+pub(crate) async fn rename(
+    directory: &Directory,
+    session: &Session,
+    label: &str,
+    entry: &Entry,
+    rdn: &Rdn,
+    moves: &[Move],
+) -> Result<(), Error> {
+    for of in moves {
+        for new in &of.new {
+            match groups::add_value(directory, session, &of.group, new).await {
+                // An overlay such as `memberof` may refuse a name that is nobody's yet; the group gets it afterwards.
+                Err(error) if error.code() == Code::InternalError && error.about() != Subject::Connection => {
+                }
+                // It may not be changed at all, or cannot be reached.
+                Err(error) => return Err(without_new_names(directory, session, moves, error).await),
+                Ok(()) => {}
+            }
+        }
+    }
+    let mut renamed = session.rename(&entry.dn, &rdn.to_string()).await;
+    if matches!(&renamed, Err(failure) if failure.code() == Some(20)) && !moves.is_empty() {
+        // The server sees to it after all, and stumbles over the new name in a group.
+        for of in moves {
+            for new in &of.new {
+                groups::remove_value(directory, session, &of.group, new).await?;
+            }
+        }
+        renamed = session.rename(&entry.dn, &rdn.to_string()).await;
+    }
+    match renamed {
+        Ok(()) => Ok(()),
+        Err(failure) => {
+            let error = not_renamed(directory, session, failure, entry, label, rdn).await;
+            Err(without_new_names(directory, session, moves, error).await)
+        }
+    }
+}
+
+/// Takes a new name out of groups again that its account did not get.
+async fn without_new_names(directory: &Directory, session: &Session, moves: &[Move], error: Error) -> Error {
+    if error.effect_on_target() == Effect::Unknown {
+        return error;
+    }
+    for of in moves {
+        for new in &of.new {
+            if groups::remove_value(directory, session, &of.group, new).await.is_err() {
+                return error.effect(Effect::Unknown);
+            }
+        }
+    }
+    error
+}
+
+async fn not_renamed(
+    directory: &Directory,
+    session: &Session,
+    failure: Failure,
+    entry: &Entry,
+    label: &str,
+    rdn: &Rdn,
+) -> Error {
+    if failure.code() != Some(68) {
+        return directory.changing_failed(session, failure, entry, label).await;
+    }
+    let message = format!("User {label}: the name {rdn} is taken in {} by another entry", directory.system());
+    Error::account_already_exists(message).source(failure)
+}
+
+/// Takes the old name of a renamed account out of its groups, where an earlier attempt broke off behind renaming. Another entry
+/// that has the name by now is left alone, and so is a name that another task than this one has changed.
+pub(crate) async fn leave_old_name(
+    directory: &Directory,
+    session: &Session,
+    update: &UpdateAccount,
+    entry: &Entry,
+    applied: &mut bool,
+) -> Result<(), Error> {
+    let layout = directory.layout();
+    let (Some(old), Some(attribute)) = (&update.account.username, layout.attribute("username")) else {
+        return Ok(());
+    };
+    let Some(wanted) = update.changes.get("username").and_then(Value::as_str) else { return Ok(()) };
+    let (Some(rdn), Some(name)) = (entry.rdn(), entry.name()) else { return Ok(()) };
+    let held = rdn.value_of(attribute);
+    let is = |text: &str| held.is_some_and(|held| held.eq_ignore_ascii_case(text.as_bytes()));
+    if layout.referential_integrity || !is(wanted) || is(old) {
+        return Ok(());
+    }
+    let mut rdns = name.rdns.clone();
+    rdns[0] = rdn.with(attribute, old);
+    let old = Entry::named(&Name { rdns }.to_string());
+    if groups::is_there(directory, session, &old.dn).await? {
+        return Ok(());
+    }
+    for group in memberships::direct(directory, session, &old).await? {
+        groups::add_value(directory, session, &group, &entry.dn).await?;
+        *applied = true;
+        groups::remove_value(directory, session, &group, &old.dn).await?;
+    }
+    Ok(())
+}

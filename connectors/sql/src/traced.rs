@@ -1,0 +1,150 @@
+//! What `--trace` shows of a conversation with a database: statements with the types of what is bound, and how many rows come of them. Values
+//! are never shown: anything may be among them, a password or what is kept of one.
+
+use bridgehead_sdk::Trace;
+
+use crate::driver::{Answer, Columns, Session};
+use crate::fault::Fault;
+use crate::plan::Kind;
+use crate::value::{Bound, Scalar};
+
+/// How many words of a statement that another one made are shown: `ALTER ROLE`. A password may stand further on.
+const WORDS: usize = 2;
+
+/// Shows what is said, if anybody wants to see it.
+pub(crate) struct Conversation {
+    pub(crate) system: String,
+    pub(crate) trace: Option<Trace>,
+}
+
+impl Conversation {
+    /// The database is told something. What it is told is only put together if anybody wants to see it.
+    pub(crate) fn asks(&self, what: impl FnOnce() -> String) {
+        if let Some(trace) = &self.trace {
+            trace.sent(&self.system, &what());
+        }
+    }
+
+    /// The database answers.
+    pub(crate) fn hears<T: Heard>(&self, answer: &Result<T, Fault>) {
+        let Some(trace) = &self.trace else { return };
+        let text = match answer {
+            Ok(answer) => answer.heard(),
+            Err(fault) => told(fault),
+        };
+        trace.received(&self.system, &text);
+    }
+}
+
+/// What can be shown of an answer.
+pub(crate) trait Heard {
+    fn heard(&self) -> String;
+}
+
+impl Heard for () {
+    fn heard(&self) -> String {
+        "done".to_owned()
+    }
+}
+
+impl Heard for Box<dyn Session> {
+    fn heard(&self) -> String {
+        "connected".to_owned()
+    }
+}
+
+impl Heard for Answer {
+    fn heard(&self) -> String {
+        let columns = self.rows.first().map(|row| row.keys().map(String::as_str).collect::<Vec<_>>());
+        match columns {
+            Some(columns) => format!("{} rows of ({})", self.rows.len(), columns.join(", ")),
+            None => format!("no rows, {} affected", self.affected),
+        }
+    }
+}
+
+impl Heard for Columns {
+    fn heard(&self) -> String {
+        let columns = self.iter().map(|(name, kind)| format!("{name} {kind}"));
+        format!("columns ({})", columns.collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// A statement, and of which types its parameters are.
+pub(crate) fn statement(sql: &str, values: &[Bound]) -> String {
+    let types: Vec<&str> = values.iter().map(type_of).collect();
+    shown(sql, &types)
+}
+
+/// A statement that is only looked at.
+pub(crate) fn prepare(sql: &str, kinds: &[Kind]) -> String {
+    let types: Vec<&str> = kinds.iter().map(|kind| name_of(*kind)).collect();
+    format!("prepare {}", shown(sql, &types))
+}
+
+/// A statement that another one made.
+pub(crate) fn made(sql: &str) -> String {
+    let first: Vec<&str> = sql.split_whitespace().take(WORDS).collect();
+    // A quoted word may be anything.
+    let is_plain = |word: &&&str| word.chars().all(|c| c.is_ascii_alphabetic());
+    let first: Vec<&str> = first.iter().take_while(is_plain).copied().collect();
+    format!("{} … (a statement that another one made, not shown)", first.join(" "))
+}
+
+fn shown(sql: &str, types: &[&str]) -> String {
+    // On one line; what is inside quotes is only shown, so that its blanks do not matter.
+    let sql = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    if types.is_empty() { sql } else { format!("{sql} [{}]", types.join(", ")) }
+}
+
+fn type_of(bound: &Bound) -> &'static str {
+    match &bound.value {
+        Scalar::Null => "null",
+        Scalar::Text(_) => "text",
+        Scalar::Integer(_) => "integer",
+        Scalar::Float(_) => "float",
+        Scalar::Bool(_) => "boolean",
+        Scalar::Uuid(_) => "uuid",
+    }
+}
+
+fn name_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Natural => "as it comes",
+        Kind::Integer => "integer",
+        Kind::Uuid => "uuid",
+    }
+}
+
+/// What went wrong. What the server says may quote the row that it refuses, so that its number has to do.
+fn told(fault: &Fault) -> String {
+    match fault {
+        Fault::Told(told) => {
+            let of = told.constraint.as_ref().map(|name| format!(", of {name}")).unwrap_or_default();
+            format!("error {told}, {:?}{of}", told.kind)
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn types_are_shown_and_no_values() {
+        let bound = |value| Bound::new(Kind::Natural, &value).unwrap_or_else(|_| panic!("it fits"));
+        let values =
+            [bound(json!("Quiet-Harbour-7")), bound(json!(7)), bound(json!(null)), bound(json!(true))];
+        let text = statement("UPDATE t\n  SET a = $1", &values);
+        assert_eq!(text, "UPDATE t SET a = $1 [text, integer, null, boolean]");
+    }
+
+    #[test]
+    fn of_a_statement_that_another_one_made_the_first_words_are_shown() {
+        assert!(made("ALTER ROLE ann PASSWORD 'Quiet-Harbour-7'").starts_with("ALTER ROLE … "));
+        assert!(!made("SELECT 'Quiet-Harbour-7'").contains("Harbour"));
+    }
+}
