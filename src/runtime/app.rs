@@ -20,7 +20,7 @@ use super::status::AppStatus;
 use crate::bridge::{self, Api, AppId};
 use crate::config;
 use crate::journal::{AppKey, Journal, Listings};
-use bridgehead_resilience::SeededRng;
+use bridgehead_resilience::{Retry as Retrier, RetryPolicy, SeededRng};
 
 /// One app of the configuration, at run time.
 pub(crate) struct App {
@@ -95,6 +95,11 @@ impl App {
             rng,
             status,
         })
+    }
+
+    /// Tries again what fails, with this app's randomness.
+    pub(crate) fn retry(&self, policy: RetryPolicy) -> Retrier<'_> {
+        Retrier::new(policy, &self.rng)
     }
 
     /// Asks the connector once what it is and can do, unless it has said so already. While the target is known to be out

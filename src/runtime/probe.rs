@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bridgehead_resilience::Backoff;
 use bridgehead_sdk::Error;
 use tokio_util::sync::CancellationToken;
 
@@ -26,10 +27,10 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
             continue;
         }
         // A target that answers checks and nothing else is left alone for longer each time.
-        let mut tries = app.breaker.relapses();
+        let mut backoff = Backoff::new(policies::TARGET).after(app.breaker.relapses().max(1));
         while app.breaker.cause().is_some() {
-            tries += 1;
-            let wait = policies::TARGET.delay(tries.max(2), app.rng.unit());
+            let wait = backoff.failed(app.rng.unit());
+            let tries = backoff.failures() - 1;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}

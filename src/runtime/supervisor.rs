@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bridgehead_resilience::Backoff;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -76,7 +77,7 @@ async fn keep_alive<F>(
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let mut panics = 0;
+    let mut backoff = Backoff::new(policies::LOCAL);
     loop {
         let began = Instant::now();
         let mut running = JoinSet::new();
@@ -84,12 +85,11 @@ where
         match running.join_next().await {
             Some(Err(error)) if error.is_panic() => {
                 if began.elapsed() > Duration::from_mins(10) {
-                    panics = 0;
+                    backoff.succeeded();
                 }
-                panics += 1;
                 app.status.tally().panicked(name, app.clock.now());
-                let wait = policies::LOCAL.delay(panics, app.rng.unit());
-                tracing::error!(app = %app.name, panics, ?wait, "the {name} loop panicked and is started again");
+                let wait = backoff.failed(app.rng.unit());
+                tracing::error!(app = %app.name, panics = backoff.failures(), ?wait, "the {name} loop panicked and is started again");
                 tokio::time::sleep(wait).await;
             }
             _ => return (app.name.clone(), name),

@@ -76,6 +76,13 @@ impl Conversation<'_> {
     }
 }
 
+fn append(text: &mut String, part: std::fmt::Arguments<'_>) {
+    // Only memory can run out, and that is no error here.
+    if text.write_fmt(part).is_err() {
+        text.clear();
+    }
+}
+
 /// A result code, and the server's words.
 pub(crate) fn result(result: &LdapResult) -> String {
     if result.rc == 0 { "0 (success)".to_owned() } else { Refusal::of(result).to_string() }
@@ -91,10 +98,10 @@ pub(crate) fn search(search: &Search<'_>, controls: &[&str]) -> String {
     let mut text =
         format!("search {:?} {scope} {} [{}]", search.base, search.filter, search.attributes.join(", "));
     if search.limit > 0 {
-        let _ = write!(text, " limit {}", search.limit);
+        append(&mut text, format_args!(" limit {}", search.limit));
     }
     for control in controls {
-        let _ = write!(text, " {control}");
+        append(&mut text, format_args!(" {control}"));
     }
     text
 }
@@ -102,17 +109,17 @@ pub(crate) fn search(search: &Search<'_>, controls: &[&str]) -> String {
 /// What a search found.
 pub(crate) fn found(entries: &[Entry], reference: Option<&str>, answer: &LdapResult) -> String {
     let mut text = result(answer);
-    let _ = write!(text, ", {} entries", entries.len());
+    append(&mut text, format_args!(", {} entries", entries.len()));
     if let Some(address) = reference {
-        let _ = write!(text, ", a reference to {address}");
+        append(&mut text, format_args!(", a reference to {address}"));
     }
     for entry in entries {
         if text.len() > ENOUGH {
             break;
         }
-        let _ = write!(text, "; {}", entry.dn);
+        append(&mut text, format_args!("; {}", entry.dn));
         for (name, held) in &entry.attributes {
-            let _ = write!(text, " {}", values(name, held.iter().map(Vec::as_slice)));
+            append(&mut text, format_args!(" {}", values(name, held.iter().map(Vec::as_slice))));
         }
     }
     text

@@ -76,14 +76,13 @@ impl Pool {
     }
 
     async fn lease(self: &Arc<Self>, permit: Option<OwnedSemaphorePermit>) -> Result<Lease, Fault> {
-        let session = match self.reuse().await {
-            Some(session) => session,
-            None => {
-                self.conversation.asks(|| format!("connect to {}", self.target.engine.title()));
-                let connected = self.target.connect().await;
-                self.conversation.hears(&connected);
-                connected?
-            }
+        let session = if let Some(session) = self.reuse().await {
+            session
+        } else {
+            self.conversation.asks(|| format!("connect to {}", self.target.engine.title()));
+            let connected = self.target.connect().await;
+            self.conversation.hears(&connected);
+            connected?
         };
         Ok(Lease {
             pool: Arc::clone(self),

@@ -19,6 +19,11 @@ impl Backoff {
         Self { policy, failures: 0 }
     }
 
+    /// The same after so many failures that were seen elsewhere.
+    pub const fn after(self, failures: u32) -> Self {
+        Self { failures, ..self }
+    }
+
     /// Counts a failure; returns the wait before the next attempt, for a random number from 0.0 to 1.0
     /// ([`SeededRng::unit`](crate::SeededRng::unit)).
     pub fn failed(&mut self, random: f64) -> Duration {
@@ -51,6 +56,7 @@ mod tests {
             assert!(wait <= Duration::from_secs(ceiling) && wait >= Duration::from_secs(ceiling) / 2);
             assert_eq!(backoff.failures(), failures);
         }
+        assert_eq!(backoff.clone().after(1).failed(0.0), Duration::from_secs(1), "the second failure");
         backoff.succeeded();
         assert!(backoff.failed(rng.unit()) <= Duration::from_secs(1));
     }

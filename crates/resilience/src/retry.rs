@@ -44,7 +44,8 @@ pub enum Interrupted<E> {
 
 /// Runs a call until it succeeds, fails for good, runs out of time, or is stopped.
 ///
-/// A stop ends a wait at once, and never cuts a call that is under way.
+/// A stop ends a wait at once. It never cuts a call that is under way, and the first attempt is made in any case: a daemon that stops
+/// still writes down what it has done. A caller that must not begin checks its token first.
 #[derive(Debug)]
 pub struct Retry<'a> {
     policy: RetryPolicy,
@@ -61,7 +62,7 @@ impl<'a> Retry<'a> {
         Self { policy, rng, stop: None, first: 1, max_attempts: None, give_up_after: None }
     }
 
-    /// Ends with [`Interrupted::Stopped`] when this is cancelled.
+    /// Ends with [`Interrupted::Stopped`] when this is cancelled during a wait.
     pub const fn until(self, stop: &'a CancellationToken) -> Self {
         Self { stop: Some(stop), ..self }
     }
@@ -106,8 +107,9 @@ impl<'a> Retry<'a> {
             .take(waits);
         let guarded = || {
             // After a sleep that was cut short, `backon` makes one more call. It must not reach the other side.
-            let stopped = self.stop.is_some_and(CancellationToken::is_cancelled);
-            let attempt = (!stopped).then(|| call(made.load(Relaxed)));
+            let number = made.load(Relaxed);
+            let stopped = number > first && self.stop.is_some_and(CancellationToken::is_cancelled);
+            let attempt = (!stopped).then(|| call(number));
             async move {
                 match attempt {
                     Some(attempt) => attempt.await.map_err(Interrupted::Failed),
@@ -316,21 +318,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn stopped_before_it_began_calls_nothing() {
+    async fn stopped_before_it_began_makes_the_first_attempt_and_no_other() {
         let (rng, stop) = (SeededRng::seeded(1), CancellationToken::new());
         stop.cancel();
         let calls = Cell::new(0);
-        let result: Result<(), Interrupted<&str>> = Retry::new(POLICY, &rng)
-            .until(&stop)
+        let retry = Retry::new(POLICY, &rng).until(&stop);
+        let failing: Result<(), _> = retry
             .run(
                 |_| {
                     calls.set(calls.get() + 1);
-                    async { Ok(()) }
+                    async { Err("down") }
                 },
                 always,
                 unheard,
             )
             .await;
-        assert_eq!((result, calls.get()), (Err(Interrupted::Stopped), 0));
+        assert_eq!((failing, calls.get()), (Err(Interrupted::Stopped), 1));
+        assert_eq!(retry.run(|_| async { Ok::<_, &str>("written") }, always, unheard).await, Ok("written"));
     }
 }

@@ -1,5 +1,6 @@
 //! What the guard takes from the journal, and what it gives to it.
 
+use bridgehead_resilience::Next;
 use jiff::fmt::friendly::SpanPrinter;
 use tokio_util::sync::CancellationToken;
 
@@ -13,16 +14,15 @@ use crate::runtime::policies;
 /// Tells the guard what was executed, held and released before this process. Until the journal can be read, nothing is
 /// started.
 pub(crate) async fn load(app: &App, stop: &CancellationToken) -> Result<(), Stopped> {
-    let mut tries = 0;
-    while let Err(error) = try_load(app).await {
-        tries += 1;
-        tracing::error!(app = %app.name, %error, "the journal cannot be read; nothing is started until it can");
-        tokio::select! {
-            () = stop.cancelled() => return Err(Stopped),
-            () = tokio::time::sleep(policies::LOCAL.delay(tries, app.rng.unit())) => {}
-        }
-    }
-    Ok(())
+    let retry = app.retry(policies::LOCAL).until(stop);
+    let loaded = retry.run(
+        |_| try_load(app),
+        |_| Next::Retry,
+        |failed| {
+            tracing::error!(app = %app.name, error = %failed.error, "the journal cannot be read; nothing is started until it can");
+        },
+    );
+    loaded.await.map_err(|_| Stopped)
 }
 
 async fn try_load(app: &App) -> Result<(), journal::Error> {

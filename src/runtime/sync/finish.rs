@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bridgehead_resilience::{Backoff, Interrupted, Jitter, Next};
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +12,6 @@ use super::engine::Sync;
 use crate::bridge::{self, SyncId, SyncStatus};
 use crate::runtime::app::App;
 use crate::runtime::policies;
-use bridgehead_resilience::Jitter;
 
 /// How long one call is tried while the Bridge does not answer.
 const PATIENCE: Duration = Duration::from_mins(15);
@@ -31,21 +31,26 @@ async fn patiently<'a, T>(
     what: &'static str,
     call: impl Fn() -> BoxFuture<'a, Result<T, bridge::Error>> + Send,
 ) -> Result<T, Error> {
-    let began = Instant::now();
-    let mut tries = 0;
-    loop {
-        let error = match app.ask(call()).await {
-            Ok(answer) => return Ok(answer),
-            Err(error) => error,
-        };
-        let may_pass = error.is_transient() || error.is_access();
-        if !may_pass || began.elapsed() >= PATIENCE {
-            return Err(Error::Bridge { what, source: error });
-        }
-        tries += 1;
-        let wait = error.retry_after().unwrap_or_default().max(policies::BRIDGE.delay(tries, app.rng.unit()));
-        tracing::warn!(app = %app.name, %error, ?wait, "{what} did not work; trying again");
-        tokio::time::sleep(wait).await;
+    let retry = app.retry(policies::BRIDGE).give_up_after(PATIENCE);
+    let answer = retry.run(
+        |_| app.ask(call()),
+        |error| if error.is_access() { Next::Retry } else { after(error) },
+        |failed| {
+            tracing::warn!(app = %app.name, error = %failed.error, wait = ?failed.wait, "{what} did not work; trying again");
+        },
+    );
+    answer.await.map_err(|interrupted| match interrupted {
+        Interrupted::Failed(source) => Error::Bridge { what, source },
+        Interrupted::Stopped => Error::Stopped,
+    })
+}
+
+/// Whether a call that failed may work later, and not before when.
+pub(super) fn after(error: &bridge::Error) -> Next {
+    match error.retry_after() {
+        _ if !error.is_transient() => Next::GiveUp,
+        Some(wait) => Next::RetryAfter(wait),
+        None => Next::Retry,
     }
 }
 
@@ -88,7 +93,7 @@ pub(super) async fn verify(sync: &Sync<'_>) -> Result<(), Error> {
 /// between two tries, never in the middle of one: whoever asks must know whether it was completed.
 pub(super) async fn complete(app: &App, session: &SyncId, stop: &CancellationToken) -> Result<(), Error> {
     let began = Instant::now();
-    let mut tries = 0;
+    let mut backoff = Backoff::new(policies::BRIDGE);
     loop {
         let leave = tokio::select! {
             () = stop.cancelled() => return Err(Error::Stopped),
@@ -112,8 +117,7 @@ pub(super) async fn complete(app: &App, session: &SyncId, stop: &CancellationTok
         if !may_pass || began.elapsed() >= PATIENCE {
             return Err(Error::Bridge { what: "completing the sync", source: error });
         }
-        tries += 1;
-        let wait = policies::BRIDGE.delay(tries, app.rng.unit());
+        let wait = backoff.failed(app.rng.unit());
         tracing::warn!(app = %app.name, %error, ?wait, "completing the sync did not work; trying again");
         tokio::select! {
             () = stop.cancelled() => return Err(Error::Stopped),
@@ -158,34 +162,29 @@ pub(super) async fn watch(app: &App, session: &SyncId) -> Result<(), Error> {
 
 /// Ends a session without removing anybody. Best effort: the next session cancels this one in any case.
 pub(super) async fn abandon(app: &App, session: &SyncId) {
-    let call = async {
-        let mut tries = 0;
-        loop {
-            // Nobody waits for a key that is refused: the session is cancelled by the next one.
-            let Some(leave) = app.access.enter_now() else {
-                tracing::debug!(app = %app.name, "the session is not abandoned, as the Bridge refuses the key");
-                return;
-            };
-            let answer = app.bridge.abandon(app.id, session).await;
-            app.heard(leave, &answer);
-            match answer {
-                Ok(()) => return,
-                Err(error) if error.is_transient() => {
-                    tries += 1;
-                    tracing::debug!(app = %app.name, %error, "the session could not be abandoned; trying again");
-                    tokio::time::sleep(
-                        policies::BRIDGE.with_jitter(Jitter::Full).delay(tries, app.rng.unit()),
-                    )
-                    .await;
-                }
-                Err(error) => {
-                    tracing::warn!(app = %app.name, %error, "the session could not be abandoned; the next one cancels it");
-                    return;
-                }
-            }
-        }
+    let retry = app.retry(policies::BRIDGE.with_jitter(Jitter::Full));
+    let call = |_| async {
+        // Nobody waits for a key that is refused: the session is cancelled by the next one.
+        let Some(leave) = app.access.enter_now() else {
+            tracing::debug!(app = %app.name, "the session is not abandoned, as the Bridge refuses the key");
+            return Ok(());
+        };
+        let answer = app.bridge.abandon(app.id, session).await;
+        app.heard(leave, &answer);
+        answer
     };
-    if tokio::time::timeout(FAREWELL, call).await.is_err() {
-        tracing::warn!(app = %app.name, "the session could not be abandoned in time; the next one cancels it");
+    // It is done in seconds or not at all, so what Iden asks to wait for does not count.
+    let next = |error: &bridge::Error| if error.is_transient() { Next::Retry } else { Next::GiveUp };
+    let abandoned = retry.run(call, next, |failed| {
+        tracing::debug!(app = %app.name, error = %failed.error, "the session could not be abandoned; trying again");
+    });
+    match tokio::time::timeout(FAREWELL, abandoned).await {
+        Ok(Ok(()) | Err(Interrupted::Stopped)) => {}
+        Ok(Err(Interrupted::Failed(error))) => {
+            tracing::warn!(app = %app.name, %error, "the session could not be abandoned; the next one cancels it");
+        }
+        Err(_) => {
+            tracing::warn!(app = %app.name, "the session could not be abandoned in time; the next one cancels it");
+        }
     }
 }

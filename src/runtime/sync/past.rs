@@ -1,19 +1,18 @@
 //! What Iden may hold beyond what is known here: the very first sync of an app, told apart from a state that was lost, and
 //! an old copy of the state, told apart from the current one. See `docs/decisions/0006-lost-state.md`.
 
-use std::time::Duration;
-
+use bridgehead_resilience::Interrupted;
 use bridgehead_sdk::ResourceKind;
 use jiff::{SignedDuration, Timestamp};
 
-use super::Error;
 use super::engine::Sync;
 use super::push::Tally;
+use super::{Error, finish};
 use crate::journal::{IdenTime, Past};
 use crate::runtime::policies;
 
 /// How often Iden is asked when the app was last synced, beyond what its client repeats by itself.
-const TRIES: u32 = 3;
+const ATTEMPTS: u32 = 4;
 
 /// How long after our `complete` Iden may say that the app was synced, where we could not ask it at once: as long as its
 /// clean-up is watched, and an hour by which the two clocks may differ.
@@ -178,26 +177,19 @@ impl Sync<'_> {
     /// than one without a time.
     async fn ask_iden(&self) -> Told {
         let app = self.app;
-        let mut tries = 0;
-        loop {
-            match app.ask_about_all(app.bridge.list_apps()).await {
-                Ok(apps) => {
-                    return match apps.into_iter().find(|one| one.id == app.id) {
-                        None => Told::Nothing("it does not list this app".into()),
-                        Some(one) => one.last_synced_at.map_or(Told::NoTime, |at| Told::SyncedAt(cut(at))),
-                    };
-                }
-                Err(error) if error.is_transient() && tries < TRIES => {
-                    tries += 1;
-                    let wait = policies::BRIDGE.delay(tries, app.rng.unit());
-                    tokio::time::sleep(wait.max(error.retry_after().unwrap_or(Duration::ZERO))).await;
-                }
-                // What the pages are answered with tells too.
-                Err(error) => {
-                    tracing::warn!(app = %app.name, %error, "Iden cannot be asked when the app was last synced");
-                    return Told::Nothing(error.to_string());
-                }
+        let retry = app.retry(policies::BRIDGE).max_attempts(ATTEMPTS);
+        let apps = retry.run(|_| app.ask_about_all(app.bridge.list_apps()), finish::after, |_| {});
+        match apps.await {
+            Ok(apps) => match apps.into_iter().find(|one| one.id == app.id) {
+                None => Told::Nothing("it does not list this app".into()),
+                Some(one) => one.last_synced_at.map_or(Told::NoTime, |at| Told::SyncedAt(cut(at))),
+            },
+            // What the pages are answered with tells too.
+            Err(Interrupted::Failed(error)) => {
+                tracing::warn!(app = %app.name, %error, "Iden cannot be asked when the app was last synced");
+                Told::Nothing(error.to_string())
             }
+            Err(Interrupted::Stopped) => Told::Nothing("the daemon stops".into()),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bridgehead_resilience::Backoff;
 use bridgehead_sdk::{Record, Slug};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -203,11 +204,11 @@ enum Answer {
 /// Sends a page until it is accepted, or refused for its contents.
 async fn send_once(app: &App, session: &SyncId, slug: &Slug, page: &[Record]) -> Result<Answer, Error> {
     let began = Instant::now();
-    let mut tries = 0;
+    let mut backoff = Backoff::new(policies::BRIDGE);
     loop {
         let error = match app.ask(app.bridge.push(app.id, session, slug, page)).await {
             Ok(pushed) => {
-                let repeated = pushed.repeated || tries > 0;
+                let repeated = pushed.repeated || backoff.failures() > 0;
                 return Ok(Answer::Accepted(Pushed { repeated, ..pushed }));
             }
             Err(error) if error.is_access() => {
@@ -240,11 +241,7 @@ async fn send_once(app: &App, session: &SyncId, slug: &Slug, page: &[Record]) ->
                 return Err(Error::SessionLost { detail: error.to_string() });
             }
             error if error.is_transient() && began.elapsed() < PATIENCE => {
-                tries += 1;
-                let wait = error
-                    .retry_after()
-                    .unwrap_or_default()
-                    .max(policies::BRIDGE.delay(tries, app.rng.unit()));
+                let wait = error.retry_after().unwrap_or_default().max(backoff.failed(app.rng.unit()));
                 tracing::warn!(app = %app.name, resource_type = %slug, %error, ?wait, "a page could not be pushed; trying again");
                 tokio::time::sleep(wait).await;
             }

@@ -3,14 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use bridgehead_resilience::{Interrupted, Next};
 use bridgehead_sdk::{Code, Cursor, Page, ResourceType, Retry};
-use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Error;
 use super::evidence::Testimony;
 use crate::runtime::app::App;
-use crate::runtime::decide;
 use crate::runtime::policies;
 
 /// One listing, from its first page to its proven end.
@@ -54,35 +53,33 @@ impl<'a> Listing<'a> {
 
     /// One page, tried again while the error may pass, as long as a task would be.
     async fn read(&self) -> Result<Page, Error> {
-        let began = Instant::now();
-        let settings = &self.app.settings.tasks;
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            self.app.pacing.for_sync().await;
-            let connector = Arc::clone(&self.app.connector);
+        let (app, settings) = (self.app, &self.app.settings.tasks);
+        let shown = |error: &bridgehead_sdk::Error| app.redactor.redact(error.message()).into_owned();
+        let retry = app.retry(policies::TARGET).give_up_after(settings.give_up_after);
+        let list = |_| async {
+            app.pacing.for_sync().await;
+            let connector = Arc::clone(&app.connector);
             let (of, cursor) = (self.of.clone(), self.cursor.clone());
             let what = format!("listing {} of", self.of.slug);
             let call = async move { connector.list(&of, cursor.as_ref()).await };
-            let answer = self.app.guarded(&what, settings.timeout, call).await;
-            self.app.observe(&answer);
-            let error = match answer {
-                Ok(page) => return Ok(page),
-                Err(error) => error,
-            };
-            let message = self.app.redactor.redact(error.message()).into_owned();
-            let wait = policies::TARGET.delay(tries, self.app.rng.unit());
-            let wait = match error.retry_policy() {
-                Retry::Never if error.code() != Code::Timeout => None,
-                Retry::After(after) => Some(wait.max(after)),
-                _ => Some(wait),
-            };
-            let Some(wait) = wait.filter(|wait| decide::fits(began.elapsed(), *wait, settings.give_up_after))
-            else {
-                return Err(Error::Unreadable { slug: self.of.slug.to_string(), message });
-            };
-            tracing::warn!(app = %self.app.name, resource_type = %self.of.slug, ?wait, "a page could not be read: {message}; trying again");
-            tokio::time::sleep(wait).await;
-        }
+            let answer = app.guarded(&what, settings.timeout, call).await;
+            app.observe(&answer);
+            answer
+        };
+        let next = |error: &bridgehead_sdk::Error| match error.retry_policy() {
+            Retry::Never if error.code() != Code::Timeout => Next::GiveUp,
+            Retry::After(after) => Next::RetryAfter(after),
+            _ => Next::Retry,
+        };
+        let page = retry.run(list, next, |failed| {
+            tracing::warn!(app = %app.name, resource_type = %self.of.slug, wait = ?failed.wait, "a page could not be read: {}; trying again",
+                shown(failed.error));
+        });
+        page.await.map_err(|interrupted| match interrupted {
+            Interrupted::Failed(error) => {
+                Error::Unreadable { slug: self.of.slug.to_string(), message: shown(&error) }
+            }
+            Interrupted::Stopped => Error::Stopped,
+        })
     }
 }

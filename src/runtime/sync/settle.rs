@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use bridgehead_resilience::{Interrupted, Next};
 use bridgehead_sdk::{Account, AccountRecord, AccountStatus, Record, ResourceKind, ResourceType};
-use tokio::time::Instant;
 
 use super::Error;
 use super::engine::Sync;
@@ -109,28 +109,24 @@ impl Sync<'_> {
 
     /// Looks until there is an answer. Not being able to look ends the sync; it never means "nobody there".
     async fn look(&self, of: &ResourceType, account: &Account) -> Result<Option<AccountRecord>, Error> {
-        let began = Instant::now();
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            self.app.pacing.for_sync().await;
-            let (connector, wanted) = (Arc::clone(&self.app.connector), account.clone());
+        let app = self.app;
+        let retry = app.retry(policies::TARGET).give_up_after(app.settings.tasks.give_up_after);
+        let look = |_| async move {
+            app.pacing.for_sync().await;
+            let (connector, wanted) = (Arc::clone(&app.connector), account.clone());
             let what = format!("looking for {} in", account.label());
             let call = async move { connector.find_account(&wanted).await };
-            let answer = self.app.guarded(&what, self.app.settings.tasks.timeout, call).await;
-            self.app.observe_for(account, &answer);
-            let error = match answer {
-                Ok(found) => return Ok(found),
-                Err(error) => error,
-            };
-            let message = self.app.redactor.redact(error.message()).into_owned();
-            let wait = policies::TARGET.delay(tries, self.app.rng.unit());
-            if !decide::may_pass(&error)
-                || !decide::fits(began.elapsed(), wait, self.app.settings.tasks.give_up_after)
-            {
-                return Err(Error::Unreadable { slug: of.slug.to_string(), message });
-            }
-            tokio::time::sleep(wait).await;
-        }
+            let answer = app.guarded(&what, app.settings.tasks.timeout, call).await;
+            app.observe_for(account, &answer);
+            answer
+        };
+        let next = |error: &_| if decide::may_pass(error) { Next::Retry } else { Next::GiveUp };
+        retry.run(look, next, |_| {}).await.map_err(|interrupted| match interrupted {
+            Interrupted::Failed(error) => Error::Unreadable {
+                slug: of.slug.to_string(),
+                message: app.redactor.redact(error.message()).into_owned(),
+            },
+            Interrupted::Stopped => Error::Stopped,
+        })
     }
 }

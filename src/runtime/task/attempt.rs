@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use bridgehead_resilience::Interrupted;
 use bridgehead_sdk::{
     Account, AccountRecord, Code, Completion, Context, Effect, Error, Operation, Retry, Subject, TaskId,
 };
 use tokio::time::Instant;
 
-use super::admission;
 use super::trial::{Failure, Trial};
-use crate::journal::{self, Intent, PriorAccount};
+use super::{admission, life};
+use crate::journal::{Intent, PriorAccount};
 use crate::runtime::activity::Before;
 use crate::runtime::app::App;
 use crate::runtime::policies;
@@ -221,21 +222,21 @@ impl Trial<'_> {
 
     /// The intent is durable before the connector is called; while it cannot be written, nothing is called.
     async fn write_intent(&mut self) -> Result<(), Stopped> {
-        let mut tries = 0;
-        loop {
-            match self.app.journal.intent(&self.app.key, &self.intent).await {
-                Ok(()) => return Ok(()),
-                Err(journal::Error::AlreadyDecided { .. }) => {
-                    tracing::error!(app = %self.app.name, task = %self.intent.task, "the journal holds an outcome already; not executing again");
-                    return Err(Stopped);
-                }
-                Err(error) => {
-                    tries += 1;
-                    tracing::error!(app = %self.app.name, task = %self.intent.task, %error, "the journal cannot be written; nothing is executed until it can");
-                    self.pause(policies::LOCAL.delay(tries, self.app.rng.unit())).await?;
-                }
+        let (app, task) = (self.app, &self.intent.task);
+        let retry = app.retry(policies::LOCAL).until(self.stop);
+        let written = retry.run(
+            |_| app.journal.intent(&app.key, &self.intent),
+            life::unless_decided,
+            |failed| {
+                tracing::error!(app = %app.name, %task, error = %failed.error, "the journal cannot be written; nothing is executed until it can");
+            },
+        );
+        written.await.map_err(|interrupted| {
+            if matches!(interrupted, Interrupted::Failed(_)) {
+                tracing::error!(app = %app.name, %task, "the journal holds an outcome already; not executing again");
             }
-        }
+            Stopped
+        })
     }
 }
 

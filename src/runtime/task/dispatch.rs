@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bridgehead_resilience::{Backoff, Next};
 use bridgehead_sdk::TaskId;
 use jiff::SignedDuration;
 use tokio::task::{Id, JoinError, JoinSet};
@@ -97,7 +98,7 @@ struct Dispatch {
     complaints: HashSet<String>,
     polled_at: Option<Instant>,
     wait: Duration,
-    broken_walks: u32,
+    broken_walks: Backoff,
     relisted: Relisted,
     /// Tasks that a journal which was lost may have begun.
     doubted: HashSet<TaskId>,
@@ -124,7 +125,7 @@ impl Dispatch {
             complaints: HashSet::new(),
             polled_at: None,
             wait: Duration::ZERO,
-            broken_walks: 0,
+            broken_walks: Backoff::new(policies::BRIDGE),
             relisted: Relisted::default(),
             doubted: HashSet::new(),
             clock,
@@ -136,20 +137,14 @@ impl Dispatch {
 
     /// Takes up what an earlier process began, before anything new: its tasks keep their place in their lanes.
     async fn recover(&mut self) -> Result<(), Stopped> {
-        let mut tries = 0;
-        let entries = loop {
-            match self.app.journal.open(&self.app.key).await {
-                Ok(entries) => break entries,
-                Err(error) => {
-                    tries += 1;
-                    tracing::error!(app = %self.app.name, %error, "the journal cannot be read");
-                    tokio::select! {
-                        () = self.stop.cancelled() => return Err(Stopped),
-                        () = tokio::time::sleep(policies::LOCAL.delay(tries, self.app.rng.unit())) => {}
-                    }
-                }
-            }
-        };
+        let app = &self.app;
+        let retry = app.retry(policies::LOCAL).until(&self.stop);
+        let entries = retry.run(
+            |_| app.journal.open(&app.key),
+            |_| Next::Retry,
+            |failed| tracing::error!(app = %app.name, error = %failed.error, "the journal cannot be read"),
+        );
+        let entries = entries.await.map_err(|_| Stopped)?;
         if !entries.is_empty() {
             tracing::info!(app = %self.app.name, tasks = entries.len(), "taking up what was begun earlier");
         }
@@ -220,16 +215,15 @@ impl Dispatch {
         }
         self.wait = self.app.rng.around(self.app.settings.tasks.poll_interval);
         if let Some(error) = &walked.error {
-            self.broken_walks += 1;
-            self.wait = self.wait.max(policies::BRIDGE.delay(self.broken_walks, self.app.rng.unit()));
+            self.wait = self.wait.max(self.broken_walks.failed(self.app.rng.unit()));
             tracing::warn!(app = %self.app.name, %error, "the task list could not be read to its end");
             // An unread page may hold an older task of the same account, so what was seen waits for a whole walk; but
             // a page that can never be read must not stop everybody for good.
-            if self.broken_walks < PATIENCE {
+            if self.broken_walks.failures() < PATIENCE {
                 return;
             }
         } else {
-            self.broken_walks = 0;
+            self.broken_walks.succeeded();
         }
         let is_whole = walked.error.is_none();
         let all: HashSet<TaskId> = walked.tasks.iter().map(|listed| listed.id.clone()).collect();

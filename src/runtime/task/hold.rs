@@ -11,7 +11,7 @@ use super::trial::{Failure, Trial};
 use crate::runtime::Stopped;
 use crate::runtime::app::App;
 use crate::runtime::policies;
-use bridgehead_resilience::Jitter;
+use bridgehead_resilience::{Backoff, Jitter};
 
 impl Trial<'_> {
     /// Waits while the breaker is open, `hold_for` in all; then the task is failed with the cause's code.
@@ -56,7 +56,7 @@ pub(super) async fn describe(
 ) -> Result<Result<Arc<Description>, Failure>, Stopped> {
     let began = Instant::now();
     let left = || app.settings.tasks.hold_for.saturating_sub(began.elapsed());
-    let mut tries = 0;
+    let mut backoff = Backoff::new(policies::TARGET);
     loop {
         let answer = tokio::select! {
             () = stop.cancelled() => return Err(Stopped),
@@ -69,8 +69,7 @@ pub(super) async fn describe(
         if left() == Duration::ZERO {
             return Ok(Err(given_up(app, what, error.code(), error.message())));
         }
-        tries += 1;
-        let wait = policies::TARGET.delay(tries, app.rng.unit()).min(left());
+        let wait = backoff.failed(app.rng.unit()).min(left());
         tokio::select! {
             () = stop.cancelled() => return Err(Stopped),
             () = async {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bridgehead_resilience::{Backoff, Next};
 use bridgehead_sdk::{Account, AccountId, Completion, Description, Operation, ResourceKind, TaskId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -203,21 +204,22 @@ pub(super) fn failed(app: &App, failure: &Failure) -> Outcome {
 
 /// The outcome is durable before Iden hears of it. It is known to nobody else, so this never gives up.
 async fn write_outcome(app: &App, intent: &Intent, outcome: &Outcome) {
-    let mut tries = 0;
-    loop {
-        match app.journal.decide(&app.key, intent, outcome).await {
-            Ok(()) => return,
-            Err(journal::Error::AlreadyDecided { .. }) => {
-                tracing::error!(app = %app.name, task = %intent.task, "the journal holds another outcome of this task");
-                return;
-            }
-            Err(error) => {
-                tries += 1;
-                tracing::error!(app = %app.name, task = %intent.task, %error, "the outcome cannot be written to the journal; trying again");
-                tokio::time::sleep(policies::LOCAL.delay(tries, app.rng.unit())).await;
-            }
-        }
+    let retry = app.retry(policies::LOCAL);
+    let written = retry.run(
+        |_| app.journal.decide(&app.key, intent, outcome),
+        unless_decided,
+        |failed| {
+            tracing::error!(app = %app.name, task = %intent.task, error = %failed.error, "the outcome cannot be written to the journal; trying again");
+        },
+    );
+    if written.await.is_err() {
+        tracing::error!(app = %app.name, task = %intent.task, "the journal holds another outcome of this task");
     }
+}
+
+/// A write to the journal is tried until it works, unless the task has an outcome already.
+pub(super) fn unless_decided(error: &journal::Error) -> Next {
+    if matches!(error, journal::Error::AlreadyDecided { .. }) { Next::GiveUp } else { Next::Retry }
 }
 
 /// Whether a task that was read just now is to be executed. What was resolved, or is gone, leaves the journal too.
@@ -247,7 +249,7 @@ pub(super) async fn fetch(
     has_begun: bool,
     stop: &CancellationToken,
 ) -> Result<Option<Task>, Stopped> {
-    let (mut tries, mut too_large) = (0, 0);
+    let (mut backoff, mut too_large) = (Backoff::new(policies::BRIDGE), 0);
     loop {
         let leave = tokio::select! {
             () = stop.cancelled() => return Err(Stopped),
@@ -272,8 +274,7 @@ pub(super) async fn fetch(
         {
             return Ok(Some(task));
         }
-        tries += 1;
-        let wait = policies::BRIDGE.delay(tries, app.rng.unit());
+        let wait = backoff.failed(app.rng.unit());
         tracing::warn!(app = %app.name, task = %id, %error, ?wait, "the task could not be read; trying again");
         tokio::select! {
             () = stop.cancelled() => return Err(Stopped),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bridgehead_resilience::Backoff;
 use bridgehead_sdk::{AccountRecord, AccountStatus, Completion, Operation};
 use tokio::time::Instant;
 
@@ -42,7 +43,7 @@ pub(super) async fn run(
 ) -> Result<Verdict, Stopped> {
     let began = Instant::now();
     let tasks = trial.app.settings.tasks.clone();
-    let (mut tries, mut nobody) = (0, 0);
+    let (mut backoff, mut nobody) = (Backoff::new(policies::TARGET), 0);
     if let Purpose::Unknown { since, .. } = purpose {
         trial.under_way_until = Some(began + tasks.timeout.saturating_sub(since));
     }
@@ -52,7 +53,6 @@ pub(super) async fn run(
             let message = format!("{}; it could not be read back: {}", failure.message, held.message);
             return Ok(Verdict::Failed(Failure::new(failure.code, message)));
         }
-        tries += 1;
         let operation = trial.operation.clone();
         let asked = Instant::now();
         let answer = tokio::select! {
@@ -104,7 +104,7 @@ pub(super) async fn run(
                 doubt = if found.is_none() { doubt } else { "it was not seen in the target yet" };
             }
         }
-        let mut wait = policies::TARGET.delay(tries, trial.app.rng.unit());
+        let mut wait = backoff.failed(trial.app.rng.unit());
         // As soon as the attempt is over a look says more.
         if let Some(left) = trial.under_way_until.map(|until| until.saturating_duration_since(Instant::now()))
             && !left.is_zero()

@@ -1,5 +1,6 @@
 //! Telling Iden the outcome of a task, until it has been heard.
 
+use bridgehead_resilience::{Backoff, Next};
 use bridgehead_sdk::TaskId;
 use tokio_util::sync::CancellationToken;
 
@@ -40,13 +41,13 @@ pub(super) async fn until_heard(
 ) -> Result<(), Stopped> {
     let report = report_of(outcome);
     app.status.progress().decided(task);
-    let mut tries = 0;
+    let (mut backoff, mut is_first) = (Backoff::new(policies::BRIDGE), true);
     let ended = loop {
         let leave = tokio::select! {
             leave = app.access.enter() => leave,
-            () = stop.cancelled(), if tries > 0 || app.access.cause().is_some() => return Err(Stopped),
+            () = stop.cancelled(), if !is_first || app.access.cause().is_some() => return Err(Stopped),
         };
-        tries += 1;
+        is_first = false;
         let answer = app.bridge.report(app.id, task, &report).await;
         app.heard(leave, &answer);
         let Err(error) = answer else {
@@ -70,10 +71,7 @@ pub(super) async fn until_heard(
                 break Ended::Rejected { detail: app.redactor.redact(&error.to_string()).into_owned() };
             }
             error => {
-                let wait = error
-                    .retry_after()
-                    .unwrap_or_default()
-                    .max(policies::BRIDGE.delay(tries, app.rng.unit()));
+                let wait = error.retry_after().unwrap_or_default().max(backoff.failed(app.rng.unit()));
                 tracing::warn!(app = %app.name, %task, %error, ?wait, "the outcome could not be reported; trying again");
                 app.status.report_delayed();
                 app.status.progress().wait(task, None, &error.to_string(), wait);
@@ -85,14 +83,13 @@ pub(super) async fn until_heard(
         }
     };
     app.status.ended(outcome, &ended);
-    let mut tries = 0;
-    while let Err(error) = app.journal.ended(&app.key, task, &ended, app.clock.now()).await {
-        tries += 1;
-        tracing::error!(app = %app.name, %task, %error, "the journal cannot be written; a restart would report this task again");
-        tokio::select! {
-            () = stop.cancelled() => return Err(Stopped),
-            () = tokio::time::sleep(policies::LOCAL.delay(tries, app.rng.unit())) => {}
-        }
-    }
-    Ok(())
+    let retry = app.retry(policies::LOCAL).until(stop);
+    let written = retry.run(
+        |_| app.journal.ended(&app.key, task, &ended, app.clock.now()),
+        |_| Next::Retry,
+        |failed| {
+            tracing::error!(app = %app.name, %task, error = %failed.error, "the journal cannot be written; a restart would report this task again");
+        },
+    );
+    written.await.map_err(|_| Stopped)
 }

@@ -1,5 +1,6 @@
 //! Reading an account back after the target has said that it was done: Iden hears `completed` when it is seen.
 
+use bridgehead_resilience::Backoff;
 use bridgehead_sdk::{Account, AccountId, AccountRecord, Code, Completion, Error, Operation};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -22,22 +23,22 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
         return Ok(End::Completed(completion));
     }
     let began = Instant::now();
-    let (mut looks, mut refused) = (0, 0);
+    let mut backoff = Backoff::new(policies::TARGET);
+    let mut refused = 0;
     let mut contradiction = None;
     let why_unseen = loop {
         // The target answered a moment ago, so the first look is made whatever else is going on: a daemon that stops lets
         // what runs finish.
-        if looks > 0
+        if backoff.failures() > 0
             && let Some(failure) = trial.hold().await?
         {
             trial.is_out_of_time = true;
             break failure.message;
         }
-        looks += 1;
         let reason = match look(trial, Some(&completion)).await {
             Ok(found) => match trial.verification(found.as_ref()) {
                 Verification::Seen { differing, not_shown } => {
-                    seen(trial, looks, &differing, &not_shown);
+                    seen(trial, backoff.failures() + 1, &differing, &not_shown);
                     trial.seen = Some(Seen { differing, not_shown });
                     return Ok(End::Completed(completion));
                 }
@@ -54,7 +55,7 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
                 error.message().to_owned()
             }
         };
-        let wait = policies::TARGET.delay(looks, app.rng.unit());
+        let wait = backoff.failed(app.rng.unit());
         // However long the attempts took, the target has a moment to show what it did.
         let has_time = decide::fits(trial.spent(), wait, app.settings.tasks.give_up_after)
             || decide::fits(began.elapsed(), wait, trial.moment);

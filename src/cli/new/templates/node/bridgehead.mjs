@@ -209,12 +209,17 @@ export class Http {
     if (answer.status === 404 && absent) return null;
     if (!answer.ok) throw this.#refusal(answer, changes);
     if (text === undefined) throw new Failure("INTERNAL_ERROR", `an answer of ${app} is larger than ${LARGEST} bytes`);
-    if (answer.status === 204 || (!text && changes)) return null;
+    if (!text && changes) return null;
+    let found;
     try {
-      return JSON.parse(text);
+      found = JSON.parse(text);
     } catch {
       throw new Failure("INTERNAL_ERROR", `${app} answered ${answer.status} to ${method} ${where} with what is no JSON`);
     }
+    // Null means "not there" here, and only a 404 says that.
+    if (found === null && !changes)
+      throw new Failure("INTERNAL_ERROR", `${app} answered ${answer.status} to ${method} ${where} with nothing in it`);
+    return found;
   }
 
   #refusal({ status, headers }, changes) {

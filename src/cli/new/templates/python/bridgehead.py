@@ -230,12 +230,16 @@ class Http:
             call.changed = True
         if len(text) > LARGEST:
             raise Failure("INTERNAL_ERROR", f"an answer of {self.app} is larger than {LARGEST} bytes")
-        if status == 204 or (not text and changes):
+        if not text and changes:
             return None
         try:
-            return json.loads(text)
+            found = json.loads(text)
         except ValueError:
             raise Failure("INTERNAL_ERROR", f"{self.app} answered {status} to {what} with what is no JSON")
+        # None means "not there" here, and only a 404 says that.
+        if found is None and not changes:
+            raise Failure("INTERNAL_ERROR", f"{self.app} answered {status} to {what} with nothing in it")
+        return found
 
     def _refusal(self, error, changes):
         told, status, wait = f"{self.app} answered {error.code}", error.code, _retry_after(error.headers)
