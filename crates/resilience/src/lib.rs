@@ -4,8 +4,6 @@
 //! - [`Retry`] runs a call until it succeeds, fails for good, runs out of time, or is stopped.
 //! - [`Backoff`] counts failures in a row for an event loop that cannot hand its work to [`Retry`].
 //! - [`SeededRng`] is the randomness behind all of them; a test that seeds it sees the same waits again.
-//!
-//! Nothing else in the workspace counts its own attempts.
 
 mod backoff;
 mod policy;
