@@ -67,7 +67,7 @@ fn filters(directory: &Directory) -> Result<(), Error> {
     Ok(())
 }
 
-/// That no part of what is listed lies on another server.
+/// That no part of what is listed lies on another server, and that pages may have the size that the settings say.
 async fn references(directory: &Directory, session: &Session) -> Result<(), Error> {
     let layout = directory.layout();
     let nobody = rights::nobody(&layout.id.name);
@@ -75,8 +75,8 @@ async fn references(directory: &Directory, session: &Session) -> Result<(), Erro
     let groups = layout.groups.iter().map(|of| (of.base.as_str(), ldap3::Scope::Subtree));
     for (base, scope) in std::iter::once(accounts).chain(groups) {
         let search = Search { base, scope, filter: &nobody, attributes: &["1.1"], limit: 0 };
-        let found = session.search(&search).await;
-        found.map_err(|failure| directory.report(failure, About::Reading(base)))?;
+        let page = session.page(&search, directory.page_size, Vec::new()).await;
+        page.map_err(|failure| directory.report(failure, About::Reading(base)))?;
     }
     Ok(())
 }

@@ -182,7 +182,8 @@ impl Reporter {
     fn limit_hint(&self) -> &'static str {
         match self.profile {
             Profile::OpenLdap => {
-                "raise the limits of bind_dn: `limits dn.exact=\"…\" size=unlimited size.prtotal=unlimited time=unlimited`"
+                "raise the limits of bind_dn: `limits dn.exact=\"…\" size=unlimited size.pr=unlimited size.prtotal=unlimited \
+                 time=unlimited` (if it is the page size that is refused, page_size may be lowered to size.pr instead)"
             }
             Profile::Ds389 => {
                 "raise nsSizeLimit, nsLookThroughLimit and nsPagedSizeLimit of the entry of bind_dn (-1 for none)"

@@ -14,6 +14,7 @@ mod memberships;
 mod network;
 mod proxy;
 mod quirks;
+mod shapes;
 mod support;
 mod trust;
 mod updating;
