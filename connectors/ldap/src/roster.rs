@@ -153,7 +153,8 @@ impl Roster {
                 limit: 0,
             },
         };
-        let size = if matches!(self.next, Step::Members(_)) { self.size } else { directory.page_size };
+        let most = directory.page_size;
+        let size = if matches!(self.next, Step::Members(_)) { self.size.min(most) } else { most };
         let slug = of.map_or(accounts.resource_type.slug.as_str(), GroupLayout::slug);
         let read = session.page(&search, size, cookie).await;
         let (entries, cookie) = read.map_err(|failure| match failure {
