@@ -81,8 +81,8 @@ async fn measure<S: Server>() {
             "{}, nested {nested}: {count} accounts in {took:?}, of which {:?} are used here and {:?} by the server; at most {} in memory, \
              {before} before",
             S::PROFILE,
-            used()[0] - own,
-            used()[1] - servers,
+            used()[0].saturating_sub(own),
+            used()[1].saturating_sub(servers),
             peak()
         );
         assert_eq!(count, 10_000);
