@@ -4,8 +4,18 @@ use std::io::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// What a crate that is compiled against this one needs. Cargo reads the manifests of what is needed for tests alone, too.
-const PACKED: [&str; 8] =
-    ["Cargo.toml", "Cargo.lock", "LICENSE", "build.rs", "src", "connectors", "crates", "tests/servers"];
+const PACKED: [&str; 9] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "LICENSE",
+    "build.rs",
+    "src",
+    "connectors",
+    "crates",
+    "tests/servers",
+    // The demo has them inside.
+    "config/examples/people",
+];
 /// Whose files are written as they are, whatever they are called.
 const TEMPLATES: &str = "src/cli/new/templates";
 
@@ -26,13 +36,16 @@ fn main() -> Result<()> {
 }
 
 fn pack(archive: &mut tar::Builder<impl std::io::Write>, root: &Path, path: &Path) -> Result<()> {
+    // Tests of a dependency are never compiled; hidden files are what a run has left behind.
+    let is_template = path.starts_with(root.join(TEMPLATES));
+    let is_left_out = |name: &std::ffi::OsStr| {
+        name == "tests" || name == "target" || name.as_encoded_bytes().starts_with(b".")
+    };
+    if !is_template && path.file_name().is_some_and(is_left_out) {
+        return Ok(());
+    }
     if !path.is_dir() {
         return archive.append_path_with_name(path, path.strip_prefix(root).map_err(Error::other)?);
-    }
-    // Tests of a dependency are never compiled.
-    let is_template = path.starts_with(root.join(TEMPLATES));
-    if !is_template && path.file_name().is_some_and(|name| name == "tests" || name == "target") {
-        return Ok(());
     }
     let mut entries: Vec<PathBuf> =
         std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;

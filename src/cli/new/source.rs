@@ -182,6 +182,34 @@ mod tests {
         assert!(Source::Carried.lock().unwrap().is_some_and(|lock| lock.contains("name = \"tokio\"")));
     }
 
+    /// What a file takes in at compile time has to come along, or the crate does not compile where only the program is installed.
+    #[test]
+    fn whatever_the_carried_source_includes_is_carried() {
+        let files = Source::Carried.vendored().unwrap();
+        let mut included = 0;
+        for file in
+            files.iter().filter(|file| file.path.ends_with(".rs") && !file.path.contains("templates/"))
+        {
+            // Tests of a dependency are not compiled.
+            let code = file.text.split("#[cfg(test)]").next().unwrap_or_default();
+            let names = code.split("include_str!(\"").skip(1).filter_map(|rest| rest.split_once("\")"));
+            for (name, _) in names {
+                let mut path = Path::new(&file.path).parent().unwrap().to_path_buf();
+                for part in name.split('/') {
+                    if part == ".." { assert!(path.pop()) } else { path.push(part) }
+                }
+                assert!(
+                    files.iter().any(|file| Path::new(&file.path) == path),
+                    "{}: {}",
+                    file.path,
+                    path.display()
+                );
+                included += 1;
+            }
+        }
+        assert!(included >= 5, "the demo's people at least: {included}");
+    }
+
     #[test]
     fn what_is_neither_gets_a_sentence() {
         let folder = tempfile::tempdir().unwrap();
