@@ -187,9 +187,10 @@ mod tests {
     fn whatever_the_carried_source_includes_is_carried() {
         let files = Source::Carried.vendored().unwrap();
         let mut included = 0;
-        for file in
-            files.iter().filter(|file| file.path.ends_with(".rs") && !file.path.contains("templates/"))
-        {
+        for file in files.iter().filter(|file| {
+            Path::new(&file.path).extension().is_some_and(|ending| ending == "rs")
+                && !file.path.contains("templates/")
+        }) {
             // Tests of a dependency are not compiled.
             let code = file.text.split("#[cfg(test)]").next().unwrap_or_default();
             let names = code.split("include_str!(\"").skip(1).filter_map(|rest| rest.split_once("\")"));
