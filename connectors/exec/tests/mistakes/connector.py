@@ -281,7 +281,8 @@ def page_of(kind, after):
     ends = status >= 300 and (
         has("AnyErrorIsAnEnd") or has("RedirectIsAnEnd") and status < 400 or has("LaterErrorIsAnEnd") and later or has("GroupErrorIsAnEnd") and kind != "users"
         or has(f"Page{status}IsAnEnd") or has("Page5xxIsAnEnd") and status >= 500)
-    if ends or has("EmptyBodyIsAnEnd") and status == 200 and not body or has("NoContentIsAnEnd") and status == 204:
+    if ends or has("EmptyBodyIsAnEnd") and status == 200 and not body or has("NoContentIsAnEnd") and status == 204 \
+            or has("NullIsAnEnd") and body == b"null":
         return nothing
     if not 200 <= status < 300:
         raise refusal(what, status, body, headers)
@@ -429,7 +430,8 @@ def search(field, value):
     if (has("Find403IsNobody") and status == 403 or has("Find404IsNobody") and status == 404
             or has("Find429IsNobody") and status == 429 or has("Find5xxIsNobody") and status >= 500
             or has("RedirectIsNobody") and 300 <= status < 400 or has("GoneIsNobody") and status == 410
-            or has("NoContentIsNobody") and status == 204 or has("FindEmptyBodyIsNobody") and status == 200 and not body):
+            or has("NoContentIsNobody") and status == 204 or has("FindEmptyBodyIsNobody") and status == 200 and not body
+            or has("NullIsNobody") and body == b"null"):
         return None
     if not 200 <= status < 300:
         raise refusal(what, status, body, headers)

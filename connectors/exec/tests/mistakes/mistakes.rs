@@ -93,6 +93,7 @@ mistakes! {
         Page410IsAnEnd: "a 410 on a page is an empty last page" => ["failing-listing"],
         Page504IsAnEnd: "a 504 on a page is an empty last page" => ["failing-listing"],
         NoContentIsAnEnd: "a 204 on a page is an empty last page" => ["failing-listing"],
+        NullIsAnEnd: "null on a page is an empty last page" => ["failing-listing"],
         RedirectIsAnEnd: "a redirection of a page is an empty last page" => ["failing-listing"],
     }
     "Evidence of completeness" {
@@ -123,6 +124,7 @@ mistakes! {
         FindHtmlIsNobody: "an HTML page means nobody" => ["failing-look-up"],
         FindErrorInBodyIsNobody: "200 with an error in it means nobody" => ["failing-look-up"],
         FindEmptyBodyIsNobody: "an empty body means nobody" => ["failing-look-up"],
+        NullIsNobody: "null in answer to a search means nobody" => ["failing-look-up"],
         TeamErrorIsNoTeam: "an error on the teams of an account means no team" => ["failing-look-up"],
         UnreadableIsNobody: "a record that cannot be read means nobody" => ["unreadable-records"],
         UsernameByCase: "a user name is found in one case only" => ["find-in-another-case"],

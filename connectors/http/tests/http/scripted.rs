@@ -130,6 +130,7 @@ impl Respond for Answers {
         }
         match reply.body {
             Value::Null => answer,
+            Value::String(text) if text == "null" => answer.set_body_raw(text, "application/json"),
             Value::String(text) => answer.set_body_raw(text, "text/html"),
             body => answer.set_body_json(body),
         }

@@ -209,7 +209,7 @@ pub trait Bench: Send + Sync {
         10_000
     }
 
-    /// Whether a target that speaks HTTP is to fail in every way with every request. Without it the ways that are rarer (a redirection, 204, 400,
+    /// Whether a target that speaks HTTP is to fail in every way with every request. Without it the ways that are rarer (a redirection, 204, `null`, 400,
     /// 409, 410, 504, a refusal whose body is a page) are left out: for a target that takes long to answer.
     fn fails_in_every_way(&self) -> bool {
         true

@@ -52,6 +52,8 @@ pub(super) enum Bad {
     Html,
     /// 200, with nothing in it.
     Empty,
+    /// 200, with `null`.
+    Null,
     /// An error in another protocol than HTTP.
     Says(Said),
     /// A part of the target's answer, and then an error, in another protocol than HTTP.
@@ -136,7 +138,8 @@ impl Bad {
         Self::Status(504),
     ];
     /// Those that come from somebody between, or say success and mean something else.
-    pub(super) const CONFUSED: [Self; 4] = [Self::ErrorInBody, Self::Html, Self::Empty, Self::NoContent];
+    pub(super) const CONFUSED: [Self; 5] =
+        [Self::ErrorInBody, Self::Html, Self::Empty, Self::Null, Self::NoContent];
     /// Those that lose the answer of a target which may have carried out the request.
     pub(super) const LOST: [Self; 7] = [
         Self::Status(500),
@@ -150,12 +153,12 @@ impl Bad {
 
     /// Whether the status says success.
     pub(super) fn says_success(self) -> bool {
-        matches!(self, Self::ErrorInBody | Self::Html | Self::Empty | Self::NoContent)
+        matches!(self, Self::ErrorInBody | Self::Html | Self::Empty | Self::Null | Self::NoContent)
     }
 
     /// Whether few targets answer so.
     pub(super) fn is_rare(self) -> bool {
-        matches!(self, Self::Elsewhere | Self::NoContent | Self::Status(400 | 409 | 410 | 504))
+        matches!(self, Self::Elsewhere | Self::NoContent | Self::Null | Self::Status(400 | 409 | 410 | 504))
             || matches!(self, Self::Until(_) | Self::Page(_))
     }
 
@@ -167,12 +170,14 @@ impl Bad {
         }
     }
 
-    /// Whether it says that something is not there, where `status` is how the target itself says it.
-    pub(super) fn says_nobody(self, status: u16) -> bool {
+    /// Whether it says that something is not there as the target itself does in this answer.
+    pub(super) fn says_nobody(self, answer: &Seen) -> bool {
+        let Some(status) = answer.status else { return false };
         match self {
             Self::Status(404 | 410) => matches!(status, 404 | 410),
             Self::Status(other) => other == status,
             Self::NoContent => status == 204,
+            Self::Null => answer.is_null,
             Self::Says(said) => said.number == status,
             _ => false,
         }
@@ -191,6 +196,7 @@ impl std::fmt::Display for Bad {
             Self::ErrorInBody => f.write_str("200 with {\"error\": …}"),
             Self::Html => f.write_str("200 with an HTML page"),
             Self::Empty => f.write_str("200 with an empty body"),
+            Self::Null => f.write_str("200 with null"),
             Self::Says(said) => write!(f, "{said}"),
             Self::Partly(said) => write!(f, "a part of it, and then {said}"),
             Self::Half => f.write_str("an answer that breaks off in its middle"),
@@ -221,6 +227,8 @@ pub(super) struct Seen {
     pub(super) body: Vec<u8>,
     /// `None` while there is no answer.
     pub(super) status: Option<u16>,
+    /// Whether the answer is nothing but `null`.
+    pub(super) is_null: bool,
 }
 
 impl Seen {
@@ -423,6 +431,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         path: head.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
         body: body.to_vec(),
         status: None,
+        is_null: false,
     };
     let (number, act) = shared.meet(&seen);
     let most = shared.most.load(Ordering::SeqCst);
@@ -438,6 +447,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     let (mut head, body) = given.ok_or(HungUp)?;
     if let Some(seen) = lock(&shared.seen).get_mut(number) {
         seen.status = Some(head.status.as_u16());
+        seen.is_null = body.trim_ascii() == b"null";
     }
     let (body, whole) = match &act {
         Act::PassAnd(Bad::Half) | Act::Answer(Bad::Half) => (body.slice(..body.len() / 2), body.len()),
@@ -524,6 +534,7 @@ fn bad_answer(bad: Bad) -> Option<Response<Part>> {
         Bad::ErrorInBody => (200, "application/json", json),
         Bad::Html => (200, "text/html", html),
         Bad::Empty => (200, "application/json", String::new()),
+        Bad::Null => (200, "application/json", "null".to_owned()),
         Bad::Half | Bad::HangUp | Bad::Says(_) | Bad::Partly(_) => return None,
     };
     let mut response = Response::new(Part { body: Some(body.into()), breaks_off: false });

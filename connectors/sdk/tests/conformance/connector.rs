@@ -392,6 +392,7 @@ impl Reference {
         let found: Value = match answer.json() {
             Err(_) if answer.body().is_empty() && self.has(FindEmptyBodyIsNobody) => return Ok(None),
             Err(_) if self.has(FindHtmlIsNobody) => return Ok(None),
+            Ok(Value::Null) if self.has(NullIsNobody) => return Ok(None),
             other => other?,
         };
         let users = match found["users"].as_array() {
@@ -1007,6 +1008,7 @@ impl Reference {
         let page: Value = match answer.json() {
             Err(_) if answer.body().is_empty() && self.has(EmptyBodyIsAnEnd) => return nothing(),
             Err(_) if !answer.body().is_empty() && self.has(HtmlIsAnEnd) => return nothing(),
+            Ok(Value::Null) if self.has(NullIsAnEnd) => return nothing(),
             other => other?,
         };
         let Some(records) = page[kind].as_array() else {

@@ -17,6 +17,24 @@ pub(super) fn rows() -> Vec<Quirk> {
             if r.status == 404 { Reply::new(400, json!({ "code": "BAD_NAME" })) } else { r }
         })
         .set("find.by_id.absent_also", json!([{ "status": 400, "when": "answer.code == 'BAD_NAME'" }])),
+        quirk("answers 204 about one", "", Token, |ask, s| {
+            if ask.method == "GET" && ask.path.len() == 2 {
+                Reply::new(204, Value::Null)
+            } else {
+                s.serve(&ask)
+            }
+        }),
+        quirk("answers null about one", "", Token, |ask, s| {
+            if ask.method == "GET" && ask.path.len() == 2 {
+                Reply::new(200, "null".into())
+            } else {
+                s.serve(&ask)
+            }
+        }),
+        quirk("answers searches with null", "", Token, |ask, s| {
+            let searches = ask.method == "GET" && ask.path == ["people"] && !ask.pages();
+            if searches { Reply::new(200, "null".into()) } else { s.serve(&ask) }
+        }),
         quirk("answers everything about one with 404", "", Token, |ask, s| {
             if ask.method == "GET" && ask.path.len() == 2 {
                 Reply::new(404, json!({}))

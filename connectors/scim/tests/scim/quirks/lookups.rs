@@ -22,6 +22,16 @@ pub(super) fn rows() -> Vec<Quirk> {
                 s.serve(&ask)
             }
         }),
+        quirk("answers everything but lists with 204", "", |ask, s| {
+            if ask.method == "GET" && !ask.lists() && !ask.endpoint.starts_with("Service") {
+                Reply::new(204, Value::Null)
+            } else {
+                s.serve(&ask)
+            }
+        }),
+        quirk("answers filters with null", "", |ask, s| {
+            if ask.query.contains_key("filter") { Reply::new(200, "null".into()) } else { s.serve(&ask) }
+        }),
         quirk("answers everything but lists with 404", "", |ask, s| {
             if ask.lists() || ask.endpoint.starts_with("Service") {
                 s.serve(&ask)

@@ -120,7 +120,7 @@ async fn failing_look_up(kit: &Kit<'_>) -> Verdict {
         // In this way the target says itself that nobody is there.
         http.relay.pass();
         http.probe.find(&nobody).await?.ok();
-        let nobodies: Vec<u16> = http.relay.seen().iter().filter_map(|seen| seen.status).collect();
+        let nobodies = http.relay.seen();
         http.relay.pass();
         let was = match http.probe.find(&account).await? {
             Ok(Some(was)) => was,
@@ -139,7 +139,7 @@ async fn failing_look_up(kit: &Kit<'_>) -> Verdict {
                     )
                 };
                 match http.probe.find(&account).await? {
-                    Ok(None) if nobodies.iter().any(|status| bad.says_nobody(*status)) => {}
+                    Ok(None) if nobodies.iter().any(|answer| bad.says_nobody(answer)) => {}
                     Ok(None) => return failed(format!("{}: it says that nobody is there", what())),
                     Ok(Some(now)) => {
                         ensure(now.id == was.id, || format!("{}: it finds {}", what(), now.id))?;
