@@ -94,12 +94,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::runtime::{SystemClock, Vitals};
+    use crate::runtime::{Clock, SystemClock, Vitals};
 
     #[tokio::test(start_paused = true)]
     async fn a_daemon_without_a_heartbeat_is_unhealthy_and_the_page_says_so() {
         let vitals = Arc::new(Vitals::new());
-        let now = jiff::Timestamp::now();
+        let now = SystemClock.now();
         let observer = Observer::new(BTreeMap::new(), Arc::clone(&vitals), Arc::new(SystemClock), now);
         assert_eq!(health(State(observer.clone())).await.status(), StatusCode::OK);
         tokio::time::advance(Duration::from_secs(11)).await;

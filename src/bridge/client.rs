@@ -12,14 +12,14 @@ use url::Url;
 
 use super::beginning::FirstItem;
 use super::endpoint::Endpoints;
-use super::exchange::{Answer, Request};
+use super::answer::{Answer, Request};
 use super::gate::Pace;
 use super::next::{self, Trail};
 use super::resource::Listed;
 use super::spelling::Spellings;
 use super::transport::Transport;
 use super::{
-    Api, App, AppId, BuildError, Call, Error, Health, KeySource, NewApp, NextPage, Operation, Progress,
+    Api, App, AppId, BuildError, Call, Environment, Error, Health, KeySource, NewApp, NextPage, Operation, Progress,
     Pushed, Refs, Registration, Report, Settings, SyncId, Task, TaskPage, TaskQuery, TaskStatus, read,
     record,
 };
@@ -78,13 +78,32 @@ impl Client {
         Self::with_pace(settings, key, Pace::default())
     }
 
+    /// A client that reaches the Bridge by other means than HTTP. Settings of the network have no effect.
+    pub fn within(
+        environment: Environment,
+        settings: Settings,
+        key: Arc<dyn KeySource>,
+    ) -> Result<Self, BuildError> {
+        Self::assemble(environment, settings, key, Pace::default())
+    }
+
     pub(super) fn with_pace(
         settings: Settings,
         key: Arc<dyn KeySource>,
         pace: Pace,
     ) -> Result<Self, BuildError> {
+        settings.check()?;
+        Self::assemble(Environment::real(&settings)?, settings, key, pace)
+    }
+
+    fn assemble(
+        environment: Environment,
+        settings: Settings,
+        key: Arc<dyn KeySource>,
+        pace: Pace,
+    ) -> Result<Self, BuildError> {
         Ok(Self(Arc::new(Inner {
-            transport: Transport::new(&settings, key, pace)?,
+            transport: Transport::new(environment, &settings, key, pace)?,
             endpoints: Endpoints::new(settings.base_url),
             refs: settings.refs,
             spellings: Spellings::default(),

@@ -1,236 +1,65 @@
-//! One request and its answer, and what each status means.
+//! What carries a request to the Bridge and brings its response: HTTP, or a simulation in the same process.
 
-use std::time::Duration;
+use std::fmt;
+use std::sync::Arc;
 
-use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
-use reqwest::{Method, Response, StatusCode};
-use serde_json::{Map, Value};
-use tokio::time::{Instant, timeout_at};
-use url::Url;
+use async_trait::async_trait;
+use bridgehead_resilience::{Clock, SeededRng, SystemClock};
+use reqwest::{Request, Response};
 
-use super::beginning::FirstItem;
-use super::salvage::salvage;
-use bridgehead_sdk::http::{body, retry_after};
+use super::answer::cause;
+use super::transport;
+use super::{BuildError, Settings};
 
-use super::{ApiKey, Call, Error, clock, detail};
+/// Sends one request and returns its response, whatever its status. It never repeats a request.
+#[async_trait]
+pub trait Exchange: fmt::Debug + Send + Sync + 'static {
+    /// Sends the request. The body of the response is read later, by the caller.
+    async fn exchange(&self, request: Request) -> Result<Response, Undelivered>;
+}
 
-/// How much of the body of an error is read.
-const ERROR_BYTES: usize = 64 * 1024;
-/// How long the body of an error may take: its status says the most.
-const ERROR_TIME: Duration = Duration::from_secs(5);
+/// Why there is no response.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undelivered {
+    /// Nothing was sent.
+    #[error("nothing was sent: {0}")]
+    NotSent(String),
+    /// The request may have been received.
+    #[error("no answer: {0}")]
+    NoAnswer(String),
+}
 
-/// How large the answer to a call may be that is not a list or a task.
-const SHORT_BYTES: usize = 1024 * 1024;
-/// How much of a body that is too large is looked at, to say which task it is about.
-const BEGINNING: usize = 64 * 1024;
-/// How many values an answer may hold. Each takes many times the two bytes of `0,` once it is read.
-const MOST_VALUES: usize = 1_000_000;
+#[async_trait]
+impl Exchange for reqwest::Client {
+    async fn exchange(&self, request: Request) -> Result<Response, Undelivered> {
+        self.execute(request).await.map_err(|error| {
+            if error.is_connect() || error.is_builder() {
+                Undelivered::NotSent(cause(error))
+            } else {
+                Undelivered::NoAnswer(cause(error))
+            }
+        })
+    }
+}
 
-/// A request, ready to be sent as often as it takes.
+/// What a client reaches outside of itself, so that a simulation can give it something else.
 #[derive(Clone, Debug)]
-pub(super) struct Request {
-    pub(super) call: Call,
-    pub(super) method: Method,
-    pub(super) url: Url,
-    pub(super) body: Option<Bytes>,
+pub struct Environment {
+    /// What carries requests.
+    pub exchange: Arc<dyn Exchange>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// The randomness of all waits.
+    pub rng: Arc<SeededRng>,
 }
 
-impl Request {
-    pub(super) fn new(call: Call, method: Method, url: Url) -> Self {
-        Self { call, method, url, body: None }
+impl Environment {
+    /// HTTP, the machine's clock, and randomness from the operating system.
+    pub(super) fn real(settings: &Settings) -> Result<Self, BuildError> {
+        Ok(Self {
+            exchange: Arc::new(transport::http(settings)?),
+            clock: Arc::new(SystemClock),
+            rng: Arc::new(SeededRng::from_os()),
+        })
     }
-
-    pub(super) fn json(mut self, body: &Value) -> Self {
-        self.body = Some(body.to_string().into());
-        self
-    }
-}
-
-/// The bounds of an exchange.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
-    pub(super) time: Duration,
-    pub(super) bytes: usize,
-}
-
-/// A success: 200, 201, 202 or 204, with its whole body.
-#[derive(Debug)]
-pub(super) struct Answer {
-    call: Call,
-    status: u16,
-    /// Whether the request had been sent before without an answer that could be used.
-    pub(super) repeated: bool,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    pub(super) fn new(call: Call, status: u16, body: Vec<u8>) -> Self {
-        Self { call, status, repeated: false, body }
-    }
-
-    pub(super) fn status(&self) -> u16 {
-        self.status
-    }
-
-    /// The body, which must be JSON. Nesting is bounded by the parser; a member of a task that goes beyond costs that
-    /// member alone.
-    pub(super) fn json(self) -> Result<Value, Error> {
-        if self.body.trim_ascii().is_empty() {
-            return Err(Error::malformed(&self.call, "no body where one is documented"));
-        }
-        // No more values than these can begin; counted before anything is set aside for them.
-        let values = self.body.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).take(MOST_VALUES + 1);
-        if values.count() > MOST_VALUES {
-            let (call, first) = (self.call, FirstItem::of(&self.body[..self.body.len().min(BEGINNING)]));
-            return Err(Error::TooManyValues { call, limit: MOST_VALUES, first });
-        }
-        serde_json::from_slice(&self.body).or_else(|error| salvage(&self.body).ok_or(error)).map_err(
-            |error| {
-                // The parser's own words may quote the text; its position does not.
-                let what =
-                    if error.is_eof() { "JSON that breaks off" } else { "not JSON, or nested too deeply" };
-                Error::malformed(
-                    &self.call,
-                    format!("{what} (line {}, column {})", error.line(), error.column()),
-                )
-            },
-        )
-    }
-
-    /// The body, which must be a JSON object.
-    pub(super) fn object(self) -> Result<Map<String, Value>, Error> {
-        let call = self.call.clone();
-        match self.json()? {
-            Value::Object(fields) => Ok(fields),
-            other => {
-                let found = match other {
-                    Value::Null => "null",
-                    Value::Array(_) => "a list",
-                    _ => "a plain value",
-                };
-                Err(Error::malformed(&call, format!("{found} where an object is documented")))
-            }
-        }
-    }
-
-    /// The body of a call whose answer is not documented: nothing, or JSON. A page in HTML is not the
-    /// Bridge's.
-    pub(super) fn acknowledged(self) -> Result<(), Error> {
-        if self.body.trim_ascii().is_empty() { Ok(()) } else { self.json().map(|_| ()) }
-    }
-}
-
-/// Sends a request once.
-pub(super) async fn once(
-    http: &reqwest::Client,
-    request: &Request,
-    key: &ApiKey,
-    bounds: Bounds,
-) -> Result<Answer, Error> {
-    let call = &request.call;
-    let not_sent = |cause: String| Error::NotSent { call: call.clone(), cause };
-    let no_answer = |cause: String| Error::NoAnswer { call: call.clone(), cause };
-    let header = key.header().map_err(|_| not_sent("the API key fits no header".to_owned()))?;
-    let mut sent = http.request(request.method.clone(), request.url.clone()).header(AUTHORIZATION, header);
-    if let Some(body) = &request.body {
-        sent = sent.header(CONTENT_TYPE, "application/json").body(body.clone());
-    }
-    let deadline = Instant::now() + bounds.time;
-    match timeout_at(deadline, sent.send()).await {
-        Err(_) => Err(no_answer(late(bounds.time))),
-        Ok(Err(error)) if error.is_connect() || error.is_builder() => Err(not_sent(cause(error))),
-        Ok(Err(error)) => Err(no_answer(cause(error))),
-        Ok(Ok(mut response)) if is_success(response.status()) => {
-            let longest = if call.operation().is_read_at_length() {
-                bounds.bytes
-            } else {
-                bounds.bytes.min(SHORT_BYTES)
-            };
-            match body::read_or_beginning(&mut response, longest, BEGINNING, deadline).await {
-                Ok(body) => Ok(Answer::new(call.clone(), response.status().as_u16(), body)),
-                Err((body::Error::TooLarge(limit), beginning)) => {
-                    Err(Error::BodyTooLarge { call: call.clone(), limit, first: FirstItem::of(&beginning) })
-                }
-                Err((body::Error::Late, _)) => Err(no_answer(late(bounds.time))),
-                Err((body::Error::Cut(error), _)) => Err(no_answer(cause(error))),
-            }
-        }
-        Ok(Ok(response)) => Err(refusal(call, response, key, deadline).await),
-    }
-}
-
-/// Any of the four successes is taken for every call: which one it is says nothing that the body does not.
-fn is_success(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 200 | 201 | 202 | 204)
-}
-
-/// What a status other than success means. A body that does not come, or not whole, changes nothing about
-/// that.
-async fn refusal(call: &Call, mut response: Response, key: &ApiKey, deadline: Instant) -> Error {
-    let status = response.status().as_u16();
-    let retry_after = retry_after::read(response.headers(), clock::system_now());
-    let deadline = deadline.min(Instant::now() + ERROR_TIME);
-    // Read even where it is not used: the connection can be used again only then.
-    let body = body::read_some(&mut response, ERROR_BYTES, deadline).await;
-    meaning(call, status, retry_after, &body, key)
-}
-
-/// What a status other than success means, with the body that came along.
-pub(super) fn meaning(
-    call: &Call,
-    status: u16,
-    retry_after: Option<Duration>,
-    body: &[u8],
-    key: &ApiKey,
-) -> Error {
-    let told = detail::of_body(body, key);
-    let from_bridge = told.is_some();
-    let detail = told.unwrap_or_else(|| detail::NONE.to_owned());
-    let call = call.clone();
-    match status {
-        // They would end a task, or call a record bad. A proxy that dislikes a request says so in HTML.
-        400 | 409 | 422 if is_of_another(body) => {
-            Error::Malformed { what: format!("a {status} that is not the Bridge's own"), call }
-        }
-        400 => Error::BadRequest { call, detail },
-        401 => Error::Unauthorized { call },
-        403 => Error::Forbidden { call },
-        404 => {
-            let looked_for = call.operation().looks_for();
-            let says_more = from_bridge && detail != detail::NONE;
-            let what = if says_more {
-                format!("{looked_for}; the Bridge says: {detail}")
-            } else {
-                looked_for.to_owned()
-            };
-            Error::NotFound { call, what, from_bridge }
-        }
-        409 => Error::Conflict { call, detail },
-        422 => Error::Unprocessable { call, detail },
-        429 => Error::RateLimited { call, retry_after },
-        500..=599 => Error::Server { call, status, retry_after },
-        _ => Error::Unexpected { call, status },
-    }
-}
-
-/// Whether a body is plainly no JSON object, as the Bridge's are: a page in HTML. One that is missing or cut off says
-/// nothing either way.
-fn is_of_another(body: &[u8]) -> bool {
-    body.trim_ascii_start().first().is_some_and(|first| *first != b'{')
-}
-
-fn late(time: Duration) -> String {
-    format!("not within {} s", time.as_secs_f64())
-}
-
-/// The chain of causes in one line. The error itself is not kept: it cannot be cloned or made by hand, and
-/// its address would repeat what the call says.
-fn cause(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let chain = std::iter::successors(std::error::Error::source(&error), |error| error.source());
-    let told = chain
-        .map(ToString::to_string)
-        .reduce(|all, one| if all.contains(&one) { all } else { format!("{all}: {one}") });
-    detail::clean(&told.unwrap_or_else(|| error.to_string()))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bridgehead_sdk::{ResourceType, TaskId};
 use url::Url;
 
-use super::exchange::{Answer, meaning};
+use super::answer::{Answer, meaning};
 use super::next::Trail;
 use super::{
     ApiKey, App, AppId, Call, Error, Operation, Progress, Pushed, SyncId, Task, TaskPage, TaskStatus, read,

@@ -139,11 +139,20 @@ impl std::fmt::Display for ApiKey {
 pub trait KeySource: Send + Sync + std::fmt::Debug {
     /// The key as it is now.
     fn read(&self) -> Result<ApiKey, KeyError>;
+
+    /// Whether [`read`](Self::read) may wait for something. One that never does is called in place.
+    fn may_block(&self) -> bool {
+        true
+    }
 }
 
 impl KeySource for ApiKey {
     fn read(&self) -> Result<ApiKey, KeyError> {
         Ok(self.clone())
+    }
+
+    fn may_block(&self) -> bool {
+        false
     }
 }
 
@@ -174,10 +183,18 @@ impl KeyRing {
     }
 
     async fn read(&self) -> Result<ApiKey, KeyError> {
+        if !self.source.may_block() {
+            return self.taken(self.source.read());
+        }
         let source = Arc::clone(&self.source);
         let key = tokio::task::spawn_blocking(move || source.read())
             .await
-            .map_err(|_| KeyError::Unreadable("reading it was interrupted".to_owned()))??;
+            .map_err(|_| KeyError::Unreadable("reading it was interrupted".to_owned()))?;
+        self.taken(key)
+    }
+
+    fn taken(&self, key: Result<ApiKey, KeyError>) -> Result<ApiKey, KeyError> {
+        let key = key?;
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.clone());
         Ok(key)
     }

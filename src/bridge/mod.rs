@@ -1,7 +1,7 @@
 //! The client of the Iden Bridge API.
 //!
 //! [`Api`] is what the Bridge offers, as a trait, so that the runtime can be tested against a fake;
-//! [`Client`] is the one implementation that speaks HTTP. [`Error`] gives every status of the Error Reference
+//! [`Client`] is the one implementation that speaks HTTP, over an [`Exchange`]. [`Error`] gives every status of the Error Reference
 //! a meaning of its own and says four things about it: whether it passes by itself, what it did, whether it
 //! is about access, and what to do.
 //!
@@ -10,12 +10,12 @@
 //! at a time.
 
 mod advice;
+mod answer;
 mod api;
 mod app;
 mod beginning;
 mod call;
 mod client;
-mod clock;
 mod detail;
 mod endpoint;
 mod error;
@@ -50,6 +50,7 @@ pub use beginning::FirstItem;
 pub use call::{Call, Operation};
 pub use client::Client;
 pub use error::Error;
+pub use exchange::{Environment, Exchange, Undelivered};
 pub use health::Health;
 pub use id::{AppId, InvalidAppId, SyncId};
 pub use key::{ApiKey, KeyError, KeySource};

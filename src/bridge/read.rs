@@ -5,7 +5,7 @@ use bridgehead_sdk::TaskId;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::exchange::Answer;
+use super::answer::Answer;
 use super::listing::Listing;
 use super::next::Trail;
 use super::resource::Listed;

@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::call::Repeat;
-use super::exchange::{self, Answer, Bounds, Request};
+use super::answer::{self, Answer, Bounds, Request};
+use super::exchange::Environment;
 use super::gate::{Gate, Outcome, Pace, Pass, Refusal};
 use super::key::KeyRing;
 use super::limiter::Limiter;
@@ -22,7 +23,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Sends calls. One for each key, shared by all that use it.
 #[derive(Debug)]
 pub(super) struct Transport {
-    http: reqwest::Client,
+    environment: Environment,
     keys: KeyRing,
     gate: Gate,
     limiter: Option<Limiter>,
@@ -39,16 +40,20 @@ struct Failure {
 }
 
 impl Transport {
-    pub(super) fn new(settings: &Settings, key: Arc<dyn KeySource>, pace: Pace) -> Result<Self, BuildError> {
-        settings.check()?;
+    pub(super) fn new(
+        environment: Environment,
+        settings: &Settings,
+        key: Arc<dyn KeySource>,
+        pace: Pace,
+    ) -> Result<Self, BuildError> {
         Ok(Self {
-            http: client(settings)?,
             keys: KeyRing::new(key),
-            gate: Gate::new(pace),
+            gate: Gate::new(pace, Arc::clone(&environment.clock), Arc::clone(&environment.rng)),
             limiter: settings.rate_limit.map(|limit| limit.quota().map(Limiter::new)).transpose()?,
             bounds: Bounds { time: settings.request_timeout, bytes: settings.max_body_bytes },
             patience: settings.patience,
             retry: settings.retry,
+            environment,
         })
     }
 
@@ -74,7 +79,7 @@ impl Transport {
                 Error::RateLimited { .. } => Duration::ZERO,
                 error => error.retry_after().unwrap_or_default(),
             };
-            let delay = backoff.delay(attempt, rand::random()).max(asked);
+            let delay = backoff.delay(attempt, self.environment.rng.unit()).max(asked);
             if !again || delay > self.patience {
                 return Err(failure.error);
             }
@@ -131,13 +136,13 @@ impl Transport {
 
     async fn exchange(&self, request: &Request, key: &ApiKey, attempt: u32) -> Result<Answer, Error> {
         let start = Instant::now();
-        let result = exchange::once(&self.http, request, key, self.bounds).await;
+        let result = answer::once(&self.environment, request, key, self.bounds).await;
         tracing::debug!(
             method = %request.method,
             path = request.url.path(),
             attempt,
             milliseconds = start.elapsed().as_millis(),
-            answer = answer(&result),
+            answer = in_a_word(&result),
             "called the Bridge"
         );
         result
@@ -183,7 +188,7 @@ fn outcome(result: &Result<Answer, Error>) -> Outcome {
 }
 
 /// The answer in a word, for the log.
-fn answer(result: &Result<Answer, Error>) -> String {
+fn in_a_word(result: &Result<Answer, Error>) -> String {
     match result {
         Ok(answer) => answer.status().to_string(),
         Err(Error::BadRequest { .. }) => "400".to_owned(),
@@ -199,7 +204,7 @@ fn answer(result: &Result<Answer, Error>) -> String {
     }
 }
 
-fn client(settings: &Settings) -> Result<reqwest::Client, BuildError> {
+pub(super) fn http(settings: &Settings) -> Result<reqwest::Client, BuildError> {
     let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
     let builder = reqwest::Client::builder()
         .user_agent(concat!("bridgehead/", env!("CARGO_PKG_VERSION")))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bridgehead_resilience::{Clock, Retry as Retrier, RetryPolicy, SeededRng};
 use bridgehead_sdk::{Account, AccountRecord, Connector, Description, Error, Redactor, Retry, Subject};
 use tokio::sync::{Mutex, MutexGuard, Semaphore};
 use tokio::time::Instant;
@@ -11,7 +12,6 @@ use super::access::{Access, Leave};
 use super::activity::Activity;
 use super::breaker::Breaker;
 use super::call;
-use super::clock::Clock;
 use super::guard::TaskGuard;
 use super::newcomers::Newcomers;
 use super::pacing::Pacing;
@@ -20,7 +20,6 @@ use super::status::AppStatus;
 use crate::bridge::{self, Api, AppId};
 use crate::config;
 use crate::journal::{AppKey, Journal, Listings};
-use bridgehead_resilience::{Retry as Retrier, RetryPolicy, SeededRng};
 
 /// One app of the configuration, at run time.
 pub(crate) struct App {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bridgehead_resilience::{Clock, SeededRng, SystemClock};
 use bridgehead_sdk::{Connector, Redactor};
 use tokio_util::sync::CancellationToken;
 
 use super::app::{App, Parts};
-use super::clock::{Clock, SystemClock};
 use super::guard::HeldTask;
 use super::observer::Observer;
 use super::orders::{self, Desk, PutAside, Released, Retries, Selection};
@@ -18,7 +18,6 @@ use super::{supervisor, sync};
 use crate::bridge::Api;
 use crate::config;
 use crate::journal::{self, Journal, Listings};
-use bridgehead_resilience::SeededRng;
 
 /// The apps of a configuration by name, each with its settings and its connector.
 pub type Apps = BTreeMap<String, (config::App, Arc<dyn Connector>)>;
@@ -74,7 +73,7 @@ impl Assembly {
                     redactor: self.redactor.clone(),
                     clock: Arc::clone(&self.clock),
                     rng: Arc::clone(&rng),
-                    status: Arc::new(AppStatus::default()),
+                    status: Arc::new(AppStatus::new(Arc::clone(&self.clock))),
                 });
                 (name, app)
             })

@@ -1,42 +1,7 @@
-//! The time of day, where dates matter. Everything that waits uses `tokio::time` instead.
-
-#[cfg(debug_assertions)]
-use std::sync::LazyLock;
+//! A time of day that no jump of the machine's clock moves forward.
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
-
-/// Tells the time.
-pub trait Clock: Send + Sync + std::fmt::Debug + 'static {
-    /// Now.
-    fn now(&self) -> Timestamp;
-}
-
-/// The clock of the machine.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::now().saturating_add(ahead()).unwrap_or(Timestamp::MAX)
-    }
-}
-
-/// How far the clock goes wrong, in seconds, for the tests that let it jump from one process to the next. Not part of a
-/// release build.
-#[cfg(debug_assertions)]
-fn ahead() -> SignedDuration {
-    static AHEAD: LazyLock<SignedDuration> = LazyLock::new(|| {
-        let seconds = std::env::var("BRIDGEHEAD_TEST_CLOCK_AHEAD").ok().and_then(|text| text.parse().ok());
-        SignedDuration::from_secs(seconds.unwrap_or(0))
-    });
-    *AHEAD
-}
-
-#[cfg(not(debug_assertions))]
-fn ahead() -> SignedDuration {
-    SignedDuration::ZERO
-}
 
 /// The time of day, but never further from the start than the process has been running: a clock that is set forward makes
 /// nothing old. What it would have aged is old after the next start.

@@ -10,7 +10,7 @@ use bridgehead_sdk::{
 };
 
 use super::app::{App, Parts};
-use super::clock::SystemClock;
+use bridgehead_resilience::SystemClock;
 use super::status::AppStatus;
 use crate::bridge::{
     self, Api, AppId, NewApp, NextPage, Progress, Pushed, Registration, Report, SyncId, Task, TaskPage,

@@ -53,7 +53,7 @@ mod wanted;
 #[cfg(test)]
 pub(crate) use alarm::all as alarms;
 pub use assembly::{Apps, Assembly, Runtime};
-pub use clock::{Clock, SystemClock};
+pub use bridgehead_resilience::{Clock, SystemClock};
 pub use guard::{HeldTask, Holding};
 pub use observer::Observer;
 pub(crate) use observer::from_state;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bridgehead_resilience::{Clock, SystemClock};
 use bridgehead_sdk::visible;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp, Unit};
@@ -11,7 +12,6 @@ use tokio::time::Instant;
 
 use super::alarm;
 use super::app::App;
-use super::clock::Clock;
 use super::overview::{
     AppOverview, Completed, DaemonOverview, Guarded, Held, Overview, PollFailing, Silence, SyncRun,
     TaskAttempts, Unwritable,
@@ -145,7 +145,7 @@ pub(crate) async fn from_state(
     apps: &BTreeMap<String, crate::config::App>,
     state: Option<&journal::Sqlite>,
 ) -> Overview {
-    let now = Timestamp::now();
+    let now = SystemClock.now();
     let mut overview = Overview { at: now, daemon: None, apps: BTreeMap::new() };
     for (name, settings) in apps {
         let mut seen = AppOverview::configured(settings);

@@ -5,13 +5,13 @@
 
 use std::collections::HashSet;
 
+use bridgehead_resilience::Clock;
 use bridgehead_sdk::TaskId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::access::Access;
 use super::app::App;
-use super::clock::Clock;
 use super::guard::HeldTask;
 use super::task;
 use crate::bridge::{self, Api, AppId};

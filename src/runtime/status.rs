@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use bridgehead_resilience::{Clock, SystemClock};
 use bridgehead_sdk::Code;
 use jiff::{SignedDuration, Timestamp, Unit};
 use serde::{Deserialize, Serialize};
@@ -105,6 +106,7 @@ pub enum Contact {
 /// One app, as seen from outside.
 #[derive(Debug)]
 pub struct AppStatus {
+    clock: Arc<dyn Clock>,
     tasks: Mutex<TaskCounts>,
     resolved: AtomicU64,
     contact: watch::Sender<Contact>,
@@ -121,7 +123,15 @@ pub struct AppStatus {
 
 impl Default for AppStatus {
     fn default() -> Self {
+        Self::new(Arc::new(SystemClock))
+    }
+}
+
+impl AppStatus {
+    /// Nothing has happened yet.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
+            clock,
             tasks: Mutex::default(),
             resolved: AtomicU64::new(0),
             contact: watch::Sender::new(Contact::None),
@@ -135,9 +145,7 @@ impl Default for AppStatus {
             holding: Mutex::default(),
         }
     }
-}
 
-impl AppStatus {
     /// The counters now.
     pub fn tasks(&self) -> TaskCounts {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -158,7 +166,7 @@ impl AppStatus {
         let failure = self.poll_failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
         failure.map(|(since, failure)| {
             let elapsed = SignedDuration::try_from(since.elapsed()).unwrap_or(SignedDuration::MAX);
-            let since = Timestamp::now().saturating_sub(elapsed).unwrap_or(Timestamp::MIN);
+            let since = self.clock.now().saturating_sub(elapsed).unwrap_or(Timestamp::MIN);
             PollFailure { since: since.round(Unit::Second).unwrap_or(since), ..failure }
         })
     }
@@ -255,7 +263,7 @@ impl AppStatus {
     }
 
     pub(crate) fn polled(&self, error: Option<&bridge::Error>) {
-        let now = Timestamp::now();
+        let now = self.clock.now();
         let mut failure = self.poll_failure.lock().unwrap_or_else(PoisonError::into_inner);
         self.progress.heard();
         if let Some(error) = error {

@@ -4,13 +4,16 @@
 //! - [`Retry`] runs a call until it succeeds, fails for good, runs out of time, or is stopped.
 //! - [`Backoff`] counts failures in a row for an event loop that cannot hand its work to [`Retry`].
 //! - [`SeededRng`] is the randomness behind all of them; a test that seeds it sees the same waits again.
+//! - [`Clock`] tells the time of day.
 
 mod backoff;
+mod clock;
 mod policy;
 mod retry;
 mod rng;
 
 pub use backoff::Backoff;
+pub use clock::{Clock, SystemClock};
 pub use policy::{Jitter, RetryPolicy};
 pub use retry::{Attempt, Interrupted, Next, Retry};
 pub use rng::SeededRng;

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use rand::Rng;
-
-use bridgehead_resilience::{Jitter, RetryPolicy};
+use bridgehead_resilience::{Jitter, RetryPolicy, SeededRng};
 
 /// The figures of a gate.
 #[derive(Clone, Copy, Debug)]
@@ -36,12 +34,12 @@ impl Default for Pace {
 
 impl Pace {
     /// The distance after so many probes. Full jitter would allow for no distance at all, hence the shortest.
-    pub(super) fn distance(&self, probes: u32, rng: &mut impl Rng) -> Duration {
-        self.outage.delay(probes, rng.random()).max(self.shortest)
+    pub(super) fn distance(&self, probes: u32, rng: &SeededRng) -> Duration {
+        self.outage.delay(probes, rng.unit()).max(self.shortest)
     }
 
     /// The pause after so many `429` in a row that did not say how long.
-    pub(super) fn pause(&self, throttles: u32, rng: &mut impl Rng) -> Duration {
-        self.pause.delay(throttles, rng.random()).max(self.shortest)
+    pub(super) fn pause(&self, throttles: u32, rng: &SeededRng) -> Duration {
+        self.pause.delay(throttles, rng.unit()).max(self.shortest)
     }
 }

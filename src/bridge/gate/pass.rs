@@ -1,13 +1,15 @@
 //! The gate itself, and the passes it gives out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bridgehead_resilience::{Clock, SeededRng};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::Pace;
 use super::state::State;
-use crate::bridge::{Health, clock};
+use crate::bridge::Health;
 
 /// How a call went, as far as the gate is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub(in crate::bridge) enum Refusal {
 /// The gate of one client.
 #[derive(Debug)]
 pub(in crate::bridge) struct Gate {
+    clock: Arc<dyn Clock>,
+    rng: Arc<SeededRng>,
     state: watch::Sender<State>,
     /// Held by the one that is let through while the gate is not open.
     probe: Semaphore,
@@ -49,8 +53,10 @@ pub(in crate::bridge) struct Pass<'a> {
 }
 
 impl Gate {
-    pub(in crate::bridge) fn new(pace: Pace) -> Self {
+    pub(in crate::bridge) fn new(pace: Pace, clock: Arc<dyn Clock>, rng: Arc<SeededRng>) -> Self {
         Self {
+            clock,
+            rng,
             state: watch::Sender::new(State::new(pace)),
             probe: Semaphore::new(1),
             health: watch::Sender::new(Health::Unknown),
@@ -109,7 +115,7 @@ impl Gate {
                 // The next one's distance counts from here, so that a call which is given up does not shorten
                 // it.
                 self.state.send_if_modified(|state| {
-                    state.probed(Instant::now(), &mut rand::rng());
+                    state.probed(Instant::now(), &self.rng);
                     false
                 });
                 return self.leave(probe, pauses);
@@ -131,9 +137,9 @@ impl Gate {
                     state.answered(is_probe && pauses == state.pauses());
                 }
                 Outcome::Throttled(wait) => {
-                    state.throttled(*wait, is_probe, now, clock::now(), &mut rand::rng());
+                    state.throttled(*wait, is_probe, now, self.clock.now(), &self.rng);
                 }
-                Outcome::Failed(cause) => state.failed(cause, is_probe, now, clock::now(), &mut rand::rng()),
+                Outcome::Failed(cause) => state.failed(cause, is_probe, now, self.clock.now(), &self.rng),
             }
             health = state.health();
             state.is_open() && !was_open

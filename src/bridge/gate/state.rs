@@ -1,9 +1,9 @@
-//! What a gate knows: pure transitions, with the time and the dice handed in.
+//! What a gate knows: pure transitions, with the time and the randomness passed in.
 
 use std::time::Duration;
 
+use bridgehead_resilience::SeededRng;
 use jiff::{SignedDuration, Timestamp};
-use rand::Rng;
 use tokio::time::Instant;
 
 use super::Pace;
@@ -79,7 +79,7 @@ impl State {
     }
 
     /// A call is let through although the gate is not open.
-    pub(super) fn probed(&mut self, now: Instant, rng: &mut impl Rng) {
+    pub(super) fn probed(&mut self, now: Instant, rng: &SeededRng) {
         self.probes = self.probes.saturating_add(1);
         self.next_probe = Some(now + self.pace.distance(self.probes, rng));
     }
@@ -105,7 +105,7 @@ impl State {
         is_probe: bool,
         now: Instant,
         time: Timestamp,
-        rng: &mut impl Rng,
+        rng: &SeededRng,
     ) {
         self.failures = 0;
         self.down = None;
@@ -134,7 +134,7 @@ impl State {
         is_probe: bool,
         now: Instant,
         time: Timestamp,
-        rng: &mut impl Rng,
+        rng: &SeededRng,
     ) {
         self.failures = self.failures.saturating_add(1);
         match &mut self.down {

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use bridgehead_resilience::{SeededRng, SystemClock};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, sleep, timeout};
 
@@ -11,7 +12,7 @@ use crate::bridge::Health;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn gate() -> Arc<Gate> {
-    Arc::new(Gate::new(Pace::default()))
+    Arc::new(Gate::new(Pace::default(), Arc::new(SystemClock), Arc::new(SeededRng::seeded(1))))
 }
 
 fn far() -> Instant {

@@ -8,6 +8,7 @@ mod words;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bridgehead_resilience::SystemClock;
 use bridgehead_sdk::{Account, AccountRecord, Action, Connector, Description, Error, Redactor};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,6 @@ pub(crate) use page::{Judged, ListedPage};
 
 use self::unasked::Unasked;
 use super::app::{App, Parts};
-use super::clock::SystemClock;
 use super::status::AppStatus;
 use super::sync::export::{self, Export, Take};
 use super::task::{self, ByHand};

@@ -13,7 +13,7 @@ use crate::bridge::{ApiKey, Client, Settings};
 use crate::config::{self, Connectors, Document, WithoutProof};
 use crate::journal::{AppKey, Journal, Listings, RunResult, Sqlite};
 use crate::runtime::app::{App, Parts};
-use crate::runtime::clock::SystemClock;
+use bridgehead_resilience::SystemClock;
 use crate::runtime::status::AppStatus;
 use crate::sandbox::{Options as Offer, Sandbox};
 use bridgehead_resilience::SeededRng;
