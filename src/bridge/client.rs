@@ -10,18 +10,18 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use url::Url;
 
+use super::answer::{Answer, Request};
 use super::beginning::FirstItem;
 use super::endpoint::Endpoints;
-use super::answer::{Answer, Request};
 use super::gate::Pace;
 use super::next::{self, Trail};
 use super::resource::Listed;
 use super::spelling::Spellings;
 use super::transport::Transport;
 use super::{
-    Api, App, AppId, BuildError, Call, Environment, Error, Health, KeySource, NewApp, NextPage, Operation, Progress,
-    Pushed, Refs, Registration, Report, Settings, SyncId, Task, TaskPage, TaskQuery, TaskStatus, read,
-    record,
+    Api, App, AppId, BuildError, Call, Environment, Error, Health, KeySource, NewApp, NextPage, Operation,
+    Progress, Pushed, Refs, Registration, Report, Settings, SyncId, Task, TaskPage, TaskQuery, TaskStatus,
+    read, record,
 };
 
 /// How many tasks are on a page whose address does not say so; the documented default.

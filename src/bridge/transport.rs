@@ -8,8 +8,8 @@ use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::call::Repeat;
 use super::answer::{self, Answer, Bounds, Request};
+use super::call::Repeat;
 use super::exchange::Environment;
 use super::gate::{Gate, Outcome, Pace, Pass, Refusal};
 use super::key::KeyRing;

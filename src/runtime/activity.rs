@@ -3,7 +3,7 @@
 //! `complete` tells Iden that what was pushed is the whole truth. So a sync must know every account that a task touched
 //! since it began to read, and must not complete while a task is in the middle of a change.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use bridgehead_sdk::{Account, AccountRecord};
@@ -14,7 +14,7 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub(crate) struct Activity {
     barrier: RwLock<()>,
     /// The accounts touched since the sync began; `None` when no sync is under way.
-    touched: Mutex<Option<HashMap<String, Kept>>>,
+    touched: Mutex<Option<BTreeMap<String, Kept>>>,
 }
 
 /// What was known of an account before a task changed it, as far as a sync has to know.
@@ -93,7 +93,7 @@ impl Activity {
 
     /// A sync begins to read: from now on, touched accounts are kept.
     pub(crate) fn begin(&self) -> Session<'_> {
-        *self.touched.lock().unwrap_or_else(PoisonError::into_inner) = Some(HashMap::new());
+        *self.touched.lock().unwrap_or_else(PoisonError::into_inner) = Some(BTreeMap::new());
         Session(self)
     }
 }
@@ -106,20 +106,20 @@ impl<'a> Session<'a> {
     /// The accounts touched since the last call.
     pub(crate) fn take_touched(&self) -> Vec<Touched> {
         let mut touched = self.0.touched.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = touched.iter_mut().flat_map(HashMap::values_mut);
+        let all = touched.iter_mut().flat_map(BTreeMap::values_mut);
         all.filter_map(|kept| std::mem::take(&mut kept.is_new).then(|| kept.touched.clone())).collect()
     }
 
     /// How many accounts were touched since then.
     pub(crate) fn count_touched(&self) -> usize {
         let touched = self.0.touched.lock().unwrap_or_else(PoisonError::into_inner);
-        touched.iter().flat_map(HashMap::values).filter(|kept| kept.is_new).count()
+        touched.iter().flat_map(BTreeMap::values).filter(|kept| kept.is_new).count()
     }
 
     /// Whether a task touched the account of this record since the sync began.
     pub(crate) fn concerns(&self, record: &AccountRecord) -> bool {
         let touched = self.0.touched.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all = touched.iter().flat_map(HashMap::values);
+        let mut all = touched.iter().flat_map(BTreeMap::values);
         all.any(|kept| {
             let was = matches!(&kept.touched.before, Before::Account(before) if before.id == record.id);
             was || kept.touched.account.is_same_as(record)

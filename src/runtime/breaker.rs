@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bridgehead_resilience::Watched;
 use bridgehead_sdk::{Code, Effect, Error, Retry, Subject};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -69,14 +70,14 @@ struct Counts {
 #[derive(Debug)]
 pub(crate) struct Breaker {
     counts: Mutex<Counts>,
-    state: watch::Sender<Option<Cause>>,
+    state: Watched<Option<Cause>>,
     /// How often it has been doubted that the target answers at all.
     doubts: watch::Sender<u32>,
 }
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { counts: Mutex::default(), state: watch::Sender::new(None), doubts: watch::Sender::new(0) }
+        Self { counts: Mutex::default(), state: Watched::new(None), doubts: watch::Sender::new(0) }
     }
 }
 
@@ -95,7 +96,7 @@ impl Breaker {
     }
 
     fn close(&self) {
-        self.state.send_if_modified(|state| state.take().is_some());
+        self.state.modify(|state| state.take().is_some());
     }
 
     /// A call ended in an error. `account` is whom it was about, if it was about one. Says whether this opened the
@@ -174,7 +175,7 @@ impl Breaker {
     }
 
     fn open(&self, code: Code, message: &str, since: Option<Instant>) -> bool {
-        self.state.send_if_modified(|state| {
+        self.state.modify(|state| {
             let opened = state.is_none();
             let since = state.as_ref().map(|cause| cause.since).or(since).unwrap_or_else(Instant::now);
             *state = Some(Cause { code, message: message.to_owned(), since });
@@ -184,7 +185,7 @@ impl Breaker {
 
     /// Why tasks are held, if they are.
     pub(crate) fn cause(&self) -> Option<Cause> {
-        self.state.borrow().clone()
+        self.state.read(Option::clone)
     }
 
     /// The calls in a row that got no answer, if the last one is not long ago.
@@ -197,9 +198,14 @@ impl Breaker {
         self.counts().silence.as_ref().map_or(0, |silence| silence.opened)
     }
 
-    /// Follows the breaker.
-    pub(crate) fn watch(&self) -> watch::Receiver<Option<Cause>> {
-        self.state.subscribe()
+    /// Waits until calls may not be made.
+    pub(crate) async fn opened(&self) {
+        self.state.wait_for(|state| state.is_some().then_some(())).await;
+    }
+
+    /// Waits until calls may be made.
+    async fn closed(&self) {
+        self.state.wait_for(|state| state.is_none().then_some(())).await;
     }
 
     /// Follows the doubts whether the target answers at all.
@@ -209,10 +215,8 @@ impl Breaker {
 
     /// Waits until calls may be made, `patience` at most; then says why they may not.
     pub(crate) async fn admit(&self, patience: Duration) -> Result<(), Cause> {
-        let mut state = self.watch();
-        let closed = tokio::time::timeout(patience, state.wait_for(Option::is_none)).await;
-        match closed {
-            Ok(_) => Ok(()),
+        match tokio::time::timeout(patience, self.closed()).await {
+            Ok(()) => Ok(()),
             // The breaker may have closed at the very end of the wait.
             Err(_) => self.cause().map_or(Ok(()), Err),
         }

@@ -10,7 +10,6 @@ use bridgehead_sdk::{
 };
 
 use super::app::{App, Parts};
-use bridgehead_resilience::SystemClock;
 use super::status::AppStatus;
 use crate::bridge::{
     self, Api, AppId, NewApp, NextPage, Progress, Pushed, Registration, Report, SyncId, Task, TaskPage,
@@ -19,6 +18,7 @@ use crate::bridge::{
 use crate::config::{self, Connectors, Document};
 use crate::journal::{Journal, Listings, Sqlite};
 use bridgehead_resilience::SeededRng;
+use bridgehead_resilience::SystemClock;
 
 /// A Bridge of which a test writes what it needs; every other call is refused as one that nobody made.
 #[async_trait]

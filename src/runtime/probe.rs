@@ -12,15 +12,17 @@ use super::policies;
 /// Probes with `check()` while the breaker is open, at growing intervals, and closes it when one succeeds. Asks once, too,
 /// when calls in a row get no answer: a target that does not answer that either hangs. Runs until `stop`.
 pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
-    let (mut state, mut doubts) = (app.breaker.watch(), app.breaker.doubts());
+    let mut doubts = app.breaker.doubts();
     loop {
         let is_doubted = tokio::select! {
+            biased;
             () = stop.cancelled() => return,
-            opened = state.wait_for(Option::is_some) => if opened.is_ok() { false } else { return },
+            () = app.breaker.opened() => false,
             doubted = doubts.changed() => if doubted.is_ok() { true } else { return },
         };
         if is_doubted {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = look_into_silence(&app) => {}
             }
@@ -32,6 +34,7 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
             let wait = backoff.failed(app.rng.unit());
             let tries = backoff.failures() - 1;
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
             }

@@ -36,6 +36,7 @@ pub(crate) async fn run(apps: Vec<Arc<App>>, stop: CancellationToken, grace: Dur
     }
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => break,
             Some(ended) = loops.join_next() => if let (Ok((app, name)), false) = (ended, stop.is_cancelled()) {
                 tracing::error!(app, "the {name} loop has ended although nobody stopped it; restart the daemon");

@@ -42,6 +42,7 @@ impl Vitals {
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                biased;
                 done = &mut work => return done,
                 _ = beats.tick() => self.beat(),
             }

@@ -1,4 +1,4 @@
-//! The sandbox's own time: it starts as the wall clock and can be moved forward, so that a key expires and a
+//! The sandbox's own time: it starts as the machine's and can be moved forward, so that a key expires and a
 //! scheduled task falls due without waiting.
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -16,12 +16,8 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    pub(crate) fn new() -> Self {
-        Self {
-            origin: Timestamp::now().as_microsecond(),
-            started: Instant::now(),
-            advanced: AtomicI64::new(0),
-        }
+    pub(crate) fn starting_at(time: Timestamp) -> Self {
+        Self { origin: time.as_microsecond(), started: Instant::now(), advanced: AtomicI64::new(0) }
     }
 
     /// The time, to the microsecond, as the Bridge API writes it.
@@ -52,8 +48,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moving_the_clock_forward_adds_to_the_wall_clock() {
-        let clock = Clock::new();
+    fn moving_the_clock_forward_adds_to_the_time() {
+        let clock = Clock::starting_at(Timestamp::UNIX_EPOCH);
         let before = clock.now();
         clock.advance(Duration::from_hours(1));
         let moved = clock.now().duration_since(before);

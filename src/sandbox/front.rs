@@ -75,7 +75,8 @@ impl Front {
         Ok(response)
     }
 
-    async fn bridge_api(&self, request: Request<Body>) -> Result<Response, Cut> {
+    /// Answers a request of the Bridge API.
+    pub(crate) async fn bridge_api(&self, request: Request<Body>) -> Result<Response, Cut> {
         let (parts, body) = request.into_parts();
         let target = Target::of(parts.uri.path());
         let plan = self.state.faults.plan(parts.method.as_str(), parts.uri.path(), target.app);

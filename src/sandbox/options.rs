@@ -3,6 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 /// What a sandbox is started with.
 #[derive(Clone)]
 pub struct Options {
@@ -12,6 +14,8 @@ pub struct Options {
     pub tenant: String,
     /// The API key that has access to every app; the control plane calls it `default`. Default `sandbox-key`.
     pub api_key: String,
+    /// What time it is for the sandbox when it starts. Default: the machine's time.
+    pub started_at: Option<Timestamp>,
     /// How long after `complete` the clean-up runs. Default 200 ms.
     pub cleanup_delay: Duration,
     /// Whether an unknown app is made when it is first asked for, instead of answering 404. Default false.
@@ -28,6 +32,7 @@ impl Default for Options {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             tenant: "sandbox".to_owned(),
             api_key: "sandbox-key".to_owned(),
+            started_at: None,
             cleanup_delay: Duration::from_millis(200),
             auto_create_apps: false,
             ledger_entries: 100_000,
@@ -41,6 +46,7 @@ impl std::fmt::Debug for Options {
         f.debug_struct("Options")
             .field("listen", &self.listen)
             .field("tenant", &self.tenant)
+            .field("started_at", &self.started_at)
             .field("cleanup_delay", &self.cleanup_delay)
             .field("auto_create_apps", &self.auto_create_apps)
             .field("ledger_entries", &self.ledger_entries)

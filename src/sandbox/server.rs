@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::{Body, Bytes};
+use axum::http::Request;
+use axum::response::Response;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -26,6 +29,8 @@ pub struct Sandbox {
     api_key: String,
     stopping: CancellationToken,
     serving: Option<JoinHandle<()>>,
+    /// Answers clients in the same process.
+    front: Arc<Front>,
 }
 
 impl Sandbox {
@@ -35,10 +40,30 @@ impl Sandbox {
         let listener =
             TcpListener::bind(options.listen).await.map_err(|source| listen_error(options.listen, source))?;
         let address = listener.local_addr().map_err(|source| listen_error(options.listen, source))?;
+        let mut sandbox = Self::at(options, address);
+        let (front, stopping) = (Arc::clone(&sandbox.front), sandbox.stopping.clone());
+        sandbox.serving = Some(tokio::spawn(accept(listener, front, stopping)));
+        Ok(sandbox)
+    }
+
+    /// A sandbox without a listener: [`answer`](Self::answer) is the only way to reach it. It keeps the time of the tokio runtime
+    /// it is made in, so a paused clock pauses its clock too.
+    pub fn in_process(options: Options) -> Result<Self, Error> {
+        State::check(&options)?;
+        let address = options.listen;
+        Ok(Self::at(options, address))
+    }
+
+    fn at(options: Options, address: SocketAddr) -> Self {
         let state = Arc::new(State::new(&options, address));
+        let front = Arc::new(Front::new(Arc::clone(&state)));
         let stopping = CancellationToken::new();
-        let serving = tokio::spawn(accept(listener, Front::new(state.clone()), stopping.clone()));
-        Ok(Self { state, api_key: options.api_key, stopping, serving: Some(serving) })
+        Self { state, api_key: options.api_key, stopping, serving: None, front }
+    }
+
+    /// Answers a request of the Bridge API as over a connection. `None` if the sandbox was told to cut the connection.
+    pub async fn answer(&self, request: Request<Bytes>) -> Option<Response> {
+        self.front.bridge_api(request.map(Body::from)).await.ok()
     }
 
     /// Where it listens.
@@ -94,8 +119,7 @@ fn listen_error(address: SocketAddr, source: io::Error) -> Error {
 }
 
 /// Accepts until told to stop. The connections end with this future.
-async fn accept(listener: TcpListener, front: Front, stopping: CancellationToken) {
-    let front = Arc::new(front);
+async fn accept(listener: TcpListener, front: Arc<Front>, stopping: CancellationToken) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Mutex;
 
+use bridgehead_resilience::{Clock as _, SystemClock};
 use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
@@ -34,7 +35,7 @@ impl State {
         Self {
             tenant: options.tenant.clone(),
             address,
-            clock: Clock::new(),
+            clock: Clock::starting_at(options.started_at.unwrap_or_else(|| SystemClock.now())),
             settings: Mutex::new(Settings {
                 cleanup: Cleanup::after(options.cleanup_delay),
                 auto_create_apps: options.auto_create_apps,

@@ -1,6 +1,7 @@
 //! Everything goes wrong at once, for a while, with a seed; then every promise is held against the ledgers of both
 //! sides. `docs/chaos.md` explains it, and `tests/chaos/run` runs many seeds.
 
+#![allow(clippy::disallowed_methods, reason = "these tests run in real time")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 #![allow(
     clippy::print_stderr,

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use serde_json::{Value, json};
 
-use crate::evidence::people::{Iden, Wish};
+use crate::evidence::people::{Iden, Size, Wish};
 
 /// What may go wrong in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn new(seed: u64, length: Duration, mix: Mix) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let mut iden = Iden::new();
+        let mut iden = Iden::new(Size::LARGE);
         let (bridge, target) = (mix != Mix::Target, mix != Mix::Bridge);
         let mut events = vec![(Duration::ZERO, Event::Target(behaviour(&mut rng, seed, target)))];
         let seconds = length.as_secs_f64();
@@ -167,7 +167,7 @@ const WRITES: [&str; 15] = [
 const LISTS: [&str; 9] = ["repeat", "cut", "short", "shrunk", "shrunk", "empty", "bad", "asleep", "alone"];
 
 /// The target with faults; the keys are explained in `target.py`.
-fn behaviour(rng: &mut StdRng, seed: u64, faulty: bool) -> Value {
+pub(crate) fn behaviour(rng: &mut StdRng, seed: u64, faulty: bool) -> Value {
     if !faulty {
         return json!({"seed": seed, "timeout": TIMEOUT, "work": [0.0, 0.3], "lag": 0.8});
     }
@@ -186,7 +186,7 @@ fn behaviour(rng: &mut StdRng, seed: u64, faulty: bool) -> Value {
     })
 }
 
-fn bridge_fault(rng: &mut StdRng) -> Fault {
+pub(crate) fn bridge_fault(rng: &mut StdRng) -> Fault {
     let milliseconds = |rng: &mut StdRng, range| Duration::from_millis(rng.random_range(range));
     let effect = match rng.random_range(0..19) {
         0 => Effect::answer(429),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::evidence::ledger::Ledger;
-use crate::evidence::people::{self, Wish};
+use crate::evidence::people::{self, Size, Wish};
 use crate::evidence::{Evidence, Violation, rules, syncs};
 use crate::plan::{self, Damage, Event, Plan, TIMEOUT};
 use crate::support::{KEY, World};
@@ -105,7 +105,7 @@ struct Backup {
 pub(crate) async fn run(plan: Plan) {
     let began = Instant::now();
     let world = World::new().await;
-    people::settle(&world.path("target"));
+    people::settle(&world.path("target"), Size::LARGE);
     std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chaos/target.py"), world.path("target.py"))
         .expect("the connector");
     let folder = world.path("target").display().to_string();

@@ -16,7 +16,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
 use self::evidence::ledger::Ledger;
-use self::evidence::people::{self, Iden, Wish};
+use self::evidence::people::{self, Iden, Size, Wish};
 use self::evidence::{Evidence, Violation, rules, syncs};
 use crate::support::{World, eventually};
 
@@ -36,7 +36,7 @@ impl Scene {
     /// `work` is how long the target works on a change, in seconds; `app` further lines of TOML about the app.
     async fn new(work: [f64; 2], app: &str) -> Self {
         let world = World::new().await;
-        people::settle(&world.path("target"));
+        people::settle(&world.path("target"), Size::LARGE);
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chaos/target.py");
         std::fs::copy(source, world.path("target.py")).expect("the connector");
         let behaviour = json!({"seed": 1, "timeout": 2, "work": work, "linger": 0.7, "lag": 0.6});
@@ -138,7 +138,7 @@ const TASKS: &str = "sync = { enabled = false, every = \"1h\" }\n\
 async fn killed_at_random_moments_again_and_again_no_task_is_lost_and_none_is_done_twice() {
     const KILLS: usize = 25;
     let mut rng = StdRng::seed_from_u64(4711);
-    let mut iden = Iden::new();
+    let mut iden = Iden::new(Size::LARGE);
     let mut crashed = Scene::new([0.1, 1.1], TASKS).await;
     crashed.start(None);
     for _ in 0..KILLS {
@@ -166,7 +166,7 @@ async fn killed_at_random_moments_again_and_again_no_task_is_lost_and_none_is_do
 /// A task of every action, one that fails, and some that belong together.
 fn one_of_each() -> Vec<Wish> {
     let mut rng = StdRng::seed_from_u64(1);
-    let mut iden = Iden::new();
+    let mut iden = Iden::new(Size::LARGE);
     let mut wishes = vec![iden.create(&mut rng)];
     let new = wishes[0].username.clone();
     for (action, username) in [

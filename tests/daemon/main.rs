@@ -1,5 +1,6 @@
 //! Black-box tests: the real binary against the sandbox, over real sockets.
 
+#![allow(clippy::disallowed_methods, reason = "these tests run in real time")]
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,

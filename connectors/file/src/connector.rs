@@ -140,8 +140,12 @@ impl Inner {
     /// Runs `work` on the folder as it is laid out.
     fn in_folder<T>(&self, work: impl FnOnce(&Folder<'_>) -> Result<T, Error>) -> Result<T, Error> {
         let layout = self.layout().map_err(|error| self.for_task(error))?;
-        let folder =
-            Folder { layout: &layout, system: &self.system, now: Timestamp::now(), written: Cell::default() };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a connector has the machine's time, as its target has"
+        )]
+        let now = Timestamp::now();
+        let folder = Folder { layout: &layout, system: &self.system, now, written: Cell::default() };
         let done = work(&folder);
         if let Some(written) = folder.written.get() {
             *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(written);

@@ -167,9 +167,14 @@ impl Connector for SimulatedConnector {
         if let Some((error, false)) = error {
             return Err(error);
         }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a connector has the machine's time, as its target has"
+        )]
+        let now = Timestamp::now();
         let done = {
             let mut accounts = self.accounts();
-            operations::apply(&self.system, &self.people, &mut accounts, operation, Timestamp::now())
+            operations::apply(&self.system, &self.people, &mut accounts, operation, now)
         };
         match error {
             Some((lost, _)) => Err(lost),

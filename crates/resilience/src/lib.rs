@@ -5,15 +5,18 @@
 //! - [`Backoff`] counts failures in a row for an event loop that cannot hand its work to [`Retry`].
 //! - [`SeededRng`] is the randomness behind all of them; a test that seeds it sees the same waits again.
 //! - [`Clock`] tells the time of day.
+//! - [`Watched`] is a value that many tasks wait for; they wake up in order.
 
 mod backoff;
 mod clock;
 mod policy;
 mod retry;
 mod rng;
+mod watched;
 
 pub use backoff::Backoff;
 pub use clock::{Clock, SystemClock};
 pub use policy::{Jitter, RetryPolicy};
 pub use retry::{Attempt, Interrupted, Next, Retry};
 pub use rng::SeededRng;
+pub use watched::Watched;

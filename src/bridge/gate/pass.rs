@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead_resilience::{Clock, SeededRng};
+use bridgehead_resilience::{Clock, SeededRng, Watched};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -38,7 +38,8 @@ pub(in crate::bridge) enum Refusal {
 pub(in crate::bridge) struct Gate {
     clock: Arc<dyn Clock>,
     rng: Arc<SeededRng>,
-    state: watch::Sender<State>,
+    /// Waiters are told of openings alone.
+    state: Watched<State>,
     /// Held by the one that is let through while the gate is not open.
     probe: Semaphore,
     health: watch::Sender<Health>,
@@ -57,7 +58,7 @@ impl Gate {
         Self {
             clock,
             rng,
-            state: watch::Sender::new(State::new(pace)),
+            state: Watched::new(State::new(pace)),
             probe: Semaphore::new(1),
             health: watch::Sender::new(Health::Unknown),
         }
@@ -75,46 +76,44 @@ impl Gate {
     /// Waits for leave to make a call, until `deadline`. Waiting may be cancelled at any time.
     pub(in crate::bridge) async fn pass(&self, deadline: Instant) -> Result<Pass<'_>, Refusal> {
         // Nothing ends a pause early, so there is no use in waiting for one that outlasts the deadline.
-        if let Some(until) = self.state.borrow().paused_until().filter(|until| *until > deadline) {
+        if let Some(until) = self.state.read(State::paused_until).filter(|until| *until > deadline) {
             return Err(Refusal::Paused(until - Instant::now()));
         }
         if let Ok(pass) = timeout_at(deadline, self.wait()).await {
             return Ok(pass);
         }
-        let state = self.state.borrow();
-        match (state.paused_until(), state.down()) {
+        self.state.read(|state| match (state.paused_until(), state.down()) {
             (Some(until), _) => Err(Refusal::Paused(until.saturating_duration_since(Instant::now()))),
             (None, Some(down)) => Err(Refusal::Down(down.cause.clone())),
             (None, None) => Ok(self.leave(None, state.pauses())),
-        }
+        })
     }
 
     async fn wait(&self) -> Pass<'_> {
-        let mut opening = self.state.subscribe();
         let mut probe = None;
         loop {
-            let (pauses, not_before) = {
-                let state = opening.borrow_and_update();
-                if state.is_open() {
-                    return self.leave(None, state.pauses());
-                }
-                (state.pauses(), state.not_before())
-            };
+            let (is_open, pauses, not_before) =
+                self.state.read(|state| (state.is_open(), state.pauses(), state.not_before()));
+            if is_open {
+                return self.leave(None, pauses);
+            }
+            let opening = self.state.wait_for(|state| state.is_open().then_some(()));
             if probe.is_none() {
                 tokio::select! {
+                    biased;
                     permit = self.probe.acquire() => probe = permit.ok(),
-                    // Subscribers are told of openings alone, so that nobody loses their place in the queue.
-                    _ = opening.changed() => {}
+                    () = opening => {}
                 }
             } else if Instant::now() < not_before {
                 tokio::select! {
+                    biased;
                     () = sleep_until(not_before) => {}
-                    _ = opening.changed() => {}
+                    () = opening => {}
                 }
             } else {
                 // The next one's distance counts from here, so that a call which is given up does not shorten
                 // it.
-                self.state.send_if_modified(|state| {
+                self.state.modify(|state| {
                     state.probed(Instant::now(), &self.rng);
                     false
                 });
@@ -129,7 +128,7 @@ impl Gate {
 
     fn record(&self, outcome: Outcome, is_probe: bool, pauses: u64) {
         let mut health = None;
-        self.state.send_if_modified(|state| {
+        self.state.modify(|state| {
             let was_open = state.is_open();
             let now = Instant::now();
             match &outcome {
@@ -186,8 +185,9 @@ fn tell(before: &Health, now: &Health) {
 impl Pass<'_> {
     /// Whether it still counts: the gate may have closed since, while the holder waited for something else.
     pub(in crate::bridge) fn is_valid(&self) -> bool {
-        let state = self.gate.state.borrow();
-        self.pauses == state.pauses() && (self.probe.is_some() || state.is_open())
+        self.gate
+            .state
+            .read(|state| self.pauses == state.pauses() && (self.probe.is_some() || state.is_open()))
     }
 
     /// Says how the call went.

@@ -4,6 +4,7 @@
 //! file `witness`, which is told of each commit, and the database of listings, which is told with each of its own. A journal
 //! that is behind a witness has lost something. See `docs/decisions/0009-state-is-witnessed.md`.
 
+use bridgehead_resilience::{Clock, SystemClock};
 use jiff::{SignedDuration, Timestamp};
 use sqlx::{Connection, SqliteConnection};
 use uuid::Uuid;
@@ -71,7 +72,7 @@ pub(super) async fn take_over(
     complain_of_listings(&listing, &journal, &found);
 
     let epoch = epoch();
-    let now = Timestamp::now();
+    let now = SystemClock.now();
     let (told, at) = match &found {
         Found::Marks(marks) => (Some(marks), marks.at.max(now)),
         Found::Nothing | Found::Damaged => (None, now),

@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use bridgehead_resilience::{Clock, SystemClock};
 use jiff::Timestamp;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -97,7 +98,7 @@ impl Witness {
             Database::Listings => &mut marks.listings,
         };
         mark.commits = mark.commits.max(commits);
-        marks.at = Timestamp::now();
+        marks.at = SystemClock.now();
         if let Err(error) = self.file.write_all_at(line(&marks).as_bytes(), 0)
             && !self.has_complained.swap(true, Ordering::Relaxed)
         {

@@ -137,6 +137,7 @@ impl<'a> Sync<'a> {
 
     async fn perform(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         let quiet = tokio::select! {
+            biased;
             quiet = self.make_ready() => quiet?,
             () = stop.cancelled() => return Err(Error::Stopped),
         };
@@ -164,10 +165,12 @@ impl<'a> Sync<'a> {
         drop(quiet);
         self.phase("waiting for the clean-up");
         tokio::select! {
+            biased;
             watched = finish::watch(self.app, &session) => watched?,
             () = stop.cancelled() => return Err(Error::Unwatched),
         }
         tokio::select! {
+            biased;
             learned = self.learn_iden_time() => learned,
             // The next sync asks.
             () = stop.cancelled() => Ok(()),

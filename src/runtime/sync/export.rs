@@ -36,6 +36,7 @@ pub(crate) async fn run(app: &Arc<App>, take: Take, stop: &CancellationToken) ->
     let mut sync = Sync::new(app, options, &touched);
     sync.take = Some(take);
     let read = tokio::select! {
+        biased;
         read = sync.read_all() => read,
         () = stop.cancelled() => Err(Error::Stopped),
     };

@@ -96,6 +96,7 @@ pub(super) async fn complete(app: &App, session: &SyncId, stop: &CancellationTok
     let mut backoff = Backoff::new(policies::BRIDGE);
     loop {
         let leave = tokio::select! {
+            biased;
             () = stop.cancelled() => return Err(Error::Stopped),
             leave = app.access.enter() => leave,
         };
@@ -103,6 +104,7 @@ pub(super) async fn complete(app: &App, session: &SyncId, stop: &CancellationTok
         app.heard(leave, &answer);
         let Err(error) = answer else { return Ok(()) };
         let progress = tokio::select! {
+            biased;
             () = stop.cancelled() => return Err(Error::Unheard(error.to_string())),
             progress = patiently(app, "asking how the sync stands", || app.bridge.progress(app.id, session)) => progress,
         };
@@ -120,6 +122,7 @@ pub(super) async fn complete(app: &App, session: &SyncId, stop: &CancellationTok
         let wait = backoff.failed(app.rng.unit());
         tracing::warn!(app = %app.name, %error, ?wait, "completing the sync did not work; trying again");
         tokio::select! {
+            biased;
             () = stop.cancelled() => return Err(Error::Stopped),
             () = tokio::time::sleep(wait) => {}
         }

@@ -13,10 +13,10 @@ use crate::bridge::{ApiKey, Client, Settings};
 use crate::config::{self, Connectors, Document, WithoutProof};
 use crate::journal::{AppKey, Journal, Listings, RunResult, Sqlite};
 use crate::runtime::app::{App, Parts};
-use bridgehead_resilience::SystemClock;
 use crate::runtime::status::AppStatus;
 use crate::sandbox::{Options as Offer, Sandbox};
 use bridgehead_resilience::SeededRng;
+use bridgehead_resilience::SystemClock;
 
 const APP: &str = "11111111-1111-4111-8111-111111111111";
 

@@ -25,6 +25,7 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
     let mut series = Series::default();
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = until(&app, due) => {}
         }

@@ -10,6 +10,7 @@ use crate::runtime::app::App;
 /// Waits for the app's turn, and runs one sync of it. Never fails as such: the summary says how it ended.
 pub(crate) async fn run(app: &Arc<App>, options: Options, stop: &CancellationToken) -> Summary {
     let _turn = tokio::select! {
+        biased;
         turn = app.sync_turn.lock() => turn,
         () = stop.cancelled() => {
             let detail = Error::Stopped.to_string();

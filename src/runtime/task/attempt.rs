@@ -34,6 +34,7 @@ impl Trial<'_> {
     pub(super) async fn attempt(&mut self) -> Result<Attempt, Stopped> {
         let app = self.app;
         let _slot = tokio::select! {
+            biased;
             () = self.stop.cancelled() => return Err(Stopped),
             slot = app.slots.acquire() => slot.map_err(|_| Stopped)?,
         };
@@ -54,6 +55,7 @@ impl Trial<'_> {
             return Ok(Attempt::Failed(taken));
         }
         tokio::select! {
+            biased;
             () = self.stop.cancelled() => return Err(Stopped),
             () = app.pacing.for_task() => {}
         }

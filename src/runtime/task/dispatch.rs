@@ -55,6 +55,7 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken, grace: Cancellat
         let may_poll = walk.is_none() && dispatch.app.settings.tasks.enabled && dispatch.has_room();
         let next_poll = dispatch.next_poll();
         tokio::select! {
+            biased;
             () = stop.cancelled() => break,
             () = tokio::time::sleep_until(next_poll), if may_poll => {
                 let app = Arc::clone(&dispatch.app);
@@ -183,6 +184,7 @@ impl Dispatch {
             let handle = self.lives.spawn(async move {
                 if let Some(delay) = delay {
                     tokio::select! {
+                        biased;
                         () = stop.cancelled() => return Err(Stopped),
                         () = tokio::time::sleep(delay) => {}
                     }
@@ -354,6 +356,7 @@ impl Dispatch {
     async fn drain(mut self, grace: CancellationToken) {
         loop {
             tokio::select! {
+                biased;
                 ended = self.lives.join_next_with_id() => match ended {
                     Some(ended) => self.bury(ended),
                     None => break,

@@ -22,6 +22,7 @@ impl Trial<'_> {
         let began = Instant::now();
         let patience = self.app.settings.tasks.hold_for.saturating_sub(self.held);
         let admitted = tokio::select! {
+            biased;
             () = self.stop.cancelled() => return Err(Stopped),
             admitted = self.app.breaker.admit(patience) => admitted,
         };
@@ -59,6 +60,7 @@ pub(super) async fn describe(
     let mut backoff = Backoff::new(policies::TARGET);
     loop {
         let answer = tokio::select! {
+            biased;
             () = stop.cancelled() => return Err(Stopped),
             answer = app.describe() => answer,
         };
@@ -71,6 +73,7 @@ pub(super) async fn describe(
         }
         let wait = backoff.failed(app.rng.unit()).min(left());
         tokio::select! {
+            biased;
             () = stop.cancelled() => return Err(Stopped),
             () = async {
                 tokio::time::sleep(wait).await;

@@ -96,6 +96,7 @@ pub(super) async fn live(app: Arc<App>, start: Start, stop: CancellationToken) -
     // A call that may still be under way must not land in the middle of the account's next task.
     if let Some(until) = under_way_until {
         tokio::select! {
+            biased;
             () = stop.cancelled() => {}
             () = tokio::time::sleep_until(until) => {}
         }
@@ -252,10 +253,12 @@ pub(super) async fn fetch(
     let (mut backoff, mut too_large) = (Backoff::new(policies::BRIDGE), 0);
     loop {
         let leave = tokio::select! {
+            biased;
             () = stop.cancelled() => return Err(Stopped),
             leave = app.access.enter() => leave,
         };
         let answer = tokio::select! {
+            biased;
             () = stop.cancelled() => return Err(Stopped),
             answer = app.bridge.task(app.id, id) => answer,
         };
@@ -277,6 +280,7 @@ pub(super) async fn fetch(
         let wait = backoff.failed(app.rng.unit());
         tracing::warn!(app = %app.name, task = %id, %error, ?wait, "the task could not be read; trying again");
         tokio::select! {
+            biased;
             () = stop.cancelled() => return Err(Stopped),
             () = tokio::time::sleep(wait) => {}
         }

@@ -56,6 +56,7 @@ pub(super) async fn run(
         let operation = trial.operation.clone();
         let asked = Instant::now();
         let answer = tokio::select! {
+            biased;
             () = trial.stop.cancelled() => return Err(Stopped),
             answer = verify::look(trial, None) => answer,
         };

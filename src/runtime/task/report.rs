@@ -44,6 +44,7 @@ pub(super) async fn until_heard(
     let (mut backoff, mut is_first) = (Backoff::new(policies::BRIDGE), true);
     let ended = loop {
         let leave = tokio::select! {
+            biased;
             leave = app.access.enter() => leave,
             () = stop.cancelled(), if !is_first || app.access.cause().is_some() => return Err(Stopped),
         };
@@ -76,6 +77,7 @@ pub(super) async fn until_heard(
                 app.status.report_delayed();
                 app.status.progress().wait(task, None, &error.to_string(), wait);
                 tokio::select! {
+                    biased;
                     () = stop.cancelled() => return Err(Stopped),
                     () = tokio::time::sleep(wait) => {}
                 }

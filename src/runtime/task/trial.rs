@@ -332,6 +332,7 @@ impl<'a> Trial<'a> {
 
     pub(super) async fn pause(&self, wait: Duration) -> Result<Verdict, Stopped> {
         tokio::select! {
+            biased;
             () = self.stop.cancelled() => Err(Stopped),
             () = tokio::time::sleep(wait) => Ok(Verdict::TryAgain),
         }

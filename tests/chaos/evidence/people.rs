@@ -9,12 +9,24 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use serde_json::{Value, json};
 
-/// Accounts that are in the target from the beginning.
-pub(crate) const PEOPLE: usize = 300;
-/// So many of them are worked on; the others must only never be removed.
-const BUSY: usize = 40;
-/// So many deletions at most, so that the removal guard never has a reason to hold a truthful listing.
-const DELETIONS: usize = 25;
+/// How many people there are, and what may be done with them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    /// Accounts that are in the target from the beginning.
+    pub(crate) people: usize,
+    /// So many of them are worked on; the others must only never be removed.
+    pub(crate) busy: usize,
+    /// So many deletions at most, so that the removal guard never has a reason to hold a truthful listing.
+    pub(crate) deletions: usize,
+}
+
+impl Size {
+    /// For the real binary, which has seconds.
+    pub(crate) const LARGE: Self = Self { people: 300, busy: 40, deletions: 25 };
+    /// For the simulation, which has milliseconds.
+    #[allow(dead_code, reason = "for the simulation alone")]
+    pub(crate) const SMALL: Self = Self { people: 40, busy: 6, deletions: 5 };
+}
 
 /// A task, and what has to be true when it is completed.
 #[derive(Clone, Debug)]
@@ -46,12 +58,14 @@ pub(crate) struct Iden {
     accounts: Vec<(String, Option<String>)>,
     made: usize,
     deletions: usize,
+    size: Size,
 }
 
 impl Iden {
-    pub(crate) fn new() -> Self {
-        let accounts = (0..BUSY).map(|n| (name(n * 7), Some(id(n * 7)))).collect();
-        Self { accounts, made: 0, deletions: 0 }
+    pub(crate) fn new(size: Size) -> Self {
+        let apart = size.people / size.busy;
+        let accounts = (0..size.busy).map(|n| (name(n * apart), Some(id(n * apart)))).collect();
+        Self { accounts, made: 0, deletions: 0, size }
     }
 
     /// A task of a random action.
@@ -68,7 +82,7 @@ impl Iden {
                 let account = json!({"username": username});
                 Wish { username, account, ..self.on_account("delete_account", rng) }
             }
-            _ if self.deletions < DELETIONS => {
+            _ if self.deletions < self.size.deletions => {
                 self.deletions += 1;
                 self.on_account("delete_account", rng)
             }
@@ -135,11 +149,10 @@ impl Iden {
     }
 }
 
-/// Writes the beginning of the target's ledger: everybody who is there already.
-pub(crate) fn settle(folder: &Path) {
-    std::fs::create_dir_all(folder).expect("a folder");
-    let mut lines = String::new();
-    let mut add = |line: Value| writeln!(lines, "{line}").expect("a string takes everything");
+/// The beginning of the target's ledger: everybody who is there already.
+pub(crate) fn settled(size: Size) -> Vec<Value> {
+    let mut lines = Vec::new();
+    let mut add = |line: Value| lines.push(line);
     for n in 0..12 {
         let record = json!({"id": format!("t-{n:02}"), "name": format!("Team {n}")});
         add(json!({"kind": "entity", "at": 0, "slug": "team", "record": record}));
@@ -148,7 +161,7 @@ pub(crate) fn settle(folder: &Path) {
         let record = json!({"id": format!("s-{n}"), "name": format!("Seat {n}")});
         add(json!({"kind": "entity", "at": 0, "slug": "seat", "record": record}));
     }
-    for n in 0..PEOPLE {
+    for n in 0..size.people {
         let username = name(n);
         let record = json!({
             "id": id(n), "username": username, "email": format!("{username}@example.org"),
@@ -156,6 +169,17 @@ pub(crate) fn settle(folder: &Path) {
             "memberships": {"team": [format!("t-{:02}", n % 12)]}, "assignments": {"seat": [format!("s-{}", n % 3)]},
         });
         add(json!({"kind": "applied", "at": 0, "id": id(n), "record": record}));
+    }
+    lines
+}
+
+/// Writes the beginning of the target's ledger.
+#[allow(dead_code, reason = "the simulation keeps its ledger in memory")]
+pub(crate) fn settle(folder: &Path, size: Size) {
+    std::fs::create_dir_all(folder).expect("a folder");
+    let mut lines = String::new();
+    for line in settled(size) {
+        writeln!(lines, "{line}").expect("a string takes everything");
     }
     let mut file = std::fs::File::create(folder.join("ledger.jsonl")).expect("a ledger");
     file.write_all(lines.as_bytes()).expect("a ledger");

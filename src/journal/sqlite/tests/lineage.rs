@@ -1,5 +1,7 @@
 //! State that is not what the last process left.
 
+use bridgehead_resilience::{Clock, SystemClock};
+
 use super::super::super::{Journal, Reason};
 use super::*;
 
@@ -114,7 +116,7 @@ async fn a_doubt_covers_what_iden_made_until_then_and_stays_until_that_is_old() 
     let (folder, _copy) = closed_with_a_copy().await;
     remove(&folder, &["tasks.db"]);
     let state = Sqlite::open(folder.path()).await.unwrap();
-    let now = Timestamp::now();
+    let now = SystemClock.now();
     let doubt = state.doubted(&app(1)).await.unwrap().unwrap();
     assert!(doubt.covers(Some(now)) && doubt.covers(None), "{doubt:?}");
     assert!(!doubt.covers(now.checked_add(jiff::SignedDuration::from_hours(2)).ok()), "{doubt:?}");
@@ -133,7 +135,7 @@ async fn a_folder_without_state_is_a_question_that_iden_answers_once_for_each_ap
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     let asked = state.doubted(&app(1)).await.unwrap().unwrap();
-    assert!(asked.is_question() && asked.covers(Some(Timestamp::now())), "{asked:?}");
+    assert!(asked.is_question() && asked.covers(Some(SystemClock.now())), "{asked:?}");
     state.settle_new(&app(1), false).await.unwrap();
     state.settle_new(&app(2), true).await.unwrap();
     state.close().await;

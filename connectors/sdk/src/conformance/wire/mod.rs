@@ -239,7 +239,13 @@ fn verb(statement: &str) -> String {
 }
 
 fn seen(method: &str, path: &str, body: &[u8]) -> Seen {
-    Seen { method: method.to_owned(), path: path.to_owned(), body: body.to_vec(), status: None, is_null: false }
+    Seen {
+        method: method.to_owned(),
+        path: path.to_owned(),
+        body: body.to_vec(),
+        status: None,
+        is_null: false,
+    }
 }
 
 /// Takes so many bytes from the front.

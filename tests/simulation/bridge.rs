@@ -1,0 +1,75 @@
+//! The network between the client and the sandbox: it takes time, and it goes on when the process that used it is dead.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bridgehead::bridge::{Exchange, Undelivered};
+use bridgehead::sandbox::Sandbox;
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::life::Life;
+use crate::world::Dice;
+
+/// What one process has of the network.
+pub(crate) struct Network {
+    pub(crate) life: Arc<Life>,
+    pub(crate) sandbox: Arc<Sandbox>,
+    pub(crate) dice: Dice,
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Network")
+    }
+}
+
+#[async_trait]
+impl Exchange for Network {
+    async fn exchange(&self, request: reqwest::Request) -> Result<reqwest::Response, Undelivered> {
+        let what = format!("{} {}", request.method(), place(request.url().path()));
+        let number = self.life.before(&what).await;
+        let body = request.body().and_then(reqwest::Body::as_bytes).map(Bytes::copy_from_slice);
+        let mut sent = axum::http::Request::builder()
+            .method(request.method())
+            .uri(request.url().as_str())
+            .body(body.unwrap_or_default())
+            .expect("a request that reqwest has made");
+        sent.headers_mut().clone_from(request.headers());
+        // A router wants the path alone.
+        let path = sent.uri().path_and_query().cloned().expect("a path");
+        *sent.uri_mut() = axum::http::Uri::from(path);
+        let (there, back) = (self.dice.up_to(20), self.dice.up_to(20));
+        let lingers = self.dice.chance(0.5);
+        let (tell, told) = oneshot::channel();
+        let (life, sandbox) = (Arc::clone(&self.life), Arc::clone(&self.sandbox));
+        // It has a task of its own: what was sent arrives although nobody waits for the answer.
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(there)).await;
+            if life.is_over() && !lingers {
+                return;
+            }
+            let answer = sandbox.answer(sent).await;
+            tokio::time::sleep(Duration::from_millis(back)).await;
+            drop(tell.send(answer));
+        });
+        let answer = told.await;
+        self.life.after(number).await;
+        let Ok(Some(answer)) = answer else {
+            return Err(Undelivered::NoAnswer("the connection was closed".into()));
+        };
+        let (head, body) = answer.into_parts();
+        let body = reqwest::Body::wrap_stream(body.into_data_stream());
+        Ok(axum::http::Response::from_parts(head, body).into())
+    }
+}
+
+/// A path without what differs between two runs: the sandbox makes up the ids of its sessions.
+fn place(path: &str) -> String {
+    let after_sync = path.split("/sync/").nth(1).and_then(|rest| rest.split('/').next());
+    match after_sync.filter(|id| !id.is_empty()) {
+        Some(id) => path.replace(id, "SESSION"),
+        None => path.to_owned(),
+    }
+}

@@ -1,0 +1,110 @@
+//! The life of one process: what it does is counted, and at any of these events it can be ended.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Notify;
+
+/// When a process is to be ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Crash {
+    /// At which event, counted over all lives.
+    pub(crate) at: u64,
+    pub(crate) side: Side,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Before,
+    After,
+}
+
+/// The events of all lives, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    count: AtomicU64,
+    crash: Option<Crash>,
+    trace: Mutex<Vec<String>>,
+}
+
+impl Events {
+    pub(crate) fn new(crash: Option<Crash>) -> Self {
+        Self { crash, ..Self::default() }
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// What happened, for a comparison of two runs.
+    pub(crate) fn note(&self, what: String) {
+        self.trace.lock().unwrap().push(what);
+    }
+
+    pub(crate) fn trace(&self) -> Vec<String> {
+        std::mem::take(&mut self.trace.lock().unwrap())
+    }
+}
+
+/// One process.
+#[derive(Debug)]
+pub(crate) struct Life {
+    pub(crate) events: Arc<Events>,
+    dead: AtomicBool,
+    died: Notify,
+}
+
+impl Life {
+    pub(crate) fn new(events: Arc<Events>) -> Arc<Self> {
+        Arc::new(Self { events, dead: AtomicBool::new(false), died: Notify::new() })
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+
+    /// SIGKILL: from here on, nothing that it does has an effect.
+    pub(crate) fn end(&self) {
+        self.dead.store(true, Ordering::Relaxed);
+        self.died.notify_waiters();
+    }
+
+    /// Returns when it has been ended.
+    pub(crate) async fn ended(&self) {
+        loop {
+            let died = self.died.notified();
+            if self.is_over() {
+                return;
+            }
+            died.await;
+        }
+    }
+
+    /// An event begins. The dead never get past here.
+    pub(crate) async fn before(&self, what: &str) -> u64 {
+        self.alive().await;
+        let number = self.events.count.fetch_add(1, Ordering::Relaxed);
+        self.events.note(format!("{number} {what}"));
+        self.crash(number, Side::Before).await;
+        number
+    }
+
+    /// It has taken effect, and nobody has been told.
+    pub(crate) async fn after(&self, number: u64) {
+        self.alive().await;
+        self.crash(number, Side::After).await;
+    }
+
+    async fn alive(&self) {
+        if self.is_over() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn crash(&self, number: u64, side: Side) {
+        if self.events.crash.is_some_and(|crash| crash.at == number && crash.side == side) {
+            self.end();
+            self.alive().await;
+        }
+    }
+}

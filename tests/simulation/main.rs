@@ -1,0 +1,97 @@
+//! The whole daemon in one thread, on a clock that stands still while anything can be done: a million seconds pass in minutes, a
+//! crash can happen at any commit and any call, and a seed replays exactly. `docs/simulation.md` explains it.
+//!
+//! What is real: the runtime, the Bridge client, the journal in SQLite, the sandbox that plays Iden. What is simulated: time, the
+//! network between client and sandbox, the target, and the death of the process.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+#![allow(clippy::large_futures, clippy::needless_pass_by_value, reason = "a test is read, not called")]
+#![allow(clippy::print_stdout, reason = "figures and stories are for whoever runs it")]
+
+#[path = "../chaos/evidence/mod.rs"]
+#[allow(dead_code, reason = "the chaos tests use the rest")]
+mod evidence;
+#[path = "../chaos/plan.rs"]
+#[allow(dead_code, reason = "the chaos tests use the rest")]
+mod plan;
+
+mod bridge;
+mod connector;
+mod daemon;
+mod life;
+mod schedule;
+mod store;
+mod target;
+mod world;
+
+use life::{Crash, Side};
+use world::{Verdict, simulate};
+
+/// A number from the environment.
+fn given(name: &str) -> Option<u64> {
+    std::env::var(name)
+        .ok()
+        .map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
+}
+
+/// Seeds that have failed before, whatever the range.
+const SEEDS: [u64; 0] = [];
+
+fn fail_on(verdict: &Verdict) {
+    assert!(verdict.violations.is_empty(), "seed {}:\n{}", verdict.seed, verdict.story());
+}
+
+/// Runs seeds until one breaks a promise. `SIM_SEED` runs one, `SIM_FIRST` and `SIM_SEEDS` a range.
+#[test]
+fn no_promise_is_broken_by_any_of_the_first_seeds() {
+    let first = given("SIM_SEED").or(given("SIM_FIRST")).unwrap_or(1);
+    let count = if given("SIM_SEED").is_some() { 1 } else { given("SIM_SEEDS").unwrap_or(300) };
+    let began = std::time::SystemTime::now();
+    let mut sum = world::Figures::default();
+    for seed in SEEDS.into_iter().chain(first..first + count) {
+        let verdict = simulate(seed, None);
+        fail_on(&verdict);
+        sum.add(&verdict.figures);
+    }
+    let seconds = began.elapsed().map_or(0.0, |time| time.as_secs_f64());
+    println!(
+        "SIMULATION {count} seeds in {seconds:.1} s, {:.0} a minute: {sum:?}",
+        count as f64 * 60.0 / seconds
+    );
+}
+
+#[test]
+fn a_seed_replays_exactly() {
+    for seed in 1..=20 {
+        let (one, other) = (simulate(seed, None), simulate(seed, None));
+        let differs = one.trace.iter().zip(&other.trace).position(|(one, other)| one != other);
+        if let Some(at) = differs {
+            let from = at.saturating_sub(5);
+            panic!(
+                "seed {seed} differs at event {at}:\n{}\n--- and\n{}",
+                one.trace[from..=at].join("\n"),
+                other.trace[from..=at].join("\n")
+            );
+        }
+        assert_eq!(one.trace.len(), other.trace.len(), "seed {seed}");
+    }
+}
+
+/// For one seed whose only fault this is: before and after each commit, each call of the Bridge, and each call of the target.
+#[test]
+fn no_promise_is_broken_by_a_crash_at_any_event() {
+    let seed = given("SIM_SEED").unwrap_or(1);
+    let quiet = world::simulate_quietly(seed, None);
+    fail_on(&quiet);
+    let step = usize::try_from(given("SIM_STEP").unwrap_or(1)).expect("a step");
+    for at in (0..quiet.figures.events).step_by(step) {
+        for side in [Side::Before, Side::After] {
+            let verdict = world::simulate_quietly(seed, Some(Crash { at, side }));
+            assert!(
+                verdict.violations.is_empty(),
+                "seed {seed}, a crash {side:?} event {at}:\n{}",
+                verdict.story()
+            );
+        }
+    }
+}

@@ -1,0 +1,475 @@
+//! A simulated world from its beginning to the verdict.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+
+use bridgehead::config;
+use bridgehead::runtime::sync;
+use bridgehead::sandbox::{Cleanup, FaultId, Options, Sandbox};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::connector::TOKEN;
+use crate::daemon::{self, Daemon};
+use crate::evidence::people::{self, Size, Wish};
+use crate::evidence::{Evidence, Violation, rules, syncs};
+use crate::life::{Crash, Events};
+use crate::plan;
+use crate::schedule::{Event, Schedule};
+use crate::store::Disk;
+use crate::target::Target;
+
+/// The key of the Bridge; nothing may ever show it.
+pub(crate) const KEY: &str = "key-that-must-never-leak-4711";
+/// When every world begins.
+const BEGINNING: &str = "2026-01-05T09:00:00Z";
+const APP: &str = "11111111-1111-4111-8111-111111111111";
+
+/// How long everything may take to come to rest once the faults have ended, in simulated time.
+const REST: Duration = Duration::from_mins(10);
+
+/// The randomness of a world, in the order of its events.
+#[derive(Clone)]
+pub(crate) struct Dice(Arc<Mutex<StdRng>>);
+
+impl Dice {
+    fn new(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(StdRng::seed_from_u64(seed))))
+    }
+
+    pub(crate) fn unit(&self) -> f64 {
+        self.0.lock().unwrap().random()
+    }
+
+    pub(crate) fn chance(&self, share: f64) -> bool {
+        self.unit() < share
+    }
+
+    pub(crate) fn below(&self, count: u32) -> u32 {
+        self.0.lock().unwrap().random_range(0..count)
+    }
+
+    pub(crate) fn up_to(&self, most: u64) -> u64 {
+        self.0.lock().unwrap().random_range(0..=most)
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.0.lock().unwrap().random()
+    }
+}
+
+/// Everything that outlives a process.
+pub(crate) struct World {
+    pub(crate) seed: u64,
+    pub(crate) sandbox: Arc<Sandbox>,
+    pub(crate) target: Arc<Target>,
+    pub(crate) events: Arc<Events>,
+    pub(crate) disk: Arc<Disk>,
+    pub(crate) dice: Dice,
+    pub(crate) settings: config::App,
+    /// How far the clock of the next process is ahead, in seconds.
+    pub(crate) ahead: i64,
+    folder: tempfile::TempDir,
+    app: Uuid,
+    daemon: Option<Daemon>,
+    wishes: Vec<Wish>,
+    faults: BTreeSet<FaultId>,
+    violations: Vec<Violation>,
+    figures: Figures,
+}
+
+/// What happened, in figures.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) events: u64,
+    tasks: u64,
+    completed: u64,
+    deaths: u64,
+    syncs: u64,
+    removed: u64,
+    simulated_seconds: u64,
+}
+
+impl Figures {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.tasks += other.tasks;
+        self.completed += other.completed;
+        self.deaths += other.deaths;
+        self.syncs += other.syncs;
+        self.removed += other.removed;
+        self.simulated_seconds += other.simulated_seconds;
+    }
+}
+
+/// What came of a seed.
+pub(crate) struct Verdict {
+    pub(crate) seed: u64,
+    pub(crate) violations: Vec<String>,
+    pub(crate) trace: Vec<String>,
+    pub(crate) figures: Figures,
+}
+
+impl Verdict {
+    /// The violations with their stories; the events before the end where `SIM_TRACE` is set.
+    pub(crate) fn story(&self) -> String {
+        let mut story = self.violations.iter().take(50).cloned().collect::<Vec<_>>().join("\n");
+        if std::env::var_os("SIM_TRACE").is_some() {
+            story.push_str("\nevents:\n");
+            story.push_str(&self.trace.join("\n"));
+        }
+        story
+    }
+}
+
+/// One for all worlds: a runtime cannot be dropped within another.
+static DISK: LazyLock<Arc<Disk>> = LazyLock::new(|| Arc::new(Disk::new()));
+
+thread_local! {
+    static PANICS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Everything that a seed says, and the verdict.
+pub(crate) fn simulate(seed: u64, crash: Option<Crash>) -> Verdict {
+    run(seed, Schedule::new(seed), crash)
+}
+
+/// The same without faults, but for one crash.
+pub(crate) fn simulate_quietly(seed: u64, crash: Option<Crash>) -> Verdict {
+    run(seed, Schedule::quiet(seed), crash)
+}
+
+fn run(seed: u64, schedule: Schedule, crash: Option<Crash>) -> Verdict {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime of one thread");
+    runtime.block_on(async {
+        let mut world = World::new(seed, crash);
+        world.happen(schedule).await;
+        world.judge()
+    })
+}
+
+impl World {
+    fn new(seed: u64, crash: Option<Crash>) -> Self {
+        let options = Options {
+            api_key: KEY.into(),
+            started_at: Some(BEGINNING.parse().expect("a time")),
+            ..Options::default()
+        };
+        let sandbox = Arc::new(Sandbox::in_process(options).expect("a sandbox"));
+        let app: Uuid = APP.parse().expect("an id");
+        sandbox.add_app(app, "HR");
+        let target = Arc::new(Target::new(Arc::clone(&sandbox), people::settled(Size::SMALL)));
+        Self {
+            seed,
+            sandbox,
+            target,
+            events: Arc::new(Events::new(crash)),
+            disk: Arc::clone(&DISK),
+            dice: Dice::new(seed),
+            settings: daemon::settings(APP),
+            ahead: 0,
+            folder: in_memory(),
+            app,
+            daemon: None,
+            wishes: Vec::new(),
+            faults: BTreeSet::new(),
+            violations: Vec::new(),
+            figures: Figures::default(),
+        }
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    fn start(&mut self) {
+        if self.daemon.is_none() {
+            self.daemon = Some(Daemon::start(self, &self.state()).run());
+        }
+    }
+
+    async fn kill(&mut self) {
+        if let Some(daemon) = self.daemon.take() {
+            daemon.kill().await;
+            self.figures.deaths += 1;
+            self.look_for_secrets_in_the_state();
+        }
+    }
+
+    async fn terminate(&mut self) {
+        if let Some(daemon) = self.daemon.take()
+            && !daemon.terminate().await
+        {
+            self.complain("a stop ends in order", "it did not end within a minute".into());
+        }
+    }
+
+    fn complain(&mut self, rule: &'static str, what: String) {
+        self.violations.push(Violation { rule, task: None, what });
+    }
+
+    /// Everything in the schedule, then rest, then a last sync.
+    async fn happen(&mut self, schedule: Schedule) {
+        let began = Instant::now();
+        let (end, fresh_end) = (began + schedule.length, schedule.fresh_end);
+        let mut later: Vec<(Instant, Undo)> = Vec::new();
+        let mut events = schedule.events.into_iter().peekable();
+        self.start();
+        loop {
+            let next = events.peek().map(|(at, _)| began + *at);
+            let undo = later.iter().map(|(at, _)| *at).min();
+            let Some(moment) = next.into_iter().chain(undo).min().filter(|moment| *moment < end) else {
+                break;
+            };
+            self.until(moment).await;
+            for (_, undo) in later.extract_if(.., |(at, _)| *at <= moment) {
+                self.undo(&undo);
+            }
+            if next.is_some_and(|at| at <= moment)
+                && let Some((_, event)) = events.next()
+            {
+                later.extend(self.event(event).await.map(|(after, undo)| (Instant::now() + after, undo)));
+            }
+        }
+        self.until(end).await;
+        for (_, undo) in later {
+            self.undo(&undo);
+        }
+        self.rest(fresh_end).await;
+        self.figures.simulated_seconds = began.elapsed().as_secs();
+    }
+
+    /// Lets time pass. A process that a crash has ended meanwhile is started again a moment later.
+    async fn until(&mut self, moment: Instant) {
+        loop {
+            let Some(daemon) = &self.daemon else { return tokio::time::sleep_until(moment).await };
+            let life = Arc::clone(&daemon.life);
+            tokio::select! {
+                biased;
+                () = life.ended() => {}
+                () = tokio::time::sleep_until(moment) => {
+                    if daemon.has_ended() {
+                        self.complain("the daemon goes on", "it ended by itself".into());
+                        self.kill().await;
+                        self.start();
+                    }
+                    return;
+                }
+            }
+            self.kill().await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            self.start();
+        }
+    }
+
+    async fn event(&mut self, event: Event) -> Option<(Duration, Undo)> {
+        match event {
+            Event::Tasks(wishes) => {
+                for wish in wishes {
+                    self.sandbox.add_task(self.app, wish.task());
+                    self.wishes.push(wish);
+                }
+            }
+            Event::Kill(pause) => {
+                self.kill().await;
+                return Some((pause, Undo::Start));
+            }
+            Event::Terminate => {
+                self.terminate().await;
+                self.start();
+            }
+            Event::KillConnector => {
+                if let Some(daemon) = &self.daemon {
+                    daemon.process.die();
+                }
+            }
+            Event::Fault(fault, lasts) => {
+                let id = self.sandbox.add_fault(*fault);
+                self.faults.insert(id);
+                return Some((lasts, Undo::Fault(id)));
+            }
+            Event::Deny(lasts) => {
+                self.sandbox.deny("default", self.app).expect("the key is there");
+                return Some((lasts, Undo::Grant));
+            }
+            Event::FailCleanup(times) => self.sandbox.set_cleanup(Cleanup::default().failing(times)),
+            Event::Target(behaviour) => self.target.behave(behaviour),
+            Event::Clock(ahead) => {
+                self.ahead = ahead;
+                self.terminate().await;
+                self.start();
+            }
+        }
+        None
+    }
+
+    fn undo(&mut self, undo: &Undo) {
+        match undo {
+            Undo::Start => self.start(),
+            Undo::Fault(id) => {
+                self.faults.remove(id);
+                self.sandbox.remove_fault(*id);
+            }
+            Undo::Grant => self.sandbox.grant("default", self.app).expect("the key is there"),
+        }
+    }
+
+    /// The faults end, everything drains, and a last sync makes Iden know the truth.
+    async fn rest(&mut self, fresh: bool) {
+        self.sandbox.clear_faults();
+        self.sandbox.set_cleanup(Cleanup::default());
+        self.sandbox.grant("default", self.app).expect("the key is there");
+        self.target.behave(plan::peace(self.seed));
+        if fresh {
+            self.terminate().await;
+        }
+        self.start();
+        let began = Instant::now();
+        while self.pending() > 0 && began.elapsed() < REST {
+            self.until(Instant::now() + Duration::from_millis(500)).await;
+        }
+        self.terminate().await;
+        let mut summary = self.last_sync(sync::Options::default()).await;
+        if summary.result != "completed" && !self.was_ever_completed() {
+            // A first sync that was killed again and again is held until somebody has looked.
+            let options =
+                sync::Options { allow_removals: Some(sync::Consent::Shown), ..sync::Options::default() };
+            summary = self.last_sync(options).await;
+        }
+        if summary.result != "completed" {
+            self.complain("a last sync is clean", format!("it was {}: {}", summary.result, summary.detail));
+        }
+    }
+
+    async fn last_sync(&mut self, options: sync::Options) -> sync::Summary {
+        loop {
+            let daemon = Daemon::start(self, &self.state());
+            let life = Arc::clone(&daemon.life);
+            let summary = tokio::select! {
+                biased;
+                summary = daemon.sync(options) => Some(summary),
+                () = life.ended() => None,
+            };
+            match summary {
+                Some(summary) => {
+                    daemon.terminate().await;
+                    return summary;
+                }
+                None => daemon.kill().await,
+            }
+        }
+    }
+
+    fn was_ever_completed(&self) -> bool {
+        self.sandbox.ledger().iter().any(|entry| {
+            entry.method == "POST" && entry.path.contains("/complete/") && entry.handled == Some(202)
+        })
+    }
+
+    fn pending(&self) -> usize {
+        self.sandbox.tasks(self.app).iter().filter(|task| task["status"] == "pending").count()
+    }
+
+    fn judge(mut self) -> Verdict {
+        self.look_for_secrets_in_the_state();
+        self.look_for_secrets_at_iden();
+        let panics = PANICS.take();
+        if panics > 0 {
+            self.complain("nothing panics", format!("{panics} panics"));
+        }
+        let ledger = self.target.ledger();
+        let evidence = Evidence {
+            sandbox: &self.sandbox,
+            app: self.app,
+            wishes: &self.wishes,
+            ledger: &ledger,
+            state_was_damaged: false,
+            state_was_replaced: false,
+        };
+        let mut violations = rules::tasks(&evidence);
+        let syncs = syncs::replay(&evidence);
+        violations.extend(syncs.violations);
+        violations.extend(syncs::equal(&evidence));
+        if self.sandbox.ledger_dropped() > 0 {
+            let what = "the sandbox's ledger was too small".into();
+            violations.push(Violation { rule: "the evidence is complete", task: None, what });
+        }
+        violations.append(&mut self.violations);
+        let stories = violations.iter().map(|violation| {
+            let mut story = format!("{}: {}", violation.rule, violation.what);
+            if let Some(task) = &violation.task {
+                write!(story, "\n{}", evidence.story(task)).expect("a string takes everything");
+            }
+            story
+        });
+        let violations = stories.collect();
+        let tasks = self.sandbox.tasks(self.app);
+        let figures = Figures {
+            events: self.events.count(),
+            tasks: self.wishes.len() as u64,
+            completed: tasks.iter().filter(|task| task["status"] == "completed").count() as u64,
+            syncs: syncs.completed as u64,
+            removed: syncs.removed as u64,
+            ..self.figures.clone()
+        };
+        Verdict { seed: self.seed, violations, trace: self.events.trace(), figures }
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        let passwords = self.wishes.iter().filter_map(|wish| wish.password.clone());
+        passwords.chain([KEY.to_owned(), TOKEN.to_owned()]).collect()
+    }
+
+    fn look_for_secrets_in_the_state(&mut self) {
+        let mut state = Vec::new();
+        for file in std::fs::read_dir(self.state()).into_iter().flatten().flatten() {
+            state.extend(std::fs::read(file.path()).unwrap_or_default());
+        }
+        for secret in self.secrets() {
+            if contains(&state, secret.as_bytes()) {
+                self.complain("a secret never leaks", format!("{secret} stands in the state folder"));
+            }
+        }
+    }
+
+    fn look_for_secrets_at_iden(&mut self) {
+        let secrets = self.secrets();
+        for entry in self.sandbox.ledger() {
+            let body = entry.body.map(|body| body.to_string()).unwrap_or_default();
+            if let Some(secret) = secrets.iter().find(|secret| body.contains(secret.as_str())) {
+                self.complain(
+                    "a secret never leaks",
+                    format!("{secret} into {} {}", entry.method, entry.path),
+                );
+            }
+        }
+    }
+}
+
+fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window[0] == wanted[0] && window == wanted)
+}
+
+/// A folder whose files never reach a disk, where the machine has one: the promises do not depend on its speed.
+fn in_memory() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    folder.expect("a temporary folder")
+}
+
+/// What ends something that an event began.
+enum Undo {
+    Start,
+    Fault(FaultId),
+    Grant,
+}
