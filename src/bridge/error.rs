@@ -5,6 +5,7 @@ use std::time::Duration;
 use bridgehead_sdk::Effect;
 
 use super::beginning::FirstItem;
+use super::call::Repeat;
 use super::{Call, KeyError, advice};
 
 /// What went wrong with a call.
@@ -198,6 +199,21 @@ impl Error {
             | Self::BodyTooLarge { .. }
             | Self::ForeignLink { .. }
             | Self::LinkLoop { .. } => false,
+        }
+    }
+
+    /// Whether making the call again is safe, and may help: a call that changes something is repeated only if it certainly did
+    /// nothing. A report never counts as safe here; who reports has a rule of its own.
+    pub fn is_safe_to_repeat(&self) -> bool {
+        let nothing_happened = matches!(self, Self::NotSent { .. } | Self::RateLimited { .. });
+        match self.call().operation().repeat() {
+            Repeat::Freely => match self {
+                Self::NoAnswer { .. } | Self::Server { .. } => true,
+                Self::Unexpected { .. } => self.is_transient(),
+                _ => nothing_happened,
+            },
+            Repeat::IfNotApplied => nothing_happened,
+            Repeat::ByCaller => false,
         }
     }
 

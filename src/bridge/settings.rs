@@ -39,6 +39,13 @@ pub struct Retry {
     pub cap: Duration,
 }
 
+impl Retry {
+    /// Each call is made once, for a caller that repeats calls itself.
+    pub fn never() -> Self {
+        Self { tries: 1, ..Self::default() }
+    }
+}
+
 impl Default for Retry {
     fn default() -> Self {
         Self { tries: 4, base: Duration::from_millis(250), cap: Duration::from_secs(8) }

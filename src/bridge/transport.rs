@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead_resilience::{Jitter, RetryPolicy};
+use bridgehead_resilience::{self as resilience, Jitter, Next, RetryPolicy};
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::answer::{self, Answer, Bounds, Request};
-use super::call::Repeat;
 use super::exchange::Environment;
 use super::gate::{Gate, Outcome, Pace, Pass, Refusal};
 use super::key::KeyRing;
@@ -63,28 +62,26 @@ impl Transport {
 
     /// Makes a call, and makes it again where that is safe and may help.
     pub(super) async fn send(&self, request: &Request) -> Result<Answer, Error> {
-        let backoff = RetryPolicy::new(self.retry.base, self.retry.cap).with_jitter(Jitter::Full);
-        let mut attempt = 1;
-        loop {
-            let failure = match self.attempt(request, attempt).await {
-                Ok(mut answer) => {
-                    answer.repeated = attempt > 1;
-                    return Ok(answer);
-                }
-                Err(failure) => failure,
-            };
-            let again = failure.tried && attempt < self.retry.tries && may_repeat(request, &failure.error);
-            let asked = match &failure.error {
-                // The gate does this waiting, for all calls.
-                Error::RateLimited { .. } => Duration::ZERO,
-                error => error.retry_after().unwrap_or_default(),
-            };
-            let delay = backoff.delay(attempt, self.environment.rng.unit()).max(asked);
-            if !again || delay > self.patience {
-                return Err(failure.error);
-            }
-            sleep(delay).await;
-            attempt += 1;
+        let policy = RetryPolicy::new(self.retry.base, self.retry.cap).with_jitter(Jitter::Full);
+        let retry = resilience::Retry::new(policy, &self.environment.rng).max_attempts(self.retry.tries);
+        let answer =
+            retry.run(|attempt| self.attempt(request, attempt), |failure| self.next(failure), |_| {});
+        answer.await.map_err(|failure| failure.error)
+    }
+
+    /// Whether a failed call is repeated. Nobody waits longer than the patience for it.
+    fn next(&self, failure: &Failure) -> Next {
+        if !failure.tried || !failure.error.is_safe_to_repeat() {
+            return Next::GiveUp;
+        }
+        match &failure.error {
+            // The gate does this waiting, for all calls.
+            Error::RateLimited { .. } => Next::Retry,
+            error => match error.retry_after() {
+                Some(asked) if asked > self.patience => Next::GiveUp,
+                Some(asked) => Next::RetryAfter(asked),
+                None => Next::Retry,
+            },
         }
     }
 
@@ -136,7 +133,10 @@ impl Transport {
 
     async fn exchange(&self, request: &Request, key: &ApiKey, attempt: u32) -> Result<Answer, Error> {
         let start = Instant::now();
-        let result = answer::once(&self.environment, request, key, self.bounds).await;
+        let mut result = answer::once(&self.environment, request, key, self.bounds).await;
+        if let Ok(answer) = &mut result {
+            answer.repeated = attempt > 1;
+        }
         tracing::debug!(
             method = %request.method,
             path = request.url.path(),
@@ -146,20 +146,6 @@ impl Transport {
             "called the Bridge"
         );
         result
-    }
-}
-
-/// Whether making a call again is safe, and may help.
-fn may_repeat(request: &Request, error: &Error) -> bool {
-    let nothing_happened = matches!(error, Error::NotSent { .. } | Error::RateLimited { .. });
-    match request.call.operation().repeat() {
-        Repeat::Freely => match error {
-            Error::NoAnswer { .. } | Error::Server { .. } => true,
-            Error::Unexpected { .. } => error.is_transient(),
-            _ => nothing_happened,
-        },
-        Repeat::IfNotApplied => nothing_happened,
-        Repeat::ByCaller => false,
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
         tracing::warn!("{warning}");
     }
     let apps = context.apps(&[], connectors)?;
-    let bridge = Arc::new(context.bridge()?);
+    let bridge = Arc::new(context.bridge_for_runtime()?);
     let about = control::About {
         configuration: context::fingerprint(global, connectors),
         base_url: context.config.bridge.base_url.clone(),

@@ -8,7 +8,6 @@ use bridgehead_sdk::{Account, AccountRecord, Connector, Description, Error, Reda
 use tokio::sync::{Mutex, MutexGuard, Semaphore};
 use tokio::time::Instant;
 
-use super::access::{Access, Leave};
 use super::activity::Activity;
 use super::breaker::Breaker;
 use super::call;
@@ -17,7 +16,8 @@ use super::newcomers::Newcomers;
 use super::pacing::Pacing;
 use super::progress::WatchedJournal;
 use super::status::AppStatus;
-use crate::bridge::{self, Api, AppId};
+use super::upstream::Upstream;
+use crate::bridge::{Api, AppId};
 use crate::config;
 use crate::journal::{AppKey, Journal, Listings};
 
@@ -28,7 +28,7 @@ pub(crate) struct App {
     pub(crate) key: AppKey,
     pub(crate) settings: config::App,
     pub(crate) connector: Arc<dyn Connector>,
-    pub(crate) bridge: Arc<dyn Api>,
+    pub(crate) upstream: Upstream,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) listings: Arc<dyn Listings>,
     pub(crate) redactor: Redactor,
@@ -39,7 +39,6 @@ pub(crate) struct App {
     pub(crate) status: Arc<AppStatus>,
     pub(crate) pacing: Pacing,
     pub(crate) breaker: Breaker,
-    pub(crate) access: Access,
     pub(crate) activity: Activity,
     pub(crate) newcomers: Newcomers,
     pub(crate) guard: TaskGuard,
@@ -75,7 +74,7 @@ impl App {
             key: AppKey::from(settings.app_id),
             pacing: Pacing::new(rate),
             breaker: Breaker::default(),
-            access: Access::new(Arc::clone(&rng)),
+            upstream: Upstream::new(bridge, &name, &rng),
             activity: Activity::default(),
             newcomers: Newcomers::default(),
             guard: TaskGuard::new(settings.tasks.guard),
@@ -85,7 +84,6 @@ impl App {
             name,
             settings,
             connector,
-            bridge,
             journal,
             listings,
             redactor,
@@ -212,136 +210,10 @@ impl App {
             .retry(error.retry_policy())
             .subject(error.about())
     }
-
-    /// Makes a call to the Bridge as soon as key and app are accepted, as far as is known, and takes down whether they were.
-    pub(crate) async fn ask<T>(
-        &self,
-        call: impl Future<Output = Result<T, bridge::Error>>,
-    ) -> Result<T, bridge::Error> {
-        let leave = self.access.enter().await;
-        let answer = call.await;
-        self.heard(leave, &answer);
-        answer
-    }
-
-    /// Makes a call that is not about this app alone: only a refused key says anything, as every call meets it.
-    pub(crate) async fn ask_about_all<T>(
-        &self,
-        call: impl Future<Output = Result<T, bridge::Error>>,
-    ) -> Result<T, bridge::Error> {
-        let leave = self.access.enter().await;
-        let answer = call.await;
-        match &answer {
-            Err(error @ bridge::Error::Unauthorized { .. }) => self.refused_access(leave, error),
-            _ => drop(leave),
-        }
-        answer
-    }
-
-    /// A call to the Bridge has ended: whether key and app are accepted is known, if Iden itself has answered.
-    pub(crate) fn heard<T>(&self, leave: Leave, answer: &Result<T, bridge::Error>) {
-        match answer {
-            Err(error) if error.is_access() => self.refused_access(leave, error),
-            Err(error) if !error.shows_access() => drop(leave),
-            _ => {
-                if self.access.granted(leave) {
-                    tracing::info!(app = %self.name, "the Bridge accepts the key for this app again");
-                }
-            }
-        }
-    }
-
-    /// The Bridge refused the key or the app: says so once for each growing wait.
-    fn refused_access(&self, leave: Leave, error: &bridge::Error) {
-        if let Some(refusals) = self.access.refused(leave, format!("{error}. {}", error.advice())) {
-            tracing::error!(app = %self.name, refusals, "{error}. {}", error.advice());
-        }
-    }
 }
 
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("App").field("name", &self.name).field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::bridge::{Call, Operation};
-    use crate::runtime::fakes::{Place, Script};
-
-    struct Nothing;
-
-    impl Script for Nothing {}
-
-    fn call() -> Call {
-        Call::new(Operation::Push, None)
-    }
-
-    /// What Iden itself cannot have said after looking at the key.
-    fn says_nothing() -> Vec<bridge::Error> {
-        use bridge::Error as E;
-        vec![
-            E::NotSent { call: call(), cause: "refused".into() },
-            E::NoAnswer { call: call(), cause: "reset".into() },
-            E::Server { call: call(), status: 502, retry_after: None },
-            E::RateLimited { call: call(), retry_after: None },
-            E::Malformed { call: call(), what: "a page for people".into() },
-            E::Unexpected { call: call(), status: 408 },
-            E::NotFound { call: call(), what: "x".into(), from_bridge: false },
-        ]
-    }
-
-    fn shows_access() -> Vec<bridge::Error> {
-        use bridge::Error as E;
-        vec![
-            E::Conflict { call: call(), detail: "done already".into() },
-            E::Unprocessable { call: call(), detail: "a rule".into() },
-            E::BadRequest { call: call(), detail: "a field".into() },
-            E::NotFound { call: call(), what: "x".into(), from_bridge: true },
-        ]
-    }
-
-    fn refused(app: &App) {
-        let refusal: Result<(), _> = Err(bridge::Error::Unauthorized { call: call() });
-        app.heard(Access::ordered(), &refusal);
-        assert!(app.access.cause().is_some());
-    }
-
-    #[test]
-    fn only_an_answer_of_iden_itself_shows_that_the_key_works_again() {
-        let place = Place::new();
-        let app = place.app(&Arc::new(Nothing));
-        for error in says_nothing() {
-            refused(&app);
-            let told = error.to_string();
-            app.heard::<()>(Access::ordered(), &Err(error));
-            assert!(app.access.cause().is_some(), "{told}");
-        }
-        for error in shows_access() {
-            refused(&app);
-            let told = error.to_string();
-            app.heard::<()>(Access::ordered(), &Err(error));
-            assert!(app.access.cause().is_none(), "{told}");
-        }
-        refused(&app);
-        app.heard(Access::ordered(), &Ok(()));
-        assert!(app.access.cause().is_none());
-    }
-
-    #[test]
-    fn a_list_of_all_apps_says_nothing_of_one_that_is_refused() {
-        let place = Place::new();
-        let app = place.app(&Arc::new(Nothing));
-        place.runtime.block_on(async {
-            let forbidden: Result<(), _> = Err(bridge::Error::Forbidden { call: call() });
-            app.heard(Access::ordered(), &forbidden);
-            tokio::time::pause();
-            app.ask_about_all(async { Ok(()) }).await.unwrap();
-            assert!(app.access.cause().is_some());
-        });
     }
 }

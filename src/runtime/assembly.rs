@@ -171,14 +171,7 @@ impl Runtime {
         expect: Option<u64>,
     ) -> Option<Result<Retries, journal::Error>> {
         let app = self.apps.get(app)?;
-        let desk = Desk {
-            bridge: &*app.bridge,
-            journal: &*app.journal,
-            clock: &*app.clock,
-            app: app.id,
-            key: app.key.clone(),
-            running: Some(app),
-        };
+        let desk = Desk::of(app);
         Some(desk.retry(selection, expect).await)
     }
 

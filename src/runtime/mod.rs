@@ -8,14 +8,13 @@
 //!
 //! What an app's loops share is in [`app`]. What can be seen of them from outside goes through [`status`] and the [`observer`]
 //! into one [`overview`]; [`progress`] knows what should move and when it last did, and [`alarm`] says what needs attention. Decisions are pure functions ([`decide`], [`wanted`], the
-//! guard of the sync); [`hand`] does by hand what they do by themselves. Mechanisms are a file each: [`guard`] (of destructive tasks), [`breaker`], [`access`], [`pacing`],
+//! guard of the sync); [`hand`] does by hand what they do by themselves. Mechanisms are a file each: [`guard`] (of destructive tasks), [`breaker`], [`upstream`], [`pacing`],
 //! [`activity`], [`policies`], [`call`]. No connector is
 //! known here by name.
 //!
 //! Cancelling any loop at any moment is safe: what was begun is in the journal, and everything else is still pending in
 //! Iden.
 
-mod access;
 mod activity;
 mod alarm;
 mod app;
@@ -46,6 +45,7 @@ mod supervisor;
 pub mod sync;
 mod tally;
 mod task;
+mod upstream;
 mod verification;
 mod vitals;
 mod wanted;

@@ -95,7 +95,7 @@ impl Observer {
         let now = self.clock.now();
         let status = &app.status;
         let clean = |text: &str| visible(&app.redactor.redact(text)).into_owned();
-        seen.access_refused = app.access.cause().map(|cause| clean(&cause));
+        seen.access_refused = app.upstream.refused().map(|cause| clean(&cause));
         seen.held = app.breaker.cause().map(|cause| Held {
             since: long_ago(now, cause.since.elapsed()),
             code: cause.code,

@@ -10,11 +10,11 @@ use bridgehead_sdk::TaskId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::access::Access;
 use super::app::App;
 use super::guard::HeldTask;
 use super::task;
-use crate::bridge::{self, Api, AppId};
+use super::upstream::Patience;
+use crate::bridge::{self, Api, AppId, Operation};
 use crate::journal::{self, AppKey, Ended, Entry, Journal, Kept, Outcome, State};
 
 /// Which tasks an order is about.
@@ -177,18 +177,19 @@ pub(super) async fn release_in(
 
 /// Where reports are made again.
 pub struct Desk<'a> {
-    /// The Bridge.
-    pub bridge: &'a dyn Api,
-    /// The journal.
-    pub journal: &'a dyn Journal,
-    /// The time of day.
-    pub clock: &'a dyn Clock,
-    /// The app, in Iden.
-    pub app: AppId,
-    /// The app, in the journal.
-    pub key: AppKey,
-    /// The running app, in a daemon.
-    pub(crate) running: Option<&'a App>,
+    way: Way<'a>,
+    journal: &'a dyn Journal,
+    clock: &'a dyn Clock,
+    app: AppId,
+    key: AppKey,
+}
+
+/// How the Bridge is reached.
+enum Way<'a> {
+    /// While no daemon runs.
+    Direct(&'a dyn Api),
+    /// As the running app reaches it.
+    Through(&'a App),
 }
 
 impl std::fmt::Debug for Desk<'_> {
@@ -206,7 +207,13 @@ impl<'a> Desk<'a> {
         app: AppId,
         key: AppKey,
     ) -> Self {
-        Self { bridge, journal, clock, app, key, running: None }
+        Self { way: Way::Direct(bridge), journal, clock, app, key }
+    }
+
+    /// The same in a daemon that runs the app.
+    pub(super) fn of(app: &'a App) -> Self {
+        let (journal, clock) = (&*app.journal, &*app.clock);
+        Self { way: Way::Through(app), journal, clock, app: app.id, key: app.key.clone() }
     }
 }
 
@@ -239,10 +246,17 @@ impl Desk<'_> {
     async fn report_again(&self, entry: &Entry) -> Result<(Answer, Option<String>), journal::Error> {
         let outcome = entry.kept.as_ref().map_or(Outcome::Completed { result: None }, Kept::outcome);
         let report = task::report_of(&outcome);
-        let answer = self.bridge.report(self.app, &entry.task, &report).await;
-        if let Some(app) = self.running {
-            app.heard(Access::ordered(), &answer);
-        }
+        let answer = match self.way {
+            Way::Direct(bridge) => bridge.report(self.app, &entry.task, &report).await,
+            // It does not wait for access, and its answer counts as any other.
+            Way::Through(app) => {
+                let patience = Patience::once().at_once();
+                let answer = app.upstream.patiently(Operation::Report, patience, |bridge| {
+                    bridge.report(self.app, &entry.task, &report)
+                });
+                answer.await
+            }
+        };
         let (answer, ended, detail) = match answer {
             Ok(()) => (Answer::Accepted, Ended::Accepted, None),
             Err(error @ bridge::Error::Conflict { .. }) => {
@@ -258,7 +272,9 @@ impl Desk<'_> {
             Err(error) => return Ok((Answer::Postponed, Some(error.to_string()))),
         };
         self.journal.ended(&self.key, &entry.task, &ended, self.clock.now()).await?;
-        if let Some(app) = self.running.filter(|_| answer != Answer::Rejected) {
+        if let Way::Through(app) = self.way
+            && answer != Answer::Rejected
+        {
             app.status.ended(&outcome, &ended);
         }
         Ok((answer, detail))

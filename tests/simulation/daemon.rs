@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead::bridge::{ApiKey, Client, Environment, Settings};
+use bridgehead::bridge::{ApiKey, Client, Environment, Retry, Settings};
 use bridgehead::config;
 use bridgehead::journal::{Journal, Sqlite};
 use bridgehead::runtime::{Apps, Assembly, Runtime};
@@ -98,6 +98,7 @@ impl Daemon {
         redactor.protect_for_good([KEY, TOKEN]);
         let mut bridge = Settings::new(world.sandbox.base_url().parse().expect("a URL"));
         bridge.request_timeout = Duration::from_secs(3);
+        bridge.retry = Retry::never();
         let key = Arc::new(ApiKey::new(KEY).expect("a key"));
         let bridge = Client::within(environment, bridge, key).expect("a client");
         let process = Arc::new(Process::default());

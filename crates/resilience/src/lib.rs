@@ -17,6 +17,6 @@ mod watched;
 pub use backoff::Backoff;
 pub use clock::{Clock, SystemClock};
 pub use policy::{Jitter, RetryPolicy};
-pub use retry::{Attempt, Interrupted, Next, Retry};
+pub use retry::{Attempt, Interrupted, Next, Retry, StopSignal, Unstoppable};
 pub use rng::SeededRng;
 pub use watched::Watched;

@@ -44,13 +44,12 @@ pub enum Interrupted<E> {
 
 /// Runs a call until it succeeds, fails for good, runs out of time, or is stopped.
 ///
-/// A stop ends a wait at once. It never cuts a call that is under way, and the first attempt is made in any case: a daemon that stops
-/// still writes down what it has done. A caller that must not begin checks its token first.
+/// Without a stop token, [`run`](Self::run) returns the last error as it is; with one ([`until`](Self::until)), an [`Interrupted`].
 #[derive(Debug)]
-pub struct Retry<'a> {
+pub struct Retry<'a, S = Unstoppable> {
     policy: RetryPolicy,
     rng: &'a SeededRng,
-    stop: Option<&'a CancellationToken>,
+    stop: S,
     first: u32,
     max_attempts: Option<u32>,
     give_up_after: Option<Duration>,
@@ -59,26 +58,32 @@ pub struct Retry<'a> {
 impl<'a> Retry<'a> {
     /// Without limits, and not to be stopped.
     pub const fn new(policy: RetryPolicy, rng: &'a SeededRng) -> Self {
-        Self { policy, rng, stop: None, first: 1, max_attempts: None, give_up_after: None }
+        Self { policy, rng, stop: Unstoppable, first: 1, max_attempts: None, give_up_after: None }
     }
 
     /// Ends with [`Interrupted::Stopped`] when this is cancelled during a wait.
-    pub const fn until(self, stop: &'a CancellationToken) -> Self {
-        Self { stop: Some(stop), ..self }
+    ///
+    /// A stop ends a wait at once. It never cuts a call that is under way, and the first attempt is made in any case: a daemon that
+    /// stops still writes down what it has done. A caller that must not begin checks its token first.
+    pub const fn until(self, stop: &'a CancellationToken) -> Retry<'a, &'a CancellationToken> {
+        let Self { policy, rng, stop: Unstoppable, first, max_attempts, give_up_after } = self;
+        Retry { policy, rng, stop, first, max_attempts, give_up_after }
     }
+}
 
+impl<S: StopSignal> Retry<'_, S> {
     /// The number of the first attempt, where earlier ones were made by another process.
-    pub const fn resumed(self, first: u32) -> Self {
+    pub fn resumed(self, first: u32) -> Self {
         Self { first, ..self }
     }
 
     /// Makes so many attempts at most, at least one.
-    pub const fn max_attempts(self, attempts: u32) -> Self {
+    pub fn max_attempts(self, attempts: u32) -> Self {
         Self { max_attempts: Some(attempts), ..self }
     }
 
     /// Begins no wait that would end this long after the first attempt began.
-    pub const fn give_up_after(self, limit: Duration) -> Self {
+    pub fn give_up_after(self, limit: Duration) -> Self {
         Self { give_up_after: Some(limit), ..self }
     }
 
@@ -90,12 +95,12 @@ impl<'a> Retry<'a> {
         mut call: impl FnMut(u32) -> F,
         next: impl Fn(&E) -> Next,
         mut notify: impl FnMut(Attempt<'_, E>),
-    ) -> Result<T, Interrupted<E>>
+    ) -> Result<T, S::Error<E>>
     where
         F: Future<Output = Result<T, E>>,
     {
         let began = Instant::now();
-        let stop = self.stop.cloned();
+        let token = self.stop.token();
         let first = self.first.max(1);
         // `backon` keeps the count; the number of an attempt is read off its position.
         let made = AtomicU32::new(first);
@@ -108,38 +113,100 @@ impl<'a> Retry<'a> {
         let guarded = || {
             // After a sleep that was cut short, `backon` makes one more call. It must not reach the other side.
             let number = made.load(Relaxed);
-            let stopped = number > first && self.stop.is_some_and(CancellationToken::is_cancelled);
-            let attempt = (!stopped).then(|| call(number));
+            let stopped = self.stop.stopped().filter(|_| number > first);
+            let attempt = stopped.is_none().then(|| call(number));
             async move {
-                match attempt {
-                    Some(attempt) => attempt.await.map_err(Interrupted::Failed),
-                    None => Err(Interrupted::Stopped),
+                match (attempt, stopped) {
+                    (Some(attempt), _) => attempt.await.map_err(S::failed),
+                    (None, Some(stopped)) => Err(stopped),
+                    // There is one or the other.
+                    (None, None) => std::future::pending().await,
                 }
             }
         };
         guarded
             .retry(Delays(delays))
-            .sleep(move |wait| sleep(wait, stop.clone()))
-            .when(|error| matches!(error, Interrupted::Failed(error) if next(error) != Next::GiveUp))
+            .sleep(move |wait| sleep(wait, token.clone()))
+            .when(|error| S::error(error).is_some_and(|error| next(error) != Next::GiveUp))
             .adjust(|error, wait| {
-                let asked = match error {
-                    Interrupted::Failed(error) => match next(error) {
-                        Next::RetryAfter(asked) => asked,
-                        Next::GiveUp | Next::Retry => Duration::ZERO,
-                    },
-                    Interrupted::Stopped => Duration::ZERO,
+                let asked = match S::error(error).map(&next) {
+                    Some(Next::RetryAfter(asked)) => asked,
+                    Some(Next::GiveUp | Next::Retry) | None => Duration::ZERO,
                 };
                 wait.map(|wait| wait.max(asked)).filter(|wait| {
                     self.give_up_after.is_none_or(|limit| began.elapsed().saturating_add(*wait) < limit)
                 })
             })
             .notify(|error, wait| {
-                if let Interrupted::Failed(error) = error {
+                if let Some(error) = S::error(error) {
                     notify(Attempt { number: made.load(Relaxed), error, wait });
                 }
                 made.fetch_add(1, Relaxed);
             })
             .await
+    }
+}
+
+/// What may stop a [`Retry`]: nothing ([`Unstoppable`]), or a token.
+pub trait StopSignal: sealed::Sealed + Send + Sync {
+    /// What a run ends with that has no result.
+    type Error<E>;
+
+    #[doc(hidden)]
+    fn failed<E>(error: E) -> Self::Error<E>;
+    #[doc(hidden)]
+    fn error<E>(end: &Self::Error<E>) -> Option<&E>;
+    /// The end of a run that has been stopped.
+    #[doc(hidden)]
+    fn stopped<E>(&self) -> Option<Self::Error<E>>;
+    #[doc(hidden)]
+    fn token(&self) -> Option<CancellationToken>;
+}
+
+/// Nothing stops it.
+#[derive(Clone, Copy, Debug)]
+pub struct Unstoppable;
+
+impl StopSignal for Unstoppable {
+    type Error<E> = E;
+
+    fn failed<E>(error: E) -> E {
+        error
+    }
+
+    fn error<E>(end: &E) -> Option<&E> {
+        Some(end)
+    }
+
+    fn stopped<E>(&self) -> Option<E> {
+        None
+    }
+
+    fn token(&self) -> Option<CancellationToken> {
+        None
+    }
+}
+
+impl StopSignal for &CancellationToken {
+    type Error<E> = Interrupted<E>;
+
+    fn failed<E>(error: E) -> Interrupted<E> {
+        Interrupted::Failed(error)
+    }
+
+    fn error<E>(end: &Interrupted<E>) -> Option<&E> {
+        match end {
+            Interrupted::Failed(error) => Some(error),
+            Interrupted::Stopped => None,
+        }
+    }
+
+    fn stopped<E>(&self) -> Option<Interrupted<E>> {
+        self.is_cancelled().then_some(Interrupted::Stopped)
+    }
+
+    fn token(&self) -> Option<CancellationToken> {
+        Some((*self).clone())
     }
 }
 
@@ -151,6 +218,12 @@ async fn sleep(wait: Duration, stop: Option<CancellationToken>) {
         }
         None => sleep.await,
     }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Unstoppable {}
+    impl Sealed for &tokio_util::sync::CancellationToken {}
 }
 
 /// Any iterator of waits, as `backon` takes them.
@@ -231,7 +304,7 @@ mod tests {
                 unheard,
             )
             .await;
-        assert_eq!((result, calls.get()), (Err(Interrupted::Failed("refused")), 1));
+        assert_eq!((result, calls.get()), (Err("refused"), 1));
     }
 
     #[tokio::test(start_paused = true)]
@@ -252,7 +325,7 @@ mod tests {
                 unheard,
             )
             .await;
-        assert_eq!(result, Err(Interrupted::Failed("busy")));
+        assert_eq!(result, Err("busy"));
         // 100 + 120 + 100 + 120 + 100: one more wait would end after 640 s.
         assert_eq!((calls.get(), began.elapsed().as_secs()), (3, 540));
     }
@@ -273,7 +346,7 @@ mod tests {
                     unheard,
                 )
                 .await;
-            assert_eq!((result, calls.get()), (Err(Interrupted::Failed("down")), max.max(1)));
+            assert_eq!((result, calls.get()), (Err("down"), max.max(1)));
         }
     }
 

@@ -22,7 +22,7 @@ impl Runtime {
             name: &app.name,
             app: app.id,
             key: app.key.clone(),
-            bridge: Ok(&*app.bridge),
+            bridge: Ok(app.upstream.for_operator()),
             journal: Some(&*app.journal),
             held: app.guard.held().into_iter().map(|held| (held.task, held.held_at)).collect(),
             redactor: &app.redactor,

@@ -327,7 +327,7 @@ mod tests {
             name: "hr",
             app: AppId::from(APP),
             key: AppKey::from(APP),
-            bridge: Ok(&*app.bridge),
+            bridge: Ok(app.upstream.for_operator()),
             journal: None,
             held: held.iter().map(|n| (TaskId::new(format!("t{n}")), Timestamp::UNIX_EPOCH)).collect(),
             redactor: &redactor,

@@ -16,7 +16,7 @@ use super::past::Baseline;
 use super::push::Tallies;
 use super::summary::Invalid;
 use super::{Consent, Error, HeldReason, Options, Summary, TypeSummary, conclude, finish};
-use crate::bridge::{Registration, SyncId};
+use crate::bridge::{Operation, Registration, SyncId};
 use crate::config::OnInvalid;
 use crate::journal::Shown;
 use crate::runtime::activity::Session;
@@ -233,19 +233,23 @@ impl<'a> Sync<'a> {
         if self.options.dry_run {
             return Ok(());
         }
-        let (app, bridge) = (self.app, &self.app.bridge);
+        let app = self.app;
         if app.settings.register_resource_types {
             for of in &self.types {
-                let registration = app.ask(bridge.register_resource_type(app.id, of)).await;
-                let registration = registration.map_err(Error::bridge("registering a resource type"))?;
+                let registration = app
+                    .upstream
+                    .ask(Operation::RegisterResourceType, |bridge| bridge.register_resource_type(app.id, of));
+                let registration =
+                    registration.await.map_err(Error::bridge("registering a resource type"))?;
                 if registration == Registration::Existed {
                     tracing::debug!(app = %app.name, resource_type = %of.slug, "was registered already");
                 }
             }
             return Ok(());
         }
-        let known = app.ask(bridge.list_resource_types(app.id)).await;
-        let known = known.map_err(Error::bridge("listing the resource types"))?;
+        let known =
+            app.upstream.ask(Operation::ListResourceTypes, |bridge| bridge.list_resource_types(app.id));
+        let known = known.await.map_err(Error::bridge("listing the resource types"))?;
         match self.types.iter().find(|of| !known.iter().any(|known| known.slug == of.slug)) {
             Some(of) => Err(Error::Unregistered(of.slug.to_string())),
             None => Ok(()),

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use bridgehead_resilience::{Backoff, Interrupted, Jitter, Next};
-use futures::future::BoxFuture;
+use bridgehead_resilience::{Interrupted, Next};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use super::engine::Sync;
-use crate::bridge::{self, SyncId, SyncStatus};
+use crate::bridge::{self, Operation, Progress, SyncId, SyncStatus};
 use crate::runtime::app::App;
 use crate::runtime::policies;
+use crate::runtime::upstream::Patience;
 
 /// How long one call is tried while the Bridge does not answer.
 const PATIENCE: Duration = Duration::from_mins(15);
@@ -22,36 +22,15 @@ const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Starts a session. Repeating a start whose answer was lost is safe: the new session cancels the one nobody knows.
 pub(super) async fn start(app: &App) -> Result<SyncId, Error> {
-    patiently(app, "starting the sync", || app.bridge.start_sync(app.id)).await
+    let started = app
+        .upstream
+        .patiently(Operation::StartSync, Patience::within(PATIENCE), |bridge| bridge.start_sync(app.id));
+    started.await.map_err(Error::bridge("starting the sync"))
 }
 
-/// Repeats a call while it may pass.
-async fn patiently<'a, T>(
-    app: &'a App,
-    what: &'static str,
-    call: impl Fn() -> BoxFuture<'a, Result<T, bridge::Error>> + Send,
-) -> Result<T, Error> {
-    let retry = app.retry(policies::BRIDGE).give_up_after(PATIENCE);
-    let answer = retry.run(
-        |_| app.ask(call()),
-        |error| if error.is_access() { Next::Retry } else { after(error) },
-        |failed| {
-            tracing::warn!(app = %app.name, error = %failed.error, wait = ?failed.wait, "{what} did not work; trying again");
-        },
-    );
-    answer.await.map_err(|interrupted| match interrupted {
-        Interrupted::Failed(source) => Error::Bridge { what, source },
-        Interrupted::Stopped => Error::Stopped,
-    })
-}
-
-/// Whether a call that failed may work later, and not before when.
-pub(super) fn after(error: &bridge::Error) -> Next {
-    match error.retry_after() {
-        _ if !error.is_transient() => Next::GiveUp,
-        Some(wait) => Next::RetryAfter(wait),
-        None => Next::Retry,
-    }
+async fn progress(app: &App, session: &SyncId) -> Result<Progress, bridge::Error> {
+    let patience = Patience::within(PATIENCE);
+    app.upstream.patiently(Operation::Progress, patience, |bridge| bridge.progress(app.id, session)).await
 }
 
 /// The counts of the session must be what was pushed. If not, somebody else's session has cancelled it: pushes go on
@@ -61,8 +40,7 @@ pub(super) async fn verify(sync: &Sync<'_>) -> Result<(), Error> {
         return Ok(());
     };
     let app = sync.app;
-    let progress =
-        patiently(app, "asking how the sync stands", || app.bridge.progress(app.id, session)).await?;
+    let progress = progress(app, session).await.map_err(Error::bridge("asking how the sync stands"))?;
     if !progress.status.is_running() {
         return Err(Error::SessionLost { detail: format!("its status is '{}'", progress.status) });
     }
@@ -92,41 +70,68 @@ pub(super) async fn verify(sync: &Sync<'_>) -> Result<(), Error> {
 /// Completes the session. If the answer is lost, the session's status tells whether it was heard. A stop is heeded
 /// between two tries, never in the middle of one: whoever asks must know whether it was completed.
 pub(super) async fn complete(app: &App, session: &SyncId, stop: &CancellationToken) -> Result<(), Error> {
-    let began = Instant::now();
-    let mut backoff = Backoff::new(policies::BRIDGE);
-    loop {
-        let leave = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Err(Error::Stopped),
-            leave = app.access.enter() => leave,
-        };
-        let answer = app.bridge.complete(app.id, session).await;
-        app.heard(leave, &answer);
-        let Err(error) = answer else { return Ok(()) };
-        let progress = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Err(Error::Unheard(error.to_string())),
-            progress = patiently(app, "asking how the sync stands", || app.bridge.progress(app.id, session)) => progress,
-        };
-        let progress = progress.map_err(|unasked| Error::Unheard(unasked.to_string()))?;
-        if is_completing(&progress.status) {
-            return Ok(());
-        }
-        let may_pass = error.is_transient() || error.is_access();
-        if !progress.status.is_running() {
-            return Err(Error::SessionLost { detail: format!("its status is '{}'", progress.status) });
-        }
-        if !may_pass || began.elapsed() >= PATIENCE {
-            return Err(Error::Bridge { what: "completing the sync", source: error });
-        }
-        let wait = backoff.failed(app.rng.unit());
-        tracing::warn!(app = %app.name, %error, ?wait, "completing the sync did not work; trying again");
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return Err(Error::Stopped),
-            () = tokio::time::sleep(wait) => {}
-        }
+    if stop.is_cancelled() {
+        return Err(Error::Stopped);
     }
+    let retry = app.retry(policies::BRIDGE).give_up_after(PATIENCE).until(stop);
+    let completed = retry.run(
+        |_| complete_once(app, session, stop),
+        |failed| match failed {
+            Incomplete::MayPass(_) => Next::Retry,
+            Incomplete::Final(_) => Next::GiveUp,
+        },
+        |failed| {
+            if let Incomplete::MayPass(error) = failed.error {
+                tracing::warn!(app = %app.name, %error, wait = ?failed.wait, "completing the sync did not work; trying again");
+            }
+        },
+    );
+    completed.await.map_err(|interrupted| match interrupted {
+        Interrupted::Stopped => Error::Stopped,
+        Interrupted::Failed(Incomplete::Final(error)) => error,
+        Interrupted::Failed(Incomplete::MayPass(source)) => {
+            Error::Bridge { what: "completing the sync", source }
+        }
+    })
+}
+
+/// Why one attempt has not completed a session.
+enum Incomplete {
+    /// It was not heard, and the session still runs.
+    MayPass(bridge::Error),
+    Final(Error),
+}
+
+async fn complete_once(app: &App, session: &SyncId, stop: &CancellationToken) -> Result<(), Incomplete> {
+    let answer = app.upstream.call_until(
+        stop,
+        Operation::Complete,
+        Patience::once(),
+        |bridge| bridge.complete(app.id, session),
+        |_| {},
+    );
+    let error = match answer.await {
+        Ok(()) => return Ok(()),
+        Err(Interrupted::Stopped) => return Err(Incomplete::Final(Error::Stopped)),
+        Err(Interrupted::Failed(error)) => error,
+    };
+    let progress = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Err(Incomplete::Final(Error::Unheard(error.to_string()))),
+        progress = progress(app, session) => progress,
+    };
+    let progress = progress.map_err(|unasked| Incomplete::Final(Error::Unheard(unasked.to_string())))?;
+    if is_completing(&progress.status) {
+        return Ok(());
+    }
+    if !progress.status.is_running() {
+        let detail = format!("its status is '{}'", progress.status);
+        return Err(Incomplete::Final(Error::SessionLost { detail }));
+    }
+    if error.is_transient() || error.is_access() {
+        return Err(Incomplete::MayPass(error));
+    }
+    Err(Incomplete::Final(Error::Bridge { what: "completing the sync", source: error }))
 }
 
 /// Whether `complete` was heard. Only the status `error` is documented; of the others there are but likely names.
@@ -140,8 +145,7 @@ pub(super) async fn watch(app: &App, session: &SyncId) -> Result<(), Error> {
     let began = Instant::now();
     let mut wait = Duration::from_millis(100);
     loop {
-        let progress =
-            patiently(app, "watching the clean-up", || app.bridge.progress(app.id, session)).await?;
+        let progress = progress(app, session).await.map_err(Error::bridge("watching the clean-up"))?;
         if let Some(error) = progress.error {
             return Err(Error::CleanupFailed { code: error.error_code, message: error.message });
         }
@@ -165,25 +169,23 @@ pub(super) async fn watch(app: &App, session: &SyncId) -> Result<(), Error> {
 
 /// Ends a session without removing anybody. Best effort: the next session cancels this one in any case.
 pub(super) async fn abandon(app: &App, session: &SyncId) {
-    let retry = app.retry(policies::BRIDGE.with_jitter(Jitter::Full));
-    let call = |_| async {
-        // Nobody waits for a key that is refused: the session is cancelled by the next one.
-        let Some(leave) = app.access.enter_now() else {
-            tracing::debug!(app = %app.name, "the session is not abandoned, as the Bridge refuses the key");
-            return Ok(());
-        };
-        let answer = app.bridge.abandon(app.id, session).await;
-        app.heard(leave, &answer);
-        answer
-    };
-    // It is done in seconds or not at all, so what Iden asks to wait for does not count.
-    let next = |error: &bridge::Error| if error.is_transient() { Next::Retry } else { Next::GiveUp };
-    let abandoned = retry.run(call, next, |failed| {
-        tracing::debug!(app = %app.name, error = %failed.error, "the session could not be abandoned; trying again");
-    });
+    // Nobody waits for a key that is refused: the session is cancelled by the next one.
+    if app.upstream.refused().is_some() {
+        tracing::debug!(app = %app.name, "the session is not abandoned, as the Bridge refuses the key");
+        return;
+    }
+    let patience = Patience::within(FAREWELL).at_once().whatever_is_asked();
+    let abandoned = app.upstream.call(
+        Operation::Abandon,
+        patience,
+        |bridge| bridge.abandon(app.id, session),
+        |failed| {
+            tracing::debug!(app = %app.name, error = %failed.error, "the session could not be abandoned; trying again");
+        },
+    );
     match tokio::time::timeout(FAREWELL, abandoned).await {
-        Ok(Ok(()) | Err(Interrupted::Stopped)) => {}
-        Ok(Err(Interrupted::Failed(error))) => {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
             tracing::warn!(app = %app.name, %error, "the session could not be abandoned; the next one cancels it");
         }
         Err(_) => {

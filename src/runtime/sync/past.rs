@@ -1,18 +1,20 @@
 //! What Iden may hold beyond what is known here: the very first sync of an app, told apart from a state that was lost, and
 //! an old copy of the state, told apart from the current one. See `docs/decisions/0006-lost-state.md`.
 
-use bridgehead_resilience::Interrupted;
+use std::time::Duration;
+
 use bridgehead_sdk::ResourceKind;
 use jiff::{SignedDuration, Timestamp};
 
+use super::Error;
 use super::engine::Sync;
 use super::push::Tally;
-use super::{Error, finish};
+use crate::bridge::Operation;
 use crate::journal::{IdenTime, Past};
-use crate::runtime::policies;
+use crate::runtime::upstream::Patience;
 
-/// How often Iden is asked when the app was last synced, beyond what its client repeats by itself.
-const ATTEMPTS: u32 = 4;
+/// For how long Iden is asked when the app was last synced.
+const ASKED: Duration = Duration::from_secs(30);
 
 /// How long after our `complete` Iden may say that the app was synced, where we could not ask it at once: as long as its
 /// clean-up is watched, and an hour by which the two clocks may differ.
@@ -158,7 +160,7 @@ impl Sync<'_> {
     /// Where it does not say, the next sync asks again.
     pub(super) async fn learn_iden_time(&self) -> Result<(), Error> {
         let (app, listings) = (&self.app.key, &self.app.listings);
-        let Ok(apps) = self.app.ask_about_all(self.app.bridge.list_apps()).await.inspect_err(|error| {
+        let Ok(apps) = self.app.upstream.ask(Operation::ListApps, |bridge| bridge.list_apps()).await.inspect_err(|error| {
             tracing::warn!(app = %self.app.name, %error, "Iden cannot be asked for the time of this sync; the next sync asks again");
         }) else {
             return Ok(());
@@ -177,19 +179,17 @@ impl Sync<'_> {
     /// than one without a time.
     async fn ask_iden(&self) -> Told {
         let app = self.app;
-        let retry = app.retry(policies::BRIDGE).max_attempts(ATTEMPTS);
-        let apps = retry.run(|_| app.ask_about_all(app.bridge.list_apps()), finish::after, |_| {});
-        match apps.await {
+        let patience = Patience::within(ASKED);
+        match app.upstream.patiently(Operation::ListApps, patience, |bridge| bridge.list_apps()).await {
             Ok(apps) => match apps.into_iter().find(|one| one.id == app.id) {
                 None => Told::Nothing("it does not list this app".into()),
                 Some(one) => one.last_synced_at.map_or(Told::NoTime, |at| Told::SyncedAt(cut(at))),
             },
             // What the pages are answered with tells too.
-            Err(Interrupted::Failed(error)) => {
+            Err(error) => {
                 tracing::warn!(app = %app.name, %error, "Iden cannot be asked when the app was last synced");
                 Told::Nothing(error.to_string())
             }
-            Err(Interrupted::Stopped) => Told::Nothing("the daemon stops".into()),
         }
     }
 }

@@ -2,18 +2,18 @@
 //! refused.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bridgehead_resilience::Backoff;
 use bridgehead_sdk::{Record, Slug};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use super::Error;
-use crate::bridge::{self, Pushed, SyncId};
+use crate::bridge::{self, Operation, Pushed, SyncId};
 use crate::runtime::app::App;
-use crate::runtime::policies;
+use crate::runtime::upstream::Patience;
 
 /// "At most 100 records a page" (API reference).
 const PAGE: usize = 100;
@@ -203,52 +203,44 @@ enum Answer {
 
 /// Sends a page until it is accepted, or refused for its contents.
 async fn send_once(app: &App, session: &SyncId, slug: &Slug, page: &[Record]) -> Result<Answer, Error> {
-    let began = Instant::now();
-    let mut backoff = Backoff::new(policies::BRIDGE);
-    loop {
-        let error = match app.ask(app.bridge.push(app.id, session, slug, page)).await {
-            Ok(pushed) => {
-                let repeated = pushed.repeated || backoff.failures() > 0;
-                return Ok(Answer::Accepted(Pushed { repeated, ..pushed }));
-            }
-            Err(error) if error.is_access() => {
-                if began.elapsed() > PATIENCE {
-                    return Err(Error::Bridge { what: "pushing a page", source: error });
-                }
-                continue;
-            }
-            Err(error) => error,
-        };
-        match error {
-            bridge::Error::Unprocessable { detail, .. } => return Ok(Answer::Refused(detail)),
-            bridge::Error::Unexpected { status: 413, .. } => {
-                return Ok(Answer::Refused("the record is too large".to_owned()));
-            }
-            bridge::Error::BadRequest { detail, .. } => {
-                // The documents use 400 for a bad record and for a session that is over.
-                let progress = app
-                    .ask(app.bridge.progress(app.id, session))
-                    .await
-                    .map_err(Error::bridge("asking how the sync stands"))?;
-                if !progress.status.is_running() {
-                    return Err(Error::SessionLost {
-                        detail: format!("its status is '{}'", progress.status),
-                    });
-                }
-                return Ok(Answer::Refused(detail));
-            }
-            bridge::Error::NotFound { from_bridge: true, .. } | bridge::Error::Conflict { .. } => {
-                return Err(Error::SessionLost { detail: error.to_string() });
-            }
-            error if error.is_transient() && began.elapsed() < PATIENCE => {
-                let wait = error.retry_after().unwrap_or_default().max(backoff.failed(app.rng.unit()));
-                tracing::warn!(app = %app.name, resource_type = %slug, %error, ?wait, "a page could not be pushed; trying again");
-                tokio::time::sleep(wait).await;
-            }
-            error => {
-                return Err(Error::Bridge { what: "pushing a page", source: error });
-            }
+    let repeated = AtomicBool::new(false);
+    let answer = app.upstream.call(
+        Operation::Push,
+        Patience::within(PATIENCE),
+        |bridge| bridge.push(app.id, session, slug, page),
+        |failed| {
+            let (error, wait) = (failed.error, failed.wait);
+            tracing::warn!(app = %app.name, resource_type = %slug, %error, ?wait, "a page could not be pushed; trying again");
+            repeated.store(true, Relaxed);
+        },
+    );
+    let error = match answer.await {
+        Ok(pushed) => {
+            let repeated = pushed.repeated || repeated.load(Relaxed);
+            return Ok(Answer::Accepted(Pushed { repeated, ..pushed }));
         }
+        Err(error) => error,
+    };
+    match error {
+        bridge::Error::Unprocessable { detail, .. } => Ok(Answer::Refused(detail)),
+        bridge::Error::Unexpected { status: 413, .. } => {
+            Ok(Answer::Refused("the record is too large".to_owned()))
+        }
+        bridge::Error::BadRequest { detail, .. } => {
+            // The documents use 400 for a bad record and for a session that is over.
+            let progress =
+                app.upstream.ask(Operation::Progress, |bridge| bridge.progress(app.id, session)).await;
+            let progress = progress.map_err(Error::bridge("asking how the sync stands"))?;
+            if !progress.status.is_running() {
+                let detail = format!("its status is '{}'", progress.status);
+                return Err(Error::SessionLost { detail });
+            }
+            Ok(Answer::Refused(detail))
+        }
+        bridge::Error::NotFound { from_bridge: true, .. } | bridge::Error::Conflict { .. } => {
+            Err(Error::SessionLost { detail: error.to_string() })
+        }
+        error => Err(Error::Bridge { what: "pushing a page", source: error }),
     }
 }
 
@@ -272,7 +264,7 @@ mod tests {
     impl Script for Answers {
         async fn push(&self, _: &Slug, _: &[Record]) -> Result<Pushed, bridge::Error> {
             let app = self.app.lock().unwrap().clone().unwrap();
-            self.refused.lock().unwrap().push(app.access.cause().is_some());
+            self.refused.lock().unwrap().push(app.upstream.refused().is_some());
             self.left.lock().unwrap().pop().unwrap()
         }
     }
@@ -297,7 +289,7 @@ mod tests {
             assert!(matches!(answer, Answer::Accepted(_)));
         });
         assert_eq!(*script.refused.lock().unwrap(), [false, true, true, true]);
-        assert!(app.access.cause().is_none());
+        assert!(app.upstream.refused().is_none());
         script.app.lock().unwrap().take();
     }
 }

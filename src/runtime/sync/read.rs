@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bridgehead_resilience::{Interrupted, Next};
+use bridgehead_resilience::Next;
 use bridgehead_sdk::{Code, Cursor, Page, ResourceType, Retry};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -75,11 +75,7 @@ impl<'a> Listing<'a> {
             tracing::warn!(app = %app.name, resource_type = %self.of.slug, wait = ?failed.wait, "a page could not be read: {}; trying again",
                 shown(failed.error));
         });
-        page.await.map_err(|interrupted| match interrupted {
-            Interrupted::Failed(error) => {
-                Error::Unreadable { slug: self.of.slug.to_string(), message: shown(&error) }
-            }
-            Interrupted::Stopped => Error::Stopped,
-        })
+        page.await
+            .map_err(|error| Error::Unreadable { slug: self.of.slug.to_string(), message: shown(&error) })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bridgehead_resilience::{Interrupted, Next};
+use bridgehead_resilience::Next;
 use bridgehead_sdk::{Account, AccountRecord, AccountStatus, Record, ResourceKind, ResourceType};
 
 use super::Error;
@@ -121,12 +121,9 @@ impl Sync<'_> {
             answer
         };
         let next = |error: &_| if decide::may_pass(error) { Next::Retry } else { Next::GiveUp };
-        retry.run(look, next, |_| {}).await.map_err(|interrupted| match interrupted {
-            Interrupted::Failed(error) => Error::Unreadable {
-                slug: of.slug.to_string(),
-                message: app.redactor.redact(error.message()).into_owned(),
-            },
-            Interrupted::Stopped => Error::Stopped,
+        retry.run(look, next, |_| {}).await.map_err(|error| Error::Unreadable {
+            slug: of.slug.to_string(),
+            message: app.redactor.redact(error.message()).into_owned(),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Whether tasks may have been begun of which the journal knows nothing: it was lost, or is an old copy.
 
-use crate::bridge;
+use crate::bridge::{self, Operation};
 use crate::journal::{self, Doubt};
 use crate::runtime::app::App;
 
@@ -32,6 +32,6 @@ pub(super) async fn ask(app: &App) -> Result<Option<Doubt>, journal::Error> {
 
 /// Whether Iden has ever completed a sync of the app; `None` if it does not list the app.
 async fn synced_before(app: &App) -> Result<Option<bool>, bridge::Error> {
-    let apps = app.ask_about_all(app.bridge.list_apps()).await?;
+    let apps = app.upstream.ask(Operation::ListApps, |bridge| bridge.list_apps()).await?;
     Ok(apps.into_iter().find(|one| one.id == app.id).map(|one| one.last_synced_at.is_some()))
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::lanes::Lanes;
 use super::walk::{self, Walked};
-use crate::bridge::{self, Task};
+use crate::bridge::{self, Operation, Task};
 use crate::runtime::app::App;
 use crate::runtime::guard::{Change, Verdict};
 
@@ -136,7 +136,7 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
 }
 
 async fn is_gone(app: &App, task: &TaskId) -> Result<bool, bridge::Error> {
-    match app.ask(app.bridge.task(app.id, task)).await {
+    match app.upstream.ask(Operation::ReadTask, |bridge| bridge.task(app.id, task)).await {
         Ok(task) => Ok(task.status.is_terminal()),
         Err(bridge::Error::NotFound { from_bridge: true, .. }) => Ok(true),
         Err(error) => Err(error),

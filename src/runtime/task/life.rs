@@ -1,9 +1,11 @@
 //! One task from its start to the moment Iden has heard of its outcome.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use bridgehead_resilience::{Backoff, Next};
+use bridgehead_resilience::{Interrupted, Next};
 use bridgehead_sdk::{Account, AccountId, Completion, Description, Operation, ResourceKind, TaskId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +18,7 @@ use crate::journal::{self, Changes, Entry, Intent, Outcome, PriorAccount, State}
 use crate::runtime::Stopped;
 use crate::runtime::app::App;
 use crate::runtime::policies;
+use crate::runtime::upstream::Patience;
 
 /// A task that was listed longer ago is read again before it is executed: somebody else may have resolved it.
 pub(super) const FRESH: Duration = Duration::from_secs(30);
@@ -250,40 +253,46 @@ pub(super) async fn fetch(
     has_begun: bool,
     stop: &CancellationToken,
 ) -> Result<Option<Task>, Stopped> {
-    let (mut backoff, mut too_large) = (Backoff::new(policies::BRIDGE), 0);
-    loop {
-        let leave = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Err(Stopped),
-            leave = app.access.enter() => leave,
-        };
-        let answer = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Err(Stopped),
-            answer = app.bridge.task(app.id, id) => answer,
-        };
-        app.heard(leave, &answer);
-        let error = match answer {
-            Ok(task) => return Ok(Some(task)),
-            Err(bridge::Error::NotFound { from_bridge: true, .. }) => return Ok(None),
-            // The door says when to come again.
-            Err(error) if error.is_access() => continue,
-            Err(error) => error,
-        };
-        too_large = if error.is_too_large() { too_large + 1 } else { 0 };
-        if too_large >= TOO_LARGE
-            && !has_begun
-            && let Ok(task) = Task::too_large(id.as_str())
-        {
-            return Ok(Some(task));
-        }
-        let wait = backoff.failed(app.rng.unit());
-        tracing::warn!(app = %app.name, task = %id, %error, ?wait, "the task could not be read; trying again");
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return Err(Stopped),
-            () = tokio::time::sleep(wait) => {}
-        }
+    let too_large = AtomicU32::new(0);
+    let read = app.upstream.call_until(
+        stop,
+        bridge::Operation::ReadTask,
+        Patience::until_answered(unless_unknown),
+        |bridge| {
+            let (read, too_large) = (bridge.task(app.id, id), &too_large);
+            Box::pin(async move {
+                let answer = read.await;
+                let is_too_large = answer.as_ref().is_err_and(bridge::Error::is_too_large);
+                let in_a_row = if is_too_large { too_large.fetch_add(1, Relaxed) + 1 } else { 0 };
+                too_large.store(in_a_row, Relaxed);
+                match Task::too_large(id.as_str()) {
+                    Ok(task) if in_a_row >= TOO_LARGE && !has_begun => Ok(task),
+                    _ => answer,
+                }
+            })
+        },
+        |failed| {
+            let (error, wait) = (failed.error, failed.wait);
+            tracing::warn!(app = %app.name, task = %id, %error, ?wait, "the task could not be read; trying again");
+        },
+    );
+    let read = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Err(Stopped),
+        read = read => read,
+    };
+    match read {
+        Ok(task) => Ok(Some(task)),
+        Err(Interrupted::Failed(_)) => Ok(None),
+        Err(Interrupted::Stopped) => Err(Stopped),
+    }
+}
+
+/// Whether reading a task is repeated: until Iden gives it, or does not know it.
+fn unless_unknown(error: &bridge::Error) -> Next {
+    match error {
+        bridge::Error::NotFound { from_bridge: true, .. } => Next::GiveUp,
+        error => error.retry_after().map_or(Next::Retry, Next::RetryAfter),
     }
 }
 

@@ -1,14 +1,15 @@
 //! Telling Iden the outcome of a task, until it has been heard.
 
-use bridgehead_resilience::{Backoff, Next};
+use bridgehead_resilience::{Interrupted, Next};
 use bridgehead_sdk::TaskId;
 use tokio_util::sync::CancellationToken;
 
-use crate::bridge::{self, Report};
+use crate::bridge::{self, Operation, Report};
 use crate::journal::{Ended, Outcome};
 use crate::runtime::Stopped;
 use crate::runtime::app::App;
 use crate::runtime::policies;
+use crate::runtime::upstream::Patience;
 
 /// An outcome as it is reported.
 pub(crate) fn report_of(outcome: &Outcome) -> Report {
@@ -21,7 +22,8 @@ pub(crate) fn report_of(outcome: &Outcome) -> Report {
 /// Reports once more what Iden was told before, because it still lists the task as pending. Once only: as long as it does
 /// so, it is told again later.
 pub(super) async fn again(app: &App, task: &TaskId, outcome: &Outcome) {
-    match app.ask(app.bridge.report(app.id, task, &report_of(outcome))).await {
+    let report = report_of(outcome);
+    match app.upstream.ask(Operation::Report, |bridge| bridge.report(app.id, task, &report)).await {
         Ok(()) => {
             tracing::warn!(app = %app.name, %task, "Iden listed the task as pending after its end; the outcome was reported again and taken");
         }
@@ -41,47 +43,32 @@ pub(super) async fn until_heard(
 ) -> Result<(), Stopped> {
     let report = report_of(outcome);
     app.status.progress().decided(task);
-    let (mut backoff, mut is_first) = (Backoff::new(policies::BRIDGE), true);
-    let ended = loop {
-        let leave = tokio::select! {
-            biased;
-            leave = app.access.enter() => leave,
-            () = stop.cancelled(), if !is_first || app.access.cause().is_some() => return Err(Stopped),
-        };
-        is_first = false;
-        let answer = app.bridge.report(app.id, task, &report).await;
-        app.heard(leave, &answer);
-        let Err(error) = answer else {
-            break Ended::Accepted;
-        };
-        match error {
-            // The door says when to come again.
-            error if error.is_access() => {}
-            bridge::Error::Conflict { .. } => {
-                tracing::info!(app = %app.name, %task, "was resolved by somebody else meanwhile (409); passed over");
-                break Ended::Conflict;
-            }
-            bridge::Error::NotFound { from_bridge: true, .. } => {
-                tracing::warn!(app = %app.name, %task, "is not known to Iden any more (404); its outcome is dropped");
-                break Ended::Missing;
-            }
-            bridge::Error::BadRequest { .. }
-            | bridge::Error::Unprocessable { .. }
-            | bridge::Error::Invalid { .. } => {
-                tracing::error!(app = %app.name, %task, %error, "Iden does not accept the report of this task; it is put aside. See `bridgehead tasks list --rejected`");
-                break Ended::Rejected { detail: app.redactor.redact(&error.to_string()).into_owned() };
-            }
-            error => {
-                let wait = error.retry_after().unwrap_or_default().max(backoff.failed(app.rng.unit()));
-                tracing::warn!(app = %app.name, %task, %error, ?wait, "the outcome could not be reported; trying again");
-                app.status.report_delayed();
-                app.status.progress().wait(task, None, &error.to_string(), wait);
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return Err(Stopped),
-                    () = tokio::time::sleep(wait) => {}
-                }
-            }
+    let answer = app.upstream.call_until(
+        stop,
+        Operation::Report,
+        Patience::until_answered(unless_heard),
+        |bridge| bridge.report(app.id, task, &report),
+        |failed| {
+            let (error, wait) = (failed.error, failed.wait);
+            tracing::warn!(app = %app.name, %task, %error, ?wait, "the outcome could not be reported; trying again");
+            app.status.report_delayed();
+            app.status.progress().wait(task, None, &error.to_string(), wait);
+        },
+    );
+    let ended = match answer.await {
+        Ok(()) => Ended::Accepted,
+        Err(Interrupted::Stopped) => return Err(Stopped),
+        Err(Interrupted::Failed(bridge::Error::Conflict { .. })) => {
+            tracing::info!(app = %app.name, %task, "was resolved by somebody else meanwhile (409); passed over");
+            Ended::Conflict
+        }
+        Err(Interrupted::Failed(bridge::Error::NotFound { .. })) => {
+            tracing::warn!(app = %app.name, %task, "is not known to Iden any more (404); its outcome is dropped");
+            Ended::Missing
+        }
+        Err(Interrupted::Failed(error)) => {
+            tracing::error!(app = %app.name, %task, %error, "Iden does not accept the report of this task; it is put aside. See `bridgehead tasks list --rejected`");
+            Ended::Rejected { detail: app.redactor.redact(&error.to_string()).into_owned() }
         }
     };
     app.status.ended(outcome, &ended);
@@ -94,4 +81,16 @@ pub(super) async fn until_heard(
         },
     );
     written.await.map_err(|_| Stopped)
+}
+
+/// Whether a report is repeated: until Iden has said something about it.
+fn unless_heard(error: &bridge::Error) -> Next {
+    match error {
+        bridge::Error::Conflict { .. }
+        | bridge::Error::NotFound { from_bridge: true, .. }
+        | bridge::Error::BadRequest { .. }
+        | bridge::Error::Unprocessable { .. }
+        | bridge::Error::Invalid { .. } => Next::GiveUp,
+        error => error.retry_after().map_or(Next::Retry, Next::RetryAfter),
+    }
 }

@@ -8,12 +8,13 @@
 use std::collections::HashSet;
 
 use bridgehead_sdk::{Action, TaskId};
+use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::course::Course;
 use super::lanes::{self, Key};
-use crate::bridge::{self, Call, NextPage, Operation, Task, TaskQuery, TaskStatus};
+use crate::bridge::{self, Api, Call, NextPage, Operation, Task, TaskQuery, TaskStatus};
 use crate::runtime::app::App;
 
 /// The most tasks on one page; the documented default is 50.
@@ -59,7 +60,7 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
     let mut ids = HashSet::new();
     let mut course = Course::new(app.status.resolved());
     let query = TaskQuery { status: TaskStatus::Pending, limit: PAGE };
-    let mut answer = guarded(app, app.bridge.tasks(app.id, &query)).await;
+    let mut answer = guarded(app, |bridge| bridge.tasks(app.id, &query)).await;
     let mut here: Option<NextPage> = None;
     loop {
         let page = match answer {
@@ -73,7 +74,7 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
             && let Some(earlier) = course.back_from(here, &page, &ids)
         {
             *here = earlier;
-            answer = guarded(app, app.bridge.next_tasks(app.id, here)).await;
+            answer = guarded(app, |bridge| bridge.next_tasks(app.id, here)).await;
             continue;
         }
         let items = page.tasks.len() + page.unreadable.len();
@@ -100,7 +101,7 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
             walked.error = Some(bridge::Error::LinkLoop { call: Call::new(Operation::ListTasks, app.id) });
             return walked;
         };
-        answer = guarded(app, app.bridge.next_tasks(app.id, &next)).await;
+        answer = guarded(app, |bridge| bridge.next_tasks(app.id, &next)).await;
         here = Some(next);
     }
 }
@@ -138,15 +139,18 @@ pub(super) fn oldest_first(tasks: &mut [Listed]) {
     }
 }
 
-async fn guarded<T>(
-    app: &App,
-    call: impl Future<Output = Result<T, bridge::Error>>,
+async fn guarded<'a, T: 'a>(
+    app: &'a App,
+    call: impl Fn(&'a dyn Api) -> BoxFuture<'a, Result<T, bridge::Error>>,
 ) -> Result<T, bridge::Error> {
-    app.ask(async {
-        app.status.progress().asked();
-        let answer = call.await;
-        app.status.progress().heard();
-        answer
-    })
-    .await
+    let watched = |bridge| -> BoxFuture<'a, Result<T, bridge::Error>> {
+        let call = call(bridge);
+        Box::pin(async move {
+            app.status.progress().asked();
+            let answer = call.await;
+            app.status.progress().heard();
+            answer
+        })
+    };
+    app.upstream.ask(Operation::ListTasks, watched).await
 }
