@@ -1,21 +1,18 @@
 //! What all loops of one app share.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bridgehead_resilience::{Clock, Retry as Retrier, RetryPolicy, SeededRng};
-use bridgehead_sdk::{Account, AccountRecord, Connector, Description, Error, Redactor, Retry, Subject};
-use tokio::sync::{Mutex, MutexGuard, Semaphore};
+use bridgehead_sdk::{Connector, Redactor};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::activity::Activity;
-use super::breaker::Breaker;
-use super::call;
 use super::guard::TaskGuard;
 use super::newcomers::Newcomers;
-use super::pacing::Pacing;
-use super::progress::WatchedJournal;
 use super::status::AppStatus;
+use super::store::Store;
+use super::target::Target;
 use super::upstream::Upstream;
 use crate::bridge::{Api, AppId};
 use crate::config;
@@ -27,9 +24,9 @@ pub(crate) struct App {
     pub(crate) id: AppId,
     pub(crate) key: AppKey,
     pub(crate) settings: config::App,
-    pub(crate) connector: Arc<dyn Connector>,
+    pub(crate) target: Target,
     pub(crate) upstream: Upstream,
-    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) store: Store,
     pub(crate) listings: Arc<dyn Listings>,
     pub(crate) redactor: Redactor,
     pub(crate) clock: Arc<dyn Clock>,
@@ -37,16 +34,11 @@ pub(crate) struct App {
     pub(crate) started: Instant,
     pub(crate) rng: Arc<SeededRng>,
     pub(crate) status: Arc<AppStatus>,
-    pub(crate) pacing: Pacing,
-    pub(crate) breaker: Breaker,
     pub(crate) activity: Activity,
     pub(crate) newcomers: Newcomers,
     pub(crate) guard: TaskGuard,
     /// Held by the one sync that is under way.
     pub(crate) sync_turn: Mutex<()>,
-    /// `tasks.concurrency` slots: one for each call that changes the target.
-    pub(crate) slots: Semaphore,
-    description: Mutex<Option<Arc<Description>>>,
 }
 
 /// What an app is made of.
@@ -67,24 +59,19 @@ impl App {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
         let Parts { name, settings, connector, bridge, journal, listings, redactor, clock, rng, status } =
             parts;
-        let rate = settings.target.rate_limit.map(|rate| (rate.per_second, rate.burst));
-        let journal = Arc::new(WatchedJournal::new(journal, Arc::clone(&status)));
+        let key = AppKey::from(settings.app_id);
         Arc::new(Self {
             id: AppId::from(settings.app_id),
-            key: AppKey::from(settings.app_id),
-            pacing: Pacing::new(rate),
-            breaker: Breaker::default(),
+            store: Store::new(journal, Arc::clone(&status), key.clone()),
+            key,
+            target: Target::new(connector, &name, &settings, redactor.clone()),
             upstream: Upstream::new(bridge, &name, &rng),
             activity: Activity::default(),
             newcomers: Newcomers::default(),
             guard: TaskGuard::new(settings.tasks.guard),
             sync_turn: Mutex::new(()),
-            slots: Semaphore::new(settings.tasks.concurrency),
-            description: Mutex::new(None),
             name,
             settings,
-            connector,
-            journal,
             listings,
             redactor,
             clock,
@@ -97,118 +84,6 @@ impl App {
     /// Tries again what fails, with this app's randomness.
     pub(crate) fn retry(&self, policy: RetryPolicy) -> Retrier<'_> {
         Retrier::new(policy, &self.rng)
-    }
-
-    /// Asks the connector once what it is and can do, unless it has said so already. While the target is known to be out
-    /// of reach, it is not asked.
-    pub(crate) async fn describe(&self) -> Result<Arc<Description>, Error> {
-        let known = self.description.lock().await;
-        match &*known {
-            Some(description) => Ok(Arc::clone(description)),
-            None => self.ask_for_description(known).await,
-        }
-    }
-
-    /// Asks the connector again what it is and can do: a target may have gained a resource type, or lost one. Where it
-    /// cannot say, what it said last still holds for tasks.
-    pub(crate) async fn describe_anew(&self) -> Result<Arc<Description>, Error> {
-        let known = self.description.lock().await;
-        self.ask_for_description(known).await
-    }
-
-    async fn ask_for_description(
-        &self,
-        mut known: MutexGuard<'_, Option<Arc<Description>>>,
-    ) -> Result<Arc<Description>, Error> {
-        if let Some(cause) = self.breaker.cause() {
-            return Err(cause.into());
-        }
-        let connector = Arc::clone(&self.connector);
-        let answer =
-            self.guarded("the description of", self.settings.tasks.timeout, async move {
-                connector.describe().await
-            })
-            .await;
-        // One whose target is down may have nothing to offer; what it offers then is not known.
-        let answer = answer.and_then(|description| {
-            if description.actions.is_empty() && description.resource_types.is_empty() {
-                let message = format!("the connector of {} says that it offers nothing at all", self.name);
-                return Err(Error::internal(message).retry(Retry::Backoff).subject(Subject::Connection));
-            }
-            Ok(description)
-        });
-        self.observe(&answer);
-        let description = Arc::new(answer.inspect_err(|error| {
-            tracing::warn!(app = %self.name, code = %error.code(), "the connector cannot say what it offers, tasks are held: {}",
-                self.redactor.redact(error.message()));
-        })?);
-        *known = Some(Arc::clone(&description));
-        Ok(description)
-    }
-
-    /// Looks for an account on behalf of a task.
-    pub(crate) async fn find_account(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
-        let answer = self.look_up(account).await;
-        self.observe_for(account, &answer);
-        answer
-    }
-
-    /// The same before a change. That a target can be read does not show that it can be changed, so an answer here does not
-    /// make up for changes that get none.
-    pub(crate) async fn find_before(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
-        let answer = self.look_up(account).await;
-        if answer.is_err() {
-            self.observe_for(account, &answer);
-        }
-        answer
-    }
-
-    async fn look_up(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
-        self.pacing.for_task().await;
-        let (connector, wanted) = (Arc::clone(&self.connector), account.clone());
-        let what = format!("looking for {} in", account.label());
-        self.guarded(&what, self.settings.tasks.timeout, async move { connector.find_account(&wanted).await })
-            .await
-    }
-
-    /// A call to the connector with a deadline and isolation; `what` is followed by the app's name.
-    pub(crate) async fn guarded<T, F>(&self, what: &str, timeout: Duration, call: F) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, Error>> + Send + 'static,
-    {
-        call::guarded(&format!("{what} {}", self.name), timeout, call).await
-    }
-
-    /// Tells the breaker what came of a call.
-    pub(crate) fn observe<T>(&self, result: &Result<T, Error>) {
-        self.tell_breaker(None, result);
-    }
-
-    /// Tells the breaker what came of a call about an account.
-    pub(crate) fn observe_for<T>(&self, account: &Account, result: &Result<T, Error>) {
-        self.tell_breaker(Some(account.label()), result);
-    }
-
-    fn tell_breaker<T>(&self, account: Option<&str>, result: &Result<T, Error>) {
-        match result {
-            Ok(_) => self.breaker.reached(),
-            Err(error) => {
-                let error = self.without_secrets(error);
-                if self.breaker.observe(account, &error) {
-                    tracing::error!(app = %self.name, code = %error.code(), "the target is out of reach, tasks are held: {}", error.message());
-                }
-            }
-        }
-    }
-
-    /// An error to be remembered. The secrets of a task are known while it is under way, and what is remembered of its
-    /// errors outlives it.
-    pub(crate) fn without_secrets(&self, error: &Error) -> Error {
-        Error::new(error.code(), self.redactor.redact(error.message()))
-            .effect(error.effect_on_target())
-            .retry(error.retry_policy())
-            .subject(error.about())
     }
 }
 

@@ -159,7 +159,7 @@ impl Runtime {
     /// The reports that Iden refused, oldest task first. `None` if there is no such app.
     pub async fn put_aside(&self, app: &str) -> Option<Result<Vec<PutAside>, journal::Error>> {
         let app = self.apps.get(app)?;
-        Some(orders::put_aside(&*app.journal, &app.key).await)
+        Some(orders::put_aside(app.store.for_operator(), &app.key).await)
     }
 
     /// Reports again what Iden had refused. Where another number of reports than `expect` is put aside, nothing is done. `None` if
@@ -178,7 +178,7 @@ impl Runtime {
     /// Ends the connectors in order, when [`run`](Self::run) was not used.
     pub async fn close(&self) {
         for app in self.apps.values() {
-            supervisor::shut_down(app).await;
+            app.target.shut_down().await;
         }
     }
 }

@@ -8,8 +8,8 @@
 //!
 //! What an app's loops share is in [`app`]. What can be seen of them from outside goes through [`status`] and the [`observer`]
 //! into one [`overview`]; [`progress`] knows what should move and when it last did, and [`alarm`] says what needs attention. Decisions are pure functions ([`decide`], [`wanted`], the
-//! guard of the sync); [`hand`] does by hand what they do by themselves. Mechanisms are a file each: [`guard`] (of destructive tasks), [`breaker`], [`upstream`], [`pacing`],
-//! [`activity`], [`policies`], [`call`]. No connector is
+//! guard of the sync); [`hand`] does by hand what they do by themselves. Mechanisms are a file each: [`guard`] (of destructive tasks), [`upstream`], [`target`], [`store`], [`proof`],
+//! [`activity`], [`policies`]. No connector is
 //! known here by name.
 //!
 //! Cancelling any loop at any moment is safe: what was begun is in the journal, and everything else is still pending in
@@ -19,8 +19,6 @@ mod activity;
 mod alarm;
 mod app;
 mod assembly;
-mod breaker;
-mod call;
 mod clock;
 mod decide;
 #[cfg(test)]
@@ -34,16 +32,19 @@ mod newcomers;
 mod observer;
 pub mod orders;
 mod overview;
-mod pacing;
 mod policies;
 mod probe;
 mod progress;
+#[doc(hidden)]
+pub mod proof;
 mod readiness;
 mod stalled;
 mod status;
+mod store;
 mod supervisor;
 pub mod sync;
 mod tally;
+mod target;
 mod task;
 mod upstream;
 mod verification;
@@ -62,12 +63,12 @@ pub use overview::{
     PollFailing, Silence, StateDoubted, SyncEnd, SyncOverview, SyncRun, TaskAttempts, TasksOverview,
     Unwritable,
 };
-pub(crate) use pacing::Pacing;
 pub use readiness::{Readiness, Ready};
 pub use status::{AppStatus, Contact, LastSync, PollFailure, SyncProgress, TaskCounts};
 pub(crate) use tally::Counted;
 #[cfg(test)]
 pub(crate) use tally::Tally;
+pub(crate) use target::pacing::Pacing;
 pub(crate) use task::{Answer, ByHand, Decision, Refused};
 pub use vitals::Ailment;
 #[cfg(test)]

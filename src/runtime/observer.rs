@@ -91,12 +91,12 @@ impl Observer {
 
     async fn look_at(&self, app: &App) -> AppOverview {
         let mut seen = AppOverview::configured(&app.settings);
-        remember(&mut seen, &*app.journal, &*app.listings, &app.key).await;
+        remember(&mut seen, app.store.for_operator(), &*app.listings, &app.key).await;
         let now = self.clock.now();
         let status = &app.status;
         let clean = |text: &str| visible(&app.redactor.redact(text)).into_owned();
         seen.access_refused = app.upstream.refused().map(|cause| clean(&cause));
-        seen.held = app.breaker.cause().map(|cause| Held {
+        seen.held = app.target.outage().map(|cause| Held {
             since: long_ago(now, cause.since.elapsed()),
             code: cause.code,
             message: clean(&cause.message),
@@ -112,7 +112,7 @@ impl Observer {
         seen.tasks.counts = Some(status.tasks());
         add_progress(&mut seen, status.progress().seen(), now);
         seen.silence = app
-            .breaker
+            .target
             .silence()
             .map(|silence| Silence { since: long_ago(now, silence.since.elapsed()), calls: silence.calls });
         seen.tasks.guarded = status.holding().map(Into::into);

@@ -167,7 +167,7 @@ pub(super) async fn release_in(
         return Ok(Released { unexpected: Some(found), ..Released::default() });
     }
     let (released, not_held) = selection.pick(candidates);
-    app.journal.release(&app.key, &released, app.clock.now()).await?;
+    app.store.release(&released, app.clock.now()).await?;
     if !released.is_empty() {
         tracing::info!(app = %app.name, tasks = released.len(), "the operator lets held tasks go");
     }
@@ -212,7 +212,7 @@ impl<'a> Desk<'a> {
 
     /// The same in a daemon that runs the app.
     pub(super) fn of(app: &'a App) -> Self {
-        let (journal, clock) = (&*app.journal, &*app.clock);
+        let (journal, clock) = (app.store.for_operator(), &*app.clock);
         Self { way: Way::Through(app), journal, clock, app: app.id, key: app.key.clone() }
     }
 }

@@ -12,12 +12,12 @@ use super::policies;
 /// Probes with `check()` while the breaker is open, at growing intervals, and closes it when one succeeds. Asks once, too,
 /// when calls in a row get no answer: a target that does not answer that either hangs. Runs until `stop`.
 pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
-    let mut doubts = app.breaker.doubts();
+    let mut doubts = app.target.breaker().doubts();
     loop {
         let is_doubted = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            () = app.breaker.opened() => false,
+            () = app.target.breaker().opened() => false,
             doubted = doubts.changed() => if doubted.is_ok() { true } else { return },
         };
         if is_doubted {
@@ -29,8 +29,8 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
             continue;
         }
         // A target that answers checks and nothing else is left alone for longer each time.
-        let mut backoff = Backoff::new(policies::TARGET).after(app.breaker.relapses().max(1));
-        while app.breaker.cause().is_some() {
+        let mut backoff = Backoff::new(policies::TARGET).after(app.target.breaker().relapses().max(1));
+        while app.target.breaker().cause().is_some() {
             let wait = backoff.failed(app.rng.unit());
             let tries = backoff.failures() - 1;
             tokio::select! {
@@ -41,7 +41,7 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
             match check(&app).await {
                 Ok(()) => {
                     tracing::info!(app = %app.name, tries, "the target is back; held tasks go on");
-                    app.breaker.checked();
+                    app.target.breaker().checked();
                 }
                 // Any failure keeps it open: a check that fails for another reason is no reason to let tasks loose.
                 Err(error) => {
@@ -61,8 +61,8 @@ async fn look_into_silence(app: &App) {
             tracing::info!(app = %app.name, "calls get no answer, but the target answers a check; its tasks go on");
         }
         Err(error) => {
-            let error = app.without_secrets(&error);
-            if app.breaker.check_failed(&error) {
+            let error = app.target.without_secrets(&error);
+            if app.target.breaker().check_failed(&error) {
                 tracing::error!(app = %app.name, code = %error.code(), "the target does not answer, tasks are held: {}", error.message());
             }
         }
@@ -70,6 +70,5 @@ async fn look_into_silence(app: &App) {
 }
 
 async fn check(app: &App) -> Result<(), Error> {
-    let connector = Arc::clone(&app.connector);
-    app.guarded("checking", app.settings.tasks.timeout, async move { connector.check().await }).await
+    app.target.check(app.settings.tasks.timeout).await
 }

@@ -13,9 +13,6 @@ use super::policies;
 use super::vitals::Vitals;
 use super::{probe, sync, task};
 
-/// How long a connector may take to shut down.
-const FAREWELL: Duration = Duration::from_secs(10);
-
 /// Runs all apps until `stop` is cancelled, then gives what runs `grace` to finish. A loop that panics is started again
 /// with backoff; the other apps do not notice.
 pub(crate) async fn run(apps: Vec<Arc<App>>, stop: CancellationToken, grace: Duration, vitals: &Vitals) {
@@ -57,15 +54,7 @@ pub(crate) async fn run(apps: Vec<Arc<App>>, stop: CancellationToken, grace: Dur
         loops.shutdown().await;
     }
     for app in apps {
-        shut_down(&app).await;
-    }
-}
-
-/// Lets a connector close what should be closed in order.
-pub(crate) async fn shut_down(app: &App) {
-    let connector = Arc::clone(&app.connector);
-    if tokio::time::timeout(FAREWELL, connector.shutdown()).await.is_err() {
-        tracing::warn!(app = %app.name, "the connector did not shut down in time");
+        app.target.shut_down().await;
     }
 }
 

@@ -61,6 +61,22 @@ impl<'a> Retry<'a> {
         Self { policy, rng, stop: Unstoppable, first: 1, max_attempts: None, give_up_after: None }
     }
 
+    /// Makes the call until it succeeds, however long that takes: for what must not be given up.
+    pub async fn until_success<T, E, F>(
+        &self,
+        mut call: impl FnMut(u32) -> F,
+        mut notify: impl FnMut(Attempt<'_, E>),
+    ) -> T
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        loop {
+            if let Ok(result) = self.run(&mut call, |_| Next::Retry, &mut notify).await {
+                return result;
+            }
+        }
+    }
+
     /// Ends with [`Interrupted::Stopped`] when this is cancelled during a wait.
     ///
     /// A stop ends a wait at once. It never cuts a call that is under way, and the first attempt is made in any case: a daemon that

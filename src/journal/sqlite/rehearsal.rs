@@ -1,15 +1,19 @@
 //! Reading a database that another process may be using, and copying it, without writing beside it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use bridgehead_resilience::{Next, Retry, RetryPolicy, SeededRng};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use url::Url;
 
 use super::super::Error;
 
-/// How often a copy is made again because a daemon started or stopped in the middle of it.
-const TRIES: u32 = 3;
+/// How often a copy is made at most, because a daemon started or stopped in the middle of it.
+const ATTEMPTS: u32 = 3;
+/// Nothing is waited for in between.
+const AT_ONCE: RetryPolicy = RetryPolicy::new(Duration::ZERO, Duration::ZERO);
 
 /// How SQLite is told of a database that does not change.
 const STILL: &str = "immutable=1";
@@ -33,16 +37,37 @@ enum Access {
 /// moment.
 pub(super) async fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     let from = std::path::absolute(from).map_err(|error| Error::from_io(from, error))?;
-    let mut tries = 1;
-    loop {
-        let access = access_to(&from)?;
-        let copied = copy_as(&from, to, access).await;
-        if access == access_to(&from)? || tries == TRIES {
-            return copied;
-        }
-        tries += 1;
-        tokio::fs::write(to, []).await.map_err(|error| Error::from_io(to, error))?;
+    let rng = SeededRng::seeded(0);
+    let retry = Retry::new(AT_ONCE, &rng).max_attempts(ATTEMPTS);
+    let copied = retry.run(
+        |_| copy_once(&from, to),
+        |unsettled| if unsettled.may_settle { Next::Retry } else { Next::GiveUp },
+        |_| {},
+    );
+    copied.await.or_else(|unsettled| unsettled.copied)
+}
+
+/// A copy that may not be of one moment, or a failure.
+struct Unsettled {
+    copied: Result<(), Error>,
+    /// Whether a daemon started or stopped meanwhile.
+    may_settle: bool,
+}
+
+impl From<Error> for Unsettled {
+    fn from(error: Error) -> Self {
+        Self { copied: Err(error), may_settle: false }
     }
+}
+
+async fn copy_once(from: &Path, to: &Path) -> Result<(), Unsettled> {
+    tokio::fs::write(to, []).await.map_err(|error| Error::from_io(to, error))?;
+    let access = access_to(from)?;
+    let copied = copy_as(from, to, access).await;
+    if access == access_to(from)? {
+        return copied.map_err(Unsettled::from);
+    }
+    Err(Unsettled { copied, may_settle: true })
 }
 
 /// How to open the database at `path` so that it can be read as it is now and in the moments to come. `None` if there

@@ -26,17 +26,17 @@ pub(crate) async fn load(app: &App, stop: &CancellationToken) -> Result<(), Stop
 }
 
 async fn try_load(app: &App) -> Result<(), journal::Error> {
-    let held = app.journal.held(&app.key).await?;
+    let held = app.store.held().await?;
     let Some(limit) = app.guard.limit() else {
         let tasks: Vec<_> = held.into_iter().map(|held| held.task).collect();
         if !tasks.is_empty() {
             tracing::warn!(app = %app.name, tasks = tasks.len(), "there is no guard on tasks any more; what it held goes on");
-            app.journal.unhold(&app.key, &tasks).await?;
+            app.store.unhold(&tasks).await?;
         }
         return Ok(());
     };
     let now = app.clock.now();
-    let executed = app.journal.destructive_since(&app.key, Window::since(limit, now)).await?;
+    let executed = app.store.destructive_since(Window::since(limit, now)).await?;
     app.guard.restore(executed, held);
     app.guard.steady_from(now);
     Ok(())
@@ -48,7 +48,7 @@ async fn count_anew(app: &App) {
     let Some(limit) = app.guard.limit().filter(|_| app.guard.was_set_back(now)) else {
         return;
     };
-    match app.journal.destructive_since(&app.key, Window::since(limit, now)).await {
+    match app.store.destructive_since(Window::since(limit, now)).await {
         Ok(executed) => {
             tracing::warn!(app = %app.name, "the clock was set back; the guard on tasks counts anew");
             app.guard.recount(executed, now);
@@ -68,7 +68,7 @@ impl TaskGuard {
         // They were held in one go, or nearly; the journal keeps the time for people.
         if let Some((_, at)) = unwritten.first() {
             let tasks: Vec<_> = unwritten.iter().map(|(task, _)| task.clone()).collect();
-            match app.journal.hold(&app.key, &tasks, *at).await {
+            match app.store.hold(&tasks, *at).await {
                 Ok(()) => self.written(&tasks),
                 Err(error) => {
                     tracing::error!(app = %app.name, %error, "what the guard holds cannot be written to the journal; it is held all the same");

@@ -16,11 +16,12 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use page::{Judged, ListedPage};
 
 use self::unasked::Unasked;
+use super::Stopped;
 use super::app::{App, Parts};
 use super::status::AppStatus;
 use super::sync::export::{self, Export, Take};
+use super::target::Priority;
 use super::task::{self, ByHand};
-use super::{Stopped, supervisor};
 use crate::config;
 use crate::journal::{self, Journal, Listings, Sqlite};
 use bridgehead_resilience::SeededRng;
@@ -83,20 +84,19 @@ impl Hand {
 
     /// What the connector is and can do.
     pub(crate) async fn describe(&self) -> Result<Arc<Description>, Error> {
-        self.app.describe().await.map_err(|error| self.app.without_secrets(&error))
+        self.app.target.describe().await.map_err(|error| self.app.target.without_secrets(&error))
     }
 
     /// Whether the target can be reached.
     pub(crate) async fn check(&self) -> Result<(), Error> {
-        let connector = Arc::clone(&self.app.connector);
         let timeout = self.tasks.timeout;
-        let answer = self.app.guarded("the check of", timeout, async move { connector.check().await }).await;
-        answer.map_err(|error| self.app.without_secrets(&error))
+        self.app.target.check(timeout).await.map_err(|error| self.app.target.without_secrets(&error))
     }
 
     /// The account that a task would be about.
     pub(crate) async fn find(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
-        self.app.find_account(account).await.map_err(|error| self.app.without_secrets(&error))
+        let found = self.app.target.find_account(account, Priority::Task).await;
+        found.map_err(|error| self.app.target.without_secrets(&error))
     }
 
     /// Reads everything that a sync would push, and gives it away as it comes.
@@ -106,7 +106,7 @@ impl Hand {
 
     /// Lets the connector end in order, and forgets everything.
     pub(crate) async fn close(self) {
-        supervisor::shut_down(&self.app).await;
+        self.app.target.shut_down().await;
         drop(self.app);
         self.state.close().await;
     }

@@ -1,11 +1,10 @@
 //! One page of a listing, and what a sync would make of it.
 
-use std::sync::Arc;
-
 use bridgehead_sdk::{Cursor, Description, Error, Record, RejectedRecord, ResourceType};
 
 use super::Hand;
 use crate::runtime::sync::export;
+use crate::runtime::target::Priority;
 
 /// A record, and what is wrong with it, if anything is.
 #[derive(Debug)]
@@ -39,13 +38,9 @@ impl Hand {
         of: &ResourceType,
         cursor: Option<&Cursor>,
     ) -> Result<ListedPage, Error> {
-        self.app.pacing.for_task().await;
-        let connector = Arc::clone(&self.app.connector);
-        let (wanted, cursor) = (of.clone(), cursor.cloned());
-        let what = format!("listing {} of", of.slug);
-        let call = async move { connector.list(&wanted, cursor.as_ref()).await };
-        let answer = self.app.guarded(&what, self.tasks.timeout, call).await;
-        let page = answer.map_err(|error| self.app.without_secrets(&error))?;
+        let target = &self.app.target;
+        let answer = target.list(of, cursor, self.tasks.timeout, Priority::Task).await;
+        let page = answer.map_err(|error| target.without_secrets(&error))?;
         let judge = |record: Record| {
             let problem = export::problem_of(&record, of, &description.resource_types);
             let problem = problem.map(|problem| self.app.redactor.redact(&problem).into_owned());

@@ -10,7 +10,7 @@ use url::Url;
 use super::finding::Finding;
 use crate::bridge::{Api, AppId};
 use crate::config;
-use crate::runtime::call;
+use crate::runtime::target::isolate::isolate;
 
 /// No answer of a target within this time is an answer too.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -85,7 +85,7 @@ async fn describe(app: &CheckedApp<'_>) -> (Option<Description>, Finding) {
     let what = format!("{}: connector", app.name);
     let connector = Arc::clone(app.connector);
     let question = format!("the description of {}", app.name);
-    match call::guarded(&question, PATIENCE, async move { connector.describe().await }).await {
+    match isolate(&question, PATIENCE, async move { connector.describe().await }).await {
         Ok(description) => {
             let actions: Vec<&str> = description.actions.iter().map(|action| action.as_str()).collect();
             let version = format!("{} {}", description.name, description.version);
@@ -136,7 +136,7 @@ async fn reach(app: &CheckedApp<'_>) -> Finding {
     let what = format!("{}: target", app.name);
     let connector = Arc::clone(app.connector);
     let question = format!("the check of {}", app.name);
-    match call::guarded(&question, PATIENCE, async move { connector.check().await }).await {
+    match isolate(&question, PATIENCE, async move { connector.check().await }).await {
         Ok(()) => Finding::ok(what, "can be reached, and accepts the connector"),
         Err(error) => Finding::failed(what, told(app, &error))
             .advising("Until this is fixed, tasks are held and syncs fail; nobody is removed."),

@@ -23,7 +23,7 @@ impl Runtime {
             app: app.id,
             key: app.key.clone(),
             bridge: Ok(app.upstream.for_operator()),
-            journal: Some(&*app.journal),
+            journal: Some(app.store.for_operator()),
             held: app.guard.held().into_iter().map(|held| (held.task, held.held_at)).collect(),
             redactor: &app.redactor,
         };
@@ -42,7 +42,7 @@ impl Runtime {
         let checked = CheckedApp {
             name: &app.name,
             settings: &app.settings,
-            connector: &app.connector,
+            connector: app.target.for_operator(),
             redactor: &app.redactor,
         };
         check_app(&checked, bridge, tell).await;

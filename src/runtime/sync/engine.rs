@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bridgehead_sdk::{ResourceKind, ResourceType};
 use jiff::Timestamp;
-use tokio::sync::RwLockWriteGuard;
 use tokio_util::sync::CancellationToken;
 
 use super::consent::Asked;
@@ -21,6 +20,7 @@ use crate::config::OnInvalid;
 use crate::journal::Shown;
 use crate::runtime::activity::Session;
 use crate::runtime::app::App;
+use crate::runtime::proof::CompletionPermit;
 use crate::runtime::status::SyncProgress;
 
 /// While tasks touch more accounts than this, it is caught up with them before they are made to wait.
@@ -136,9 +136,9 @@ impl<'a> Sync<'a> {
     }
 
     async fn perform(&mut self, stop: &CancellationToken) -> Result<(), Error> {
-        let quiet = tokio::select! {
+        let permit = tokio::select! {
             biased;
-            quiet = self.make_ready() => quiet?,
+            ready = self.make_ready() => ready?,
             () = stop.cancelled() => return Err(Error::Stopped),
         };
         if self.options.dry_run {
@@ -149,7 +149,7 @@ impl<'a> Sync<'a> {
         // What completing leaves must be known after a crash too, or the next sync would be guarded by what was before.
         let losses = self.losses.as_deref().map(Losses::of_those_left).unwrap_or_default();
         self.app.listings.completing(&self.app.key, self.app.clock.now(), &losses).await?;
-        let completed = finish::complete(self.app, &session, stop).await;
+        let completed = finish::complete(&permit, self.app, &session, stop).await;
         if !matches!(completed, Ok(()) | Err(Error::Unheard(_))) {
             return completed;
         }
@@ -162,7 +162,7 @@ impl<'a> Sync<'a> {
             self.app.listings.forgive_removals(&self.app.key).await?;
         }
         completed?;
-        drop(quiet);
+        drop(permit);
         self.phase("waiting for the clean-up");
         tokio::select! {
             biased;
@@ -179,7 +179,7 @@ impl<'a> Sync<'a> {
 
     /// Everything up to `complete`: reads, pushes, catches up, and makes sure that completing does no harm. No task
     /// changes the target while the guard lives.
-    async fn make_ready(&mut self) -> Result<RwLockWriteGuard<'a, ()>, Error> {
+    async fn make_ready(&mut self) -> Result<CompletionPermit<'a>, Error> {
         self.shown = self.app.listings.shown(&self.app.key).await?;
         if self.options.allow_removals == Some(Consent::Shown) && self.shown.is_none() {
             return Err(Error::NothingShown { app: self.app.name.clone() });
@@ -213,8 +213,7 @@ impl<'a> Sync<'a> {
             self.session().await?;
             finish::verify(self).await?;
         }
-        self.guard().await?;
-        Ok(quiet)
+        self.guard(quiet).await
     }
 
     pub(super) fn phase(&self, phase: &str) {
@@ -224,7 +223,7 @@ impl<'a> Sync<'a> {
     /// Learns the resource types, and makes sure that Iden knows them.
     pub(super) async fn prepare(&mut self) -> Result<(), Error> {
         let description =
-            self.app.describe_anew().await.map_err(|error| {
+            self.app.target.describe_anew().await.map_err(|error| {
                 Error::Undescribed(self.app.redactor.redact(error.message()).into_owned())
             })?;
         self.types.clone_from(&description.resource_types);

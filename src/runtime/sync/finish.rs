@@ -11,6 +11,7 @@ use super::engine::Sync;
 use crate::bridge::{self, Operation, Progress, SyncId, SyncStatus};
 use crate::runtime::app::App;
 use crate::runtime::policies;
+use crate::runtime::proof::CompletionPermit;
 use crate::runtime::upstream::Patience;
 
 /// How long one call is tried while the Bridge does not answer.
@@ -69,7 +70,12 @@ pub(super) async fn verify(sync: &Sync<'_>) -> Result<(), Error> {
 
 /// Completes the session. If the answer is lost, the session's status tells whether it was heard. A stop is heeded
 /// between two tries, never in the middle of one: whoever asks must know whether it was completed.
-pub(super) async fn complete(app: &App, session: &SyncId, stop: &CancellationToken) -> Result<(), Error> {
+pub(super) async fn complete(
+    _proof: &CompletionPermit<'_>,
+    app: &App,
+    session: &SyncId,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
     if stop.is_cancelled() {
         return Err(Error::Stopped);
     }

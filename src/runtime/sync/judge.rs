@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::RwLockWriteGuard;
+
 use super::consent::{Asked, Consent};
 use super::engine::{Stage, Sync};
 use super::losses::{KEPT, Losses};
@@ -9,8 +11,9 @@ use super::past::Baseline;
 use super::{Error, HeldReason, TypeSummary, guard};
 use crate::config::WithoutProof;
 use crate::journal::{Belief, LossKind, Shown, Which};
+use crate::runtime::proof::CompletionPermit;
 
-impl Sync<'_> {
+impl<'a> Sync<'a> {
     /// Every type that completing has a say in: those that were listed, and those known from earlier syncs that the
     /// connector does not offer any more. What is not pushed is removed, a whole type too.
     async fn all_slugs(&self) -> Result<Vec<String>, Error> {
@@ -121,7 +124,10 @@ impl Sync<'_> {
     }
 
     /// Judges what completing would take away, unless the operator has allowed it.
-    pub(super) async fn guard(&mut self) -> Result<(), Error> {
+    pub(super) async fn guard(
+        &mut self,
+        quiet: RwLockWriteGuard<'a, ()>,
+    ) -> Result<CompletionPermit<'a>, Error> {
         self.prove_past().await?;
         let Some(losses) = self.losses.clone() else { return Err(Error::Unmeasured) };
         let name = self.app.name.clone();
@@ -139,7 +145,7 @@ impl Sync<'_> {
         }
         let Some((first, _)) = objections.first().cloned() else {
             self.tell_doubted();
-            return Ok(());
+            return Ok(CompletionPermit::by_the_check(quiet));
         };
         let asked = self.ask(&losses, &objections).await?;
         self.held_because = objections.iter().map(|(reason, _)| *reason).collect();
@@ -159,7 +165,7 @@ impl Sync<'_> {
                 "the operator has allowed what the access guard would hold: {all}");
             self.has_consent = true;
             self.held_because.clear();
-            return Ok(());
+            return Ok(CompletionPermit::by_the_check(quiet));
         }
         let exceeds = match self.options.allow_removals {
             None => "",

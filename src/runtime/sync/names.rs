@@ -1,6 +1,5 @@
 //! Who they are that lose something: their names, read from the target when they are shown. Names are not kept in the state.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bridgehead_sdk::{Account, AccountRecord, ResourceKind};
@@ -8,6 +7,7 @@ use bridgehead_sdk::{Account, AccountRecord, ResourceKind};
 use super::engine::Sync;
 use super::{LossSummary, LostRecord};
 use crate::journal::LossKind;
+use crate::runtime::target::Priority;
 
 /// So many are looked up of each type and kind.
 const LOOKED_UP: usize = 20;
@@ -47,14 +47,8 @@ impl Sync<'_> {
             |one: &&mut LossSummary| self.kinds.get(&one.resource_type) == Some(&ResourceKind::Account);
         for one in shown.iter_mut().filter(is_of_accounts) {
             for record in one.records.iter_mut().take(LOOKED_UP) {
-                self.app.pacing.for_sync().await;
-                let (connector, wanted) =
-                    (Arc::clone(&self.app.connector), Account::by_id(record.id.as_str()));
-                let call = async move { connector.find_account(&wanted).await };
-                let answer = self
-                    .app
-                    .guarded("looking for an account in", self.app.settings.tasks.timeout, call)
-                    .await;
+                let wanted = Account::by_id(record.id.as_str());
+                let answer = self.app.target.find_account(&wanted, Priority::Names).await;
                 let Ok(found) = answer else { return };
                 // Some targets find by more than the id.
                 let Some(found) = found.filter(|found| found.id.as_str() == record.id) else { continue };

@@ -104,14 +104,14 @@ impl Sync<'_> {
     /// Answers what a new state folder asks for the sake of tasks. It has to be now: later, Iden's time is that of our own
     /// sync, and a new installation would be taken for one whose state was lost.
     async fn settle_new(&self, told: &Told) -> Result<(), Error> {
-        let (app, journal) = (&self.app.key, &self.app.journal);
+        let store = &self.app.store;
         let synced_before = match told {
             Told::SyncedAt(_) => true,
             Told::NoTime => false,
             Told::Nothing(_) => return Ok(()),
         };
-        if journal.doubted(app).await?.is_some_and(|doubt| doubt.is_question()) {
-            journal.settle_new(app, synced_before).await?;
+        if store.doubted().await?.is_some_and(|doubt| doubt.is_question()) {
+            store.settle_new(synced_before).await?;
         }
         Ok(())
     }

@@ -1,16 +1,15 @@
 //! Reading the target page by page.
 
-use std::collections::HashSet;
-use std::sync::Arc;
-
 use bridgehead_resilience::Next;
 use bridgehead_sdk::{Code, Cursor, Page, ResourceType, Retry};
+use std::collections::HashSet;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Error;
 use super::evidence::Testimony;
 use crate::runtime::app::App;
 use crate::runtime::policies;
+use crate::runtime::target::Priority;
 
 /// One listing, from its first page to its proven end.
 pub(super) struct Listing<'a> {
@@ -57,14 +56,7 @@ impl<'a> Listing<'a> {
         let shown = |error: &bridgehead_sdk::Error| app.redactor.redact(error.message()).into_owned();
         let retry = app.retry(policies::TARGET).give_up_after(settings.give_up_after);
         let list = |_| async {
-            app.pacing.for_sync().await;
-            let connector = Arc::clone(&app.connector);
-            let (of, cursor) = (self.of.clone(), self.cursor.clone());
-            let what = format!("listing {} of", self.of.slug);
-            let call = async move { connector.list(&of, cursor.as_ref()).await };
-            let answer = app.guarded(&what, settings.timeout, call).await;
-            app.observe(&answer);
-            answer
+            app.target.list(self.of, self.cursor.as_ref(), settings.timeout, Priority::Sync).await
         };
         let next = |error: &bridgehead_sdk::Error| match error.retry_policy() {
             Retry::Never if error.code() != Code::Timeout => Next::GiveUp,

@@ -1,10 +1,8 @@
 //! Catching up with what tasks did while the target was being read.
 
-use std::collections::HashSet;
-use std::sync::Arc;
-
 use bridgehead_resilience::Next;
 use bridgehead_sdk::{Account, AccountRecord, AccountStatus, Record, ResourceKind, ResourceType};
+use std::collections::HashSet;
 
 use super::Error;
 use super::engine::Sync;
@@ -15,6 +13,7 @@ use crate::journal::Changes;
 use crate::runtime::activity::{Before, Touched};
 use crate::runtime::decide;
 use crate::runtime::policies;
+use crate::runtime::target::Priority;
 
 impl Sync<'_> {
     /// Reads every account that a task touched since the last call again, and pushes it as it is now.
@@ -111,15 +110,7 @@ impl Sync<'_> {
     async fn look(&self, of: &ResourceType, account: &Account) -> Result<Option<AccountRecord>, Error> {
         let app = self.app;
         let retry = app.retry(policies::TARGET).give_up_after(app.settings.tasks.give_up_after);
-        let look = |_| async move {
-            app.pacing.for_sync().await;
-            let (connector, wanted) = (Arc::clone(&app.connector), account.clone());
-            let what = format!("looking for {} in", account.label());
-            let call = async move { connector.find_account(&wanted).await };
-            let answer = app.guarded(&what, app.settings.tasks.timeout, call).await;
-            app.observe_for(account, &answer);
-            answer
-        };
+        let look = |_| app.target.find_account(account, Priority::Sync);
         let next = |error: &_| if decide::may_pass(error) { Next::Retry } else { Next::GiveUp };
         retry.run(look, next, |_| {}).await.map_err(|error| Error::Unreadable {
             slug: of.slug.to_string(),

@@ -1,7 +1,5 @@
 //! One attempt at a task: everything that comes between the decision to make it and what came of it.
 
-use std::sync::Arc;
-
 use bridgehead_resilience::Interrupted;
 use bridgehead_sdk::{
     Account, AccountRecord, Code, Completion, Context, Effect, Error, Operation, Retry, Subject, TaskId,
@@ -14,7 +12,9 @@ use crate::journal::{Intent, PriorAccount};
 use crate::runtime::activity::Before;
 use crate::runtime::app::App;
 use crate::runtime::policies;
-use crate::runtime::{Stopped, call, wanted};
+use crate::runtime::proof::IntentRecorded;
+use crate::runtime::target::Priority;
+use crate::runtime::{Stopped, wanted};
 
 /// What came of an attempt.
 #[derive(Debug)]
@@ -36,10 +36,10 @@ impl Trial<'_> {
         let _slot = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Err(Stopped),
-            slot = app.slots.acquire() => slot.map_err(|_| Stopped)?,
+            slot = app.target.slot() => slot.ok_or(Stopped)?,
         };
         // Hundreds may have waited for a slot when the breaker opened; none of them is to try its luck.
-        if app.breaker.cause().is_some() {
+        if app.target.outage().is_some() {
             return Ok(Attempt::NotMade);
         }
         let found = match self.look_before().await {
@@ -57,13 +57,13 @@ impl Trial<'_> {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => return Err(Stopped),
-            () = app.pacing.for_task() => {}
+            () = app.target.wait_for_rate(Priority::Task) => {}
         }
         let change = app.activity.change().await;
         if self.stop.is_cancelled() {
             return Err(Stopped);
         }
-        if app.breaker.cause().is_some() {
+        if app.target.outage().is_some() {
             return Ok(Attempt::NotMade);
         }
         let is_first = self.intent.attempt == 0;
@@ -74,7 +74,7 @@ impl Trial<'_> {
         }
         self.intent.attempt += 1;
         self.intent.at = app.clock.now();
-        self.write_intent().await?;
+        let recorded = self.write_intent().await?;
         app.guard.executed(&self.intent.task, self.intent.at);
         let before = self.record_before_delete(found).await;
         let context = Context {
@@ -83,12 +83,8 @@ impl Trial<'_> {
             may_have_applied: self.may_have_applied,
             timeout: app.settings.tasks.timeout,
         };
-        let (connector, operation) = (Arc::clone(&app.connector), Arc::clone(&self.operation));
         let began = Instant::now();
-        let result = call::guarded(&self.what(), app.settings.tasks.timeout, async move {
-            connector.execute(&context, &operation).await
-        })
-        .await;
+        let result = app.target.execute(&recorded, &self.what(), context, &self.operation).await;
         app.status.tally().executed(self.operation.action(), began.elapsed());
         app.activity.touch(self.operation.account(), before);
         if let Ok(completion) = &result
@@ -98,10 +94,10 @@ impl Trial<'_> {
         }
         drop(change);
         self.note_effect(&result).await;
-        app.observe_for(self.operation.account(), &result);
+        app.target.executed(self.operation.account(), &result);
         if let Err(error) = &result
             && error.about() != Subject::Connection
-            && app.breaker.cause().is_some()
+            && app.target.outage().is_some()
         {
             // The target hangs: the time that took does not count against the task.
             self.was_held(began);
@@ -123,7 +119,7 @@ impl Trial<'_> {
         if !self.app.activity.is_sync_under_way() {
             return Before::Unknown;
         }
-        match self.app.find_account(self.operation.account()).await {
+        match self.app.target.find_account(self.operation.account(), Priority::Task).await {
             Ok(Some(record)) => Before::Account(Box::new(record)),
             Ok(None) => Before::Nobody,
             Err(_) => Before::Unknown,
@@ -139,7 +135,8 @@ impl Trial<'_> {
             return Ok(Ok(Looked::NotAsked));
         }
         self.app.status.tally().looked();
-        let found = match self.app.find_before(self.operation.account()).await {
+        let found = match self.app.target.find_account(self.operation.account(), Priority::BeforeChange).await
+        {
             Ok(found) => found,
             // It will not go better later: the target says itself what it thinks of the task. And nobody keeps access because a
             // look-up fails that the task can do without.
@@ -223,11 +220,11 @@ impl Trial<'_> {
     }
 
     /// The intent is durable before the connector is called; while it cannot be written, nothing is called.
-    async fn write_intent(&mut self) -> Result<(), Stopped> {
+    async fn write_intent(&mut self) -> Result<IntentRecorded, Stopped> {
         let (app, task) = (self.app, &self.intent.task);
         let retry = app.retry(policies::LOCAL).until(self.stop);
         let written = retry.run(
-            |_| app.journal.intent(&app.key, &self.intent),
+            |_| app.store.record_intent(&self.intent),
             life::unless_decided,
             |failed| {
                 tracing::error!(app = %app.name, %task, error = %failed.error, "the journal cannot be written; nothing is executed until it can");

@@ -135,7 +135,7 @@ pub(crate) async fn run(
         Err(why) => return Ok(hand.fails(None, &Failure::new(Code::InternalError, why))),
     };
     let _protection = app.redactor.protect(life::secrets_of(&task));
-    let description = match app.describe().await {
+    let description = match app.target.describe().await {
         Ok(description) => description,
         Err(error) => {
             let refused = hand.refused(&error);
@@ -301,7 +301,7 @@ impl Hand<'_> {
     }
 
     fn refused<T>(&self, error: &Error) -> Answer<T> {
-        Answer::Error(Refused::of(&self.app.without_secrets(error)))
+        Answer::Error(Refused::of(&self.app.target.without_secrets(error)))
     }
 
     fn told(&self, answer: Answered, decision: Decision, says: &str, report: Option<Value>) -> ByHand {

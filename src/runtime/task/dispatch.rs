@@ -141,7 +141,7 @@ impl Dispatch {
         let app = &self.app;
         let retry = app.retry(policies::LOCAL).until(&self.stop);
         let entries = retry.run(
-            |_| app.journal.open(&app.key),
+            |_| app.store.open(),
             |_| Next::Retry,
             |failed| tracing::error!(app = %app.name, error = %failed.error, "the journal cannot be read"),
         );
@@ -234,7 +234,7 @@ impl Dispatch {
         let passed_over = std::mem::take(&mut self.passed_over);
         fresh.retain(|listed| !self.lanes.contains(&listed.id) && !passed_over.contains(&listed.id));
         let ids: Vec<TaskId> = fresh.iter().map(|listed| listed.id.clone()).collect();
-        let known = match self.app.journal.known(&self.app.key, &ids).await {
+        let known = match self.app.store.known(&ids).await {
             Ok(known) => known,
             Err(error) => {
                 tracing::error!(app = %self.app.name, %error, "the journal cannot be read; nothing new is started");
@@ -254,7 +254,7 @@ impl Dispatch {
             match known.get(&listed.id) {
                 Some(Known::Ended) => self.take_ended(listed, walked.began).await,
                 Some(Known::Intended | Known::Decided) => {
-                    if let Ok(Some(entry)) = self.app.journal.entry(&self.app.key, &listed.id).await {
+                    if let Ok(Some(entry)) = self.app.store.entry(&listed.id).await {
                         self.take_up(entry);
                     }
                 }
@@ -291,7 +291,7 @@ impl Dispatch {
             return;
         }
         let (app, id) = (&self.app, &listed.id);
-        let entry = match app.journal.entry(&app.key, id).await {
+        let entry = match app.store.entry(id).await {
             Ok(Some(entry)) => entry,
             Ok(None) => return,
             Err(error) => {
@@ -304,7 +304,7 @@ impl Dispatch {
         if matches!(ended, Ended::Rejected { .. }) {
             return;
         }
-        if let Err(error) = app.journal.ended(&app.key, id, ended, app.clock.now()).await {
+        if let Err(error) = app.store.ended(id, ended, app.clock.now()).await {
             tracing::error!(app = %app.name, task = %id, %error, "the journal cannot be written");
         }
         if self.lanes.insert(listed.id.clone(), listed.created_at, listed.keys) {
@@ -320,7 +320,7 @@ impl Dispatch {
         self.pruned_at = Some(Instant::now());
         let now = self.clock.now(self.app.clock.now());
         let Ok(before) = now.checked_sub(KEEP_ENDED) else { return };
-        match self.app.journal.prune(&self.app.key, before).await {
+        match self.app.store.prune(before).await {
             Ok(0) => {}
             Ok(count) => tracing::debug!(app = %self.app.name, count, "forgot tasks that ended long ago"),
             Err(error) => {

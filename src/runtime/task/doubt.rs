@@ -7,7 +7,7 @@ use crate::runtime::app::App;
 /// The doubt that tasks which the journal does not know are under. A folder that is new puts a question to Iden; as long as
 /// Iden does not answer it, it is a doubt. A journal that cannot be read says nothing: then nothing new is started.
 pub(super) async fn ask(app: &App) -> Result<Option<Doubt>, journal::Error> {
-    let Some(doubt) = app.journal.doubted(&app.key).await? else {
+    let Some(doubt) = app.store.doubted().await? else {
         return Ok(None);
     };
     if !doubt.is_question() {
@@ -24,7 +24,7 @@ pub(super) async fn ask(app: &App) -> Result<Option<Doubt>, journal::Error> {
             return Ok(Some(doubt));
         }
     };
-    if let Err(error) = app.journal.settle_new(&app.key, synced_before).await {
+    if let Err(error) = app.store.settle_new(synced_before).await {
         tracing::error!(app = %app.name, %error, "the journal cannot be written");
     }
     Ok(synced_before.then_some(doubt))

@@ -16,7 +16,7 @@ use bridgehead_resilience::{Backoff, Jitter};
 impl Trial<'_> {
     /// Waits while the breaker is open, `hold_for` in all; then the task is failed with the cause's code.
     pub(super) async fn hold(&mut self) -> Result<Option<Failure>, Stopped> {
-        if self.app.breaker.cause().is_none() {
+        if self.app.target.outage().is_none() {
             return Ok(None);
         }
         let began = Instant::now();
@@ -24,7 +24,7 @@ impl Trial<'_> {
         let admitted = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Err(Stopped),
-            admitted = self.app.breaker.admit(patience) => admitted,
+            admitted = self.app.target.wait_available(patience) => admitted,
         };
         self.was_held(began);
         Ok(admitted.err().map(|cause| given_up(self.app, &self.what(), cause.code, &cause.message)))
@@ -62,7 +62,7 @@ pub(super) async fn describe(
         let answer = tokio::select! {
             biased;
             () = stop.cancelled() => return Err(Stopped),
-            answer = app.describe() => answer,
+            answer = app.target.describe() => answer,
         };
         let error = match answer {
             Ok(description) => return Ok(Ok(description)),
@@ -77,7 +77,7 @@ pub(super) async fn describe(
             () = stop.cancelled() => return Err(Stopped),
             () = async {
                 tokio::time::sleep(wait).await;
-                drop(app.breaker.admit(left()).await);
+                drop(app.target.wait_available(left()).await);
             } => {}
         }
     }

@@ -123,7 +123,7 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
     if gone.is_empty() {
         return walked;
     }
-    match app.journal.unhold(&app.key, &gone).await {
+    match app.store.unhold(&gone).await {
         Ok(()) => {
             tracing::info!(app = %app.name, tasks = gone.len(), "tasks that were held are not pending in Iden any more; they are dropped");
             app.guard.gone(&gone);

@@ -18,6 +18,7 @@ use crate::journal::{self, Changes, Entry, Intent, Outcome, PriorAccount, State}
 use crate::runtime::Stopped;
 use crate::runtime::app::App;
 use crate::runtime::policies;
+use crate::runtime::proof::OutcomeRecorded;
 use crate::runtime::upstream::Patience;
 
 /// A task that was listed longer ago is read again before it is executed: somebody else may have resolved it.
@@ -50,12 +51,12 @@ pub(super) enum Left {
 /// Lives one life. `Stopped` means that the daemon stops; the journal knows where to go on.
 pub(super) async fn live(app: Arc<App>, start: Start, stop: CancellationToken) -> Result<Left, Stopped> {
     let prior = match start.entry {
-        Some(Entry { state: State::Decided(outcome), .. }) => {
-            return report::until_heard(&app, &start.id, &outcome, &stop).await.map(|()| Left::Reported);
-        }
-        Some(Entry { state: State::Ended(_), kept, .. }) => {
-            if let Some(kept) = kept {
-                report::again(&app, &start.id, &kept.outcome()).await;
+        Some(entry) if entry.state != State::Intended => {
+            let is_decided = matches!(entry.state, State::Decided(_));
+            match OutcomeRecorded::in_journal(&entry) {
+                Some(outcome) if is_decided => report::until_heard(&app, &start.id, &outcome, &stop).await?,
+                Some(outcome) => report::again(&app, &start.id, &outcome).await,
+                None => {}
             }
             return Ok(Left::Reported);
         }
@@ -93,8 +94,8 @@ pub(super) async fn live(app: Arc<App>, start: Start, stop: CancellationToken) -
         End::Failed(failure) => failed(&app, &failure),
         End::PassedOver => return Ok(Left::PassedOver),
     };
-    write_outcome(&app, &intent, &outcome).await;
-    log(&app, &task, &outcome);
+    let outcome = write_outcome(&app, &intent, &outcome).await;
+    log(&app, &task, outcome.outcome());
     report::until_heard(&app, &task.id, &outcome, &stop).await?;
     // A call that may still be under way must not land in the middle of the account's next task.
     if let Some(until) = under_way_until {
@@ -206,19 +207,24 @@ pub(super) fn failed(app: &App, failure: &Failure) -> Outcome {
     Outcome::Failed { code: failure.code, message: message.chars().take(LONGEST).collect() }
 }
 
-/// The outcome is durable before Iden hears of it. It is known to nobody else, so this never gives up.
-async fn write_outcome(app: &App, intent: &Intent, outcome: &Outcome) {
+/// The outcome is durable before Iden hears of it. It is known to nobody else, so this never gives up. Where the journal holds another
+/// one already, that is the outcome.
+async fn write_outcome(app: &App, intent: &Intent, outcome: &Outcome) -> OutcomeRecorded {
+    let task = &intent.task;
+    let write = |_| async {
+        match app.store.record_outcome(intent, outcome).await {
+            Err(error) if unless_decided(&error) == Next::GiveUp => {
+                tracing::error!(app = %app.name, %task, %error, "the journal holds another outcome of this task, which is reported");
+                app.store.recorded_outcome(task).await?.ok_or(error)
+            }
+            answer => answer,
+        }
+    };
     let retry = app.retry(policies::LOCAL);
-    let written = retry.run(
-        |_| app.journal.decide(&app.key, intent, outcome),
-        unless_decided,
-        |failed| {
-            tracing::error!(app = %app.name, task = %intent.task, error = %failed.error, "the outcome cannot be written to the journal; trying again");
-        },
-    );
-    if written.await.is_err() {
-        tracing::error!(app = %app.name, task = %intent.task, "the journal holds another outcome of this task");
-    }
+    let written = retry.until_success(write, |failed| {
+        tracing::error!(app = %app.name, %task, error = %failed.error, "the outcome cannot be written to the journal; trying again");
+    });
+    written.await
 }
 
 /// A write to the journal is tried until it works, unless the task has an outcome already.
@@ -239,7 +245,7 @@ pub(super) async fn is_wanted(app: &App, id: &TaskId, task: Option<&Task>) -> bo
             tracing::warn!(app = %app.name, task = %id, "is not known to Iden any more (404); it is dropped");
         }
     }
-    if let Err(error) = app.journal.forget(&app.key, id).await {
+    if let Err(error) = app.store.forget(id).await {
         tracing::error!(app = %app.name, task = %id, %error, "the journal cannot be written");
     }
     false

@@ -60,7 +60,7 @@ pub(super) async fn run(
             () = trial.stop.cancelled() => return Err(Stopped),
             answer = verify::look(trial, None) => answer,
         };
-        if answer.is_err() && trial.app.breaker.cause().is_some() {
+        if answer.is_err() && trial.app.target.outage().is_some() {
             // The target is out of reach, or hangs: the time that took does not count against the task.
             trial.was_held(asked);
         }

@@ -9,6 +9,7 @@ use crate::journal::{Ended, Outcome};
 use crate::runtime::Stopped;
 use crate::runtime::app::App;
 use crate::runtime::policies;
+use crate::runtime::proof::OutcomeRecorded;
 use crate::runtime::upstream::Patience;
 
 /// An outcome as it is reported.
@@ -21,8 +22,8 @@ pub(crate) fn report_of(outcome: &Outcome) -> Report {
 
 /// Reports once more what Iden was told before, because it still lists the task as pending. Once only: as long as it does
 /// so, it is told again later.
-pub(super) async fn again(app: &App, task: &TaskId, outcome: &Outcome) {
-    let report = report_of(outcome);
+pub(super) async fn again(app: &App, task: &TaskId, outcome: &OutcomeRecorded) {
+    let report = report_of(outcome.outcome());
     match app.upstream.ask(Operation::Report, |bridge| bridge.report(app.id, task, &report)).await {
         Ok(()) => {
             tracing::warn!(app = %app.name, %task, "Iden listed the task as pending after its end; the outcome was reported again and taken");
@@ -38,10 +39,10 @@ pub(super) async fn again(app: &App, task: &TaskId, outcome: &Outcome) {
 pub(super) async fn until_heard(
     app: &App,
     task: &TaskId,
-    outcome: &Outcome,
+    outcome: &OutcomeRecorded,
     stop: &CancellationToken,
 ) -> Result<(), Stopped> {
-    let report = report_of(outcome);
+    let report = report_of(outcome.outcome());
     app.status.progress().decided(task);
     let answer = app.upstream.call_until(
         stop,
@@ -71,10 +72,10 @@ pub(super) async fn until_heard(
             Ended::Rejected { detail: app.redactor.redact(&error.to_string()).into_owned() }
         }
     };
-    app.status.ended(outcome, &ended);
+    app.status.ended(outcome.outcome(), &ended);
     let retry = app.retry(policies::LOCAL).until(stop);
     let written = retry.run(
-        |_| app.journal.ended(&app.key, task, &ended, app.clock.now()),
+        |_| app.store.ended(task, &ended, app.clock.now()),
         |_| Next::Retry,
         |failed| {
             tracing::error!(app = %app.name, %task, error = %failed.error, "the journal cannot be written; a restart would report this task again");

@@ -249,7 +249,7 @@ impl<'a> Trial<'a> {
     pub(super) async fn note_effect<T>(&mut self, result: &Result<T, Error>) {
         match result {
             Err(error) if error.effect_on_target() == Effect::NotApplied && !self.may_have_applied => {
-                if let Err(error) = self.app.journal.not_applied(&self.app.key, &self.intent.task).await {
+                if let Err(error) = self.app.store.not_applied(&self.intent.task).await {
                     // Then the next process looks where it would not have to.
                     tracing::warn!(app = %self.app.name, task = %self.intent.task, %error, "that an attempt was not applied could not be written down");
                 }

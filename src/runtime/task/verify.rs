@@ -11,6 +11,7 @@ use crate::runtime::activity::Before;
 use crate::runtime::decide;
 use crate::runtime::policies;
 use crate::runtime::tally::Verified;
+use crate::runtime::target::Priority;
 use crate::runtime::verification::Verification;
 
 /// So many looks must fail for good until it is believed that the account cannot be looked at: one may be a mistake of the moment.
@@ -94,7 +95,7 @@ pub(super) async fn look(
 ) -> Result<Option<AccountRecord>, Error> {
     for account in names(trial, completion) {
         trial.app.status.tally().looked();
-        if let Some(found) = trial.app.find_account(&account).await? {
+        if let Some(found) = trial.app.target.find_account(&account, Priority::Task).await? {
             return Ok(Some(found));
         }
     }

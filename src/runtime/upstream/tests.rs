@@ -50,7 +50,9 @@ impl Answers {
 
 async fn answer(upstream: &Upstream, operation: Operation, answer: Result<u32, Error>) {
     let answers = Answers::new([answer]);
-    let _ = upstream.patiently(operation, Patience::once().at_once(), |bridge| answers.next(bridge)).await;
+    let asked =
+        upstream.patiently(operation, Patience::once().at_once(), |bridge| answers.next(bridge)).await;
+    drop(asked);
 }
 
 /// What Iden itself cannot have said after looking at the key.

@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 ///
 /// The call runs as a task of its own: a panic is caught at its edge, and at the deadline, or when this future is
 /// dropped, it is stopped at its next suspension.
-pub(crate) async fn guarded<T, F>(what: &str, timeout: Duration, call: F) -> Result<T, Error>
+pub(crate) async fn isolate<T, F>(what: &str, timeout: Duration, call: F) -> Result<T, Error>
 where
     T: Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
@@ -47,7 +47,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_becomes_an_error_that_says_why() {
-        let error = guarded::<(), _>("create_account for ann", Duration::from_mins(1), async {
+        let error = isolate::<(), _>("create_account for ann", Duration::from_mins(1), async {
             panic!("no such table")
         })
         .await
@@ -66,7 +66,7 @@ mod tests {
             drop(inside);
             Ok(())
         };
-        let error = guarded("suspend_account for ann", Duration::from_mins(1), call).await.unwrap_err();
+        let error = isolate("suspend_account for ann", Duration::from_mins(1), call).await.unwrap_err();
         assert_eq!((error.code(), error.effect_on_target()), (Code::Timeout, Effect::Unknown));
         tokio::task::yield_now().await;
         assert_eq!(Arc::strong_count(&held), 1, "the call goes on");
