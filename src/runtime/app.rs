@@ -136,7 +136,9 @@ impl App {
         let answer = answer.and_then(|description| {
             if description.actions.is_empty() && description.resource_types.is_empty() {
                 let message = format!("the connector of {} says that it offers nothing at all", self.name);
-                return Err(Error::internal(message).retry(Retry::Backoff).subject(Subject::Connection));
+                return Err(Error::internal(message)
+                    .with_retry(Retry::Backoff)
+                    .with_subject(Subject::Connection));
             }
             Ok(description)
         });
@@ -209,9 +211,9 @@ impl App {
     /// errors outlives it.
     pub(crate) fn without_secrets(&self, error: &Error) -> Error {
         Error::new(error.code(), self.redactor.redact(error.message()))
-            .effect(error.effect_on_target())
-            .retry(error.retry_policy())
-            .subject(error.about())
+            .with_effect(error.effect())
+            .with_retry(error.retry())
+            .with_subject(error.subject())
     }
 
     /// Makes a call to the Bridge as soon as key and app are accepted, as far as is known, and takes down whether they were.

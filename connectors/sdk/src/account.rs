@@ -3,9 +3,11 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{AccountId, Memberships, PayloadError, payload};
+use crate::{AccountId, Memberships, PayloadError, Ref, Slug, payload};
 
 /// Whether an account can be used.
+// Exhaustive on purpose: a connector that writes a state must not pass over one that it has never heard of. A state that this version
+// does not know stays among the other fields of a task (`Account::extra`), where a connector refuses it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AccountStatus {
@@ -42,8 +44,18 @@ impl std::fmt::Display for AccountStatus {
 
 /// An account as a task describes it: whatever Iden knows, nothing of it certain to be there.
 ///
-/// `Debug` shows who the account is and the names of its other fields, never their values.
+/// `Debug` shows the identifier and the names of the other fields that are there, never their values.
+///
+/// ```
+/// use bridgehead_sdk::Account;
+///
+/// let ann = Account::by_username("ann").with_email("ann@example.org");
+/// assert_eq!(ann.label(), "ann");
+/// assert!(ann.is_identified() && ann.first_name.is_none());
+/// assert_eq!(format!("{ann:?}"), r#"Account { id: None, fields: ["email", "username"] }"#);
+/// ```
 #[derive(Clone, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Account {
     /// The identifier in the target system, where Iden knows it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +87,64 @@ impl Account {
     /// An account known by its identifier alone.
     pub fn by_id(id: impl Into<AccountId>) -> Self {
         Self { id: Some(id.into()), ..Self::default() }
+    }
+
+    /// An account known by its user name alone.
+    pub fn by_username(username: impl Into<String>) -> Self {
+        Self { username: Some(username.into()), ..Self::default() }
+    }
+
+    /// An account known by its e-mail address alone.
+    pub fn by_email(email: impl Into<String>) -> Self {
+        Self { email: Some(email.into()), ..Self::default() }
+    }
+
+    /// Adds the identifier in the target system.
+    pub fn with_id(mut self, id: impl Into<AccountId>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Adds the name to log in with.
+    pub fn with_username(mut self, username: impl Into<String>) -> Self {
+        self.username = Some(username.into());
+        self
+    }
+
+    /// Adds the e-mail address.
+    pub fn with_email(mut self, email: impl Into<String>) -> Self {
+        self.email = Some(email.into());
+        self
+    }
+
+    /// Adds the given name.
+    pub fn with_first_name(mut self, name: impl Into<String>) -> Self {
+        self.first_name = Some(name.into());
+        self
+    }
+
+    /// Adds the family name.
+    pub fn with_last_name(mut self, name: impl Into<String>) -> Self {
+        self.last_name = Some(name.into());
+        self
+    }
+
+    /// Adds what people read.
+    pub fn with_display_name(mut self, name: impl Into<String>) -> Self {
+        self.display_name = Some(name.into());
+        self
+    }
+
+    /// Adds the state that is wanted.
+    pub fn with_status(mut self, status: AccountStatus) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// Adds a field that has no name here.
+    pub fn with_field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.extra.insert(name.into(), value.into());
+        self
     }
 
     /// Reads an account out of a JSON object, tolerantly: numbers are taken for identifiers, `account_id` for
@@ -137,17 +207,41 @@ impl<'de> Deserialize<'de> for Account {
 
 impl std::fmt::Debug for Account {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Account")
-            .field("id", &self.id)
-            .field("username", &self.username)
-            .field("email", &self.email)
-            .field("extra", &self.extra.keys().collect::<Vec<_>>())
-            .finish_non_exhaustive()
+        let named = [
+            ("email", self.email.is_some()),
+            ("username", self.username.is_some()),
+            ("first_name", self.first_name.is_some()),
+            ("last_name", self.last_name.is_some()),
+            ("display_name", self.display_name.is_some()),
+            ("status", self.status.is_some()),
+        ];
+        f.debug_struct("Account").field("id", &self.id).field("fields", &names(&named, &self.extra)).finish()
     }
 }
 
+/// The names of the fields that are there, for `Debug`: values are personal data, and may be secrets.
+fn names<'a>(named: &[(&'a str, bool)], extra: &'a Map<String, Value>) -> Vec<&'a str> {
+    let named = named.iter().filter(|(_, is_there)| *is_there).map(|(name, _)| *name);
+    named.chain(extra.keys().map(String::as_str)).collect()
+}
+
 /// An account as the target holds it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+///
+/// `Debug` shows identifiers, the state, and the names of the other fields that are there, never their values.
+///
+/// ```
+/// use bridgehead_sdk::{AccountRecord, AccountStatus};
+///
+/// let ann = AccountRecord::new("u1")
+///     .with_username("ann")
+///     .with_status(AccountStatus::Suspended)
+///     .with_memberships("team", ["t1", "t2"])
+///     .with_field("cost_centre", 42);
+/// assert_eq!(ann.memberships.of("team").len(), 2);
+/// assert!(!format!("{ann:?}").contains("ann"));
+/// ```
+#[derive(Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct AccountRecord {
     /// The identifier in the target system.
     pub id: AccountId,
@@ -200,6 +294,68 @@ impl AccountRecord {
         }
     }
 
+    /// Adds the e-mail address.
+    pub fn with_email(mut self, email: impl Into<String>) -> Self {
+        self.email = Some(email.into());
+        self
+    }
+
+    /// Adds the name to log in with.
+    pub fn with_username(mut self, username: impl Into<String>) -> Self {
+        self.username = Some(username.into());
+        self
+    }
+
+    /// Adds the given name.
+    pub fn with_first_name(mut self, name: impl Into<String>) -> Self {
+        self.first_name = Some(name.into());
+        self
+    }
+
+    /// Adds the family name.
+    pub fn with_last_name(mut self, name: impl Into<String>) -> Self {
+        self.last_name = Some(name.into());
+        self
+    }
+
+    /// Adds what people read.
+    pub fn with_display_name(mut self, name: impl Into<String>) -> Self {
+        self.display_name = Some(name.into());
+        self
+    }
+
+    /// Says whether the account can be used.
+    pub fn with_status(mut self, status: AccountStatus) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Says which groups of a resource type the account is in: all of them.
+    pub fn with_memberships<R: Into<Ref>>(
+        mut self,
+        slug: impl Into<Slug>,
+        groups: impl IntoIterator<Item = R>,
+    ) -> Self {
+        self.memberships.0.insert(slug.into(), groups.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Says which licences of a resource type the account holds: all of them.
+    pub fn with_assignments<R: Into<Ref>>(
+        mut self,
+        slug: impl Into<Slug>,
+        licenses: impl IntoIterator<Item = R>,
+    ) -> Self {
+        self.assignments.0.insert(slug.into(), licenses.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Adds a field that bridgehead has no name for; it goes to Iden as it is. Put in no secret.
+    pub fn with_field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.extra.insert(name.into(), value.into());
+        self
+    }
+
     pub(crate) fn from_fields(mut fields: Map<String, Value>) -> Result<Self, PayloadError> {
         let status = match fields.shift_remove("status") {
             None | Some(Value::Null) => AccountStatus::default(),
@@ -230,6 +386,25 @@ impl AccountRecord {
 impl<'de> Deserialize<'de> for AccountRecord {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::from_fields(Map::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+impl std::fmt::Debug for AccountRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let named = [
+            ("email", self.email.is_some()),
+            ("username", self.username.is_some()),
+            ("first_name", self.first_name.is_some()),
+            ("last_name", self.last_name.is_some()),
+            ("display_name", self.display_name.is_some()),
+        ];
+        f.debug_struct("AccountRecord")
+            .field("id", &self.id)
+            .field("status", &self.status)
+            .field("memberships", &self.memberships)
+            .field("assignments", &self.assignments)
+            .field("fields", &names(&named, &self.extra))
+            .finish()
     }
 }
 
@@ -277,7 +452,7 @@ mod tests {
     fn an_email_in_another_case_is_the_same_account() {
         let mut record = AccountRecord::new("u1");
         record.email = Some("Ann@Example.org".into());
-        let by_email = Account { email: Some("ann@example.ORG".into()), ..Account::default() };
+        let by_email = Account::by_email("ann@example.ORG");
         assert!(by_email.is_same_as(&record));
         assert!(!Account::by_id("u2").is_same_as(&record));
     }

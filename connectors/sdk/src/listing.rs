@@ -27,7 +27,17 @@ impl Cursor {
 /// A page may hold any number of records, none included. Without `next` it is the last one, and says what shows that
 /// the listing was read to its end. A listing that cannot be read to its end is an [`Error`](crate::Error), never a page
 /// without `next`: an account that is missing from a complete listing is removed from Iden.
+///
+/// ```
+/// use bridgehead_sdk::{AccountRecord, Cursor, Evidence, Page, Record};
+///
+/// let records = vec![Record::from(AccountRecord::new("u1"))];
+/// let next = Some(Cursor::new("after:u1")); // what the target says of the next page
+/// let page = Page::new(records).with_total(7).ending(next, Evidence::EndOfCursor);
+/// assert!(page.next.is_some() && page.evidence.is_none(), "not the end, so there is nothing to show for it");
+/// ```
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Page {
     /// The records read.
     pub records: Vec<Record>,
@@ -74,6 +84,11 @@ impl Evidence {
 }
 
 impl Page {
+    /// A page of these records, of which nothing else is known yet.
+    pub fn new(records: Vec<Record>) -> Self {
+        Self { records, ..Self::default() }
+    }
+
     /// The last page of a listing, and what shows that it is the last.
     pub fn last(records: Vec<Record>, evidence: Evidence) -> Self {
         Self { records, evidence: Some(evidence), ..Self::default() }
@@ -88,6 +103,12 @@ impl Page {
     pub fn ending(mut self, next: Option<Cursor>, evidence: Evidence) -> Self {
         self.evidence = next.is_none().then_some(evidence);
         self.next = next;
+        self
+    }
+
+    /// The same page, with records that are there and could not be read.
+    pub fn with_rejected(mut self, rejected: impl IntoIterator<Item = RejectedRecord>) -> Self {
+        self.rejected.extend(rejected);
         self
     }
 

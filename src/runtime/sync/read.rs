@@ -66,7 +66,7 @@ impl<'a> Listing<'a> {
             app.observe(&answer);
             answer
         };
-        let next = |error: &bridgehead_sdk::Error| match error.retry_policy() {
+        let next = |error: &bridgehead_sdk::Error| match error.retry() {
             Retry::Never if error.code() != Code::Timeout => Next::GiveUp,
             Retry::After(after) => Next::RetryAfter(after),
             _ => Next::Retry,

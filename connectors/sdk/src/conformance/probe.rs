@@ -25,8 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// How long a target wants to be left alone that did nothing because it has too much to do.
 pub(super) fn asks_to_wait(error: &Error) -> Option<Duration> {
-    let refused = error.code() == Code::RateLimited && error.effect_on_target() == Effect::NotApplied;
-    match error.retry_policy() {
+    let refused = error.code() == Code::RateLimited && error.effect() == Effect::NotApplied;
+    match error.retry() {
         Retry::After(wait) if refused => Some(wait.max(Duration::from_millis(50))),
         Retry::Backoff if refused => Some(Duration::from_secs(1)),
         _ => None,
@@ -151,7 +151,10 @@ impl Probe {
 
     fn context(&self, attempt: u32, operation: &Operation) -> Context {
         let task_id = format!("bhk-{}-{}", operation.action(), operation.account().label());
-        Context { may_have_applied: attempt > 1, ..Context::first(task_id, self.deadline).attempt(attempt) }
+        Context {
+            may_have_applied: attempt > 1,
+            ..Context::first(task_id, self.deadline).with_attempt(attempt)
+        }
     }
 
     /// Makes a call, and makes it again when the target asks to wait.

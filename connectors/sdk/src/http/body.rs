@@ -5,6 +5,7 @@ use tokio::time::{Instant, timeout_at};
 
 /// Why a body was not read to its end.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// It is larger than it may be.
     #[error("larger than {0} bytes")]
