@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
-use bridgehead_sdk::{ResourceKind, ResourceType, Slug};
+use bridgehead_sdk::{ResourceKind, ResourceType};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};

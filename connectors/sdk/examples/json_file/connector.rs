@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bridgehead_sdk::serde::Deserialize;
-use bridgehead_sdk::serde_json::Value;
+use bridgehead_sdk::serde_json::{Value, json};
 use bridgehead_sdk::{
     Account, AccountRecord, AccountStatus, Action, Completion, Connector, Context, CreateAccount, Cursor,
     Description, Error, Evidence, Factory, Operation, Page, Record, ResourceType, SettingsError,
@@ -16,6 +16,8 @@ use crate::file::{File, People, Person};
 const PAGE: usize = 100;
 /// What a cursor begins with; behind it stands the last identifier of the page before.
 const AFTER: &str = "after:";
+/// What stands among the fields of a task, and is read elsewhere.
+const ELSEWHERE: [&str; 4] = ["id", "account_id", "memberships", "assignments"];
 
 /// The keys that `target` may have in the configuration.
 #[derive(Deserialize, schemars::JsonSchema)]
@@ -143,8 +145,8 @@ fn create(people: &mut People, system: &str, create: &CreateAccount) -> Result<C
     let mut person =
         Person { mail: account.email.clone(), name: account.display_name.clone(), ..Person::default() };
     person.login = account.username.clone().unwrap_or_default();
-    for (field, value) in &account.extra {
-        fill(&mut person, system, field, value)?;
+    if account.extra.contains_key("status") {
+        return Err(refused(system, "status"));
     }
     if let Some(status) = account.status {
         fill(&mut person, system, "status", &status.as_str().into())?;
@@ -157,7 +159,11 @@ fn create(people: &mut People, system: &str, create: &CreateAccount) -> Result<C
     people.last += 1;
     let id = format!("a{}", people.last);
     people.accounts.insert(id.clone(), person);
-    Ok(Completion::created(id))
+    // Fields that nobody knows are no reason to fail, and none to be silent either.
+    let unknown: Vec<&String> =
+        account.extra.keys().filter(|field| !ELSEWHERE.contains(&field.as_str())).collect();
+    let completion = Completion::created(id);
+    Ok(if unknown.is_empty() { completion } else { completion.with("fields_not_kept", json!(unknown)) })
 }
 
 fn update(people: &mut People, system: &str, update: &UpdateAccount) -> Result<Completion, Error> {
@@ -194,8 +200,7 @@ fn fill(person: &mut Person, system: &str, field: &str, value: &Value) -> Result
         Value::Null => None,
         Value::String(text) if !text.is_empty() => Some(text.clone()),
         Value::String(_) => None,
-        // They came with the task in a form of their own.
-        _ if matches!(field, "memberships" | "assignments") => return Ok(()),
+        _ if ELSEWHERE.contains(&field) => return Ok(()),
         _ => return Err(refused(system, field)),
     };
     match (field, text) {
@@ -208,7 +213,7 @@ fn fill(person: &mut Person, system: &str, field: &str, value: &Value) -> Result
             // The file knows no third state.
             Some(AccountStatus::Inactive) | None => return Err(refused(system, field)),
         },
-        ("id" | "account_id" | "memberships" | "assignments", _) => {}
+        (field, _) if ELSEWHERE.contains(&field) => {}
         // Nothing is there to clear.
         ("status" | "first_name" | "last_name", None) => {}
         _ => return Err(refused(system, field)),

@@ -4,8 +4,8 @@ use reqwest::Response;
 use tokio::time::{Instant, timeout_at};
 
 /// Why a body was not read to its end.
+// Exhaustive on purpose: whoever reads a body decides from it whether the request may have had an effect.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// It is larger than it may be.
     #[error("larger than {0} bytes")]
