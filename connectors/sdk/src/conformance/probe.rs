@@ -88,11 +88,11 @@ impl Probe {
         if let Ok(page) = &answer {
             for record in &page.records {
                 match record {
-                    Record::Account(account) => self.watch.record(&call, account),
+                    Record::Account(account) => self.watch.account(&call, account),
                     Record::Entity(entity) => self.watch.record(&call, entity),
                 }
             }
-            self.watch.answer(&call, &(&page.rejected, &page.next));
+            self.watch.page(&call, page);
         }
         Ok(answer)
     }
@@ -100,7 +100,7 @@ impl Probe {
     pub(super) async fn find(&self, account: &Account) -> Answer<Option<AccountRecord>> {
         let answer = self.call("find_account", || self.connector.find_account(account)).await?;
         if let Ok(Some(record)) = &answer {
-            self.watch.record("find_account", record);
+            self.watch.account("find_account", record);
         }
         Ok(answer)
     }
