@@ -211,6 +211,10 @@ impl std::fmt::Debug for Completion {
 /// # }
 /// ```
 ///
+/// # How to write one
+/// Put [`#[async_trait]`](crate::async_trait) on the implementation: without it, the compiler complains of lifetimes. The crate of that name
+/// is not needed.
+///
 /// # A complete connector
 /// The [front page](crate#a-complete-connector) has one, and the folder `examples/` of the crate two more.
 #[async_trait]

@@ -105,6 +105,7 @@ impl<'de> Deserialize<'de> for EntityRecord {
     }
 }
 
+#[expect(clippy::missing_fields_in_debug, reason = "values are not shown")]
 impl std::fmt::Debug for EntityRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let fields: Vec<&str> =

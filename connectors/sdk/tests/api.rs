@@ -196,7 +196,7 @@ impl Interface {
                 .collect();
             printed.sort();
             let printed: Vec<String> = printed.into_iter().map(|(_, _, text)| text).collect();
-            text += &format!("// ===== {module}\n\n{}\n", printed.join("\n"));
+            text.extend(["// ===== ", &module, "\n\n", &printed.join("\n"), "\n"]);
         }
         text
     }

@@ -198,8 +198,7 @@ fn suspend(
 fn fill(person: &mut Person, system: &str, field: &str, value: &Value) -> Result<(), Error> {
     let text = match value {
         Value::Null => None,
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::String(_) => None,
+        Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
         _ if ELSEWHERE.contains(&field) => return Ok(()),
         _ => return Err(refused(system, field)),
     };
