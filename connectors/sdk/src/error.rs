@@ -74,6 +74,7 @@ impl std::str::FromStr for Code {
 }
 
 /// What the failed call did to the target.
+// Exhaustive on purpose: see `Code`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
@@ -85,6 +86,7 @@ pub enum Effect {
 }
 
 /// Whether the same call may succeed later.
+// Exhaustive on purpose: see `Code`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Retry {
     /// It will fail the same way again.
@@ -96,6 +98,7 @@ pub enum Retry {
 }
 
 /// Whom or what the error is about.
+// Exhaustive on purpose: see `Code`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {

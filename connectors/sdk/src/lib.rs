@@ -12,6 +12,7 @@
 //! The crate is small, and slow to change: connectors depend on it alone, never on the runtime.
 
 mod account;
+mod account_record;
 mod action;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -36,7 +37,8 @@ mod tls;
 mod trace;
 mod visible;
 
-pub use account::{Account, AccountRecord, AccountStatus};
+pub use account::{Account, AccountStatus};
+pub use account_record::AccountRecord;
 pub use action::{Action, UnknownAction};
 pub use connector::{Completion, Connector, Context, Description};
 pub use error::{Code, Effect, Error, Retry, Subject, UnknownCode};

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::{
     Attribute, Expr, Fields, FieldsNamed, FieldsUnnamed, File, GenericArgument, ImplItem, Item, ItemImpl,
-    Path as Name, PathArguments, TraitItem, Type, Visibility, parse_quote,
+    ItemUse, Path as Name, PathArguments, TraitItem, Type, UseTree, Visibility, parse_quote,
 };
 
 /// What stands in each public module.
@@ -93,6 +93,14 @@ impl Interface {
     /// it exports again, the module around it names.
     fn take(&mut self, file: File, folder: &Path, module: &str, private: Option<&[Attribute]>) {
         self.modules.entry(module.to_owned()).or_default();
+        let own: BTreeSet<String> = file
+            .items
+            .iter()
+            .filter_map(|item| match item {
+                Item::Mod(inner) => Some(inner.ident.to_string()),
+                _ => None,
+            })
+            .collect();
         for mut item in file.items {
             if is_test(attributes(&mut item)) {
                 continue;
@@ -112,6 +120,13 @@ impl Interface {
                     }
                 }
                 Item::Use(_) if private.is_some() => {}
+                Item::Use(ItemUse { vis: Visibility::Public(_), tree: UseTree::Path(path), .. })
+                    if own.contains(&path.ident.to_string()) =>
+                {
+                    for name in leaves(*path.tree) {
+                        self.add(parse_quote!(pub use #name;), module);
+                    }
+                }
                 mut item => {
                     attributes(&mut item).splice(0..0, private.into_iter().flatten().cloned());
                     self.add(item, module);
@@ -301,6 +316,15 @@ fn strip_impl(one: &mut ItemImpl) {
             ImplItem::Type(one) => one.attrs.retain(tells),
             _ => {}
         }
+    }
+}
+
+/// Each name of a use, without the module that it comes from.
+fn leaves(tree: UseTree) -> Vec<UseTree> {
+    match tree {
+        UseTree::Path(path) => leaves(*path.tree),
+        UseTree::Group(group) => group.items.into_iter().flat_map(leaves).collect(),
+        name => vec![name],
     }
 }
 
