@@ -78,12 +78,11 @@ impl Network {
                 return Err(wrong(None, "network.proxy", problem));
             }
         }
-        Ok(bridgehead_sdk::Network {
-            authorities: authorities.into(),
-            proxy,
-            no_proxy: self.no_proxy.clone(),
-            ..bridgehead_sdk::Network::default()
-        })
+        let mut network = bridgehead_sdk::Network::default()
+            .with_authorities(authorities)
+            .with_no_proxy(self.no_proxy.iter().cloned());
+        network.proxy = proxy;
+        Ok(network)
     }
 }
 
@@ -101,10 +100,7 @@ fn authorities(path: &Path) -> Result<Vec<u8>, String> {
     if bytes.len() as u64 > LONGEST {
         return Err(format!("{shown} is larger than 1 MiB; name a file of the authorities' certificates"));
     }
-    let network = bridgehead_sdk::Network {
-        authorities: bytes.as_slice().into(),
-        ..bridgehead_sdk::Network::default()
-    };
+    let network = bridgehead_sdk::Network::default().with_authorities(bytes.as_slice());
     let certificates = match network.certificates() {
         Ok(certificates) => certificates,
         Err(_) if bytes.windows(BEGIN.len()).any(|window| window == BEGIN.as_bytes()) => {

@@ -295,7 +295,7 @@ fn protect(section: &Section<'_>) -> Result<Protect, Reported> {
     let accounts = section.list("accounts", "[\"admin\", \"svc-*\"]", |node| {
         Pattern::new(text(node, "svc-*")?).map_err(|error| error.to_string())
     });
-    let names = Action::ALL.map(Action::as_str);
+    let names = Action::ALL.iter().map(|action| action.as_str()).collect::<Vec<_>>();
     let actions = section.list("actions", "[\"create_account\", \"update_account\"]", |node| {
         let name = text(node, "create_account")?;
         name.parse::<Action>().map_err(|_| unknown("action", name, &names))

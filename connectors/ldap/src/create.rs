@@ -57,7 +57,7 @@ pub(crate) async fn create(
     if let Some(own) = own {
         let mut applied = false;
         let settled = groups::settle(directory, &lease, &own, &wanted, false, &mut applied).await;
-        settled.map_err(|error| if applied { error.effect(Effect::Unknown) } else { error })?;
+        settled.map_err(|error| if applied { error.with_effect(Effect::Unknown) } else { error })?;
         return Err(match read(directory, &lease, &dn, &directory.layout().accounts.filter).await? {
             Some(own) => already_exists(directory, create, &own),
             None => undo(directory, &lease, &own, no_account(directory, label, &dn)).await,
@@ -81,7 +81,7 @@ async fn settled(
     dn: &str,
 ) -> Result<Entry, Error> {
     let label = create.account.label();
-    let unknown = |error: Error| error.effect(Effect::Unknown);
+    let unknown = |error: Error| error.with_effect(Effect::Unknown);
     let made = read(directory, session, dn, "(objectClass=*)").await.map_err(unknown)?;
     let Some(made) = made else {
         return Err(undo(directory, session, &Entry::named(dn), no_account(directory, label, dn)).await);
@@ -128,7 +128,7 @@ async fn own_work(
 fn completion(directory: &Directory, entry: &Entry, unmapped: Vec<String>) -> Result<Completion, Error> {
     let id = records::identifier(directory.layout(), entry).map_err(|rejected| {
         let message = format!("{}: {} was created, and {rejected}", directory.system(), entry.dn);
-        Error::internal(message).effect(Effect::Unknown)
+        Error::internal(message).with_effect(Effect::Unknown)
     })?;
     let completion = Completion::created(id);
     Ok(if unmapped.is_empty() { completion } else { completion.with("fields_without_attribute", unmapped) })
@@ -328,7 +328,7 @@ async fn not_added(
     match &failure {
         Failure::Refused(refusal) if refusal.code == 32 => {
             let base = &directory.layout().create.base;
-            directory.reporter.base_missing(base, "create.base", Some(refusal)).source(failure)
+            directory.reporter.base_missing(base, "create.base", Some(refusal)).with_source(failure)
         }
         // A rule of the server against duplicates answers 19, as any other rule does; Active Directory 68 for the user name
         // as well.
@@ -342,12 +342,12 @@ async fn not_added(
                 }
             };
             match others.iter().find(|other| folded(&other.dn) != folded(dn)) {
-                Some(other) => already_exists(directory, create, other).source(failure),
+                Some(other) => already_exists(directory, create, other).with_source(failure),
                 None if refusal.code == 68 => Error::account_already_exists(format!(
                     "User {label}: the name {dn} is taken in {} by another entry ({refusal})",
                     directory.system()
                 ))
-                .source(failure),
+                .with_source(failure),
                 None => directory.report(failure, About::Account(label)),
             }
         }
@@ -373,11 +373,11 @@ async fn read(
 /// Takes away what this call has made, since it cannot be what the task wants. If it may still become that, it stays: the next
 /// attempt goes on with it.
 async fn undo(directory: &Directory, session: &Session, entry: &Entry, error: Error) -> Error {
-    let is_final = error.retry_policy() == Retry::Never
-        && error.effect_on_target() == Effect::NotApplied
-        && error.about() != Subject::Connection;
+    let is_final = error.retry() == Retry::Never
+        && error.effect() == Effect::NotApplied
+        && error.subject() != Subject::Connection;
     if !is_final {
-        return error.effect(Effect::Unknown);
+        return error.with_effect(Effect::Unknown);
     }
     let left = groups::leave_all(directory, session, entry).await.is_ok();
     if left && session.delete(&entry.dn).await.is_ok() {
@@ -386,8 +386,8 @@ async fn undo(directory: &Directory, session: &Session, entry: &Entry, error: Er
     let message =
         format!("{}; {} was created and could not be taken away again: delete it", error.message(), entry.dn);
     Error::new(error.code(), message)
-        .effect(Effect::Unknown)
-        .retry(error.retry_policy())
-        .subject(error.about())
-        .source(error)
+        .with_effect(Effect::Unknown)
+        .with_retry(error.retry())
+        .with_subject(error.subject())
+        .with_source(error)
 }

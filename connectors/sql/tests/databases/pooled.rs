@@ -64,7 +64,7 @@ async fn what_is_reported_through_a_pool_of_transactions_is_what_happened() {
         list(&*refused, &accounts()).await.unwrap_err(),
     ] {
         assert!(error.message().contains("set pool_mode = transaction"), "{error}");
-        assert_eq!((error.retry_policy(), error.about()), (Retry::Backoff, Subject::Connection), "{error}");
+        assert_eq!((error.retry(), error.subject()), (Retry::Backoff, Subject::Connection), "{error}");
     }
     assert_eq!(find(&*connectors[0], "ann").await, None);
     // Nothing is left on the server's connections for others to meet: the pool hands them out in turn.

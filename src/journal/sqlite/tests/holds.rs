@@ -18,7 +18,7 @@ async fn every_action_that_takes_access_away_is_counted_and_no_other() {
         state.intent(&app(1), &of(action.as_str(), action.as_str(), 1, 10)).await.unwrap();
     }
     state.intent(&app(1), &of("merge_account", "unknown", 1, 10)).await.unwrap();
-    let expected = Action::ALL.into_iter().filter(|action| action.is_destructive()).count();
+    let expected = Action::ALL.iter().copied().filter(|action| action.is_destructive()).count();
     assert_eq!(state.destructive_since(&app(1), at(0)).await.unwrap().len(), expected);
     assert!(state.destructive_since(&app(2), at(0)).await.unwrap().is_empty());
 }
