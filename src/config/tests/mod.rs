@@ -1,6 +1,8 @@
 //! Tests of the configuration as a whole; those of single rules stand beside the code.
 
 mod conformance;
+#[cfg(feature = "connectors")]
+mod corpus;
 mod example;
 mod layering;
 mod messages;
