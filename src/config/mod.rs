@@ -19,45 +19,46 @@
 //! tables merge, lists replace. Two things are replaced as a whole: a reference to a secret, and the schedule of a
 //! sync (`every`, or `cron` with `timezone`), for their keys exclude one another.
 
+mod app;
 mod build;
 mod conformance;
-mod document;
+mod defaults;
 mod duration;
 mod environment;
 mod error;
 mod key_table;
 mod keys;
 mod layers;
+mod leaf;
 mod load;
 mod log_level;
 mod model;
 mod network;
 mod origin;
 mod pattern;
+mod reader;
+mod rules;
 mod schedule;
 mod schema;
 mod secret;
-mod section;
 mod show;
 mod sources;
 mod suspicious;
 mod target;
 mod tree;
-mod validate;
 mod values;
+mod words;
 
 #[cfg(test)]
 mod tests;
 
+pub use app::{App, Guard, OnInvalid, Protect, Sync, TaskGuard, Tasks, WithoutProof};
 pub use build::build_connector;
 pub use conformance::{Conformance, checks_named};
 pub use error::{Error, Errors};
 pub use key_table::{conformance_keys, target_keys};
 pub use load::{load, parse};
-pub use model::{
-    Admin, App, Bridge, Config, Guard, Log, LogFormat, OnInvalid, Protect, RateLimit, Refs, Runtime, State,
-    Sync, TaskGuard, Tasks, WithoutProof,
-};
+pub use model::{Admin, Bridge, Config, Log, LogFormat, RateLimit, Refs, Runtime, State};
 pub use network::Network;
 pub use origin::Origin;
 pub use pattern::{Pattern, PatternError};

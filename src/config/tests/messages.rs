@@ -134,7 +134,7 @@ fn wrong_types_say_what_is_expected() {
     /etc/a.toml:8:9: apps.acme-hr.sync.guard: must be a table, as under a line [apps.acme-hr.sync.guard]
     /etc/a.toml:8:14: apps.acme-hr.sync.on_invalid: must be "abandon" or "skip"; did you mean 'abandon'?
     /etc/a.toml:8:14: apps.acme-hr.sync.on_invalid: must be "abandon" or "skip"
-    /etc/a.toml:8:12: apps.acme-hr.protect.accounts: must be a list such as ["admin", "svc-*"]
+    /etc/a.toml:8:12: apps.acme-hr.protect.accounts: must be a list such as ["svc-*", "admin"]
     /etc/a.toml:8:18: apps.acme-hr.protect.accounts[1]: must be a text in quotes such as "svc-*"
     /etc/a.toml:7:1: apps.acme-hr.tasks: must be a table, as under a line [apps.acme-hr.tasks]
     /etc/a.toml:8:9: apps.other: must be a table, as under a line [apps.other]
@@ -346,6 +346,7 @@ fn secrets_in_plain_text_are_refused_without_being_repeated() {
     /etc/a.toml:8:52: apps.acme-hr.target.deep[1].tokens[0]: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
     /etc/a.toml:8:7: apps.acme-hr.target.url: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
     /etc/a.toml:8:12: apps.acme-hr.target.password: env must be the name of a variable (letters, digits and '_'), such as "IDEN_API_KEY"
+    /etc/a.toml:8:43: apps.acme-hr.target.rate_limit.token: unknown key; known are per_second, burst
     /etc/a.toml:8:51: apps.acme-hr.target.rate_limit.token: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
     /etc/a.toml:8:22: apps.acme-hr.target.secrets.pepper: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
     "#);
@@ -370,18 +371,18 @@ fn variables_are_named_instead_of_files() {
         ("BRIDGEHEAD__APPS__ACME_HR__TARGET__NOTE__FILE", "relative"),
     ]), @r#"
     BRIDGEHEAD__: "": a level of the name is empty
+    BRIDGEHEAD__APPS__ACME_HR__TARGET__NOTE__FILE: apps.acme-hr.target.note: must be an absolute path such as "/etc/bridgehead/key": a variable is in no folder to start at
+    BRIDGEHEAD__APPS__ACME_HR__TARGET__PASSWORD: apps.acme-hr.target.password: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
+    BRIDGEHEAD__APPS__ACME_HR__TASKS__CONCURRENCY: apps.acme-hr.tasks.concurrency: must be a whole number between 1 and 1024
+    BRIDGEHEAD__APPS__ACME_HR__TASKS__HOLD_FOR: apps.acme-hr.tasks.hold_for: must be a duration such as "1h"
     BRIDGEHEAD__APPS__ACME_RH__TASKS__CONCURRENCY: apps.acme_rh: unknown app; did you mean 'acme-hr'? (an app has to be defined in a file first)
+    BRIDGEHEAD__BRIDGE__API_KEY: bridge.api_key: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
+    BRIDGEHEAD__BRIDGE__BASE_URL: bridge.base_url: must begin with https://: the API key would travel unprotected; http is for loopback only
     BRIDGEHEAD__BRIGE__BASE_URL: brige: unknown key; did you mean 'bridge'?
     BRIDGEHEAD__LOG__LEVEL__DEEP: log.level.deep: the key above it is a value, and has no keys of its own
     BRIDGEHEAD__LOG__LEVL: log.levl: unknown key; did you mean 'level'?
     BRIDGEHEAD__LOG____LEVEL: log."": a level of the name is empty
-    BRIDGEHEAD__BRIDGE__BASE_URL: bridge.base_url: must begin with https://: the API key would travel unprotected; http is for loopback only
-    BRIDGEHEAD__BRIDGE__API_KEY: bridge.api_key: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
     BRIDGEHEAD__STATE__PATH: state.path: must be an absolute path such as "/var/lib/bridgehead": a variable is in no folder to start at
-    BRIDGEHEAD__APPS__ACME_HR__TASKS__CONCURRENCY: apps.acme-hr.tasks.concurrency: must be a whole number between 1 and 1024
-    BRIDGEHEAD__APPS__ACME_HR__TASKS__HOLD_FOR: apps.acme-hr.tasks.hold_for: must be a duration such as "1h"
-    BRIDGEHEAD__APPS__ACME_HR__TARGET__NOTE__FILE: apps.acme-hr.target.note: must be an absolute path such as "/etc/bridgehead/key": a variable is in no folder to start at
-    BRIDGEHEAD__APPS__ACME_HR__TARGET__PASSWORD: apps.acme-hr.target.password: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
     "#);
     let two = format!(
         "{BRIDGE}{APP}[apps.acme_hr]\napp_id = \"22222222-2222-4222-8222-222222222222\"\nconnector = \"file\""
