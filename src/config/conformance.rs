@@ -80,24 +80,27 @@ pub struct Conformance {
     #[schemars(with = "Option<u32>", range(min = 1, max = 500))]
     pub page_size: Option<usize>,
     /// Keys of `target` with which the connector asks for pages of two records; `{address}` as for `through`, where `address` is set.
-    small_pages: Option<Overlay>,
+    small_pages: Overlay,
     /// Keys of `target` with a credential that the target refuses.
-    bad_credential: Option<Overlay>,
+    bad_credential: Overlay,
     /// Keys of `target` with a credential that may read, but not change accounts.
-    refused_permission: Option<Overlay>,
+    refused_permission: Overlay,
     /// Keys of `target` at which nobody listens; `{address}`, or `{host}` and `{port}`, stand for where that is.
-    unreachable: Option<Overlay>,
+    unreachable: Overlay,
     /// Keys of `target` where connections are taken and nothing is said; `{address}` as above.
-    silent: Option<Overlay>,
+    silent: Overlay,
     /// Keys of `target` that lead to it through the kit, at `{address}`; needs `address`.
-    through: Option<Overlay>,
+    through: Overlay,
     /// Keys of `target` with which a listing breaks off in its middle, for targets without an address.
-    cut_listing: Option<Overlay>,
+    cut_listing: Overlay,
+    /// The whole table, whose last seven keys are laid over `target`.
+    #[serde(skip)]
+    table: Node,
 }
 
 /// What is laid over `target`. serde sees that it is a table; [`Conformance::settle`] brings its keys, with their places.
-#[derive(Clone, Default)]
-struct Overlay(Option<Node>);
+#[derive(Clone)]
+struct Overlay;
 
 /// A table whose keys somebody else knows.
 struct Table;
@@ -115,13 +118,14 @@ impl Default for Conformance {
             check_timeout: Duration::from_secs(120),
             timeout: Duration::from_secs(1_800),
             page_size: None,
-            small_pages: None,
-            bad_credential: None,
-            refused_permission: None,
-            unreachable: None,
-            silent: None,
-            through: None,
-            cut_listing: None,
+            small_pages: Overlay,
+            bad_credential: Overlay,
+            refused_permission: Overlay,
+            unreachable: Overlay,
+            silent: Overlay,
+            through: Overlay,
+            cut_listing: Overlay,
+            table: Node::default(),
         }
     }
 }
@@ -135,43 +139,20 @@ impl Conformance {
     /// The target as it is in a situation, one of the seven keys that hold settings; `None` if nothing is said of it. `address` stands
     /// where the settings say `{address}`, or `{host}` and `{port}`.
     pub fn target(&self, target: &Target, situation: &str, address: Option<SocketAddr>) -> Option<Target> {
-        let mut overlay = self.overlay(situation)?.0.clone()?;
+        let mut overlay = self.overlay(situation)?.clone();
         if let Some(address) = address {
             fill_in(&mut overlay, address);
         }
         target.overlaid(overlay)
     }
 
-    fn overlay(&self, situation: &str) -> Option<&Overlay> {
-        let overlay = match situation {
-            "small_pages" => &self.small_pages,
-            "bad_credential" => &self.bad_credential,
-            "refused_permission" => &self.refused_permission,
-            "unreachable" => &self.unreachable,
-            "silent" => &self.silent,
-            "through" => &self.through,
-            "cut_listing" => &self.cut_listing,
-            _ => &None,
-        };
-        overlay.as_ref()
+    /// Brings what is laid over `target`, with its places, from the table of the tree.
+    pub(super) fn settle(&mut self, table: &Node) {
+        self.table = table.clone();
     }
 
-    /// Brings the keys that are laid over `target`, from the table of the tree.
-    pub(super) fn settle(&mut self, table: &Node) {
-        let overlays = [
-            (&mut self.small_pages, "small_pages"),
-            (&mut self.bad_credential, "bad_credential"),
-            (&mut self.refused_permission, "refused_permission"),
-            (&mut self.unreachable, "unreachable"),
-            (&mut self.silent, "silent"),
-            (&mut self.through, "through"),
-            (&mut self.cut_listing, "cut_listing"),
-        ];
-        for (overlay, name) in overlays {
-            if let Some(overlay) = overlay {
-                overlay.0 = table.get(name).cloned();
-            }
-        }
+    fn overlay(&self, situation: &str) -> Option<&Node> {
+        SITUATIONS.contains(&situation).then(|| self.table.get(situation))?
     }
 }
 
@@ -247,7 +228,7 @@ fn ids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, St
 impl<'de> Deserialize<'de> for Overlay {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Json::deserialize(deserializer)? {
-            Json::Object(_) => Ok(Self(None)),
+            Json::Object(_) => Ok(Self),
             _ => Err(D::Error::custom("must be a table of keys of target")),
         }
     }

@@ -132,7 +132,7 @@ impl<F: JsonSchema> JsonSchema for Opt<F> {
 }
 
 /// Takes a text, and sees without a complaint that something else stands there: the leaf has better words for that.
-pub(super) struct Text;
+struct Text;
 
 impl<'de> Visitor<'de> for Text {
     type Value = Option<String>;

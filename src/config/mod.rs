@@ -1,8 +1,12 @@
 //! Configuration: what the operator writes, read and checked before anything is started.
 //!
 //! ```text
-//! files, environment ─ sources ─▶ documents ─ layers ─▶ one tree ─ validate ─▶ Config ─ build_connector ─▶ connectors
+//! files, environment ─ sources ─▶ documents ─ layers ─▶ one tree ─ reader, rules ─▶ Config ─ build_connector ─▶ connectors
 //! ```
+//!
+//! The types of [`Config`] are the one description of the configuration: serde reads them, their `Default` is what holds when nobody
+//! says anything else, and schemars makes the schema of them, from which the known keys, the bounds, the words of errors and the tables
+//! of keys in `docs/` come. `rules` has what is about several keys. A new key is a field, and no more.
 //!
 //! Everything after reading is pure: the environment is passed in, nothing is opened, and nothing is spawned. Each
 //! value in the tree knows the file, line and column (or the environment variable) it came from, and each error

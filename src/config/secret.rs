@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use secrecy::SecretString;
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde_json::Value as Json;
 use zeroize::Zeroizing;
 
-use super::leaf::Text;
 use super::tree::Node;
 use super::values;
 
@@ -215,34 +215,9 @@ impl Secret {
 impl<'de> Deserialize<'de> for Secret {
     /// Reads the reference as it is written: where a relative path starts, only the place in the file tells.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reference;
-
-        impl<'de> Visitor<'de> for Reference {
-            type Value = Secret;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a reference to a secret")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<Secret, A::Error> {
-                let mut entries: Vec<(String, Option<String>)> = Vec::new();
-                while let Some(kind) = table.next_key()? {
-                    entries.push((kind, table.next_value::<Value>()?.0));
-                }
-                let entries = entries.iter().map(|(kind, value)| (kind.as_str(), value.as_deref()));
-                Secret::of(entries).map_err(A::Error::custom)
-            }
-        }
-
-        struct Value(Option<String>);
-
-        impl<'de> Deserialize<'de> for Value {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_str(Text).map(Self)
-            }
-        }
-
-        deserializer.deserialize_map(Reference)
+        let reference = Json::deserialize(deserializer)?;
+        let table = reference.as_object().ok_or_else(|| D::Error::custom(PLAIN_TEXT))?;
+        Self::of(table.iter().map(|(kind, value)| (kind.as_str(), value.as_str()))).map_err(D::Error::custom)
     }
 }
 

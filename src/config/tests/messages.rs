@@ -304,6 +304,29 @@ fn apps_are_checked_against_connectors_and_one_another() {
 }
 
 #[test]
+fn an_error_hides_no_other() {
+    let twice = "[apps.acme-hr]\nregister_resource_types = 1\n[apps.acme-hr.tasks]\ntimeout = \"1h\"\nverify = 1\n\
+        [apps.other]\napp_id = \"11111111-1111-4111-8111-111111111111\"\nsync = { cron = 3, every = \"1h\", guard = { windw = 1 } }\n\
+        protect = { accounts = [\"\", \"a\", \" b\"], actions = \"all\" }\n[network]\nno_proxy = 5\n";
+    let errors = layered(&[&format!("{BRIDGE}{APP}"), twice], &[]).unwrap_err();
+    insta::assert_snapshot!(errors, @r#"
+    /etc/b.toml:2:27: apps.acme-hr.register_resource_types: must be true or false, without quotes
+    /etc/b.toml:4:11: apps.acme-hr.tasks.timeout: must be at most give_up_after, which is "15m"
+    /etc/b.toml:5:10: apps.acme-hr.tasks.verify: must be true or false, without quotes
+    /etc/b.toml:6:7: apps.other.connector: missing; write connector = "…" with one of exec, file
+    /etc/b.toml:7:10: apps.other.app_id: apps.acme-hr has the same app_id; every app needs its own
+    /etc/b.toml:8:17: apps.other.sync.cron: must be a text in quotes such as "0 3 * * *"
+    /etc/b.toml:8:17: apps.other.sync.cron: stands beside 'every'; keep one of the two
+    /etc/b.toml:8:44: apps.other.sync.guard.windw: unknown key; did you mean 'window'?
+    /etc/b.toml:9:25: apps.other.protect.accounts[0]: must not be empty; write for example "svc-*"
+    /etc/b.toml:9:34: apps.other.protect.accounts[2]: has a blank at its beginning or end, where no account has one; take it out
+    /etc/b.toml:9:51: apps.other.protect.actions: must be a list such as ["create_account", "update_account"]
+    /etc/b.toml:11:12: network.no_proxy: must be a list such as ["intranet.example.com", "10.0.0.0/8"]
+    /etc/b.toml:11:12: network.no_proxy: has a meaning only beside 'proxy'; write proxy, or leave it out
+    "#);
+}
+
+#[test]
 fn secrets_in_plain_text_are_refused_without_being_repeated() {
     let key = |key: &str| format!("[bridge]\nbase_url = \"https://example.com\"\napi_key = {key}");
     let keys = [
