@@ -4,11 +4,10 @@
 //! default that the documentation shows is written so.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error as _};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +54,8 @@ impl<L: Leaf> Form for As<L> {
     type Value = L::Value;
 
     fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<L::Value, D::Error> {
-        let text = deserializer.deserialize_str(Text)?;
+        // What else stands there, the leaf has better words for.
+        let text = String::deserialize(deserializer).ok();
         L::read(text.as_deref()).map_err(D::Error::custom)
     }
 
@@ -128,45 +128,6 @@ impl<F: JsonSchema> JsonSchema for Opt<F> {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         F::json_schema(generator)
-    }
-}
-
-/// Takes a text, and sees without a complaint that something else stands there: the leaf has better words for that.
-struct Text;
-
-impl<'de> Visitor<'de> for Text {
-    type Value = Option<String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Some(text.to_owned()))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
-        IgnoredAny.visit_seq(items).map(|_| None)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Self::Value, A::Error> {
-        IgnoredAny.visit_map(entries).map(|_| None)
     }
 }
 

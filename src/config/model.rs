@@ -17,11 +17,13 @@ use super::log_level::Directives;
 use super::values::{Address, BaseUrl, FilePath};
 use super::{App, Error, Network, Secret, suspicious};
 
-// Everything that the operator has said, with defaults where they said nothing. Holds no secret, only where secrets are.
-/// The configuration of bridgehead.
+/// Everything that the operator has said, with defaults where they said nothing. Holds no secret, only where secrets are.
+///
+/// [`load`](super::load) reads it. What serde makes of a text without it lacks the folders at which relative paths start, and the
+/// settings of targets.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(title = "bridgehead configuration")]
+#[schemars(title = "bridgehead configuration", description = "The configuration of bridgehead.")]
 pub struct Config {
     /// How to reach Iden.
     pub bridge: Bridge,

@@ -21,6 +21,9 @@ use super::origin::Origin;
 use super::tree::{Entry, Node, Value, join};
 use super::words;
 
+/// So many errors are reported at once. Each takes a round of reading, and whoever has more has named the wrong file.
+pub(super) const MOST: usize = 500;
+
 /// Reads parts of one tree.
 pub(super) struct Reader<'a> {
     pub(super) problems: &'a Problems,
@@ -52,7 +55,7 @@ pub(super) enum Fault {
     /// The key is not known.
     UnknownKey { known: &'static [&'static str] },
     /// A key of the table is missing.
-    Missing,
+    Missing { name: &'static str },
     /// The type that was to be read says what is wrong.
     Said(String),
     /// It is reported already, and left out from now on: the key or table at this path.
@@ -91,7 +94,7 @@ impl<'a> Place<'a> {
                 Ok(value) => return Some(value),
                 Err(fault) => self.settle(fault),
             };
-            if path == self.path || !left_out.insert(path) {
+            if path == self.path || !left_out.insert(path) || left_out.len() == MOST {
                 return None;
             }
         }
@@ -143,11 +146,12 @@ impl<'a> Place<'a> {
     fn settle(&self, fault: Fault) -> String {
         let problem = match fault {
             Fault::Reported(path) => return path,
-            // Reported by name when the table was looked at.
-            Fault::Missing | Fault::UnknownKey { .. } => {
+            Fault::Missing { name } => {
+                self.report_missing_key(&self.path, name, self.keys);
                 self.reader.refused.borrow_mut().insert(self.path.clone());
                 return self.path.clone();
             }
+            Fault::UnknownKey { known } => words::unknown_word("key", None, known),
             Fault::Unfit => words::expected(self.keys, &self.path, self.example),
             Fault::UnknownWord { what, near, known } => words::unknown_word(what, near, known),
             Fault::Said(said) => words::with_example(&said, self.example),
@@ -156,27 +160,27 @@ impl<'a> Place<'a> {
         self.path.clone()
     }
 
-    /// Reports every key that has to be in this table and is not.
-    fn report_missing(&self) {
-        if let Some(keys) = self.keys {
-            self.missing_below(keys, &self.path, self.node);
-        }
-    }
-
-    fn missing_below(&self, keys: Keys<'_>, path: &str, node: &Node) {
+    /// Reports every key that has to be in this table and is not; serde names the first alone.
+    fn report_missing(&self, keys: Keys<'_>, path: &str, node: &Node) {
         for name in keys.required().filter(|name| node.get(name).is_none()) {
-            let path = join(path, name);
-            if self.reader.is_refused(&path) {
-                continue;
-            }
             match keys.child(name) {
                 // A table is missed for the keys in it.
                 Some(child) if child.kind() == Kind::Table => {
-                    self.missing_below(child, &path, &Node::default());
+                    let path = join(path, name);
+                    self.report_missing(child, &path, &Node::default());
                     self.reader.refused.borrow_mut().insert(path);
                 }
-                child => self.reader.report(self.home, &path, words::missing(name, child)),
+                _ => self.report_missing_key(path, name, Some(keys)),
             }
+        }
+    }
+
+    /// Reports a missing key, unless it is reported or left out already.
+    fn report_missing_key(&self, path: &str, name: &str, keys: Option<Keys<'_>>) {
+        let path = join(path, name);
+        if !self.reader.is_refused(&path) {
+            let problem = words::missing(name, keys.and_then(|keys| keys.child(name)));
+            self.reader.report(self.home, &path, problem);
         }
     }
 
@@ -218,7 +222,7 @@ impl<'de> Deserializer<'de> for Place<'_> {
     /// A date is a text only to those who take anything.
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.node.value {
-            Value::Datetime(_) => visitor.visit_unit(),
+            Value::Datetime(_) => Err(Fault::Unfit),
             _ => self.deserialize_any(visitor),
         }
     }
@@ -240,7 +244,9 @@ impl<'de> Deserializer<'de> for Place<'_> {
         if self.node.as_table().is_none() {
             return Err(Fault::Unfit);
         }
-        self.report_missing();
+        if let Some(keys) = self.keys {
+            self.report_missing(keys, &self.path, self.node);
+        }
         self.table(fields, visitor)
     }
 
@@ -352,8 +358,8 @@ impl serde::de::Error for Fault {
         Self::UnknownKey { known }
     }
 
-    fn missing_field(_: &'static str) -> Self {
-        Self::Missing
+    fn missing_field(name: &'static str) -> Self {
+        Self::Missing { name }
     }
 }
 

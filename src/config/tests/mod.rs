@@ -7,6 +7,7 @@ mod example;
 mod layering;
 mod messages;
 mod network;
+mod reading;
 mod robustness;
 mod schemas;
 mod secrets;
