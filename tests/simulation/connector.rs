@@ -135,17 +135,14 @@ impl Bad {
 #[async_trait]
 impl Connector for Bad {
     async fn describe(&self) -> Result<Description, Error> {
-        Ok(Description {
-            name: "simulation".into(),
-            version: "1.0".into(),
-            actions: Action::ALL.into_iter().collect(),
-            resource_types: vec![
-                ResourceType::group("team", "Team"),
-                ResourceType::license("seat", "Seat"),
-                ResourceType::account("account", "Account"),
-            ],
-            ..Description::default()
-        })
+        let types = [
+            ResourceType::group("team", "Team"),
+            ResourceType::license("seat", "Seat"),
+            ResourceType::account("account", "Account"),
+        ];
+        Ok(Description::new("simulation", "1.0")
+            .with_actions(Action::ALL.iter().copied())
+            .with_resource_types(types))
     }
 
     async fn check(&self) -> Result<(), Error> {

@@ -106,7 +106,9 @@ impl Target {
         let answer = answer.and_then(|description| {
             if description.actions.is_empty() && description.resource_types.is_empty() {
                 let message = format!("the connector of {} says that it offers nothing at all", self.app);
-                return Err(Error::internal(message).with_retry(Retry::Backoff).with_subject(Subject::Connection));
+                return Err(Error::internal(message)
+                    .with_retry(Retry::Backoff)
+                    .with_subject(Subject::Connection));
             }
             Ok(description)
         });

@@ -92,7 +92,7 @@ impl Trial<'_> {
         self.note_effect(&result).await;
         app.target.executed(self.operation.account(), &result);
         if let Err(error) = &result
-            && error.about() != Subject::Connection
+            && error.subject() != Subject::Connection
             && app.target.outage().is_some()
         {
             // The target hangs: the time that took does not count against the task.
