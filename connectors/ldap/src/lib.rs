@@ -18,7 +18,7 @@
 //! - `memberships`, `groups`: who is in which group, and changing it
 //! - `roster`: who is in which group, read once for a listing; `index`: where that is kept
 //! - `records`, `listing`: pages of records
-//! - `draft`, `staging`, `create`, `duplicates`, `update`, `delete`, `suspension`, `lock`, `password`: the six actions
+//! - `draft`, `staging`, `create`, `undo`, `duplicates`, `update`, `delete`, `suspension`, `lock`, `password`: the six actions
 //! - `plan`, `apply`, `rename`: what an update comes to, and carrying it out
 //! - `connector`: the contract with the runtime
 //!
@@ -74,6 +74,7 @@ mod staging;
 mod suspension;
 mod template;
 mod traced;
+mod undo;
 mod update;
 mod usability;
 mod writing;

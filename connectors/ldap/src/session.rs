@@ -205,6 +205,11 @@ impl Session {
             && self.present.number == self.endpoint.servers.present().number
     }
 
+    /// Whether it is a connection to the same server as another one.
+    pub(crate) fn is_at_server_of(&self, other: &Self) -> bool {
+        self.present.server == other.present.server
+    }
+
     /// The entries that a search finds. More than the limit are no error; anything else but success is, and so is a reference to
     /// another server.
     pub(crate) async fn search(&self, search: &Search<'_>) -> Result<Vec<Entry>, Failure> {

@@ -7,6 +7,8 @@ mod conformance;
 mod creating;
 mod ds389;
 mod effects;
+mod half_made;
+mod lagging;
 mod listing;
 mod loading;
 mod measure;
