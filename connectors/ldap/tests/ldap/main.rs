@@ -14,6 +14,7 @@ mod loading;
 mod measure;
 mod memberships;
 mod network;
+mod pair;
 mod proxy;
 mod quirks;
 mod shapes;

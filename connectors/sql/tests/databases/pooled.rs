@@ -111,7 +111,7 @@ async fn what_a_pool_refuses_at_its_door_is_told_as_the_server_would() {
     }
     crm.server.stop();
     // It waits for its server to come back, and the connector does not.
-    let hasty = through().with("connect_timeout", "3s").connector();
+    let hasty = through().with("connect_timeout", "3s").with("statement_timeout", "3s").connector();
     let error = hasty.check().await.unwrap_err();
     assert_eq!((error.code(), error.about()), (Code::Timeout, Subject::Connection), "{error}");
 }
