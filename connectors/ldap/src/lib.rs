@@ -13,7 +13,7 @@
 //! - `traced`: what is shown of requests and answers
 //! - `entry`, `paging`: what the server answers, read without trust; `failure`: what can go wrong
 //! - `report`: from result codes to what the runtime is told; `diagnosis`: whether the server refuses a task, or everything
-//! - `directory`: look-ups; `probe`, `rights`: whether the directory is what the settings say
+//! - `directory`: look-ups; `probe`, `rights`, `witness`: whether the directory is what the settings say
 //! - `advice`: what tasks would fail on; `classes`: what object classes demand; `writing`: what `bind_dn` may write
 //! - `memberships`, `groups`: who is in which group, and changing it
 //! - `roster`: who is in which group, read once for a listing; `index`: where that is kept
@@ -77,6 +77,7 @@ mod traced;
 mod undo;
 mod update;
 mod usability;
+mod witness;
 mod writing;
 
 pub use connector::{LdapConnector, factory};

@@ -2,6 +2,7 @@
 
 mod across;
 mod ad;
+mod ad_trust;
 mod bench;
 mod conformance;
 mod creating;
