@@ -26,6 +26,9 @@ const VERSION: &str = "uSNChanged";
 /// How often an attribute in parts is read again that is changed meanwhile.
 const ROUNDS: usize = 4;
 
+/// The result code of a server that sends everybody to another one.
+const REFERRAL: u32 = 10;
+
 /// How many seconds a server may look for what only a check wants to know.
 const MOMENT: i32 = 2;
 
@@ -179,6 +182,7 @@ impl Session {
         match bound {
             Ok(result) if result.rc == 0 => {}
             Ok(result) if matches!(result.rc, 51 | 52) => return Err(Failure::Refused(Refusal::of(&result))),
+            Ok(result) if result.rc == REFERRAL => return Err(Failure::Incomplete(readiness::REFERS)),
             Ok(result) => return Err(Failure::Bind(Refusal::of(&result))),
             Err(_) => {
                 conversation.hears(|| Failure::Cut.to_string());

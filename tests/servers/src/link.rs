@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// Passes on what is said between a server and whoever connects to the port of this link, unless it is held: then connections
-/// stay open, and nothing comes through until it is released. It ends with the test's process.
+/// stay open, and nothing comes through until it is released; or broken: then nobody is let in. It ends with the test's process.
 #[derive(Clone, Debug)]
 pub struct Link {
     pub port: u16,
@@ -24,6 +24,14 @@ struct State {
     /// Where it leads to; whoever connects before that is known waits.
     server: Option<u16>,
     held: bool,
+    /// How many octets may still come from clients before it breaks.
+    left: Option<usize>,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Link {
@@ -31,7 +39,7 @@ impl Link {
     ///
     /// # Panics
     /// If loopback cannot be listened at.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback can be listened at");
         let port = listener.local_addr().expect("a listener has an address").port();
         let gate = Arc::new(Gate::default());
@@ -46,7 +54,7 @@ impl Link {
     }
 
     /// Says which port of loopback it leads to.
-    pub(crate) fn lead_to(&self, port: u16) {
+    pub fn lead_to(&self, port: u16) {
         self.gate.change(|state| state.server = Some(port));
     }
 
@@ -58,6 +66,21 @@ impl Link {
     /// Lets through what has waited, and everything that comes.
     pub fn release(&self) {
         self.gate.change(|state| state.held = false);
+    }
+
+    /// Breaks once this many octets have come from clients.
+    pub fn break_after(&self, octets: usize) {
+        self.gate.change(|state| state.left = Some(octets));
+    }
+
+    /// Whether it is broken.
+    pub fn is_broken(&self) -> bool {
+        self.gate.state().left == Some(0)
+    }
+
+    /// Lets everybody in again.
+    pub fn mend(&self) {
+        self.gate.change(|state| state.left = None);
     }
 }
 
@@ -82,20 +105,30 @@ impl Gate {
         }
     }
 
-    /// Joins a client with the server. If that is not there, the client is sent away and may come again.
+    /// Lets so many octets of a client through; `false` if the link breaks with them.
+    fn takes(&self, octets: usize) -> bool {
+        let mut state = self.state();
+        state.left = state.left.map(|left| left.saturating_sub(octets));
+        state.left != Some(0)
+    }
+
+    /// Joins a client with the server. If that is not there, or the link is broken, the client is sent away and may come again.
     fn join(self: Arc<Self>, client: TcpStream) {
+        if !self.takes(0) {
+            return;
+        }
         let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.pass())) else { return };
         let (Ok(to_client), Ok(to_server)) = (client.try_clone(), server.try_clone()) else { return };
         let other = Arc::clone(&self);
-        thread::spawn(move || other.copy(server, to_client));
-        self.copy(client, to_server);
+        thread::spawn(move || other.copy(server, to_client, false));
+        self.copy(client, to_server, true);
     }
 
-    fn copy(&self, mut from: TcpStream, mut to: TcpStream) {
-        let mut octets = vec![0; 64 * 1024];
+    fn copy(&self, mut from: TcpStream, mut to: TcpStream, of_client: bool) {
+        let mut octets = vec![0; 4 * 1024];
         while let Ok(length @ 1..) = from.read(&mut octets) {
             self.pass();
-            if to.write_all(&octets[..length]).is_err() {
+            if to.write_all(&octets[..length]).is_err() || of_client && !self.takes(length) {
                 break;
             }
         }

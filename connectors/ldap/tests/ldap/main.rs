@@ -7,6 +7,7 @@ mod bench;
 mod conformance;
 mod creating;
 mod ds389;
+mod ds389_replica;
 mod effects;
 mod half_made;
 mod lagging;
