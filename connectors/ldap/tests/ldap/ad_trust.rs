@@ -1,8 +1,6 @@
 //! What is not believed of Active Directory, on Samba: silence about what may not be read, and a domain controller that has not
 //! received everything.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
-
 use bridgehead_sdk::{Account, Action, Effect, Subject};
 use bridgehead_test_servers::Samba;
 use serde_json::{Value, json};
