@@ -15,8 +15,7 @@ use crate::accounts::{Accounts, Found};
 use crate::actions::{Plan, Step};
 use crate::entities::Entities;
 use crate::members::{self, Doubt};
-use crate::reply::Reply;
-use crate::rules::About;
+use crate::rules::{About, in_spite_of_success};
 use crate::target::{Ask, Target};
 use crate::template::{Fault, Vars};
 
@@ -314,7 +313,7 @@ impl Execution<'_> {
         if step.changes
             && let Some(sign) = step.request.faults_of(&reply)
         {
-            return Err(of_step(progress, self.in_spite_of_success(&sign, &reply)));
+            return Err(of_step(progress, in_spite_of_success(self.what, &reply, &sign)));
         }
         progress.changed |= step.changes;
         if step.save.is_empty() {
@@ -327,17 +326,6 @@ impl Execution<'_> {
             progress.saved.insert(name.clone(), value);
         }
         Ok(())
-    }
-
-    /// A success whose body says that something went wrong.
-    fn in_spite_of_success(&self, sign: &str, reply: &Reply) -> Error {
-        let message = format!(
-            "{}: {} answered {} with {sign}, so that it may not be done; say by `expect.when` of the step how a success is told",
-            self.what,
-            self.target.system,
-            reply.status()
-        );
-        Error::internal(message).with_effect(Effect::Unknown).with_retry(Retry::Backoff)
     }
 
     fn conclude(&self, vars: &Vars, progress: &Progress) -> Result<Completion, Error> {

@@ -6,6 +6,7 @@ use bridgehead_sdk::{Code, Effect, Error, Retry, SettingsError, Subject};
 
 use crate::reply::Reply;
 use crate::settings::{ErrorSettings, ExpectSettings, RetrySettings, Statuses};
+use crate::signs;
 use crate::template::{Expression, Members, Scope, Text, Vars};
 
 /// What counts as success.
@@ -200,6 +201,16 @@ fn meaning(code: Code, subject: Option<Subject>) -> &'static str {
     }
 }
 
+/// A success whose body says that something went wrong.
+pub(crate) fn in_spite_of_success(what: &str, reply: &Reply, sign: &str) -> Error {
+    let message = format!(
+        "{what}: {} answered {} with {sign}, so that it may not be done; say by `expect.when` of the step how a success is told",
+        reply.system(),
+        reply.status()
+    );
+    Error::internal(message).with_effect(Effect::Unknown).with_retry(Retry::Backoff)
+}
+
 /// Tells success from failure: by the rules of the request, then by those of all requests. `what` begins the message, such as
 /// "User ann cannot be created".
 pub(crate) fn judge(
@@ -240,6 +251,9 @@ pub(crate) fn judge(
             )),
             Err(fault) => Err(reply.fault(what, &fault)),
         };
+    }
+    if let (200..300, About::New { .. }, Some(sign)) = (status, about, signs::fault_of_change(reply)) {
+        return Err(in_spite_of_success(what, reply, &sign));
     }
     Err(match (status, about) {
         // Whoever was there has been replaced.

@@ -32,6 +32,10 @@ pub(crate) async fn reset(directory: &Directory, reset: &ResetPassword) -> Resul
     let label = reset.account.label();
     let lease = directory.lease(About::Account(label)).await?;
     let entry = directory.get(&lease, &reset.account).await?;
+    if lock_again(directory).is_some() {
+        // Whether it is suspended afterwards follows from what is read.
+        directory.must_be_settled()?;
+    }
     let password = reset.password.clone().unwrap_or_else(random);
     let keep = directory.layout().suspension.as_ref().is_some_and(|of| of.is_set(&entry));
     set(directory, lease, &entry, label, password, keep).await?;

@@ -539,3 +539,34 @@ async fn fields_that_no_attribute_is_mapped_to_cannot_be_verified() {
     let unverifiable = connector.describe().await.unwrap().unverifiable;
     assert_eq!(unverifiable.into_iter().collect::<Vec<_>>(), ["display_name", "status"]);
 }
+
+#[tokio::test]
+async fn a_single_group_or_account_that_hides_who_is_in_it_is_told() {
+    const BOB: &str = "uid=bob,ou=people,dc=test";
+    for (read_from, place, hidden, key) in [
+        ("members", ENGINEERING, "member", "groups.0.member_attribute"),
+        ("memberOf", ANN, "memberOf", "memberships.attribute"),
+    ] {
+        let rule = format!(
+            "access to dn.base=\"{place}\" attrs={hidden} by dn.exact=\"cn=writer,dc=test\" none by * read"
+        );
+        let server = OpenLdap::start_with(Options::default().own(&rule)).await;
+        let directory = &server.directory;
+        add_ann(directory, "");
+        join(directory);
+        directory.add_ldif(&format!(
+            "dn: {BOB}\nobjectClass: inetOrgPerson\nuid: bob\ncn: Bob\nsn: Bob\n\n\
+             dn: cn=building,ou=groups,dc=test\nobjectClass: groupOfNames\ncn: building\nmember: {BOB}\n"
+        ));
+        let own = json!({ "groups": [{ "slug": "group" }], "memberships": { "read_from": read_from } });
+        let settings = with(settings("openldap", directory), &own);
+        connector(directory, bound_as(settings.clone(), &directory.reader)).check().await.unwrap();
+        let connector = connector(directory, settings);
+        for error in
+            [connector.check().await.unwrap_err(), page(&connector, "account", None).await.unwrap_err()]
+        {
+            assert!(error.message().contains(key) && error.message().contains(ANN), "{error}");
+            assert_eq!((error.effect(), error.subject()), (Effect::NotApplied, Subject::Connection));
+        }
+    }
+}
