@@ -72,16 +72,7 @@ impl Staging {
     }
 
     async fn run(&self, session: &Session) -> Result<(), Broken> {
-        if let Err(failure) = self.add(session).await {
-            // A clear refusal leaves nothing.
-            let is_clear = match &failure {
-                Failure::NotSent => true,
-                Failure::Refused(refusal) => !matches!(refusal.code, 1 | 3 | 80),
-                _ => false,
-            };
-            let left = if is_clear { None } else { remove(&self.endpoint, session, &self.dn).await };
-            return Err(Broken { step: Step::Add, failure, left });
-        }
+        self.add(session).await?;
         if let Err((step, failure)) = self.finish(session).await {
             let left = remove(&self.endpoint, session, &self.dn).await;
             return Err(Broken { step, failure, left });
@@ -89,15 +80,25 @@ impl Staging {
         Ok(())
     }
 
-    async fn add(&self, session: &Session) -> Result<(), Failure> {
-        // What an earlier attempt at this task left behind has this name, and nobody else's entry can.
-        match session.add(&self.dn, self.attributes.clone()).await {
-            Err(failure) if failure.code() == Some(68) => match session.delete(&self.dn).await {
-                Ok(()) => session.add(&self.dn, self.attributes.clone()).await,
-                Err(_) => Err(failure),
-            },
-            added => added,
+    async fn add(&self, session: &Session) -> Result<(), Broken> {
+        let mut added = session.add(&self.dn, self.attributes.clone()).await;
+        if added.as_ref().is_err_and(|failure| failure.code() == Some(68)) {
+            // What an earlier attempt at this task left behind has this name, and nobody else's entry can.
+            if let Err(failure) = session.delete(&self.dn).await {
+                let left = Some(failure.to_string());
+                return Err(Broken { step: Step::Add, failure, left });
+            }
+            added = session.add(&self.dn, self.attributes.clone()).await;
         }
+        let Err(failure) = added else { return Ok(()) };
+        // A clear refusal leaves nothing.
+        let is_clear = match &failure {
+            Failure::NotSent => true,
+            Failure::Refused(refusal) => !matches!(refusal.code, 1 | 3 | 80),
+            _ => false,
+        };
+        let left = if is_clear { None } else { remove(&self.endpoint, session, &self.dn).await };
+        Err(Broken { step: Step::Add, failure, left })
     }
 
     async fn finish(&self, session: &Session) -> Result<(), (Step, Failure)> {

@@ -228,6 +228,12 @@ async fn whatever_389ds_refuses_leaves_nobody() {
     assert_eq!(error.effect(), Effect::Unknown, "{error}");
     assert!(error.message().contains(half), "{error}");
     assert_eq!(people(directory), [half]);
+    // Neither is it somebody else's for the next one.
+    for number in [1, 2] {
+        let error = attempt(&connector, number, Action::CreateAccount, ann(&group)).await.unwrap_err();
+        assert_eq!(error.code(), Code::PermissionDenied, "{number}: {error}");
+        assert_eq!(people(directory), [half]);
+    }
     aci("delete");
     attempt(&connector, 2, Action::CreateAccount, ann(&group)).await.unwrap();
     assert_eq!(people(directory), ["uid=ann,ou=people,dc=test"]);

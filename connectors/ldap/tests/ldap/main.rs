@@ -15,6 +15,7 @@ mod listing;
 mod loading;
 mod measure;
 mod memberships;
+mod midway;
 mod network;
 mod pair;
 mod proxy;

@@ -136,3 +136,10 @@ async fn postgresql_passes_the_kit_that_fails_in_its_place() {
     let crm = Crm { fails: true, ..Crm::start().await };
     conformance::run(&crm).await.assert_passed();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes"]
+async fn postgresql_behind_a_pool_of_sessions_passes_the_kit_that_fails_in_its_place() {
+    let crm = Crm { fails: true, ..Crm::behind_a_pool_of_sessions().await };
+    conformance::run(&crm).await.assert_passed();
+}
