@@ -96,7 +96,7 @@ async fn a_name_that_is_no_text<S: Server>(old: &'static [u8], new: &'static [u8
         let page = page(&connector, "account", None).await.unwrap();
         assert_eq!((page.records.len(), page.rejected.len(), page.next), (2, 1, None), "{read_from}");
         assert!(page.rejected[0].to_string().contains("od\\e9d"), "{}", page.rejected[0]);
-        let ann = Account { username: Some("ann".into()), ..Account::default() };
+        let ann = Account::by_username("ann");
         let ann = connector.find_account(&ann).await.unwrap().unwrap();
         assert_eq!(ann.memberships.of("group").len(), 1, "{read_from}");
     }
@@ -136,19 +136,12 @@ async fn a_part_of_389ds_that_lies_elsewhere_makes_nobody_uncertain() {
     let bob = || json!({ "account": { "username": "bob" } });
     for error in [
         list(&strict, "account").await.unwrap_err(),
-        strict
-            .find_account(&Account { username: Some("bob".into()), ..Account::default() })
-            .await
-            .unwrap_err(),
+        strict.find_account(&Account::by_username("bob")).await.unwrap_err(),
         strict.check().await.unwrap_err(),
         run(&strict, Action::DeleteAccount, bob()).await.unwrap_err(),
         run(&strict, Action::CreateAccount, bob()).await.unwrap_err(),
     ] {
-        assert_eq!(
-            (error.code(), error.effect_on_target()),
-            (Code::InternalError, Effect::NotApplied),
-            "{error}"
-        );
+        assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::NotApplied), "{error}");
         assert!(error.message().contains("ldap://127.0.0.1:1/ou=abroad,dc=test"), "{error}");
     }
     let lenient = connector(directory, with(own, &json!({ "ignore_references": ["ldap://127.0.0.1:1"] })));
@@ -166,7 +159,7 @@ async fn what_every_domain_refers_to_from_its_root_makes_nothing_uncertain() {
     let connector = connector(directory, with(settings("ad", directory), &root));
     connector.check().await.unwrap();
     assert_eq!(list(&connector, "account").await.unwrap().len(), 1);
-    let nobody = Account { username: Some("bob".into()), ..Account::default() };
+    let nobody = Account::by_username("bob");
     assert_eq!(connector.find_account(&nobody).await.unwrap(), None);
     let error = run(&connector, Action::DeleteAccount, json!({ "account": { "username": "bob" } }))
         .await
@@ -206,11 +199,11 @@ async fn an_account_of_bridgehead_that_samba_does_not_let_in_holds_the_tasks() {
                 .unwrap_err(),
         ] {
             assert_eq!(
-                (error.code(), error.effect_on_target(), error.about()),
+                (error.code(), error.effect(), error.subject()),
                 (Code::PermissionDenied, Effect::NotApplied, Subject::Connection),
                 "{error}"
             );
-            assert_eq!(error.retry_policy(), Retry::Backoff, "{error}");
+            assert_eq!(error.retry(), Retry::Backoff, "{error}");
             assert!(error.message().contains(says), "{attribute}: {error}");
         }
         set(attribute, good);
