@@ -20,6 +20,8 @@
 //! - A caller that goes away while it waits takes nobody else's write with it.
 
 mod app;
+#[cfg(test)]
+mod contract;
 mod doubt;
 mod error;
 mod facts;

@@ -1,6 +1,6 @@
 use bridgehead_sdk::Action;
 
-use super::super::super::{Ended, Held, Intent, Journal};
+use super::super::{Ended, Held, Intent, Journal};
 use super::*;
 
 fn of(action: &str, task: &str, attempt: u32, second: i64) -> Intent {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use super::super::super::{AccessFacts, Belief, Changes, Listings, Which};
+use super::super::{AccessFacts, Belief, Changes, Listings, Which};
 use super::*;
 
 const SLUG: &str = "account";

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
-use super::super::super::{Counts, Ended, Error, Journal, Kept, Known, State};
+use super::super::{Counts, Ended, Error, Journal, Kept, Known, State};
 use super::*;
 
 const TASKS: [&str; 3] = ["t0", "t1", "t2"];
