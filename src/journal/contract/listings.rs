@@ -3,7 +3,31 @@ use std::collections::BTreeMap;
 use super::super::{Belief, Difference, Duplicate, Error, Listings, Past, Run, RunResult, Which};
 use super::*;
 
-async fn listed(state: &Sqlite, app: &AppKey, slug: &str, records: &[(&str, u64)]) {
+each_state! {
+    async the_difference_is_what_completing_would_do,
+    duplicates_are_found_within_a_page_and_across_pages,
+    ids_are_kept_byte_by_byte,
+    missing_takes_any_number_of_ids,
+    what_a_task_did_during_the_sync_is_put_into_the_listing,
+    a_type_that_was_not_listed_is_dropped_and_counted_as_removed,
+    removals_add_up_over_the_window,
+    beginning_again_drops_the_unfinished_listing_and_keeps_the_completed_one,
+    what_is_kept_is_compared_with_and_is_no_completed_sync,
+    what_only_doubted_listings_had_is_removed_without_being_counted,
+    what_counts_for_good_is_never_doubted_again,
+    what_nobody_could_judge_counts_until_a_whole_listing_judges_it,
+    who_was_created_by_a_task_counts_before_any_sync_has_seen_them_and_whatever_sync_does,
+    nothing_is_promoted_without_a_listing_under_way,
+    apps_do_not_see_each_other,
+    runs_come_newest_first_and_old_ones_go,
+    what_was_being_completed_when_the_process_died_counts_as_completed,
+    a_sync_that_begins_forgets_that_the_one_before_was_being_completed,
+    a_sync_of_which_no_run_was_recorded_was_interrupted,
+    removals_that_are_forgiven_count_no_more,
+    what_was_found_out_about_the_past_is_kept,
+}
+
+async fn listed(state: &impl Listings, app: &AppKey, slug: &str, records: &[(&str, u64)]) {
     let records: Vec<Seen> = records.iter().map(|(id, hash)| seen(id, *hash)).collect();
     let added = state.add(app, slug, &records).await.unwrap();
     assert_eq!(added.duplicates, []);
@@ -13,9 +37,8 @@ fn counts(counts: &[(&str, u64)]) -> BTreeMap<String, u64> {
     counts.iter().map(|(slug, count)| ((*slug).to_owned(), *count)).collect()
 }
 
-#[tokio::test]
-async fn the_difference_is_what_completing_would_do() {
-    let state = fleeting().await;
+async fn the_difference_is_what_completing_would_do<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     state.begin(&app).await.unwrap();
     listed(&state, &app, "account", &[("a", 1), ("b", 2), ("c", 3), ("d", 4)]).await;
@@ -44,9 +67,8 @@ async fn the_difference_is_what_completing_would_do() {
     assert_eq!(state.removals_since(&app, "account", at(201)).await.unwrap(), 0);
 }
 
-#[tokio::test]
-async fn duplicates_are_found_within_a_page_and_across_pages() {
-    let state = fleeting().await;
+async fn duplicates_are_found_within_a_page_and_across_pages<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     state.begin(&app).await.unwrap();
     // More than one statement's worth, with duplicates far apart.
@@ -67,9 +89,8 @@ async fn duplicates_are_found_within_a_page_and_across_pages() {
     assert_eq!(other_type.duplicates, []);
 }
 
-#[tokio::test]
-async fn ids_are_kept_byte_by_byte() {
-    let state = fleeting().await;
+async fn ids_are_kept_byte_by_byte<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     let ids = ["", "A", "a", "a\0", "a\0b", "ä", "'; DROP TABLE records; --", "%", "😀"];
     state.begin(&app).await.unwrap();
@@ -81,9 +102,8 @@ async fn ids_are_kept_byte_by_byte() {
     assert_eq!(state.ids(&app, "account", Which::Created, None, 99).await.unwrap(), sorted);
 }
 
-#[tokio::test]
-async fn missing_takes_any_number_of_ids() {
-    let state = fleeting().await;
+async fn missing_takes_any_number_of_ids<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     let ids: Vec<String> = (0..40_000).map(|number| format!("id-{number}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
@@ -94,9 +114,8 @@ async fn missing_takes_any_number_of_ids() {
     assert_eq!((missing.len(), missing[0].as_str()), (39_998, "id-1"));
 }
 
-#[tokio::test]
-async fn what_a_task_did_during_the_sync_is_put_into_the_listing() {
-    let state = fleeting().await;
+async fn what_a_task_did_during_the_sync_is_put_into_the_listing<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     state.begin(&app).await.unwrap();
     listed(&state, &app, "account", &[("a", 1), ("b", 2)]).await;
@@ -113,9 +132,8 @@ async fn what_a_task_did_during_the_sync_is_put_into_the_listing() {
     assert_eq!((difference.changed, difference.removed), (0, 0));
 }
 
-#[tokio::test]
-async fn a_type_that_was_not_listed_is_dropped_and_counted_as_removed() {
-    let state = fleeting().await;
+async fn a_type_that_was_not_listed_is_dropped_and_counted_as_removed<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     state.begin(&app).await.unwrap();
     listed(&state, &app, "account", &[("a", 1)]).await;
@@ -136,9 +154,8 @@ async fn a_type_that_was_not_listed_is_dropped_and_counted_as_removed() {
     assert_eq!(state.difference(&app, "team").await.unwrap().known, 0);
 }
 
-#[tokio::test]
-async fn removals_add_up_over_the_window() {
-    let state = fleeting().await;
+async fn removals_add_up_over_the_window<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     let all: Vec<String> = (0..10).map(|number| number.to_string()).collect();
     for (sync, left) in [10_usize, 8, 5, 1].into_iter().enumerate() {
@@ -157,9 +174,8 @@ async fn removals_add_up_over_the_window() {
     assert_eq!(state.removals_since(&app, "account", at(0)).await.unwrap(), 1);
 }
 
-#[tokio::test]
-async fn beginning_again_drops_the_unfinished_listing_and_keeps_the_completed_one() {
-    let state = fleeting().await;
+async fn beginning_again_drops_the_unfinished_listing_and_keeps_the_completed_one<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     state.begin(&app).await.unwrap();
     listed(&state, &app, "account", &[("a", 1)]).await;
@@ -172,9 +188,8 @@ async fn beginning_again_drops_the_unfinished_listing_and_keeps_the_completed_on
     assert_eq!(state.difference(&app, "account").await.unwrap().known, 1);
 }
 
-#[tokio::test]
-async fn what_is_kept_is_compared_with_and_is_no_completed_sync() {
-    let state = fleeting().await;
+async fn what_is_kept_is_compared_with_and_is_no_completed_sync<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     state.begin(&app).await.unwrap();
     listed(&state, &app, "account", &[("a", 1), ("b", 2)]).await;
@@ -202,22 +217,21 @@ async fn what_is_kept_is_compared_with_and_is_no_completed_sync() {
 }
 
 /// Known, removed and doubted, of a type of which nobody is listed any more.
-async fn if_all_went(state: &Sqlite, app: &AppKey, slug: &str) -> (u64, u64, u64) {
+async fn if_all_went(state: &impl Listings, app: &AppKey, slug: &str) -> (u64, u64, u64) {
     state.begin(app).await.unwrap();
     let difference = state.difference(app, slug).await.unwrap();
     (difference.known, difference.removed, difference.doubted)
 }
 
-async fn kept(state: &Sqlite, app: &AppKey, ids: &[&str], belief: Belief) {
+async fn kept(state: &impl Listings, app: &AppKey, ids: &[&str], belief: Belief) {
     state.begin(app).await.unwrap();
     let records: Vec<(&str, u64)> = ids.iter().map(|id| (*id, 1)).collect();
     listed(state, app, "account", &records).await;
     state.keep(app, belief).await.unwrap();
 }
 
-#[tokio::test]
-async fn what_only_doubted_listings_had_is_removed_without_being_counted() {
-    let state = fleeting().await;
+async fn what_only_doubted_listings_had_is_removed_without_being_counted<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     state.begin(&app).await.unwrap();
     listed(&state, &app, "account", &[("a", 1), ("b", 1)]).await;
@@ -244,10 +258,9 @@ async fn what_only_doubted_listings_had_is_removed_without_being_counted() {
     assert_eq!(if_all_went(&state, &app, "account").await, (1, 1, 0));
 }
 
-#[tokio::test]
-async fn what_counts_for_good_is_never_doubted_again() {
+async fn what_counts_for_good_is_never_doubted_again<P: Place>() {
     for first in [Some(Belief::Plausible), None] {
-        let state = fleeting().await;
+        let state = P::fleeting().await;
         let app = app(1);
         if let Some(belief) = first {
             kept(&state, &app, &["a"], belief).await;
@@ -263,8 +276,7 @@ async fn what_counts_for_good_is_never_doubted_again() {
     }
 }
 
-#[tokio::test]
-async fn what_nobody_could_judge_counts_until_a_whole_listing_judges_it() {
+async fn what_nobody_could_judge_counts_until_a_whole_listing_judges_it<P: Place>() {
     use Belief::{Doubted, Plausible, Unjudged};
     for (beliefs, counts) in [
         (vec![Unjudged], 1),
@@ -275,7 +287,7 @@ async fn what_nobody_could_judge_counts_until_a_whole_listing_judges_it() {
         (vec![Doubted, Plausible], 1),
         (vec![Doubted, Plausible, Unjudged, Doubted], 1),
     ] {
-        let state = fleeting().await;
+        let state = P::fleeting().await;
         for belief in &beliefs {
             kept(&state, &app(1), &["a"], *belief).await;
         }
@@ -284,10 +296,9 @@ async fn what_nobody_could_judge_counts_until_a_whole_listing_judges_it() {
     }
 }
 
-#[tokio::test]
-async fn who_was_created_by_a_task_counts_before_any_sync_has_seen_them_and_whatever_sync_does() {
+async fn who_was_created_by_a_task_counts_before_any_sync_has_seen_them_and_whatever_sync_does<P: Place>() {
     for belief in [Belief::Plausible, Belief::Unjudged, Belief::Doubted] {
-        let state = fleeting().await;
+        let state = P::fleeting().await;
         let app = app(1);
         // In one that doubted listings had already, too.
         kept(&state, &app, &["old"], Belief::Doubted).await;
@@ -313,24 +324,23 @@ async fn who_was_created_by_a_task_counts_before_any_sync_has_seen_them_and_what
     }
 }
 
-#[tokio::test]
-async fn nothing_is_promoted_without_a_listing_under_way() {
-    let folder = temporary();
-    let state = Sqlite::open(folder.path()).await.unwrap();
+async fn nothing_is_promoted_without_a_listing_under_way<P: Place>() {
+    let place = P::empty().await;
+    let state = place.state();
     let app = app(1);
     let refused = state.promote(&app, at(1)).await;
     assert!(matches!(refused, Err(Error::NoListing { .. })), "{refused:?}");
     state.begin(&app).await.unwrap();
-    listed(&state, &app, "account", &[("a", 1), ("b", 1)]).await;
+    listed(state, &app, "account", &[("a", 1), ("b", 1)]).await;
     state.promote(&app, at(1)).await.unwrap();
     let refused = state.promote(&app, at(2)).await;
     assert!(matches!(refused, Err(Error::NoListing { .. })), "promoted twice: {refused:?}");
 
     // A restart in the middle of a listing.
     state.begin(&app).await.unwrap();
-    listed(&state, &app, "account", &[("a", 1)]).await;
-    state.close().await;
-    let state = Sqlite::open(folder.path()).await.unwrap();
+    listed(state, &app, "account", &[("a", 1)]).await;
+    let place = place.reopen().await;
+    let state = place.state();
     let results = [
         state.promote(&app, at(3)).await,
         state.add(&app, "account", &[seen("b", 1)]).await.map(drop),
@@ -348,9 +358,8 @@ async fn nothing_is_promoted_without_a_listing_under_way() {
     assert_eq!((last.at, last.counts), (at(1), counts(&[("account", 2)])), "the completed one is kept");
 }
 
-#[tokio::test]
-async fn apps_do_not_see_each_other() {
-    let state = fleeting().await;
+async fn apps_do_not_see_each_other<P: Place>() {
+    let state = P::fleeting().await;
     for number in [1, 2] {
         state.begin(&app(number)).await.unwrap();
     }
@@ -362,9 +371,8 @@ async fn apps_do_not_see_each_other() {
     assert_eq!(state.last(&app(1)).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn runs_come_newest_first_and_old_ones_go() {
-    let state = fleeting().await;
+async fn runs_come_newest_first_and_old_ones_go<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     let run = |number: i64, result| Run {
         started_at: at(number),
@@ -387,42 +395,36 @@ async fn runs_come_newest_first_and_old_ones_go() {
     assert_eq!(state.runs(&super::app(2), 10).await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn what_was_being_completed_when_the_process_died_counts_as_completed() {
-    let folder = temporary();
-    let state = Sqlite::open(folder.path()).await.unwrap();
+async fn what_was_being_completed_when_the_process_died_counts_as_completed<P: Place>() {
+    let place = P::empty().await;
+    let state = place.state();
     for number in [1, 2] {
         state.begin(&app(number)).await.unwrap();
-        listed(&state, &app(number), "account", &[("a", 1), ("b", 1)]).await;
+        listed(state, &app(number), "account", &[("a", 1), ("b", 1)]).await;
     }
     state.completing(&app(1), at(7), &[]).await.unwrap();
-    state.close().await;
 
-    let state = Sqlite::open(folder.path()).await.unwrap();
+    let place = place.reopen().await;
+    let state = place.state();
     let last = state.last(&app(1)).await.unwrap().unwrap();
     assert_eq!((last.at, last.counts), (at(7), counts(&[("account", 2)])));
     assert_eq!(state.last(&app(2)).await.unwrap(), None, "it was not being completed");
-    state.close().await;
 }
 
-#[tokio::test]
-async fn a_sync_that_begins_forgets_that_the_one_before_was_being_completed() {
-    let folder = temporary();
-    let state = Sqlite::open(folder.path()).await.unwrap();
+async fn a_sync_that_begins_forgets_that_the_one_before_was_being_completed<P: Place>() {
+    let place = P::empty().await;
+    let state = place.state();
     state.begin(&app(1)).await.unwrap();
-    listed(&state, &app(1), "account", &[("a", 1)]).await;
+    listed(state, &app(1), "account", &[("a", 1)]).await;
     state.completing(&app(1), at(7), &[]).await.unwrap();
     state.begin(&app(1)).await.unwrap();
-    listed(&state, &app(1), "account", &[("half", 1)]).await;
-    state.close().await;
-    let state = Sqlite::open(folder.path()).await.unwrap();
+    listed(state, &app(1), "account", &[("half", 1)]).await;
+    let place = place.reopen().await;
+    let state = place.state();
     assert_eq!(state.last(&app(1)).await.unwrap(), None);
-    state.close().await;
 }
 
-#[tokio::test]
-async fn a_sync_of_which_no_run_was_recorded_was_interrupted() {
-    let folder = temporary();
+async fn a_sync_of_which_no_run_was_recorded_was_interrupted<P: Place>() {
     let run = Run {
         started_at: at(1),
         ended_at: at(2),
@@ -431,22 +433,21 @@ async fn a_sync_of_which_no_run_was_recorded_was_interrupted() {
         pushed: counts(&[]),
         removed: counts(&[]),
     };
-    let state = Sqlite::open(folder.path()).await.unwrap();
+    let place = P::empty().await;
+    let state = place.state();
     assert!(!state.was_interrupted(&app(1)).await.unwrap());
     for number in [1, 2] {
         state.begin(&app(number)).await.unwrap();
     }
     state.record_run(&app(2), &run).await.unwrap();
-    state.close().await;
-    let state = Sqlite::open(folder.path()).await.unwrap();
+    let place = place.reopen().await;
+    let state = place.state();
     assert!(state.was_interrupted(&app(1)).await.unwrap());
     assert!(!state.was_interrupted(&app(2)).await.unwrap());
-    state.close().await;
 }
 
-#[tokio::test]
-async fn removals_that_are_forgiven_count_no_more() {
-    let state = fleeting().await;
+async fn removals_that_are_forgiven_count_no_more<P: Place>() {
+    let state = P::fleeting().await;
     for (second, ids) in [(1, ["a", "b"].as_slice()), (2, &["a"]), (3, &[])] {
         for number in [1, 2] {
             state.begin(&app(number)).await.unwrap();
@@ -460,9 +461,8 @@ async fn removals_that_are_forgiven_count_no_more() {
     assert_eq!(state.removals_since(&app(2), "account", at(0)).await.unwrap(), 2);
 }
 
-#[tokio::test]
-async fn what_was_found_out_about_the_past_is_kept() {
-    let state = fleeting().await;
+async fn what_was_found_out_about_the_past_is_kept<P: Place>() {
+    let state = P::fleeting().await;
     assert_eq!(state.past(&app(1)).await.unwrap(), None);
     for past in Past::ALL {
         state.set_past(&app(1), past).await.unwrap();

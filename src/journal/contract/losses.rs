@@ -4,6 +4,20 @@ use super::super::{
 };
 use super::*;
 
+each_state! {
+    async who_is_still_there_with_less_access_is_found_and_nobody_else,
+    all_of_many_losers_are_read_piece_by_piece_in_order,
+    a_loss_stays_a_loss_until_a_sync_completes_whatever_ended_those_in_between,
+    the_access_of_new_people_counts_from_the_listing_that_brought_them_unless_it_was_doubted,
+    what_tasks_have_changed_is_no_loss_until_the_next_sync_completes,
+    what_a_record_without_facts_gave_is_not_known_and_counts_for_nothing,
+    the_losses_of_a_completed_sync_are_remembered_by_kind_also_after_a_crash,
+    what_is_gone_and_counts_is_told_from_what_only_doubted_listings_had,
+    a_dry_run_leaves_no_trace_and_its_crash_is_no_interrupted_sync,
+    what_iden_calls_the_time_of_our_sync_is_pending_from_complete_until_it_says_so,
+    what_was_shown_is_kept_until_a_sync_completes,
+}
+
 pub(in crate::journal) const SLUG: &str = "account";
 
 pub(in crate::journal) fn account(id: &str, is_active: bool, refs: &[u64]) -> Seen {
@@ -13,18 +27,18 @@ pub(in crate::journal) fn account(id: &str, is_active: bool, refs: &[u64]) -> Se
     Seen { id: id.to_owned(), hash, facts: Some(facts) }
 }
 
-async fn list(state: &Sqlite, records: &[Seen]) {
+async fn list(state: &impl Listings, records: &[Seen]) {
     state.begin(&app(1)).await.unwrap();
     state.add(&app(1), SLUG, records).await.unwrap();
 }
 
-async fn complete(state: &Sqlite, second: i64, records: &[Seen]) {
+async fn complete(state: &impl Listings, second: i64, records: &[Seen]) {
     list(state, records).await;
     state.promote(&app(1), at(second)).await.unwrap();
 }
 
 /// Who loses what if a sync of these completes: id, deactivated, memberships lost.
-pub(in crate::journal) async fn lost(state: &Sqlite, records: &[Seen]) -> Vec<(String, bool, u32)> {
+pub(in crate::journal) async fn lost(state: &impl Listings, records: &[Seen]) -> Vec<(String, bool, u32)> {
     list(state, records).await;
     let mut all = Vec::new();
     let mut after = None;
@@ -40,9 +54,8 @@ fn loser(id: &str, deactivated: bool, refs: u32) -> (String, bool, u32) {
     (id.to_owned(), deactivated, refs)
 }
 
-#[tokio::test]
-async fn who_is_still_there_with_less_access_is_found_and_nobody_else() {
-    let state = fleeting().await;
+async fn who_is_still_there_with_less_access_is_found_and_nobody_else<P: Place>() {
+    let state = P::fleeting().await;
     let before = [
         account("active", true, &[1, 2]),
         account("gone", true, &[1]),
@@ -63,9 +76,8 @@ async fn who_is_still_there_with_less_access_is_found_and_nobody_else() {
     assert_eq!(base, AccessBase { active: 4, with_refs: 5, unknown: 0 });
 }
 
-#[tokio::test]
-async fn all_of_many_losers_are_read_piece_by_piece_in_order() {
-    let state = fleeting().await;
+async fn all_of_many_losers_are_read_piece_by_piece_in_order<P: Place>() {
+    let state = P::fleeting().await;
     let all = |is_active| (0..1234).map(|n| account(&format!("{n:04}"), is_active, &[n])).collect::<Vec<_>>();
     complete(&state, 1, &all(true)).await;
     let found = lost(&state, &all(false)).await;
@@ -73,9 +85,8 @@ async fn all_of_many_losers_are_read_piece_by_piece_in_order() {
     assert_eq!(found, wanted);
 }
 
-#[tokio::test]
-async fn a_loss_stays_a_loss_until_a_sync_completes_whatever_ended_those_in_between() {
-    let state = fleeting().await;
+async fn a_loss_stays_a_loss_until_a_sync_completes_whatever_ended_those_in_between<P: Place>() {
+    let state = P::fleeting().await;
     complete(&state, 1, &[account("a", true, &[1])]).await;
     for belief in [Belief::Plausible, Belief::Unjudged, Belief::Doubted] {
         let now = [account("a", false, &[])];
@@ -86,14 +97,15 @@ async fn a_loss_stays_a_loss_until_a_sync_completes_whatever_ended_those_in_betw
     assert_eq!(lost(&state, &[account("a", false, &[])]).await, []);
 }
 
-#[tokio::test]
-async fn the_access_of_new_people_counts_from_the_listing_that_brought_them_unless_it_was_doubted() {
+async fn the_access_of_new_people_counts_from_the_listing_that_brought_them_unless_it_was_doubted<
+    P: Place,
+>() {
     for (belief, wanted) in [
         (Belief::Plausible, vec![loser("new", true, 0)]),
         (Belief::Unjudged, vec![loser("new", true, 0)]),
         (Belief::Doubted, vec![]),
     ] {
-        let state = fleeting().await;
+        let state = P::fleeting().await;
         complete(&state, 1, &[account("a", true, &[])]).await;
         list(&state, &[account("a", true, &[]), account("new", true, &[])]).await;
         state.keep(&app(1), belief).await.unwrap();
@@ -105,9 +117,8 @@ async fn the_access_of_new_people_counts_from_the_listing_that_brought_them_unle
     }
 }
 
-#[tokio::test]
-async fn what_tasks_have_changed_is_no_loss_until_the_next_sync_completes() {
-    let state = fleeting().await;
+async fn what_tasks_have_changed_is_no_loss_until_the_next_sync_completes<P: Place>() {
+    let state = P::fleeting().await;
     let all = |is_active, refs: &[u64]| ["a", "b", "c", "d"].map(|id| account(id, is_active, refs));
     complete(&state, 1, &all(true, &[1])).await;
     let note = async |id, status, memberships| {
@@ -123,36 +134,32 @@ async fn what_tasks_have_changed_is_no_loss_until_the_next_sync_completes() {
     assert_eq!(lost(&state, &all(false, &[])).await.len(), 4);
 }
 
-#[tokio::test]
-async fn what_a_record_without_facts_gave_is_not_known_and_counts_for_nothing() {
-    let state = fleeting().await;
+async fn what_a_record_without_facts_gave_is_not_known_and_counts_for_nothing<P: Place>() {
+    let state = P::fleeting().await;
     complete(&state, 1, &[seen("old", 1), account("new", true, &[])]).await;
     assert_eq!(lost(&state, &[account("new", true, &[]), account("old", false, &[])]).await, []);
     assert_eq!(state.access_base(&app(1), SLUG).await.unwrap().unknown, 1);
 }
 
-#[tokio::test]
-async fn the_losses_of_a_completed_sync_are_remembered_by_kind_also_after_a_crash() {
-    let folder = temporary();
-    let state = Sqlite::open(folder.path()).await.unwrap();
-    complete(&state, 1, &[account("a", true, &[]), account("b", true, &[])]).await;
-    list(&state, &[account("a", false, &[])]).await;
+async fn the_losses_of_a_completed_sync_are_remembered_by_kind_also_after_a_crash<P: Place>() {
+    let place = P::empty().await;
+    let state = place.state();
+    complete(state, 1, &[account("a", true, &[]), account("b", true, &[])]).await;
+    list(state, &[account("a", false, &[])]).await;
     let losses = [LossCount { slug: SLUG.to_owned(), kind: LossKind::Deactivated, count: 1 }];
     state.completing(&app(1), at(5), &losses).await.unwrap();
-    state.close().await;
-    let state = Sqlite::open(folder.path()).await.unwrap();
+    let place = place.reopen().await;
+    let state = place.state();
     let since = async |kind, second| state.losses_since(&app(1), SLUG, kind, at(second)).await.unwrap();
     assert_eq!((since(LossKind::Removed, 5).await, since(LossKind::Deactivated, 5).await), (1, 1));
     assert_eq!((since(LossKind::Memberships, 0).await, since(LossKind::Deactivated, 6).await), (0, 0));
     assert_eq!(state.removals_since(&app(1), SLUG, at(0)).await.unwrap(), 1, "of removals alone");
     state.forgive_removals(&app(1)).await.unwrap();
-    let state = &state;
     assert_eq!(state.losses_since(&app(1), SLUG, LossKind::Deactivated, at(0)).await.unwrap(), 0);
 }
 
-#[tokio::test]
-async fn what_is_gone_and_counts_is_told_from_what_only_doubted_listings_had() {
-    let state = fleeting().await;
+async fn what_is_gone_and_counts_is_told_from_what_only_doubted_listings_had<P: Place>() {
+    let state = P::fleeting().await;
     complete(&state, 1, &[account("a", true, &[]), account("b", true, &[])]).await;
     list(&state, &[account("x", true, &[])]).await;
     state.keep(&app(1), Belief::Doubted).await.unwrap();
@@ -164,11 +171,10 @@ async fn what_is_gone_and_counts_is_told_from_what_only_doubted_listings_had() {
     assert_eq!(state.ids(&app(1), SLUG, Which::Seen, Some("b"), 9).await.unwrap(), ["n"]);
 }
 
-#[tokio::test]
-async fn a_dry_run_leaves_no_trace_and_its_crash_is_no_interrupted_sync() {
-    let folder = temporary();
-    let state = Sqlite::open(folder.path()).await.unwrap();
-    complete(&state, 1, &[account("a", true, &[])]).await;
+async fn a_dry_run_leaves_no_trace_and_its_crash_is_no_interrupted_sync<P: Place>() {
+    let place = P::empty().await;
+    let state = place.state();
+    complete(state, 1, &[account("a", true, &[])]).await;
     let run = Run {
         started_at: at(1),
         ended_at: at(2),
@@ -188,36 +194,32 @@ async fn a_dry_run_leaves_no_trace_and_its_crash_is_no_interrupted_sync() {
             assert!(matches!(gone, Err(Error::NoListing { .. })), "{gone:?}");
         }
     }
-    state.close().await;
-    let state = Sqlite::open(folder.path()).await.unwrap();
+    let place = place.reopen().await;
+    let state = place.state();
     assert!(!state.was_interrupted(&app(1)).await.unwrap());
-    list(&state, &[]).await;
+    list(state, &[]).await;
     assert_eq!(state.ids(&app(1), SLUG, Which::Removed, None, 9).await.unwrap(), ["a"]);
-    state.close().await;
 }
 
-#[tokio::test]
-async fn what_iden_calls_the_time_of_our_sync_is_pending_from_complete_until_it_says_so() {
-    let folder = temporary();
-    let state = Sqlite::open(folder.path()).await.unwrap();
+async fn what_iden_calls_the_time_of_our_sync_is_pending_from_complete_until_it_says_so<P: Place>() {
+    let place = P::empty().await;
+    let state = place.state();
     assert_eq!(state.iden_time(&app(1)).await.unwrap(), IdenTime::default());
-    list(&state, &[]).await;
+    list(state, &[]).await;
     state.completing(&app(1), at(5), &[]).await.unwrap();
     state.promote(&app(1), at(6)).await.unwrap();
-    state.close().await;
-    let state = Sqlite::open(folder.path()).await.unwrap();
+    let place = place.reopen().await;
+    let state = place.state();
     let pending = IdenTime { synced_at: None, pending_since: Some(at(5)) };
     assert_eq!(state.iden_time(&app(1)).await.unwrap(), pending);
     state.set_iden_time(&app(1), at(900)).await.unwrap();
     let known = IdenTime { synced_at: Some(at(900)), pending_since: None };
     assert_eq!(state.iden_time(&app(1)).await.unwrap(), known);
     assert_eq!(state.iden_time(&app(2)).await.unwrap(), IdenTime::default());
-    state.close().await;
 }
 
-#[tokio::test]
-async fn what_was_shown_is_kept_until_a_sync_completes() {
-    let state = fleeting().await;
+async fn what_was_shown_is_kept_until_a_sync_completes<P: Place>() {
+    let state = P::fleeting().await;
     assert_eq!(state.shown(&app(1)).await.unwrap(), None);
     for digest in [7, u64::MAX] {
         let shown = Shown { digest, losses: 30 };

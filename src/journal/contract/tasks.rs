@@ -1,9 +1,23 @@
 use super::super::{Counts, Ended, Error, Journal, Kept, Known, State};
 use super::*;
 
-#[tokio::test]
-async fn a_task_lives_from_intent_to_end() {
-    let state = fleeting().await;
+each_state! {
+    async a_task_lives_from_intent_to_end,
+    a_task_with_an_outcome_is_not_intended_again,
+    the_first_outcome_wins,
+    what_an_attempt_may_have_done_and_what_was_there_before_it_are_kept,
+    what_is_reported_again_is_what_was_reported,
+    only_a_rejected_report_can_end_again,
+    a_report_cannot_end_without_an_outcome,
+    an_intent_can_be_forgotten_and_an_outcome_cannot,
+    open_tasks_come_oldest_first_and_apps_are_apart,
+    known_takes_any_number_of_tasks,
+    counts_say_how_many_stand_where,
+    pruning_leaves_open_and_rejected_tasks,
+}
+
+async fn a_task_lives_from_intent_to_end<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     let task = TaskId::from("t1");
     state.intent(&app, &intent("t1", 1, 10)).await.unwrap();
@@ -28,9 +42,8 @@ async fn a_task_lives_from_intent_to_end() {
     );
 }
 
-#[tokio::test]
-async fn a_task_with_an_outcome_is_not_intended_again() {
-    let state = fleeting().await;
+async fn a_task_with_an_outcome_is_not_intended_again<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     state.intent(&app, &intent("t1", 1, 10)).await.unwrap();
     state.decide(&app, &intent("t1", 1, 10), &completed("a1")).await.unwrap();
@@ -42,9 +55,8 @@ async fn a_task_with_an_outcome_is_not_intended_again() {
     assert_eq!(state.entry(&app, &"t1".into()).await.unwrap().unwrap().attempt, 1);
 }
 
-#[tokio::test]
-async fn the_first_outcome_wins() {
-    let state = fleeting().await;
+async fn the_first_outcome_wins<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     let identity = intent("t1", 1, 10);
     state.decide(&app, &identity, &failed("first")).await.unwrap();
@@ -60,30 +72,28 @@ fn account(id: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
     json!({ "account_id": id }).as_object().cloned()
 }
 
-#[tokio::test]
-async fn what_an_attempt_may_have_done_and_what_was_there_before_it_are_kept() {
-    let folder = temporary();
-    let state = Sqlite::open(folder.path()).await.unwrap();
+async fn what_an_attempt_may_have_done_and_what_was_there_before_it_are_kept<P: Place>() {
+    let place = P::empty().await;
+    let state = place.state();
     let app = app(1);
     let seen = PriorAccount::Seen { fields: [("last_name".to_owned(), 7)].into() };
     let first = Intent { prior: seen.clone(), ..intent("t1", 1, 10) };
     state.intent(&app, &first).await.unwrap();
-    let entry = async |state: &Sqlite| state.entry(&app, &"t1".into()).await.unwrap().unwrap();
-    assert!(entry(&state).await.may_have_applied, "the call may have been made by now");
+    let entry = async |state: &P::State| state.entry(&app, &"t1".into()).await.unwrap().unwrap();
+    assert!(entry(state).await.may_have_applied, "the call may have been made by now");
     state.not_applied(&app, &"t1".into()).await.unwrap();
     state.not_applied(&app, &"unknown".into()).await.unwrap();
-    assert!(!entry(&state).await.may_have_applied);
+    assert!(!entry(state).await.may_have_applied);
     state.intent(&app, &intent("t1", 2, 20)).await.unwrap();
-    state.close().await;
-    let state = Sqlite::open(folder.path()).await.unwrap();
-    let entry = entry(&state).await;
+    let place = place.reopen().await;
+    let state = place.state();
+    let entry = entry(state).await;
     assert!(entry.may_have_applied);
     assert_eq!(entry.prior, seen, "only what was there before the first attempt counts");
 }
 
-#[tokio::test]
-async fn what_is_reported_again_is_what_was_reported() {
-    let state = fleeting().await;
+async fn what_is_reported_again_is_what_was_reported<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     let result = json!({"account_id": "a1", "not_verified": ["password"], "password": "hunter2"});
     let done = Outcome::Completed { result: result.as_object().cloned() };
@@ -107,9 +117,8 @@ async fn what_is_reported_again_is_what_was_reported() {
     assert_eq!(entry.state, State::Ended(Ended::Accepted));
 }
 
-#[tokio::test]
-async fn only_a_rejected_report_can_end_again() {
-    let state = fleeting().await;
+async fn only_a_rejected_report_can_end_again<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     let task = TaskId::from("t1");
     let rejected = Ended::Rejected { detail: "unknown field".to_owned() };
@@ -133,9 +142,8 @@ async fn only_a_rejected_report_can_end_again() {
     assert_eq!(entry.state, State::Ended(Ended::Accepted), "an end is final");
 }
 
-#[tokio::test]
-async fn a_report_cannot_end_without_an_outcome() {
-    let state = fleeting().await;
+async fn a_report_cannot_end_without_an_outcome<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     let ended = state.ended(&app, &"t1".into(), &Ended::Accepted, at(20)).await;
     assert!(matches!(ended, Err(Error::NotDecided { .. })), "{ended:?}");
@@ -144,9 +152,8 @@ async fn a_report_cannot_end_without_an_outcome() {
     assert!(matches!(ended, Err(Error::NotDecided { .. })), "{ended:?}");
 }
 
-#[tokio::test]
-async fn an_intent_can_be_forgotten_and_an_outcome_cannot() {
-    let state = fleeting().await;
+async fn an_intent_can_be_forgotten_and_an_outcome_cannot<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     state.intent(&app, &intent("t1", 1, 10)).await.unwrap();
     state.forget(&app, &"t1".into()).await.unwrap();
@@ -159,9 +166,8 @@ async fn an_intent_can_be_forgotten_and_an_outcome_cannot() {
     assert_eq!(state.open(&app).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn open_tasks_come_oldest_first_and_apps_are_apart() {
-    let state = fleeting().await;
+async fn open_tasks_come_oldest_first_and_apps_are_apart<P: Place>() {
+    let state = P::fleeting().await;
     let created = |task: &str, created_at: Option<i64>, second: i64| Intent {
         created_at: created_at.map(at),
         ..intent(task, 1, second)
@@ -176,9 +182,8 @@ async fn open_tasks_come_oldest_first_and_apps_are_apart() {
     assert_eq!(order, ["a", "b", "d", "c"]);
 }
 
-#[tokio::test]
-async fn known_takes_any_number_of_tasks() {
-    let state = fleeting().await;
+async fn known_takes_any_number_of_tasks<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     state.intent(&app, &intent("t-5", 1, 1)).await.unwrap();
     state.decide(&app, &intent("t-39999", 1, 1), &completed("a")).await.unwrap();
@@ -193,9 +198,8 @@ async fn known_takes_any_number_of_tasks() {
     assert!(state.known(&app, &[]).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn counts_say_how_many_stand_where() {
-    let state = fleeting().await;
+async fn counts_say_how_many_stand_where<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     let rejected = Ended::Rejected { detail: String::new() };
     let ends = [Ended::Accepted, Ended::Conflict, Ended::Missing, rejected.clone(), rejected];
@@ -216,9 +220,8 @@ async fn counts_say_how_many_stand_where() {
     assert_eq!(state.counts(&app).await.unwrap(), expected);
 }
 
-#[tokio::test]
-async fn pruning_leaves_open_and_rejected_tasks() {
-    let state = fleeting().await;
+async fn pruning_leaves_open_and_rejected_tasks<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     let rejected = Ended::Rejected { detail: "no".to_owned() };
     let end = async |task: &str, ended: &Ended, second: i64| {

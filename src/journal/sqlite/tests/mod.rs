@@ -19,8 +19,17 @@ use std::time::Duration;
 use bridgehead_sdk::TaskId;
 use tempfile::TempDir;
 
-use super::super::contract::{app, at, completed, failed, fleeting, intent, seen, temporary};
+use super::super::contract::{app, at, completed, failed, intent, seen};
 use super::Sqlite;
+
+fn temporary() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// State that is thrown away and does not wait for the disk.
+async fn fleeting() -> Sqlite {
+    Sqlite::rehearsal(Path::new("/nonexistent")).await.unwrap()
+}
 
 /// Waits for what happens a moment later, for as long as a slow machine may need.
 async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
