@@ -1,7 +1,7 @@
 //! What every state promises, whatever it is kept in.
 //!
 //! A test is a function of the [`Place`] where the state is kept, and `each_state!` makes a test of it for each of them. A state
-//! that is added gets a line in that macro.
+//! that is added gets a line in that macro. Beyond these tests, any steps at all get the same answers from all of them (`same`).
 
 /// Makes a test of each of these functions for each place.
 macro_rules! each_state {
@@ -31,6 +31,7 @@ mod listings_model;
 pub(super) mod losses;
 mod model;
 mod place;
+mod same;
 mod tasks;
 
 use bridgehead_sdk::{Code, TaskId};
