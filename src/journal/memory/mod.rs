@@ -102,3 +102,34 @@ impl fmt::Debug for Memory {
         f.debug_struct("Memory").field("apps", &apps).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Journal;
+    use super::super::contract::{app, at, completed, intent};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_that_has_ended_neither_reads_nor_writes_what_the_next_one_works_on() {
+        let first = Memory::new(at(0));
+        let clone = first.clone();
+        first.intent(&app(1), &intent("t1", 1, 1)).await.unwrap();
+        let next = first.reopened().unwrap();
+        for ended in [&first, &clone] {
+            let late = ended.decide(&app(1), &intent("t1", 1, 1), &completed("a1")).await;
+            assert!(matches!(late, Err(Error::Closed)), "{late:?}");
+            assert!(matches!(ended.open(&app(1)).await, Err(Error::Closed)));
+            assert!(matches!(ended.verify().await, Err(Error::Closed)));
+            assert!(matches!(ended.reopened(), Err(Error::Closed)));
+        }
+        assert_eq!(next.counts(&app(1)).await.unwrap().intended, 1);
+    }
+
+    #[tokio::test]
+    async fn debug_shows_nobody() {
+        let memory = Memory::new(at(0));
+        memory.decide(&app(1), &intent("t1", 1, 1), &completed("alice")).await.unwrap();
+        let text = format!("{memory:?}");
+        assert!(text.contains("apps: Some(1)") && !text.contains("alice") && !text.contains("t1"), "{text}");
+    }
+}
