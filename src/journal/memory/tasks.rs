@@ -12,7 +12,7 @@ use super::instant::kept;
 /// The tasks of an app.
 #[derive(Default)]
 pub(super) struct Tasks {
-    tasks: BTreeMap<TaskId, Task>,
+    by_id: BTreeMap<TaskId, Task>,
     pub(super) holds: Holds,
     /// Whether Iden had been synced before, as it first said.
     pub(super) synced_before: Option<bool>,
@@ -50,8 +50,8 @@ impl Task {
 
 impl Tasks {
     pub(super) fn intent(&mut self, intent: &Intent) -> Result<(), Error> {
-        let Some(task) = self.tasks.get_mut(&intent.task) else {
-            self.tasks.insert(intent.task.clone(), Task::new(intent));
+        let Some(task) = self.by_id.get_mut(&intent.task) else {
+            self.by_id.insert(intent.task.clone(), Task::new(intent));
             return Ok(());
         };
         if task.entry.state != State::Intended {
@@ -68,7 +68,7 @@ impl Tasks {
     }
 
     pub(super) fn not_applied(&mut self, task: &TaskId) {
-        if let Some(task) = self.tasks.get_mut(task)
+        if let Some(task) = self.by_id.get_mut(task)
             && task.entry.state == State::Intended
         {
             task.entry.may_have_applied = false;
@@ -76,7 +76,7 @@ impl Tasks {
     }
 
     pub(super) fn decide(&mut self, identity: &Intent, outcome: &Outcome) -> Result<(), Error> {
-        let task = self.tasks.entry(identity.task.clone()).or_insert_with(|| Task::new(identity));
+        let task = self.by_id.entry(identity.task.clone()).or_insert_with(|| Task::new(identity));
         match &task.entry.state {
             State::Intended => {
                 task.entry.state = State::Decided(outcome.clone());
@@ -90,7 +90,7 @@ impl Tasks {
     pub(super) fn ended(&mut self, task: &TaskId, ended: &Ended, at: Timestamp) -> Result<(), Error> {
         let at = kept(at);
         let not_decided = || Error::NotDecided { task: task.clone() };
-        let row = self.tasks.get_mut(task).ok_or_else(not_decided)?;
+        let row = self.by_id.get_mut(task).ok_or_else(not_decided)?;
         match &row.entry.state {
             State::Intended => return Err(not_decided()),
             State::Decided(outcome) => row.entry.kept = Some(Kept::of(outcome.clone())),
@@ -106,15 +106,15 @@ impl Tasks {
     }
 
     pub(super) fn forget(&mut self, task: &TaskId) -> Result<(), Error> {
-        if self.tasks.get(task).is_some_and(|row| row.entry.state != State::Intended) {
+        if self.by_id.get(task).is_some_and(|row| row.entry.state != State::Intended) {
             return Err(decided(task));
         }
-        self.tasks.remove(task);
+        self.by_id.remove(task);
         Ok(())
     }
 
     pub(super) fn entry(&self, task: &TaskId) -> Option<Entry> {
-        self.tasks.get(task).map(|row| row.entry.clone())
+        self.by_id.get(task).map(|row| row.entry.clone())
     }
 
     pub(super) fn open(&self) -> Vec<Entry> {
@@ -127,14 +127,14 @@ impl Tasks {
 
     fn oldest_first(&self, wanted: impl Fn(&Task) -> bool) -> Vec<Entry> {
         let mut entries: Vec<Entry> =
-            self.tasks.values().filter(|row| wanted(row)).map(|row| row.entry.clone()).collect();
+            self.by_id.values().filter(|row| wanted(row)).map(|row| row.entry.clone()).collect();
         // The sort is stable, and the map is ordered by task.
         entries.sort_by_key(|entry| entry.created_at.unwrap_or(entry.first_intent_at));
         entries
     }
 
     pub(super) fn known(&self, task: &TaskId) -> Option<Known> {
-        Some(match self.tasks.get(task)?.entry.state {
+        Some(match self.by_id.get(task)?.entry.state {
             State::Intended => Known::Intended,
             State::Decided(_) => Known::Decided,
             State::Ended(_) => Known::Ended,
@@ -143,7 +143,7 @@ impl Tasks {
 
     pub(super) fn counts(&self) -> Counts {
         let mut counts = Counts::default();
-        for row in self.tasks.values() {
+        for row in self.by_id.values() {
             *match &row.entry.state {
                 State::Intended => &mut counts.intended,
                 State::Decided(_) => &mut counts.decided,
@@ -158,7 +158,7 @@ impl Tasks {
 
     pub(super) fn destructive_since(&self, since: Timestamp) -> Vec<Timestamp> {
         let since = kept(since);
-        let calls = self.tasks.values().map(|row| &row.entry).filter(|entry| {
+        let calls = self.by_id.values().map(|row| &row.entry).filter(|entry| {
             // A task that was refused before the connector was called has the attempt 0.
             entry.attempt > 0 && entry.first_intent_at > since && is_destructive(&entry.action)
         });
@@ -169,16 +169,16 @@ impl Tasks {
 
     /// How many are removed.
     pub(super) fn prune(&mut self, before: Timestamp) -> u64 {
-        self.holds.prune(before, |task| self.tasks.contains_key(task));
+        self.holds.prune(before, |task| self.by_id.contains_key(task));
         let before = kept(before);
-        let all = self.tasks.len();
-        self.tasks.retain(|_, row| row.is_rejected() || row.ended_at.is_none_or(|at| at >= before));
-        (all - self.tasks.len()) as u64
+        let all = self.by_id.len();
+        self.by_id.retain(|_, row| row.is_rejected() || row.ended_at.is_none_or(|at| at >= before));
+        (all - self.by_id.len()) as u64
     }
 }
 
 fn is_destructive(action: &str) -> bool {
-    Action::ALL.into_iter().any(|known| known.as_str() == action && known.is_destructive())
+    Action::ALL.iter().any(|known| known.as_str() == action && known.is_destructive())
 }
 
 fn decided(task: &TaskId) -> Error {

@@ -19,7 +19,7 @@ pub(super) const IDS: [&str; 6] = ["", "A", "a", "a\0", "é", "😀"];
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     /// Something is written of an app.
-    Of(u128, Change),
+    Of(u128, Box<Change>),
     /// The process ends, and another one begins.
     Reopen,
 }
@@ -66,7 +66,7 @@ pub(super) fn of_tasks() -> impl Strategy<Value = Vec<Step>> {
             Change::End(task.clone(), one, at),
             Change::End(task, other, later),
         ];
-        life.map(|change| Step::Of(app, change)).to_vec()
+        life.map(|change| Step::Of(app, Box::new(change))).to_vec()
     });
     mixed(task_change().boxed(), life.boxed())
 }
@@ -86,7 +86,7 @@ pub(super) fn of_listings() -> impl Strategy<Value = Vec<Step>> {
     let sync = given.prop_map(|(app, slug, records, between, end)| {
         let reopens = matches!(end[..], [Change::Completing(..)]);
         let changes = [Change::Begin, Change::Add(slug, records)].into_iter().chain(between).chain(end);
-        let steps = changes.map(|change| Step::Of(app, change));
+        let steps = changes.map(|change| Step::Of(app, Box::new(change)));
         steps.chain(reopens.then_some(Step::Reopen)).collect()
     });
     mixed(listing_change().boxed(), sync.boxed())
@@ -98,7 +98,7 @@ fn mixed(
     script: BoxedStrategy<Vec<Step>>,
 ) -> impl Strategy<Value = Vec<Step>> {
     let steps = prop_oneof![
-        12 => (app(), change).prop_map(|(app, change)| vec![Step::Of(app, change)]),
+        12 => (app(), change).prop_map(|(app, change)| vec![Step::Of(app, Box::new(change))]),
         6 => script,
         1 => Just(vec![Step::Reopen]),
     ];
