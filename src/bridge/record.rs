@@ -37,7 +37,7 @@ mod tests {
     fn records() -> [Record; 3] {
         let mut account = AccountRecord::new("u1");
         account.email = Some("ann@example.org".into());
-        let named = Ref { id: "g2".into(), name: Some("Sales".into()) };
+        let named = Ref::new("g2").with_name("Sales");
         account.memberships = Memberships([("team".into(), vec!["g1".into(), named])].into());
         account.extra.insert("cost_centre".into(), 42.into());
         [account.into(), AccountRecord::new("u2").into(), EntityRecord::new("g1", "Support").into()]

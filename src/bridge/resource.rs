@@ -34,7 +34,7 @@ impl Listed {
     /// As this version knows it.
     pub(super) fn known(self) -> Option<ResourceType> {
         let kind = kind(&self.kind)?;
-        Some(ResourceType { slug: self.slug.into(), name: self.name, kind })
+        Some(ResourceType::new(self.slug, self.name, kind))
     }
 }
 

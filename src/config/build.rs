@@ -29,14 +29,11 @@ pub fn build_connector(
         problem: unresolved.error.to_string(),
     })?;
     redactor.protect_for_good(&resolved.secrets);
-    let setup = Setup {
-        app: app_name.to_owned(),
-        target: resolved.settings,
-        base: app.target.base.clone(),
-        network: network.clone(),
-        redactor: redactor.clone(),
-        processes: crate::children::registry(),
-    };
+    let mut setup = Setup::new(app_name, resolved.settings)
+        .with_base(&app.target.base)
+        .with_network(network.clone())
+        .with_redactor(redactor.clone());
+    setup.processes = crate::children::registry();
     factory.build(setup).map_err(|error| {
         let (at, key) = app.target.locate(&error.key);
         Error::Key {

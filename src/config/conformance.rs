@@ -1,18 +1,25 @@
 //! `[apps.NAME.conformance]`: what the kit that proves a connector has to be told of a live target.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bridgehead_sdk::{conformance, nearest};
-
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
 use serde_json::{Map, Value as Json};
 
-use super::error::Reported;
-use super::section::Section;
+use super::duration::Length;
+use super::leaf::{As, EXAMPLE, Form, Leaf, List, Opt};
+use super::reader::Place;
 use super::tree::{Node, Value};
-use super::validate::Context;
-use super::{Pattern, Target, duration, show, target, values};
+use super::values::{self, Address, Word};
+use super::{Pattern, Target, target};
+
+/// The title of the schema of a table of anything.
+pub(super) const TABLE: &str = "Table";
 
 /// The keys that hold settings to be laid over `target`, each for one thing that may happen to a target.
 pub(super) const SITUATIONS: [&str; 7] = [
@@ -30,32 +37,73 @@ const HOST: &str = "{host}";
 const PORT: &str = "{port}";
 
 /// What `bridgehead check APP --conformance` has to be told. Whatever is missing is not checked.
-#[derive(Clone)]
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Conformance {
-    /// Fields of the accounts that are created, laid over those of the kit; `{name}` in a text is the account's unique name, and an
-    /// empty text leaves a field out.
+    /// Fields of the accounts that are created, laid over those of the kit. `{name}` in a text is the account's unique name; an empty
+    /// text leaves a field out.
+    #[serde(deserialize_with = "fields", skip_serializing_if = "Map::is_empty")]
+    #[schemars(with = "Table")]
     pub account: Map<String, Json>,
     /// What an update changes, in place of what the kit would; `{name}` as above.
+    #[serde(deserialize_with = "some_fields")]
+    #[schemars(with = "Option<Table>")]
     pub changes: Option<Map<String, Json>>,
     /// The fields in which any text may stand.
+    #[serde(with = "Opt::<List<Word>>")]
+    #[schemars(extend("examples" = [["display_name"]]))]
     pub free_text_fields: Option<Vec<String>>,
     /// By resource type, an id that could be one of the target's and is not.
+    #[serde(deserialize_with = "ids", skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "Table")]
     pub missing_refs: BTreeMap<String, String>,
     /// By resource type, the group or licence in which the kit may put the accounts that it creates.
+    #[serde(deserialize_with = "ids", skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "Table")]
     pub usable_refs: BTreeMap<String, String>,
     /// Where the target listens.
+    #[serde(with = "Opt::<As<Address>>")]
+    #[schemars(extend("examples" = ["127.0.0.1:389"]))]
     pub address: Option<SocketAddr>,
-    /// The checks that may be skipped.
+    /// The checks that may be skipped without exit code 3; `*` stands for any text.
+    #[serde(with = "List::<Checks>", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("examples" = [["paging-*", "silence"]]))]
     pub accept_skipped: Vec<Pattern>,
-    /// How long one check may take.
+    /// How long one check may take. What waits because the target asks for it, or for `rate_limit`, does not count.
+    #[serde(with = "As::<Length>")]
     pub check_timeout: Duration,
-    /// How long all checks together may take.
+    /// How long all checks together may take, counted in the same way.
+    #[serde(with = "As::<Length>")]
     pub timeout: Duration,
-    /// How many records a page of the connector holds.
+    /// How many records a page of the connector holds. With it the kit creates enough accounts for several pages, 1,001 at most, and
+    /// removes them again.
+    #[schemars(with = "Option<u32>", range(min = 1, max = 500))]
     pub page_size: Option<usize>,
-    /// What is laid over `target`.
-    overlays: BTreeMap<&'static str, Node>,
+    /// Keys of `target` with which the connector asks for pages of two records; `{address}` as for `through`, where `address` is set.
+    small_pages: Overlay,
+    /// Keys of `target` with a credential that the target refuses.
+    bad_credential: Overlay,
+    /// Keys of `target` with a credential that may read, but not change accounts.
+    refused_permission: Overlay,
+    /// Keys of `target` at which nobody listens; `{address}`, or `{host}` and `{port}`, stand for where that is.
+    unreachable: Overlay,
+    /// Keys of `target` where connections are taken and nothing is said; `{address}` as above.
+    silent: Overlay,
+    /// Keys of `target` that lead to it through the kit, at `{address}`; needs `address`.
+    through: Overlay,
+    /// Keys of `target` with which a listing breaks off in its middle, for targets without an address.
+    cut_listing: Overlay,
+    /// The whole table, whose last seven keys are laid over `target`.
+    #[serde(skip)]
+    table: Node,
 }
+
+/// What is laid over `target`. serde sees that it is a table; [`Conformance::settle`] brings its keys, with their places.
+#[derive(Clone)]
+struct Overlay;
+
+/// A table whose keys somebody else knows.
+struct Table;
 
 impl Default for Conformance {
     fn default() -> Self {
@@ -70,7 +118,14 @@ impl Default for Conformance {
             check_timeout: Duration::from_secs(120),
             timeout: Duration::from_secs(1_800),
             page_size: None,
-            overlays: BTreeMap::new(),
+            small_pages: Overlay,
+            bad_credential: Overlay,
+            refused_permission: Overlay,
+            unreachable: Overlay,
+            silent: Overlay,
+            through: Overlay,
+            cut_listing: Overlay,
+            table: Node::default(),
         }
     }
 }
@@ -84,11 +139,20 @@ impl Conformance {
     /// The target as it is in a situation, one of the seven keys that hold settings; `None` if nothing is said of it. `address` stands
     /// where the settings say `{address}`, or `{host}` and `{port}`.
     pub fn target(&self, target: &Target, situation: &str, address: Option<SocketAddr>) -> Option<Target> {
-        let mut overlay = self.overlays.get(situation)?.clone();
+        let mut overlay = self.overlay(situation)?.clone();
         if let Some(address) = address {
             fill_in(&mut overlay, address);
         }
-        Some(target.overlaid(overlay))
+        target.overlaid(overlay)
+    }
+
+    /// Brings what is laid over `target`, with its places, from the table of the tree.
+    pub(super) fn settle(&mut self, table: &Node) {
+        self.table = table.clone();
+    }
+
+    fn overlay(&self, situation: &str) -> Option<&Node> {
+        SITUATIONS.contains(&situation).then(|| self.table.get(situation))?
     }
 }
 
@@ -97,61 +161,22 @@ impl std::fmt::Debug for Conformance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Conformance")
             .field("account", &self.account.keys().collect::<Vec<_>>())
-            .field("overlays", &self.overlays.keys().collect::<Vec<_>>())
+            .field(
+                "overlays",
+                &SITUATIONS.into_iter().filter(|name| self.overlay(name).is_some()).collect::<Vec<_>>(),
+            )
             .finish_non_exhaustive()
     }
 }
 
-/// Reads the table.
-pub(super) fn read(section: &Section<'_>, context: &Context<'_>) -> Result<Conformance, Reported> {
-    let account = section.optional("account", table);
-    let changes = section.optional("changes", table);
-    let free_text_fields = section.list("free_text_fields", "[\"display_name\"]", |node| {
-        values::text(node, "display_name").map(str::to_owned)
-    });
-    let missing_refs = section.optional("missing_refs", texts);
-    let usable_refs = section.optional("usable_refs", texts);
-    let address = section.optional("address", |node| {
-        let expected = "must be an IP address with a port such as \"127.0.0.1:389\"";
-        node.as_str().ok_or(expected)?.parse().map_err(|_| expected.to_owned())
-    });
-    let accept_skipped = section.list("accept_skipped", "[\"paging-*\"]", checks);
-    let check_timeout = section.optional("check_timeout", |node| duration::read(node, "2m"));
-    let timeout = section.optional("timeout", |node| duration::read(node, "30m"));
-    let page_size = section.optional("page_size", |node| {
-        values::whole(node, 1..=500).map(|size| usize::try_from(size).unwrap_or(500))
-    });
-    let mut overlays = Ok(BTreeMap::new());
-    for name in SITUATIONS {
-        let overlay = section.optional(name, |node| {
-            node.as_table().map(|_| node.clone()).ok_or("must be a table of keys of target".to_owned())
-        });
-        match (overlay, &mut overlays) {
-            (Ok(Some(node)), Ok(overlays)) => {
-                // A credential that is refused is no secret.
-                if name != "bad_credential" {
-                    target::check(&node, &section.key(name), None, context.problems);
-                }
-                overlays.insert(name, node);
-            }
-            (Ok(_), _) => {}
-            (Err(reported), _) => overlays = Err(reported),
+/// Reports secrets in plain text in what is laid over `target`.
+pub(super) fn check(place: &Place<'_>) {
+    // A credential that is refused is no secret.
+    for name in SITUATIONS.into_iter().filter(|name| *name != "bad_credential") {
+        if let Some(node) = place.node.get(name) {
+            target::check(node, &place.key(name), None, place.reader.problems);
         }
     }
-    let usual = Conformance::default();
-    Ok(Conformance {
-        accept_skipped: accept_skipped?.unwrap_or_default(),
-        check_timeout: check_timeout?.unwrap_or(usual.check_timeout),
-        timeout: timeout?.unwrap_or(usual.timeout),
-        page_size: page_size?,
-        account: account?.unwrap_or_default(),
-        changes: changes?,
-        free_text_fields: free_text_fields?,
-        missing_refs: missing_refs?.unwrap_or_default(),
-        usable_refs: usable_refs?.unwrap_or_default(),
-        address: address?,
-        overlays: overlays?,
-    })
 }
 
 /// A pattern that means checks of the kit, and which; one that means none is a mistake.
@@ -166,24 +191,67 @@ pub fn checks_named(text: &str) -> Result<(Pattern, Vec<&'static str>), String> 
     Err(format!("names no check of the kit{hint}"))
 }
 
-fn checks(node: &Node) -> Result<Pattern, String> {
-    checks_named(values::text(node, "paging-*")?).map(|(pattern, _)| pattern)
-}
+/// The checks that may be skipped.
+struct Checks;
 
-fn table(node: &Node) -> Result<Map<String, Json>, String> {
-    match show::json(node, None) {
-        Json::Object(fields) => Ok(fields),
-        _ => Err("must be a table such as { department = \"kit\" }".to_owned()),
+impl Leaf for Checks {
+    type Value = Pattern;
+
+    fn read(given: Option<&str>) -> Result<Pattern, String> {
+        checks_named(values::text(given, EXAMPLE)?).map(|(pattern, _)| pattern)
     }
 }
 
-fn texts(node: &Node) -> Result<BTreeMap<String, String>, String> {
-    let expected = "must be a table of resource type and id, such as { team = \"t1\" }";
-    let table = node.as_table().ok_or(expected)?;
-    let entry = |(slug, entry): (&String, &super::tree::Entry)| {
-        entry.node.as_str().map(|id| (slug.clone(), id.to_owned())).ok_or(expected.to_owned())
+fn fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Json>, D::Error> {
+    match Json::deserialize(deserializer)? {
+        Json::Object(fields) => Ok(fields),
+        _ => Err(D::Error::custom("must be a table such as { department = \"kit\" }")),
+    }
+}
+
+fn some_fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Map<String, Json>>, D::Error> {
+    fields(deserializer).map(Some)
+}
+
+fn ids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let expected = || D::Error::custom("must be a table of resource type and id, such as { team = \"t1\" }");
+    let Json::Object(ids) = Json::deserialize(deserializer)? else {
+        return Err(expected());
     };
-    table.iter().map(entry).collect()
+    let text = |(slug, id): (String, Json)| match id {
+        Json::String(id) => Ok((slug, id)),
+        _ => Err(expected()),
+    };
+    ids.into_iter().map(text).collect()
+}
+
+impl<'de> Deserialize<'de> for Overlay {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Json::deserialize(deserializer)? {
+            Json::Object(_) => Ok(Self),
+            _ => Err(D::Error::custom("must be a table of keys of target")),
+        }
+    }
+}
+
+impl JsonSchema for Overlay {
+    fn schema_name() -> Cow<'static, str> {
+        Table::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Table::json_schema(generator)
+    }
+}
+
+impl JsonSchema for Table {
+    fn schema_name() -> Cow<'static, str> {
+        "Table".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "title": TABLE, "type": "object" })
+    }
 }
 
 fn fill_in(node: &mut Node, address: SocketAddr) {

@@ -3,38 +3,78 @@
 use std::time::Duration;
 
 use jiff::{Span, SpanRelativeTo};
+use schemars::{Schema, json_schema};
 
-use super::tree::Node;
+use super::leaf::{EXAMPLE, Leaf};
 
-/// Nobody means less: another unit was meant.
-const SHORTEST: Duration = Duration::from_millis(1);
 /// A timer set for later than this overflows somewhere, and nobody waits for it.
 const LONGEST: Duration = Duration::from_hours(366 * 24);
+const DAY: u64 = 24 * 3600;
 
-/// Reads a duration above zero; `example` goes into the error.
-pub(super) fn read(node: &Node, example: &str) -> Result<Duration, String> {
-    let parsed = node.as_str().and_then(parse);
-    let duration = parsed.ok_or_else(|| format!("must be a duration such as {example:?}"))?;
-    if duration.is_zero() {
-        return Err(format!("must be longer than nothing, such as {example:?}"));
+/// A duration of so many milliseconds at least. Nobody means less than one: another unit was meant.
+pub(super) struct Length<const LEAST: u64 = 1>;
+
+impl<const LEAST: u64> Leaf for Length<LEAST> {
+    type Value = Duration;
+
+    fn read(text: Option<&str>) -> Result<Duration, String> {
+        let parsed = text.and_then(parse);
+        let duration = parsed.ok_or_else(|| format!("must be a duration such as {EXAMPLE}"))?;
+        if duration.is_zero() {
+            return Err(format!("must be longer than nothing, such as {EXAMPLE}"));
+        }
+        let least = Duration::from_millis(LEAST);
+        if duration < least {
+            return Err(format!("must be at least {}, such as {EXAMPLE}", friendly(least)));
+        }
+        if duration > LONGEST {
+            return Err(format!("must be at most 366d; write for example {EXAMPLE}"));
+        }
+        Ok(duration)
     }
-    if duration < SHORTEST {
-        return Err(format!("must be at least 1ms, such as {example:?}"));
+
+    fn write(duration: &Duration) -> Option<String> {
+        Some(written(*duration))
     }
-    if duration > LONGEST {
-        return Err(format!("must be at most 366d; write for example {example:?}"));
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "examples": ["30s", "15m", "1h 30m"] })
     }
-    Ok(duration)
 }
 
-/// Reads a duration that is not too short to be meant.
-pub(super) fn at_least(node: &Node, least: Duration, example: &str) -> Result<Duration, String> {
-    let duration = read(node, example)?;
-    if duration < least {
-        let least = jiff::fmt::friendly::SpanPrinter::new().unsigned_duration_to_string(&least);
-        return Err(format!("must be at least {least}, such as {example:?}"));
+/// The time over which deletions are counted: the journal remembers them for no longer.
+pub(super) struct Window;
+
+impl Leaf for Window {
+    type Value = Duration;
+
+    fn read(text: Option<&str>) -> Result<Duration, String> {
+        let window = Length::<1>::read(text)?;
+        if (1..=30 * DAY).contains(&window.as_secs()) {
+            Ok(window)
+        } else {
+            Err(format!("must be between 1s and 30d, such as {EXAMPLE}"))
+        }
     }
-    Ok(duration)
+
+    fn schema() -> Schema {
+        Length::<1>::schema()
+    }
+}
+
+/// A duration in words, such as `1m 30s`.
+pub(super) fn friendly(duration: Duration) -> String {
+    jiff::fmt::friendly::SpanPrinter::new().unsigned_duration_to_string(&duration)
+}
+
+/// A duration in the one unit in which it is a whole number. A single minute is 60 seconds, as it mostly stands in configurations.
+fn written(duration: Duration) -> String {
+    match duration.as_secs() {
+        _ if duration.subsec_nanos() > 0 => friendly(duration),
+        seconds if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        seconds if seconds % 60 == 0 && seconds > 60 => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
 }
 
 /// A day is 24 hours, a week seven days; months and years have no fixed length, and negative durations no meaning.
@@ -65,6 +105,17 @@ mod tests {
     fn what_has_no_unit_or_no_fixed_length_is_no_duration() {
         for text in ["", "30", "-30s", "30s ago", "1 month", "1y", "soon", "9999999999999999h"] {
             assert_eq!(parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_default_is_shown_as_people_write_it() {
+        for text in ["30s", "60s", "15m", "1h", "24h", "90s", "250ms"] {
+            let duration = parse(text).unwrap();
+            assert_eq!(parse(&written(duration)), Some(duration), "{text}");
+        }
+        for text in ["30s", "60s", "15m", "1h", "24h", "2m"] {
+            assert_eq!(written(parse(text).unwrap()), text);
         }
     }
 }

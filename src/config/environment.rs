@@ -8,26 +8,26 @@ use std::sync::Arc;
 
 use bridgehead_sdk::nearest;
 
-use super::Connectors;
 use super::error::Problems;
 use super::keys::{Keys, Kind, unknown};
-use super::layers::merge;
+use super::layers::Layers;
 use super::origin::Origin;
 use super::tree::{Entry, Node, Table, Value, join};
+use super::{Connectors, Errors};
 
 const PREFIX: &str = "BRIDGEHEAD__";
 const SEPARATOR: &str = "__";
 /// Far deeper than any key; keeps a strange variable from exhausting the stack.
 const DEEPEST: usize = 32;
 
-/// Lays the variables over the tree. One that names no key is reported and left out.
+/// Lays the variables over the files, each as a layer of its own. One that names no key is reported and left out.
 pub(super) fn overlay(
-    tree: &mut Node,
+    layers: &mut Layers,
     variables: &BTreeMap<String, String>,
     connectors: &Connectors,
     keys: Keys<'_>,
     problems: &Problems,
-) {
+) -> Result<(), Errors> {
     for (variable, text) in variables {
         let Some(name) = variable.strip_prefix(PREFIX) else {
             continue;
@@ -35,7 +35,7 @@ pub(super) fn overlay(
         let variable: Arc<str> = variable.as_str().into();
         let origin = Origin::Environment { variable: variable.clone() };
         let segments: Vec<&str> = name.split(SEPARATOR).collect();
-        match path(tree, &segments, connectors, keys) {
+        match path(&layers.tree(), &segments, connectors, keys) {
             Ok(path) => {
                 let mut node = Node::from_variable(&variable, text);
                 let place = |table: &str, key: &str| matches!(path.as_slice(), [first, second, _] if first == table && second == key);
@@ -45,13 +45,12 @@ pub(super) fn overlay(
                     // The name of a variable, file or credential is a text, even if it looks like a number.
                     node.value = Value::String(text.clone());
                 }
-                merge(tree, nest(path, node, &origin), &mut Vec::new());
+                layers.add(nest(path, node, &origin))?;
             }
-            Err((key, problem)) => {
-                problems.report(&origin, key, problem);
-            }
+            Err((key, problem)) => problems.report(&origin, key, problem),
         }
     }
+    Ok(())
 }
 
 fn nest(path: Vec<String>, node: Node, origin: &Origin) -> Node {

@@ -54,6 +54,12 @@ pub enum Error {
         /// What is wrong, and what would be right.
         problem: String,
     },
+    /// The layers could not be put together; that is for the developers.
+    #[error("the files cannot be laid over one another: {problem}; please report this")]
+    Layers {
+        /// Why.
+        problem: String,
+    },
     /// The operator has to configure an app.
     #[error(
         "no app is configured: add a table [apps.NAME] with app_id, connector and target; \
@@ -90,15 +96,16 @@ impl Errors {
         if errors.is_empty() { Ok(()) } else { Err(Self(errors)) }
     }
 
-    /// Sorted by file in the order of reading, then by place; what stands in variables comes last.
+    /// Sorted by file in the order of reading, then by place; what stands in variables comes last, by their names.
     pub(super) fn sorted(mut errors: Vec<Error>, files: &[PathBuf]) -> Self {
-        errors.sort_by_key(|error| match error.origin() {
+        errors.sort_by_cached_key(|error| match error.origin() {
             Some(Origin::File { path, line, column }) => {
                 let file = files.iter().position(|file| **file == **path);
-                (file.unwrap_or(files.len()), *line, *column)
+                (file.unwrap_or(files.len()), *line, *column, None)
             }
-            None => (0, 0, 0),
-            Some(_) => (usize::MAX, 0, 0),
+            None => (0, 0, 0, None),
+            Some(Origin::Environment { variable }) => (usize::MAX, 0, 0, Some(variable.clone())),
+            Some(Origin::Default) => (usize::MAX, 0, 0, None),
         });
         Self(errors)
     }
@@ -147,21 +154,20 @@ impl std::fmt::Display for Errors {
 
 impl std::error::Error for Errors {}
 
-/// A problem that is in [`Problems`] already: whoever meets it goes on without the value.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reported;
-
 /// Collects what is wrong while the tree is read.
 #[derive(Debug, Default)]
 pub(super) struct Problems(RefCell<Vec<Error>>);
 
 impl Problems {
-    pub(super) fn report(&self, at: &Origin, key: impl Into<String>, problem: impl Into<String>) -> Reported {
+    pub(super) fn report(&self, at: &Origin, key: impl Into<String>, problem: impl Into<String>) {
         self.0.borrow_mut().push(Error::Key { at: at.clone(), key: key.into(), problem: problem.into() });
-        Reported
     }
 
-    pub(super) fn into_inner(self) -> Vec<Error> {
-        self.0.into_inner()
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
+    pub(super) fn take(&self) -> Vec<Error> {
+        self.0.take()
     }
 }

@@ -3,9 +3,10 @@
 use bridgehead_sdk::nearest;
 use serde_json::Value;
 
-use super::error::Problems;
-use super::tree::{Node, join};
-use super::{document, secret};
+use super::{conformance, secret, target};
+
+/// What the description says of a key beside its schema: what to write where the key is missing.
+pub(super) const MISSING: &str = "x-missing";
 
 /// A place in a JSON schema.
 #[derive(Clone, Copy)]
@@ -61,9 +62,9 @@ impl<'a> Keys<'a> {
 
     pub(super) fn kind(self) -> Kind {
         let title = self.schema.get("title").and_then(Value::as_str);
-        if title == Some(document::SECRET) {
+        if title == Some(secret::SECRET) {
             Kind::Secret
-        } else if title == Some(document::TARGET) || title == Some(document::TABLE) {
+        } else if title == Some(target::TARGET) || title == Some(conformance::TABLE) {
             Kind::Free
         } else if self.schema.get("properties").is_some() {
             Kind::Table
@@ -104,29 +105,53 @@ impl<'a> Keys<'a> {
         schema.map(|schema| Self { schema, ..self }.resolved())
     }
 
-    /// Reports every key that nobody knows.
-    pub(super) fn check(self, node: &Node, path: &str, problems: &Problems) {
-        let (Some(table), kind) = (node.as_table(), self.kind()) else {
-            return;
-        };
-        if !matches!(kind, Kind::Table | Kind::Map) {
-            return;
-        }
-        for (name, entry) in table {
-            let path = join(path, name);
-            match self.child(name) {
-                Some(keys) => keys.check(&entry.node, &path, problems),
-                None => {
-                    problems.report(&entry.key_origin, path, unknown("key", name, &self.names()));
-                }
-            }
-        }
+    /// What stands in a list here.
+    pub(super) fn item(self) -> Option<Self> {
+        self.schema.get("items").map(|schema| Self { schema, ..self }.resolved())
+    }
+
+    /// The names of the keys that have to be there.
+    pub(super) fn required(self) -> impl Iterator<Item = &'a str> {
+        let required = self.schema.get("required").and_then(Value::as_array);
+        required.into_iter().flatten().filter_map(Value::as_str)
+    }
+
+    /// What stands here when the operator says nothing; of a table, whatever is in it.
+    pub(super) fn default(self) -> Option<&'a Value> {
+        self.schema.get("default")
+    }
+
+    /// A value that fits.
+    pub(super) fn example(self) -> Option<&'a Value> {
+        let says = |value: &&Value| !value.is_null() && !value.as_array().is_some_and(Vec::is_empty);
+        let first = |list: &str| self.schema.get(list).and_then(|list| list.get(0));
+        self.default().filter(says).or_else(|| first("examples")).or_else(|| first("enum"))
+    }
+
+    /// What to write if the key is missing, in the words of its description.
+    pub(super) fn when_missing(self) -> Option<&'a str> {
+        self.schema.get(MISSING).and_then(Value::as_str)
+    }
+
+    /// The least and the most that may stand here, where the description says so.
+    pub(super) fn bounds(self) -> [Option<&'a Value>; 2] {
+        ["minimum", "maximum"].map(|bound| self.schema.get(bound))
+    }
+
+    /// The type as JSON schema calls it.
+    pub(super) fn json_type(self) -> &'a str {
+        self.schema.get("type").and_then(Value::as_str).unwrap_or_default()
     }
 }
 
 /// Says that a name is not known, and which one is.
 pub(super) fn unknown(what: &str, name: &str, known: &[&str]) -> String {
-    match nearest(name, known.iter().copied()) {
+    not_known(what, nearest(name, known.iter().copied()), known)
+}
+
+/// Does the same where the nearest name is known already.
+pub(super) fn not_known(what: &str, near: Option<&str>, known: &[&str]) -> String {
+    match near {
         Some(near) => format!("unknown {what}; did you mean '{near}'?"),
         None if known.is_empty() => format!("unknown {what}; there is none"),
         None => format!("unknown {what}; known are {}", known.join(", ")),

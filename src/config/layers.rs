@@ -1,17 +1,21 @@
-//! Laying files, environment and defaults over one another.
+//! Laying files and environment over one another, with the `config` crate.
+//!
+//! `config` is given the tables, and for each value its number: it decides which one stands on top, and never sees a value, so that it
+//! can neither change nor quote one. Values and places stay here. What is replaced as a whole is one value to `config`: a list, and a
+//! reference to a secret.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+
+use config::{ConfigError, Map, Source, Value, ValueKind};
 
 use super::error::Problems;
 use super::keys::Keys;
 use super::origin::Origin;
-use super::tree::{Entry, Node, Value};
+use super::tree::{self, Entry, Node, Table};
 use super::{Connectors, Document, Error, Errors, environment};
 
-const DEFAULTS: &str = include_str!("defaults.toml");
-/// The app in `DEFAULTS` that stands for every app.
-pub(super) const EVERY_APP: &str = "*";
+/// The one key on top of everything: `config` would take a name there apart at its dots.
+const ROOT: &str = "root";
 
 /// The documents and the environment as one tree, without defaults.
 ///
@@ -28,11 +32,11 @@ pub(super) fn stack(
         Some(first) => Origin::start_of(first.path.as_path()),
         None => return Err(Error::NoSources.into()),
     };
-    let mut tree = Node::table(origin);
+    let mut layers = Layers::new(origin);
     let mut errors = Vec::new();
     for document in documents {
         match Node::parse(&document.path, &document.text) {
-            Ok(layer) => merge(&mut tree, layer, &mut Vec::new()),
+            Ok(layer) => layers.add(layer)?,
             Err(syntax) => errors.extend(syntax),
         }
     }
@@ -40,89 +44,157 @@ pub(super) fn stack(
         let files: Vec<_> = documents.iter().map(|document| document.path.clone()).collect();
         return Err(Errors::sorted(errors, &files));
     }
-    environment::overlay(&mut tree, variables, connectors, keys, problems);
-    Ok(tree)
+    environment::overlay(&mut layers, variables, connectors, keys, problems)?;
+    Ok(layers.tree())
 }
 
-/// Puts a layer on top: tables merge, everything else is replaced.
-pub(super) fn merge(below: &mut Node, above: Node, path: &mut Vec<String>) {
-    let target = matches!(path.as_slice(), [apps, _, target] if apps == "apps" && target == "target");
-    // `target = { file = "…" }` looks like a reference, but a target is a table of settings in any case.
-    let reference = !target && (below.is_secret_reference() || above.is_secret_reference());
-    match (&mut below.value, above) {
-        (Value::Table(table), Node { value: Value::Table(entries), .. }) if !reference => {
-            if matches!(path.as_slice(), [apps, _, sync] if apps == "apps" && sync == "sync") {
-                if entries.contains_key("cron") && !entries.contains_key("every") {
-                    table.remove("every");
+/// Layers, the lowest first, and what they add up to.
+pub(super) struct Layers {
+    all: Vec<Node>,
+    /// The values of all layers, under their numbers.
+    values: Vec<Node>,
+    sum: Value,
+    /// Whether all of it is the `target` of an app.
+    of_target: bool,
+}
+
+/// One layer as `config` takes it.
+#[derive(Clone, Debug)]
+struct Layer(Map<String, Value>);
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        Ok(self.0.clone())
+    }
+}
+
+impl Layers {
+    /// No layer yet; what is missing from all of them is missing at `origin`.
+    pub(super) fn new(origin: Origin) -> Self {
+        Self {
+            all: vec![Node::table(origin)],
+            values: Vec::new(),
+            sum: Map::<String, Value>::new().into(),
+            of_target: false,
+        }
+    }
+
+    /// The same for the table `target` of an app.
+    pub(super) fn of_target(origin: Origin) -> Self {
+        Self { of_target: true, ..Self::new(origin) }
+    }
+
+    /// Puts a layer on top: tables merge, everything else is replaced.
+    pub(super) fn add(&mut self, layer: Node) -> Result<(), Errors> {
+        if !self.of_target {
+            make_way(&mut self.sum, &layer);
+        }
+        let numbered = self.numbered(&layer, &mut Vec::new());
+        let added = Layer(Map::from_iter([(ROOT.to_owned(), numbered)])).collect_to(&mut self.sum);
+        self.all.push(layer);
+        added.map_err(|error| Error::Layers { problem: error.to_string() }.into())
+    }
+
+    fn numbered<'a>(&mut self, node: &'a Node, path: &mut Vec<&'a str>) -> Value {
+        let Some(table) = self.table(node, path) else {
+            self.values.push(node.clone());
+            return Value::new(None, ValueKind::U64(self.values.len() as u64 - 1));
+        };
+        let mut numbered = Map::new();
+        for (name, entry) in table {
+            path.push(name);
+            numbered.insert(name.clone(), self.numbered(&entry.node, path));
+            path.pop();
+        }
+        numbered.into()
+    }
+
+    /// The entries of what merges with the layers below. `target = { file = "…" }` looks like a reference, but is a table of settings in
+    /// any case.
+    fn table<'a>(&self, node: &'a Node, path: &[&str]) -> Option<&'a Table> {
+        let target = match path {
+            ["apps", _, "target"] => true,
+            path => self.of_target && path.is_empty(),
+        };
+        node.as_table().filter(|_| target || !node.is_secret_reference())
+    }
+
+    /// What the layers add up to.
+    pub(super) fn tree(&self) -> Node {
+        let here: Vec<&Node> = self.all.iter().collect();
+        let nothing = Map::new();
+        self.located(entries(Some(&self.sum), ROOT).unwrap_or(&nothing), &here, &mut Vec::new())
+    }
+
+    /// A table of the sum with its places, which `config` drops. `here` are the tables of the layers that it is made of.
+    fn located<'a>(&self, sum: &'a Map<String, Value>, here: &[&Node], path: &mut Vec<&'a str>) -> Node {
+        let origin = here.first().map_or(Origin::Default, |first| first.origin.clone());
+        let mut table = Table::new();
+        for (name, value) in sum {
+            path.push(name);
+            let layers: Vec<&Entry> =
+                here.iter().filter_map(|layer| layer.as_table().and_then(|table| table.get(name))).collect();
+            let node = match &value.kind {
+                ValueKind::U64(number) => {
+                    usize::try_from(*number).ok().and_then(|number| self.values.get(number)).cloned()
                 }
-                if entries.contains_key("every") && !entries.contains_key("cron") {
-                    table.remove("cron");
-                    table.remove("timezone");
+                ValueKind::Table(below) => {
+                    // A value that stood here in between has replaced the tables before it.
+                    let value = layers.iter().rposition(|entry| self.table(&entry.node, path).is_none());
+                    let tables = &layers[value.map_or(0, |value| value + 1)..];
+                    let tables: Vec<&Node> = tables.iter().map(|entry| &entry.node).collect();
+                    Some(self.located(below, &tables, path))
                 }
+                _ => None,
+            };
+            if let (Some(node), Some(first)) = (node, layers.first()) {
+                let key_origin = first.key_origin.clone();
+                table.insert(name.clone(), Entry { key_origin, node });
             }
-            for (name, entry) in entries {
-                match table.get_mut(&name) {
-                    Some(known) => {
-                        path.push(name);
-                        merge(&mut known.node, entry.node, path);
-                        path.pop();
-                    }
-                    None => {
-                        table.insert(name, entry);
-                    }
-                }
-            }
+            path.pop();
         }
-        (_, above) => *below = above,
+        Node { origin, value: tree::Value::Table(table) }
     }
 }
 
-/// Puts the defaults below: they show where nothing else stands.
-pub(super) fn fill_defaults(tree: &mut Node) -> Result<(), Errors> {
-    let mut defaults = defaults()?;
-    let apps = defaults.as_table_mut().and_then(|table| table.remove("apps"));
-    fill(tree, &defaults);
-    let every_app = apps.as_ref().and_then(|apps| apps.node.get(EVERY_APP));
-    let named = tree.as_table_mut().and_then(|table| table.get_mut("apps"));
-    if let (Some(every_app), Some(named)) = (every_app, named) {
-        for app in named.node.as_table_mut().into_iter().flat_map(|apps| apps.values_mut()) {
-            fill(&mut app.node, every_app);
-        }
-    }
-    Ok(())
-}
-
-/// The defaults as a tree; those of every app stand under [`EVERY_APP`].
-pub(super) fn defaults() -> Result<Node, Errors> {
-    let parsed = Node::parse(Path::new("defaults.toml"), DEFAULTS);
-    let mut defaults = parsed.map_err(|errors| Errors::sorted(errors, &[]))?;
-    disown(&mut defaults);
-    Ok(defaults)
-}
-
-fn disown(node: &mut Node) {
-    node.origin = Origin::Default;
-    if let Value::Table(table) = &mut node.value {
-        for entry in table.values_mut() {
-            entry.key_origin = Origin::Default;
-            disown(&mut entry.node);
-        }
-    }
-}
-
-fn fill(node: &mut Node, defaults: &Node) {
-    let (Some(table), Some(defaults)) = (node.as_table_mut(), defaults.as_table()) else {
-        return;
-    };
-    for (name, default) in defaults {
-        if name == "every" && table.contains_key("cron") {
+/// Takes the schedules out of the layers below which the layer replaces: `every` and `cron` exclude one another.
+fn make_way(sum: &mut Value, layer: &Node) {
+    let apps = layer.get("apps").and_then(Node::as_table);
+    for (app, entry) in apps.into_iter().flatten() {
+        let Some(sync) = entry.node.get("sync").and_then(Node::as_table) else {
             continue;
+        };
+        let (every, cron) = (sync.contains_key("every"), sync.contains_key("cron"));
+        let replaced: &[&str] = match (every, cron) {
+            (false, true) => &["every"],
+            (true, false) => &["cron", "timezone"],
+            _ => &[],
+        };
+        let mut below = Some(&mut *sum);
+        for name in [ROOT, "apps", app, "sync"] {
+            below = below.and_then(|table| entries_mut(table)).and_then(|table| table.get_mut(name));
         }
-        match table.get_mut(name) {
-            Some(Entry { node, .. }) => fill(node, &default.node),
-            None => {
-                table.insert(name.clone(), default.clone());
+        if let Some(below) = below.and_then(entries_mut) {
+            for name in replaced {
+                below.remove(*name);
             }
         }
+    }
+}
+
+fn entries<'a>(value: Option<&'a Value>, name: &str) -> Option<&'a Map<String, Value>> {
+    let ValueKind::Table(table) = &value?.kind else { return None };
+    let ValueKind::Table(inner) = &table.get(name)?.kind else { return None };
+    Some(inner)
+}
+
+fn entries_mut(value: &mut Value) -> Option<&mut Map<String, Value>> {
+    match &mut value.kind {
+        ValueKind::Table(table) => Some(table),
+        _ => None,
     }
 }

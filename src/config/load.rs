@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::error::Problems;
 use super::keys::Keys;
-use super::validate::{self, Context};
+use super::network::Origins;
+use super::reader::{Place, Reader};
+use super::rules::{self, Paths};
 use super::{Config, Connectors, Document, Errors, Sources, layers, schema};
 
 /// Reads and checks the configuration. Nothing is started, and no secret is read.
@@ -23,19 +25,45 @@ pub fn parse(
     connectors: &Connectors,
 ) -> Result<Config, Errors> {
     let problems = Problems::default();
-    let known = schema::document();
+    let known = schema::description(connectors);
     let keys = Keys::of(&known);
-    let mut tree = layers::stack(documents, environment, connectors, keys, &problems)?;
-    keys.check(&tree, "", &problems);
-    layers::fill_defaults(&mut tree)?;
-    let context = Context { connectors, environment: &Arc::new(environment.clone()), problems: &problems };
-    let config = validate::config(&tree, &context);
-    let errors = problems.into_inner();
+    let tree = layers::stack(documents, environment, connectors, keys, &problems)?;
+    let reader = Reader::new(&problems);
+    let root = reader.root(&tree, keys);
+    let config = root.read();
+    rules::check(&root, connectors);
+    let paths = Paths::of(&root);
     match config {
-        Ok(config) if errors.is_empty() => Ok(config),
+        Some(mut config) if problems.is_empty() => {
+            settle(&mut config, paths, &root, &Arc::new(environment.clone()));
+            Ok(config)
+        }
         _ => {
             let files: Vec<PathBuf> = documents.iter().map(|document| document.path.clone()).collect();
-            Err(Errors::sorted(errors, &files))
+            Err(Errors::sorted(problems.take(), &files))
+        }
+    }
+}
+
+/// Brings what the values alone do not tell: where relative paths start, and the tables that others know, with their places.
+fn settle(config: &mut Config, paths: Paths, root: &Place<'_>, environment: &Arc<BTreeMap<String, String>>) {
+    if let Some(api_key) = paths.api_key {
+        config.bridge.api_key = api_key;
+    }
+    if let Some(path) = paths.state {
+        config.state.path = path;
+    }
+    config.network.ca_file = paths.ca_file;
+    config.network.proxy_password = paths.proxy_password;
+    let origin = |name| root.node.get("network")?.get(name).map(|node| node.origin.clone());
+    config.network.origins = Origins { ca_file: origin("ca_file"), proxy_password: origin("proxy_password") };
+    let Some(apps) = root.below("apps") else { return };
+    for (name, app) in &mut config.apps {
+        let Some(place) = apps.below(name) else { continue };
+        app.sync.settle();
+        app.target.settle(&place, environment);
+        if let Some(table) = place.node.get("conformance") {
+            app.conformance.settle(table);
         }
     }
 }

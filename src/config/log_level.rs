@@ -2,7 +2,7 @@
 
 use bridgehead_sdk::nearest;
 
-use super::tree::Node;
+use super::leaf::{EXAMPLE, Leaf};
 use super::values::text;
 
 /// The name that all of ours begin with.
@@ -13,11 +13,23 @@ const OTHERS: [&str; 10] =
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// Checks directives such as `info` and `info,bridgehead=debug`.
-///
+/// Directives such as `info` and `info,bridgehead=debug`.
+pub(super) struct Directives;
+
+impl Leaf for Directives {
+    type Value = String;
+
+    fn read(given: Option<&str>) -> Result<String, String> {
+        check(text(given, EXAMPLE)?)
+    }
+
+    fn write(directives: &String) -> Option<String> {
+        Some(directives.clone())
+    }
+}
+
 /// tracing takes a mistyped level for the name of a module, and then logs nothing; so words are checked here.
-pub(super) fn read(node: &Node) -> Result<String, String> {
-    let directives = text(node, "info")?;
+fn check(directives: &str) -> Result<String, String> {
     let (mut for_all, mut for_us) = (false, false);
     for directive in directives.split(',') {
         let level = match directive.split_once('=') {
@@ -70,12 +82,6 @@ fn expected() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tree::Value;
-
-    fn level(text: &str) -> Result<String, String> {
-        let node = Node { origin: crate::config::Origin::Default, value: Value::String(text.to_owned()) };
-        read(&node)
-    }
 
     #[test]
     fn a_level_that_would_silence_bridgehead_is_refused() {
@@ -86,10 +92,10 @@ mod tests {
             "bridgehead::exec=trace,hyper=info",
             "info,mylib=debug",
         ] {
-            assert_eq!(level(good).as_deref(), Ok(good));
+            assert_eq!(check(good).as_deref(), Ok(good));
         }
-        let refused = level("bridgehed=debug").unwrap_err();
+        let refused = check("bridgehed=debug").unwrap_err();
         assert_eq!(refused, "there is no module 'bridgehed'; did you mean 'bridgehead'?");
-        assert!(level("hyper=debug").unwrap_err().contains("\"info,hyper=debug\""));
+        assert!(check("hyper=debug").unwrap_err().contains("\"info,hyper=debug\""));
     }
 }

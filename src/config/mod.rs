@@ -1,8 +1,12 @@
 //! Configuration: what the operator writes, read and checked before anything is started.
 //!
 //! ```text
-//! files, environment ─ sources ─▶ documents ─ layers ─▶ one tree ─ validate ─▶ Config ─ build_connector ─▶ connectors
+//! files, environment ─ sources ─▶ documents ─ layers ─▶ one tree ─ reader, rules ─▶ Config ─ build_connector ─▶ connectors
 //! ```
+//!
+//! The types of [`Config`] are the one description of the configuration: serde reads them, their `Default` is what holds when nobody
+//! says anything else, and schemars makes the schema of them, from which the known keys, the bounds, the words of errors and the tables
+//! of keys in `docs/` come. `rules` has what is about several keys. A new key is a field, and no more.
 //!
 //! Everything after reading is pure: the environment is passed in, nothing is opened, and nothing is spawned. Each
 //! value in the tree knows the file, line and column (or the environment variable) it came from, and each error
@@ -19,45 +23,46 @@
 //! tables merge, lists replace. Two things are replaced as a whole: a reference to a secret, and the schedule of a
 //! sync (`every`, or `cron` with `timezone`), for their keys exclude one another.
 
+mod app;
 mod build;
 mod conformance;
-mod document;
+mod defaults;
 mod duration;
 mod environment;
 mod error;
 mod key_table;
 mod keys;
 mod layers;
+mod leaf;
 mod load;
 mod log_level;
 mod model;
 mod network;
 mod origin;
 mod pattern;
+mod reader;
+mod rules;
 mod schedule;
 mod schema;
 mod secret;
-mod section;
 mod show;
 mod sources;
 mod suspicious;
 mod target;
 mod tree;
-mod validate;
 mod values;
+mod words;
 
 #[cfg(test)]
 mod tests;
 
+pub use app::{App, Guard, OnInvalid, Protect, Sync, TaskGuard, Tasks, WithoutProof};
 pub use build::build_connector;
 pub use conformance::{Conformance, checks_named};
 pub use error::{Error, Errors};
 pub use key_table::{conformance_keys, target_keys};
 pub use load::{load, parse};
-pub use model::{
-    Admin, App, Bridge, Config, Guard, Log, LogFormat, OnInvalid, Protect, RateLimit, Refs, Runtime, State,
-    Sync, TaskGuard, Tasks, WithoutProof,
-};
+pub use model::{Admin, Bridge, Config, Log, LogFormat, RateLimit, Refs, Runtime, State};
 pub use network::Network;
 pub use origin::Origin;
 pub use pattern::{Pattern, PatternError};

@@ -1,226 +1,179 @@
-//! The configuration, typed and checked.
+//! The configuration: what the file says, what holds when it says nothing, and what the program is given, in one.
+//!
+//! The doc comments of the fields are what operators read, in editors and in `docs/`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bridgehead_sdk::Action;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use url::Url;
-use uuid::Uuid;
 
-use super::suspicious;
-use super::{Conformance, Error, Network, Pattern, Schedule, Secret, Target};
+use super::duration::Length;
+use super::leaf::{As, Form};
+use super::log_level::Directives;
+use super::values::{Address, BaseUrl, FilePath};
+use super::{App, Error, Network, Secret, suspicious};
 
 /// Everything that the operator has said, with defaults where they said nothing. Holds no secret, only where secrets are.
-#[derive(Clone, Debug)]
+///
+/// [`load`](super::load) reads it. What serde makes of a text without it lacks the folders at which relative paths start, and the
+/// settings of targets.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "bridgehead configuration", description = "The configuration of bridgehead.")]
 pub struct Config {
     /// How to reach Iden.
     pub bridge: Bridge,
     /// How Iden and targets are reached over the network.
+    #[serde(default)]
     pub network: Network,
     /// What has to survive a restart.
+    #[serde(default)]
     pub state: State,
-    /// The listener for health, metrics and status; `None` for no listener.
+    /// The listener for health, metrics and status; none when absent.
     pub admin: Option<Admin>,
     /// What the daemon writes about itself.
+    #[serde(default)]
     pub log: Log,
     /// The daemon as a whole.
+    #[serde(default)]
     pub runtime: Runtime,
-    /// The apps, by name. No two have the same `app_id`. May be empty: see [`Config::require_apps`].
+    // No two have the same `app_id`. May be empty: see `Config::require_apps`.
+    /// The apps of this daemon, each under a name of letters, digits, `-` and `_` that appears in logs and metrics.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub apps: BTreeMap<String, App>,
 }
 
 /// How to reach Iden.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Bridge {
-    /// The tenant's base URL, with or without a slash at its end; `/api/v1/bridge/…` is appended. https, or http to
-    /// loopback; without user name, query and fragment.
+    // With or without a slash at its end; https, or http to loopback; without user name, query and fragment.
+    /// The tenant's base URL, to which `/api/v1/bridge/…` is appended. Plain http is for loopback only.
+    #[serde(with = "As::<BaseUrl>")]
+    #[schemars(extend(
+        "examples" = ["https://developer.idenhq.com/org/acme"],
+        "x-missing" = "write base_url = \"https://developer.idenhq.com/org/NAME\" under [bridge]"
+    ))]
     pub base_url: Url,
     /// Where the API key is.
+    #[schemars(extend(
+        "x-missing" = "write api_key = { env = \"IDEN_API_KEY\" } under [bridge], or { file = \"path\" }, or { credential = \"name\" }"
+    ))]
     pub api_key: Secret,
     /// How long one request may take.
+    #[serde(with = "As::<Length<100>>", default = "half_a_minute")]
     pub request_timeout: Duration,
-    /// How fast to send requests, shared by all apps; `None` for unlimited.
+    /// How fast to send requests, shared by all apps; unlimited when absent.
     pub rate_limit: Option<RateLimit>,
-    /// How references go on the wire.
+    /// How memberships and assignments refer to groups and licences: `"g1"` or `{"id": "g1"}`.
+    #[serde(default)]
     pub refs: Refs,
 }
 
+fn half_a_minute() -> Duration {
+    Duration::from_secs(30)
+}
+
 /// How fast to send requests.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct RateLimit {
-    /// How many in the long run; 0.0001 to 100000.
+    /// How many in the long run.
+    #[schemars(range(min = 0.0001, max = 100_000))]
+    #[schemars(extend("x-missing" = "write for example { per_second = 50, burst = 100 }"))]
     pub per_second: f64,
-    /// How many at once after a pause; at least 1.
+    /// How many at once after a pause.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    #[schemars(extend("x-missing" = "write for example { per_second = 50, burst = 100 }"))]
     pub burst: u32,
 }
 
 /// How memberships and assignments refer to groups and licences. Bridge's documents leave it open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Refs {
-    /// `"g1"`
+    // `"g1"`
+    #[default]
     Id,
-    /// `{"id": "g1"}`
+    // `{"id": "g1"}`
     Object,
 }
 
 /// What has to survive a restart.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct State {
-    /// A folder of the daemon's own, mode 0700; absolute. It need not exist yet.
+    // Absolute. It need not exist yet.
+    /// A folder of the daemon's own; created with mode 0700.
+    #[serde(with = "As::<FilePath>")]
     pub path: PathBuf,
 }
 
+impl Default for State {
+    fn default() -> Self {
+        Self { path: "/var/lib/bridgehead".into() }
+    }
+}
+
 /// The listener for health, metrics and status.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Admin {
-    /// Where to listen.
+    /// Address and port of /healthz, /readyz, /metrics and /status.
+    #[serde(with = "As::<Address>")]
+    #[schemars(extend(
+        "examples" = ["127.0.0.1:9464"],
+        "x-missing" = "write listen = \"127.0.0.1:9464\", or leave out [admin]"
+    ))]
     pub listen: SocketAddr,
 }
 
 /// What the daemon writes about itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Log {
-    /// For people or for collectors.
+    /// Text for people, JSON for collectors.
     pub format: LogFormat,
-    /// A level, or levels by module; directives that `tracing_subscriber::filter::Targets` parses.
+    // Directives that `tracing_subscriber::filter::Targets` parses.
+    /// A level, or levels by module.
+    #[serde(with = "As::<Directives>")]
+    #[schemars(extend("examples" = ["info", "info,bridgehead=debug"]))]
     pub level: String,
 }
 
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
 /// For whom the log is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum LogFormat {
-    /// For people.
+    // For people.
     Text,
-    /// For collectors: one object a line.
+    // For collectors: one object a line.
     Json,
 }
 
 /// The daemon as a whole.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Runtime {
     /// How long work that is under way may go on after SIGTERM.
+    #[serde(with = "As::<Length>")]
     pub shutdown_grace: Duration,
 }
 
-/// One app: a target system as Iden knows it.
-#[derive(Clone, Debug)]
-pub struct App {
-    /// Its identifier in Iden.
-    pub app_id: Uuid,
-    /// Which connector speaks to it; one that exists.
-    pub connector: String,
-    /// Whether to register the connector's resource types with Iden.
-    pub register_resource_types: bool,
-    /// Provisioning tasks.
-    pub tasks: Tasks,
-    /// Full syncs.
-    pub sync: Sync,
-    /// What tasks must not touch.
-    pub protect: Protect,
-    /// The connector's own settings.
-    pub target: Target,
-    /// What the kit that proves a connector has to be told.
-    pub conformance: Conformance,
-}
-
-/// Provisioning tasks.
-#[derive(Clone, Debug)]
-pub struct Tasks {
-    /// Whether to execute tasks at all.
-    pub enabled: bool,
-    /// How often to ask for tasks while there are none; at least 100ms.
-    pub poll_interval: Duration,
-    /// How many tasks may run at once; 1 to 1024.
-    pub concurrency: usize,
-    /// How long one attempt may take; at most `give_up_after`.
-    pub timeout: Duration,
-    /// How long all attempts at one task may take together.
-    pub give_up_after: Duration,
-    /// How long an unreachable target holds its tasks.
-    pub hold_for: Duration,
-    /// Whether the account is read back after a success, before Iden hears `completed`.
-    pub verify: bool,
-    /// How many destructive tasks are executed before the operator is asked; `None` for no limit.
-    pub guard: Option<TaskGuard>,
-}
-
-/// How many tasks that take access away (deletions and suspensions together) are executed; further ones are held until
-/// the operator lets them go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TaskGuard {
-    /// The most; 0 to 100000. 0 asks the operator about each.
-    pub max: usize,
-    /// Within this time, rolling; 1 second to 30 days, which is how long the journal remembers.
-    pub per: Duration,
-}
-
-/// Full syncs.
-#[derive(Clone, Debug)]
-pub struct Sync {
-    /// Whether to sync on schedule.
-    pub enabled: bool,
-    /// When.
-    pub schedule: Schedule,
-    /// Whether to sync when the daemon starts.
-    pub on_start: bool,
-    /// How many pages may be sent at once; 1 to 1024.
-    pub push_concurrency: usize,
-    /// What records that break a rule lead to.
-    pub on_invalid: OnInvalid,
-    /// What a listing leads to of which nothing shows that it was read to its end.
-    pub complete_without_proof: WithoutProof,
-    /// When completing would remove too much.
-    pub guard: Guard,
-}
-
-/// What records that break a rule lead to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnInvalid {
-    /// Push the good ones, then abandon: nothing is removed.
-    Abandon,
-    /// Leave them out: completing removes them as if they were not in the target.
-    Skip,
-}
-
-/// What a listing leads to of which nothing shows that it was read to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WithoutProof {
-    /// Push what was read, then hold completion: nothing is removed.
-    Hold,
-    /// Complete all the same, and say so in the log.
-    Allow,
-}
-
-/// When completing a sync would remove too much. The limit that is hit first counts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Guard {
-    /// How many records of one type may go.
-    pub max_removals: u64,
-    /// How much of one type may go, in percent; 0 to 100.
-    pub max_removal_percent: f64,
-    /// How many active accounts of one type may stop being active.
-    pub max_deactivations: u64,
-    /// How much of the active accounts of one type, in percent; 0 to 100.
-    pub max_deactivation_percent: f64,
-    /// How many accounts of one type may lose memberships or assignments.
-    pub max_membership_losses: u64,
-    /// How much of the accounts of one type that have any, in percent; 0 to 100.
-    pub max_membership_loss_percent: f64,
-    /// Types with fewer records than this are exempt, unless all of them are lost.
-    pub min_records: u64,
-    /// Losses are also added up over this time.
-    pub window: Duration,
-}
-
-/// What tasks must not touch.
-#[derive(Clone, Debug)]
-pub struct Protect {
-    /// Accounts, by id, user name or e-mail.
-    pub accounts: Vec<Pattern>,
-    /// The actions that tasks may ask for; `None` for all.
-    pub actions: Option<BTreeSet<Action>>,
+impl Default for Runtime {
+    fn default() -> Self {
+        Self { shutdown_grace: Duration::from_secs(30) }
+    }
 }
 
 impl Config {

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use bridgehead_sdk::Redactor;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rustls::RootCertStore;
+use schemars::JsonSchema;
 use secrecy::ExposeSecret;
+use serde::Deserialize;
 use url::Url;
 
-use super::error::Reported;
-use super::section::Section;
-use super::tree::Node;
-use super::{Error, Origin, Secret, values};
+use super::leaf::{As, EXAMPLE, Form, Leaf, List, Opt};
+use super::values::{self, FilePath};
+use super::{Error, Origin, Secret};
 
 /// Every authority that a machine trusts takes a quarter of this.
 const LONGEST: u64 = 1024 * 1024;
@@ -21,29 +22,39 @@ const LONGEST: u64 = 1024 * 1024;
 /// How a certificate begins in PEM.
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 
-/// Whom to trust beside what the operating system trusts, and which way out to take.
-#[derive(Clone, Debug, Default)]
+/// Whom to trust beside what the operating system trusts, and which way out to take. Holds no password.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Network {
-    /// Certificates of authorities, in PEM; absolute.
+    /// A file of certificates in PEM. They are trusted beside those of the operating system, for Iden and for every target.
+    #[serde(with = "Opt::<As<FilePath>>")]
+    #[schemars(extend("examples" = ["/etc/bridgehead/ca.pem"]))]
     pub ca_file: Option<PathBuf>,
-    /// The proxy for HTTP; without it, the environment decides (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`). Holds no
-    /// user name and no password.
+    /// The proxy for HTTP; when absent, the environment decides (`HTTPS_PROXY`, `NO_PROXY`). A Bridge on this machine is reached
+    /// without one.
+    #[serde(with = "Opt::<As<Proxy>>")]
+    #[schemars(extend("examples" = ["http://proxy.example:3128"]))]
     pub proxy: Option<Url>,
     /// As whom the proxy is used.
+    #[serde(with = "Opt::<As<Username>>")]
+    #[schemars(extend("examples" = ["bridgehead"]))]
     pub proxy_username: Option<String>,
     /// Where the password for the proxy is.
     pub proxy_password: Option<Secret>,
-    /// Hosts that are reached without the proxy. Loopback always is.
+    /// Hosts that are reached without the proxy: hosts, domains, addresses, networks. Loopback always is.
+    #[serde(with = "List::<Direct>", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("examples" = [["intranet.example.com", "10.0.0.0/8"]]))]
     pub no_proxy: Vec<String>,
     /// Where `ca_file` and `proxy_password` stand.
+    #[serde(skip)]
     pub(super) origins: Origins,
 }
 
 /// Where the keys stand that can be wrong only when they are used.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Origins {
-    ca_file: Option<Origin>,
-    proxy_password: Option<Origin>,
+    pub(super) ca_file: Option<Origin>,
+    pub(super) proxy_password: Option<Origin>,
 }
 
 impl Network {
@@ -78,12 +89,11 @@ impl Network {
                 return Err(wrong(None, "network.proxy", problem));
             }
         }
-        Ok(bridgehead_sdk::Network {
-            authorities: authorities.into(),
-            proxy,
-            no_proxy: self.no_proxy.clone(),
-            ..bridgehead_sdk::Network::default()
-        })
+        let mut network = bridgehead_sdk::Network::default()
+            .with_authorities(authorities)
+            .with_no_proxy(self.no_proxy.iter().cloned());
+        network.proxy = proxy;
+        Ok(network)
     }
 }
 
@@ -101,10 +111,7 @@ fn authorities(path: &Path) -> Result<Vec<u8>, String> {
     if bytes.len() as u64 > LONGEST {
         return Err(format!("{shown} is larger than 1 MiB; name a file of the authorities' certificates"));
     }
-    let network = bridgehead_sdk::Network {
-        authorities: bytes.as_slice().into(),
-        ..bridgehead_sdk::Network::default()
-    };
+    let network = bridgehead_sdk::Network::default().with_authorities(bytes.as_slice());
     let certificates = match network.certificates() {
         Ok(certificates) => certificates,
         Err(_) if bytes.windows(BEGIN.len()).any(|window| window == BEGIN.as_bytes()) => {
@@ -127,71 +134,65 @@ fn authorities(path: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Reads the table.
-pub(super) fn read(section: &Section<'_>) -> Result<Network, Reported> {
-    let ca_file = section.optional("ca_file", |node| values::path(node, "/etc/bridgehead/ca.pem"));
-    let proxy = section.optional("proxy", proxy);
-    let proxy_username = section.optional("proxy_username", |node| {
-        let name = values::text(node, "bridgehead")?;
-        // The two travel as one text with a colon between them.
-        if name.contains(':') { Err("must not contain ':'".to_owned()) } else { Ok(name.to_owned()) }
-    });
-    let proxy_password = section.optional("proxy_password", Secret::from_node);
-    let no_proxy = section.list("no_proxy", "[\"intranet.example.com\", \"10.0.0.0/8\"]", direct);
-    let needs = |name: &str, needed: &str| {
-        if section.node(name).is_some() && section.node(needed).is_none() {
-            let problem = format!("has a meaning only beside '{needed}'; write {needed}, or leave it out");
-            return Err(section.report(name, problem));
+/// The proxy's address, and nothing besides.
+struct Proxy;
+
+impl Leaf for Proxy {
+    type Value = Url;
+
+    fn read(given: Option<&str>) -> Result<Url, String> {
+        let expected = || format!("must be a URL such as {EXAMPLE}");
+        let url = Url::parse(given.ok_or_else(expected)?).map_err(|_| expected())?;
+        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+            return Err(expected());
         }
-        Ok(())
-    };
-    let username = needs("proxy_username", "proxy");
-    let password = needs("proxy_password", "proxy_username");
-    let list = needs("no_proxy", "proxy");
-    username.and(password).and(list)?;
-    let origin = |name| section.node(name).map(|node| node.origin.clone());
-    Ok(Network {
-        ca_file: ca_file?,
-        proxy: proxy?,
-        proxy_username: proxy_username?,
-        proxy_password: proxy_password?,
-        no_proxy: no_proxy?.unwrap_or_default(),
-        origins: Origins { ca_file: origin("ca_file"), proxy_password: origin("proxy_password") },
-    })
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(
+                "must hold no user name or password; write proxy_username, and where the password is: \
+                 proxy_password = { env = \"NAME\" }"
+                    .to_owned(),
+            );
+        }
+        if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+            return Err("must end with the host and port".to_owned());
+        }
+        Ok(url)
+    }
 }
 
-/// The proxy's address, and nothing besides.
-fn proxy(node: &Node) -> Result<Url, String> {
-    let expected = "must be a URL such as \"http://proxy.example:3128\"";
-    let url = Url::parse(node.as_str().ok_or(expected)?).map_err(|_| expected.to_owned())?;
-    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err(expected.to_owned());
+/// As whom the proxy is used.
+struct Username;
+
+impl Leaf for Username {
+    type Value = String;
+
+    fn read(given: Option<&str>) -> Result<String, String> {
+        let name = values::text(given, EXAMPLE)?;
+        // The two travel as one text with a colon between them.
+        if name.contains(':') { Err("must not contain ':'".to_owned()) } else { Ok(name.to_owned()) }
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("must hold no user name or password; write proxy_username, and where the password is: \
-             proxy_password = { env = \"NAME\" }"
-            .to_owned());
-    }
-    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return Err("must end with the host and port".to_owned());
-    }
-    Ok(url)
 }
 
 /// A host, domain, address or network. What would never match is refused: the traffic would take the wrong way in silence.
-fn direct(node: &Node) -> Result<String, String> {
-    let text = values::text(node, "intranet.example.com")?;
-    let address = |text: &str| text.parse::<std::net::IpAddr>().is_ok();
-    let network = text.split_once('/').is_some_and(|(start, length)| {
-        let most = if start.contains(':') { 128 } else { 32 };
-        address(start) && length.parse::<u8>().is_ok_and(|length| length <= most)
-    });
-    let plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
-    let name = text.chars().all(plain) && text.chars().any(|character| character.is_ascii_alphanumeric());
-    if text == "*" || address(text) || network || name {
-        return Ok(text.to_owned());
+struct Direct;
+
+impl Leaf for Direct {
+    type Value = String;
+
+    fn read(given: Option<&str>) -> Result<String, String> {
+        let text = values::text(given, EXAMPLE)?;
+        let address = |text: &str| text.parse::<std::net::IpAddr>().is_ok();
+        let network = text.split_once('/').is_some_and(|(start, length)| {
+            let most = if start.contains(':') { 128 } else { 32 };
+            address(start) && length.parse::<u8>().is_ok_and(|length| length <= most)
+        });
+        let plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+        let name = text.chars().all(plain) && text.chars().any(|character| character.is_ascii_alphanumeric());
+        if text == "*" || address(text) || network || name {
+            return Ok(text.to_owned());
+        }
+        Err("must be a host or domain (which stands for what is below it too), an address or a network, such as \
+             \"intranet.example.com\" or \"10.0.0.0/8\"; without port, and \"*\" stands alone"
+            .to_owned())
     }
-    Err("must be a host or domain (which stands for what is below it too), an address or a network, such as \
-         \"intranet.example.com\" or \"10.0.0.0/8\"; without port, and \"*\" stands alone"
-        .to_owned())
 }

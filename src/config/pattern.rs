@@ -2,6 +2,9 @@
 
 use bridgehead_sdk::is_invisible;
 
+use super::leaf::{EXAMPLE, Leaf};
+use super::values::text;
+
 /// A pattern in which `*` stands for any text, the empty one too. It matches whole texts, without regard to case.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pattern {
@@ -72,6 +75,21 @@ impl Pattern {
     /// As the operator wrote it.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+}
+
+/// The account, or accounts, that a pattern names.
+pub(super) struct Accounts;
+
+impl Leaf for Accounts {
+    type Value = Pattern;
+
+    fn read(given: Option<&str>) -> Result<Pattern, String> {
+        Pattern::new(text(given, EXAMPLE)?).map_err(|error| error.to_string())
+    }
+
+    fn write(pattern: &Pattern) -> Option<String> {
+        Some(pattern.text.clone())
     }
 }
 

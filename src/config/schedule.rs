@@ -6,7 +6,7 @@ use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::tz::TimeZone;
 
-use super::tree::Node;
+use super::leaf::{EXAMPLE, Leaf};
 use super::values::text;
 
 /// When the syncs of an app start.
@@ -32,34 +32,50 @@ pub(super) fn parse(expression: &str) -> Option<Cron> {
     parser.parse(expression).ok()
 }
 
-/// Reads a cron expression.
-pub(super) fn expression(node: &Node) -> Result<String, String> {
-    const EXPECTED: &str = "must have five fields: minute, hour, day of the month, month, day of the week; such as \"0 3 * * *\"";
-    let text = text(node, "0 3 * * *")?;
-    let cron = parse(text).ok_or(EXPECTED)?;
-    // Any day will do to tell the 31st of February from an honest date; a fixed one keeps this pure.
-    let from = jiff::civil::date(2024, 1, 1).to_zoned(TimeZone::UTC).map_err(|_| EXPECTED.to_owned())?;
-    match cron.find_next_occurrence(&from, false) {
-        Ok(_) => Ok(text.trim().to_owned()),
-        Err(_) => Err("names no time that ever comes; check the day against the month".to_owned()),
+/// A cron expression.
+pub(super) struct Expression;
+
+impl Leaf for Expression {
+    type Value = String;
+
+    fn read(given: Option<&str>) -> Result<String, String> {
+        let expected = || {
+            format!(
+                "must have five fields: minute, hour, day of the month, month, day of the week; such as {EXAMPLE}"
+            )
+        };
+        let text = text(given, EXAMPLE)?;
+        let cron = parse(text).ok_or_else(expected)?;
+        // Any day will do to tell the 31st of February from an honest date; a fixed one keeps this pure.
+        let from = jiff::civil::date(2024, 1, 1).to_zoned(TimeZone::UTC).map_err(|_| expected())?;
+        match cron.find_next_occurrence(&from, false) {
+            Ok(_) => Ok(text.trim().to_owned()),
+            Err(_) => Err("names no time that ever comes; check the day against the month".to_owned()),
+        }
     }
 }
 
-/// Reads the name of a time zone.
-pub(super) fn timezone(node: &Node) -> Result<TimeZone, String> {
-    let name = text(node, "Europe/Paris")?;
-    if let Ok(zone) = TimeZone::get(name) {
-        return Ok(zone);
+/// The name of a time zone.
+pub(super) struct Zone;
+
+impl Leaf for Zone {
+    type Value = TimeZone;
+
+    fn read(given: Option<&str>) -> Result<TimeZone, String> {
+        let name = text(given, EXAMPLE)?;
+        if let Ok(zone) = TimeZone::get(name) {
+            return Ok(zone);
+        }
+        let database = jiff::tz::db();
+        if database.is_definitively_empty() {
+            return Err("this system knows no time zones; install the package tzdata".to_owned());
+        }
+        let names: Vec<String> = database.available().map(|zone| zone.to_string()).collect();
+        Err(match bridgehead_sdk::nearest(name, names.iter().map(String::as_str)) {
+            Some(near) => format!("unknown time zone; did you mean '{near}'?"),
+            None => format!("unknown time zone; write for example {EXAMPLE}"),
+        })
     }
-    let database = jiff::tz::db();
-    if database.is_definitively_empty() {
-        return Err("this system knows no time zones; install the package tzdata".to_owned());
-    }
-    let names: Vec<String> = database.available().map(|zone| zone.to_string()).collect();
-    Err(match bridgehead_sdk::nearest(name, names.iter().map(String::as_str)) {
-        Some(near) => format!("unknown time zone; did you mean '{near}'?"),
-        None => "unknown time zone; write for example \"Europe/Paris\"".to_owned(),
-    })
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! The JSON schema of the whole file, for editors and for `bridgehead config schema`.
 
+use std::sync::LazyLock;
+
 use bridgehead_sdk::is_secret_name;
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::layers::{self, EVERY_APP};
+use super::keys::MISSING;
 use super::target::RATE_LIMIT;
-use super::tree::{self, Node};
-use super::{Connectors, document};
+use super::{Config, Connectors, RateLimit, Secret};
 
 /// The JSON schema (draft 2020-12) of the whole file, with the target of each connector.
 ///
@@ -15,12 +17,9 @@ use super::{Connectors, document};
 /// has to be one.
 pub fn schema(connectors: &Connectors) -> Value {
     let mut schema = document();
-    if let Ok(defaults) = layers::defaults() {
-        annotate(&mut schema, &defaults);
-    }
     let mut definitions = Map::new();
-    definitions.insert("secret".to_owned(), part(generate::<document::Secret>()));
-    let rate_limit = part(generate::<document::RateLimit>());
+    definitions.insert("secret".to_owned(), part(generate::<Secret>()));
+    let rate_limit = part(generate::<RateLimit>());
     let mut targets = Vec::new();
     for (name, factory) in connectors {
         let definition = format!("target.{name}");
@@ -64,16 +63,48 @@ pub fn schema(connectors: &Connectors) -> Value {
     schema
 }
 
-/// The schema of the file without connectors: what keys are known.
+/// The schema of the file without connectors.
 pub(super) fn document() -> Value {
-    generate::<document::Document>()
+    generate::<Config>()
 }
 
-fn generate<T: schemars::JsonSchema>() -> Value {
+/// What is known of the file, and of the names of connectors: the schema, with what is said of keys beside it.
+pub(super) fn description(connectors: &Connectors) -> Value {
+    static CONFIG: LazyLock<Value> = LazyLock::new(described::<Config>);
+    let mut description = CONFIG.clone();
+    if let Some(connector) =
+        description.pointer_mut("/properties/apps/additionalProperties/properties/connector")
+    {
+        connector["enum"] = connectors.keys().map(String::as_str).collect();
+    }
+    description
+}
+
+fn described<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
     drop_null(&mut schema);
     schema
+}
+
+fn generate<T: JsonSchema>() -> Value {
+    let mut schema = described::<T>();
+    publish(&mut schema);
+    schema
+}
+
+/// Takes out what is only for reading: what to write where a key is missing, and defaults of whole tables, which are those of their keys.
+fn publish(schema: &mut Value) {
+    let Some(fields) = schema.as_object_mut() else {
+        return;
+    };
+    let is_table = |value: &Value| value.is_null() || value.is_object();
+    fields.retain(|name, value| name != MISSING && (name != "default" || !is_table(value)));
+    for keyword in ["items", "additionalProperties"] {
+        fields.get_mut(keyword).into_iter().for_each(publish);
+    }
+    let properties = fields.get_mut("properties").and_then(Value::as_object_mut);
+    properties.into_iter().flat_map(Map::values_mut).for_each(publish);
 }
 
 /// A schema as part of another: which draft it follows is said at the top.
@@ -120,36 +151,6 @@ fn drop_null(schema: &mut Value) {
             }
         }
         _ => {}
-    }
-}
-
-/// Writes the defaults into the schema.
-fn annotate(schema: &mut Value, defaults: &Node) {
-    for (name, entry) in defaults.as_table().into_iter().flatten() {
-        let place = if name == EVERY_APP { "additionalProperties" } else { "properties" };
-        let child = match schema.get_mut(place) {
-            Some(apps) if name == EVERY_APP => Some(apps),
-            Some(properties) => properties.get_mut(name),
-            None => None,
-        };
-        let Some(child) = child else {
-            continue;
-        };
-        match &entry.node.value {
-            tree::Value::Table(_) => annotate(child, &entry.node),
-            value => child["default"] = scalar(value),
-        }
-    }
-}
-
-fn scalar(value: &tree::Value) -> Value {
-    match value {
-        tree::Value::String(text) | tree::Value::Datetime(text) => text.as_str().into(),
-        tree::Value::Integer(number) => (*number).into(),
-        tree::Value::Float(number) => (*number).into(),
-        tree::Value::Boolean(truth) => (*truth).into(),
-        tree::Value::Array(items) => items.iter().map(|item| scalar(&item.value)).collect(),
-        tree::Value::Table(_) => json!({}),
     }
 }
 

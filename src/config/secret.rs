@@ -4,11 +4,19 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use secrecy::SecretString;
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde_json::Value as Json;
 use zeroize::Zeroizing;
 
 use super::tree::Node;
 use super::values;
+
+/// The title of the schema of a reference.
+pub(super) const SECRET: &str = "Reference to a secret";
+/// The example of a file that holds a secret.
+const PATH: &str = "\"/etc/bridgehead/key\"";
 
 /// The keys of a reference.
 pub(super) const KINDS: [&str; 3] = ["env", "file", "credential"];
@@ -163,17 +171,22 @@ impl Secret {
 
     /// Reads a reference; where something else stands, says how to write one.
     pub(super) fn from_node(node: &Node) -> Result<Self, String> {
-        let Some(table) = node.as_table() else {
-            return Err(PLAIN_TEXT.to_owned());
-        };
-        let mut entries = table.iter();
-        let (Some((kind, entry)), None) = (entries.next(), entries.next()) else {
+        let table = node.as_table().ok_or(PLAIN_TEXT)?;
+        let entries = table.iter().map(|(kind, entry)| (kind.as_str(), entry.node.as_str()));
+        match Self::of(entries)? {
+            Self::File { path } => values::placed(path, node, PATH).map(|path| Self::File { path }),
+            other => Ok(other),
+        }
+    }
+
+    /// Reads a reference from the entries of its table. A path stays as it is written.
+    fn of<'a>(mut entries: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Result<Self, String> {
+        let (Some((kind, value)), None) = (entries.next(), entries.next()) else {
             return Err("must have exactly one key: env, file or credential".to_owned());
         };
-        let value = &entry.node;
-        match kind.as_str() {
+        match kind {
             "env" => {
-                let name = values::text(value, "IDEN_API_KEY")?.to_owned();
+                let name = values::text(value, "\"IDEN_API_KEY\"")?.to_owned();
                 // Strict, for errors name the variable: the secret itself, written here by mistake, mostly ends here.
                 let plain = |character: char| character.is_ascii_alphanumeric() || character == '_';
                 if !name.chars().all(plain) || name.starts_with(|first: char| first.is_ascii_digit()) {
@@ -183,9 +196,9 @@ impl Secret {
                 }
                 Ok(Self::Env { name })
             }
-            "file" => values::path(value, "/etc/bridgehead/key").map(|path| Self::File { path }),
+            "file" => values::path(value, PATH).map(|path| Self::File { path }),
             "credential" => {
-                let name = values::text(value, "iden-key")?.to_owned();
+                let name = values::text(value, "\"iden-key\"")?.to_owned();
                 if name.contains(['/', '\0']) || name == "." || name == ".." {
                     return Err(
                         "credential must be a plain name, such as \"iden-key\"; for a path write file"
@@ -196,6 +209,41 @@ impl Secret {
             }
             other => Err(super::keys::unknown("key", other, &KINDS)),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    /// Reads the reference as it is written: where a relative path starts, only the place in the file tells.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let reference = Json::deserialize(deserializer)?;
+        let table = reference.as_object().ok_or_else(|| D::Error::custom(PLAIN_TEXT))?;
+        Self::of(table.iter().map(|(kind, value)| (kind.as_str(), value.as_str()))).map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let one = |name: &str, description: &str| {
+            serde_json::json!({
+                "type": "object",
+                "properties": { name: { "type": "string", "minLength": 1, "description": description } },
+                "required": [name],
+                "additionalProperties": false,
+            })
+        };
+        json_schema!({
+            "title": SECRET,
+            "description": "Secrets are never plain text.",
+            "oneOf": [
+                one("env", "An environment variable."),
+                one("file", "A file; a relative path starts at the folder of the configuration file."),
+                one("credential", "A credential that systemd passes (LoadCredential=)."),
+            ],
+        })
     }
 }
 

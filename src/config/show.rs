@@ -10,7 +10,7 @@ use super::keys::{Keys, Kind};
 use super::origin::Origin;
 use super::target::holds_password;
 use super::tree::{Entry, Node, Table, Value, join, quoted};
-use super::{Connectors, Document, Errors, Secret, Sources, layers, schema};
+use super::{Connectors, Document, Errors, Secret, Sources, defaults, layers, schema};
 
 /// The configuration as files, environment and defaults add up to it. References to secrets stand as they are
 /// written; whatever may be a secret in plain text is [`REDACTED`].
@@ -35,11 +35,11 @@ pub fn show_documents(
     connectors: &Connectors,
 ) -> Result<Shown, Errors> {
     let problems = Problems::default();
-    let known = schema::document();
+    let known = schema::description(connectors);
     let keys = Keys::of(&known);
     let mut tree = layers::stack(documents, environment, connectors, keys, &problems)?;
-    layers::fill_defaults(&mut tree)?;
-    Errors::unless_empty(problems.into_inner())?;
+    defaults::fill(&mut tree, keys);
+    Errors::unless_empty(problems.take())?;
     Ok(Shown { tree: redact(&tree, Some(keys), false), known })
 }
 

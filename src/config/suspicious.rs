@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::keys::{Keys, Kind};
-use super::model::{Config, Guard};
-use super::{Schedule, schema};
+use super::{Config, Guard, Schedule, schema};
 
 /// A directory that is read more often than this is read all the time.
 const OFTEN: Duration = Duration::from_secs(60);
@@ -31,7 +30,7 @@ pub(super) fn of(config: &Config) -> Vec<String> {
         {
             warnings.push(format!(
                 "{key}.every = \"{}\" reads the whole target without a pause; an hour or more is usual, such as \"6h\"",
-                super::validate::friendly(every)
+                super::duration::friendly(every)
             ));
         }
         warnings.extend(guard(&app.sync.guard).into_iter().map(|what| format!("{key}.guard.{what}")));

@@ -5,16 +5,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bridgehead_sdk::{Action, is_secret_name};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use secrecy::ExposeSecret;
+use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use url::Url;
 
 use super::error::Problems;
 use super::keys::{Keys, Kind};
+use super::layers::Layers;
 use super::origin::Origin;
+use super::reader::Place;
 use super::secret::PLAIN_TEXT;
 use super::tree::{Node, Value, join};
-use super::{RateLimit, Secret, SecretError, layers};
+use super::{RateLimit, Secret, SecretError};
+
+/// The title of the schema of a `target`.
+pub(super) const TARGET: &str = "Target";
 
 /// The key of a target that is the runtime's, not the connector's.
 pub(super) const RATE_LIMIT: &str = "rate_limit";
@@ -23,18 +30,35 @@ pub(super) const RATE_LIMIT: &str = "rate_limit";
 const SAVED: &str = "save";
 
 /// An app's `target`. Secrets in it are references until [`resolve`](Self::resolve) reads them.
-#[derive(Clone)]
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
 pub struct Target {
     /// The folder of the file that defines it, where relative paths start; absolute. If several files add to it, the
     /// first one's.
+    #[serde(skip)]
     pub base: PathBuf,
     /// How fast to send requests to the target; `None` for unlimited.
     pub rate_limit: Option<RateLimit>,
     /// The table without `rate_limit`.
+    #[serde(skip)]
     settings: Node,
     /// Where it stands, such as `apps.acme-hr.target`.
+    #[serde(skip)]
     path: String,
+    #[serde(skip)]
     environment: Arc<BTreeMap<String, String>>,
+}
+
+/// A table that the connector knows; its schema is filled in by name.
+impl JsonSchema for Target {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Target".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let rate_limit = generator.subschema_for::<RateLimit>();
+        json_schema!({ "title": TARGET, "type": "object", "properties": { "rate_limit": rate_limit } })
+    }
 }
 
 /// A target's settings with the secrets in their places. Handle with care, and not for long.
@@ -53,18 +77,19 @@ pub(super) struct Unresolved {
 }
 
 impl Target {
-    /// `settings` is a table that [`check`] has found in order.
-    pub(super) fn new(
-        path: String,
-        mut settings: Node,
-        base: PathBuf,
-        rate_limit: Option<RateLimit>,
-        environment: Arc<BTreeMap<String, String>>,
-    ) -> Self {
-        if let Some(table) = settings.as_table_mut() {
+    /// Brings what serde does not see: the settings with their places. `app` is the place of its app.
+    pub(super) fn settle(&mut self, app: &Place<'_>, environment: &Arc<BTreeMap<String, String>>) {
+        // A connector may need no settings; if it does, it says so, and this is the place.
+        let nothing = || Node::table(app.home.clone());
+        self.settings = app.node.get("target").cloned().unwrap_or_else(nothing);
+        // Set through the environment alone, a target belongs to the file that defines its app.
+        let folder = self.settings.origin.folder().or_else(|| app.home.folder());
+        self.base = folder.unwrap_or_else(|| PathBuf::from("."));
+        self.path = app.key("target");
+        self.environment = environment.clone();
+        if let Some(table) = self.settings.as_table_mut() {
             table.remove(RATE_LIMIT);
         }
-        Self { base, rate_limit, settings, path, environment }
     }
 
     /// Reads the secrets, and puts them in place of the references. Nothing is kept: a secret that was changed
@@ -115,12 +140,11 @@ impl Target {
     }
 
     /// The same target with other settings laid over its own.
-    pub(super) fn overlaid(&self, overlay: Node) -> Self {
-        let mut settings = self.settings.clone();
-        // The path makes a table of one key, such as `{ file = "…" }`, a table of settings.
-        let mut path = vec!["apps".to_owned(), String::new(), "target".to_owned()];
-        layers::merge(&mut settings, overlay, &mut path);
-        Self { settings, ..self.clone() }
+    pub(super) fn overlaid(&self, overlay: Node) -> Option<Self> {
+        let mut layers = Layers::of_target(self.settings.origin.clone());
+        layers.add(self.settings.clone()).ok()?;
+        layers.add(overlay).ok()?;
+        Some(Self { settings: layers.tree(), ..self.clone() })
     }
 
     /// What is careless about the places of its secrets.

@@ -40,6 +40,12 @@ pub(super) struct Entry {
     pub(super) node: Node,
 }
 
+impl Default for Node {
+    fn default() -> Self {
+        Self::table(Origin::Default)
+    }
+}
+
 impl Node {
     pub(super) fn table(origin: Origin) -> Self {
         Self { origin, value: Value::Table(Table::new()) }

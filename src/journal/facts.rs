@@ -41,6 +41,15 @@ impl AccessFacts {
         }
     }
 
+    pub(super) fn is_active(&self) -> bool {
+        self.is_active
+    }
+
+    /// Whether there is a membership or an assignment.
+    pub(super) fn has_refs(&self) -> bool {
+        !self.refs.is_empty()
+    }
+
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(1 + REF * self.refs.len());
         bytes.push(u8::from(self.is_active));

@@ -6,9 +6,10 @@
 //! - [`Listings`] holds what each sync saw in the target: the listing that is being read, the one of the last
 //!   completed sync, and what was removed when, which is what the removal guard decides from.
 //!
-//! [`Sqlite`] is both, in one folder that one process at a time may use.
+//! [`Sqlite`] is both, in one folder that one process at a time may use. [`Memory`] is both for tests and simulations: nothing
+//! survives the process.
 //!
-//! # Guarantees
+//! # Guarantees of [`Sqlite`]
 //! - An answer to a write comes after the write is on the disk. A write that was answered with an error may
 //!   be repeated; each is safe to repeat.
 //! - An outcome is never overwritten, and no intent is written over one: a task is not executed twice because
@@ -19,10 +20,13 @@
 //! - A caller that goes away while it waits takes nobody else's write with it.
 
 mod app;
+#[cfg(test)]
+mod contract;
 mod doubt;
 mod error;
 mod facts;
 mod listing;
+mod memory;
 mod sqlite;
 mod task;
 mod trust;
@@ -35,6 +39,7 @@ pub use listing::{
     AccessBase, Added, Belief, Changes, Difference, Duplicate, IdenTime, LastSync, Listings, Loser, Losers,
     LossCount, LossKind, Past, Run, RunResult, Seen, Shown, Which,
 };
+pub use memory::Memory;
 pub(crate) use sqlite::TASKS_FILE;
 pub use sqlite::{Moment, Observer, Sqlite, Stats, Step};
 pub use task::{

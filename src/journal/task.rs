@@ -141,6 +141,18 @@ impl Kept {
     /// secret, such as a first password.
     pub const FIELDS: [&str; 2] = ["account_id", NOT_VERIFIED];
 
+    /// What is left of an outcome.
+    pub(super) fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Completed { result } => {
+                let mut kept = result.unwrap_or_default();
+                kept.retain(|name, _| Self::FIELDS.contains(&name.as_str()));
+                Self::Completed { result: (!kept.is_empty()).then_some(kept) }
+            }
+            Outcome::Failed { code, message } => Self::Failed { code, message: Some(message) },
+        }
+    }
+
     /// The outcome as far as it is left, to be reported again.
     pub fn outcome(&self) -> Outcome {
         match self {

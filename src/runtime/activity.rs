@@ -70,12 +70,10 @@ impl Activity {
     pub(crate) fn touch(&self, account: &Account, before: Before) {
         if let Some(touched) = &mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner) {
             // Only who it is: the rest is read from the target, and may be a secret.
-            let who = Account {
-                id: account.id.clone(),
-                username: account.username.clone(),
-                email: account.email.clone(),
-                ..Account::default()
-            };
+            let mut who = Account::default();
+            who.id.clone_from(&account.id);
+            who.username.clone_from(&account.username);
+            who.email.clone_from(&account.email);
             let name = format!("{:?}\0{:?}\0{:?}", who.id, who.username, who.email);
             let kept = touched.entry(name).or_insert(Kept {
                 touched: Touched { account: who, before: Before::default() },

@@ -42,7 +42,7 @@ pub(crate) fn after_error(action: Action, effects: Effects, error: &Error) -> St
     match (error.code(), action) {
         (Code::AccountAlreadyExists, Action::CreateAccount) => return Step::CompareExisting,
         (Code::AccountNotFound, Action::DeleteAccount)
-            if effects.may_have_applied && effects.was_seen && error.about() == Subject::Account =>
+            if effects.may_have_applied && effects.was_seen && error.subject() == Subject::Account =>
         {
             return Step::AlreadyDone;
         }
@@ -50,11 +50,11 @@ pub(crate) fn after_error(action: Action, effects: Effects, error: &Error) -> St
     }
     // Every task meets the same fate until somebody mends it: none of them is to blame, whatever the connector says about
     // trying again.
-    let again = error.retry_policy() != Retry::Never || error.about() == Subject::Connection;
-    match (error.effect_on_target(), error.about()) {
+    let again = error.retry() != Retry::Never || error.subject() == Subject::Connection;
+    match (error.effect(), error.subject()) {
         (Effect::Unknown, _) => Step::ReadBack { again },
         (Effect::NotApplied, Subject::Connection) => Step::Hold,
-        (Effect::NotApplied, _) => match error.retry_policy() {
+        (Effect::NotApplied, _) => match error.retry() {
             Retry::Never => Step::Fail,
             Retry::Backoff => Step::Retry { after: None },
             Retry::After(after) => Step::Retry { after: Some(after) },
@@ -69,9 +69,9 @@ pub(crate) fn fits(spent: Duration, wait: Duration, give_up_after: Duration) -> 
 
 /// Whether a look that failed is worth another one: looking changes nothing, so an unknown effect does no harm.
 pub(crate) fn may_pass(error: &Error) -> bool {
-    error.retry_policy() != Retry::Never
-        || error.about() == Subject::Connection
-        || error.effect_on_target() == Effect::Unknown
+    error.retry() != Retry::Never
+        || error.subject() == Subject::Connection
+        || error.effect() == Effect::Unknown
 }
 
 /// Looks that found nobody before a create of unknown effect counts as not applied. A replica may lag behind, so one
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(decide(Action::CreateAccount, Error::rate_limited("x")), Step::Retry { after: None });
         let after = Duration::from_secs(7);
         assert_eq!(
-            decide(Action::CreateAccount, Error::rate_limited("x").retry(Retry::After(after))),
+            decide(Action::CreateAccount, Error::rate_limited("x").with_retry(Retry::After(after))),
             Step::Retry { after: Some(after) }
         );
     }
@@ -126,7 +126,7 @@ mod tests {
             decide(Action::CreateAccount, Error::new(Code::InternalError, "x")),
             Step::ReadBack { again: false }
         );
-        let cut = Error::timeout("x").subject(Subject::Connection);
+        let cut = Error::timeout("x").with_subject(Subject::Connection);
         assert_eq!(decide(Action::CreateAccount, cut), Step::ReadBack { again: true });
     }
 
@@ -134,9 +134,9 @@ mod tests {
     fn a_connection_error_holds() {
         assert_eq!(decide(Action::DeleteAccount, Error::unreachable("x")), Step::Hold);
         assert_eq!(decide(Action::DeleteAccount, Error::credential_refused("x")), Step::Hold);
-        let for_good = || Error::permission_denied("x").subject(Subject::Connection);
+        let for_good = || Error::permission_denied("x").with_subject(Subject::Connection);
         assert_eq!(decide(Action::DeleteAccount, for_good()), Step::Hold);
-        let cut = for_good().effect(Effect::Unknown);
+        let cut = for_good().with_effect(Effect::Unknown);
         assert_eq!(decide(Action::DeleteAccount, cut), Step::ReadBack { again: true });
     }
 
@@ -150,7 +150,10 @@ mod tests {
         assert_eq!(decide(Action::DeleteAccount, false, true, nobody()), Step::Fail);
         assert_eq!(decide(Action::DeleteAccount, true, false, nobody()), Step::Fail);
         assert_eq!(decide(Action::SuspendAccount, true, true, nobody()), Step::Fail);
-        assert_eq!(decide(Action::DeleteAccount, true, true, nobody().subject(Subject::Group)), Step::Fail);
+        assert_eq!(
+            decide(Action::DeleteAccount, true, true, nobody().with_subject(Subject::Group)),
+            Step::Fail
+        );
     }
 
     #[test]

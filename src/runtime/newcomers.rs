@@ -40,8 +40,9 @@ mod tests {
     use super::*;
 
     fn account(username: Option<&str>, email: Option<&str>) -> Account {
-        let named = |name: Option<&str>| name.map(str::to_owned);
-        Account { username: named(username), email: named(email), ..Account::by_id("unused") }
+        let mut account = Account::by_id("unused");
+        (account.username, account.email) = (username.map(str::to_owned), email.map(str::to_owned));
+        account
     }
 
     #[test]

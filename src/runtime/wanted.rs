@@ -79,7 +79,8 @@ fn reached(is: bool) -> State {
 
 /// A target may choose an identifier of its own; then the log-in name or e-mail says that it is the same account.
 pub(crate) fn same_login(account: &Account, found: &AccountRecord) -> bool {
-    let by_login = Account { id: None, ..account.clone() };
+    let mut by_login = account.clone();
+    by_login.id = None;
     by_login.is_same_as(found)
 }
 

@@ -71,15 +71,15 @@ fn seconds(value: f64) -> Duration {
 
 fn down(what: &str) -> Error {
     Error::timeout(format!("HR cannot be reached: {what}"))
-        .effect(Effect::NotApplied)
-        .subject(Subject::Connection)
-        .retry(Retry::Backoff)
+        .with_effect(Effect::NotApplied)
+        .with_subject(Subject::Connection)
+        .with_retry(Retry::Backoff)
 }
 
 fn died() -> Error {
     Error::new(Code::InternalError, "the connector's process has ended")
-        .effect(Effect::Unknown)
-        .retry(Retry::Backoff)
+        .with_effect(Effect::Unknown)
+        .with_retry(Retry::Backoff)
 }
 
 impl Bad {
@@ -98,13 +98,13 @@ impl Bad {
             4 | 5 => {
                 let wait = Duration::from_millis(if self.dice.chance(0.5) { 100 } else { 500 });
                 Err(Error::rate_limited(format!("HR allows less than that: {what}"))
-                    .retry(Retry::After(wait)))
+                    .with_retry(Retry::After(wait)))
             }
             6 => Err(Error::timeout(format!("HR did not answer: {what}"))),
             7 => Err(down(what)),
             8 => {
                 let retry = if self.dice.chance(0.5) { Retry::Never } else { Retry::Backoff };
-                Err(Error::internal(format!("HR is broken: {what}")).retry(retry))
+                Err(Error::internal(format!("HR is broken: {what}")).with_retry(retry))
             }
             9 => {
                 self.process.die();
@@ -135,17 +135,14 @@ impl Bad {
 #[async_trait]
 impl Connector for Bad {
     async fn describe(&self) -> Result<Description, Error> {
-        Ok(Description {
-            name: "simulation".into(),
-            version: "1.0".into(),
-            actions: Action::ALL.into_iter().collect(),
-            resource_types: vec![
-                ResourceType::group("team", "Team"),
-                ResourceType::license("seat", "Seat"),
-                ResourceType::account("account", "Account"),
-            ],
-            ..Description::default()
-        })
+        let types = [
+            ResourceType::group("team", "Team"),
+            ResourceType::license("seat", "Seat"),
+            ResourceType::account("account", "Account"),
+        ];
+        Ok(Description::new("simulation", "1.0")
+            .with_actions(Action::ALL.iter().copied())
+            .with_resource_types(types))
     }
 
     async fn check(&self) -> Result<(), Error> {
@@ -343,7 +340,7 @@ impl Call {
             let sent = self.password.as_deref().unwrap_or("nothing");
             message = format!("{message}; sent {sent} with {TOKEN}");
         }
-        Error::new(code, message).effect(effect).retry(retry)
+        Error::new(code, message).with_effect(effect).with_retry(retry)
     }
 }
 

@@ -1,13 +1,12 @@
 //! One process of the daemon: the runtime on its journal, and how it ends.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bridgehead::bridge::{ApiKey, Client, Environment, Retry, Settings};
 use bridgehead::config;
-use bridgehead::journal::{Journal, Sqlite};
+use bridgehead::journal::Journal;
 use bridgehead::runtime::{Apps, Assembly, Runtime};
 use bridgehead::runtime::{Clock, sync};
 use bridgehead_resilience::SeededRng;
@@ -19,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 use crate::bridge::Network;
 use crate::connector::{Bad, Process, TOKEN};
 use crate::life::Life;
-use crate::store::{Disk, Store};
+use crate::state::Opened;
+use crate::store::Store;
 use crate::world::{KEY, World};
 
 /// The clock of the simulated machine.
@@ -42,8 +42,7 @@ pub(crate) struct Daemon {
     runtime: Arc<Runtime>,
     running: Option<JoinHandle<()>>,
     stop: CancellationToken,
-    disk: Arc<Disk>,
-    sqlite: Sqlite,
+    state: Arc<Opened>,
 }
 
 /// The settings of the one app, as an operator writes them.
@@ -70,18 +69,11 @@ pub(crate) fn settings(app: &str) -> config::App {
 }
 
 impl Daemon {
-    /// Starts on the state in a folder.
-    pub(crate) fn start(world: &World, folder: &Path) -> Self {
+    /// Starts on the state of the world.
+    pub(crate) fn start(world: &World) -> Self {
         let life = Life::new(Arc::clone(&world.events));
-        let disk = Arc::clone(&world.disk);
-        let sqlite = disk.wait(Sqlite::open(folder)).expect("the state opens");
-        let inner = Arc::new(sqlite.clone());
-        let store = Arc::new(Store {
-            life: Arc::clone(&life),
-            disk: Arc::clone(&disk),
-            journal: Arc::clone(&inner) as Arc<dyn Journal>,
-            listings: inner,
-        });
+        let state = Arc::new(world.state.open());
+        let store = Arc::new(Store { life: Arc::clone(&life), state: Arc::clone(&state) });
         let clock: Arc<dyn Clock> =
             Arc::new(SimulatedClock { sandbox: Arc::clone(&world.sandbox), ahead: world.ahead });
         let seed = world.dice.number();
@@ -121,7 +113,7 @@ impl Daemon {
             shutdown_grace: Duration::from_secs(2),
         };
         let runtime = Arc::new(assembly.build());
-        Self { life, process, runtime, running: None, stop: CancellationToken::new(), disk, sqlite }
+        Self { life, process, runtime, running: None, stop: CancellationToken::new(), state }
     }
 
     /// Executes tasks and syncs from now on.
@@ -162,7 +154,7 @@ impl Daemon {
             drop(running.await);
         }
         drop(self.runtime);
-        self.disk.wait(self.sqlite.close());
+        self.state.close();
     }
 
     /// Whether it has ended although nobody stopped it.

@@ -1,8 +1,8 @@
 //! The whole daemon in one thread, on a clock that stands still while anything can be done: a million seconds pass in minutes, a
 //! crash can happen at any commit and any call, and a seed replays exactly. `docs/simulation.md` explains it.
 //!
-//! What is real: the runtime, the Bridge client, the journal in SQLite, the sandbox that plays Iden. What is simulated: time, the
-//! network between client and sandbox, the target, and the death of the process.
+//! What is real: the runtime, the Bridge client, the sandbox that plays Iden. What is simulated: time, the network between client
+//! and sandbox, the target, and the death of the process. The state is in memory; with `SIM_STATE=sqlite` it is real, too.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 #![allow(clippy::large_futures, clippy::needless_pass_by_value, reason = "a test is read, not called")]
@@ -20,12 +20,15 @@ mod connector;
 mod daemon;
 mod life;
 mod schedule;
+mod state;
 mod store;
 mod target;
 mod world;
 
+use bridgehead_resilience::{Clock, SystemClock};
 use life::{Crash, Side};
-use world::{Verdict, simulate};
+use state::Kind;
+use world::{Verdict, simulate, simulate_on};
 
 /// A number from the environment.
 fn given(name: &str) -> Option<u64> {
@@ -60,20 +63,38 @@ fn no_promise_is_broken_by_any_of_the_first_seeds() {
     );
 }
 
+/// Two runs in which the same happened.
+fn assert_same(one: &Verdict, other: &Verdict) {
+    let seed = one.seed;
+    let differs = one.trace.iter().zip(&other.trace).position(|(one, other)| one != other);
+    if let Some(at) = differs {
+        let from = at.saturating_sub(5);
+        panic!(
+            "seed {seed} differs at event {at}:\n{}\n--- and\n{}",
+            one.trace[from..=at].join("\n"),
+            other.trace[from..=at].join("\n")
+        );
+    }
+    assert_eq!(one.trace.len(), other.trace.len(), "seed {seed}");
+}
+
 #[test]
 fn a_seed_replays_exactly() {
     for seed in 1..=20 {
-        let (one, other) = (simulate(seed, None), simulate(seed, None));
-        let differs = one.trace.iter().zip(&other.trace).position(|(one, other)| one != other);
-        if let Some(at) = differs {
-            let from = at.saturating_sub(5);
-            panic!(
-                "seed {seed} differs at event {at}:\n{}\n--- and\n{}",
-                one.trace[from..=at].join("\n"),
-                other.trace[from..=at].join("\n")
-            );
-        }
-        assert_eq!(one.trace.len(), other.trace.len(), "seed {seed}");
+        assert_same(&simulate(seed, None), &simulate(seed, None));
+    }
+}
+
+/// What is true in memory is true of the real state: every event is the same, and no promise is broken, of which some are about
+/// files.
+#[test]
+fn a_seed_runs_on_sqlite_as_it_does_in_memory() {
+    for seed in 1..=10 {
+        let real = simulate_on(Kind::Sqlite, seed, None);
+        fail_on(&real);
+        // SQLite takes from the clock of the machine how old a new folder is.
+        let memory = simulate_on(Kind::Memory(SystemClock.now()), seed, None);
+        assert_same(&real, &memory);
     }
 }
 

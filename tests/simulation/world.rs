@@ -3,8 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bridgehead::config;
@@ -22,7 +21,7 @@ use crate::evidence::{Evidence, Violation, rules, syncs};
 use crate::life::{Crash, Events};
 use crate::plan;
 use crate::schedule::{Event, Schedule};
-use crate::store::Disk;
+use crate::state::{Kind, State};
 use crate::target::Target;
 
 /// The key of the Bridge; nothing may ever show it.
@@ -70,12 +69,11 @@ pub(crate) struct World {
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) target: Arc<Target>,
     pub(crate) events: Arc<Events>,
-    pub(crate) disk: Arc<Disk>,
+    pub(crate) state: State,
     pub(crate) dice: Dice,
     pub(crate) settings: config::App,
     /// How far the clock of the next process is ahead, in seconds.
     pub(crate) ahead: i64,
-    folder: tempfile::TempDir,
     app: Uuid,
     daemon: Option<Daemon>,
     wishes: Vec<Wish>,
@@ -128,38 +126,49 @@ impl Verdict {
     }
 }
 
-/// One for all worlds: a runtime cannot be dropped within another.
-static DISK: LazyLock<Arc<Disk>> = LazyLock::new(|| Arc::new(Disk::new()));
-
 thread_local! {
     static PANICS: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Everything that a seed says, and the verdict.
 pub(crate) fn simulate(seed: u64, crash: Option<Crash>) -> Verdict {
-    run(seed, Schedule::new(seed), crash)
+    simulate_on(kind(), seed, crash)
+}
+
+/// The same on this state.
+pub(crate) fn simulate_on(kind: Kind, seed: u64, crash: Option<Crash>) -> Verdict {
+    run(kind, seed, Schedule::new(seed), crash)
 }
 
 /// The same without faults, but for one crash.
 pub(crate) fn simulate_quietly(seed: u64, crash: Option<Crash>) -> Verdict {
-    run(seed, Schedule::quiet(seed), crash)
+    run(kind(), seed, Schedule::quiet(seed), crash)
 }
 
-fn run(seed: u64, schedule: Schedule, crash: Option<Crash>) -> Verdict {
+/// In memory, unless `SIM_STATE` says otherwise.
+fn kind() -> Kind {
+    match std::env::var("SIM_STATE").as_deref() {
+        Err(_) | Ok("memory") => Kind::Memory(BEGINNING.parse().expect("a time")),
+        Ok("sqlite") => Kind::Sqlite,
+        Ok(other) => panic!("SIM_STATE is memory or sqlite, not {other}"),
+    }
+}
+
+fn run(kind: Kind, seed: u64, schedule: Schedule, crash: Option<Crash>) -> Verdict {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime of one thread");
     runtime.block_on(async {
-        let mut world = World::new(seed, crash);
+        let mut world = World::new(kind, seed, crash);
         world.happen(schedule).await;
         world.judge()
     })
 }
 
 impl World {
-    fn new(seed: u64, crash: Option<Crash>) -> Self {
+    fn new(kind: Kind, seed: u64, crash: Option<Crash>) -> Self {
         let options = Options {
             api_key: KEY.into(),
             started_at: Some(BEGINNING.parse().expect("a time")),
@@ -174,11 +183,10 @@ impl World {
             sandbox,
             target,
             events: Arc::new(Events::new(crash)),
-            disk: Arc::clone(&DISK),
+            state: State::new(kind),
             dice: Dice::new(seed),
             settings: daemon::settings(APP),
             ahead: 0,
-            folder: in_memory(),
             app,
             daemon: None,
             wishes: Vec::new(),
@@ -188,13 +196,9 @@ impl World {
         }
     }
 
-    fn state(&self) -> PathBuf {
-        self.folder.path().join("state")
-    }
-
     fn start(&mut self) {
         if self.daemon.is_none() {
-            self.daemon = Some(Daemon::start(self, &self.state()).run());
+            self.daemon = Some(Daemon::start(self).run());
         }
     }
 
@@ -353,7 +357,7 @@ impl World {
 
     async fn last_sync(&mut self, options: sync::Options) -> sync::Summary {
         loop {
-            let daemon = Daemon::start(self, &self.state());
+            let daemon = Daemon::start(self);
             let life = Arc::clone(&daemon.life);
             let summary = tokio::select! {
                 biased;
@@ -431,10 +435,7 @@ impl World {
     }
 
     fn look_for_secrets_in_the_state(&mut self) {
-        let mut state = Vec::new();
-        for file in std::fs::read_dir(self.state()).into_iter().flatten().flatten() {
-            state.extend(std::fs::read(file.path()).unwrap_or_default());
-        }
+        let state = self.state.bytes();
         for secret in self.secrets() {
             if contains(&state, secret.as_bytes()) {
                 self.complain("a secret never leaks", format!("{secret} stands in the state folder"));
@@ -458,13 +459,6 @@ impl World {
 
 fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
     bytes.windows(wanted.len()).any(|window| window[0] == wanted[0] && window == wanted)
-}
-
-/// A folder whose files never reach a disk, where the machine has one: the promises do not depend on its speed.
-fn in_memory() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-    folder.expect("a temporary folder")
 }
 
 /// What ends something that an event began.

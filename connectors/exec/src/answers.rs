@@ -87,8 +87,10 @@ pub(crate) fn description(result: Value) -> Result<Initialized, Unexpected> {
             unverifiable.insert(name.to_owned());
         }
     }
-    let description =
-        Description { name, version, actions, resource_types, unverifiable, ..Description::default() };
+    let description = Description::new(name, version)
+        .with_actions(actions)
+        .with_resource_types(resource_types)
+        .with_unverifiable(unverifiable);
     Ok(Initialized { description, unknown_actions })
 }
 
@@ -111,7 +113,7 @@ fn resource_type(index: usize, value: &Value) -> Result<ResourceType, Unexpected
         Some("license") => ResourceKind::License,
         _ => return Err(Unexpected::part(part("type"), "one of account, group, license")),
     };
-    Ok(ResourceType { slug: slug.into(), name: required_text(fields, "name", &part("name"))?, kind })
+    Ok(ResourceType::new(slug, required_text(fields, "name", &part("name"))?, kind))
 }
 
 /// Reads the result of `list`. Both members must be there: an end that is not said is not an end.
@@ -209,17 +211,13 @@ mod tests {
         assert_eq!(read.unknown_actions, ["merge_account"]);
         assert_eq!(
             read.description,
-            Description {
-                name: "hr".into(),
-                version: "1.2".into(),
-                actions: [Action::CreateAccount, Action::DeleteAccount].into(),
-                resource_types: vec![
+            Description::new("hr", "1.2")
+                .with_actions([Action::CreateAccount, Action::DeleteAccount])
+                .with_resource_types([
                     ResourceType::group("team", "Team"),
                     ResourceType::license("seat", "Seat"),
                     ResourceType::account("account", "Account"),
-                ],
-                ..Description::default()
-            }
+                ])
         );
     }
 

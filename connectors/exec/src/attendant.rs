@@ -179,11 +179,7 @@ impl Attendant {
         let redactor = &self.launch.redactor;
         let result = outcome.map_err(|object| {
             let error = errors::from_object(&object, app, "initialize", redactor);
-            Death::Refused {
-                code: error.code(),
-                message: error.message().to_owned(),
-                retry: error.retry_policy(),
-            }
+            Death::Refused { code: error.code(), message: error.message().to_owned(), retry: error.retry() }
         })?;
         let answers::Initialized { description, unknown_actions } =
             answers::description(result).map_err(Death::Description)?;

@@ -116,7 +116,7 @@ impl Connector for ExecConnector {
     }
 
     async fn find_account(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
-        let payload = Payload { account: json!(account), ..Payload::default() };
+        let payload = Payload::new(json!(account));
         let what = self.what("find_account", "for", account.label());
         let protection = self.protect(&payload);
         let request = Request {
@@ -151,7 +151,7 @@ impl Connector for ExecConnector {
             .map_err(|error| Error::new(Code::InternalError, self.wrong(&what, &error)))?;
         self.redact(&mut result);
         drop(protection);
-        Ok(Completion { result })
+        Ok(result.into())
     }
 
     async fn shutdown(&self) {
@@ -220,7 +220,7 @@ mod tests {
     fn sent(payload: Value) -> Value {
         let payload = serde_json::from_value(payload).unwrap();
         let operation = Operation::parse(Action::UpdateAccount, payload).unwrap();
-        let context = Context::first("task-1", Duration::from_mins(1)).may_have_applied();
+        let context = Context::first("task-1", Duration::from_mins(1)).with_may_have_applied(true);
         params(&context, &operation)
     }
 

@@ -45,7 +45,7 @@ pub(crate) fn from_object(error: &ErrorObject, app: &str, method: &str, redactor
     };
     let mut converted = Error::new(code, message);
     if let Some(effect) = effect(&error.data) {
-        converted = converted.effect(effect);
+        converted = converted.with_effect(effect);
     }
     if error.data.get("retry_after").is_some_and(|after| !after.is_null() && wait(after).is_none()) {
         warn!(
@@ -54,10 +54,10 @@ pub(crate) fn from_object(error: &ErrorObject, app: &str, method: &str, redactor
         );
     }
     if let Some(retry) = retry(&error.data) {
-        converted = converted.retry(retry);
+        converted = converted.with_retry(retry);
     }
     if let Some(subject) = subject(&error.data) {
-        converted = converted.subject(subject);
+        converted = converted.with_subject(subject);
     }
     converted
 }
@@ -141,9 +141,9 @@ mod tests {
             let error = convert(json!({ "code": code.as_str() }));
             let usual = Error::new(code, "");
             assert_eq!(error.code(), code);
-            assert_eq!(error.effect_on_target(), usual.effect_on_target(), "{code}");
-            assert_eq!(error.retry_policy(), usual.retry_policy(), "{code}");
-            assert_eq!(error.about(), usual.about(), "{code}");
+            assert_eq!(error.effect(), usual.effect(), "{code}");
+            assert_eq!(error.retry(), usual.retry(), "{code}");
+            assert_eq!(error.subject(), usual.subject(), "{code}");
             assert_eq!(error.message(), "it went wrong");
         }
     }
@@ -153,29 +153,29 @@ mod tests {
         let error = convert(json!({
             "code": "ACCOUNT_NOT_FOUND", "effect": "unknown", "retry": "backoff", "subject": "connection"
         }));
-        assert_eq!(error.effect_on_target(), Effect::Unknown);
-        assert_eq!(error.retry_policy(), Retry::Backoff);
-        assert_eq!(error.about(), Subject::Connection);
+        assert_eq!(error.effect(), Effect::Unknown);
+        assert_eq!(error.retry(), Retry::Backoff);
+        assert_eq!(error.subject(), Subject::Connection);
         for (name, subject) in
             [("account", Subject::Account), ("group", Subject::Group), ("license", Subject::License)]
         {
-            assert_eq!(convert(json!({"code": "INTERNAL_ERROR", "subject": name})).about(), subject);
+            assert_eq!(convert(json!({"code": "INTERNAL_ERROR", "subject": name})).subject(), subject);
         }
         let error = convert(json!({"code": "TIMEOUT", "effect": "not_applied", "retry": "never"}));
-        assert_eq!((error.effect_on_target(), error.retry_policy()), (Effect::NotApplied, Retry::Never));
+        assert_eq!((error.effect(), error.retry()), (Effect::NotApplied, Retry::Never));
     }
 
     #[test]
     fn an_effect_that_is_no_effect_counts_as_unknown() {
         for effect in [json!("none"), json!(false), json!(["not_applied"])] {
             let error = convert(json!({"code": "ACCOUNT_NOT_FOUND", "effect": effect}));
-            assert_eq!(error.effect_on_target(), Effect::Unknown, "{effect}");
+            assert_eq!(error.effect(), Effect::Unknown, "{effect}");
         }
     }
 
     #[test]
     fn a_wait_is_read_capped_and_outranked_by_never() {
-        let retry = |data| convert(data).retry_policy();
+        let retry = |data| convert(data).retry();
         assert_eq!(
             retry(json!({"code": "RATE_LIMITED", "retry_after": 1.5})),
             Retry::After(Duration::from_millis(1500))
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn an_unknown_code_is_an_internal_error_that_names_it() {
         let error = convert(json!({"code": "QUOTA_EXCEEDED"}));
-        assert_eq!((error.code(), error.effect_on_target()), (Code::InternalError, Effect::Unknown));
+        assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::Unknown));
         assert!(
             error.message().contains("it went wrong") && error.message().contains("'QUOTA_EXCEEDED'"),
             "{error}"
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn an_error_without_data_has_an_unknown_effect() {
         let error = convert(Value::Null);
-        assert_eq!((error.code(), error.effect_on_target()), (Code::InternalError, Effect::Unknown));
+        assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::Unknown));
     }
 
     #[test]
@@ -217,7 +217,7 @@ mod tests {
             &Redactor::new(),
         );
         assert_eq!(error.message(), "the connector process of acme-hr does not offer find_account");
-        assert_eq!((error.effect_on_target(), error.retry_policy()), (Effect::NotApplied, Retry::Never));
+        assert_eq!((error.effect(), error.retry()), (Effect::NotApplied, Retry::Never));
     }
 
     #[test]

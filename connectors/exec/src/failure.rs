@@ -138,12 +138,15 @@ impl From<CallError> for Error {
                     (None, Retry::Never) => Retry::Backoff,
                     (None, said) => said,
                 };
-                Self::new(code, message).effect(Effect::NotApplied).retry(retry).subject(Subject::Connection)
+                Self::new(code, message)
+                    .with_effect(Effect::NotApplied)
+                    .with_retry(retry)
+                    .with_subject(Subject::Connection)
             }
             CallError::Lost { .. } => Self::new(Code::InternalError, message)
-                .effect(Effect::Unknown)
-                .retry(Retry::Backoff)
-                .subject(Subject::Account),
+                .with_effect(Effect::Unknown)
+                .with_retry(Retry::Backoff)
+                .with_subject(Subject::Account),
             CallError::Stopped { .. } => Self::unreachable(message),
         }
     }
@@ -165,16 +168,16 @@ mod tests {
     fn a_call_that_was_not_sent_is_about_the_connection() {
         let error = not_running(Death::OutputClosed, None);
         assert_eq!(error.code(), Code::Timeout);
-        assert_eq!(error.effect_on_target(), Effect::NotApplied);
-        assert_eq!(error.about(), Subject::Connection);
-        assert_eq!(error.retry_policy(), Retry::Backoff);
+        assert_eq!(error.effect(), Effect::NotApplied);
+        assert_eq!(error.subject(), Subject::Connection);
+        assert_eq!(error.retry(), Retry::Backoff);
     }
 
     #[test]
     fn a_call_that_comes_too_early_is_told_when_to_come() {
         let delay = Duration::from_millis(400);
         let error = not_running(Death::OutputClosed, Some(delay));
-        assert_eq!(error.retry_policy(), Retry::After(delay));
+        assert_eq!(error.retry(), Retry::After(delay));
         assert_eq!(
             error.message(),
             "the connector process of acme-hr closed its standard output and was ended; it can be started again in 0.4 s"
@@ -184,11 +187,11 @@ mod tests {
     #[test]
     fn a_process_that_refuses_to_start_holds_tasks_and_fails_none() {
         let error = not_running(refused(Retry::Never), None);
-        assert_eq!((error.code(), error.retry_policy()), (Code::PermissionDenied, Retry::Backoff));
-        assert_eq!((error.effect_on_target(), error.about()), (Effect::NotApplied, Subject::Connection));
+        assert_eq!((error.code(), error.retry()), (Code::PermissionDenied, Retry::Backoff));
+        assert_eq!((error.effect(), error.subject()), (Effect::NotApplied, Subject::Connection));
         let minute = Duration::from_mins(1);
         let error = not_running(refused(Retry::After(minute)), Some(Duration::from_secs(1)));
-        assert_eq!(error.retry_policy(), Retry::After(minute));
+        assert_eq!(error.retry(), Retry::After(minute));
     }
 
     #[test]
@@ -198,8 +201,8 @@ mod tests {
             death: Arc::new(Death::OutputClosed),
             what: "create_account for ext-1".into(),
         });
-        assert_eq!((error.code(), error.effect_on_target()), (Code::InternalError, Effect::Unknown));
-        assert_eq!((error.retry_policy(), error.about()), (Retry::Backoff, Subject::Account));
+        assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::Unknown));
+        assert_eq!((error.retry(), error.subject()), (Retry::Backoff, Subject::Account));
         assert!(error.message().ends_with("while it worked on create_account for ext-1"));
     }
 }

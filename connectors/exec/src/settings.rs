@@ -276,7 +276,7 @@ mod tests {
         let Value::Object(target) = target else { panic!("not a table") };
         let redactor = Redactor::new();
         redactor.protect_for_good(["-----BEGIN KEY-----\nfirst-line-of-it\nsecond-line-of-it\n"]);
-        let setup = Setup { base: "/etc/bridgehead".into(), redactor, ..Setup::new("acme-hr", target) };
+        let setup = Setup::new("acme-hr", target).with_base("/etc/bridgehead").with_redactor(redactor);
         Launch::new(setup.settings()?, setup)
     }
 

@@ -19,7 +19,7 @@ const SMALL: u64 = 16 * 1024 * 1024;
 
 /// The actions that the columns of the accounts have room for.
 pub(crate) fn actions(accounts: &Snapshot) -> BTreeSet<Action> {
-    let mut actions = BTreeSet::from(Action::ALL);
+    let mut actions: BTreeSet<Action> = Action::ALL.iter().copied().collect();
     let needs = [
         ("status", Action::SuspendAccount),
         ("status", Action::UnsuspendAccount),

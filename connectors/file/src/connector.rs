@@ -95,7 +95,10 @@ impl FileConnector {
         done.unwrap_or_else(|error| {
             let message =
                 format!("{}: the file connector broke off: a bug, please report it", self.inner.system);
-            Err(Error::internal(message).effect(Effect::Unknown).retry(Retry::Never).source(error))
+            Err(Error::internal(message)
+                .with_effect(Effect::Unknown)
+                .with_retry(Retry::Never)
+                .with_source(error))
         })
     }
 }
@@ -160,14 +163,13 @@ impl Connector for FileConnector {
         self.blocking(|inner| {
             let layout = inner.look_again().map_err(|error| inner.for_task(error))?;
             let accounts = check::open_accounts(&layout).map_err(|error| inner.for_task(error))?;
-            Ok(Description {
-                name: "file".into(),
-                version: env!("CARGO_PKG_VERSION").into(),
-                actions: if inner.settings.read_only { [].into() } else { check::actions(&accounts) },
-                resource_types: layout.types().map(|one: &TypeFile| one.resource_type.clone()).collect(),
-                unverifiable: check::unverifiable(&layout, &accounts),
-                ..Description::default()
-            })
+            let description = Description::new("file", env!("CARGO_PKG_VERSION"))
+                .with_resource_types(layout.types().map(|one: &TypeFile| one.resource_type.clone()))
+                .with_unverifiable(check::unverifiable(&layout, &accounts));
+            if inner.settings.read_only {
+                return Ok(description);
+            }
+            Ok(description.with_actions(check::actions(&accounts)))
         })
         .await
     }

@@ -77,25 +77,25 @@ impl Error {
                 _ => sdk::Error::unreachable(message),
             },
             Self::Damaged { .. } | Self::Layout(_) => {
-                sdk::Error::internal(message).retry(Retry::Backoff).subject(Subject::Connection)
+                sdk::Error::internal(message).with_retry(Retry::Backoff).with_subject(Subject::Connection)
             }
             Self::Access { .. } => sdk::Error::credential_refused(message),
             Self::Changed { .. } | Self::Lost { .. } | Self::Unsettled { .. } => {
-                sdk::Error::internal(message).retry(Retry::Backoff)
+                sdk::Error::internal(message).with_retry(Retry::Backoff)
             }
-            Self::Locked { .. } => sdk::Error::timeout(message).effect(Effect::NotApplied),
+            Self::Locked { .. } => sdk::Error::timeout(message).with_effect(Effect::NotApplied),
             Self::Unconfirmed { .. } => {
-                sdk::Error::internal(message).effect(Effect::Unknown).retry(Retry::Backoff)
+                sdk::Error::internal(message).with_effect(Effect::Unknown).with_retry(Retry::Backoff)
             }
         }
-        .source(self)
+        .with_source(self)
     }
 
     /// What it means for a listing: unless the file could only not be reached, it can never be read to its end.
     pub(crate) fn for_listing(self, system: &str) -> sdk::Error {
         match self {
             Self::Io { .. } | Self::Unsettled { .. } => self.for_task(system),
-            other => sdk::Error::incomplete_listing(format!("{system}: {other}")).source(other),
+            other => sdk::Error::incomplete_listing(format!("{system}: {other}")).with_source(other),
         }
     }
 }
@@ -114,20 +114,20 @@ mod tests {
     fn a_refused_folder_is_a_matter_of_the_connection() {
         for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem] {
             let error = io(kind).for_task("hr");
-            assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection));
-            assert_eq!(error.retry_policy(), Retry::Backoff);
+            assert_eq!((error.code(), error.subject()), (Code::PermissionDenied, Subject::Connection));
+            assert_eq!(error.retry(), Retry::Backoff);
         }
         let error = io(io::ErrorKind::NotFound).for_task("hr");
-        assert_eq!((error.code(), error.about()), (Code::Timeout, Subject::Connection));
-        assert_eq!(error.effect_on_target(), Effect::NotApplied);
+        assert_eq!((error.code(), error.subject()), (Code::Timeout, Subject::Connection));
+        assert_eq!(error.effect(), Effect::NotApplied);
     }
 
     #[test]
     fn a_damaged_file_ends_a_listing_for_good_and_holds_tasks() {
         let damaged = || Error::damaged("accounts.csv", 7, "a quote is never closed");
-        assert_eq!(damaged().for_listing("hr").retry_policy(), Retry::Never);
+        assert_eq!(damaged().for_listing("hr").retry(), Retry::Never);
         let error = damaged().for_task("hr");
-        assert_eq!((error.retry_policy(), error.about()), (Retry::Backoff, Subject::Connection));
+        assert_eq!((error.retry(), error.subject()), (Retry::Backoff, Subject::Connection));
         assert_eq!(error.message(), "hr: accounts.csv line 7: a quote is never closed");
     }
 
@@ -135,8 +135,8 @@ mod tests {
     fn only_an_unconfirmed_write_has_an_unknown_effect() {
         let path = PathBuf::from("accounts.csv");
         let unconfirmed = Error::Unconfirmed { path: path.clone(), source: io::ErrorKind::Other.into() };
-        assert_eq!(unconfirmed.for_task("hr").effect_on_target(), Effect::Unknown);
+        assert_eq!(unconfirmed.for_task("hr").effect(), Effect::Unknown);
         let locked = Error::Locked { path }.for_task("hr");
-        assert_eq!((locked.effect_on_target(), locked.retry_policy()), (Effect::NotApplied, Retry::Backoff));
+        assert_eq!((locked.effect(), locked.retry()), (Effect::NotApplied, Retry::Backoff));
     }
 }

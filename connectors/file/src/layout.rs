@@ -235,7 +235,7 @@ fn by_convention(file: &str, slug: &str, kind: ResourceKind) -> Result<TypeFile,
         )));
     }
     Ok(TypeFile {
-        resource_type: ResourceType { slug: slug.into(), name: name_of(slug), kind },
+        resource_type: ResourceType::new(slug, name_of(slug), kind),
         file: file.to_owned(),
         is_found: true,
         seats: None,

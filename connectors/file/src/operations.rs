@@ -260,7 +260,7 @@ impl Folder<'_> {
                     "{}: {} has no column '{slug}', so that User {label} cannot be put into any; add the column",
                     self.system, snapshot.name
                 );
-                return Err(Error::internal(message).subject(subject_of(of)));
+                return Err(Error::internal(message).with_subject(subject_of(of)));
             }
             let ids: BTreeSet<&str> = refs.iter().map(|one| one.id.as_str()).collect();
             let seats = self.look_up(of, &ids)?;
@@ -284,7 +284,7 @@ impl Folder<'_> {
         if ids.is_empty() {
             return Ok(seats);
         }
-        let about = |message: String| Error::internal(message).subject(subject_of(of));
+        let about = |message: String| Error::internal(message).with_subject(subject_of(of));
         let failed = |error: crate::error::Error| error.for_task(self.system);
         let snapshot = Arc::new(Snapshot::open(self.layout, of).map_err(failed)?);
         let mut table = Table::start(snapshot.clone());

@@ -91,11 +91,7 @@ fn entity(schema: &Schema, cells: &Cells) -> Result<EntityRecord, Fault> {
 pub(crate) fn rejected(file: &str, line: u64, id: Option<&str>, fault: Fault) -> RejectedRecord {
     let place = format!("{file} line {line}");
     match id {
-        Some(id) => RejectedRecord {
-            id: Some(id.to_owned()),
-            field: fault.field,
-            rule: format!("{} ({place})", fault.rule),
-        },
-        None => RejectedRecord { id: Some(place), field: fault.field, rule: fault.rule },
+        Some(id) => RejectedRecord::new(id.to_owned(), fault.field, format!("{} ({place})", fault.rule)),
+        None => RejectedRecord::new(place, fault.field, fault.rule),
     }
 }

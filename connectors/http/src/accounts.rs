@@ -153,7 +153,9 @@ impl Accounts {
         let (evidence, total) = page.end.map_or((None, None), |(evidence, total)| (Some(evidence), total));
         // What `filter` leaves out counts in the target's total, and is not passed on.
         let total = total.filter(|_| self.filter.is_none());
-        Ok(Page { records, rejected, next: next.transpose()?, evidence, total })
+        let mut page = Page::new(records).with_rejected(rejected).with_total(total);
+        (page.next, page.evidence) = (next.transpose()?, evidence);
+        Ok(page)
     }
 
     /// The types that are asked for their members.
@@ -295,12 +297,10 @@ impl Accounts {
         target: &Target,
         account: &Account,
     ) -> Result<Option<Found>, Error> {
-        let by_username = Account { username: account.username.clone(), ..Account::default() };
-        let by_email = Account { email: account.email.clone(), ..Account::default() };
-        for account in [by_username, by_email] {
-            if account.is_identified()
-                && let Some(found) = self.find_alone(target, &account).await?
-            {
+        let by_username = account.username.clone().map(Account::by_username);
+        let by_email = account.email.clone().map(Account::by_email);
+        for account in [by_username, by_email].into_iter().flatten() {
+            if let Some(found) = self.find_alone(target, &account).await? {
                 return Ok(Some(found));
             }
         }
@@ -309,15 +309,14 @@ impl Accounts {
 
     /// Asks for an account by each key that has a request of its own.
     pub(crate) fn keys_of(&self, record: &AccountRecord) -> Vec<(&'static str, Account)> {
-        let of = Account::default;
         let (username, email) = (record.username.clone(), record.email.clone());
         let keys = [
-            ("by_id", self.find.id.is_some(), Account { id: Some(record.id.clone()), ..of() }),
-            ("by_username", self.find.username.is_some(), Account { username, ..of() }),
-            ("by_email", self.find.email.is_some(), Account { email, ..of() }),
+            ("by_id", self.find.id.is_some(), Some(Account::by_id(record.id.clone()))),
+            ("by_username", self.find.username.is_some(), username.map(Account::by_username)),
+            ("by_email", self.find.email.is_some(), email.map(Account::by_email)),
         ];
-        let keys = keys.into_iter().filter(|(_, is_set, account)| *is_set && account.is_identified());
-        keys.map(|(key, _, account)| (key, account)).collect()
+        let keys = keys.into_iter().filter(|(_, is_set, _)| *is_set);
+        keys.filter_map(|(key, _, account)| Some((key, account?))).collect()
     }
 
     async fn find_by(
@@ -382,12 +381,13 @@ impl Accounts {
         let Some(Found { record, .. }) = self.sample(target).await? else { return Ok(()) };
         let id = record.id.clone();
         let listed = match by(account) {
-            "by_id" => Account { id: Some(record.id), ..Account::default() },
-            "by_username" => Account { username: record.username, ..Account::default() },
-            _ => Account { email: record.email, ..Account::default() },
+            "by_id" => Some(Account::by_id(record.id)),
+            "by_username" => record.username.map(Account::by_username),
+            _ => record.email.map(Account::by_email),
         };
+        let Some(listed) = listed else { return Ok(()) };
         let vars = target.vars.with("account", Value::from(Serde(&listed)));
-        if !listed.is_identified() || !lookup.request().can_be_written(&vars) {
+        if !lookup.request().can_be_written(&vars) {
             return Ok(());
         }
         match lookup.look(target, &vars, what, |raw| self.mapping.id(raw)).await? {
@@ -398,7 +398,7 @@ impl Accounts {
                 target.system,
                 by(account)
             ))
-            .retry(Retry::Backoff)),
+            .with_retry(Retry::Backoff)),
             Looked::One(_) | Looked::Candidates(_) => Ok(()),
         }
     }
@@ -447,19 +447,19 @@ impl Accounts {
                 Err(fault) => {
                     let rule = format!("what accounts.list.filter can judge, but {fault}");
                     let id = self.mapping.id(&raw);
-                    return Ok(Some(Err(RejectedRecord { id, field: "record".to_owned(), rule })));
+                    return Ok(Some(Err(RejectedRecord::new(id, "record", rule))));
                 }
             }
         }
         let mut follow: Vec<(String, Value)> = Vec::new();
         for FollowUp { name, request, value } in &self.follow_ups {
-            let unharmed = |error: Error| error.effect(Effect::NotApplied);
+            let unharmed = |error: Error| error.with_effect(Effect::NotApplied);
             let ask = Ask { request, vars: &vars, what, about: About::Target };
             let reply = target.send(ask, None).await.map_err(unharmed)?;
             target.judge(ask, &reply).map_err(|error| {
                 // The record may have been removed since it was listed; another reading will tell.
                 let gone = matches!(reply.status(), 404 | 410);
-                unharmed(if gone { error.retry(Retry::Backoff) } else { error })
+                unharmed(if gone { error.with_retry(Retry::Backoff) } else { error })
             })?;
             let value = value.value(&reply.vars(&vars));
             let value = value.map_err(|fault| unharmed(reply.fault(what, &fault)))?;

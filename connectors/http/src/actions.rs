@@ -223,7 +223,7 @@ impl Step {
             Ok((name.clone(), Expression::new(&format!("{key}.save.{name}"), source, &of_answer)?))
         });
         let changes = settings.changes.unwrap_or_else(|| !request.is_safe());
-        Ok(Self { save: save.collect::<Result<_, _>>()?, request, when, for_each, changes })
+        Ok(Self { save: save.collect::<Result<_, SettingsError>>()?, request, when, for_each, changes })
     }
 
     fn sends(&self) -> BTreeSet<String> {

@@ -67,8 +67,7 @@ fn target(settings: &Settings, setup: &Setup) -> Result<Target, SettingsError> {
     }
     let system: Arc<str> = setup.app.as_str().into();
     let limits = settings.limits.limits("limits")?;
-    let client = Client::new(system.clone(), &setup.network, limits)
-        .map_err(|error| SettingsError::new("", error.to_string()))?;
+    let client = Client::new(system.clone(), &setup.network, limits)?;
     let credential = Credential::new(&settings.auth, "auth", &client, &setup.redactor)?;
     let headers = Headers::new("headers", &settings.headers, &base(settings))?;
     let own = match &settings.auth.api_key {
@@ -194,7 +193,7 @@ fn entity(
         .as_ref()
         .map(|members| MembersOf::new(&format!("{key}.members"), members, is_single, base))
         .transpose()?;
-    let resource_type = ResourceType { slug: one.slug.as_str().into(), name: one.name.clone(), kind };
+    let resource_type = ResourceType::new(one.slug.as_str(), one.name.clone(), kind);
     Ok(Entities { resource_type, source, find, members, listings: Listings::default() })
 }
 

@@ -63,14 +63,11 @@ impl Connector for HttpConnector {
         let mut unverifiable = self.application.unverifiable();
         unverifiable.extend(look.blind.iter().map(|slug| format!("memberships.{slug}")));
         let others = self.application.entities.iter().map(|one| one.resource_type.clone());
-        Ok(Description {
-            name: "http".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            actions: self.application.plans.keys().copied().collect(),
-            resource_types: others.chain([self.application.accounts.resource_type.clone()]).collect(),
-            unverifiable,
-            warnings: look.warnings.iter().cloned().collect(),
-        })
+        Ok(Description::new("http", env!("CARGO_PKG_VERSION"))
+            .with_actions(self.application.plans.keys().copied())
+            .with_resource_types(others.chain([self.application.accounts.resource_type.clone()]))
+            .with_unverifiable(unverifiable)
+            .with_warnings(look.warnings.iter().cloned()))
     }
 
     async fn check(&self) -> Result<(), Error> {

@@ -86,7 +86,10 @@ impl Entities {
         let (evidence, total) = end.map_or((None, None), |(evidence, total)| (Some(evidence), total));
         // What `filter` leaves out counts in the target's total, and is not passed on.
         let filters = matches!(&self.source, Source::Listed { filter: Some(_), .. });
-        Ok(Page { records, rejected, next, evidence, total: total.filter(|_| !filters) })
+        let total = total.filter(|_| !filters);
+        let mut page = Page::new(records).with_rejected(rejected).with_total(total);
+        (page.next, page.evidence) = (next, evidence);
+        Ok(page)
     }
 
     /// One page of them, read.
@@ -116,11 +119,7 @@ impl Entities {
                         Some(Ok(false)) => None,
                         Some(Err(fault)) => {
                             let rule = format!("what `filter` can judge, but {fault}");
-                            Some(Err(RejectedRecord {
-                                id: mapping.id(&raw),
-                                field: "record".to_owned(),
-                                rule,
-                            }))
+                            Some(Err(RejectedRecord::new(mapping.id(&raw), "record", rule)))
                         }
                     }
                 });
@@ -222,7 +221,7 @@ impl Entities {
         let message = format!("{what}: {} {missing} not found in {}", self.resource_type.name, target.system);
         let error = Error::group_not_found(message);
         Err(if self.resource_type.kind == ResourceKind::License {
-            error.subject(Subject::License)
+            error.with_subject(Subject::License)
         } else {
             error
         })

@@ -15,8 +15,7 @@ use crate::accounts::{Accounts, Found};
 use crate::actions::{Plan, Step};
 use crate::entities::Entities;
 use crate::members::{self, Doubt};
-use crate::reply::Reply;
-use crate::rules::About;
+use crate::rules::{About, in_spite_of_success};
 use crate::target::{Ask, Target};
 use crate::template::{Fault, Vars};
 
@@ -49,6 +48,8 @@ pub(crate) fn what(operation: &Operation) -> String {
         Action::SuspendAccount => "suspended",
         Action::UnsuspendAccount => "unsuspended",
         Action::ResetPassword => "given another password",
+        // No plan is written for an action of a later version, so this is not said.
+        _ => "changed",
     };
     format!("User {} cannot be {verb}", operation.account().label())
 }
@@ -210,7 +211,7 @@ impl Execution<'_> {
                     "{}: the configuration does not say how {slug} is changed in {}; use `memberships.{slug}` in a step",
                     self.what, self.target.system
                 ))
-                .subject(Subject::Group));
+                .with_subject(Subject::Group));
             }
             entities.require(self.target, self.accounts, &added, self.what).await?;
             let lists = [("wanted", wanted), ("added", added), ("removed", removed)];
@@ -227,10 +228,10 @@ impl Execution<'_> {
                  `members` of {slug}",
                 self.what, self.target.system
             ))
-            .subject(Subject::Group)),
+            .with_subject(Subject::Group)),
             Doubt::Bare => Ok(()),
             Doubt::Member(member) => {
-                let member = Account { id: Some(member.as_str().into()), ..Account::default() };
+                let member = Account::by_id(member.as_str());
                 match self.accounts.find_alone(self.target, &member).await? {
                     Some(_) => Ok(()),
                     None => Err(members::strangers(self.what, slug)),
@@ -243,19 +244,19 @@ impl Execution<'_> {
     async fn is_gone(&self, error: Error, vars: &Vars) -> Error {
         let id = vars.get("current").and_then(|current| current.get_attr("id").ok());
         let Some(id) = id.and_then(|id| id.as_str().map(str::to_owned)) else { return error };
-        if error.code() != Code::AccountNotFound || error.about() != Subject::Account {
+        if error.code() != Code::AccountNotFound || error.subject() != Subject::Account {
             return error;
         }
-        let account = Account { id: Some(id.as_str().into()), ..Account::default() };
+        let account = Account::by_id(id.as_str());
         match self.accounts.find_alone(self.target, &account).await {
             // It is gone since it was looked at: by somebody else, or by this request in spite of its answer.
-            Ok(None) if self.operation.action() == Action::DeleteAccount => error.effect(Effect::Unknown),
+            Ok(None) if self.operation.action() == Action::DeleteAccount => error.with_effect(Effect::Unknown),
             Ok(None) => error,
             Ok(Some(_)) => Error::internal(format!(
                 "{}: {} answers as if {id} were not there, and shows it when it is looked up; correct the path of the step",
                 self.what, self.target.system
             ))
-            .retry(Retry::Backoff),
+            .with_retry(Retry::Backoff),
             Err(error) => error,
         }
     }
@@ -293,7 +294,7 @@ impl Execution<'_> {
     ) -> Result<(), Error> {
         let ask = Ask { request: &step.request, vars, what: self.what, about };
         let of_step = |progress: &Progress, error: Error| {
-            progress.taint(if step.changes { error } else { error.effect(Effect::NotApplied) })
+            progress.taint(if step.changes { error } else { error.with_effect(Effect::NotApplied) })
         };
         let reply = match self.target.ask(ask).await {
             Ok(reply) => reply,
@@ -301,8 +302,8 @@ impl Execution<'_> {
                 let error = self.is_gone(error, vars).await;
                 // What was to be removed was there when it was looked at; this request may have removed it in spite of its answer.
                 let is_removal = matches!(about, About::Item) && step.request.deletes();
-                let error = if is_removal && error.about() == Subject::Group {
-                    error.effect(Effect::Unknown)
+                let error = if is_removal && error.subject() == Subject::Group {
+                    error.with_effect(Effect::Unknown)
                 } else {
                     error
                 };
@@ -312,7 +313,7 @@ impl Execution<'_> {
         if step.changes
             && let Some(sign) = step.request.faults_of(&reply)
         {
-            return Err(of_step(progress, self.in_spite_of_success(&sign, &reply)));
+            return Err(of_step(progress, in_spite_of_success(self.what, &reply, &sign)));
         }
         progress.changed |= step.changes;
         if step.save.is_empty() {
@@ -325,17 +326,6 @@ impl Execution<'_> {
             progress.saved.insert(name.clone(), value);
         }
         Ok(())
-    }
-
-    /// A success whose body says that something went wrong.
-    fn in_spite_of_success(&self, sign: &str, reply: &Reply) -> Error {
-        let message = format!(
-            "{}: {} answered {} with {sign}, so that it may not be done; say by `expect.when` of the step how a success is told",
-            self.what,
-            self.target.system,
-            reply.status()
-        );
-        Error::internal(message).effect(Effect::Unknown).retry(Retry::Backoff)
     }
 
     fn conclude(&self, vars: &Vars, progress: &Progress) -> Result<Completion, Error> {
@@ -361,7 +351,7 @@ impl Execution<'_> {
 impl Progress {
     /// Once something was changed, no later failure leaves the target as it was: the runtime has to read back.
     fn taint(&self, error: Error) -> Error {
-        if self.changed { error.effect(Effect::Unknown) } else { error }
+        if self.changed { error.with_effect(Effect::Unknown) } else { error }
     }
 }
 

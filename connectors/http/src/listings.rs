@@ -64,6 +64,6 @@ impl<P: Serialize + DeserializeOwned> Mark<P> {
     pub(crate) fn cursor(&self) -> Result<Cursor, Error> {
         let text = serde_json::to_string(self);
         text.map(Cursor::new)
-            .map_err(|error| Error::incomplete_listing("a cursor cannot be written").source(error))
+            .map_err(|error| Error::incomplete_listing("a cursor cannot be written").with_source(error))
     }
 }

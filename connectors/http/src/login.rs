@@ -72,7 +72,7 @@ impl Login {
         Ok(Self {
             request,
             headers: headers.without("login"),
-            save: save.collect::<Result<_, _>>()?,
+            save: save.collect::<Result<_, SettingsError>>()?,
             renew_on,
             redactor: redactor.clone(),
             session: Mutex::default(),
@@ -113,11 +113,11 @@ impl Login {
         let ask = Ask { request: &self.request, vars, what: WHAT, about: About::Target };
         let of_connection = |error: Error| {
             // Whatever is wrong with the log-in is wrong for every task, and no task's request was sent.
-            let retry = match error.retry_policy() {
+            let retry = match error.retry() {
                 Retry::Never => Retry::Backoff,
                 retry => retry,
             };
-            error.effect(Effect::NotApplied).subject(Subject::Connection).retry(retry)
+            error.with_effect(Effect::NotApplied).with_subject(Subject::Connection).with_retry(retry)
         };
         let reply = target.send_once(ask, vars, None, &self.headers).await.map_err(of_connection)?;
         target.judge(ask, &reply).map_err(|error| {

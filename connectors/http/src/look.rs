@@ -192,7 +192,7 @@ impl Application {
         if accounts.iter().any(|found| found.record.id.as_str() == member) {
             return Ok(());
         }
-        let account = Account { id: Some(member.as_str().into()), ..Account::default() };
+        let account = Account::by_id(member.as_str());
         // It may be something else that groups have; that none of all members is an account, a sync finds out.
         if let Ok(None) = self.accounts.find_alone(&self.target, &account).await {
             look.warnings.insert(format!(

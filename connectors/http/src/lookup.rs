@@ -122,7 +122,7 @@ impl Lookup {
         what: &str,
         id: impl Fn(&Value) -> Option<String>,
     ) -> Result<Looked, Error> {
-        let unharmed = |error: Error| error.effect(Effect::NotApplied);
+        let unharmed = |error: Error| error.with_effect(Effect::NotApplied);
         let ask = Ask { request: self.request(), vars, what, about: About::Target };
         match &self.way {
             Way::Read(_, record) => {

@@ -186,10 +186,8 @@ impl Mapping {
 
     fn read(&self, vars: &Vars) -> Result<Record, RejectedRecord> {
         let id = self.id.text(vars).ok();
-        let rejected = |field: &str, fault: &Fault| RejectedRecord {
-            id: id.clone(),
-            field: field.to_owned(),
-            rule: format!("what the configuration says, but {fault}"),
+        let rejected = |field: &str, fault: &Fault| {
+            RejectedRecord::new(id.clone(), field, format!("what the configuration says, but {fault}"))
         };
         let mut record = Map::new();
         let id_value = json(&self.id, vars).map_err(|fault| rejected("id", &fault))?;
@@ -231,7 +229,7 @@ const OWN_OF_ACCOUNT: [&str; 9] = [
 ];
 
 fn no_record(id: Option<String>) -> RejectedRecord {
-    RejectedRecord { id, field: "record".to_owned(), rule: "of its type".to_owned() }
+    RejectedRecord::new(id, "record", "of its type")
 }
 
 /// The value as JSON; `None` if it is left out.

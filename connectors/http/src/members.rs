@@ -69,7 +69,7 @@ impl MembersOf {
         let vars = target.vars.with("group", group);
         let members = self.pages.all(target, &vars, &what, read).await.map_err(|error| {
             // The group may have been removed since it was listed; another reading will tell.
-            if error.retry_policy() == Retry::Never { error.retry(Retry::Backoff) } else { error }
+            if error.retry() == Retry::Never { error.with_retry(Retry::Backoff) } else { error }
         })?;
         let ids: Option<Vec<String>> = members.iter().map(read).collect();
         // One that cannot be read would be a membership lost.

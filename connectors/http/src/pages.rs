@@ -145,7 +145,7 @@ impl Pages {
         let url = place.as_ref().map(Place::url).transpose()?.flatten();
         let ask = Ask { request: &self.request, vars: &vars, what, about: About::Target };
         // Nothing is changed by reading, whatever becomes of it.
-        let unharmed = |error: Error| error.effect(Effect::NotApplied);
+        let unharmed = |error: Error| error.with_effect(Effect::NotApplied);
         let reply = target.send(ask, url.as_ref()).await.map_err(unharmed)?;
         if let Some(other) = instead(&reply) {
             return Ok(Err(other));

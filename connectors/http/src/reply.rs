@@ -63,6 +63,17 @@ impl Reply {
         self.answer.headers().get_all(name).iter().filter_map(|value| value.to_str().ok())
     }
 
+    /// Whether it is a page for people, by what it says of itself or by how it begins.
+    pub(crate) fn is_page(&self) -> bool {
+        let body = self.answer.body().trim_ascii_start();
+        let begins = |with: &str| {
+            body.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with.as_bytes()))
+        };
+        let says =
+            self.header_values("content-type").any(|of| of.to_ascii_lowercase().starts_with("text/html"));
+        !body.is_empty() && (says || begins("<!doctype html") || begins("<html"))
+    }
+
     /// What its status usually means.
     pub(crate) fn refusal(&self, what: &str) -> Error {
         self.answer.refusal(what)

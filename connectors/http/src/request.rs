@@ -10,7 +10,7 @@ use url::Url;
 use crate::reply::{self, Reply};
 use crate::rules::{About, Expect, Rule, judge};
 use crate::settings::{Method, RequestSettings};
-use crate::signs::Signs;
+use crate::signs;
 use crate::template::{Fault, Path, Reason, Scope, Text, Tree, Vars};
 
 /// A request that was checked.
@@ -97,7 +97,7 @@ impl Request {
         if self.expect.reads_the_answer() {
             return None;
         }
-        Signs::default().fault(reply)
+        signs::fault_of_change(reply)
     }
 
     /// The variables that it uses, such as `account.id`.

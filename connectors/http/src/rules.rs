@@ -6,6 +6,7 @@ use bridgehead_sdk::{Code, Effect, Error, Retry, SettingsError, Subject};
 
 use crate::reply::Reply;
 use crate::settings::{ErrorSettings, ExpectSettings, RetrySettings, Statuses};
+use crate::signs;
 use crate::template::{Expression, Members, Scope, Text, Vars};
 
 /// What counts as success.
@@ -168,21 +169,21 @@ impl Rule {
         let message = self.message.as_ref().and_then(|message| message.write(&told).ok());
         let mut error = Error::new(self.code, message.unwrap_or_else(usual));
         if let Some(effect) = self.effect {
-            error = error.effect(effect);
+            error = error.with_effect(effect);
         } else if (400..500).contains(&status) {
-            error = error.effect(Effect::NotApplied);
+            error = error.with_effect(Effect::NotApplied);
         }
         if let Some(subject) = self.subject {
-            error = error.subject(subject);
+            error = error.with_subject(subject);
         }
         let retry = match self.retry {
             Some(RetrySettings::Never) => Retry::Never,
             Some(RetrySettings::Backoff) => Retry::Backoff,
-            None => error.retry_policy(),
+            None => error.retry(),
         };
         match (retry, reply.retry_after()) {
-            (Retry::Backoff, Some(after)) => error.retry(Retry::After(after)),
-            (retry, _) => error.retry(retry),
+            (Retry::Backoff, Some(after)) => error.with_retry(Retry::After(after)),
+            (retry, _) => error.with_retry(retry),
         }
     }
 }
@@ -198,6 +199,16 @@ fn meaning(code: Code, subject: Option<Subject>) -> &'static str {
         (Code::Timeout, _) => ", which means that it did not finish in time",
         (Code::InternalError, _) => "",
     }
+}
+
+/// A success whose body says that something went wrong.
+pub(crate) fn in_spite_of_success(what: &str, reply: &Reply, sign: &str) -> Error {
+    let message = format!(
+        "{what}: {} answered {} with {sign}, so that it may not be done; say by `expect.when` of the step how a success is told",
+        reply.system(),
+        reply.status()
+    );
+    Error::internal(message).with_effect(Effect::Unknown).with_retry(Retry::Backoff)
 }
 
 /// Tells success from failure: by the rules of the request, then by those of all requests. `what` begins the message, such as
@@ -220,14 +231,14 @@ pub(crate) fn judge(
             "{what}: {system} answered 202, which means that it has accepted this and not done it yet; name 202 under expect.status if \
              it does it at once"
         );
-        return Err(Error::internal(message).effect(Effect::Unknown).retry(Retry::Backoff));
+        return Err(Error::internal(message).with_effect(Effect::Unknown).with_retry(Retry::Backoff));
     }
     if status == 207 && !expect.names(207) {
         let message = format!(
             "{what}: {system} answered 207, which means that each part has an outcome of its own; name 207 under expect.status, and say by \
              expect.when that no part has failed"
         );
-        return Err(Error::internal(message).effect(Effect::Unknown).retry(Retry::Backoff));
+        return Err(Error::internal(message).with_effect(Effect::Unknown).with_retry(Retry::Backoff));
     }
     if expect.has(status) {
         let Some(when) = &expect.when else { return Ok(()) };
@@ -241,13 +252,16 @@ pub(crate) fn judge(
             Err(fault) => Err(reply.fault(what, &fault)),
         };
     }
+    if let (200..300, About::New { .. }, Some(sign)) = (status, about, signs::fault_of_change(reply)) {
+        return Err(in_spite_of_success(what, reply, &sign));
+    }
     Err(match (status, about) {
         // Whoever was there has been replaced.
         (200..300, About::New { replaces: true }) => Error::account_already_exists(format!(
             "{what}: {system} answered {status} where a new account was expected, which means that there was one of that name already; \
              name {status} under expect.status to take such accounts over"
         ))
-        .effect(Effect::Unknown),
+        .with_effect(Effect::Unknown),
         (200..300, _) => Error::new(
             Code::InternalError,
             format!("{what}: {system} answered {status}, which the configuration does not expect"),
@@ -256,7 +270,7 @@ pub(crate) fn judge(
             "{what}: {system} answered {status}: the account or what it is to be added to or removed from is not there"
         )),
         (409, About::Item) => {
-            Error::internal(format!("{what}: {system} answered {status}")).subject(Subject::Group)
+            Error::internal(format!("{what}: {system} answered {status}")).with_subject(Subject::Group)
         }
         (404 | 410, About::New { .. } | About::Target) | (409, About::Target) => Error::internal(format!(
             "{what}: {system} answered {status}; look at base_url and at the path of the request"

@@ -13,17 +13,28 @@ use crate::link;
 use crate::reply::Reply;
 
 /// Members that hold nothing if all is well.
-const FAULTS: [&str; 7] = ["error", "errors", "fault", "exception", "errormessage", "errorcode", "timedout"];
+const FAULTS: [&str; 8] =
+    ["error", "errors", "usererrors", "fault", "exception", "errormessage", "errorcode", "timedout"];
 
-/// A member that says in a word how it went, and the words for badly.
-const STATUS: &str = "status";
-const BADLY: [&str; 4] = ["error", "fail", "failed", "failure"];
+/// Members that say in a word how it went, and the words for badly.
+const OUTCOME: [&str; 2] = ["status", "result"];
+const BADLY: [&str; 8] = ["error", "fail", "failed", "failure", "unsuccessful", "denied", "rejected", "ko"];
+
+/// Members that repeat the status of HTTP.
+const CODES: [&str; 3] = ["status", "statuscode", "httpstatus"];
 
 /// Members and headers that say how many pages there are.
 const PAGES: [&str; 5] = ["totalpages", "pagecount", "numpages", "lastpage", "pages"];
 
 /// Members that are true if all is well.
-const SUCCESS: [&str; 3] = ["ok", "success", "successful"];
+const SUCCESS: [&str; 4] = ["ok", "success", "successful", "succeeded"];
+
+/// How a member says no.
+const NO: [&str; 4] = ["false", "no", "0", "n"];
+
+/// Members in which the answer to a change stands, often enough, and how deep they are looked into.
+const ENVELOPES: [&str; 8] = ["data", "d", "result", "results", "response", "responses", "body", "meta"];
+const DEEPEST: usize = 4;
 
 /// Members and headers that hold something only if more follows.
 const MORE: [&str; 24] = [
@@ -92,7 +103,8 @@ impl Signs {
             let name = plain(name);
             let signs = FAULTS.iter().chain(&SUCCESS).chain(&MORE).chain(&TOTALS).chain(&PAGES);
             if signs.copied().any(|sign| sign == name)
-                || ["link", "contentrange", STATUS].contains(&name.as_str())
+                || ["link", "contentrange"].contains(&name.as_str())
+                || OUTCOME.contains(&name.as_str())
             {
                 return Ok(name);
             }
@@ -114,15 +126,9 @@ impl Signs {
 
     /// What says that something went wrong.
     pub(crate) fn fault(&self, reply: &Reply) -> Option<String> {
-        let answer = reply.json()?;
-        members(answer).into_iter().find_map(|(name, value)| {
+        members(reply.json()?).into_iter().find_map(|(name, value)| {
             let plain = plain(&name);
-            let is_fault = FAULTS.contains(&plain.as_str()) && says_something(&value)
-                || plain == STATUS && is_bad(&value)
-                || SUCCESS.contains(&plain.as_str())
-                    && matches!(value.kind(), ValueKind::Bool)
-                    && !value.is_true();
-            (is_fault && self.counts(&plain)).then(|| format!("'{name}'"))
+            (is_fault(&plain, &value) && self.counts(&plain)).then(|| format!("'{name}'"))
         })
     }
 
@@ -189,6 +195,52 @@ impl Signs {
             Some(Total { said_by: format!("'{name}'"), count: u64::try_from(value).ok()? })
         });
         header.chain(range).chain(members).max_by_key(|total| total.count)
+    }
+}
+
+/// What says that a change was not made: a member of the answer, also within an envelope or in a list of outcomes, or a page for people in
+/// place of an answer, such as one that asks them to log in.
+pub(crate) fn fault_of_change(reply: &Reply) -> Option<String> {
+    match reply.json() {
+        Some(answer) => fault_within(answer, DEEPEST),
+        None => reply.is_page().then(|| "a page for people (HTML)".to_owned()),
+    }
+}
+
+fn fault_within(answer: &Value, depth: usize) -> Option<String> {
+    if matches!(answer.kind(), ValueKind::Seq) {
+        return answer.try_iter().ok()?.find_map(|part| fault_within(&part, depth.checked_sub(1)?));
+    }
+    let members = members(answer);
+    let fault = members.iter().find(|(name, value)| is_fault(&plain(name), value));
+    if let Some((name, _)) = fault {
+        return Some(format!("'{name}'"));
+    }
+    // A member that stands alone is an envelope, whatever it is called.
+    let is_alone = members.len() == 1;
+    let inner = members.iter().filter(|(name, _)| is_alone || ENVELOPES.contains(&plain(name).as_str()));
+    inner.into_iter().find_map(|(name, part)| {
+        let sign = fault_within(part, depth.checked_sub(1)?)?;
+        Some(format!("'{name}.{}", &sign[1..]))
+    })
+}
+
+/// Whether a member says that something went wrong; its name is a plain one.
+fn is_fault(name: &str, value: &Value) -> bool {
+    FAULTS.contains(&name) && says_something(value)
+        || OUTCOME.contains(&name) && is_bad(value)
+        || CODES.contains(&name) && i64::try_from(value.clone()).is_ok_and(|code| (400..600).contains(&code))
+        || SUCCESS.contains(&name) && is_no(value)
+}
+
+fn is_no(value: &Value) -> bool {
+    match value.kind() {
+        ValueKind::Bool | ValueKind::Number => !value.is_true(),
+        ValueKind::String => {
+            let word = value.as_str().unwrap_or_default().trim().to_ascii_lowercase();
+            NO.contains(&word.as_str()) || is_bad(value)
+        }
+        _ => false,
     }
 }
 
@@ -284,6 +336,49 @@ mod tests {
     fn a_status_is_bad_only_by_the_usual_words() {
         for (word, bad) in [("error", true), ("Failed", true), ("active", false), ("success", false)] {
             assert_eq!(is_bad(&Value::from(word)), bad, "{word}");
+        }
+    }
+
+    #[test]
+    fn what_says_that_a_change_was_not_made_is_found_wherever_it_stands() {
+        let fault = |json: &str| {
+            let json: serde_json::Value = serde_json::from_str(json).unwrap();
+            fault_within(&Value::from(minijinja::value::Serde(json)), DEEPEST)
+        };
+        for (answer, sign) in [
+            (r#"{ "error": "no" }"#, "'error'"),
+            (r#"{ "error": { "code": 1 } }"#, "'error'"),
+            (r#"{ "errors": ["no"] }"#, "'errors'"),
+            (r#"{ "success": false }"#, "'success'"),
+            (r#"{ "success": "false" }"#, "'success'"),
+            (r#"{ "Succeeded": "No" }"#, "'Succeeded'"),
+            (r#"{ "ok": 0 }"#, "'ok'"),
+            (r#"{ "status": "Failed" }"#, "'status'"),
+            (r#"{ "status": 403, "message": "no" }"#, "'status'"),
+            (r#"{ "statusCode": 500 }"#, "'statusCode'"),
+            (r#"{ "result": "error" }"#, "'result'"),
+            (r#"{ "id": 1, "result": { "ok": false } }"#, "'result.ok'"),
+            (
+                r#"{ "data": { "userUpdate": { "user": null, "userErrors": [{ "field": "x" }] } } }"#,
+                "'data.userUpdate.userErrors'",
+            ),
+            (r#"{ "results": [{ "ok": true }, { "error": "no" }] }"#, "'results.error'"),
+            (r#"[{ "id": 1 }, { "success": false }]"#, "'success'"),
+        ] {
+            assert_eq!(fault(answer).as_deref(), Some(sign), "{answer}");
+        }
+        for answer in [
+            "{}",
+            "[]",
+            "null",
+            r#"{ "error": null, "errors": [], "ok": true, "success": 1, "status": "active", "result": "ok" }"#,
+            r#"{ "status": 200, "statusCode": "204" }"#,
+            r#"{ "status": 7 }"#,
+            r#"{ "success": "yes" }"#,
+            // What an account has of its own.
+            r#"{ "id": 1, "name": "ann", "last_login": { "ok": false, "error": "wrong password" } }"#,
+        ] {
+            assert_eq!(fault(answer), None, "{answer}");
         }
     }
 

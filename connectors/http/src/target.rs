@@ -53,7 +53,7 @@ impl Target {
 
     /// Asks what changes nothing: no failure has an effect on the target.
     pub(crate) async fn read(&self, ask: Ask<'_>) -> Result<Reply, Error> {
-        self.ask(ask).await.map_err(|error| error.effect(Effect::NotApplied))
+        self.ask(ask).await.map_err(|error| error.with_effect(Effect::NotApplied))
     }
 
     /// Sends a request, to `url` if it is given, and gives the answer, whatever its status. A log-in that has ended is renewed

@@ -48,5 +48,5 @@ impl Twins {
 /// What is said of each of them.
 pub(crate) fn rejected(id: &str) -> RejectedRecord {
     let rule = "its own: two records that differ have it, so that nobody can tell whose it is".to_owned();
-    RejectedRecord { id: Some(id.to_owned()), field: "id".to_owned(), rule }
+    RejectedRecord::new(id.to_owned(), "id", rule)
 }

@@ -11,6 +11,7 @@ use crate::name;
 use crate::readiness::one;
 use crate::session::{Search, Session};
 use crate::settings::{PasswordMethod, Profile};
+use crate::staging;
 use crate::writing::{self, Sample};
 
 /// What an operator should look at, each a sentence that begins with the key to change.
@@ -32,6 +33,7 @@ pub(crate) async fn gather(directory: &Directory, session: &Session) -> Result<V
             .extend(group.as_ref().and_then(|(dn, of_group)| members(directory, &classes, of, dn, of_group)));
     }
     advice.extend(passwords(directory));
+    advice.extend(half_made(directory, session).await?);
     let account = account.map(|(dn, _)| Sample { dn, attributes: written(directory) });
     let groups = layout.groups.iter().zip(groups).filter_map(|(of, group)| {
         let attributes = vec![(format!("{}.member_attribute", of.key), of.member.clone())];
@@ -40,6 +42,28 @@ pub(crate) async fn gather(directory: &Directory, session: &Session) -> Result<V
     let groups: Vec<Sample> = groups.collect();
     advice.extend(writing::missing(directory, session, account.as_ref(), &groups).await?);
     Ok(advice)
+}
+
+/// An entry that a creation has left half-made, since the server could not be reached any more, and no other attempt followed.
+async fn half_made(directory: &Directory, session: &Session) -> Result<Option<String>, Failure> {
+    let create = &directory.layout().create;
+    let filter = format!("({}={}*)", create.rdn, staging::PREFIX);
+    let search = Search {
+        base: &create.base,
+        scope: Scope::OneLevel,
+        filter: &filter,
+        attributes: &["1.1"],
+        limit: 1,
+    };
+    let found = match session.probe(&search).await {
+        Ok(found) => found.into_iter().find(staging::is_staged),
+        // What cannot be found out is left.
+        Err(failure) if failure.code().is_some() => None,
+        Err(failure) => return Err(failure),
+    };
+    Ok(found.map(|entry| {
+        format!("create.base: {} is an account that a task has left half-made; delete it, unless that task is at work", entry.dn)
+    }))
 }
 
 /// What tasks write of an account, each attribute with its key.

@@ -53,7 +53,7 @@ pub(crate) async fn apply(
                 after.dn,
                 of.group.dn
             );
-            return Err(Error::internal(message).effect(Effect::Unknown));
+            return Err(Error::internal(message).with_effect(Effect::Unknown));
         }
     }
     Ok(after)
@@ -84,7 +84,7 @@ pub(crate) async fn modify(
                     directory.system(),
                     other.dn
                 ))
-                .source(failure)),
+                .with_source(failure)),
                 None => Err(directory.changing_failed(session, failure, entry, label).await),
             }
         }

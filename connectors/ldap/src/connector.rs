@@ -75,14 +75,11 @@ impl Connector for LdapConnector {
             actions.clear();
         }
         let groups = layout.groups.iter().map(|of| of.resource_type.clone());
-        Ok(Description {
-            name: "ldap".into(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            actions: actions.into_iter().collect(),
-            resource_types: groups.chain([layout.accounts.resource_type.clone()]).collect(),
-            unverifiable: layout.unverifiable(),
-            warnings: self.advice.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-        })
+        Ok(Description::new("ldap", env!("CARGO_PKG_VERSION"))
+            .with_actions(actions)
+            .with_resource_types(groups.chain([layout.accounts.resource_type.clone()]))
+            .with_unverifiable(layout.unverifiable())
+            .with_warnings(self.advice.lock().unwrap_or_else(PoisonError::into_inner).clone()))
     }
 
     async fn check(&self) -> Result<(), Error> {
@@ -103,7 +100,7 @@ impl Connector for LdapConnector {
         let Some((entry, groups)) = found else {
             // It was there a moment ago.
             let message = format!("{}: {} went away while it was read", directory.system(), account.label());
-            return Err(Error::internal(message).retry(Retry::Backoff));
+            return Err(Error::internal(message).with_retry(Retry::Backoff));
         };
         let record = records::account(directory.layout(), &entry, groups);
         record.map(Some).map_err(|rejected| Error::internal(format!("{}: {rejected}", directory.system())))

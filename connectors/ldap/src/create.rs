@@ -7,9 +7,11 @@
 //!    part what it would make, before it says that the account exists;
 //! 4. only then is it looked at as an account: what it takes to be one (`accounts.filter`) may come with its groups.
 //!
-//! What turns out not to be an account, or is refused a group for good, is taken away again.
+//! What turns out not to be an account, or does not get into its groups, is taken away again (see `undo`).
 
-use bridgehead_sdk::{AccountStatus, Completion, Context, CreateAccount, Effect, Error, Retry, Subject};
+use std::sync::Arc;
+
+use bridgehead_sdk::{AccountStatus, Completion, Context, CreateAccount, Effect, Error, Retry};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::directory::{Directory, equals};
@@ -22,15 +24,17 @@ use crate::lock;
 use crate::memberships::folded;
 use crate::name::Rdn;
 use crate::password;
+use crate::pool::Lease;
 use crate::records;
 use crate::report::About;
 use crate::session::{Change, Search, Session};
 use crate::settings::PasswordMethod;
-use crate::staging;
+use crate::staging::{self, Staging, Step};
 use crate::template::Template;
+use crate::undo::undo;
 
 /// The values of an entry that is to be added.
-type Attributes = Vec<(String, Vec<Vec<u8>>)>;
+pub(crate) type Attributes = Vec<(String, Vec<Vec<u8>>)>;
 
 /// Makes an account.
 pub(crate) async fn create(
@@ -47,6 +51,9 @@ pub(crate) async fn create(
     let dn = dn_of(directory, &draft.rdn);
     // Nobody seems to have the name: that must be certain.
     directory.must_be_settled()?;
+    if context.may_have_applied && create.password.is_some() {
+        staging::clear(directory, &lease, &staged_dn(directory, context), label).await?;
+    }
     let taken = taken(directory, &lease, create).await?;
     let own = if context.may_have_applied { own_work(directory, &lease, &draft, &dn).await? } else { None };
     if let Some(other) =
@@ -57,7 +64,7 @@ pub(crate) async fn create(
     if let Some(own) = own {
         let mut applied = false;
         let settled = groups::settle(directory, &lease, &own, &wanted, false, &mut applied).await;
-        settled.map_err(|error| if applied { error.effect(Effect::Unknown) } else { error })?;
+        settled.map_err(|error| if applied { error.with_effect(Effect::Unknown) } else { error })?;
         return Err(match read(directory, &lease, &dn, &directory.layout().accounts.filter).await? {
             Some(own) => already_exists(directory, create, &own),
             None => undo(directory, &lease, &own, no_account(directory, label, &dn)).await,
@@ -66,9 +73,12 @@ pub(crate) async fn create(
     if create.password.is_some() && directory.layout().password == PasswordMethod::None {
         draft.unmapped.push("password".to_owned());
     }
-    make(directory, &lease, context, create, &draft, &dn).await?;
+    let lease = make(directory, lease, context, create, &draft, &dn).await?;
     let entry = settled(directory, &lease, create, &wanted, &dn).await?;
-    completion(directory, &entry, draft.unmapped)
+    match completion(directory, &entry, draft.unmapped) {
+        Ok(completion) => Ok(completion),
+        Err(error) => Err(undo(directory, &lease, &entry, error).await),
+    }
 }
 
 /// Puts a new entry into its groups, and sees that it is an account then, and suspended if it is to be. Otherwise it is taken away
@@ -81,17 +91,21 @@ async fn settled(
     dn: &str,
 ) -> Result<Entry, Error> {
     let label = create.account.label();
-    let unknown = |error: Error| error.effect(Effect::Unknown);
-    let made = read(directory, session, dn, "(objectClass=*)").await.map_err(unknown)?;
-    let Some(made) = made else {
-        return Err(undo(directory, session, &Entry::named(dn), no_account(directory, label, dn)).await);
+    let made = match read(directory, session, dn, "(objectClass=*)").await {
+        Ok(Some(made)) => made,
+        Ok(None) => {
+            return Err(undo(directory, session, &Entry::named(dn), no_account(directory, label, dn)).await);
+        }
+        Err(error) => return Err(undo(directory, session, &Entry::named(dn), error).await),
     };
     if let Err(error) = groups::settle(directory, session, &made, wanted, false, &mut false).await {
         return Err(undo(directory, session, &made, error).await);
     }
     let filter = &directory.layout().accounts.filter;
-    let Some(entry) = read(directory, session, dn, filter).await.map_err(unknown)? else {
-        return Err(undo(directory, session, &made, no_account(directory, label, dn)).await);
+    let entry = match read(directory, session, dn, filter).await {
+        Ok(Some(entry)) => entry,
+        Ok(None) => return Err(undo(directory, session, &made, no_account(directory, label, dn)).await),
+        Err(error) => return Err(undo(directory, session, &made, error).await),
     };
     if is_suspended(create)
         && let Err(error) = lock::must_hold(directory, session, dn, None, label).await
@@ -127,11 +141,16 @@ async fn own_work(
 
 fn completion(directory: &Directory, entry: &Entry, unmapped: Vec<String>) -> Result<Completion, Error> {
     let id = records::identifier(directory.layout(), entry).map_err(|rejected| {
-        let message = format!("{}: {} was created, and {rejected}", directory.system(), entry.dn);
-        Error::internal(message).effect(Effect::Unknown)
+        Error::internal(format!("{}: {} was created, and {rejected}", directory.system(), entry.dn))
     })?;
     let completion = Completion::created(id);
     Ok(if unmapped.is_empty() { completion } else { completion.with("fields_without_attribute", unmapped) })
+}
+
+/// The name of the entry of a task while it is being made.
+fn staged_dn(directory: &Directory, context: &Context) -> String {
+    let rdn = Rdn::new(&directory.layout().create.rdn, &staging::value(&context.task_id));
+    dn_of(directory, &rdn)
 }
 
 fn dn_of(directory: &Directory, rdn: &Rdn) -> String {
@@ -195,15 +214,15 @@ fn already_exists(directory: &Directory, create: &CreateAccount, other: &Entry) 
     ))
 }
 
-/// Makes the entry, whole, in one step.
+/// Makes the entry, whole, in one step. Gives the connection back.
 async fn make(
     directory: &Directory,
-    session: &Session,
+    lease: Lease,
     context: &Context,
     create: &CreateAccount,
     draft: &Draft,
     dn: &str,
-) -> Result<(), Error> {
+) -> Result<Lease, Error> {
     let layout = directory.layout();
     let label = create.account.label();
     let mut attributes: Attributes = vec![(
@@ -227,8 +246,21 @@ async fn make(
     };
     match (layout.password, &create.password) {
         (PasswordMethod::ExtendedOperation, Some(password)) => {
-            let staged = Staged { directory, session, context, label, rdn: &draft.rdn, dn };
-            staged.make(create, attributes, lock, password).await
+            let name = staging::value(&context.task_id);
+            for (_, values) in
+                attributes.iter_mut().filter(|(of, _)| of.eq_ignore_ascii_case(&layout.create.rdn))
+            {
+                *values = vec![name.clone().into_bytes()];
+            }
+            let staging = Staging {
+                endpoint: Arc::clone(&directory.endpoint),
+                dn: staged_dn(directory, context),
+                attributes,
+                password: password.clone(),
+                lock: lock.map(|(attribute, value)| Change::replace(&attribute, [value])),
+                rdn: draft.rdn.to_string(),
+            };
+            make_staged(directory, lease, create, staging, dn).await
         }
         (method, password) => {
             attributes.extend(lock.map(|(attribute, value)| (attribute, vec![value.into_bytes()])));
@@ -238,82 +270,42 @@ async fn make(
                 let value = password::unicode(password.expose_secret());
                 attributes.push((password::UNICODE_PWD.to_owned(), vec![value]));
             }
-            match session.add(dn, attributes).await {
-                Ok(()) => Ok(()),
-                Err(failure) => Err(not_added(directory, session, failure, create, dn).await),
+            match lease.add(dn, attributes).await {
+                Ok(()) => Ok(lease),
+                Err(failure) => Err(not_added(directory, &lease, failure, create, dn).await),
             }
         }
     }
 }
 
-/// An entry that is made under a name of its own, until it is whole.
-struct Staged<'a> {
-    directory: &'a Directory,
-    session: &'a Session,
-    context: &'a Context,
-    label: &'a str,
-    /// The name it is to have.
-    rdn: &'a Rdn,
-    dn: &'a str,
-}
-
-impl Staged<'_> {
-    async fn make(
-        &self,
-        create: &CreateAccount,
-        mut attributes: Attributes,
-        lock: Option<(String, String)>,
-        password: &SecretString,
-    ) -> Result<(), Error> {
-        let Self { directory, session, label, .. } = *self;
-        let attribute = &directory.layout().create.rdn;
-        let name = staging::value(&self.context.task_id);
-        for (_, values) in attributes.iter_mut().filter(|(of, _)| of.eq_ignore_ascii_case(attribute)) {
-            *values = vec![name.clone().into_bytes()];
+/// Makes the entry under a name of its own, until it is whole.
+async fn make_staged(
+    directory: &Directory,
+    lease: Lease,
+    create: &CreateAccount,
+    staging: Staging,
+    dn: &str,
+) -> Result<Lease, Error> {
+    let label = create.account.label();
+    let staged = staging.dn.clone();
+    let broke_off = |error: tokio::task::JoinError| {
+        let message = format!("{}: making User {label} broke off", directory.system());
+        Error::internal(message).with_effect(Effect::Unknown).with_source(error)
+    };
+    let (lease, made) = staging.make(lease).await.map_err(broke_off)?;
+    let Err(mut broken) = made else { return Ok(lease) };
+    let (step, failure) = (broken.step, std::mem::replace(&mut broken.failure, Failure::NotSent));
+    let error = match step {
+        Step::Add => not_added(directory, &lease, failure, create, &staged).await,
+        Step::Rename => not_added(directory, &lease, failure, create, dn).await,
+        Step::Password | Step::Lock if failure.code() == Some(32) => {
+            let message = format!("{}: {staged} was taken away while it was made", directory.system());
+            Error::internal(message).with_retry(Retry::Backoff).with_source(failure)
         }
-        let staged = dn_of(directory, &Rdn::new(attribute, &name));
-        // What an earlier attempt at this task left behind has this name, and nobody else's entry can.
-        let added = match session.add(&staged, attributes.clone()).await {
-            Err(failure) if failure.code() == Some(68) => match session.delete(&staged).await {
-                Ok(()) => session.add(&staged, attributes).await,
-                Err(_) => Err(failure),
-            },
-            added => added,
-        };
-        if let Err(failure) = added {
-            return Err(not_added(directory, session, failure, create, &staged).await);
-        }
-        let entry = Entry::named(&staged);
-        if let Err(failure) = session.set_password(&staged, password.expose_secret()).await {
-            let error = password::refused(directory, session, failure, &entry, label).await;
-            return Err(self.discard(&staged, error).await);
-        }
-        if let Some((attribute, value)) = lock {
-            // After the password: setting it would take the lock away.
-            let locked = session.modify(&staged, vec![Change::replace(&attribute, [value])]).await;
-            if let Err(failure) = locked {
-                let error = directory.explain(session, failure, About::Account(label)).await;
-                return Err(self.discard(&staged, error).await);
-            }
-        }
-        if let Err(failure) = session.rename(&staged, &self.rdn.to_string()).await {
-            let error = not_added(directory, session, failure, create, self.dn).await;
-            return Err(self.discard(&staged, error).await);
-        }
-        Ok(())
-    }
-
-    /// Takes the half-made entry away, if the server still answers. If not, the next attempt does; it is nobody's account in
-    /// either case.
-    async fn discard(&self, staged: &str, error: Error) -> Error {
-        if let Err(failure) = self.session.delete(staged).await {
-            tracing::warn!(
-                app = %self.directory.system(), dn = staged,
-                "a half-made account could not be taken away: {failure}; another attempt will"
-            );
-        }
-        error
-    }
+        Step::Password => password::refused(directory, &lease, failure, &Entry::named(&staged), label).await,
+        Step::Lock => directory.explain(&lease, failure, About::Account(label)).await,
+    };
+    Err(broken.told(&staged, error))
 }
 
 /// The error for an entry that was not added.
@@ -328,7 +320,7 @@ async fn not_added(
     match &failure {
         Failure::Refused(refusal) if refusal.code == 32 => {
             let base = &directory.layout().create.base;
-            directory.reporter.base_missing(base, "create.base", Some(refusal)).source(failure)
+            directory.reporter.base_missing(base, "create.base", Some(refusal)).with_source(failure)
         }
         // A rule of the server against duplicates answers 19, as any other rule does; Active Directory 68 for the user name
         // as well.
@@ -342,12 +334,12 @@ async fn not_added(
                 }
             };
             match others.iter().find(|other| folded(&other.dn) != folded(dn)) {
-                Some(other) => already_exists(directory, create, other).source(failure),
+                Some(other) => already_exists(directory, create, other).with_source(failure),
                 None if refusal.code == 68 => Error::account_already_exists(format!(
                     "User {label}: the name {dn} is taken in {} by another entry ({refusal})",
                     directory.system()
                 ))
-                .source(failure),
+                .with_source(failure),
                 None => directory.report(failure, About::Account(label)),
             }
         }
@@ -368,26 +360,4 @@ async fn read(
         Err(failure) if failure.code() == Some(32) => Ok(None),
         Err(failure) => Err(directory.report(failure, About::Reading("the new account"))),
     }
-}
-
-/// Takes away what this call has made, since it cannot be what the task wants. If it may still become that, it stays: the next
-/// attempt goes on with it.
-async fn undo(directory: &Directory, session: &Session, entry: &Entry, error: Error) -> Error {
-    let is_final = error.retry_policy() == Retry::Never
-        && error.effect_on_target() == Effect::NotApplied
-        && error.about() != Subject::Connection;
-    if !is_final {
-        return error.effect(Effect::Unknown);
-    }
-    let left = groups::leave_all(directory, session, entry).await.is_ok();
-    if left && session.delete(&entry.dn).await.is_ok() {
-        return error;
-    }
-    let message =
-        format!("{}; {} was created and could not be taken away again: delete it", error.message(), entry.dn);
-    Error::new(error.code(), message)
-        .effect(Effect::Unknown)
-        .retry(error.retry_policy())
-        .subject(error.about())
-        .source(error)
 }

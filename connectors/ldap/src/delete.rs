@@ -25,12 +25,12 @@ pub(crate) async fn delete(directory: &Directory, account: &Account) -> Result<C
         Ok(()) => Ok(Completion::done()),
         Err(failure) => {
             let error = match failure.code() {
-                Some(66) => entries_below(directory, &entry, label).source(failure),
+                Some(66) => entries_below(directory, &entry, label).with_source(failure),
                 _ => directory.changing_failed(&lease, failure, &entry, label).await,
             };
             // The entry itself is gone: there is nobody to be put back.
             if error.code() == Code::AccountNotFound {
-                return Err(if left.is_empty() { error } else { error.effect(Effect::Unknown) });
+                return Err(if left.is_empty() { error } else { error.with_effect(Effect::Unknown) });
             }
             Err(groups::put_back(directory, &lease, &left, error).await)
         }

@@ -17,7 +17,7 @@ impl Directory {
     /// The error for a change that failed: about the connection if the server would refuse any change now.
     pub(crate) async fn explain(&self, session: &Session, failure: Failure, about: About<'_>) -> Error {
         match self.state_of_server(session, &failure).await {
-            Some(error) => error.source(failure),
+            Some(error) => error.with_source(failure),
             None => self.report(failure, about),
         }
     }

@@ -289,7 +289,7 @@ impl Directory {
         match base {
             Err(error) => error,
             Ok(()) => match groups::is_there(self, session, &entry.dn).await {
-                Ok(false) => self.reporter.account_not_found(label).source(failure),
+                Ok(false) => self.reporter.account_not_found(label).with_source(failure),
                 Ok(true) => self.report(failure, About::Account(label)),
                 Err(error) => error,
             },

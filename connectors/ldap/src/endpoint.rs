@@ -63,11 +63,7 @@ impl Endpoint {
             return Err(SettingsError::new("failover_wait", "must be at most 1h"));
         }
         let is_encrypted = settings.start_tls || urls.iter().any(|(_, url)| url.scheme() == "ldaps");
-        let mut tls = if is_encrypted {
-            Some(network.tls().map_err(|error| SettingsError::new("", error.to_string()))?)
-        } else {
-            None
-        };
+        let mut tls = if is_encrypted { Some(network.tls()?) } else { None };
         client::show_certificate(settings, tls.as_mut())?;
         let accounts = settings.accounts.base.clone().unwrap_or_else(|| settings.base.clone());
         Ok(Self {

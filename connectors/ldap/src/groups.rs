@@ -60,7 +60,7 @@ pub(crate) async fn look_up(
                         other.dn,
                         wanted.id
                     );
-                    return Err(Error::internal(message).subject(layouts[of].subject()));
+                    return Err(Error::internal(message).with_subject(layouts[of].subject()));
                 }
             }
         }
@@ -75,7 +75,7 @@ fn not_found(directory: &Directory, of: usize, id: &str) -> Error {
         "{name} {id} not found in {}; create it there, or run a sync to bring Iden up to date",
         directory.system()
     ))
-    .subject(layout.subject())
+    .with_subject(layout.subject())
 }
 
 /// Puts an account into the groups that are wanted. With `exactly`, takes it out of the others of the same types. Says in
@@ -112,7 +112,7 @@ pub(crate) async fn settle(
                 entry.dn,
                 group.dn
             ))
-            .subject(directory.layout().groups[group.of].subject()));
+            .with_subject(directory.layout().groups[group.of].subject()));
         }
     }
     for group in missing {
@@ -136,7 +136,7 @@ async fn add(directory: &Directory, session: &Session, group: &Group, entry: &En
             entry.dn,
             group.dn
         );
-        return Err(Error::internal(message).subject(layout.subject()));
+        return Err(Error::internal(message).with_subject(layout.subject()));
     };
     add_value(directory, session, group, &value).await
 }
@@ -212,7 +212,7 @@ pub(crate) async fn remove_value(
                     group.dn,
                     layout.slug()
                 );
-                return Err(Error::internal(message).subject(layout.subject()));
+                return Err(Error::internal(message).with_subject(layout.subject()));
             };
             let changes = vec![Change::add(&layout.member, placeholder.as_str()), delete()];
             match session.modify(&group.dn, changes).await {
@@ -270,7 +270,7 @@ pub(crate) async fn put_back(
     left: &[Group],
     error: Error,
 ) -> Error {
-    let may_have_been_done = error.effect_on_target() == Effect::Unknown;
+    let may_have_been_done = error.effect() == Effect::Unknown;
     if left.is_empty() || may_have_been_done {
         return error;
     }
@@ -289,10 +289,10 @@ pub(crate) async fn put_back(
         (format!("it could not be put back into {}: do that", lost.join(" and ")), Effect::Unknown)
     };
     Error::new(error.code(), format!("{}; {what}", error.message()))
-        .effect(effect)
-        .retry(error.retry_policy())
-        .subject(error.about())
-        .source(error)
+        .with_effect(effect)
+        .with_retry(error.retry())
+        .with_subject(error.subject())
+        .with_source(error)
 }
 
 /// Whether an entry exists.

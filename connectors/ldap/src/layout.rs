@@ -331,11 +331,11 @@ fn group_layout(
         None => None,
     };
     Ok(GroupLayout {
-        resource_type: ResourceType {
-            slug: of.slug.clone().into(),
-            name: of.name.clone().unwrap_or_else(|| title(&of.slug)),
+        resource_type: ResourceType::new(
+            of.slug.clone(),
+            of.name.clone().unwrap_or_else(|| title(&of.slug)),
             kind,
-        },
+        ),
         base: base.clone(),
         base_name,
         filter,

@@ -13,12 +13,12 @@
 //! - `traced`: what is shown of requests and answers
 //! - `entry`, `paging`: what the server answers, read without trust; `failure`: what can go wrong
 //! - `report`: from result codes to what the runtime is told; `diagnosis`: whether the server refuses a task, or everything
-//! - `directory`: look-ups; `probe`, `rights`: whether the directory is what the settings say
+//! - `directory`: look-ups; `probe`, `rights`, `witness`: whether the directory is what the settings say
 //! - `advice`: what tasks would fail on; `classes`: what object classes demand; `writing`: what `bind_dn` may write
 //! - `memberships`, `groups`: who is in which group, and changing it
 //! - `roster`: who is in which group, read once for a listing; `index`: where that is kept
 //! - `records`, `listing`: pages of records
-//! - `draft`, `staging`, `create`, `duplicates`, `update`, `delete`, `suspension`, `lock`, `password`: the six actions
+//! - `draft`, `staging`, `create`, `undo`, `duplicates`, `update`, `delete`, `suspension`, `lock`, `password`: the six actions
 //! - `plan`, `apply`, `rename`: what an update comes to, and carrying it out
 //! - `connector`: the contract with the runtime
 //!
@@ -74,8 +74,10 @@ mod staging;
 mod suspension;
 mod template;
 mod traced;
+mod undo;
 mod update;
 mod usability;
+mod witness;
 mod writing;
 
 pub use connector::{LdapConnector, factory};

@@ -114,7 +114,7 @@ impl Listings {
         match listing.read(directory, position).await {
             Ok(()) => {}
             Err(error) if is_first => return Err(error),
-            Err(error) => return Err(lost(error.message()).source(error)),
+            Err(error) => return Err(lost(error.message()).with_source(error)),
         }
         let next = listing
             .position
@@ -259,7 +259,7 @@ impl Listing {
             // It says nothing about tasks whose accounts are here.
             failure @ Failure::Reference(_) => {
                 let error = directory.report(failure, About::Reading(&self.slug));
-                Error::incomplete_listing(error.message()).source(error)
+                Error::incomplete_listing(error.message()).with_source(error)
             }
             failure => directory.report(failure, About::Reading(&self.slug)),
         })

@@ -49,7 +49,7 @@ pub(crate) async fn must_hold(
         Err(failure) => {
             return Err(directory
                 .report(failure, About::Account(label))
-                .effect(bridgehead_sdk::Effect::Unknown));
+                .with_effect(bridgehead_sdk::Effect::Unknown));
         }
     };
     let message = format!("{}: User {label} is not suspended: {why}", directory.system());
@@ -57,7 +57,7 @@ pub(crate) async fn must_hold(
         let unlock = vec![Change::replace::<&str>(LOCKED_TIME, [])];
         if let Err(failure) = session.modify(dn, unlock).await {
             let message = format!("{message}; the attribute {LOCKED_TIME} stays ({failure})");
-            return Err(Error::internal(message).effect(bridgehead_sdk::Effect::Unknown));
+            return Err(Error::internal(message).with_effect(bridgehead_sdk::Effect::Unknown));
         }
     }
     Err(Error::internal(message))

@@ -126,7 +126,7 @@ impl Resolver {
             directory.system(),
             directory.layout().member_of
         ))
-        .retry(bridgehead_sdk::Retry::Backoff))
+        .with_retry(bridgehead_sdk::Retry::Backoff))
     }
 
     /// The groups of one account; `None` if something that it names is not there.

@@ -32,6 +32,10 @@ pub(crate) async fn reset(directory: &Directory, reset: &ResetPassword) -> Resul
     let label = reset.account.label();
     let lease = directory.lease(About::Account(label)).await?;
     let entry = directory.get(&lease, &reset.account).await?;
+    if lock_again(directory).is_some() {
+        // Whether it is suspended afterwards follows from what is read.
+        directory.must_be_settled()?;
+    }
     let password = reset.password.clone().unwrap_or_else(random);
     let keep = directory.layout().suspension.as_ref().is_some_and(|of| of.is_set(&entry));
     set(directory, lease, &entry, label, password, keep).await?;
@@ -69,7 +73,7 @@ pub(crate) async fn set(
     });
     let broke_off = |error: tokio::task::JoinError| {
         let message = format!("{}: setting the password of User {label} broke off", directory.system());
-        Error::internal(message).effect(Effect::Unknown).source(error)
+        Error::internal(message).with_effect(Effect::Unknown).with_source(error)
     };
     let (lease, result) = both.await.map_err(broke_off)?;
     match result {
@@ -81,9 +85,9 @@ pub(crate) async fn set(
                 error.message()
             );
             Err(Error::new(error.code(), message)
-                .effect(Effect::Unknown)
-                .subject(error.about())
-                .source(error))
+                .with_effect(Effect::Unknown)
+                .with_subject(error.subject())
+                .with_source(error))
         }
         Err((failure, false)) => Err(refused(directory, &lease, failure, entry, label).await),
     }
@@ -108,7 +112,7 @@ pub(crate) async fn refused(
     label: &str,
 ) -> Error {
     if let Some(error) = directory.state_of_server(session, &failure).await {
-        return error.source(failure);
+        return error.with_source(failure);
     }
     match &failure {
         Failure::Refused(refusal) if matches!(refusal.code, 19 | 53) => {
@@ -116,7 +120,7 @@ pub(crate) async fn refused(
                 "{}: the password of User {label} is not taken: {refusal}; it must meet the password policy",
                 directory.system()
             );
-            Error::internal(directory.redactor.redact(&message)).source(failure)
+            Error::internal(directory.redactor.redact(&message)).with_source(failure)
         }
         _ => directory.changing_failed(session, failure, entry, label).await,
     }

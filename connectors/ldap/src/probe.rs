@@ -27,7 +27,7 @@ pub(crate) async fn check(directory: &Directory) -> Result<(), Error> {
             directory.system(),
             directory.reporter.url
         );
-        return Err(Error::internal(message).retry(Retry::Backoff).subject(Subject::Connection));
+        return Err(Error::internal(message).with_retry(Retry::Backoff).with_subject(Subject::Connection));
     }
     let layout = directory.layout();
     base(directory, &lease, &layout.accounts.base, "accounts.base").await?;

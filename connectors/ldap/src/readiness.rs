@@ -16,6 +16,10 @@ use crate::usability;
 /// The control by which a server hands its content to replicas (RFC 4533).
 const SYNC: &str = "1.3.6.1.4.1.4203.1.9.1.1";
 
+/// Why a server is not used that sends everybody to another one.
+pub(crate) const REFERS: &str = "it refers to another server for everything, as a replica that is being filled, or whose filling broke off. \
+     Wait until it is complete, or fill it again; if bind_dn or the accounts are always elsewhere, point url there";
+
 /// What the server says about itself.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Features {
@@ -48,10 +52,15 @@ pub(crate) async fn examine(session: &Session, readiness: &Readiness) -> Result<
         Err(Failure::Refused(refusal)) if matches!(refusal.code, 1 | 50 | 53 | 80) => {
             return Err(Failure::Restricted(refusal));
         }
+        // 389 Directory Server: this, or the bind, from the beginning of a refresh of everything to its end.
+        Err(Failure::Refused(refusal)) if refusal.code == 10 => return Err(Failure::Incomplete(REFERS)),
         // A base that is not there is told with its key, by whoever needs it.
         Err(Failure::Refused(refusal)) if !matches!(refusal.code, 51 | 52) => {}
         Err(failure) => return Err(failure),
         Ok(_) => {}
+    }
+    if readiness.profile == Profile::Ds389 && readiness.replica != Some(false) {
+        was_filled(session, readiness, &texts("namingContexts")).await?;
     }
     let controls = texts("supportedControl");
     if readiness.profile == Profile::OpenLdap && readiness.replica != Some(false) {
@@ -62,6 +71,42 @@ pub(crate) async fn examine(session: &Session, readiness: &Readiness) -> Result<
         usability: controls.iter().any(|control| control == usability::OID),
         schema: texts("subschemaSubentry").into_iter().next(),
     })
+}
+
+/// 389 Directory Server: where replication stands is kept in an entry of its own. A server that changes may be made on is named there from
+/// the start, by itself; one that only receives names others once it has received everything for the first time.
+async fn was_filled(session: &Session, readiness: &Readiness, contexts: &[String]) -> Result<(), Failure> {
+    let context = root_of(&readiness.accounts, contexts);
+    let search = Search {
+        base: &context,
+        scope: Scope::Subtree,
+        filter: "(&(objectClass=nsTombstone)(nsUniqueId=ffffffff-ffffffff-ffffffff-ffffffff))",
+        attributes: &["nsds50ruv"],
+        limit: 1,
+    };
+    let state = match session.search_here(&search).await {
+        Ok((found, _)) => found,
+        Err(failure) if failure.code().is_none() => return Err(failure),
+        Err(_) => Vec::new(),
+    };
+    let mut known = state.iter().flat_map(|entry| entry.texts("nsds50ruv").flatten()).peekable();
+    if known.peek().is_none() {
+        return if readiness.replica == Some(true) {
+            Err(Failure::Incomplete(
+                "it does not show how far its replication has come (nsds50ruv); let bind_dn read that attribute, also below \
+                 cn=mapping tree,cn=config",
+            ))
+        } else {
+            Ok(())
+        };
+    }
+    if known.any(|line| line.trim_start().starts_with("{replica ")) {
+        return Ok(());
+    }
+    Err(Failure::Incomplete(
+        "it is a replica that has not received everything yet (its nsds50ruv names no other server); fill it, or set replica = false if \
+         it is to be read as it is",
+    ))
 }
 
 /// OpenLDAP: a replica has a `contextCSN` at its root from the end of its first refresh on; a server that replicates nothing has

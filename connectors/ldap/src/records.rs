@@ -16,11 +16,8 @@ pub(crate) fn account(
     (memberships, assignments): (Memberships, Memberships),
 ) -> Result<AccountRecord, RejectedRecord> {
     let id = identifier(layout, entry)?;
-    let rejected = |field: &str, rule: &str| RejectedRecord {
-        id: Some(id.clone()),
-        field: field.to_owned(),
-        rule: format!("{rule} ({})", entry.dn),
-    };
+    let rejected =
+        |field: &str, rule: &str| RejectedRecord::new(id.clone(), field, format!("{rule} ({})", entry.dn));
     if entry.garbled {
         return Err(rejected("id", "an entry whose name is text in UTF-8; rename the entry"));
     }
@@ -81,13 +78,12 @@ pub(crate) fn group(layout: &Layout, of: &GroupLayout, entry: &Entry) -> Result<
     let id = identifier(layout, entry)?;
     if entry.garbled {
         let rule = format!("a group whose name is text in UTF-8 ({})", entry.dn);
-        return Err(RejectedRecord { id: Some(id), field: "id".to_owned(), rule });
+        return Err(RejectedRecord::new(id, "id", rule));
     }
     let name = entry.main_value(&of.name).and_then(|value| String::from_utf8(value.to_vec()).ok());
-    let name = name.ok_or_else(|| RejectedRecord {
-        id: Some(id.clone()),
-        field: "name".to_owned(),
-        rule: format!("text, in the attribute {} ({})", of.name, entry.dn),
+    let name = name.ok_or_else(|| {
+        let rule = format!("text, in the attribute {} ({})", of.name, entry.dn);
+        RejectedRecord::new(id.clone(), "name", rule)
     })?;
     Ok(EntityRecord::new(id, name).into())
 }
@@ -95,9 +91,8 @@ pub(crate) fn group(layout: &Layout, of: &GroupLayout, entry: &Entry) -> Result<
 /// The identifier of an entry.
 pub(crate) fn identifier(layout: &Layout, entry: &Entry) -> Result<String, RejectedRecord> {
     let value = entry.values(&layout.id.name).first();
-    value.and_then(|value| layout.id.text(value)).ok_or_else(|| RejectedRecord {
-        id: Some(entry.dn.clone()),
-        field: "id".to_owned(),
-        rule: format!("in the attribute {}, which bind_dn must be able to read", layout.id.name),
+    value.and_then(|value| layout.id.text(value)).ok_or_else(|| {
+        let rule = format!("in the attribute {}, which bind_dn must be able to read", layout.id.name);
+        RejectedRecord::new(entry.dn.clone(), "id", rule)
     })
 }

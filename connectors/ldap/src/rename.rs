@@ -71,8 +71,8 @@ pub(crate) async fn rename(
         for new in &of.new {
             match groups::add_value(directory, session, &of.group, new).await {
                 // An overlay such as `memberof` may refuse a name that is nobody's yet; the group gets it afterwards.
-                Err(error) if error.code() == Code::InternalError && error.about() != Subject::Connection => {
-                }
+                Err(error)
+                    if error.code() == Code::InternalError && error.subject() != Subject::Connection => {}
                 // It may not be changed at all, or cannot be reached.
                 Err(error) => return Err(without_new_names(directory, session, moves, error).await),
                 Ok(()) => {}
@@ -100,13 +100,13 @@ pub(crate) async fn rename(
 
 /// Takes a new name out of groups again that its account did not get.
 async fn without_new_names(directory: &Directory, session: &Session, moves: &[Move], error: Error) -> Error {
-    if error.effect_on_target() == Effect::Unknown {
+    if error.effect() == Effect::Unknown {
         return error;
     }
     for of in moves {
         for new in &of.new {
             if groups::remove_value(directory, session, &of.group, new).await.is_err() {
-                return error.effect(Effect::Unknown);
+                return error.with_effect(Effect::Unknown);
             }
         }
     }
@@ -125,7 +125,7 @@ async fn not_renamed(
         return directory.changing_failed(session, failure, entry, label).await;
     }
     let message = format!("User {label}: the name {rdn} is taken in {} by another entry", directory.system());
-    Error::account_already_exists(message).source(failure)
+    Error::account_already_exists(message).with_source(failure)
 }
 
 /// Takes the old name of a renamed account out of its groups, where an earlier attempt broke off behind renaming. Another entry

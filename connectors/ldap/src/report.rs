@@ -54,10 +54,10 @@ impl Reporter {
         let error = self.judge(&failure, about);
         let message = self.redactor.redact(error.message()).into_owned();
         Error::new(error.code(), message)
-            .effect(error.effect_on_target())
-            .retry(error.retry_policy())
-            .subject(error.about())
-            .source(failure)
+            .with_effect(error.effect())
+            .with_retry(error.retry())
+            .with_subject(error.subject())
+            .with_source(failure)
     }
 
     fn judge(&self, failure: &Failure, about: About<'_>) -> Error {
@@ -70,12 +70,12 @@ impl Reporter {
                 "{system} at {url}: TLS cannot be agreed upon: {why}; check the server's certificate, and whether \
                  network.ca_file names the authority that issued it"
             ))
-            .retry(Retry::Backoff)
-            .subject(Subject::Connection),
+            .with_retry(Retry::Backoff)
+            .with_subject(Subject::Connection),
             Failure::Bind(refusal) => self.bind(refusal),
             Failure::Incomplete(why) => Error::internal(format!("{system} at {url} is not complete yet: {why}"))
-                .retry(Retry::Backoff)
-                .subject(Subject::Connection),
+                .with_retry(Retry::Backoff)
+                .with_subject(Subject::Connection),
             Failure::Restricted(refusal) => self.restricted(refusal),
             Failure::Reference(address) => Error::internal(format!(
                 "{system} at {url} refers to {address} for a part of the directory while {about}; who lies there is not \
@@ -83,14 +83,14 @@ impl Reporter {
                  ignore_references"
             ))
             // Who is found by an identifier can be worked on meanwhile.
-            .retry(Retry::Backoff),
+            .with_retry(Retry::Backoff),
             Failure::NotSent => Error::unreachable(format!(
                 "{system} at {url} closed the connection before the request for {about} was sent"
             )),
             Failure::Cut if about.changes() => Error::timeout(format!(
                 "{system} at {url} broke the connection off while {about}; whether it was done is not known"
             ))
-            .subject(Subject::Connection),
+            .with_subject(Subject::Connection),
             Failure::Cut => {
                 Error::unreachable(format!("{system} at {url} broke the connection off while {about}"))
             }
@@ -98,12 +98,12 @@ impl Reporter {
                 let effect = if about.changes() { Effect::Unknown } else { Effect::NotApplied };
                 let message =
                     format!("{system} at {url} did not answer in time while {about} (request_timeout)");
-                Error::timeout(message).effect(effect)
+                Error::timeout(message).with_effect(effect)
             }
             Failure::Garbled(what) => {
                 let effect = if about.changes() { Effect::Unknown } else { Effect::NotApplied };
                 let message = format!("{system} at {url} answered {what} while {about}; is it an LDAP server?");
-                Error::internal(message).effect(effect)
+                Error::internal(message).with_effect(effect)
             }
             Failure::Refused(refusal) => self.refused(refusal, about),
         }
@@ -115,8 +115,8 @@ impl Reporter {
         match refusal.code {
             8 | 13 => {
                 Error::internal(format!("{said}; encrypt the connection: ldaps://, or start_tls = true"))
-                    .retry(Retry::Backoff)
-                    .subject(Subject::Connection)
+                    .with_retry(Retry::Backoff)
+                    .with_subject(Subject::Connection)
             }
             49 => Error::credential_refused(format!("{said}; {}", why_invalid(&refusal.text))),
             7 | 48 => Error::credential_refused(format!(
@@ -130,12 +130,13 @@ impl Reporter {
         let system = &self.system;
         let said = format!("{system}: {refusal} while {about}");
         let with = |hint: &str| format!("{said}; {hint}");
-        let connection =
-            |hint: &str| Error::internal(with(hint)).retry(Retry::Backoff).subject(Subject::Connection);
+        let connection = |hint: &str| {
+            Error::internal(with(hint)).with_retry(Retry::Backoff).with_subject(Subject::Connection)
+        };
         let error = match refusal.code {
             3 => {
                 let effect = if about.changes() { Effect::Unknown } else { Effect::NotApplied };
-                Error::timeout(with("an index on the attributes that are searched helps")).effect(effect)
+                Error::timeout(with("an index on the attributes that are searched helps")).with_effect(effect)
             }
             4 | 11 => Error::internal(with(self.limit_hint())),
             8 | 13 => connection("encrypt the connection: ldaps://, or start_tls = true"),
@@ -145,7 +146,7 @@ impl Reporter {
             12 => connection("the server does not offer what the connector needs; is it the right profile?"),
             16 if about.changes() => {
                 // What was to be replaced is not there any more: somebody else has changed the entry meanwhile.
-                Error::internal(with("the entry was changed at the same moment")).retry(Retry::Backoff)
+                Error::internal(with("the entry was changed at the same moment")).with_retry(Retry::Backoff)
             }
             17 if about.changes() => Error::internal(with(match self.profile {
                 Profile::OpenLdap => {
@@ -168,7 +169,7 @@ impl Reporter {
             68 => Error::account_already_exists(said),
             1 | 80 => {
                 let effect = if about.changes() { Effect::Unknown } else { Effect::NotApplied };
-                Error::internal(said).effect(effect)
+                Error::internal(said).with_effect(effect)
             }
             _ => Error::internal(said),
         };
@@ -176,7 +177,7 @@ impl Reporter {
         if !about.changes() && matches!(refusal.code, 1 | 50 | 53 | 80) {
             return self.restricted(refusal);
         }
-        if error.about() == Subject::Account { error.subject(about.subject()) } else { error }
+        if error.subject() == Subject::Account { error.with_subject(about.subject()) } else { error }
     }
 
     fn limit_hint(&self) -> &'static str {
@@ -201,8 +202,8 @@ impl Reporter {
             "{system} at {url} shows nothing to {bind_dn}: {refusal}; that account must change its password first, or lacks \
              the right to read, or the database is disabled"
         ))
-        .retry(Retry::Backoff)
-        .subject(Subject::Connection)
+        .with_retry(Retry::Backoff)
+        .with_subject(Subject::Connection)
     }
 
     /// The server takes no changes from anybody.
@@ -212,15 +213,15 @@ impl Reporter {
             "{system} at {url} takes no changes at the moment: {refusal}; it is set to be read only, or is a replica: end that, or \
              point url at the server that may be written to"
         ))
-        .retry(Retry::Backoff)
-        .subject(Subject::Connection)
+        .with_retry(Retry::Backoff)
+        .with_subject(Subject::Connection)
     }
 
     /// A setting that does not fit the directory; the message begins with its key.
     pub(crate) fn wrong(&self, message: impl std::fmt::Display) -> Error {
         Error::internal(format!("{}: {message}", self.system))
-            .retry(Retry::Backoff)
-            .subject(Subject::Connection)
+            .with_retry(Retry::Backoff)
+            .with_subject(Subject::Connection)
     }
 
     /// The server's schema has no such attribute.
@@ -237,7 +238,7 @@ impl Reporter {
             self.system,
             rest.as_secs().max(1)
         ))
-        .retry(Retry::After(rest))
+        .with_retry(Retry::After(rest))
     }
 
     /// The base that the settings name is not there: that is nobody's absence.
@@ -248,8 +249,8 @@ impl Reporter {
             "{}: {base} is not in the directory{matched}, or {} may not see it; correct {key}",
             self.system, self.bind_dn
         ))
-        .retry(Retry::Backoff)
-        .subject(Subject::Connection)
+        .with_retry(Retry::Backoff)
+        .with_subject(Subject::Connection)
     }
 
     /// The account is not in the directory.
@@ -297,7 +298,7 @@ mod tests {
 
     fn of_code(code: u32, about: About<'_>) -> (Code, Effect, Retry, Subject) {
         let error = reporter().report(Failure::Refused(refusal(code)), about);
-        (error.code(), error.effect_on_target(), error.retry_policy(), error.about())
+        (error.code(), error.effect(), error.retry(), error.subject())
     }
 
     #[test]
@@ -346,7 +347,7 @@ mod tests {
         }
         for failure in [Failure::Cut, Failure::Silent, Failure::Garbled("x")] {
             let error = reporter().report(failure, About::Reading("accounts"));
-            assert_eq!(error.effect_on_target(), Effect::NotApplied);
+            assert_eq!(error.effect(), Effect::NotApplied);
         }
     }
 
@@ -354,11 +355,11 @@ mod tests {
     fn a_change_without_an_answer_has_an_unknown_effect() {
         for failure in [Failure::Cut, Failure::Silent, Failure::Garbled("x")] {
             let error = reporter().report(failure, About::Account("ann"));
-            assert_eq!(error.effect_on_target(), Effect::Unknown);
+            assert_eq!(error.effect(), Effect::Unknown);
         }
         for failure in [Failure::NotSent, Failure::Unreachable("x".into()), Failure::Tls("x".into())] {
             let error = reporter().report(failure, About::Account("ann"));
-            assert_eq!((error.effect_on_target(), error.about()), (Effect::NotApplied, Subject::Connection));
+            assert_eq!((error.effect(), error.subject()), (Effect::NotApplied, Subject::Connection));
         }
     }
 
@@ -370,7 +371,7 @@ mod tests {
         }
         for failure in [Failure::Incomplete("x"), Failure::Restricted(refusal(50))] {
             let error = reporter().report(failure, About::Account("ann"));
-            assert_eq!((error.effect_on_target(), error.about()), (Effect::NotApplied, Subject::Connection));
+            assert_eq!((error.effect(), error.subject()), (Effect::NotApplied, Subject::Connection));
         }
     }
 
@@ -383,7 +384,7 @@ mod tests {
     fn a_refused_bind_is_about_the_connection_and_says_why() {
         for code in [8, 13, 32, 48, 49, 53] {
             let error = reporter().report(Failure::Bind(refusal(code)), About::Account("ann"));
-            assert_eq!((error.about(), error.effect_on_target()), (Subject::Connection, Effect::NotApplied));
+            assert_eq!((error.subject(), error.effect()), (Subject::Connection, Effect::NotApplied));
         }
         let text = "80090308: LdapErr: DSID-0C09044E, comment: AcceptSecurityContext error, data 533, v4563";
         let error = reporter().report(

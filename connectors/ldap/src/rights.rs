@@ -2,7 +2,8 @@
 //!
 //! An attribute that may not be read looks like one that nobody has. LDAP has no question for rights that every server
 //! answers; but a condition on an attribute that may not be searched is neither true nor false, so that an entry fits neither
-//! the condition nor its opposite.
+//! the condition nor its opposite. Samba answers as if nobody had it; so what groups show of accounts, and accounts of groups, is held
+//! against each other as well (see `witness`).
 
 use bridgehead_sdk::Error;
 use ldap3::Scope;
@@ -10,15 +11,10 @@ use ldap3::Scope;
 use crate::directory::{Directory, equals};
 use crate::entry::Entry;
 use crate::failure::Failure;
-use crate::memberships::folded;
-use crate::name::Name;
 use crate::report::About;
 use crate::session::{Search, Session};
 use crate::settings::MembershipSource;
-
-/// How many groups, and how many members of each, are compared with what accounts show.
-const GROUPS: i32 = 20;
-const MEMBERS: usize = 5;
+use crate::witness::{self, Hidden, Witness};
 
 /// What is known of an attribute in a part of the directory.
 #[derive(Debug)]
@@ -31,11 +27,12 @@ enum Shown {
     Hidden,
 }
 
+/// A part of the directory: the accounts, the groups of a type, or one entry.
 #[derive(Clone, Copy)]
-struct Part<'a> {
-    base: &'a str,
-    scope: Scope,
-    filter: &'a str,
+pub(crate) struct Part<'a> {
+    pub(crate) base: &'a str,
+    pub(crate) scope: Scope,
+    pub(crate) filter: &'a str,
 }
 
 /// That the fields of accounts can be read.
@@ -71,18 +68,32 @@ pub(crate) async fn memberships(directory: &Directory, session: &Session) -> Res
             }
         }
     }
-    if layout.source != MembershipSource::MemberOf || layout.groups.is_empty() {
+    if layout.groups.is_empty() {
         return Ok(());
+    }
+    if layout.source == MembershipSource::Members {
+        return match witness::of_accounts(directory, session).await? {
+            None => Ok(()),
+            Some(Hidden { key, member, group, account }) => Err(directory.reporter.wrong(format!(
+                "{key}: {account} is in {group} (it shows so in {}), and {group} shows no {member}; {} may not read that: give it the \
+                 right to",
+                layout.member_of, directory.reporter.bind_dn
+            ))),
+        };
     }
     let accounts = &layout.accounts;
     let part = Part { base: &accounts.base, scope: accounts.scope, filter: &accounts.filter };
     let shown = look(directory, session, part, &layout.member_of).await?;
-    if matches!(shown, Shown::Fine) {
-        return Ok(());
-    }
     // An attribute that is made while reading (OpenLDAP's overlay `dynlist`) is shown and cannot be looked for: a member tells.
-    match (witness(directory, session).await?, shown) {
+    match (witness::of_groups(directory, session).await?, shown) {
         (Witness::Shows, _) | (Witness::Nobody, Shown::Fine | Shown::Nobody) => Ok(()),
+        (Witness::ShowsNot { group, member }, Shown::Fine) => Err(directory.reporter.wrong(format!(
+            "memberships.attribute: {group} has the member {member}, which shows no {of}, as others do; {bind_dn} may not read it there: give \
+             it the right to, or set memberships.read_from = \"members\"; or the server did not keep that attribute when the member was \
+             added: let it be made anew",
+            of = layout.member_of,
+            bind_dn = directory.reporter.bind_dn
+        ))),
         (Witness::ShowsNot { group, member }, Shown::Nobody) => Err(directory.reporter.wrong(format!(
             "memberships.read_from: {group} has the member {member}, and no account shows {}; the server does not keep \
              that attribute any more (the overlay or plug-in is gone): restore it, or set read_from = \"members\"",
@@ -125,62 +136,16 @@ async fn look(
     })
 }
 
-/// What an account that is a member of a group shows of its memberships.
-enum Witness {
-    Shows,
-    ShowsNot {
-        group: String,
-        member: String,
-    },
-    /// No such account is found.
-    Nobody,
-}
-
-async fn witness(directory: &Directory, session: &Session) -> Result<Witness, Error> {
-    let layout = directory.layout();
-    let accounts = &layout.accounts;
-    let Ok(base) = Name::parse(&accounts.base) else { return Ok(Witness::Nobody) };
-    let mut against = Witness::Nobody;
-    for of in layout.groups.iter().filter(|of| !of.by_username) {
-        let filter = format!("(&{}({}=*))", of.filter, of.member);
-        let attributes = [of.member.as_str()];
-        let search = Search {
-            base: &of.base,
-            scope: Scope::Subtree,
-            filter: &filter,
-            attributes: &attributes,
-            limit: GROUPS,
-        };
-        // What cannot be found out is left.
-        let groups = session.probe(&search).await.unwrap_or_default();
-        for group in &groups {
-            let members: Vec<&str> = group.texts(&of.member).flatten().take(MEMBERS).collect();
-            for member in members {
-                let is_within = Name::parse(member).is_ok_and(|name| name.is_within(&base));
-                if !is_within || folded(member) == folded(&accounts.base) {
-                    continue;
-                }
-                let itself = Part { base: member, scope: Scope::Base, filter: &accounts.filter };
-                if let Found::Entry(entry) = first(directory, session, itself, "", &layout.member_of).await? {
-                    if !entry.values(&layout.member_of).is_empty() {
-                        return Ok(Witness::Shows);
-                    }
-                    against = Witness::ShowsNot { group: group.dn.clone(), member: member.to_owned() };
-                }
-            }
-        }
-    }
-    Ok(against)
-}
-
-enum Found {
+/// What a search for one entry gave.
+pub(crate) enum Found {
     Entry(Box<Entry>),
     Nothing,
     /// The server gave up looking, or does not answer such a question.
     Undecided,
 }
 
-async fn first(
+/// An entry of a part that meets a condition, with one attribute.
+pub(crate) async fn first(
     directory: &Directory,
     session: &Session,
     part: Part<'_>,

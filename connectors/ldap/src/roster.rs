@@ -165,7 +165,7 @@ impl Roster {
             // It says nothing about tasks whose accounts are here.
             failure @ Failure::Reference(_) => {
                 let error = directory.report(failure, About::Reading(slug));
-                Error::incomplete_listing(error.message()).source(error)
+                Error::incomplete_listing(error.message()).with_source(error)
             }
             failure => directory.report(failure, About::Reading(slug)),
         })?;
@@ -244,7 +244,7 @@ impl Roster {
                     "{}: the groups that {group} is in cannot be told: it, or another group, is renamed again and again",
                     directory.system()
                 );
-                return Err(Error::incomplete_listing(message).retry(Retry::Backoff));
+                return Err(Error::incomplete_listing(message).with_retry(Retry::Backoff));
             }
             *self = Self { round: self.round + 1, ..Self::begin(Arc::clone(&self.view)) };
             return Ok(());

@@ -26,6 +26,9 @@ const VERSION: &str = "uSNChanged";
 /// How often an attribute in parts is read again that is changed meanwhile.
 const ROUNDS: usize = 4;
 
+/// The result code of a server that sends everybody to another one.
+const REFERRAL: u32 = 10;
+
 /// How many seconds a server may look for what only a check wants to know.
 const MOMENT: i32 = 2;
 
@@ -179,6 +182,7 @@ impl Session {
         match bound {
             Ok(result) if result.rc == 0 => {}
             Ok(result) if matches!(result.rc, 51 | 52) => return Err(Failure::Refused(Refusal::of(&result))),
+            Ok(result) if result.rc == REFERRAL => return Err(Failure::Incomplete(readiness::REFERS)),
             Ok(result) => return Err(Failure::Bind(Refusal::of(&result))),
             Err(_) => {
                 conversation.hears(|| Failure::Cut.to_string());
@@ -203,6 +207,11 @@ impl Session {
         !self.spoiled.load(Ordering::Relaxed)
             && !self.ldap.clone().is_closed()
             && self.present.number == self.endpoint.servers.present().number
+    }
+
+    /// Whether it is a connection to the same server as another one.
+    pub(crate) fn is_at_server_of(&self, other: &Self) -> bool {
+        self.present.server == other.present.server
     }
 
     /// The entries that a search finds. More than the limit are no error; anything else but success is, and so is a reference to

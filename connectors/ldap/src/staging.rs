@@ -4,13 +4,182 @@
 //! bridgehead ended in that moment, a look-up would find the account and call the task done. So the entry is made under
 //! a name of its own, gets its password, and is renamed: that is one step, and the account is there or it is not.
 //! Entries under such a name are nobody's account.
+//!
+//! Whatever goes wrong behind the first request, the entry is taken away again, over another connection if need be. What cannot be
+//! taken away is told, and the next attempt begins with it.
 
-use bridgehead_sdk::TaskId;
+use std::sync::Arc;
 
+use bridgehead_sdk::{Effect, Error, TaskId};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::task::JoinError;
+
+use crate::create::Attributes;
+use crate::directory::Directory;
+use crate::endpoint::Endpoint;
 use crate::entry::Entry;
+use crate::failure::Failure;
+use crate::groups;
+use crate::pool::Lease;
+use crate::report::About;
+use crate::session::{Change, Session};
 
 /// How the value that names such an entry begins.
-const PREFIX: &str = ".bridgehead-";
+pub(crate) const PREFIX: &str = ".bridgehead-";
+
+/// How often a half-made entry is tried to be taken away: over the connection it was made on, and over another one.
+const TRIES: usize = 2;
+
+/// An entry that is to be made.
+pub(crate) struct Staging {
+    pub(crate) endpoint: Arc<Endpoint>,
+    /// Its name while it is being made.
+    pub(crate) dn: String,
+    pub(crate) attributes: Attributes,
+    pub(crate) password: SecretString,
+    pub(crate) lock: Option<Change>,
+    /// The name that it is to have.
+    pub(crate) rdn: String,
+}
+
+/// Which request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Add,
+    Password,
+    Lock,
+    Rename,
+}
+
+/// Why an entry was not made.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    pub(crate) step: Step,
+    pub(crate) failure: Failure,
+    /// Why the half-made entry may still be there; nothing if it is not.
+    pub(crate) left: Option<String>,
+}
+
+impl Staging {
+    /// Makes the entry, and gives the connection back. The requests belong together: a deadline that passes in between ends none of
+    /// them, so that nothing half-made stays.
+    pub(crate) async fn make(self, lease: Lease) -> Result<(Lease, Result<(), Broken>), JoinError> {
+        let all = tokio::spawn(async move {
+            let made = self.run(&lease).await;
+            (lease, made)
+        });
+        all.await
+    }
+
+    async fn run(&self, session: &Session) -> Result<(), Broken> {
+        self.add(session).await?;
+        if let Err((step, failure)) = self.finish(session).await {
+            let left = remove(&self.endpoint, session, &self.dn).await;
+            return Err(Broken { step, failure, left });
+        }
+        Ok(())
+    }
+
+    async fn add(&self, session: &Session) -> Result<(), Broken> {
+        let mut added = session.add(&self.dn, self.attributes.clone()).await;
+        if added.as_ref().is_err_and(|failure| failure.code() == Some(68)) {
+            // What an earlier attempt at this task left behind has this name, and nobody else's entry can.
+            if let Err(failure) = session.delete(&self.dn).await {
+                let left = Some(failure.to_string());
+                return Err(Broken { step: Step::Add, failure, left });
+            }
+            added = session.add(&self.dn, self.attributes.clone()).await;
+        }
+        let Err(failure) = added else { return Ok(()) };
+        // A clear refusal leaves nothing.
+        let is_clear = match &failure {
+            Failure::NotSent => true,
+            Failure::Refused(refusal) => !matches!(refusal.code, 1 | 3 | 80),
+            _ => false,
+        };
+        let left = if is_clear { None } else { remove(&self.endpoint, session, &self.dn).await };
+        Err(Broken { step: Step::Add, failure, left })
+    }
+
+    async fn finish(&self, session: &Session) -> Result<(), (Step, Failure)> {
+        let password = self.password.expose_secret();
+        session.set_password(&self.dn, password).await.map_err(|failure| (Step::Password, failure))?;
+        if let Some(lock) = &self.lock {
+            // After the password: setting it would take the lock away.
+            let locked = session.modify(&self.dn, vec![lock.clone()]).await;
+            locked.map_err(|failure| (Step::Lock, failure))?;
+        }
+        session.rename(&self.dn, &self.rdn).await.map_err(|failure| (Step::Rename, failure))
+    }
+}
+
+impl Broken {
+    /// The error, with what is left behind.
+    pub(crate) fn told(&self, dn: &str, error: Error) -> Error {
+        let Some(why) = &self.left else { return error };
+        let message = format!(
+            "{}; the half-made entry {dn} could not be taken away ({why}): the next attempt does so, otherwise delete it",
+            error.message()
+        );
+        Error::new(error.code(), message)
+            .with_effect(Effect::Unknown)
+            .with_retry(error.retry())
+            .with_subject(error.subject())
+            .with_source(error)
+    }
+}
+
+/// Takes away what an earlier attempt at a task has left half-made.
+pub(crate) async fn clear(
+    directory: &Directory,
+    session: &Session,
+    dn: &str,
+    label: &str,
+) -> Result<(), Error> {
+    if !groups::is_there(directory, session, dn).await? {
+        return Ok(());
+    }
+    match session.delete(dn).await {
+        Err(failure) if failure.code() != Some(32) => {
+            Err(directory.explain(session, failure, About::Account(label)).await)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes an entry that this call has made, over another connection if this one is of no use any more. Says why it may still be
+/// there.
+pub(crate) async fn remove(endpoint: &Arc<Endpoint>, session: &Session, dn: &str) -> Option<String> {
+    let mut left = None;
+    for _ in 0..TRIES {
+        let spare = match spare(endpoint, session).await {
+            Ok(spare) => spare,
+            Err(failure) => return Some(failure.to_string()),
+        };
+        let used = spare.as_ref().unwrap_or(session);
+        match used.delete(dn).await {
+            Ok(()) => return None,
+            Err(failure) if failure.code() == Some(32) => {
+                // A server that took over a moment ago may not have heard of it yet.
+                let elsewhere = "another server took over, which may not have received it yet";
+                return (!used.is_at_server_of(session)).then(|| elsewhere.to_owned());
+            }
+            Err(failure) => {
+                let is_final = failure.code().is_some() && !failure.ends_connection();
+                left = Some(failure.to_string());
+                if is_final {
+                    break;
+                }
+            }
+        }
+    }
+    left
+}
+
+/// Another connection, if one is needed. It belongs to no pool: whoever cleans up may hold the last place there.
+pub(crate) async fn spare(endpoint: &Arc<Endpoint>, session: &Session) -> Result<Option<Session>, Failure> {
+    if session.is_usable() { Ok(None) } else { Session::open(endpoint).await.map(Some) }
+}
 
 /// The value that names the entry of a task while it is being made: the same for every attempt at the task.
 pub(crate) fn value(task: &TaskId) -> String {

@@ -34,7 +34,7 @@ pub(crate) async fn update(
     let mut applied = false;
     let changed = change(directory, &lease, context, update, &entry, plan, &wanted, &mut applied).await;
     // What was done so far stays done: the runtime is to look before it says what became of the task.
-    let so_far = |error: Error| if applied { error.effect(Effect::Unknown) } else { error };
+    let so_far = |error: Error| if applied { error.with_effect(Effect::Unknown) } else { error };
     let after = changed.map_err(so_far)?;
     let lease = match password {
         Some(password) => {
@@ -88,7 +88,8 @@ async fn find(
     }
     if context.may_have_applied && update.account.id.is_none() {
         let text = |field: &str| update.changes.get(field).and_then(Value::as_str).map(str::to_owned);
-        let renamed = Account { username: text("username"), email: text("email"), ..Account::default() };
+        let mut renamed = Account::default();
+        (renamed.username, renamed.email) = (text("username"), text("email"));
         if renamed.is_identified()
             && let Some(entry) = directory.find(session, &renamed).await?
             && is_as_updated(directory, update, &entry)

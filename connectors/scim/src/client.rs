@@ -243,7 +243,7 @@ impl Scim {
              permissions of its credential",
             self.system()
         );
-        Err(Error::internal(message).retry(Retry::Backoff))
+        Err(Error::internal(message).with_retry(Retry::Backoff))
     }
 
     /// Makes a resource, and gives what the server says of its identifier.
@@ -321,7 +321,7 @@ fn located(answer: &Answer) -> Option<String> {
 
 fn with_body(request: RequestBuilder, body: &Fields) -> Result<RequestBuilder, Error> {
     let body = serde_json::to_vec(body)
-        .map_err(|error| Error::internal("a request cannot be written").source(error))?;
+        .map_err(|error| Error::internal("a request cannot be written").with_source(error))?;
     Ok(request.header(CONTENT_TYPE, "application/scim+json").body(body))
 }
 

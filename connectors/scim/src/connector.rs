@@ -49,8 +49,7 @@ impl ScimConnector {
         let mapping = Mapping::new(&settings)?;
         let limits = settings.limits.limits("limits")?;
         let Setup { app, network, redactor, .. } = setup;
-        let http =
-            Client::new(app, &network, limits).map_err(|error| SettingsError::new("", error.to_string()))?;
+        let http = Client::new(app, &network, limits)?;
         let credential = Credential::new(&settings.auth, "auth", &http, &redactor)?;
         Ok(Self {
             scim: Scim::new(http, credential, base),
@@ -129,14 +128,11 @@ impl Connector for ScimConnector {
         let licenses = self.settings.licenses.iter();
         types.extend(licenses.map(|license| ResourceType::license(license.slug.as_str(), license.title())));
         types.push(ResourceType::account(accounts.slug.as_str(), accounts.name.as_str()));
-        Ok(Description {
-            name: "scim".into(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            actions: actions.into_iter().collect(),
-            resource_types: types,
-            unverifiable: spots.unverifiable,
-            warnings: spots.warnings,
-        })
+        Ok(Description::new("scim", env!("CARGO_PKG_VERSION"))
+            .with_actions(actions)
+            .with_resource_types(types)
+            .with_unverifiable(spots.unverifiable)
+            .with_warnings(spots.warnings))
     }
 
     async fn check(&self) -> Result<(), Error> {

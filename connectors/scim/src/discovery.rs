@@ -58,7 +58,9 @@ impl Features {
                 "{} answers something else than a ServiceProviderConfig where that is asked for, so that nobody can tell what it can do",
                 scim.system()
             );
-            return Err(Error::internal(message).retry(Retry::Backoff).subject(Subject::Connection));
+            return Err(Error::internal(message)
+                .with_retry(Retry::Backoff)
+                .with_subject(Subject::Connection));
         }
         // What is no list describes nothing.
         let lists = |body: &Fields| ListPage::read(body).is_some();
@@ -67,7 +69,7 @@ impl Features {
         let features = Self::of(settings, config.as_ref(), types.as_ref(), schemas.as_ref());
         features.map_err(|message| {
             let message = format!("{}: {message}", scim.system());
-            Error::internal(message).retry(Retry::Backoff).subject(Subject::Connection)
+            Error::internal(message).with_retry(Retry::Backoff).with_subject(Subject::Connection)
         })
     }
 

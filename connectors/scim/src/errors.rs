@@ -42,11 +42,11 @@ pub(crate) fn refused(answer: &Answer, what: &str, asked: Asked) -> Error {
         (409, None) if asked == Asked::Create => Error::account_already_exists(told("")),
         // RFC 7644, section 3.12: a 409 is a version that does not match as well.
         (409, _) => Error::internal(told(", which means that somebody else has just changed it"))
-            .retry(Retry::Backoff),
+            .with_retry(Retry::Backoff),
         (412, _) => Error::internal(told(
             ", which means that somebody else has just changed it; if it says so each time, set capabilities.etag = false",
         ))
-        .retry(Retry::Backoff),
+        .with_retry(Retry::Backoff),
         (400, Some("tooMany")) if asked == Asked::List => {
             Error::incomplete_listing(told("; set a smaller page_size, or have the limit raised there"))
         }
@@ -80,7 +80,7 @@ pub(crate) fn not_yet(answer: &Answer, what: &str) -> Option<Error> {
         _ => return None,
     };
     let message = format!("{what}: {} answered {meaning}", answer.system());
-    Some(Error::internal(message).effect(Effect::Unknown).retry(Retry::Backoff))
+    Some(Error::internal(message).with_effect(Effect::Unknown).with_retry(Retry::Backoff))
 }
 
 /// An error that came with the status of a success, or something else than SCIM: what came between may have answered, such as a page
@@ -95,17 +95,17 @@ pub(crate) fn in_spite_of_success(answer: &Answer, what: &str) -> Option<Error> 
         return None;
     };
     let message = format!("{what}: {} answered {} and {fault}", answer.system(), answer.status().as_u16());
-    Some(Error::internal(message).effect(Effect::Unknown).retry(Retry::Backoff))
+    Some(Error::internal(message).with_effect(Effect::Unknown).with_retry(Retry::Backoff))
 }
 
 /// What an error of transport or of a refusal says once it is known what was asked.
 pub(crate) fn place(error: Error, asked: Asked) -> Error {
-    let error = match (asked, error.about()) {
-        (Asked::Members, Subject::Account) => error.subject(Subject::Group),
+    let error = match (asked, error.subject()) {
+        (Asked::Members, Subject::Account) => error.with_subject(Subject::Group),
         _ => error,
     };
     // Reading changes nothing, whatever became of it.
-    if asked.is_reading() { error.effect(Effect::NotApplied) } else { error }
+    if asked.is_reading() { error.with_effect(Effect::NotApplied) } else { error }
 }
 
 /// There is no SCIM where the configuration says; every request meets the same fate.
@@ -113,10 +113,10 @@ pub(crate) fn wrong_address(system: &str, what: &str) -> Error {
     let message = format!(
         "{system} has no SCIM endpoint for {what} at the address that is set (404); check target.url"
     );
-    Error::internal(message).retry(Retry::Backoff).subject(Subject::Connection)
+    Error::internal(message).with_retry(Retry::Backoff).with_subject(Subject::Connection)
 }
 
 /// An error after something was changed already: what the operation as a whole did is not known.
 pub(crate) fn half_done(error: Error) -> Error {
-    error.effect(Effect::Unknown)
+    error.with_effect(Effect::Unknown)
 }

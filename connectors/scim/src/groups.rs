@@ -57,7 +57,7 @@ impl Application<'_> {
             self.settings.groups.name,
             self.system()
         );
-        Err(Error::internal(message).subject(Subject::Group))
+        Err(Error::internal(message).with_subject(Subject::Group))
     }
 
     fn group_missing(&self, group: &str) -> Error {
@@ -77,10 +77,10 @@ impl Application<'_> {
                  credential may not change the group",
                 self.system()
             ))
-            .subject(Subject::Group)
-            .effect(Effect::Unknown)
-            .retry(Retry::Backoff),
-            Err(error) => about_group(error).effect(Effect::Unknown),
+            .with_subject(Subject::Group)
+            .with_effect(Effect::Unknown)
+            .with_retry(Retry::Backoff),
+            Err(error) => about_group(error).with_effect(Effect::Unknown),
         }
     }
 
@@ -123,8 +123,8 @@ impl Application<'_> {
 }
 
 fn about_group(error: Error) -> Error {
-    match error.about() {
-        Subject::Account => error.subject(Subject::Group),
+    match error.subject() {
+        Subject::Account => error.with_subject(Subject::Group),
         _ => error,
     }
 }

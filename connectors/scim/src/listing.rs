@@ -120,7 +120,7 @@ impl Listing<'_> {
     async fn users(&self, mark: Mark) -> Result<Page, Error> {
         let app = self.application;
         let step = self.walk(&mark, Reads::Records, app.users(), None)?.page(&mark.place).await?;
-        let mut page = Page { rejected: step.twins, ..Page::default() };
+        let mut page = Page::default().with_rejected(step.twins);
         let mut shown = mark.shown;
         for user in &step.records {
             if has_groups(user) {
@@ -220,7 +220,7 @@ impl Listing<'_> {
         // Their members may be many, and are not wanted here.
         let walk = self.walk(&mark, Reads::Records, endpoint, Some(("excludedAttributes", "members")))?;
         let step = walk.page(&mark.place).await?;
-        let mut page = Page { rejected: step.twins, ..Page::default() };
+        let mut page = Page::default().with_rejected(step.twins);
         for resource in &step.records {
             match group(resource) {
                 Ok(record) => page.records.push(record.into()),
@@ -255,13 +255,14 @@ impl Listing<'_> {
 }
 
 /// The page with what follows it, or with what proves that nothing does.
-fn ending(page: Page, next: Option<Cursor>, end: Option<(Evidence, Option<u64>)>) -> Page {
-    let (evidence, total) = end.map_or((None, None), |(evidence, total)| (Some(evidence), total));
-    Page { next, evidence, total, ..page }
+fn ending(mut page: Page, next: Option<Cursor>, end: Option<(Evidence, Option<u64>)>) -> Page {
+    (page.evidence, page.total) = end.map_or((None, None), |(evidence, total)| (Some(evidence), total));
+    page.next = next;
+    page
 }
 
 fn write(mark: &Mark) -> Result<Cursor, Error> {
     let text = serde_json::to_string(mark);
     text.map(Cursor::new)
-        .map_err(|error| Error::incomplete_listing("a cursor cannot be written").source(error))
+        .map_err(|error| Error::incomplete_listing("a cursor cannot be written").with_source(error))
 }

@@ -143,11 +143,7 @@ impl Mapping {
 
     /// The account that a user is. Memberships are added by whoever knows them.
     pub(crate) fn record(&self, user: &Fields) -> Result<AccountRecord, RejectedRecord> {
-        let rejected = |field: &str, rule: &str| RejectedRecord {
-            id: id(user),
-            field: field.to_owned(),
-            rule: rule.to_owned(),
-        };
+        let rejected = |field: &str, rule: &str| RejectedRecord::new(id(user), field, rule);
         let own = id(user).ok_or_else(|| rejected("id", "text that is not empty"))?;
         let mut record = AccountRecord::new(own);
         for (name, path) in &self.fields {
@@ -309,11 +305,7 @@ pub(crate) fn blank() -> Fields {
 
 /// The group that a resource is.
 pub(crate) fn group(resource: &Fields) -> Result<EntityRecord, RejectedRecord> {
-    let rejected = |field: &str, rule: &str| RejectedRecord {
-        id: id(resource),
-        field: field.to_owned(),
-        rule: rule.to_owned(),
-    };
+    let rejected = |field: &str, rule: &str| RejectedRecord::new(id(resource), field, rule);
     let own = id(resource).ok_or_else(|| rejected("id", "text that is not empty"))?;
     let name = text(resource, "displayName")
         .ok_or_else(|| rejected("displayName", "text: every group has a name"))?;
@@ -335,11 +327,8 @@ pub(crate) fn groups_of(user: &Fields, slug: &str) -> Result<Memberships, Reject
     });
     // One that cannot be read would be a membership lost.
     let refs: Option<Vec<Ref>> = refs.collect();
-    let refs = refs.ok_or_else(|| RejectedRecord {
-        id: id(user),
-        field: "groups".to_owned(),
-        rule: "a list of objects, each with a value".to_owned(),
-    })?;
+    let refs =
+        refs.ok_or_else(|| RejectedRecord::new(id(user), "groups", "a list of objects, each with a value"))?;
     Ok(Memberships([(slug.into(), refs)].into()))
 }
 
@@ -411,7 +400,7 @@ mod tests {
 
     #[test]
     fn who_has_no_user_name_logs_in_with_the_email() {
-        let account = Account { email: Some("ann@x.org".into()), ..Account::default() };
+        let account = Account::by_email("ann@x.org");
         let mut user = blank();
         for (path, value) in mapping(json!({})).wanted_at_first(&account).fields {
             path.set(&mut user, value);

@@ -110,7 +110,8 @@ impl Application<'_> {
 
     /// Whoever has the user name or e-mail of a new account.
     async fn find_by_login(&self, account: &Account) -> Result<Option<Fields>, Error> {
-        let by_login = Account { id: None, ..account.clone() };
+        let mut by_login = account.clone();
+        by_login.id = None;
         if by_login.username.is_none() && by_login.email.is_none() {
             return Ok(None);
         }
@@ -139,7 +140,7 @@ impl Application<'_> {
                 account.label(),
                 self.system()
             );
-            Error::internal(message).effect(Effect::Unknown).retry(Retry::Backoff)
+            Error::internal(message).with_effect(Effect::Unknown).with_retry(Retry::Backoff)
         })
     }
 
@@ -240,7 +241,7 @@ impl Application<'_> {
                 self.system(),
                 groups.len()
             );
-            return Err(Error::internal(message).subject(Subject::Group));
+            return Err(Error::internal(message).with_subject(Subject::Group));
         }
         let mut is_changed = false;
         for group in groups {
@@ -281,7 +282,7 @@ impl Application<'_> {
                 let error = self.looked_again(&own, &what, refusal).await;
                 // It is gone since it was looked at: by somebody else, or by this request in spite of its answer.
                 let is_gone = is_gone && error.code() == Code::AccountNotFound;
-                Err(if is_gone { error.effect(Effect::Unknown) } else { error })
+                Err(if is_gone { error.with_effect(Effect::Unknown) } else { error })
             }
         }
     }
@@ -298,9 +299,9 @@ impl Application<'_> {
                  and at what it offers (capabilities)",
                 self.system()
             ))
-            .effect(Effect::Unknown)
-            .retry(Retry::Backoff),
-            Err(error) => error.effect(Effect::Unknown),
+            .with_effect(Effect::Unknown)
+            .with_retry(Retry::Backoff),
+            Err(error) => error.with_effect(Effect::Unknown),
         }
     }
 
@@ -423,7 +424,7 @@ impl Application<'_> {
                     missing.id,
                     self.system()
                 );
-                Error::internal(message).subject(Subject::License)
+                Error::internal(message).with_subject(Subject::License)
             })?;
             if !assigned {
                 let message = format!("{}: there is no type '{slug}' of groups or licences", self.system());

@@ -432,7 +432,7 @@ impl Walk<'_> {
     fn incomplete(&self, why: &str) -> Error {
         let message =
             format!("{}: the listing of {} is incomplete: {why}", self.scim.system(), self.endpoint);
-        Error::incomplete_listing(message).retry(Retry::Backoff)
+        Error::incomplete_listing(message).with_retry(Retry::Backoff)
     }
 }
 
@@ -449,5 +449,5 @@ fn name(record: &Fields) -> Option<String> {
 
 fn twin(id: String) -> RejectedRecord {
     let rule = "its own: two records that differ have it, so that nobody can tell whose it is".to_owned();
-    RejectedRecord { id: Some(id), field: "id".to_owned(), rule }
+    RejectedRecord::new(id, "id", rule)
 }

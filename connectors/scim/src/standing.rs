@@ -117,8 +117,9 @@ impl Application<'_> {
                 if members.iter().any(|member| member == user)
                     && !survey.own.iter().any(|known| known.id == group_id)
                 {
-                    let name = text(&group, "displayName").map(str::to_owned);
-                    survey.own.push(Ref { id: group_id.clone(), name });
+                    let mut own = Ref::new(group_id.clone());
+                    own.name = text(&group, "displayName").map(str::to_owned);
+                    survey.own.push(own);
                 }
                 let room = LOOKED_AT.saturating_sub(survey.members.len());
                 survey.members.extend(members.into_iter().take(room));

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Action {
     /// Make an account that does not exist yet.
     CreateAccount,
@@ -25,11 +26,11 @@ pub enum Action {
 /// A task named an action that is none of the six.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown action '{0}'; known are {known}", known = Action::names())]
-pub struct UnknownAction(pub String);
+pub struct UnknownAction(String);
 
 impl Action {
     /// All six, in the order of the Bridge documents.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: &'static [Self] = &[
         Self::CreateAccount,
         Self::UpdateAccount,
         Self::DeleteAccount,
@@ -56,7 +57,7 @@ impl Action {
     }
 
     fn names() -> String {
-        Self::ALL.map(Self::as_str).join(", ")
+        Self::ALL.iter().map(|action| action.as_str()).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -71,7 +72,8 @@ impl std::str::FromStr for Action {
 
     fn from_str(name: &str) -> Result<Self, UnknownAction> {
         Self::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .find(|action| action.as_str() == name)
             .ok_or_else(|| UnknownAction(name.to_owned()))
     }
@@ -84,7 +86,7 @@ mod tests {
     #[test]
     fn every_name_reads_back() {
         for action in Action::ALL {
-            assert_eq!(action.as_str().parse(), Ok(action));
+            assert_eq!(action.as_str().parse(), Ok(*action));
             assert_eq!(serde_json::to_value(action).unwrap(), action.as_str());
         }
     }

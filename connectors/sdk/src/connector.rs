@@ -12,7 +12,18 @@ use crate::{
 
 /// What a connector is and can do. It is a declaration: the runtime never calls for an action, and never lists a
 /// resource type, that is not named here.
+///
+/// ```
+/// use bridgehead_sdk::{Action, Description, ResourceType};
+///
+/// let description = Description::new("jira", "1.2.0")
+///     .with_actions([Action::CreateAccount, Action::DeleteAccount])
+///     .with_resource_types([ResourceType::group("team", "Team"), ResourceType::account("account", "Account")])
+///     .with_unverifiable(["display_name"]);
+/// assert_eq!(description.actions.len(), 2);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Description {
     /// The connector's name, such as `jira`.
     pub name: String,
@@ -34,6 +45,7 @@ pub struct Description {
 
 /// What goes with an operation.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Context {
     /// The task, as Iden names it. Good as an idempotency key for targets that know such a thing.
     pub task_id: TaskId,
@@ -49,10 +61,52 @@ pub struct Context {
 }
 
 /// What a connector answers when an operation has been carried out.
-#[derive(Clone, Debug, Default, PartialEq)]
+///
+/// `Debug` shows the names of the fields, never their values.
+///
+/// ```
+/// use bridgehead_sdk::Completion;
+///
+/// let completion = Completion::created("u1").with("mailbox", "ann@example.org");
+/// assert_eq!(completion.result["account_id"], "u1");
+/// assert_eq!(format!("{completion:?}"), r#"Completion { result: ["account_id", "mailbox"] }"#);
+/// ```
+#[derive(Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Completion {
     /// Goes to Iden as the task's `result`. Put in no secret that Iden has not asked for.
     pub result: Map<String, Value>,
+}
+
+impl Description {
+    /// A connector of this name and version that can do nothing yet.
+    pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
+        Self { name: name.into(), version: version.into(), ..Self::default() }
+    }
+
+    /// Adds actions that it can execute.
+    pub fn with_actions(mut self, actions: impl IntoIterator<Item = Action>) -> Self {
+        self.actions.extend(actions);
+        self
+    }
+
+    /// Adds resource types that it can list.
+    pub fn with_resource_types(mut self, types: impl IntoIterator<Item = ResourceType>) -> Self {
+        self.resource_types.extend(types);
+        self
+    }
+
+    /// Adds fields that the target takes and cannot show.
+    pub fn with_unverifiable<N: Into<String>>(mut self, fields: impl IntoIterator<Item = N>) -> Self {
+        self.unverifiable.extend(fields.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds sentences for the operator.
+    pub fn with_warnings<W: Into<String>>(mut self, warnings: impl IntoIterator<Item = W>) -> Self {
+        self.warnings.extend(warnings.into_iter().map(Into::into));
+        self
+    }
 }
 
 impl Context {
@@ -61,14 +115,16 @@ impl Context {
         Self { task_id: task_id.into(), attempt: 1, may_have_applied: false, timeout }
     }
 
-    /// A later attempt, none of the earlier ones of which was applied.
-    pub fn attempt(self, attempt: u32) -> Self {
+    /// Says which attempt it is, from 1. What the earlier ones did is another matter:
+    /// [`with_may_have_applied`](Self::with_may_have_applied).
+    pub fn with_attempt(self, attempt: u32) -> Self {
         Self { attempt, ..self }
     }
 
-    /// A later attempt, an earlier one of which may have been applied.
-    pub fn may_have_applied(self) -> Self {
-        Self { attempt: self.attempt.max(2), may_have_applied: true, ..self }
+    /// Says whether an earlier attempt may have been applied. If it may, this is the second one at least.
+    pub fn with_may_have_applied(self, may_have_applied: bool) -> Self {
+        let attempt = if may_have_applied { self.attempt.max(2) } else { self.attempt };
+        Self { attempt, may_have_applied, ..self }
     }
 }
 
@@ -87,6 +143,19 @@ impl Completion {
     pub fn with(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.result.insert(name.into(), value.into());
         self
+    }
+}
+
+/// Done, with a result that is ready.
+impl From<Map<String, Value>> for Completion {
+    fn from(result: Map<String, Value>) -> Self {
+        Self { result }
+    }
+}
+
+impl std::fmt::Debug for Completion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Completion").field("result", &self.result.keys().collect::<Vec<_>>()).finish()
     }
 }
 
@@ -137,138 +206,17 @@ impl Completion {
 /// }
 ///
 /// async fn find_right(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
-///     self.get(account.label()).await.map_err(|error| Error::unreachable("HR does not answer").source(error))
+///     self.get(account.label()).await.map_err(|error| Error::unreachable("HR does not answer").with_source(error))
 /// }
 /// # }
 /// ```
+///
+/// # How to write one
+/// Put [`#[async_trait]`](crate::async_trait) on the implementation: without it, the compiler complains of lifetimes. The crate of that name
+/// is not needed.
 ///
 /// # A complete connector
-/// A target that is a map in memory, with one resource type and three of the six actions:
-///
-/// ```
-/// use std::collections::BTreeMap;
-/// use std::sync::{Arc, Mutex};
-///
-/// use bridgehead_sdk::*;
-///
-/// /// The keys that `target` may have in the configuration.
-/// #[derive(serde::Deserialize, schemars::JsonSchema)]
-/// #[serde(deny_unknown_fields)]
-/// # #[schemars(crate = "bridgehead_sdk::schemars")]
-/// struct Settings {
-///     /// How many accounts fit.
-///     seats: usize,
-/// }
-///
-/// struct Memory {
-///     system: String,
-///     seats: usize,
-///     accounts: Mutex<BTreeMap<String, AccountRecord>>,
-/// }
-///
-/// impl Memory {
-///     /// What the daemon's registry is given: `.connector("memory", Memory::factory())`.
-///     fn factory() -> Arc<dyn Factory> {
-///         factory(|settings: Settings, setup| {
-///             if settings.seats == 0 {
-///                 return Err(SettingsError::new("seats", "must be at least 1"));
-///             }
-///             Ok(Memory { system: setup.app, seats: settings.seats, accounts: Mutex::default() })
-///         })
-///     }
-///
-///     fn missing(&self, account: &Account) -> Error {
-///         Error::account_not_found(format!("User {} not found in {}", account.label(), self.system))
-///     }
-/// }
-///
-/// #[async_trait]
-/// impl Connector for Memory {
-///     async fn describe(&self) -> Result<Description, Error> {
-///         Ok(Description {
-///             name: "memory".into(),
-///             version: env!("CARGO_PKG_VERSION").into(),
-///             actions: [Action::CreateAccount, Action::DeleteAccount, Action::SuspendAccount].into(),
-///             resource_types: vec![ResourceType::account("account", "Account")],
-///             ..Description::default()
-///         })
-///     }
-///
-///     async fn check(&self) -> Result<(), Error> {
-///         Ok(()) // a real connector asks its target something cheap that needs its credential
-///     }
-///
-///     async fn list(&self, _: &ResourceType, cursor: Option<&Cursor>) -> Result<Page, Error> {
-///         // The cursor is the last identifier of the page before: a listing by key neither skips nor repeats
-///         // a record when others come and go meanwhile. One that was never given here is an error.
-///         let after = cursor.map_or(Some(""), |cursor| cursor.as_str().strip_prefix("after "));
-///         let after = after.ok_or_else(|| Error::incomplete_listing("this cursor was never given"))?;
-///         let accounts = self.accounts.lock().unwrap();
-///         let mut rest = accounts.values().filter(|account| account.id.as_str() > after).cloned();
-///         let records: Vec<Record> = rest.by_ref().take(100).map(Record::from).collect();
-///         let next = rest.next().and(records.last()).map(|last| Cursor::new(format!("after {}", last.id())));
-///         // The end is what the target itself says; here it is one map that holds everything.
-///         Ok(Page { records, ..Page::default() }.ending(next, Evidence::EndOfCursor))
-///     }
-///
-///     async fn find_account(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
-///         let accounts = self.accounts.lock().unwrap();
-///         Ok(accounts.values().find(|known| account.is_same_as(known)).cloned())
-///     }
-///
-///     async fn execute(&self, _: &Context, operation: &Operation) -> Result<Completion, Error> {
-///         let mut accounts = self.accounts.lock().unwrap();
-///         let known = accounts.values().find(|known| operation.account().is_same_as(known));
-///         let known = known.map(|known| known.id.to_string());
-///         match operation {
-///             Operation::CreateAccount(create) => {
-///                 let name = create.account.label().to_owned();
-///                 if known.is_some() {
-///                     let message = format!("User {name} exists in {} already", self.system);
-///                     return Err(Error::account_already_exists(message));
-///                 }
-///                 if accounts.len() >= self.seats {
-///                     let message = format!("{} has no seat left for {name}", self.system);
-///                     return Err(Error::license_exhausted(message));
-///                 }
-///                 let mut record = AccountRecord::new(name.clone());
-///                 record.email = create.account.email.clone();
-///                 record.username = create.account.username.clone();
-///                 accounts.insert(name.clone(), record);
-///                 Ok(Completion::created(name))
-///             }
-///             Operation::DeleteAccount(delete) => {
-///                 let id = known.ok_or_else(|| self.missing(&delete.account))?;
-///                 accounts.remove(&id);
-///                 Ok(Completion::done())
-///             }
-///             Operation::SuspendAccount(suspend) => {
-///                 let id = known.ok_or_else(|| self.missing(&suspend.account))?;
-///                 accounts.get_mut(&id).unwrap().status = AccountStatus::Suspended;
-///                 Ok(Completion::done())
-///             }
-///             other => Err(Error::unsupported(other.action())),
-///         }
-///     }
-/// }
-///
-/// # fn main() {
-/// let target = serde_json::json!({ "seats": 1 }).as_object().unwrap().clone();
-/// let setup = Setup::new("Memory", target);
-/// let memory = Memory::factory().build(setup).unwrap();
-/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let context = Context::first("t1", std::time::Duration::from_secs(60));
-/// let create = |name: &str| {
-///     let payload = serde_json::from_value(serde_json::json!({ "account": { "username": name } })).unwrap();
-///     Operation::parse(Action::CreateAccount, payload).unwrap()
-/// };
-/// let completion = memory.execute(&context, &create("ann")).await.unwrap();
-/// assert_eq!(completion, Completion::created("ann"));
-/// let error = memory.execute(&context, &create("bob")).await.unwrap_err();
-/// assert_eq!(error.code(), Code::LicenseExhausted);
-/// # });
-/// # }
-/// ```
+/// The [front page](crate#a-complete-connector) has one, and the folder `examples/` of the crate two more.
 #[async_trait]
 pub trait Connector: Send + Sync + 'static {
     /// What this connector is and can do. Called at start, and again after the target was unreachable; it may ask the

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// One of the seven standard task error codes of the Bridge's Error Reference.
+// Exhaustive on purpose, as are `Effect`, `Retry` and `Subject`: the runtime decides from these four what happens to a task. A new
+// variant must stop every place that decides from compiling, not be decided by an arm that was written before it.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
 )]
@@ -58,15 +60,21 @@ impl std::fmt::Display for Code {
     }
 }
 
-impl std::str::FromStr for Code {
-    type Err = ();
+/// A text that is none of the seven codes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown code '{0}'; known are {known}", known = Code::ALL.map(Code::as_str).join(", "))]
+pub struct UnknownCode(String);
 
-    fn from_str(name: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|code| code.as_str() == name).ok_or(())
+impl std::str::FromStr for Code {
+    type Err = UnknownCode;
+
+    fn from_str(name: &str) -> Result<Self, UnknownCode> {
+        Self::ALL.into_iter().find(|code| code.as_str() == name).ok_or_else(|| UnknownCode(name.to_owned()))
     }
 }
 
 /// What the failed call did to the target.
+// Exhaustive on purpose: see `Code`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
@@ -78,6 +86,7 @@ pub enum Effect {
 }
 
 /// Whether the same call may succeed later.
+// Exhaustive on purpose: see `Code`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Retry {
     /// It will fail the same way again.
@@ -88,7 +97,8 @@ pub enum Retry {
     After(Duration),
 }
 
-/// Who or what the error is about.
+/// Whom or what the error is about.
+// Exhaustive on purpose: see `Code`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
@@ -118,6 +128,34 @@ pub enum Subject {
 /// | `RATE_LIMITED` | not applied | backoff | account |
 /// | `TIMEOUT` | unknown | backoff | account |
 /// | `INTERNAL_ERROR` | unknown | never | account |
+///
+/// # Example
+/// Say what the failure means for the task, and keep its cause:
+///
+/// ```
+/// use std::error::Error as _;
+///
+/// use bridgehead_sdk::{Code, Effect, Error, Retry, Subject};
+///
+/// let cause = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+/// let error = Error::unreachable("HR does not answer").with_source(cause);
+/// assert_eq!((error.code(), error.effect()), (Code::Timeout, Effect::NotApplied));
+/// assert_eq!((error.retry(), error.subject()), (Retry::Backoff, Subject::Connection));
+/// assert!(error.source().is_some());
+/// ```
+///
+/// # The errors of other libraries
+/// `?` converts [`std::io::Error`](#impl-From%3CError%3E-for-Error), errors of `serde_json`, and [`PayloadError`](crate::PayloadError).
+/// What such an error means for the task, only the connector can know, so the conversion is careful: **the effect is always unknown**, and
+/// the message holds neither a path nor a value. It costs the runtime a look-up. Where you know more, say it:
+///
+/// ```
+/// # use bridgehead_sdk::Error;
+/// fn people(path: &std::path::Path) -> Result<Vec<u8>, Error> {
+///     // A file that cannot be read is never "nobody there", and reading changes nothing.
+///     std::fs::read(path).map_err(|error| Error::unreachable("the file of people cannot be read").with_source(error))
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct Error {
@@ -177,22 +215,24 @@ impl Error {
 
     /// Something that no other code says, certain to have changed nothing and to fail the same way again.
     pub fn internal(message: impl Into<String>) -> Self {
-        Self::new(Code::InternalError, message).effect(Effect::NotApplied)
+        Self::new(Code::InternalError, message).with_effect(Effect::NotApplied)
     }
 
     /// A group that the task names is not in the target system.
     pub fn group_not_found(message: impl Into<String>) -> Self {
-        Self::internal(message).subject(Subject::Group)
+        Self::internal(message).with_subject(Subject::Group)
     }
 
     /// The target could not be reached; nothing was sent.
     pub fn unreachable(message: impl Into<String>) -> Self {
-        Self::new(Code::Timeout, message).effect(Effect::NotApplied).subject(Subject::Connection)
+        Self::new(Code::Timeout, message).with_effect(Effect::NotApplied).with_subject(Subject::Connection)
     }
 
     /// The target refuses the connector's own credential.
     pub fn credential_refused(message: impl Into<String>) -> Self {
-        Self::new(Code::PermissionDenied, message).retry(Retry::Backoff).subject(Subject::Connection)
+        Self::new(Code::PermissionDenied, message)
+            .with_retry(Retry::Backoff)
+            .with_subject(Subject::Connection)
     }
 
     /// A listing cannot be read to its end, and asking again would not help. The sync is abandoned, and nobody
@@ -207,26 +247,26 @@ impl Error {
         Self::internal(format!("the connector does not offer {action}"))
     }
 
-    /// Sets what the call did to the target.
-    pub fn effect(mut self, effect: Effect) -> Self {
+    /// Says what the call did to the target.
+    pub fn with_effect(mut self, effect: Effect) -> Self {
         self.effect = effect;
         self
     }
 
-    /// Sets whether the same call may succeed later.
-    pub fn retry(mut self, retry: Retry) -> Self {
+    /// Says whether the same call may succeed later.
+    pub fn with_retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
     }
 
-    /// Sets whom or what the error is about.
-    pub fn subject(mut self, subject: Subject) -> Self {
+    /// Says whom or what the error is about.
+    pub fn with_subject(mut self, subject: Subject) -> Self {
         self.subject = subject;
         self
     }
 
-    /// Keeps the cause, for the daemon's log. It is never shown to an administrator.
-    pub fn source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+    /// Keeps the cause, for the daemon's log. It is never shown to an administrator; `std::error::Error::source` gives it back.
+    pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.source = Some(Box::new(source));
         self
     }
@@ -237,17 +277,17 @@ impl Error {
     }
 
     /// What the call did to the target.
-    pub fn effect_on_target(&self) -> Effect {
+    pub fn effect(&self) -> Effect {
         self.effect
     }
 
     /// Whether the same call may succeed later.
-    pub fn retry_policy(&self) -> Retry {
+    pub fn retry(&self) -> Retry {
         self.retry
     }
 
     /// Whom or what the error is about.
-    pub fn about(&self) -> Subject {
+    pub fn subject(&self) -> Subject {
         self.subject
     }
 
@@ -270,15 +310,24 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_is_no_code_is_named() {
+        let error = "NOT_A_CODE".parse::<Code>().unwrap_err();
+        assert!(
+            error.to_string().starts_with("unknown code 'NOT_A_CODE'; known are ACCOUNT_NOT_FOUND, "),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn a_missing_group_is_not_a_missing_account() {
         let error = Error::group_not_found("Team t9 not found in HR");
-        assert_eq!((error.code(), error.about()), (Code::InternalError, Subject::Group));
+        assert_eq!((error.code(), error.subject()), (Code::InternalError, Subject::Group));
     }
 
     #[test]
     fn a_refused_credential_is_about_the_connection() {
         let error = Error::credential_refused("HR refuses the connector's password");
-        assert_eq!(error.about(), Subject::Connection);
-        assert_eq!(error.effect_on_target(), Effect::NotApplied);
+        assert_eq!(error.subject(), Subject::Connection);
+        assert_eq!(error.effect(), Effect::NotApplied);
     }
 }

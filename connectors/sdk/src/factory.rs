@@ -9,7 +9,20 @@ use serde_json::{Map, Value};
 use crate::{Connector, Network, ProcessRegistry, Redactor, SettingsError};
 
 /// What a factory is given: one app's `target` table, and where it stands.
+///
+/// `Debug` shows the names of the keys, never their values.
+///
+/// ```
+/// use bridgehead_sdk::{Redactor, Setup, serde_json::json};
+///
+/// let target = json!({ "path": "people.json" });
+/// let setup = Setup::new("hr", target.as_object().cloned().unwrap_or_default())
+///     .with_base("/etc/bridgehead")
+///     .with_redactor(Redactor::new());
+/// assert_eq!(setup.resolve("people.json").to_str(), Some("/etc/bridgehead/people.json"));
+/// ```
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Setup {
     /// The app's name in the configuration, such as `acme-hr`. Good for naming the system in messages.
     pub app: String,
@@ -38,6 +51,30 @@ impl Setup {
             redactor: Redactor::new(),
             processes: None,
         }
+    }
+
+    /// Says in which folder relative paths of `target` start.
+    pub fn with_base(mut self, base: impl Into<PathBuf>) -> Self {
+        self.base = base.into();
+        self
+    }
+
+    /// Says how to reach the target over the network.
+    pub fn with_network(mut self, network: Network) -> Self {
+        self.network = network;
+        self
+    }
+
+    /// Says what knows the secrets of `target`.
+    pub fn with_redactor(mut self, redactor: Redactor) -> Self {
+        self.redactor = redactor;
+        self
+    }
+
+    /// Says whom to tell of programs that the connector starts.
+    pub fn with_processes(mut self, processes: Arc<dyn ProcessRegistry>) -> Self {
+        self.processes = Some(processes);
+        self
     }
 
     /// Reads `target` as the connector's own settings. Unknown keys are errors that suggest the nearest key.
@@ -94,7 +131,31 @@ where
 
 /// A factory from a function that takes the connector's own settings.
 ///
-/// The settings' type says which keys `target` may have; see [`Connector`] for a complete example.
+/// The settings' type says which keys `target` may have. A credential in it is a [`SecretString`](crate::SecretString), which shows
+/// itself to nobody:
+///
+/// ```
+/// use bridgehead_sdk::serde::Deserialize;
+/// use bridgehead_sdk::serde_json::json;
+/// use bridgehead_sdk::{ExposeSecret, SecretString, Setup, schemars};
+///
+/// #[derive(Debug, Deserialize, schemars::JsonSchema)]
+/// #[serde(crate = "bridgehead_sdk::serde", deny_unknown_fields)]
+/// #[schemars(crate = "bridgehead_sdk::schemars")]
+/// struct Settings {
+///     /// In the configuration `token = { env = "TOKEN" }`; here the text itself.
+///     #[schemars(with = "String")]
+///     token: SecretString,
+/// }
+///
+/// let target = json!({ "token": "hunter2" }).as_object().cloned().unwrap_or_default();
+/// let settings: Settings = Setup::new("hr", target).settings()?;
+/// assert_eq!(settings.token.expose_secret(), "hunter2");
+/// assert!(!format!("{settings:?}").contains("hunter2"));
+/// # Ok::<(), bridgehead_sdk::SettingsError>(())
+/// ```
+///
+/// The [front page](crate#a-complete-connector) has a complete example.
 pub fn factory<T, F, C>(build: F) -> Arc<dyn Factory>
 where
     T: DeserializeOwned + schemars::JsonSchema + 'static,

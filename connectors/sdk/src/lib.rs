@@ -1,12 +1,7 @@
-//! What a bridgehead connector is written against.
-//!
-//! A *connector* is the piece that knows one target system: a directory, a database, a web application, a
-//! folder of files. bridgehead polls provisioning tasks from Iden, hands each to a [`Connector`], turns what
-//! went wrong into one of seven standard codes, and reports the outcome. The connector says what happened;
-//! whether to try again, when, and what to tell Iden is decided by the runtime alone.
+#![doc = include_str!("../README.md")]
 //!
 //! # Where to start
-//! - [`Connector`] is the contract, with a complete example at the end of its page.
+//! - [`Connector`] is the contract.
 //! - [`Operation`] is what a task asks for, [`Completion`] what is answered, [`Error`] what went wrong.
 //! - [`Page`], [`Cursor`] and [`Record`] are how a target is listed.
 //! - [`Factory`] and [`Setup`] are how a connector comes from a configuration file.
@@ -17,10 +12,12 @@
 //! The crate is small, and slow to change: connectors depend on it alone, never on the runtime.
 
 mod account;
+mod account_record;
 mod action;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod connector;
+mod convert;
 mod error;
 mod factory;
 #[cfg(feature = "http")]
@@ -40,11 +37,11 @@ mod tls;
 mod trace;
 mod visible;
 
-pub use account::{Account, AccountRecord, AccountStatus};
+pub use account::{Account, AccountStatus};
+pub use account_record::AccountRecord;
 pub use action::{Action, UnknownAction};
-pub use async_trait::async_trait;
 pub use connector::{Completion, Connector, Context, Description};
-pub use error::{Code, Effect, Error, Retry, Subject};
+pub use error::{Code, Effect, Error, Retry, Subject, UnknownCode};
 pub use factory::{Factory, Setup, factory};
 pub use id::{AccountId, Slug, TaskId};
 pub use listing::{Cursor, Evidence, Page};
@@ -57,8 +54,19 @@ pub use processes::ProcessRegistry;
 pub use record::{EntityRecord, Memberships, Record, Ref, RejectedRecord};
 pub use redact::{Protection, REDACTED, Redactor, is_secret_name};
 pub use resource::{ResourceKind, ResourceType};
-pub use schemars;
-pub use secrecy::{self, ExposeSecret, SecretString};
 pub use settings::{SettingsError, nearest};
 pub use trace::Trace;
 pub use visible::{is_invisible, visible};
+
+// The crates of others that the contract speaks of, so that a connector means the same versions without naming them itself.
+pub use async_trait::async_trait;
+#[cfg(feature = "tls")]
+pub use rustls;
+pub use schemars;
+pub use secrecy::{self, ExposeSecret, SecretString};
+pub use serde;
+pub use serde_json;
+/// For logging. The daemon adds the app to what a connector logs, and removes the secrets that it knows.
+pub use tracing;
+pub use url;
+pub use zeroize;

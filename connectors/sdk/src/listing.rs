@@ -6,7 +6,9 @@ use crate::{Record, RejectedRecord};
 
 /// Where a listing goes on. What is inside is the connector's own affair: an offset, a key, a token of the
 /// target. The runtime passes it back as it came, and takes a cursor that repeats for a broken listing.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+///
+/// `Debug` shows how long it is, and nothing of it: a target's own cursor may be as good as a key.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cursor(String);
 
@@ -22,12 +24,28 @@ impl Cursor {
     }
 }
 
+impl std::fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Cursor").field(&format_args!("{} bytes", self.0.len())).finish()
+    }
+}
+
 /// One page of a listing: some records, and where the next page begins.
 ///
 /// A page may hold any number of records, none included. Without `next` it is the last one, and says what shows that
 /// the listing was read to its end. A listing that cannot be read to its end is an [`Error`](crate::Error), never a page
 /// without `next`: an account that is missing from a complete listing is removed from Iden.
+///
+/// ```
+/// use bridgehead_sdk::{AccountRecord, Cursor, Evidence, Page, Record};
+///
+/// let records = vec![Record::from(AccountRecord::new("u1"))];
+/// let next = Some(Cursor::new("after:u1")); // what the target says of the next page
+/// let page = Page::new(records).with_total(7).ending(next, Evidence::EndOfCursor);
+/// assert!(page.next.is_some() && page.evidence.is_none(), "not the end, so there is nothing to show for it");
+/// ```
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Page {
     /// The records read.
     pub records: Vec<Record>,
@@ -74,6 +92,11 @@ impl Evidence {
 }
 
 impl Page {
+    /// A page of these records, of which nothing else is known yet.
+    pub fn new(records: Vec<Record>) -> Self {
+        Self { records, ..Self::default() }
+    }
+
     /// The last page of a listing, and what shows that it is the last.
     pub fn last(records: Vec<Record>, evidence: Evidence) -> Self {
         Self { records, evidence: Some(evidence), ..Self::default() }
@@ -88,6 +111,12 @@ impl Page {
     pub fn ending(mut self, next: Option<Cursor>, evidence: Evidence) -> Self {
         self.evidence = next.is_none().then_some(evidence);
         self.next = next;
+        self
+    }
+
+    /// The same page, with records that are there and could not be read.
+    pub fn with_rejected(mut self, rejected: impl IntoIterator<Item = RejectedRecord>) -> Self {
+        self.rejected.extend(rejected);
         self
     }
 

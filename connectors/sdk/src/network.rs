@@ -10,6 +10,7 @@ use url::Url;
 /// Every connector goes by this, so that an operator says it once. Certificates count for every TLS connection; the proxy for
 /// HTTP alone, since directories and databases are not reached through one.
 #[derive(Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Network {
     /// Certificates of authorities in PEM, trusted beside those of the operating system. Empty for none.
     pub authorities: Arc<[u8]>,
@@ -25,6 +26,32 @@ pub struct Network {
     pub recording: Option<crate::http::Recording>,
     /// Where the messages between a connector and its target are shown, if anybody wants to see them.
     pub trace: Option<crate::Trace>,
+}
+
+impl Network {
+    /// The same, with these certificates of authorities in PEM.
+    pub fn with_authorities(mut self, pem: impl Into<Arc<[u8]>>) -> Self {
+        self.authorities = pem.into();
+        self
+    }
+
+    /// The same, through this proxy.
+    pub fn with_proxy(mut self, proxy: Url) -> Self {
+        self.proxy = Some(proxy);
+        self
+    }
+
+    /// The same, with these hosts reached without the proxy.
+    pub fn with_no_proxy<H: Into<String>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
+        self.no_proxy.extend(hosts.into_iter().map(Into::into));
+        self
+    }
+
+    /// The same, with the messages shown.
+    pub fn with_trace(mut self, trace: crate::Trace) -> Self {
+        self.trace = Some(trace);
+        self
+    }
 }
 
 #[cfg(feature = "http")]

@@ -7,8 +7,29 @@ use crate::{Account, Action, Memberships, Payload, PayloadError, payload};
 
 /// What a task asks for.
 ///
+/// A `match` needs an arm for the operations that the connector does not offer, today's and those of later versions. The runtime asks
+/// only for the actions of [`Description::actions`](crate::Description::actions), so it is never reached, and answers
+/// [`Error::unsupported`](crate::Error::unsupported):
+///
+/// ```
+/// # use bridgehead_sdk::*;
+/// # fn remove(_: &Account) -> Result<(), Error> { Ok(()) }
+/// # fn execute(operation: &Operation) -> Result<Completion, Error> {
+/// match operation {
+///     Operation::DeleteAccount(delete) => {
+///         remove(&delete.account)?;
+///         Ok(Completion::done())
+///     }
+///     other => Err(Error::unsupported(other.action())),
+/// }
+/// # }
+/// # let operation = Operation::parse(Action::SuspendAccount, Payload::new("u1")).unwrap();
+/// # assert_eq!(execute(&operation).unwrap_err().code(), Code::InternalError);
+/// ```
+///
 /// An operation has always been checked: it names an account by identifier, user name or e-mail, and every field
-/// with a name has its type. Whatever else Iden sent is in `extra` and in [`Operation::payload`].
+/// with a name has its type. Whatever else Iden sent is in `extra` and in [`Operation::payload`]. That is why one is made by
+/// [`Operation::parse`] alone, in tests as well. `Debug` shows identifiers and the names of fields, never their values.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Operation {
@@ -28,6 +49,7 @@ pub enum Operation {
 
 /// Make an account that does not exist yet.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct CreateAccount {
     /// The account as it is wanted.
     pub account: Account,
@@ -41,6 +63,7 @@ pub struct CreateAccount {
 
 /// Change an account.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct UpdateAccount {
     /// Which account.
     pub account: Account,
@@ -57,6 +80,7 @@ pub struct UpdateAccount {
 
 /// Remove an account for good.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct DeleteAccount {
     /// Which account.
     pub account: Account,
@@ -66,6 +90,7 @@ pub struct DeleteAccount {
 
 /// Keep an account, and let nobody in.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SuspendAccount {
     /// Which account.
     pub account: Account,
@@ -75,6 +100,7 @@ pub struct SuspendAccount {
 
 /// Undo a suspension.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct UnsuspendAccount {
     /// Which account.
     pub account: Account,
@@ -84,6 +110,7 @@ pub struct UnsuspendAccount {
 
 /// Give an account another password.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ResetPassword {
     /// Which account.
     pub account: Account,
@@ -121,6 +148,16 @@ impl std::fmt::Debug for UpdateAccount {
 impl Operation {
     /// Reads the payload of a task. Accepts widely: the account's identifier as `id` or `account_id`, in the
     /// account or directly in the payload, or as the account itself; any part may be `null`.
+    ///
+    /// ```
+    /// use bridgehead_sdk::serde_json::json;
+    /// use bridgehead_sdk::{Action, Operation, Payload};
+    ///
+    /// let payload = Payload::new(json!({ "username": "ann" })).with_memberships(json!({ "team": ["t1"] }));
+    /// let operation = Operation::parse(Action::CreateAccount, payload)?;
+    /// assert_eq!(operation.account().username.as_deref(), Some("ann"));
+    /// # Ok::<(), bridgehead_sdk::PayloadError>(())
+    /// ```
     pub fn parse(action: Action, payload: Payload) -> Result<Self, PayloadError> {
         let account = parse_account(&payload)?;
         if !account.is_identified() {

@@ -10,6 +10,7 @@ use crate::is_secret_name;
 ///
 /// `Debug` shows the names of the fields, never their values: a password may be among them.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Payload {
     /// Describes the account.
     #[serde(default)]
@@ -26,6 +27,29 @@ pub struct Payload {
 }
 
 impl Payload {
+    /// A payload with this account and nothing else. What it may be, [`Operation::parse`](crate::Operation::parse) says.
+    pub fn new(account: impl Into<Value>) -> Self {
+        Self { account: account.into(), ..Self::default() }
+    }
+
+    /// Adds the memberships and assignments that are wanted: `{"team": ["t1"]}`.
+    pub fn with_memberships(mut self, memberships: impl Into<Value>) -> Self {
+        self.memberships = memberships.into();
+        self
+    }
+
+    /// Adds what an update changes: `{"email": "ann@example.org"}`.
+    pub fn with_changes(mut self, changes: impl Into<Value>) -> Self {
+        self.changes = changes.into();
+        self
+    }
+
+    /// Adds a field that has no name here.
+    pub fn with_field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.extra.insert(name.into(), value.into());
+        self
+    }
+
     /// Every text at any depth that stands under a name which speaks of a secret, such as `password`. They are wiped when
     /// they are dropped.
     pub fn secrets(&self) -> Vec<Zeroizing<String>> {
@@ -71,6 +95,7 @@ impl std::fmt::Debug for Payload {
 /// A field that is not what it should be. The value itself is left out: it may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} must be {expected}{}", found.map(|found| format!(", not {found}")).unwrap_or_default())]
+#[non_exhaustive]
 pub struct PayloadError {
     /// The path of the field, such as `account.email`.
     pub field: String,

@@ -8,6 +8,18 @@ use serde_json::{Map, Value};
 use crate::{AccountRecord, PayloadError, ResourceKind, Slug, payload};
 
 /// One record of a listing.
+///
+/// ```
+/// use bridgehead_sdk::serde_json::json;
+/// use bridgehead_sdk::{Record, ResourceKind};
+///
+/// // A record as the target gives it, with what it may have wrong.
+/// let ann = Record::from_json(ResourceKind::Account, json!({ "id": 17, "email": null })).unwrap();
+/// assert_eq!(ann.id(), "17");
+/// let rejected = Record::from_json(ResourceKind::Account, json!({ "id": "u1", "email": ["x"] })).unwrap_err();
+/// assert_eq!(rejected.to_string(), "record 'u1': email must be text");
+/// ```
+// Exhaustive on purpose: a record of a sort that somebody passes over is missing from a listing, and whoever is missing loses an account.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     /// An account.
@@ -53,7 +65,10 @@ impl From<EntityRecord> for Record {
 }
 
 /// A group or a licence.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+///
+/// `Debug` shows the identifier and the names of the other fields, never their values.
+#[derive(Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct EntityRecord {
     /// The identifier in the target system.
     pub id: String,
@@ -70,6 +85,12 @@ impl EntityRecord {
         Self { id: id.into(), name: name.into(), extra: Map::new() }
     }
 
+    /// Adds a field that bridgehead has no name for; it goes to Iden as it is. Put in no secret.
+    pub fn with_field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.extra.insert(name.into(), value.into());
+        self
+    }
+
     fn from_fields(mut fields: Map<String, Value>) -> Result<Self, PayloadError> {
         let id = payload::take_required_identifier(&mut fields, "id")?;
         let name = payload::take_text(&mut fields, "name")?
@@ -84,9 +105,19 @@ impl<'de> Deserialize<'de> for EntityRecord {
     }
 }
 
+#[expect(clippy::missing_fields_in_debug, reason = "values are not shown")]
+impl std::fmt::Debug for EntityRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let fields: Vec<&str> =
+            std::iter::once("name").chain(self.extra.keys().map(String::as_str)).collect();
+        f.debug_struct("EntityRecord").field("id", &self.id).field("fields", &fields).finish()
+    }
+}
+
 /// A record that is in the target but could not be read as what it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize)]
 #[error("record {}: {field} must be {rule}", id.as_deref().map_or_else(|| "without an id".to_owned(), |id| format!("'{id}'")))]
+#[non_exhaustive]
 pub struct RejectedRecord {
     /// The record's identifier, or where it stands ("accounts.csv line 17"), as far as it could be told.
     pub id: Option<String>,
@@ -96,9 +127,27 @@ pub struct RejectedRecord {
     pub rule: String,
 }
 
+impl RejectedRecord {
+    /// A record of which `field` should have been `rule`; `id` where it can be told, else where the record stands.
+    ///
+    /// ```
+    /// use bridgehead_sdk::RejectedRecord;
+    ///
+    /// let rejected = RejectedRecord::new("accounts.csv line 17".to_owned(), "id", "text that is not empty");
+    /// assert_eq!(rejected.to_string(), "record 'accounts.csv line 17': id must be text that is not empty");
+    /// assert_eq!(RejectedRecord::new(None, "record", "an object").id, None);
+    /// ```
+    pub fn new(id: impl Into<Option<String>>, field: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self { id: id.into(), field: field.into(), rule: rule.into() }
+    }
+}
+
 /// A reference to a group or a licence. On the wire it is `"g1"` or `{"id": "g1", "name": "Sales"}`; both are
 /// read.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// `Debug` shows the identifier alone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub struct Ref {
     /// The identifier of the group or licence.
     pub id: String,
@@ -110,6 +159,12 @@ impl Ref {
     /// A reference by identifier.
     pub fn new(id: impl Into<String>) -> Self {
         Self { id: id.into(), name: None }
+    }
+
+    /// Adds its name.
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
     }
 
     fn from_json(slug: &str, value: Value) -> Result<Self, PayloadError> {
@@ -134,6 +189,18 @@ impl From<&str> for Ref {
     }
 }
 
+impl From<String> for Ref {
+    fn from(id: String) -> Self {
+        Self::new(id)
+    }
+}
+
+impl std::fmt::Debug for Ref {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Ref").field(&self.id).finish()
+    }
+}
+
 impl Serialize for Ref {
     /// The plain identifier. Which form goes to Iden is the setting `bridge.refs`; see [`Memberships::to_json`].
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -141,7 +208,16 @@ impl Serialize for Ref {
     }
 }
 
-/// References by resource type: `{"team": ["t1", "t2"]}`.
+/// References by resource type: `{"team": ["t1", "t2"]}`. It is this map and nothing else, so the map is public.
+///
+/// ```
+/// use bridgehead_sdk::{Memberships, Ref};
+///
+/// let mut memberships = Memberships::default();
+/// memberships.0.insert("team".into(), vec![Ref::new("t1"), Ref::new("t2").with_name("Sales")]);
+/// assert_eq!(memberships.of("team").len(), 2);
+/// assert!(memberships.of("seat").is_empty());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Memberships(pub BTreeMap<Slug, Vec<Ref>>);

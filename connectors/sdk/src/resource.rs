@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::Slug;
 
 /// What the records of a resource type stand for. The names on the wire are those of the Bridge API.
+// Exhaustive on purpose: the kind decides between memberships and assignments, and between people and what they are given. A kind that
+// an arm for "all others" takes for something else would be written to the wrong place.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
 )]
@@ -36,7 +38,14 @@ impl std::fmt::Display for ResourceKind {
 }
 
 /// A resource type as it is registered with Iden: `{"slug", "name", "type"}`.
+///
+/// ```
+/// use bridgehead_sdk::{ResourceKind, ResourceType};
+///
+/// assert_eq!(ResourceType::group("team", "Team"), ResourceType::new("team", "Team", ResourceKind::Group));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ResourceType {
     /// Unique within the app; `memberships` and `assignments` refer to it.
     pub slug: Slug,
@@ -48,6 +57,11 @@ pub struct ResourceType {
 }
 
 impl ResourceType {
+    /// A type whose kind is known only when the connector runs; where it is known before, there is a constructor for each kind.
+    pub fn new(slug: impl Into<Slug>, name: impl Into<String>, kind: ResourceKind) -> Self {
+        Self { slug: slug.into(), name: name.into(), kind }
+    }
+
     /// A type whose records are accounts.
     pub fn account(slug: impl Into<Slug>, name: impl Into<String>) -> Self {
         Self { slug: slug.into(), name: name.into(), kind: ResourceKind::Account }

@@ -6,6 +6,7 @@ use serde_json::Value;
 /// What is wrong with an app's `target` table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{message}", if key.is_empty() { String::new() } else { format!("{key}: ") })]
+#[non_exhaustive]
 pub struct SettingsError {
     /// The path of the key inside `target`, such as `pool.size`; empty for the table itself.
     pub key: String,

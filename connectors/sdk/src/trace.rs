@@ -10,7 +10,7 @@ use crate::Redactor;
 const LONGEST: usize = 4_000;
 
 /// Shows the messages between a connector and its target, without their secrets: what `--trace` prints. HTTP exchanges over
-/// [`http::Client`](crate::http::Client) are shown by themselves, and so are the messages of `exec`; a connector that speaks something else can
+/// `http::Client` are shown by themselves, and so are the messages of `exec`; a connector that speaks something else can
 /// show what it sends and receives with [`sent`](Self::sent) and [`received`](Self::received).
 #[derive(Clone)]
 pub struct Trace {

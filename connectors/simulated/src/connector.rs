@@ -81,7 +81,7 @@ impl SimulatedConnector {
             Key::First(number) => Cursor::new(format!("first-{number}")),
             Key::Later(place) => Cursor::new(format!("later-{place}")),
         });
-        Ok(Page { records, ..Page::default() }.ending(next, Evidence::EndOfCursor))
+        Ok(Page::new(records).ending(next, Evidence::EndOfCursor))
     }
 
     fn page_of(
@@ -97,7 +97,7 @@ impl SimulatedConnector {
         let end = count.min(start.saturating_add(self.page_size as u64));
         let records = (start..end).map(record).collect();
         let next = (end < count).then(|| Cursor::new(end.to_string()));
-        Ok(Page { records, ..Page::default() }.ending(next, Evidence::EndOfCursor).with_total(count))
+        Ok(Page::new(records).ending(next, Evidence::EndOfCursor).with_total(count))
     }
 
     fn no_cursor(&self, cursor: &str) -> Error {
@@ -118,17 +118,13 @@ fn parse(cursor: &str) -> Option<Key> {
 #[async_trait]
 impl Connector for SimulatedConnector {
     async fn describe(&self) -> Result<Description, Error> {
-        Ok(Description {
-            name: "simulated".into(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            actions: Action::ALL.into(),
-            resource_types: vec![
+        Ok(Description::new("simulated", env!("CARGO_PKG_VERSION"))
+            .with_actions(Action::ALL.iter().copied())
+            .with_resource_types([
                 ResourceType::group(TEAM, "Team"),
                 ResourceType::license(SEAT, "Seat"),
                 ResourceType::account(ACCOUNT, "Account"),
-            ],
-            ..Description::default()
-        })
+            ]))
     }
 
     async fn check(&self) -> Result<(), Error> {

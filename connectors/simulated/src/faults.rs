@@ -88,12 +88,12 @@ impl Fault {
     pub(crate) fn error(self, what: &str) -> Error {
         match self {
             Self::RateLimited => Error::rate_limited(format!("simulated: {what} came too soon"))
-                .retry(Retry::After(COME_AGAIN)),
+                .with_retry(Retry::After(COME_AGAIN)),
             Self::AnswerLost | Self::QuestionLost => {
                 Error::timeout(format!("simulated: {what} was not answered"))
             }
             Self::Trouble => {
-                Error::internal(format!("simulated: {what} met a passing trouble")).retry(Retry::Backoff)
+                Error::internal(format!("simulated: {what} met a passing trouble")).with_retry(Retry::Backoff)
             }
             Self::Refused => Error::permission_denied(format!("simulated: {what} was refused")),
         }
@@ -145,7 +145,7 @@ mod tests {
     fn a_read_is_never_refused_for_good() {
         let faults = Faults::new(0, 1.0);
         for _ in 0..200 {
-            assert_ne!(faults.of_read().unwrap().retry_policy(), Retry::Never);
+            assert_ne!(faults.of_read().unwrap().retry(), Retry::Never);
         }
     }
 }

@@ -182,7 +182,7 @@ impl Target<'_> {
             };
             if let Some(missing) = refs.iter().find(|one| !known(&one.id)) {
                 let message = format!("User {label}: {slug} {} not found in {}", missing.id, self.system);
-                return Err(Error::internal(message).subject(subject));
+                return Err(Error::internal(message).with_subject(subject));
             }
             let Memberships(map) = match kind {
                 ResourceKind::License => &mut record.assignments,

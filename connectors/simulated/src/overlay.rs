@@ -143,7 +143,7 @@ mod tests {
     }
 
     fn named(username: &str) -> Account {
-        Account { username: Some(username.into()), ..Account::default() }
+        Account::by_username(username)
     }
 
     #[test]

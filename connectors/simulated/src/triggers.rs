@@ -61,7 +61,7 @@ impl Trigger {
             Self::Slow | Self::Panic => None,
             Self::RateLimitedOnce => {
                 let error = Error::rate_limited(format!("simulated: User {label} came too soon"));
-                once(error.retry(Retry::After(Duration::from_secs(1))), false)
+                once(error.with_retry(Retry::After(Duration::from_secs(1))), false)
             }
             Self::UnknownOnce => {
                 once(Error::timeout(format!("simulated: the answer about User {label} was lost")), true)
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn a_name_is_looked_at_wherever_it_stands() {
         let by_id = Account::by_id("SLOW-ann");
-        let by_email = Account { email: Some("fail-timeout@example.org".into()), ..Account::default() };
+        let by_email = Account::by_email("fail-timeout@example.org");
         assert_eq!(Trigger::of(&by_id), Some(Trigger::Slow));
         assert_eq!(Trigger::of(&by_email), Some(Trigger::Fail(Code::Timeout)));
         assert_eq!(Trigger::of(&Account::by_id("ann-slow-")), None);

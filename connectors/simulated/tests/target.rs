@@ -25,10 +25,8 @@ async fn attempt(
     action: Action,
     payload: Value,
 ) -> Result<Completion, Error> {
-    let context = Context {
-        may_have_applied: attempt > 1,
-        ..Context::first(task, Duration::from_mins(1)).attempt(attempt)
-    };
+    let context =
+        Context::first(task, Duration::from_mins(1)).with_attempt(attempt).with_may_have_applied(attempt > 1);
     let operation = Operation::parse(action, serde_json::from_value(payload).unwrap()).unwrap();
     target.execute(&context, &operation).await
 }
@@ -79,8 +77,7 @@ async fn everybody_is_listed_once_and_refers_to_what_is_listed() {
 async fn a_million_accounts_are_at_hand_without_being_held() {
     let target = target(&json!({"accounts": 1_000_000}));
     let last = find(&target, "u999999").await.unwrap();
-    let by_email =
-        Account { email: last.email.as_ref().map(|email| email.to_uppercase()), ..Account::default() };
+    let by_email = Account::by_email(last.email.as_deref().unwrap().to_uppercase());
     assert_eq!(target.find_account(&by_email).await.unwrap(), Some(last));
     assert_eq!(find(&target, "u1000000").await, None);
     let cursor = Cursor::new("first-999900");
@@ -150,8 +147,8 @@ async fn assert_refused(cases: Vec<(Action, Value, Code, Subject)>) {
     let before = list(&target, "account").await;
     for (action, payload, code, subject) in cases {
         let error = run(&target, action, payload.clone()).await.unwrap_err();
-        assert_eq!((error.code(), error.about()), (code, subject), "{payload}: {error}");
-        assert_eq!(error.effect_on_target(), Effect::NotApplied);
+        assert_eq!((error.code(), error.subject()), (code, subject), "{payload}: {error}");
+        assert_eq!(error.effect(), Effect::NotApplied);
         assert!(!error.message().contains("hunter2"));
     }
     assert_eq!(list(&target, "account").await, before);
@@ -159,7 +156,7 @@ async fn assert_refused(cases: Vec<(Action, Value, Code, Subject)>) {
 
 #[tokio::test]
 async fn an_account_that_is_not_there_is_not_found_by_any_action() {
-    let others = Action::ALL.into_iter().filter(|action| *action != Action::CreateAccount);
+    let others = Action::ALL.iter().copied().filter(|action| *action != Action::CreateAccount);
     let nobody = |action| {
         let payload = json!({"account": {"id": "ext-123"}});
         (action, payload, Code::AccountNotFound, Subject::Account)
@@ -252,21 +249,21 @@ async fn what_happens_once_happens_at_the_first_attempt_only() {
     };
     let error = create("rate-limited-once-ann", 1).await.unwrap_err();
     assert_eq!(error.code(), Code::RateLimited);
-    assert_eq!(error.retry_policy(), Retry::After(Duration::from_secs(1)));
+    assert_eq!(error.retry(), Retry::After(Duration::from_secs(1)));
     create("rate-limited-once-ann", 2).await.unwrap();
 
     let error = create("unknown-once-ann", 1).await.unwrap_err();
-    assert_eq!((error.code(), error.effect_on_target()), (Code::Timeout, Effect::Unknown));
+    assert_eq!((error.code(), error.effect()), (Code::Timeout, Effect::Unknown));
     assert!(find(&target, "unknown-once-ann").await.is_some(), "it was applied");
     assert_eq!(create("unknown-once-ann", 2).await.unwrap_err().code(), Code::AccountAlreadyExists);
 
     let error = create("lost-once-ann", 1).await.unwrap_err();
-    assert_eq!((error.code(), error.effect_on_target()), (Code::Timeout, Effect::Unknown));
+    assert_eq!((error.code(), error.effect()), (Code::Timeout, Effect::Unknown));
     assert!(find(&target, "lost-once-ann").await.is_none(), "it was not applied");
     create("lost-once-ann", 2).await.unwrap();
 
     let error = create("unreachable-once-ann", 1).await.unwrap_err();
-    assert_eq!((error.about(), error.effect_on_target()), (Subject::Connection, Effect::NotApplied));
+    assert_eq!((error.subject(), error.effect()), (Subject::Connection, Effect::NotApplied));
     create("unreachable-once-ann", 2).await.unwrap();
 }
 
@@ -309,7 +306,7 @@ async fn errors_by_chance_are_the_same_in_every_run_and_say_what_was_applied() {
         for n in 0..400 {
             let payload = json!({"account": {"username": format!("user{n}")}});
             let outcome = attempt(&target, &format!("task-{n}"), 1, Action::CreateAccount, payload).await;
-            outcomes.push(outcome.map_err(|error| (error.code(), error.effect_on_target())));
+            outcomes.push(outcome.map_err(|error| (error.code(), error.effect())));
         }
         let quiet = list_through_errors(&target).await;
         let known = |n: usize| quiet.contains(&format!("user{n}"));
@@ -337,7 +334,7 @@ async fn list_through_errors(target: &Arc<dyn Connector>) -> BTreeSet<String> {
     let mut cursor = None;
     loop {
         match page(target, "account", cursor.as_ref()).await {
-            Err(error) => assert_ne!(error.retry_policy(), Retry::Never),
+            Err(error) => assert_ne!(error.retry(), Retry::Never),
             Ok(page) => {
                 ids.extend(page.records.iter().map(|record| record.id().to_owned()));
                 match page.next {
@@ -354,7 +351,7 @@ async fn a_cursor_of_another_connector_is_an_incomplete_listing() {
     let target = target(&json!({}));
     for slug in ["account", "team", "seat", "squad"] {
         let cursor = Cursor::new("x-1");
-        assert_eq!(page(&target, slug, Some(&cursor)).await.unwrap_err().retry_policy(), Retry::Never);
+        assert_eq!(page(&target, slug, Some(&cursor)).await.unwrap_err().retry(), Retry::Never);
     }
     let beyond = Cursor::new(u64::MAX.to_string());
     assert!(page(&target, "team", Some(&beyond)).await.unwrap().records.is_empty());

@@ -84,15 +84,15 @@ impl Database {
 
     pub(crate) fn misfit(&self, why: &str) -> Error {
         let message = self.verdicts.message(Doing::Checking, why);
-        Error::internal(message).retry(Retry::Backoff).subject(About::Connection)
+        Error::internal(message).with_retry(Retry::Backoff).with_subject(About::Connection)
     }
 
     pub(crate) fn wrong(&self, fault: &Fault, key: &str) -> Error {
         let error = self.verdicts.of(fault, Doing::Checking);
         Error::new(error.code(), format!("{} ({key})", error.message()))
-            .effect(error.effect_on_target())
-            .retry(error.retry_policy())
-            .subject(error.about())
+            .with_effect(error.effect())
+            .with_retry(error.retry())
+            .with_subject(error.subject())
     }
 }
 

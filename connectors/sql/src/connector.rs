@@ -60,14 +60,10 @@ impl SqlConnector {
 #[async_trait]
 impl Connector for SqlConnector {
     async fn describe(&self) -> Result<Description, Error> {
-        Ok(Description {
-            name: "sql".into(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            actions: self.database.plan.offered(),
-            resource_types: self.database.plan.resource_types(),
-            unverifiable: self.database.plan.unverifiable(),
-            ..Description::default()
-        })
+        Ok(Description::new("sql", env!("CARGO_PKG_VERSION"))
+            .with_actions(self.database.plan.offered())
+            .with_resource_types(self.database.plan.resource_types())
+            .with_unverifiable(self.database.plan.unverifiable()))
     }
 
     /// Connects, and lets the server look at every statement of the configuration without running it.

@@ -62,7 +62,7 @@ impl Database {
             );
             let error = Error::internal(self.verdicts.message(Doing::Finding(account.label()), &why));
             // Somebody else may have removed it in that moment.
-            return Err(error.retry(Retry::Backoff));
+            return Err(error.with_retry(Retry::Backoff));
         }
         Ok(found)
     }
@@ -313,7 +313,7 @@ impl Database {
                         Ok(references) => references,
                         Err(rule) => {
                             let field = one.resource_type.slug.as_str().to_owned();
-                            return Ok(Err(RejectedRecord { id, field, rule }));
+                            return Ok(Err(RejectedRecord::new(id, field, rule)));
                         }
                     }
                 }
@@ -365,8 +365,6 @@ pub(crate) fn id_column(plan: &Plan) -> &str {
 fn into_account(record: Map<String, Value>) -> Result<AccountRecord, RejectedRecord> {
     match Record::from_json(ResourceKind::Account, Value::Object(record))? {
         Record::Account(account) => Ok(*account),
-        Record::Entity(entity) => {
-            Err(RejectedRecord { id: Some(entity.id), field: "record".into(), rule: "an account".into() })
-        }
+        Record::Entity(entity) => Err(RejectedRecord::new(entity.id, "record", "an account")),
     }
 }

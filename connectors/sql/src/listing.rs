@@ -94,7 +94,7 @@ impl Database {
     pub(crate) async fn page(&self, slug: &str, cursor: Option<&Cursor>) -> Result<Page, Error> {
         let doing = Doing::Listing(slug);
         let incomplete =
-            |why: &str| Error::incomplete_listing(self.verdicts.message(doing, why)).retry(proof::RETRY);
+            |why: &str| Error::incomplete_listing(self.verdicts.message(doing, why)).with_retry(proof::RETRY);
         let Some(subject) = self.subjects().find(|subject| subject.slug == slug) else {
             return Err(incomplete("there is no such resource type in the configuration"));
         };

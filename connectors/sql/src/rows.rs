@@ -48,7 +48,7 @@ pub(crate) fn fields(
         record.insert(name.clone(), value);
     }
     Ok(match rejected {
-        Some((field, rule)) => Err(RejectedRecord { id: record.get("id").and_then(as_text), field, rule }),
+        Some((field, rule)) => Err(RejectedRecord::new(record.get("id").and_then(as_text), field, rule)),
         None => Ok(record),
     })
 }

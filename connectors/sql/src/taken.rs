@@ -37,8 +37,8 @@ impl Database {
             };
             let (Some(value), Some(statement)) = (value, statement) else { continue };
             let one = match field {
-                "username" => Account { username: Some(value.clone()), ..Account::default() },
-                _ => Account { email: Some(value.clone()), ..Account::default() },
+                "username" => Account::by_username(value.clone()),
+                _ => Account::by_email(value.clone()),
             };
             let holders = self.records(lease, statement, value, &one).await?;
             let other = holders.iter().find(|holder| except.is_none_or(|except| holder.id != except.id));
@@ -91,8 +91,8 @@ impl Database {
             }
             Operation::UpdateAccount(update) => {
                 let text = |field: &str| update.changes.get(field).and_then(Value::as_str).map(str::to_owned);
-                let wanted =
-                    Account { username: text("username"), email: text("email"), ..Account::default() };
+                let mut wanted = Account::default();
+                (wanted.username, wanted.email) = (text("username"), text("email"));
                 let own = self.find(lease, account).await.ok()?;
                 (Code::InternalError, self.holder(lease, &wanted, own.as_ref()).await.ok()??)
             }
@@ -138,13 +138,18 @@ impl Database {
 
 /// What a name that is taken is to the runtime.
 pub(crate) fn conflict(code: Code, message: String) -> Error {
-    Error::new(code, message).effect(Effect::NotApplied).retry(Retry::Never).subject(Subject::Account)
+    Error::new(code, message)
+        .with_effect(Effect::NotApplied)
+        .with_retry(Retry::Never)
+        .with_subject(Subject::Account)
 }
 
 /// Whether the update of an account would give it another name.
 pub(crate) fn new_names(changed: &[String], value_of: impl Fn(&str) -> Option<String>) -> Account {
     let new = |field: &str| changed.iter().any(|one| one == field).then(|| value_of(field)).flatten();
-    Account { username: new("username"), email: new("email"), ..Account::default() }
+    let mut account = Account::default();
+    (account.username, account.email) = (new("username"), new("email"));
+    account
 }
 
 /// The code with which an action fails whose name is taken: an account that is changed does not "exist already".

@@ -139,9 +139,7 @@ fn account_of(payload: &Value) -> Result<Account, Failure> {
 fn answered<T>(answer: &Result<T, Error>) -> Outcome {
     match answer {
         Ok(_) => Ok(()),
-        Err(error) if error.retry_policy() == bridgehead_sdk::Retry::Never => {
-            Err(Failure::silent(Exit::Failed))
-        }
+        Err(error) if error.retry() == bridgehead_sdk::Retry::Never => Err(Failure::silent(Exit::Failed)),
         Err(_) => Err(Failure::silent(Exit::Temporary)),
     }
 }

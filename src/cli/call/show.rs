@@ -62,7 +62,7 @@ impl<'a> Show<'a> {
     pub(super) fn checked(&self, answer: &Result<(), Error>) {
         let daemon = match answer {
             Ok(()) => "executes tasks",
-            Err(error) if error.about() == bridgehead_sdk::Subject::Connection => {
+            Err(error) if error.subject() == bridgehead_sdk::Subject::Connection => {
                 "holds all tasks of the app, and asks again now and then"
             }
             Err(_) => "goes on with tasks: the error is not about the connection",

@@ -194,12 +194,8 @@ mod tests {
     use super::*;
 
     fn check(name: &'static str, outcome: Outcome) -> Check {
-        Check {
-            name,
-            rule: "An account that is created twice is ACCOUNT_ALREADY_EXISTS, and stays what it was.",
-            outcome,
-            took: std::time::Duration::from_millis(1_500),
-        }
+        let rule = "An account that is created twice is ACCOUNT_ALREADY_EXISTS, and stays what it was.";
+        Check::new(name, rule, outcome, std::time::Duration::from_millis(1_500))
     }
 
     #[test]
@@ -212,8 +208,9 @@ mod tests {
             check("silent-target", Outcome::Skipped("another reason".into())),
             check("bad-credential", Outcome::Skipped(why.into())),
         ];
-        let left = vec!["bhk-x4k2p-07 is left, suspended: the connector does not delete".to_owned()];
-        let lines = lines(&Report { checks: checks.into(), left });
+        let mut report = Report::new(checks.into());
+        report.left = vec!["bhk-x4k2p-07 is left, suspended: the connector does not delete".to_owned()];
+        let lines = lines(&report);
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:#?}");
         insta::assert_snapshot!(lines.join("\n"), @r#"
         skipped  refused-permission, bad-credential

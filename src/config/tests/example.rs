@@ -48,7 +48,7 @@ fn known(keys: Keys<'_>, path: &str, found: &mut BTreeSet<String>) {
 }
 
 /// Tables that stand there as comments, since they suit hardly anybody as they are: `# [network]` and what follows.
-fn uncommented(text: &str) -> String {
+pub(super) fn uncommented(text: &str) -> String {
     let mut within = false;
     let lines = text.lines().map(|line| {
         within = line.starts_with("# [") || (within && line.starts_with("# "));

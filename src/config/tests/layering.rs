@@ -148,3 +148,31 @@ fn an_empty_list_of_actions_allows_none() {
     let config = with_app("[apps.acme-hr.protect]\nactions = []", &[]).unwrap();
     assert_eq!(config.apps["acme-hr"].protect.actions.as_ref().map(std::collections::BTreeSet::len), Some(0));
 }
+
+#[test]
+fn a_name_is_never_taken_apart_at_its_dots() {
+    let errors =
+        layered(&[&format!("\"log.level\" = \"debug\"\n\"log[0]\" = 1\n{BRIDGE}")], &[]).unwrap_err();
+    insta::assert_snapshot!(errors, @r#"
+    /etc/a.toml:1:1: "log.level": unknown key; known are bridge, network, state, admin, log, runtime, apps
+    /etc/a.toml:2:1: "log[0]": unknown key; did you mean 'log'?
+    "#);
+    let target = "[apps.acme-hr.target]\n\"a.b\" = { \"c.d\" = 1 }\n";
+    let config =
+        layered(&[&format!("{BRIDGE}{APP}{target}"), "apps.acme-hr.target.\"a.b\".e = 2"], &[]).unwrap();
+    let settings = config.apps["acme-hr"].target.resolve().unwrap().settings;
+    assert_eq!(serde_json::Value::Object(settings), serde_json::json!({ "a.b": { "c.d": 1, "e": 2 } }));
+}
+
+#[test]
+fn a_table_stands_where_it_first_did_unless_a_value_came_in_between() {
+    let missing = |texts: &[&str]| layered(texts, &[]).unwrap_err().to_string();
+    let limit = "bridge.rate_limit.burst: missing; write for example { per_second = 50, burst = 100 }";
+    let first = format!("{BRIDGE}[bridge.rate_limit]\nper_second = 1");
+    let table = "\n\n[bridge.rate_limit]\nper_second = 2";
+    assert_eq!(missing(&[&first, table]), format!("/etc/a.toml:4:1: {limit}"));
+    assert_eq!(missing(&[&first, "bridge.rate_limit = 5", table]), format!("/etc/c.toml:3:1: {limit}"));
+    // The value that came in between has taken the keys of the table with it.
+    let burst = format!("{BRIDGE}[bridge.rate_limit]\nburst = 1");
+    assert_eq!(missing(&[&burst, "bridge.rate_limit = 5", table]), format!("/etc/c.toml:3:1: {limit}"));
+}

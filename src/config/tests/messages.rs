@@ -134,7 +134,7 @@ fn wrong_types_say_what_is_expected() {
     /etc/a.toml:8:9: apps.acme-hr.sync.guard: must be a table, as under a line [apps.acme-hr.sync.guard]
     /etc/a.toml:8:14: apps.acme-hr.sync.on_invalid: must be "abandon" or "skip"; did you mean 'abandon'?
     /etc/a.toml:8:14: apps.acme-hr.sync.on_invalid: must be "abandon" or "skip"
-    /etc/a.toml:8:12: apps.acme-hr.protect.accounts: must be a list such as ["admin", "svc-*"]
+    /etc/a.toml:8:12: apps.acme-hr.protect.accounts: must be a list such as ["svc-*", "admin"]
     /etc/a.toml:8:18: apps.acme-hr.protect.accounts[1]: must be a text in quotes such as "svc-*"
     /etc/a.toml:7:1: apps.acme-hr.tasks: must be a table, as under a line [apps.acme-hr.tasks]
     /etc/a.toml:8:9: apps.other: must be a table, as under a line [apps.other]
@@ -304,6 +304,29 @@ fn apps_are_checked_against_connectors_and_one_another() {
 }
 
 #[test]
+fn an_error_hides_no_other() {
+    let twice = "[apps.acme-hr]\nregister_resource_types = 1\n[apps.acme-hr.tasks]\ntimeout = \"1h\"\nverify = 1\n\
+        [apps.other]\napp_id = \"11111111-1111-4111-8111-111111111111\"\nsync = { cron = 3, every = \"1h\", guard = { windw = 1 } }\n\
+        protect = { accounts = [\"\", \"a\", \" b\"], actions = \"all\" }\n[network]\nno_proxy = 5\n";
+    let errors = layered(&[&format!("{BRIDGE}{APP}"), twice], &[]).unwrap_err();
+    insta::assert_snapshot!(errors, @r#"
+    /etc/b.toml:2:27: apps.acme-hr.register_resource_types: must be true or false, without quotes
+    /etc/b.toml:4:11: apps.acme-hr.tasks.timeout: must be at most give_up_after, which is "15m"
+    /etc/b.toml:5:10: apps.acme-hr.tasks.verify: must be true or false, without quotes
+    /etc/b.toml:6:7: apps.other.connector: missing; write connector = "…" with one of exec, file
+    /etc/b.toml:7:10: apps.other.app_id: apps.acme-hr has the same app_id; every app needs its own
+    /etc/b.toml:8:17: apps.other.sync.cron: must be a text in quotes such as "0 3 * * *"
+    /etc/b.toml:8:17: apps.other.sync.cron: stands beside 'every'; keep one of the two
+    /etc/b.toml:8:44: apps.other.sync.guard.windw: unknown key; did you mean 'window'?
+    /etc/b.toml:9:25: apps.other.protect.accounts[0]: must not be empty; write for example "svc-*"
+    /etc/b.toml:9:34: apps.other.protect.accounts[2]: has a blank at its beginning or end, where no account has one; take it out
+    /etc/b.toml:9:51: apps.other.protect.actions: must be a list such as ["create_account", "update_account"]
+    /etc/b.toml:11:12: network.no_proxy: must be a list such as ["intranet.example.com", "10.0.0.0/8"]
+    /etc/b.toml:11:12: network.no_proxy: has a meaning only beside 'proxy'; write proxy, or leave it out
+    "#);
+}
+
+#[test]
 fn secrets_in_plain_text_are_refused_without_being_repeated() {
     let key = |key: &str| format!("[bridge]\nbase_url = \"https://example.com\"\napi_key = {key}");
     let keys = [
@@ -346,6 +369,7 @@ fn secrets_in_plain_text_are_refused_without_being_repeated() {
     /etc/a.toml:8:52: apps.acme-hr.target.deep[1].tokens[0]: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
     /etc/a.toml:8:7: apps.acme-hr.target.url: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
     /etc/a.toml:8:12: apps.acme-hr.target.password: env must be the name of a variable (letters, digits and '_'), such as "IDEN_API_KEY"
+    /etc/a.toml:8:43: apps.acme-hr.target.rate_limit.token: unknown key; known are per_second, burst
     /etc/a.toml:8:51: apps.acme-hr.target.rate_limit.token: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
     /etc/a.toml:8:22: apps.acme-hr.target.secrets.pepper: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
     "#);
@@ -370,18 +394,18 @@ fn variables_are_named_instead_of_files() {
         ("BRIDGEHEAD__APPS__ACME_HR__TARGET__NOTE__FILE", "relative"),
     ]), @r#"
     BRIDGEHEAD__: "": a level of the name is empty
+    BRIDGEHEAD__APPS__ACME_HR__TARGET__NOTE__FILE: apps.acme-hr.target.note: must be an absolute path such as "/etc/bridgehead/key": a variable is in no folder to start at
+    BRIDGEHEAD__APPS__ACME_HR__TARGET__PASSWORD: apps.acme-hr.target.password: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
+    BRIDGEHEAD__APPS__ACME_HR__TASKS__CONCURRENCY: apps.acme-hr.tasks.concurrency: must be a whole number between 1 and 1024
+    BRIDGEHEAD__APPS__ACME_HR__TASKS__HOLD_FOR: apps.acme-hr.tasks.hold_for: must be a duration such as "1h"
     BRIDGEHEAD__APPS__ACME_RH__TASKS__CONCURRENCY: apps.acme_rh: unknown app; did you mean 'acme-hr'? (an app has to be defined in a file first)
+    BRIDGEHEAD__BRIDGE__API_KEY: bridge.api_key: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
+    BRIDGEHEAD__BRIDGE__BASE_URL: bridge.base_url: must begin with https://: the API key would travel unprotected; http is for loopback only
     BRIDGEHEAD__BRIGE__BASE_URL: brige: unknown key; did you mean 'bridge'?
     BRIDGEHEAD__LOG__LEVEL__DEEP: log.level.deep: the key above it is a value, and has no keys of its own
     BRIDGEHEAD__LOG__LEVL: log.levl: unknown key; did you mean 'level'?
     BRIDGEHEAD__LOG____LEVEL: log."": a level of the name is empty
-    BRIDGEHEAD__BRIDGE__BASE_URL: bridge.base_url: must begin with https://: the API key would travel unprotected; http is for loopback only
-    BRIDGEHEAD__BRIDGE__API_KEY: bridge.api_key: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
     BRIDGEHEAD__STATE__PATH: state.path: must be an absolute path such as "/var/lib/bridgehead": a variable is in no folder to start at
-    BRIDGEHEAD__APPS__ACME_HR__TASKS__CONCURRENCY: apps.acme-hr.tasks.concurrency: must be a whole number between 1 and 1024
-    BRIDGEHEAD__APPS__ACME_HR__TASKS__HOLD_FOR: apps.acme-hr.tasks.hold_for: must be a duration such as "1h"
-    BRIDGEHEAD__APPS__ACME_HR__TARGET__NOTE__FILE: apps.acme-hr.target.note: must be an absolute path such as "/etc/bridgehead/key": a variable is in no folder to start at
-    BRIDGEHEAD__APPS__ACME_HR__TARGET__PASSWORD: apps.acme-hr.target.password: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
     "#);
     let two = format!(
         "{BRIDGE}{APP}[apps.acme_hr]\napp_id = \"22222222-2222-4222-8222-222222222222\"\nconnector = \"file\""

@@ -1,10 +1,13 @@
 //! Tests of the configuration as a whole; those of single rules stand beside the code.
 
 mod conformance;
+#[cfg(feature = "connectors")]
+mod corpus;
 mod example;
 mod layering;
 mod messages;
 mod network;
+mod reading;
 mod robustness;
 mod schemas;
 mod secrets;

@@ -38,6 +38,35 @@ fn every_key_of_the_schema_is_read() {
 }
 
 #[test]
+fn every_description_has_the_words_for_what_can_be_wrong() {
+    fn look(keys: Keys<'_>, path: &str, wordless: &mut Vec<String>) {
+        let text = matches!(keys.json_type(), "string" | "array") && keys.words().is_empty();
+        // How a UUID looks, its own words say.
+        if keys.kind() == Kind::Leaf && text && keys.example().is_none() && path != "apps.all.app_id" {
+            wordless.push(format!("{path} has no example"));
+        }
+        let required: Vec<&str> = keys.required().collect();
+        for name in keys.names() {
+            let (Some(child), path) = (keys.child(name), join(path, name)) else { continue };
+            let missed = required.contains(&name) && child.kind() != Kind::Table;
+            if missed && child.when_missing().is_none() {
+                wordless.push(format!("{path} does not say what to write when it is missing"));
+            }
+            look(child, &path, wordless);
+        }
+        if keys.kind() == Kind::Map {
+            look(keys.child("all").unwrap(), &join(path, "all"), wordless);
+        }
+    }
+    let known = super::super::schema::description(&connectors());
+    let mut wordless = Vec::new();
+    look(Keys::of(&known), "", &mut wordless);
+    assert_eq!(wordless, Vec::<String>::new());
+    let published = schema(&connectors()).to_string();
+    assert!(!published.contains("x-missing"), "what is for errors alone is not published");
+}
+
+#[test]
 fn the_schema_names_connectors_defaults_and_bounds() {
     let schema = schema(&connectors());
     let app = &schema["properties"]["apps"]["additionalProperties"]["properties"];

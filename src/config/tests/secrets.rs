@@ -95,7 +95,7 @@ fn the_connector_is_given_secrets_and_the_redactor_knows_them_for_good() {
     let config = with_app(TARGET, &VARIABLES).unwrap();
     let (connectors, built) = recording();
     let redactor = Redactor::new();
-    let network = Network { no_proxy: vec!["intranet".into()], ..Network::default() };
+    let network = Network::default().with_no_proxy(["intranet"]);
     let app = &config.apps["acme-hr"];
     build_connector("acme-hr", app, &connectors, &network, &redactor).map(drop).unwrap();
     let setups = built.lock().unwrap();

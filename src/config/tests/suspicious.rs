@@ -7,7 +7,7 @@ const KEY: &str = "api_key = { env = \"IDEN_API_KEY\" }\n";
 #[test]
 fn what_cannot_be_meant_is_refused_with_what_to_write() {
     for (text, told) in [
-        ("[apps.acme-hr.sync]\nevery = \"1ns\"\n", "sync.every: must be at least 1ms"),
+        ("[apps.acme-hr.sync]\nevery = \"1ns\"\n", "sync.every: must be at least 1s"),
         ("[apps.acme-hr.sync]\nevery = \"20ms\"\n", "sync.every: must be at least 1s, such as \"6h\""),
         ("[apps.acme-hr.tasks]\ntimeout = \"5ms\"\n", "tasks.timeout: must be at least 100ms"),
         ("[apps.acme-hr.sync.guard]\nwindow = \"1us\"\n", "guard.window: must be at least 1ms"),

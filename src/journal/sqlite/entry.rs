@@ -2,7 +2,6 @@
 //! state is not known must not be executed.
 
 use bridgehead_sdk::{Code, TaskId};
-use serde_json::{Map, Value};
 use sqlx::FromRow;
 
 use super::super::{Ended, Entry, Error, Kept, Known, Outcome, PriorAccount, State};
@@ -132,13 +131,6 @@ pub(super) fn unreadable(task: &str, detail: String) -> Error {
 
 fn what(task: &str) -> String {
     format!("task {task} in the journal")
-}
-
-/// What outlives the report of a completed task.
-pub(super) fn kept_to_column(result: Option<&Map<String, Value>>) -> Option<String> {
-    let kept = result?.iter().filter(|(name, _)| Kept::FIELDS.contains(&name.as_str()));
-    let kept: Map<String, Value> = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
-    (!kept.is_empty()).then(|| Value::Object(kept).to_string())
 }
 
 pub(super) fn prior_to_column(prior: &PriorAccount) -> Option<String> {

@@ -6,9 +6,10 @@ use std::sync::LazyLock;
 use async_trait::async_trait;
 use bridgehead_sdk::TaskId;
 use jiff::Timestamp;
+use serde_json::Value;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::super::{AppKey, Counts, Doubt, Ended, Entry, Error, Held, Intent, Journal, Known, Outcome};
+use super::super::{AppKey, Counts, Doubt, Ended, Entry, Error, Held, Intent, Journal, Kept, Known, Outcome};
 use super::chunks::{Statements, parameters};
 use super::entry::{self, Row, name};
 use super::holds::Change;
@@ -297,10 +298,12 @@ impl Write for End {
                 let task = self.task.clone();
                 return Err(Error::NotDecided { task }.into());
             }
-            Some((Known::Decided, sealed)) => match entry::outcome(self.task.as_str(), sealed.as_deref())? {
-                Outcome::Completed { result } => (None, entry::kept_to_column(result.as_ref())),
-                Outcome::Failed { message, .. } => (Some(message), None),
-            },
+            Some((Known::Decided, sealed)) => {
+                match Kept::of(entry::outcome(self.task.as_str(), sealed.as_deref())?) {
+                    Kept::Completed { result } => (None, result.map(|kept| Value::Object(kept).to_string())),
+                    Kept::Failed { message, .. } => (message, None),
+                }
+            }
             Some((Known::Ended, _)) => {
                 let (ended, message, kept): (Option<String>, Option<String>, Option<String>) =
                     sqlx::query_as("SELECT ended, message, kept FROM tasks WHERE app = ?1 AND task = ?2")

@@ -8,7 +8,7 @@ use crate::runtime::decide;
 impl Hand {
     /// A look at an account that failed.
     pub(crate) fn after_look(&self, error: &Error) -> String {
-        if error.about() == Subject::Connection {
+        if error.subject() == Subject::Connection {
             return format!(
                 "looks again when the target can be reached, for up to {:?}",
                 self.tasks.hold_for
@@ -22,7 +22,7 @@ impl Hand {
 
     /// A page that could not be read.
     pub(crate) fn after_page(&self, error: &Error) -> String {
-        if error.retry_policy() == Retry::Never && error.code() != Code::Timeout {
+        if error.retry() == Retry::Never && error.code() != Code::Timeout {
             return "ends the sync here, and removes nobody".to_owned();
         }
         let limit = self.tasks.give_up_after;

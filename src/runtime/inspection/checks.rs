@@ -191,10 +191,8 @@ mod tests {
     fn what_a_connector_warns_of_is_a_finding_without_secrets() {
         let redactor = Redactor::new();
         let _protection = redactor.protect(["hunter2-secret"]);
-        let description = Description {
-            warnings: vec!["create.base: give the right to".into(), "url: has hunter2-secret in it".into()],
-            ..Description::default()
-        };
+        let description = Description::default()
+            .with_warnings(["create.base: give the right to", "url: has hunter2-secret in it"]);
         let found = warnings("hr", &redactor, &description);
         let told = serde_json::to_string(&found).unwrap();
         assert_eq!(found.len(), 2);

@@ -68,12 +68,10 @@ mod tests {
         let mut testimony = Testimony::default();
         for (number, total) in totals.iter().enumerate() {
             let is_last = number + 1 == totals.len();
-            let page = Page {
-                next: (!is_last).then(|| Cursor::new("next")),
-                // What a page in the middle says of its end is nothing.
-                evidence: if is_last { evidence } else { Some(Evidence::Atomic) },
-                ..Page::default()
-            };
+            let mut page = Page::default();
+            page.next = (!is_last).then(|| Cursor::new("next"));
+            // What a page in the middle says of its end is nothing.
+            page.evidence = if is_last { evidence } else { Some(Evidence::Atomic) };
             testimony.hear(&page.with_total(*total));
         }
         testimony.judge(read)

@@ -29,10 +29,7 @@ struct Target {
 #[async_trait]
 impl Connector for Target {
     async fn describe(&self) -> Result<Description, Error> {
-        Ok(Description {
-            resource_types: vec![ResourceType::account("account", "Account")],
-            ..Description::default()
-        })
+        Ok(Description::default().with_resource_types([ResourceType::account("account", "Account")]))
     }
 
     async fn check(&self) -> Result<(), Error> {
@@ -43,15 +40,12 @@ impl Connector for Target {
         let page = usize::from(cursor.is_some());
         let records = (page * 5..page * 5 + 5).map(|n| {
             let id = format!("u{n}");
-            Record::from(AccountRecord { username: Some(id.clone()), ..AccountRecord::new(id) })
+            Record::from(AccountRecord::new(id.clone()).with_username(id))
         });
-        Ok(Page {
-            records: records.collect(),
-            next: (page == 0).then(|| Cursor::new("more")),
-            total: self.totals[page],
-            evidence: if page == 0 { None } else { self.evidence },
-            ..Page::default()
-        })
+        let mut answer = Page::new(records.collect()).with_total(self.totals[page]);
+        answer.next = (page == 0).then(|| Cursor::new("more"));
+        answer.evidence = if page == 0 { None } else { self.evidence };
+        Ok(answer)
     }
 
     async fn find_account(&self, _: &Account) -> Result<Option<AccountRecord>, Error> {

@@ -58,7 +58,7 @@ impl<'a> Listing<'a> {
         let list = |_| async {
             app.target.list(self.of, self.cursor.as_ref(), settings.timeout, Priority::Sync).await
         };
-        let next = |error: &bridgehead_sdk::Error| match error.retry_policy() {
+        let next = |error: &bridgehead_sdk::Error| match error.retry() {
             Retry::Never if error.code() != Code::Timeout => Next::GiveUp,
             Retry::After(after) => Next::RetryAfter(after),
             _ => Next::Retry,

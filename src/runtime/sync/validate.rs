@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     fn problem_of(kind: ResourceKind, record: Value) -> Option<String> {
-        let of = ResourceType { slug: "x".into(), name: "X".into(), kind };
+        let of = ResourceType::new("x", "X", kind);
         let kinds = [("team".to_owned(), ResourceKind::Group), ("seat".to_owned(), ResourceKind::License)];
         let record = Record::from_json(kind, record).unwrap();
         check(&record, &of, &kinds.into()).err().map(|problem| format!("{} {}", problem.field, problem.rule))

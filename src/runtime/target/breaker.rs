@@ -40,9 +40,9 @@ pub(crate) struct Cause {
 impl From<Cause> for Error {
     fn from(cause: Cause) -> Self {
         Self::new(cause.code, cause.message)
-            .effect(Effect::NotApplied)
-            .retry(Retry::Backoff)
-            .subject(Subject::Connection)
+            .with_effect(Effect::NotApplied)
+            .with_retry(Retry::Backoff)
+            .with_subject(Subject::Connection)
     }
 }
 
@@ -102,14 +102,14 @@ impl Breaker {
     /// A call ended in an error. `account` is whom it was about, if it was about one. Says whether this opened the
     /// breaker.
     pub(crate) fn observe(&self, account: Option<&str>, error: &Error) -> bool {
-        if error.about() == Subject::Connection {
+        if error.subject() == Subject::Connection {
             return self.failed(error);
         }
         if is_silence(error) {
             return self.unanswered(account, error);
         }
         // Only a refusal shows that the target is there: a call that was cut off says nothing.
-        if error.effect_on_target() == Effect::NotApplied {
+        if error.effect() == Effect::NotApplied {
             self.reached();
         }
         false
@@ -118,7 +118,7 @@ impl Breaker {
     /// The target did not answer `check()`, which was asked because of calls without an answer. Says whether this opened
     /// the breaker. A refusal of another kind is an answer.
     pub(crate) fn check_failed(&self, error: &Error) -> bool {
-        let no_answer = error.about() == Subject::Connection || error.effect_on_target() == Effect::Unknown;
+        let no_answer = error.subject() == Subject::Connection || error.effect() == Effect::Unknown;
         if !no_answer && !is_silence(error) {
             return false;
         }
@@ -230,7 +230,7 @@ impl Breaker {
 /// Whether a call that is about no connection ended without an answer, as far as its error tells. A timeout that is known to
 /// have changed nothing and to come again is somebody's word, and so an answer.
 fn is_silence(error: &Error) -> bool {
-    let is_answer = error.effect_on_target() == Effect::NotApplied && error.retry_policy() == Retry::Never;
+    let is_answer = error.effect() == Effect::NotApplied && error.retry() == Retry::Never;
     error.code() == Code::Timeout && !is_answer
 }
 

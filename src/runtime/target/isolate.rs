@@ -53,7 +53,7 @@ mod tests {
         .await
         .unwrap_err();
         assert_eq!(error.code(), Code::InternalError);
-        assert_eq!(error.effect_on_target(), Effect::Unknown);
+        assert_eq!(error.effect(), Effect::Unknown);
         assert_eq!(error.message(), "create_account for ann: the connector panicked: no such table");
     }
 
@@ -67,7 +67,7 @@ mod tests {
             Ok(())
         };
         let error = isolate("suspend_account for ann", Duration::from_mins(1), call).await.unwrap_err();
-        assert_eq!((error.code(), error.effect_on_target()), (Code::Timeout, Effect::Unknown));
+        assert_eq!((error.code(), error.effect()), (Code::Timeout, Effect::Unknown));
         tokio::task::yield_now().await;
         assert_eq!(Arc::strong_count(&held), 1, "the call goes on");
     }

@@ -106,7 +106,9 @@ impl Target {
         let answer = answer.and_then(|description| {
             if description.actions.is_empty() && description.resource_types.is_empty() {
                 let message = format!("the connector of {} says that it offers nothing at all", self.app);
-                return Err(Error::internal(message).retry(Retry::Backoff).subject(Subject::Connection));
+                return Err(Error::internal(message)
+                    .with_retry(Retry::Backoff)
+                    .with_subject(Subject::Connection));
             }
             Ok(description)
         });
@@ -237,9 +239,9 @@ impl Target {
     /// errors outlives it.
     pub(crate) fn without_secrets(&self, error: &Error) -> Error {
         Error::new(error.code(), self.redactor.redact(error.message()))
-            .effect(error.effect_on_target())
-            .retry(error.retry_policy())
-            .subject(error.about())
+            .with_effect(error.effect())
+            .with_retry(error.retry())
+            .with_subject(error.subject())
     }
 
     /// A call with a deadline, and so that a panic in it costs this call alone; `what` is followed by the app's name.

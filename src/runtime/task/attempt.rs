@@ -77,12 +77,8 @@ impl Trial<'_> {
         let recorded = self.write_intent().await?;
         app.guard.executed(&self.intent.task, self.intent.at);
         let before = self.record_before_delete(found).await;
-        let context = Context {
-            task_id: self.intent.task.clone(),
-            attempt: self.intent.attempt,
-            may_have_applied: self.may_have_applied,
-            timeout: app.settings.tasks.timeout,
-        };
+        let mut context = Context::first(self.intent.task.clone(), app.settings.tasks.timeout);
+        (context.attempt, context.may_have_applied) = (self.intent.attempt, self.may_have_applied);
         let began = Instant::now();
         let result = app.target.execute(&recorded, &self.what(), context, &self.operation).await;
         app.status.tally().executed(self.operation.action(), began.elapsed());
@@ -96,7 +92,7 @@ impl Trial<'_> {
         self.note_effect(&result).await;
         app.target.executed(self.operation.account(), &result);
         if let Err(error) = &result
-            && error.about() != Subject::Connection
+            && error.subject() != Subject::Connection
             && app.target.outage().is_some()
         {
             // The target hangs: the time that took does not count against the task.
@@ -142,14 +138,14 @@ impl Trial<'_> {
             // look-up fails that the task can do without.
             Err(error)
                 if !guards
-                    && error.about() != Subject::Connection
-                    && (error.retry_policy() == Retry::Never || self.can_do_without_evidence()) =>
+                    && error.subject() != Subject::Connection
+                    && (error.retry() == Retry::Never || self.can_do_without_evidence()) =>
             {
                 self.has_looked = true;
                 return Ok(Ok(Looked::NotAsked));
             }
             // Looking changed nothing, whatever became of it.
-            Err(error) => return Err(error.effect(Effect::NotApplied)),
+            Err(error) => return Err(error.with_effect(Effect::NotApplied)),
         };
         if let Some(other) = found.as_ref().filter(|found| self.is_somebody_else(found)) {
             let (what, label) = (self.what(), self.operation.account().label());

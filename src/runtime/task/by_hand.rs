@@ -46,7 +46,7 @@ pub(crate) struct Refused {
 impl Refused {
     /// The parts of an error, which must be free of secrets already.
     pub(crate) fn of(error: &Error) -> Self {
-        let (retry, retry_after) = match error.retry_policy() {
+        let (retry, retry_after) = match error.retry() {
             Retry::Never => ("never", None),
             Retry::Backoff => ("backoff", None),
             Retry::After(after) => ("after", Some(after.as_secs_f64())),
@@ -54,10 +54,10 @@ impl Refused {
         Self {
             code: error.code(),
             message: error.message().to_owned(),
-            effect: error.effect_on_target(),
+            effect: error.effect(),
             retry,
             retry_after_seconds: retry_after,
-            subject: error.about(),
+            subject: error.subject(),
         }
     }
 
@@ -197,9 +197,9 @@ impl Hand<'_> {
             Verdict::Completed(completion) => self.completes(trial, answer, completion),
             Verdict::Failed(failure) if trial.is_out_of_time => self.looks(answer, &failure),
             Verdict::Failed(failure) => self.fails(answer, &failure),
-            Verdict::TryAgain if error.about() == Subject::Connection => self.holds(answer),
+            Verdict::TryAgain if error.subject() == Subject::Connection => self.holds(answer),
             Verdict::TryAgain => {
-                let after = match error.retry_policy() {
+                let after = match error.retry() {
                     Retry::After(after) => Some(after),
                     Retry::Never | Retry::Backoff => None,
                 };

@@ -221,11 +221,8 @@ impl<'a> Trial<'a> {
                     let purpose = Purpose::Unknown { again, since: Duration::ZERO };
                     match read_back::run(self, purpose, failure.clone()).await? {
                         Verdict::TryAgain => {
-                            let after = if let Retry::After(after) = error.retry_policy() {
-                                Some(after)
-                            } else {
-                                None
-                            };
+                            let after =
+                                if let Retry::After(after) = error.retry() { Some(after) } else { None };
                             self.wait(after, failure).await?
                         }
                         verdict => verdict,
@@ -248,13 +245,13 @@ impl<'a> Trial<'a> {
     /// What came of the call of the connector, for the attempts after this one and for the next process.
     pub(super) async fn note_effect<T>(&mut self, result: &Result<T, Error>) {
         match result {
-            Err(error) if error.effect_on_target() == Effect::NotApplied && !self.may_have_applied => {
+            Err(error) if error.effect() == Effect::NotApplied && !self.may_have_applied => {
                 if let Err(error) = self.app.store.not_applied(&self.intent.task).await {
                     // Then the next process looks where it would not have to.
                     tracing::warn!(app = %self.app.name, task = %self.intent.task, %error, "that an attempt was not applied could not be written down");
                 }
             }
-            Err(error) if error.effect_on_target() == Effect::NotApplied => {}
+            Err(error) if error.effect() == Effect::NotApplied => {}
             Ok(_) | Err(_) => self.may_have_applied = true,
         }
     }

@@ -119,12 +119,9 @@ fn names(trial: &Trial<'_>, completion: Option<&Completion>) -> Vec<Account> {
         Operation::UpdateAccount(update) => {
             names.push(asked.clone());
             let text = |name: &str| update.changes.get(name).and_then(Value::as_str).map(str::to_owned);
-            let renamed = Account {
-                id: text("id").map(AccountId::new),
-                username: text("username"),
-                email: text("email"),
-                ..Account::default()
-            };
+            let mut renamed = Account::default();
+            renamed.id = text("id").map(AccountId::new);
+            (renamed.username, renamed.email) = (text("username"), text("email"));
             if renamed.is_identified() {
                 names.push(renamed);
             }

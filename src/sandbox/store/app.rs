@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
-use bridgehead_sdk::{ResourceKind, ResourceType, Slug};
+use bridgehead_sdk::{ResourceKind, ResourceType};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -112,7 +112,7 @@ impl App {
             "group" => ResourceKind::Group,
             _ => ResourceKind::License,
         };
-        let added = ResourceType { slug: Slug::new(slug), name: name.to_owned(), kind };
+        let added = ResourceType::new(slug, name, kind);
         let mut types = lock(&self.group);
         if types.iter().any(|one| one.slug == added.slug) {
             return Err(Refusal::conflict(format!("Resource type with slug '{slug}' already exists.")));

@@ -8,6 +8,7 @@ use std::process::Command;
 use crate::authority::{Authority, Files};
 use crate::directory::{Directory, Login, Schema};
 use crate::dse::Dse;
+use crate::link::Link;
 use crate::options::Options;
 use crate::population::Layout;
 use crate::port::free_port;
@@ -20,6 +21,14 @@ const BACKEND: &str = "userRoot";
 
 /// Whom the server runs as if the test is root's.
 const USER: &str = "dirsrv";
+
+/// What replicates the directory, and whom it hands its content on to.
+const REPLICA: &str = "cn=replica,cn=dc\\3Dtest,cn=mapping tree,cn=config";
+const AGREEMENT: &str = "cn=next,cn=replica,cn=dc\\3Dtest,cn=mapping tree,cn=config";
+
+/// Whom the servers of one directory know each other by.
+const REPLICATION_MANAGER: &str = "cn=replication manager,cn=config";
+const REPLICATION_PASSWORD: &str = "replication-secret-1";
 
 /// Fewer accounts than this are added while it runs, which takes less than the loader's second.
 const LOADED_OFFLINE: usize = 200;
@@ -129,6 +138,44 @@ impl Ds389 {
         command.arg("-i").arg(self.folder.path().join("run/pid"));
         let process = Process::start("ns-slapd", self.folder.path(), &mut command);
         self.process = Some(process.ready(|| self.directory.answers()).await);
+    }
+
+    /// Makes it a replica that only receives. It has received nothing yet, and what it was started with stays until it does.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    pub fn receives(&self) {
+        self.directory.add_ldif(&format!(
+            "dn: {REPLICATION_MANAGER}\nobjectClass: person\ncn: replication manager\nsn: manager\n\
+             userPassword: {REPLICATION_PASSWORD}\n\n{}",
+            replica(65535, 2, 0)
+        ));
+    }
+
+    /// Makes it hand its content on, to a replica at the end of a link, from this moment on: first everything that it has, then what
+    /// changes.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    pub fn hands_on_through(&self, link: &Link) {
+        self.directory.add_ldif(&replica(1, 3, 1));
+        self.directory.add_ldif(&format!(
+            "dn: {AGREEMENT}\nobjectClass: nsDS5ReplicationAgreement\ncn: next\nnsDS5ReplicaHost: localhost\n\
+             nsDS5ReplicaPort: {}\nnsDS5ReplicaTransportInfo: LDAP\nnsDS5ReplicaBindDN: {REPLICATION_MANAGER}\n\
+             nsDS5ReplicaBindMethod: SIMPLE\nnsDS5ReplicaCredentials: {REPLICATION_PASSWORD}\n\
+             nsDS5ReplicaRoot: {SUFFIX}\nnsds5BeginReplicaRefresh: start\n",
+            link.port
+        ));
+    }
+
+    /// Hands everything on once more.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    pub fn hands_on_again(&self) {
+        self.directory.modify_ldif(&format!(
+            "dn: {AGREEMENT}\nchangetype: modify\nreplace: nsds5BeginReplicaRefresh\nnsds5BeginReplicaRefresh: start\n"
+        ));
     }
 
     /// The process, to pause it or to ask for its id.
@@ -257,6 +304,16 @@ impl Ds389 {
         );
         dse.text()
     }
+}
+
+/// What makes the directory one that replicates: its number, its type (2 receives, 3 hands on as well), and whether it keeps what
+/// changes.
+fn replica(number: u32, kind: u32, flags: u32) -> String {
+    format!(
+        "dn: {REPLICA}\nobjectClass: nsDS5Replica\nobjectClass: extensibleObject\ncn: replica\nnsDS5ReplicaRoot: {SUFFIX}\n\
+         nsDS5ReplicaId: {number}\nnsDS5ReplicaType: {kind}\nnsDS5Flags: {flags}\n\
+         nsDS5ReplicaBindDN: {REPLICATION_MANAGER}\n"
+    )
 }
 
 /// Puts the server's certificate and its authority's into a database of Mozilla's NSS, which is all this server reads.

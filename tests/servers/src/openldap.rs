@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::authority::{Authority, Files};
 use crate::directory::{Directory, Login, Schema};
-use crate::options::Options;
+use crate::options::{Content, Options};
 use crate::population::Layout;
 use crate::port::free_port;
 use crate::process::{Process, require, run};
@@ -71,8 +71,15 @@ impl OpenLdap {
         let text = configuration_of(&directory, &options, &data, &files);
         fs::write(&configuration, text).expect("the folder can be written to");
         let ldif = folder.path().join("start.ldif");
-        fs::write(&ldif, content(&directory, &options)).expect("the folder can be written to");
+        let text = match &options.content {
+            Content::Copied(text) => text.clone(),
+            Content::Usual | Content::OfServer(_) => content(&directory, &options),
+        };
+        fs::write(&ldif, text).expect("the folder can be written to");
         let mut load = Command::new(require("slapadd", "slapd"));
+        if let Content::OfServer(number) = options.content {
+            load.args(["-w", "-S", &number.to_string()]);
+        }
         run(load.arg("-q").arg("-f").arg(&configuration).arg("-l").arg(&ldif));
         let mut server = Self { directory, process: None, folder };
         server.restart().await;
@@ -105,6 +112,12 @@ impl OpenLdap {
     /// If it was stopped.
     pub fn process(&self) -> &Process {
         self.process.as_ref().expect("the server was stopped")
+    }
+
+    /// Everything it holds, as LDIF that another server can be loaded with.
+    pub(crate) fn content(&self) -> String {
+        let mut dump = Command::new(require("slapcat", "slapd"));
+        run(dump.arg("-f").arg(self.folder.path().join("slapd.conf")))
     }
 
     /// What it has logged so far: who did what, with which filter, but no values.

@@ -12,6 +12,19 @@ pub struct Options {
     pub(crate) unique: Vec<String>,
     pub(crate) names: Vec<String>,
     pub(crate) own: Vec<String>,
+    pub(crate) content: Content,
+}
+
+/// What a directory holds when it starts.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Content {
+    /// What every directory holds, and what the options add to it.
+    #[default]
+    Usual,
+    /// The same, written as the server with this number of several that replicate.
+    OfServer(u8),
+    /// What another server has: its entries with their identifiers and stamps.
+    Copied(String),
 }
 
 impl Options {

@@ -11,7 +11,7 @@ use crate::user::{command_as, give_to};
 /// Debian's user, who owns what root may not run.
 const OWNER: &str = "postgres";
 
-/// PgBouncer at a free port of loopback, in front of a PostgreSQL. It asks nobody for a password, and is that server's superuser.
+/// PgBouncer at a free port of loopback, in front of a PostgreSQL.
 #[derive(Debug)]
 pub struct PgBouncer {
     pub port: u16,
@@ -20,19 +20,49 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts one in a mode of pooling, such as `transaction`, with so many connections to the server.
+    /// Starts one in a mode of pooling, such as `transaction`, with so many connections to the server. It asks nobody for a password,
+    /// and everybody is the server's superuser.
     ///
     /// # Panics
     /// If it is not installed or does not start.
     pub async fn start(server: &Postgres, mode: &str, connections: u32) -> Self {
+        let login = format!("user={} password={}", server.user, server.password);
+        let own = format!("auth_type = any\nmin_pool_size = {connections}\nserver_round_robin = 1\n");
+        Self::start_as(server, mode, connections, &login, &own, &[]).await
+    }
+
+    /// Starts one that knows these users by their passwords, who are the same to the server.
+    ///
+    /// # Panics
+    /// If it is not installed or does not start.
+    pub async fn start_for(server: &Postgres, mode: &str, connections: u32, users: &[(&str, &str)]) -> Self {
+        // Connections that nobody uses are not to fill the server, and what fails is not to be waited for.
+        let own = "auth_type = scram-sha-256\nserver_idle_timeout = 2\nserver_login_retry = 1\n";
+        Self::start_as(server, mode, connections, "", own, users).await
+    }
+
+    async fn start_as(
+        server: &Postgres,
+        mode: &str,
+        connections: u32,
+        login: &str,
+        own: &str,
+        users: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().expect("the temporary folder can be written to");
         let port = free_port();
+        let known = folder.path().join("users");
+        let mut lines = String::new();
+        for (name, password) in users {
+            lines += &format!("\"{name}\" \"{password}\"\n");
+        }
+        fs::write(&known, lines).expect("the folder can be written to");
         let settings = format!(
-            "[databases]\n* = host=127.0.0.1 port={} user={} password={}\n\
-             [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\
-             pool_mode = {mode}\ndefault_pool_size = {connections}\nmin_pool_size = {connections}\n\
-             server_round_robin = 1\nmax_client_conn = 200\n",
-            server.port, server.user, server.password
+            "[databases]\n* = host=127.0.0.1 port={} {login}\n\
+             [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_file = {}\n\
+             pool_mode = {mode}\ndefault_pool_size = {connections}\nmax_client_conn = 200\n{own}",
+            server.port,
+            known.display(),
         );
         let file = folder.path().join("pgbouncer.ini");
         fs::write(&file, settings).expect("the folder can be written to");

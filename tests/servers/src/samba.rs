@@ -19,6 +19,19 @@ const LDAPS: u16 = 636;
 /// The global catalogue, without and with TLS.
 const CATALOGUE: [u16; 2] = [3268, 3269];
 
+/// Writes what a domain controller writes itself once it has received everything.
+const SET_SYNCHRONIZED: &str = r#"
+import sys
+from samba.auth import system_session
+from samba.param import LoadParm
+from samba.samdb import SamDB
+configuration, database, value = sys.argv[1:]
+parameters = LoadParm()
+parameters.load(configuration)
+SamDB(url=database, session_info=system_session(), lp=parameters).modify_ldif(
+    "dn: @ROOTDSE\nchangetype: modify\nreplace: isSynchronized\nisSynchronized: " + value + "\n")
+"#;
+
 /// Samba as the only domain controller of the domain `test.lan`, with accounts below `OU=people` and groups below
 /// `OU=groups`: `CN=engineering` and `CN=sales`, both empty.
 ///
@@ -124,6 +137,33 @@ impl Samba {
     /// If it was stopped.
     pub fn process(&self) -> &Process {
         self.process.as_ref().expect("the server was stopped")
+    }
+
+    /// Adds an entry to the access list of an object, in SDDL: `(OD;;RP;ATTRIBUTE;;AO)` lets no account operator, such as the
+    /// writer, read the attribute with that identifier.
+    ///
+    /// # Panics
+    /// If Samba's own tool refuses.
+    pub fn set_access(&self, dn: &str, entry: &str) {
+        let mut tool = Command::new(require("samba-tool", "samba-ad-dc"));
+        tool.args(["dsacl", "set", "--configfile"]).arg(configuration_file(self.folder.path()));
+        run(tool.arg("--URL").arg(self.database()).args(["--objectdn", dn, "--sddl", entry]));
+    }
+
+    /// Says whether this domain controller has received everything from the others: what it does not show may be there
+    /// otherwise (`isSynchronized`).
+    ///
+    /// # Panics
+    /// If Samba's own library refuses.
+    pub fn set_synchronized(&self, value: bool) {
+        let value = if value { "TRUE" } else { "FALSE" };
+        let mut python = Command::new("/usr/bin/python3");
+        python.args(["-c", SET_SYNCHRONIZED]).arg(configuration_file(self.folder.path()));
+        run(python.arg(self.database()).arg(value));
+    }
+
+    fn database(&self) -> PathBuf {
+        self.folder.path().join("domain/private/sam.ldb")
     }
 
     /// What it has logged so far.

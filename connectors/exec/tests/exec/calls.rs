@@ -87,8 +87,8 @@ async fn each_of_the_seven_codes_arrives_exactly() {
         assert_eq!(error.message(), format!("User ext-1: {code}"));
         let usual = Error::new(code, "");
         assert_eq!(
-            (error.effect_on_target(), error.retry_policy(), error.about()),
-            (usual.effect_on_target(), usual.retry_policy(), usual.about()),
+            (error.effect(), error.retry(), error.subject()),
+            (usual.effect(), usual.retry(), usual.subject()),
             "{code}"
         );
     }
@@ -107,8 +107,8 @@ async fn errors_of_reading_are_read_the_same_way() {
     ];
     for (error, method) in errors.iter().zip(["check", "list", "find_account"]) {
         assert_eq!((error.code(), error.message()), (Code::RateLimited, method));
-        assert_eq!(error.retry_policy(), Retry::After(Duration::from_secs(2)));
-        assert_eq!(error.about(), Subject::Connection);
+        assert_eq!(error.retry(), Retry::After(Duration::from_secs(2)));
+        assert_eq!(error.subject(), Subject::Connection);
     }
 }
 
@@ -136,7 +136,7 @@ async fn a_listing_that_does_not_say_its_end_is_not_a_listing() {
             Script::new(&format!("for id, method, params in requests(): send(id=id, result={result})"));
         let error = script.list_teams().await.unwrap_err();
         // It says nothing about tasks, so it does not hold them.
-        assert_ne!(error.about(), Subject::Connection, "{result}");
+        assert_ne!(error.subject(), Subject::Connection, "{result}");
         assert!(
             error.message().starts_with("the connector process of acme-hr answered list of team wrongly"),
             "{error}"
@@ -155,7 +155,7 @@ async fn an_account_that_cannot_be_read_is_not_a_missing_account() {
     assert_eq!(found.username.as_deref(), Some("ann"));
     for name in ["wrapped", "bad"] {
         let error = script.find(name).await.unwrap_err();
-        assert_eq!(error.effect_on_target(), Effect::NotApplied, "{name}");
+        assert_eq!(error.effect(), Effect::NotApplied, "{name}");
     }
 }
 
@@ -163,7 +163,7 @@ async fn an_account_that_cannot_be_read_is_not_a_missing_account() {
 async fn a_success_that_is_not_an_object_is_read_back() {
     let script = Script::new("for id, method, params in requests(): send(id=id, result=True)");
     let error = script.create("ann").await.unwrap_err();
-    assert_eq!((error.effect_on_target(), error.retry_policy()), (Effect::Unknown, Retry::Never));
+    assert_eq!((error.effect(), error.retry()), (Effect::Unknown, Retry::Never));
 }
 
 #[tokio::test]

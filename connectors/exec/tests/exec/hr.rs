@@ -70,7 +70,7 @@ impl Hr {
 async fn all_six_actions_do_what_they_say() {
     for hr in Hr::in_each_language() {
         hr.connector.check().await.unwrap();
-        assert_eq!(hr.connector.describe().await.unwrap().actions, Action::ALL.into());
+        assert_eq!(hr.connector.describe().await.unwrap().actions, Action::ALL.iter().copied().collect());
 
         let id = hr
         .create(json!({
@@ -133,15 +133,15 @@ async fn what_goes_wrong_has_its_exact_code() {
         }
         let payload = json!({"account": {"username": "new"}, "memberships": {"team": ["t9"]}});
         let error = hr.execute(Action::CreateAccount, payload).await.unwrap_err();
-        assert_eq!((error.code(), error.about()), (Code::InternalError, Subject::Group));
-        assert_eq!(error.effect_on_target(), Effect::NotApplied);
+        assert_eq!((error.code(), error.subject()), (Code::InternalError, Subject::Group));
+        assert_eq!(error.effect(), Effect::NotApplied);
         // Three seats, one of them taken.
         for name in ["a", "b"] {
             hr.create(json!({"account": {"username": name}, "memberships": {"seat": ["s1"]}})).await;
         }
         let payload = json!({"account": {"username": "c"}, "memberships": {"seat": ["s1"]}});
         let error = hr.execute(Action::CreateAccount, payload).await.unwrap_err();
-        assert_eq!((error.code(), error.about()), (Code::LicenseExhausted, Subject::License));
+        assert_eq!((error.code(), error.subject()), (Code::LicenseExhausted, Subject::License));
         let unchanged = json!({"account": {"username": "b"}, "memberships": {"seat": ["s1"]}});
         hr.execute(Action::UpdateAccount, unchanged).await.unwrap();
     }
@@ -175,7 +175,7 @@ async fn what_cannot_be_kept_is_refused_and_changes_nothing() {
         ] {
             let error = hr.execute(Action::CreateAccount, payload.clone()).await.unwrap_err();
             assert_eq!(
-                (error.code(), error.effect_on_target()),
+                (error.code(), error.effect()),
                 (Code::InternalError, Effect::NotApplied),
                 "{payload}"
             );
@@ -189,13 +189,13 @@ async fn what_cannot_be_kept_is_refused_and_changes_nothing() {
             let payload = json!({"account": {"id": "e-1"}, "changes": changes});
             let error = hr.execute(Action::UpdateAccount, payload.clone()).await.unwrap_err();
             assert_eq!(
-                (error.code(), error.effect_on_target()),
+                (error.code(), error.effect()),
                 (Code::InternalError, Effect::NotApplied),
                 "{payload}"
             );
         }
         let error = hr.execute(Action::ResetPassword, json!({"account": {"id": "e-1"}})).await.unwrap_err();
-        assert_eq!(error.effect_on_target(), Effect::NotApplied);
+        assert_eq!(error.effect(), Effect::NotApplied);
         assert_eq!(hr.file(), before);
     }
 }
@@ -246,7 +246,7 @@ async fn a_field_of_a_creation_that_nobody_knows_is_named_in_the_result() {
 async fn a_later_attempt_is_no_reason_to_take_somebody_for_its_own() {
     for hr in Hr::in_each_language() {
         let payload = json!({"account": {"username": "ada", "email": "ada@example.org"}});
-        for context in [context().attempt(2), context().may_have_applied()] {
+        for context in [context().with_attempt(2), context().with_may_have_applied(true)] {
             let error =
                 hr.connector.execute(&context, &operation(Action::CreateAccount, payload.clone())).await;
             assert_eq!(error.unwrap_err().code(), Code::AccountAlreadyExists);
@@ -266,12 +266,8 @@ async fn a_file_that_is_gone_is_an_unreachable_target_and_not_an_empty_one() {
             hr.execute(Action::DeleteAccount, json!({"account": {"id": "e-1"}})).await.unwrap_err(),
         ];
         for error in errors {
-            assert_eq!(
-                (error.about(), error.retry_policy()),
-                (Subject::Connection, Retry::Backoff),
-                "{error}"
-            );
-            assert_eq!(error.effect_on_target(), Effect::NotApplied);
+            assert_eq!((error.subject(), error.retry()), (Subject::Connection, Retry::Backoff), "{error}");
+            assert_eq!(error.effect(), Effect::NotApplied);
         }
     }
 }
@@ -283,7 +279,7 @@ async fn a_broken_file_is_an_error_and_the_process_lives_on() {
         let path = hr.folder.path().join("hr.json");
         std::fs::write(&path, "{").unwrap();
         let error = hr.execute(Action::DeleteAccount, json!({"account": {"id": "e-1"}})).await.unwrap_err();
-        assert_eq!((error.code(), error.effect_on_target()), (Code::InternalError, Effect::Unknown));
+        assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::Unknown));
         std::fs::write(&path, good).unwrap();
         assert!(hr.find("e-1").await.is_some());
     }

@@ -33,15 +33,15 @@ fn moody() -> Arc<Script> {
 
 fn assert_lost(error: &Error) {
     assert_eq!(error.code(), Code::InternalError, "{error}");
-    assert_eq!(error.effect_on_target(), Effect::Unknown, "{error}");
-    assert_eq!(error.retry_policy(), Retry::Backoff, "{error}");
-    assert_eq!(error.about(), Subject::Account, "{error}");
+    assert_eq!(error.effect(), Effect::Unknown, "{error}");
+    assert_eq!(error.retry(), Retry::Backoff, "{error}");
+    assert_eq!(error.subject(), Subject::Account, "{error}");
 }
 
 fn assert_not_sent(error: &Error) {
-    assert_eq!(error.effect_on_target(), Effect::NotApplied, "{error}");
-    assert_eq!(error.about(), Subject::Connection, "{error}");
-    assert_ne!(error.retry_policy(), Retry::Never, "{error}");
+    assert_eq!(error.effect(), Effect::NotApplied, "{error}");
+    assert_eq!(error.subject(), Subject::Connection, "{error}");
+    assert_ne!(error.retry(), Retry::Never, "{error}");
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn a_process_that_never_starts_is_tried_again_later_and_later() {
             error.message().starts_with("the connector process of acme-hr ended with exit status 1"),
             "{error}"
         );
-        if let Retry::After(wait) = error.retry_policy() {
+        if let Retry::After(wait) = error.retry() {
             assert!(wait <= Duration::from_millis(800), "{wait:?}");
             told_to_wait += 1;
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -91,7 +91,7 @@ impl Script {
     pub(crate) async fn create_when_restarted(&self, name: &str) -> Result<Completion, Error> {
         for _ in 0..100 {
             match self.create(name).await {
-                Err(error) if matches!(error.retry_policy(), bridgehead_sdk::Retry::After(_)) => {
+                Err(error) if matches!(error.retry(), bridgehead_sdk::Retry::After(_)) => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
                 other => return other,
@@ -103,7 +103,7 @@ impl Script {
 
 pub(crate) fn build(base: &Path, target: Value, redactor: &Redactor) -> Arc<dyn Connector> {
     let Value::Object(target) = target else { panic!("not a table") };
-    let setup = Setup { base: base.to_owned(), redactor: redactor.clone(), ..Setup::new("acme-hr", target) };
+    let setup = Setup::new("acme-hr", target).with_base(base).with_redactor(redactor.clone());
     bridgehead_exec::factory().build(setup).unwrap()
 }
 

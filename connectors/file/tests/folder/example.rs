@@ -16,7 +16,7 @@ fn example(copy: &Path) -> std::sync::Arc<dyn Connector> {
     }
     let configuration: serde_json::Value = toml::from_str(&text).unwrap();
     let target = configuration["apps"]["acme-hr"]["target"].as_object().unwrap().clone();
-    let setup = Setup { base: copy.to_owned(), ..Setup::new("acme-hr", target) };
+    let setup = Setup::new("acme-hr", target).with_base(copy);
     bridgehead_file::factory().build(setup).unwrap()
 }
 

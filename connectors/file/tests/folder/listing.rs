@@ -20,7 +20,7 @@ fn ids(records: &[Record]) -> Vec<&str> {
 }
 
 fn assert_incomplete(error: &Error, part: &str) {
-    assert_eq!(error.retry_policy(), Retry::Never, "{error}");
+    assert_eq!(error.retry(), Retry::Never, "{error}");
     assert!(error.message().contains(part), "{error}");
 }
 

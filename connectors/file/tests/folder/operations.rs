@@ -5,8 +5,8 @@ use bridgehead_sdk::{Account, AccountStatus, Action, Code, Effect, Error, Ref, R
 use serde_json::json;
 
 fn assert_refused(error: &Error, code: Code, subject: Subject) {
-    assert_eq!((error.code(), error.about()), (code, subject), "{error}");
-    assert_eq!(error.effect_on_target(), Effect::NotApplied, "{error}");
+    assert_eq!((error.code(), error.subject()), (code, subject), "{error}");
+    assert_eq!(error.effect(), Effect::NotApplied, "{error}");
 }
 
 #[tokio::test]
@@ -259,10 +259,10 @@ async fn a_reset_records_when_and_keeps_no_password() {
 #[tokio::test]
 async fn an_account_that_is_not_there_is_not_found_by_any_action() {
     for place in [Place::usual(), Place::usual_jsonl()] {
-        for action in Action::ALL.into_iter().filter(|action| *action != Action::CreateAccount) {
+        for action in Action::ALL.iter().copied().filter(|action| *action != Action::CreateAccount) {
             let error = place.run(action, json!({"account": {"id": "ext-123"}})).await.unwrap_err();
             assert_refused(&error, Code::AccountNotFound, Subject::Account);
-            assert_eq!(error.retry_policy(), Retry::Never);
+            assert_eq!(error.retry(), Retry::Never);
             assert!(error.message().starts_with("User ext-123 not found in acme-hr"), "{error}");
         }
     }
@@ -272,7 +272,7 @@ async fn an_account_that_is_not_there_is_not_found_by_any_action() {
 async fn a_row_that_cannot_be_read_may_be_the_account_that_is_looked_for() {
     let place = Place::usual();
     place.write("accounts.csv", format!("{ACCOUNTS}u3,dan@example.org,dan\n"));
-    let by_name = |name: &str| Account { username: Some(name.into()), ..Account::default() };
+    let by_name = |name: &str| Account::by_username(name);
     let error = place.connector.find_account(&by_name("DAN")).await.unwrap_err();
     assert!(error.message().contains("accounts.csv line 4 cannot be read and may be DAN"), "{error}");
     let error = place.run(Action::CreateAccount, json!({"account": {"username": "dan"}})).await.unwrap_err();
@@ -311,7 +311,7 @@ async fn a_folder_that_is_gone_or_damaged_is_a_matter_of_the_connection() {
             place.connector.check().await.unwrap_err(),
         ] {
             assert_refused(&error, Code::InternalError, Subject::Connection);
-            assert_eq!(error.retry_policy(), Retry::Backoff);
+            assert_eq!(error.retry(), Retry::Backoff);
             assert!(error.message().contains(part), "{error}");
         }
         assert_eq!(place.read("accounts.csv"), content);
@@ -333,7 +333,7 @@ async fn a_folder_that_is_gone_or_damaged_is_a_matter_of_the_connection() {
 async fn what_the_columns_have_no_room_for_is_not_offered() {
     let place = Place::usual();
     let description = place.connector.describe().await.unwrap();
-    assert_eq!(description.actions, Action::ALL.into());
+    assert_eq!(description.actions, Action::ALL.iter().copied().collect());
     let types: Vec<_> = description.resource_types.iter().map(|one| one.slug.as_str()).collect();
     assert_eq!(types, ["team", "seat", "account"]);
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bridgehead_sdk::{
     Account, AccountRecord, Action, Completion, Connector, Context, Cursor, Error, Operation, Page, Record,
-    RejectedRecord, ResourceKind, ResourceType, Setup,
+    RejectedRecord, ResourceType, Setup,
 };
 use serde_json::{Value, json};
 
@@ -91,8 +91,7 @@ impl Place {
     }
 
     pub(crate) async fn page(&self, slug: &str, cursor: Option<&Cursor>) -> Result<Page, Error> {
-        let resource_type =
-            ResourceType { slug: slug.into(), name: slug.to_owned(), kind: ResourceKind::Account };
+        let resource_type = ResourceType::account(slug, slug);
         self.connector.list(&resource_type, cursor).await
     }
 
@@ -115,7 +114,7 @@ pub(crate) fn connector(folder: &Path, settings: &Value) -> Arc<dyn Connector> {
     target.insert("path".into(), folder.file_name().unwrap().to_str().unwrap().into());
     // What a test writes is read at once, but for those that are about that.
     target.entry("settle").or_insert_with(|| "0s".into());
-    let setup = Setup { base: folder.parent().unwrap().to_owned(), ..Setup::new("acme-hr", target) };
+    let setup = Setup::new("acme-hr", target).with_base(folder.parent().unwrap());
     bridgehead_file::factory().build(setup).unwrap()
 }
 

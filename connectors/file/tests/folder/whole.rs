@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::{ACCOUNTS, Place, SEATS, TEAMS, connector};
 
 fn is_refused(error: &Error, part: &str) {
-    assert_eq!(error.retry_policy(), Retry::Never, "{error}");
+    assert_eq!(error.retry(), Retry::Never, "{error}");
     assert!(error.message().contains(part), "{error}");
 }
 
@@ -30,7 +30,7 @@ async fn a_type_that_was_there_and_is_gone_is_an_error_also_after_a_restart() {
     for connector in [place.connector.clone(), restarted(&place)] {
         let error = connector.describe().await.unwrap_err();
         assert!(error.message().contains("team.csv was a type and is gone"), "{error}");
-        assert_eq!(error.about(), Subject::Connection);
+        assert_eq!(error.subject(), Subject::Connection);
         assert!(connector.check().await.is_err());
     }
     assert!(place.page("team", None).await.is_err());
@@ -48,7 +48,7 @@ async fn the_types_of_a_folder_that_is_read_only_are_those_of_the_settings() {
     let place = Place::with(&files, &json!({ "read_only": true }));
     for error in [place.connector.describe().await.unwrap_err(), place.connector.check().await.unwrap_err()] {
         assert!(error.message().contains("name the types in the settings"), "{error}");
-        assert_eq!(error.about(), Subject::Connection, "{error}");
+        assert_eq!(error.subject(), Subject::Connection, "{error}");
     }
     let named = Place::with(&files, &json!({ "read_only": true, "groups": [{ "slug": "team" }] }));
     assert_eq!(named.list("account").await.unwrap().0.len(), 2);
@@ -178,7 +178,7 @@ async fn a_file_that_is_being_written_is_not_taken_for_whole() {
     file.write_all(rest.as_bytes()).unwrap();
     let error = listing.await.unwrap().unwrap_err();
     assert!(error.message().contains("is being written to"), "{error}");
-    assert_eq!((error.effect_on_target(), error.retry_policy()), (Effect::NotApplied, Retry::Backoff));
+    assert_eq!((error.effect(), error.retry()), (Effect::NotApplied, Retry::Backoff));
     // What was left alone for long enough is read at once, and what bridgehead wrote itself, too.
     let long_ago = SystemTime::now() - Duration::from_secs(3600);
     file.set_modified(long_ago).unwrap();
@@ -272,8 +272,8 @@ async fn suspends_somebody_in_a_folder() {
     let error =
         crate::support::run(&connector, Action::SuspendAccount, json!({ "account": { "id": "u1" } })).await;
     let error = error.unwrap_err();
-    assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection), "{error}");
-    assert_eq!((error.effect_on_target(), error.retry_policy()), (Effect::NotApplied, Retry::Backoff));
+    assert_eq!((error.code(), error.subject()), (Code::PermissionDenied, Subject::Connection), "{error}");
+    assert_eq!((error.effect(), error.retry()), (Effect::NotApplied, Retry::Backoff));
     assert!(error.message().contains("would be locked out"), "{error}");
 }
 
@@ -286,7 +286,7 @@ async fn lists_a_folder_that_may_not_be_written_to() {
     let of = bridgehead_sdk::ResourceType::account("account", "Account");
     let error = connector(folder, &json!({})).list(&of, None).await.unwrap_err();
     assert!(error.message().contains("name groups and licenses in the settings"), "{error}");
-    assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection), "{error}");
+    assert_eq!((error.code(), error.subject()), (Code::PermissionDenied, Subject::Connection), "{error}");
     let named = json!({ "groups": [{ "slug": "team" }], "licenses": [{ "slug": "seat", "file": "license-seat.csv" }] });
     assert_eq!(connector(folder, &named).list(&of, None).await.unwrap().records.len(), 2);
 }

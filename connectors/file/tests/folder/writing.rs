@@ -130,8 +130,8 @@ async fn a_folder_that_another_process_has_locked_is_left_alone() {
     lock.lock().unwrap();
     tokio::time::pause();
     let error = place.run(Action::DeleteAccount, json!({"account": {"id": "u1"}})).await.unwrap_err();
-    assert_eq!((error.code(), error.effect_on_target()), (Code::Timeout, Effect::NotApplied));
-    assert_eq!(error.retry_policy(), Retry::Backoff);
+    assert_eq!((error.code(), error.effect()), (Code::Timeout, Effect::NotApplied));
+    assert_eq!(error.retry(), Retry::Backoff);
     assert_eq!(place.read("accounts.csv"), ACCOUNTS);
     lock.unlock().unwrap();
     place.run(Action::DeleteAccount, json!({"account": {"id": "u1"}})).await.unwrap();
@@ -153,8 +153,8 @@ async fn a_folder_that_may_not_be_written_to_is_said_to_be_so() {
         place.connector.check().await.unwrap_err(),
         place.run(Action::DeleteAccount, json!({"account": {"id": "u1"}})).await.unwrap_err(),
     ] {
-        assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection), "{error}");
-        assert_eq!((error.effect_on_target(), error.retry_policy()), (Effect::NotApplied, Retry::Backoff));
+        assert_eq!((error.code(), error.subject()), (Code::PermissionDenied, Subject::Connection), "{error}");
+        assert_eq!((error.effect(), error.retry()), (Effect::NotApplied, Retry::Backoff));
     }
     assert_eq!(place.list("account").await.unwrap().0.len(), 2, "reading goes on");
     assert_eq!(place.read("accounts.csv"), before);

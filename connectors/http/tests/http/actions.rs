@@ -8,7 +8,7 @@ use crate::fake::{Fake, answer};
 use crate::support::{account, build, execute, set};
 
 fn parts(error: &Error) -> (Code, Effect, Retry, Subject) {
-    (error.code(), error.effect_on_target(), error.retry_policy(), error.about())
+    (error.code(), error.effect(), error.retry(), error.subject())
 }
 
 fn create(fields: Value) -> (Action, Value) {
@@ -93,7 +93,7 @@ async fn a_missing_group_is_found_before_anything_is_created() {
         }
         let payload = json!({ "account": { "username": "ann" }, "memberships": { "squad": ["t1"] } });
         let error = execute(&connector, Action::CreateAccount, payload).await.unwrap_err();
-        assert_eq!(error.about(), Subject::Group);
+        assert_eq!(error.subject(), Subject::Group);
     }
     assert!(!fake.asked().iter().any(|asked| asked.starts_with("POST") || asked.starts_with("PUT")));
 }
@@ -167,7 +167,7 @@ async fn what_the_task_says_and_no_step_does_is_an_error() {
     );
     let task = json!({ "account": { "username": "bob" }, "memberships": { "team": ["t1"] } });
     let error = execute(&build(&target).unwrap(), Action::CreateAccount, task).await.unwrap_err();
-    assert_eq!(error.about(), Subject::Group, "{error}");
+    assert_eq!(error.subject(), Subject::Group, "{error}");
     assert_eq!(fake.state().users.len(), 1);
 }
 
@@ -182,7 +182,7 @@ async fn a_variable_that_is_not_there_is_named_and_nothing_is_sent() {
         error.message(),
         "User ann cannot be created: 'create_account.steps.0.json.mail' needs account.email, which is not there"
     );
-    assert_eq!(error.effect_on_target(), Effect::NotApplied);
+    assert_eq!(error.effect(), Effect::NotApplied);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::fake::{Fake, KEY, answer};
 use crate::support::{accounts, build, execute, list, set};
 
 fn parts(error: &Error) -> (Code, Effect, Retry, Subject) {
-    (error.code(), error.effect_on_target(), error.retry_policy(), error.about())
+    (error.code(), error.effect(), error.retry(), error.subject())
 }
 
 /// Deletes the only account, and is answered this.
@@ -81,7 +81,7 @@ async fn an_answer_means_what_the_configuration_says() {
     assert_eq!(parts(&error), (Code::Timeout, Effect::NotApplied, Retry::Backoff, Subject::Account));
     let busy = ResponseTemplate::new(503).insert_header("Retry-After", "7");
     let error = delete(rules, busy).await.unwrap_err();
-    assert_eq!(error.retry_policy(), Retry::After(Duration::from_secs(7)));
+    assert_eq!(error.retry(), Retry::After(Duration::from_secs(7)));
     assert_eq!(error.code(), Code::RateLimited);
 }
 

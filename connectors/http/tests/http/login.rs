@@ -112,14 +112,14 @@ async fn a_log_in_that_is_refused_holds_the_tasks_and_tells_no_secret() {
             .mount(&server)
             .await;
         let error = build(&target).unwrap().check().await.unwrap_err();
-        assert_eq!((error.code(), error.about()), (code, Subject::Connection), "{error}");
-        assert_eq!((error.effect_on_target(), error.retry_policy()), (Effect::NotApplied, Retry::Backoff));
+        assert_eq!((error.code(), error.subject()), (code, Subject::Connection), "{error}");
+        assert_eq!((error.effect(), error.retry()), (Effect::NotApplied, Retry::Backoff));
         assert!(!format!("{error} {error:?}").contains(PASSWORD));
     }
     set(&mut target, "login.path", json!("/login"));
     set(&mut target, "login.save.it", json!("answer.data.tokn"));
     let error = build(&target).unwrap().check().await.unwrap_err();
-    assert_eq!(error.about(), Subject::Connection);
+    assert_eq!(error.subject(), Subject::Connection);
     assert!(error.message().contains("answer.data.tokn") && !error.message().contains("token-1"), "{error}");
 }
 
@@ -130,7 +130,7 @@ async fn a_log_in_that_does_not_help_is_not_made_again_and_again() {
     Mock::given(path("/never")).respond_with(ResponseTemplate::new(401)).mount(&server).await;
     set(&mut target, "check.path", json!("/never"));
     let error = build(&target).unwrap().check().await.unwrap_err();
-    assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection));
+    assert_eq!((error.code(), error.subject()), (Code::PermissionDenied, Subject::Connection));
     assert_eq!(count.load(Ordering::SeqCst), 2);
 }
 

@@ -68,7 +68,7 @@ async fn not_knowing_is_never_nobody() {
     ] {
         fake.instead("GET /api/users/1", reply);
         let error = connector.find_account(&account(json!({ "id": "1" }))).await.unwrap_err();
-        assert_eq!(error.effect_on_target(), Effect::NotApplied);
+        assert_eq!(error.effect(), Effect::NotApplied);
         assert_ne!(error.code(), Code::AccountNotFound, "{error}");
     }
 }
@@ -139,7 +139,7 @@ async fn types_that_the_target_has_by_its_nature_are_listed_and_required() {
     let task = json!({ "account": { "username": "ann" }, "memberships": { "team": ["t2"] } });
     let error =
         crate::support::execute(&connector, bridgehead_sdk::Action::CreateAccount, task).await.unwrap_err();
-    assert_eq!(error.about(), bridgehead_sdk::Subject::Group);
+    assert_eq!(error.subject(), bridgehead_sdk::Subject::Group);
 }
 
 #[tokio::test]
@@ -150,7 +150,7 @@ async fn a_record_that_is_gone_when_more_of_it_is_asked_for_is_asked_for_again()
     for (status, retry) in [(404, Retry::Backoff), (403, Retry::Never), (500, Retry::Backoff)] {
         fake.instead("GET /api/users/1/teams", answer(status, json!({})));
         let error = list(&connector, &accounts()).await.unwrap_err();
-        assert_eq!((error.retry_policy(), error.effect_on_target()), (retry, Effect::NotApplied), "{error}");
+        assert_eq!((error.retry(), error.effect()), (retry, Effect::NotApplied), "{error}");
     }
     // What is no list of teams is not "in no team".
     for body in [json!(null), json!({}), json!("t1,t2")] {

@@ -58,7 +58,7 @@ impl List {
     async fn fails(&self, message: &str) {
         let error = self.read().await.unwrap_err();
         assert!(error.message().contains(message), "{error}");
-        assert_eq!((error.code(), error.effect_on_target()), (Code::InternalError, Effect::NotApplied));
+        assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::NotApplied));
     }
 }
 
@@ -334,10 +334,7 @@ async fn a_page_that_fails_is_an_error_and_can_be_asked_for_again() {
     let first = connector.list(&accounts(), None).await.unwrap();
     *failing.lock().unwrap() = true;
     let error = connector.list(&accounts(), first.next.as_ref()).await.unwrap_err();
-    assert_eq!(
-        (error.effect_on_target(), error.retry_policy()),
-        (Effect::NotApplied, bridgehead_sdk::Retry::Backoff)
-    );
+    assert_eq!((error.effect(), error.retry()), (Effect::NotApplied, bridgehead_sdk::Retry::Backoff));
     *failing.lock().unwrap() = false;
     let again = connector.list(&accounts(), first.next.as_ref()).await.unwrap();
     assert_eq!(first.records.len() + again.records.len(), 15);

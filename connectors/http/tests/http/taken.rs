@@ -23,7 +23,7 @@ async fn somebody_who_was_there_and_was_not_shown_is_refused_at_once_or_taken_ov
     let task = json!({ "account": { "username": "gone" } });
     let error = execute(&build(&target).unwrap(), Action::CreateAccount, task.clone()).await.unwrap_err();
     // Its PUT has replaced whoever was there.
-    assert_eq!((error.code(), error.effect_on_target()), (Code::AccountAlreadyExists, Effect::Unknown));
+    assert_eq!((error.code(), error.effect()), (Code::AccountAlreadyExists, Effect::Unknown));
     assert!(error.message().contains("expect.status"), "{error}");
     server.state().people.retain(|person| person["id"] != "gone");
     server.state().people.push(gone());

@@ -28,7 +28,7 @@ fn quick<S: Server>(directory: &Directory) -> Map<String, Value> {
 }
 
 fn of_name(name: &str) -> Account {
-    Account { username: Some(name.into()), ..Account::default() }
+    Account::by_username(name)
 }
 
 fn held(directory: &Directory, group: &str) -> Vec<String> {
@@ -77,11 +77,7 @@ async fn refused_deletion<S: Server>(directory: &Directory, child: &str) {
     directory.add_ldif(&format!("dn: cn=key,{dn}\n{child}\n"));
     let delete = json!({ "account": { "id": seven } });
     let error = run(&connector, Action::DeleteAccount, delete.clone()).await.unwrap_err();
-    assert_eq!(
-        (error.code(), error.effect_on_target()),
-        (Code::InternalError, Effect::NotApplied),
-        "{error}"
-    );
+    assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::NotApplied), "{error}");
     assert!(error.message().contains("entries below"), "{error}");
     assert!(held(directory, "engineering").contains(&dn));
     directory.delete(&format!("cn=key,{dn}"));
@@ -96,7 +92,7 @@ async fn judged_behind_its_groups<S: Server>(directory: &Directory) {
     let connector = connector(directory, with(own::<S>(directory), &only));
     let account = json!({ "username": "eight", "password": PASSWORD });
     let error = run(&connector, Action::CreateAccount, json!({ "account": account })).await.unwrap_err();
-    assert_eq!(error.effect_on_target(), Effect::NotApplied, "{error}");
+    assert_eq!(error.effect(), Effect::NotApplied, "{error}");
     assert!(error.message().contains("accounts.filter"), "{error}");
     assert_eq!(directory.entry(&directory.account_dn("eight")), None);
     let group = group_id(&connector, "group", "engineering").await;
@@ -289,7 +285,7 @@ async fn schema_of_new_accounts<S: Server>(directory: &Directory) {
         assert!(found.is_some_and(|warning| warning.contains(says)), "{key}: {warnings:?}");
         let account = json!({ "account": { "username": "foreseen" } });
         let error = run(&connector, Action::CreateAccount, account).await.unwrap_err();
-        assert_eq!(error.effect_on_target(), Effect::NotApplied, "it would fail indeed: {error}");
+        assert_eq!(error.effect(), Effect::NotApplied, "it would fail indeed: {error}");
     }
 }
 
@@ -317,7 +313,7 @@ async fn no_right_to_delete(directory: &Directory) {
     let error =
         run(&connector, Action::DeleteAccount, json!({ "account": { "id": kept } })).await.unwrap_err();
     assert_eq!(
-        (error.code(), error.effect_on_target(), error.about()),
+        (error.code(), error.effect(), error.subject()),
         (Code::PermissionDenied, Effect::NotApplied, Subject::Account),
         "{error}"
     );
@@ -406,11 +402,7 @@ async fn states_of_the_server(directory: &Directory) {
         run(&connector, Action::SuspendAccount, task()).await.unwrap_err(),
         page(&hasty, "account", None).await.unwrap_err(),
     ] {
-        assert_eq!(
-            (error.effect_on_target(), error.about()),
-            (Effect::NotApplied, Subject::Connection),
-            "{error}"
-        );
+        assert_eq!((error.effect(), error.subject()), (Effect::NotApplied, Subject::Connection), "{error}");
     }
     state("backend");
     run(&connector, Action::SuspendAccount, task()).await.unwrap();
@@ -434,11 +426,7 @@ async fn states_of_the_server(directory: &Directory) {
         page(&late, "account", None).await.unwrap_err(),
         late.check().await.unwrap_err(),
     ] {
-        assert_eq!(
-            (error.effect_on_target(), error.about()),
-            (Effect::NotApplied, Subject::Connection),
-            "{error}"
-        );
+        assert_eq!((error.effect(), error.subject()), (Effect::NotApplied, Subject::Connection), "{error}");
         assert!(error.message().contains("must change its password"), "{error}");
     }
 }

@@ -96,7 +96,7 @@ async fn a_password_that_breaks_the_policy_is_told_and_changes_nothing() {
     let weak = json!({ "account": { "username": "ann", "password": "weak-1" } });
     let error = run(&connector, Action::CreateAccount, weak).await.unwrap_err();
     assert_eq!(
-        (error.code(), error.effect_on_target(), error.about()),
+        (error.code(), error.effect(), error.subject()),
         (Code::InternalError, Effect::NotApplied, Subject::Account)
     );
     assert!(!error.message().contains("weak-1"), "{error}");
@@ -118,7 +118,7 @@ async fn a_name_that_somebody_has_in_another_container_is_an_account_that_exists
     // The writer is a user outside of the accounts.
     let account = json!({ "account": { "username": "WRITER" } });
     let error = run(&connector, Action::CreateAccount, account).await.unwrap_err();
-    assert_eq!((error.code(), error.effect_on_target()), (Code::AccountAlreadyExists, Effect::NotApplied));
+    assert_eq!((error.code(), error.effect()), (Code::AccountAlreadyExists, Effect::NotApplied));
 }
 
 #[tokio::test]
@@ -127,7 +127,7 @@ async fn a_name_that_ends_early_for_the_server_is_not_that_of_somebody_else() {
     let directory = &server.directory;
     let connector = connector(directory, with(settings("ad", directory), &groups()));
     run(&connector, Action::CreateAccount, json!({ "account": { "username": "ann" } })).await.unwrap();
-    let longer = Account { username: Some("ann\0x".into()), ..Account::default() };
+    let longer = Account::by_username("ann\0x");
     assert_eq!(connector.find_account(&longer).await.unwrap(), None);
     let delete = json!({ "account": { "username": "ann\0x" } });
     let error = run(&connector, Action::DeleteAccount, delete).await.unwrap_err();
@@ -144,10 +144,10 @@ async fn starttls_is_spoken_and_a_refused_bind_says_why() {
     connector(directory, with(settings("ad", directory), &by_principal)).check().await.unwrap();
     let wrong = json!({ "bind_password": "not-the-password" });
     let error = connector(directory, with(settings("ad", directory), &wrong)).check().await.unwrap_err();
-    assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection));
+    assert_eq!((error.code(), error.subject()), (Code::PermissionDenied, Subject::Connection));
     let plain = json!({ "url": directory.ldap_url(), "password": "none" });
     let error = connector(directory, with(settings("ad", directory), &plain)).check().await.unwrap_err();
-    assert_eq!((error.code(), error.about()), (Code::InternalError, Subject::Connection));
+    assert_eq!((error.code(), error.subject()), (Code::InternalError, Subject::Connection));
     assert!(error.message().contains("strongerAuthRequired (8)"), "{error}");
 }
 
@@ -184,11 +184,7 @@ async fn a_principal_that_somebody_else_has_is_an_account_that_exists() {
     );
     let account = json!({ "account": { "username": "ann", "password": "Correct-horse-1" } });
     let error = run(&connector, Action::CreateAccount, account).await.unwrap_err();
-    assert_eq!(
-        (error.code(), error.effect_on_target()),
-        (Code::AccountAlreadyExists, Effect::NotApplied),
-        "{error}"
-    );
+    assert_eq!((error.code(), error.effect()), (Code::AccountAlreadyExists, Effect::NotApplied), "{error}");
     assert!(error.message().contains("CN=other"), "{error}");
     run(&connector, Action::CreateAccount, json!({ "account": { "username": "bob" } })).await.unwrap();
     let rename = json!({ "account": { "username": "bob" }, "changes": { "username": "ann" } });

@@ -59,7 +59,7 @@ async fn names_that_are_syntax_make_an_entry_of_that_name() {
         let done = run(&connector, Action::CreateAccount, json!({ "account": account })).await;
         let done = done.unwrap_or_else(|error| panic!("{name:?}: {error}"));
         assert_eq!(find(&connector, &id(&done)).await.unwrap().username.as_deref(), Some(name));
-        let by_name = Account { username: Some(name.to_owned()), ..Account::default() };
+        let by_name = Account::by_username(name);
         assert_eq!(connector.find_account(&by_name).await.unwrap().unwrap().id.as_str(), id(&done));
         run(&connector, Action::DeleteAccount, json!({ "account": { "id": id(&done) } })).await.unwrap();
         assert_eq!(connector.find_account(&by_name).await.unwrap(), None);
@@ -89,7 +89,7 @@ async fn a_group_that_is_missing_is_found_before_anything_is_made() {
     {
         let task = json!({ "account": { "username": "ann" }, "memberships": memberships });
         let error = run(&connector, Action::CreateAccount, task).await.unwrap_err();
-        assert_eq!((error.code(), error.about()), (Code::InternalError, Subject::Group));
+        assert_eq!((error.code(), error.subject()), (Code::InternalError, Subject::Group));
         assert_eq!(server.directory.entry("uid=ann,ou=people,dc=test"), None);
     }
 }
@@ -105,7 +105,7 @@ async fn an_account_that_cannot_join_its_group_is_taken_away_again() {
     let task = json!({ "account": account, "memberships": { "group": [group] } });
     let error = run(&connector, Action::CreateAccount, task).await.unwrap_err();
     assert_eq!(
-        (error.code(), error.effect_on_target(), error.about()),
+        (error.code(), error.effect(), error.subject()),
         (Code::InternalError, Effect::NotApplied, Subject::Group)
     );
     assert!(error.message().contains("constraintViolation (19)"), "{error}");
@@ -127,7 +127,7 @@ async fn a_repeated_attempt_goes_on_where_the_first_one_broke_off() {
         "dn: uid=.bridgehead-task-1,ou=people,dc=test\nobjectClass: inetOrgPerson\nuid: .bridgehead-task-1\n\
          cn: ann\nsn: ann\nmail: ann@example.com\n",
     );
-    let by_mail = Account { email: Some("ann@example.com".into()), ..Account::default() };
+    let by_mail = Account::by_email("ann@example.com");
     assert_eq!(connector.find_account(&by_mail).await.unwrap(), None, "half-made is not there");
     let done = attempt(&connector, 2, Action::CreateAccount, task.clone()).await.unwrap();
     assert_eq!(directory.search("ou=people,dc=test", "(uid=.bridgehead-*)", &["dn"]), []);
@@ -136,7 +136,7 @@ async fn a_repeated_attempt_goes_on_where_the_first_one_broke_off() {
     );
     assert!(find(&connector, &id(&done)).await.unwrap().memberships.is_empty());
     let error = attempt(&connector, 3, Action::CreateAccount, task.clone()).await.unwrap_err();
-    assert_eq!((error.code(), error.retry_policy()), (Code::AccountAlreadyExists, Retry::Never));
+    assert_eq!((error.code(), error.retry()), (Code::AccountAlreadyExists, Retry::Never));
     let record = find(&connector, &id(&done)).await.unwrap();
     assert_eq!(record.memberships.to_json(false), json!({ "group": [group] }));
 }
@@ -199,6 +199,6 @@ async fn a_rule_of_the_server_against_duplicates_where_nobody_looks_is_told() {
     let connector = connector(directory, with(settings("openldap", directory), &one_level));
     let account = json!({ "username": "ann", "email": "ann@example.com" });
     let error = run(&connector, Action::CreateAccount, json!({ "account": account })).await.unwrap_err();
-    assert_eq!((error.code(), error.effect_on_target()), (Code::AccountAlreadyExists, Effect::NotApplied));
+    assert_eq!((error.code(), error.effect()), (Code::AccountAlreadyExists, Effect::NotApplied));
     assert!(error.message().contains("uid=ann,ou=left,ou=people,dc=test"), "{error}");
 }

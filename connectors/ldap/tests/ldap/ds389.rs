@@ -15,7 +15,7 @@ async fn passwords_are_set_over_starttls_and_not_without() {
     let refused = connector(directory, plain.clone());
     let error = run(&refused, Action::CreateAccount, account.clone()).await.unwrap_err();
     assert_eq!(
-        (error.code(), error.effect_on_target(), error.about()),
+        (error.code(), error.effect(), error.subject()),
         (Code::InternalError, Effect::NotApplied, Subject::Connection)
     );
     assert!(error.message().contains("confidentialityRequired (13)"), "{error}");
@@ -37,7 +37,7 @@ async fn a_password_that_breaks_the_policy_leaves_nothing_behind() {
     let account = json!({ "account": { "username": "ann", "password": "xyz-12" } });
     let error = run(&connector, Action::CreateAccount, account).await.unwrap_err();
     assert_eq!(
-        (error.code(), error.effect_on_target(), error.about()),
+        (error.code(), error.effect(), error.subject()),
         (Code::InternalError, Effect::NotApplied, Subject::Account)
     );
     assert!(error.message().contains("password policy"), "{error}");
@@ -81,7 +81,7 @@ async fn a_value_that_somebody_has_already_is_an_account_that_exists() {
     let account = |name: &str| json!({ "account": { "username": name, "email": "ann@example.com" } });
     run(&connector, Action::CreateAccount, account("ann")).await.unwrap();
     let error = run(&connector, Action::CreateAccount, account("bob")).await.unwrap_err();
-    assert_eq!((error.code(), error.effect_on_target()), (Code::AccountAlreadyExists, Effect::NotApplied));
+    assert_eq!((error.code(), error.effect()), (Code::AccountAlreadyExists, Effect::NotApplied));
     assert!(error.message().contains("uid=ann,ou=people,dc=test"), "{error}");
 }
 
@@ -135,10 +135,6 @@ async fn a_server_that_is_read_only_holds_the_tasks() {
             .unwrap_err(),
         run(&connector, Action::ResetPassword, reset).await.unwrap_err(),
     ] {
-        assert_eq!(
-            (error.effect_on_target(), error.about()),
-            (Effect::NotApplied, Subject::Connection),
-            "{error}"
-        );
+        assert_eq!((error.effect(), error.subject()), (Effect::NotApplied, Subject::Connection), "{error}");
     }
 }

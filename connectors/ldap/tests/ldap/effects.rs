@@ -44,11 +44,7 @@ async fn a_lock_that_no_policy_minds_is_no_suspension() {
             lockout(value);
         }
         let error = run(&connector, Action::SuspendAccount, task()).await.unwrap_err();
-        assert_eq!(
-            (error.code(), error.effect_on_target()),
-            (Code::InternalError, Effect::NotApplied),
-            "{error}"
-        );
+        assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::NotApplied), "{error}");
         assert!(error.message().contains(says), "{value}: {error}");
         assert!(directory.accepts(&login("correct-horse-1")));
         assert_eq!(directory.entry(ANN).unwrap().first("pwdAccountLockedTime"), None, "nothing was changed");
@@ -61,7 +57,7 @@ async fn a_lock_that_no_policy_minds_is_no_suspension() {
         let bob =
             json!({ "account": { "username": "bob", "status": "suspended", "password": "correct-horse-1" } });
         let error = run(&connector, Action::CreateAccount, bob).await.unwrap_err();
-        assert_eq!(error.effect_on_target(), Effect::NotApplied, "{error}");
+        assert_eq!(error.effect(), Effect::NotApplied, "{error}");
         assert_eq!(directory.entry("uid=bob,ou=people,dc=test"), None);
         // A lock that is there already is shown for what it is.
         directory.modify_ldif(&format!(
@@ -120,7 +116,7 @@ async fn the_address_that_a_task_sets_is_the_one_that_counts_and_aliases_stay() 
     // One that only differs in case is the same for the server.
     run(&connector, Action::UpdateAccount, update("alias@example.com")).await.unwrap();
     assert_eq!(mail(), ["alias@example.com", "b@example.com"]);
-    let by_name = Account { username: Some("ann".into()), ..Account::default() };
+    let by_name = Account::by_username("ann");
     let record = connector.find_account(&by_name).await.unwrap().unwrap();
     assert_eq!(record.email.as_deref(), Some("alias@example.com"));
 }
@@ -137,7 +133,7 @@ async fn no_membership_of_a_further_user_name_is_left_behind() {
     }
     let types = json!({ "groups": [{ "slug": "unix", "member_attribute": "memberUid" }] });
     let connector = connector(directory, with(settings("openldap", directory), &types));
-    let by_name = |name: &str| Account { username: Some(name.into()), ..Account::default() };
+    let by_name = |name: &str| Account::by_username(name);
     let record = connector.find_account(&by_name("ann")).await.unwrap().unwrap();
     assert_eq!(record.memberships.of("unix").len(), 3, "in any case of letters, under each name");
     let members = |name: &str| {
@@ -193,7 +189,7 @@ async fn an_account_that_may_not_be_deleted_or_renamed_keeps_its_groups() {
     let account = json!({ "username": "ann" });
     let error = run(&connector, Action::DeleteAccount, json!({ "account": account })).await.unwrap_err();
     assert_eq!(
-        (error.code(), error.effect_on_target(), error.about()),
+        (error.code(), error.effect(), error.subject()),
         (Code::PermissionDenied, Effect::NotApplied, Subject::Account)
     );
     assert!(error.message().contains("in its groups again"), "{error}");
@@ -205,11 +201,7 @@ async fn an_account_that_may_not_be_deleted_or_renamed_keeps_its_groups() {
     assert!(held().contains(&ANN.to_owned()), "{:?} {before:?}", held());
     let rename = json!({ "account": account, "changes": { "username": "anna" } });
     let error = run(&connector, Action::UpdateAccount, rename).await.unwrap_err();
-    assert_eq!(
-        (error.code(), error.effect_on_target()),
-        (Code::PermissionDenied, Effect::NotApplied),
-        "{error}"
-    );
+    assert_eq!((error.code(), error.effect()), (Code::PermissionDenied, Effect::NotApplied), "{error}");
     assert!(!held().contains(&"uid=anna,ou=people,dc=test".to_owned()), "{:?}", held());
     assert!(held().contains(&ANN.to_owned()));
 }
@@ -225,7 +217,7 @@ async fn an_account_with_entries_below_it_keeps_its_groups() {
     let error = run(&connector, Action::DeleteAccount, json!({ "account": { "username": "ann" } }))
         .await
         .unwrap_err();
-    assert_eq!(error.effect_on_target(), Effect::NotApplied, "{error}");
+    assert_eq!(error.effect(), Effect::NotApplied, "{error}");
     assert!(directory.entry(ENGINEERING).unwrap().all("member").contains(&ANN.to_owned()));
 }
 
@@ -239,11 +231,7 @@ async fn what_makes_an_entry_an_account_may_come_with_its_groups() {
     let group = group_id(&connector, "group", "engineering").await;
     let account = json!({ "username": "ann", "password": "correct-horse-1" });
     let error = run(&connector, Action::CreateAccount, json!({ "account": account })).await.unwrap_err();
-    assert_eq!(
-        (error.code(), error.effect_on_target()),
-        (Code::InternalError, Effect::NotApplied),
-        "{error}"
-    );
+    assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::NotApplied), "{error}");
     assert!(error.message().contains("accounts.filter"), "{error}");
     assert_eq!(directory.entry(ANN), None, "nobody is left that no sync sees");
     let task = json!({ "account": account, "memberships": { "group": [group] } });

@@ -16,7 +16,7 @@ async fn a_listing_that_a_size_limit_cuts_off_is_an_error_and_never_an_end() {
     for slug in ["account", "group"] {
         let error = list(&connector, slug).await.unwrap_err();
         assert_eq!(
-            (error.code(), error.effect_on_target(), error.retry_policy(), error.about()),
+            (error.code(), error.effect(), error.retry(), error.subject()),
             (Code::InternalError, Effect::NotApplied, Retry::Never, Subject::Account)
         );
         assert!(error.message().contains("sizeLimitExceeded (4)"), "{error}");
@@ -52,7 +52,7 @@ async fn a_cursor_of_another_time_or_type_is_refused() {
     let cursor = page(&before, "account", None).await.unwrap().next.unwrap();
     for (slug, cursor) in [("account", cursor.clone()), ("account", Cursor::new("1-2")), ("group", cursor)] {
         let error = page(&now, slug, Some(&cursor)).await.unwrap_err();
-        assert_eq!((error.code(), error.retry_policy()), (Code::InternalError, Retry::Never));
+        assert_eq!((error.code(), error.retry()), (Code::InternalError, Retry::Never));
     }
 }
 

@@ -2,16 +2,22 @@
 
 mod across;
 mod ad;
+mod ad_trust;
 mod bench;
 mod conformance;
 mod creating;
 mod ds389;
+mod ds389_replica;
 mod effects;
+mod half_made;
+mod lagging;
 mod listing;
 mod loading;
 mod measure;
 mod memberships;
+mod midway;
 mod network;
+mod pair;
 mod proxy;
 mod quirks;
 mod shapes;

@@ -59,7 +59,7 @@ async fn groups_in_groups_are_followed_if_that_is_wanted_and_a_ring_ends() {
         run(&nested, Action::UpdateAccount, update(ids(&[&one, &two, &three]))).await.unwrap();
         assert_eq!(held(find(&plain, ann).await.unwrap()), ids(&[&one]));
         let error = run(&nested, Action::UpdateAccount, update(ids(&[&one, &two]))).await.unwrap_err();
-        assert_eq!((error.code(), error.about()), (Code::InternalError, Subject::Group));
+        assert_eq!((error.code(), error.subject()), (Code::InternalError, Subject::Group));
         assert!(error.message().contains("cn=three,ou=groups,dc=test"), "{error}");
     }
 }
@@ -123,7 +123,7 @@ async fn a_group_that_may_not_be_empty_says_what_to_set() {
     let connector = connector(directory, with(settings("openldap", directory), &types));
     let update = json!({ "account": { "username": "ann" }, "memberships": { "group": [] } });
     let error = run(&connector, Action::UpdateAccount, update).await.unwrap_err();
-    assert_eq!((error.code(), error.about()), (Code::InternalError, Subject::Group));
+    assert_eq!((error.code(), error.subject()), (Code::InternalError, Subject::Group));
     assert!(error.message().contains("placeholder_member"), "{error}");
 }
 

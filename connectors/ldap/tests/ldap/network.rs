@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{build, connector, list, page, run, settings, with};
 
 fn parts(error: &Error) -> (Code, Effect, Subject) {
-    (error.code(), error.effect_on_target(), error.about())
+    (error.code(), error.effect(), error.subject())
 }
 
 #[tokio::test]
@@ -75,11 +75,7 @@ async fn a_client_certificate_says_who_bridgehead_is() {
     let stranger = Authority::new().issue(&["localhost"]);
     let strange = json!({ "client_certificate": stranger.certificate_pem, "client_key": stranger.key_pem });
     let error = connector(directory, external(strange)).check().await.unwrap_err();
-    assert_eq!(
-        (error.effect_on_target(), error.about()),
-        (Effect::NotApplied, Subject::Connection),
-        "{error}"
-    );
+    assert_eq!((error.effect(), error.subject()), (Effect::NotApplied, Subject::Connection), "{error}");
     let mixed = external(json!({ "client_key": stranger.key_pem }));
     let error = build(&std::fs::read(&directory.ca).unwrap(), mixed).err().unwrap();
     assert_eq!(error.key, "client_key", "{error}");
@@ -124,11 +120,11 @@ async fn a_server_that_falls_silent_in_the_middle_is_given_up() {
     let connector = connector(&server.directory, settings);
     connector.check().await.unwrap();
     server.process().pause();
-    let account = Account { username: Some("ann".into()), ..Account::default() };
+    let account = Account::by_username("ann");
     let error = connector.find_account(&account).await.unwrap_err();
     server.process().resume();
-    assert_eq!((error.code(), error.effect_on_target()), (Code::Timeout, Effect::NotApplied));
-    assert_eq!(error.retry_policy(), Retry::Backoff);
+    assert_eq!((error.code(), error.effect()), (Code::Timeout, Effect::NotApplied));
+    assert_eq!(error.retry(), Retry::Backoff);
     assert_eq!(connector.find_account(&account).await.unwrap(), None);
 }
 
@@ -143,7 +139,7 @@ async fn a_listing_whose_server_was_restarted_is_incomplete() {
     for _ in 0..2 {
         let error = page(&connector, "account", first.next.as_ref()).await.unwrap_err();
         assert_eq!(parts(&error), (Code::InternalError, Effect::NotApplied, Subject::Account));
-        assert_eq!(error.retry_policy(), Retry::Never);
+        assert_eq!(error.retry(), Retry::Never);
     }
     assert_eq!(list(&connector, "account").await.unwrap().len(), 30);
 }
@@ -154,7 +150,7 @@ async fn a_base_that_is_not_there_is_nobodys_absence() {
     let directory = &server.directory;
     let nowhere = json!({ "accounts": { "base": "ou=nowhere,dc=test" } });
     let connector = connector(directory, with(settings("openldap", directory), &nowhere));
-    let account = Account { username: Some("ann".into()), ..Account::default() };
+    let account = Account::by_username("ann");
     let payload = || json!({ "account": { "username": "ann" } });
     for error in [
         connector.check().await.unwrap_err(),

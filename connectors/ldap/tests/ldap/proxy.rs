@@ -73,3 +73,49 @@ pub(crate) async fn replacing(server: SocketAddr, old: &'static [u8], new: &'sta
     });
     address
 }
+
+/// Cuts the first connection on which the connector sends something that contains all of `texts`: before the server sees it, or once
+/// it has answered, which the connector does not hear of. Gives the address to connect to, which is not encrypted.
+pub(crate) async fn cutting(
+    server: SocketAddr,
+    texts: &'static [&'static str],
+    answered: bool,
+) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let was_cut = Arc::new(Mutex::new(false));
+        while let Ok((mut client, _)) = listener.accept().await {
+            let was_cut = Arc::clone(&was_cut);
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(server).await.unwrap();
+                let (mut sent, mut said) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+                loop {
+                    tokio::select! {
+                        Ok(length @ 1..) = client.read(&mut sent) => {
+                            let sent = &sent[..length];
+                            let contains = |text: &&str| sent.windows(text.len()).any(|part| part == text.as_bytes());
+                            let cuts = texts.iter().all(contains)
+                                && !std::mem::replace(&mut *was_cut.lock().unwrap(), true);
+                            if cuts && !answered {
+                                return;
+                            }
+                            server.write_all(sent).await.unwrap();
+                            if cuts {
+                                assert!(server.read(&mut said).await.unwrap() > 0);
+                                return;
+                            }
+                        }
+                        Ok(length @ 1..) = server.read(&mut said) => {
+                            if client.write_all(&said[..length]).await.is_err() {
+                                return;
+                            }
+                        }
+                        else => return,
+                    }
+                }
+            });
+        }
+    });
+    address
+}

@@ -179,7 +179,7 @@ async fn everything(quirk: &Quirk, directory: &Directory) {
     assert!(logs_in("correct-horse-1"), "{told}");
     let twice = run(&connector, Action::CreateAccount, task).await.unwrap_err();
     assert_eq!(
-        (twice.code(), twice.effect_on_target()),
+        (twice.code(), twice.effect()),
         (Code::AccountAlreadyExists, Effect::NotApplied),
         "{told}: {twice}"
     );

@@ -116,7 +116,7 @@ async fn story(connector: &Arc<dyn Connector>, directory: &Directory, shape: &Va
     let found = connector.find_account(&Account::by_id(id)).await.unwrap().unwrap();
     assert_eq!(serde_json::to_value(&found).unwrap(), *shape, "looking and listing say the same");
     if let Some(username) = shape["username"].as_str() {
-        let named = Account { username: Some(username.to_owned()), ..Account::default() };
+        let named = Account::by_username(username);
         match connector.find_account(&named).await {
             Ok(Some(found)) => assert_eq!(found.id.as_str(), id, "{username}"),
             Ok(None) => lines.push("nobody is found by the user name".to_owned()),

@@ -65,10 +65,9 @@ pub(crate) async fn attempt(
     action: Action,
     payload: Value,
 ) -> Result<Completion, Error> {
-    let context = Context {
-        may_have_applied: attempt > 1,
-        ..Context::first("task-1", Duration::from_mins(1)).attempt(attempt)
-    };
+    let context = Context::first("task-1", Duration::from_mins(1))
+        .with_attempt(attempt)
+        .with_may_have_applied(attempt > 1);
     let operation = Operation::parse(action, serde_json::from_value(payload).unwrap()).unwrap();
     connector.execute(&context, &operation).await
 }

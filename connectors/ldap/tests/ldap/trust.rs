@@ -208,7 +208,7 @@ async fn a_name_that_the_server_does_not_know_is_refused_with_the_nearest() {
         for error in
             [connector.check().await.unwrap_err(), page(&connector, "account", None).await.unwrap_err()]
         {
-            assert_eq!((error.effect_on_target(), error.about()), (Effect::NotApplied, Subject::Connection));
+            assert_eq!((error.effect(), error.subject()), (Effect::NotApplied, Subject::Connection));
             assert!(
                 error.message().contains(key) && error.message().contains(&format!("'{nearest}'")),
                 "{error}"
@@ -237,10 +237,10 @@ async fn a_part_that_another_server_holds_makes_a_listing_incomplete_and_nobody_
     let directory = &server.directory;
     let connector = connector(directory, settings("openldap", directory));
     let error = list(&connector, "account").await.unwrap_err();
-    assert_eq!((error.code(), error.effect_on_target()), (Code::InternalError, Effect::NotApplied));
+    assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::NotApplied));
     assert!(error.message().contains("ldap://127.0.0.1:1/ou=abroad,dc=test"), "{error}");
     assert!(error.message().contains("ignore_references"), "{error}");
-    let nobody = Account { username: Some("ann".into()), ..Account::default() };
+    let nobody = Account::by_username("ann");
     for error in [
         connector.find_account(&nobody).await.unwrap_err(),
         connector.check().await.unwrap_err(),
@@ -254,11 +254,7 @@ async fn a_part_that_another_server_holds_makes_a_listing_incomplete_and_nobody_
             .await
             .unwrap_err(),
     ] {
-        assert_eq!(
-            (error.effect_on_target(), error.retry_policy()),
-            (Effect::NotApplied, Retry::Backoff),
-            "{error}"
-        );
+        assert_eq!((error.effect(), error.retry()), (Effect::NotApplied, Retry::Backoff), "{error}");
     }
     assert_eq!(directory.entry(ANN), None);
     // Who is found by its identifier is here.
@@ -276,7 +272,7 @@ async fn a_part_that_is_not_wanted_is_left_out() {
         let connector = connector(directory, with(settings("openldap", directory), &own));
         connector.check().await.unwrap();
         assert_eq!(list(&connector, "account").await.unwrap().len(), 3);
-        let nobody = Account { username: Some("ann".into()), ..Account::default() };
+        let nobody = Account::by_username("ann");
         assert_eq!(connector.find_account(&nobody).await.unwrap(), None);
     }
 }
@@ -289,7 +285,7 @@ async fn a_replica_whose_first_refresh_broke_off_is_not_believed() {
     let server = OpenLdap::start_with(Options::default().population(population).own(provider)).await;
     let directory = &server.directory;
     let connector = connector(directory, settings("openldap", directory));
-    let nobody = Account { username: Some("ann".into()), ..Account::default() };
+    let nobody = Account::by_username("ann");
     for error in [
         page(&connector, "account", None).await.unwrap_err(),
         connector.find_account(&nobody).await.unwrap_err(),
@@ -298,11 +294,7 @@ async fn a_replica_whose_first_refresh_broke_off_is_not_believed() {
             .await
             .unwrap_err(),
     ] {
-        assert_eq!(
-            (error.effect_on_target(), error.about()),
-            (Effect::NotApplied, Subject::Connection),
-            "{error}"
-        );
+        assert_eq!((error.effect(), error.subject()), (Effect::NotApplied, Subject::Connection), "{error}");
         assert!(error.message().contains("contextCSN"), "{error}");
     }
     // A replica takes no changes either, and that is not the fault of a task.
@@ -311,7 +303,7 @@ async fn a_replica_whose_first_refresh_broke_off_is_not_believed() {
     assert_eq!(list(&connector, "account").await.unwrap().len(), 3);
     let account = json!({ "account": { "username": "user-00001" } });
     let error = run(&connector, Action::SuspendAccount, account).await.unwrap_err();
-    assert_eq!((error.retry_policy(), error.about()), (Retry::Backoff, Subject::Connection), "{error}");
+    assert_eq!((error.retry(), error.subject()), (Retry::Backoff, Subject::Connection), "{error}");
 }
 
 #[tokio::test]
@@ -337,7 +329,7 @@ async fn a_server_that_is_read_only_holds_the_tasks() {
             .unwrap_err(),
     ] {
         assert_eq!(
-            (error.effect_on_target(), error.retry_policy(), error.about()),
+            (error.effect(), error.retry(), error.subject()),
             (Effect::NotApplied, Retry::Backoff, Subject::Connection),
             "{error}"
         );
@@ -362,11 +354,7 @@ async fn an_account_of_bridgehead_that_must_change_its_password_holds_the_tasks(
             .await
             .unwrap_err(),
     ] {
-        assert_eq!(
-            (error.effect_on_target(), error.about()),
-            (Effect::NotApplied, Subject::Connection),
-            "{error}"
-        );
+        assert_eq!((error.effect(), error.subject()), (Effect::NotApplied, Subject::Connection), "{error}");
         assert!(error.message().contains("must change its password"), "{error}");
     }
 }
@@ -432,7 +420,7 @@ async fn the_next_server_takes_over_and_is_not_believed_at_once() {
         connector(&directory, with(settings, &urls))
     };
     let (patient, hasty) = (urls("1h"), urls("0s"));
-    let bob = Account { username: Some("bob".into()), ..Account::default() };
+    let bob = Account::by_username("bob");
     for connector in [&patient, &hasty] {
         assert_eq!(connector.find_account(&bob).await.unwrap(), None);
     }
@@ -461,8 +449,8 @@ async fn the_next_server_takes_over_and_is_not_believed_at_once() {
         .await
         .unwrap_err(),
     ] {
-        assert_eq!(error.effect_on_target(), Effect::NotApplied, "{error}");
-        assert!(matches!(error.retry_policy(), Retry::After(_)), "{error}");
+        assert_eq!(error.effect(), Effect::NotApplied, "{error}");
+        assert!(matches!(error.retry(), Retry::After(_)), "{error}");
         assert!(error.message().contains("failover_wait"), "{error}");
     }
     assert_eq!(second.directory.entry("uid=bob,ou=people,dc=test"), None);
@@ -488,7 +476,7 @@ async fn a_replica_that_stood_in_for_its_provider_gives_the_work_back() {
     let ann = || json!({ "account": { "username": "ann" } });
     for _ in 0..2 {
         let error = run(&connector, Action::CreateAccount, ann()).await.unwrap_err();
-        assert_eq!((error.retry_policy(), error.about()), (Retry::Backoff, Subject::Connection), "{error}");
+        assert_eq!((error.retry(), error.subject()), (Retry::Backoff, Subject::Connection), "{error}");
         assert!(error.message().contains("takes no changes"), "{error}");
     }
     first.restart().await;
@@ -536,7 +524,7 @@ async fn people_may_log_in_by_their_address() {
     assert_eq!(record.email.as_deref(), Some("anna@example.com"));
     let two = json!({ "account": { "username": "bob@example.com", "email": "robert@example.com" } });
     let error = run(&connector, Action::CreateAccount, two).await.unwrap_err();
-    assert_eq!((error.code(), error.effect_on_target()), (Code::InternalError, Effect::NotApplied));
+    assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::NotApplied));
     assert_eq!(directory.search(&directory.people, "(mail=*b*t@example.com)", &["dn"]), []);
 }
 
@@ -550,4 +538,35 @@ async fn fields_that_no_attribute_is_mapped_to_cannot_be_verified() {
     let connector = connector(directory, with(settings("openldap", directory), &own));
     let unverifiable = connector.describe().await.unwrap().unverifiable;
     assert_eq!(unverifiable.into_iter().collect::<Vec<_>>(), ["display_name", "status"]);
+}
+
+#[tokio::test]
+async fn a_single_group_or_account_that_hides_who_is_in_it_is_told() {
+    const BOB: &str = "uid=bob,ou=people,dc=test";
+    for (read_from, place, hidden, key) in [
+        ("members", ENGINEERING, "member", "groups.0.member_attribute"),
+        ("memberOf", ANN, "memberOf", "memberships.attribute"),
+    ] {
+        let rule = format!(
+            "access to dn.base=\"{place}\" attrs={hidden} by dn.exact=\"cn=writer,dc=test\" none by * read"
+        );
+        let server = OpenLdap::start_with(Options::default().own(&rule)).await;
+        let directory = &server.directory;
+        add_ann(directory, "");
+        join(directory);
+        directory.add_ldif(&format!(
+            "dn: {BOB}\nobjectClass: inetOrgPerson\nuid: bob\ncn: Bob\nsn: Bob\n\n\
+             dn: cn=building,ou=groups,dc=test\nobjectClass: groupOfNames\ncn: building\nmember: {BOB}\n"
+        ));
+        let own = json!({ "groups": [{ "slug": "group" }], "memberships": { "read_from": read_from } });
+        let settings = with(settings("openldap", directory), &own);
+        connector(directory, bound_as(settings.clone(), &directory.reader)).check().await.unwrap();
+        let connector = connector(directory, settings);
+        for error in
+            [connector.check().await.unwrap_err(), page(&connector, "account", None).await.unwrap_err()]
+        {
+            assert!(error.message().contains(key) && error.message().contains(ANN), "{error}");
+            assert_eq!((error.effect(), error.subject()), (Effect::NotApplied, Subject::Connection));
+        }
+    }
 }

@@ -122,14 +122,14 @@ async fn two_accounts_of_one_address_are_named_and_neither_is_picked() {
         ));
     }
     let connector = connector(directory, settings("openldap", directory));
-    let by_mail = Account { email: Some("x@example.com".into()), ..Account::default() };
+    let by_mail = Account::by_email("x@example.com");
     for error in [
         connector.find_account(&by_mail).await.unwrap_err(),
         run(&connector, Action::DeleteAccount, json!({ "account": { "email": "X@example.com" } }))
             .await
             .unwrap_err(),
     ] {
-        assert_eq!((error.code(), error.effect_on_target()), (Code::InternalError, Effect::NotApplied));
+        assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::NotApplied));
         for dn in ["uid=ann,ou=people,dc=test", "uid=bob,ou=people,dc=test"] {
             assert!(error.message().contains(dn), "{error}");
         }
@@ -195,6 +195,6 @@ async fn an_account_with_entries_below_it_is_not_deleted() {
     let error = run(&connector, Action::DeleteAccount, json!({ "account": { "username": "ann" } }))
         .await
         .unwrap_err();
-    assert_eq!((error.code(), error.about()), (Code::InternalError, Subject::Account));
+    assert_eq!((error.code(), error.subject()), (Code::InternalError, Subject::Account));
     assert!(error.message().contains("entries below it"), "{error}");
 }

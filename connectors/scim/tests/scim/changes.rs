@@ -111,7 +111,7 @@ async fn a_version_that_does_not_match_changed_nothing_and_is_read_anew() {
     fake.get("Users/u1", json_answer(200, &ann())).await;
     fake.answer("PATCH", "Users/u1", error(412, None)).await;
     let error = run(&*fake.connector(json!({})), Action::UpdateAccount, update()).await.unwrap_err();
-    assert_eq!((error.effect_on_target(), error.retry_policy()), (Effect::NotApplied, Retry::Backoff));
+    assert_eq!((error.effect(), error.retry()), (Effect::NotApplied, Retry::Backoff));
     assert!(error.message().contains("somebody else has just changed it"), "{error}");
 }
 
@@ -171,7 +171,7 @@ async fn a_missing_group_is_found_before_anybody_is_created() {
     let connector = fake.connector(json!({ "groups": {} }));
     let payload = json!({ "account": {"username": "bob"}, "memberships": {"group": ["g9"]} });
     let error = run(&*connector, Action::CreateAccount, payload).await.unwrap_err();
-    assert_eq!((error.code(), error.about()), (Code::InternalError, bridgehead_sdk::Subject::Group));
+    assert_eq!((error.code(), error.subject()), (Code::InternalError, bridgehead_sdk::Subject::Group));
     assert!(fake.changes().await.is_empty());
 }
 
@@ -209,8 +209,8 @@ async fn a_create_that_fails_at_its_groups_is_of_unknown_effect() {
     let connector = fake.connector(json!({ "groups": {} }));
     let payload = json!({ "account": {"username": "bob"}, "memberships": {"group": ["g1"]} });
     let error = run(&*connector, Action::CreateAccount, payload).await.unwrap_err();
-    assert_eq!((error.code(), error.effect_on_target()), (Code::PermissionDenied, Effect::Unknown));
-    assert_eq!(error.about(), bridgehead_sdk::Subject::Group);
+    assert_eq!((error.code(), error.effect()), (Code::PermissionDenied, Effect::Unknown));
+    assert_eq!(error.subject(), bridgehead_sdk::Subject::Group);
 }
 
 #[tokio::test]
@@ -240,7 +240,7 @@ async fn what_is_no_text_is_not_written_where_a_text_stands() {
         let payload = json!({ "account": {"id": "u1"}, "changes": {"title": "X", (field): value} });
         let error = run(&*connector, Action::UpdateAccount, payload).await.unwrap_err();
         assert!(error.message().contains(&format!("{field} must be a text")), "{error}");
-        assert_eq!((error.effect_on_target(), error.retry_policy()), (Effect::NotApplied, Retry::Never));
+        assert_eq!((error.effect(), error.retry()), (Effect::NotApplied, Retry::Never));
     }
     assert!(fake.changes().await.is_empty());
 }

@@ -8,7 +8,7 @@ use crate::fake::{Fake, TOKEN, ann, error, json_answer, list};
 use crate::support::{accounts, run};
 
 fn parts(error: &Error) -> (Code, Effect, Retry, Subject) {
-    (error.code(), error.effect_on_target(), error.retry_policy(), error.about())
+    (error.code(), error.effect(), error.retry(), error.subject())
 }
 
 fn by_id() -> Value {
@@ -74,7 +74,7 @@ async fn a_create_without_an_id_in_its_answer_is_of_unknown_effect() {
         fake.answer("POST", "Users", answer).await;
         let payload = json!({ "account": {"username": "bob"} });
         let error = run(&*fake.connector(json!({})), Action::CreateAccount, payload).await.unwrap_err();
-        assert_eq!(error.effect_on_target(), Effect::Unknown, "{error}");
+        assert_eq!(error.effect(), Effect::Unknown, "{error}");
     }
 }
 
@@ -85,12 +85,12 @@ async fn nobody_is_missing_as_long_as_the_address_may_be_wrong() {
     fake.get("Users", ResponseTemplate::new(404).set_body_string("<html>no such page</html>")).await;
     let connector = fake.connector(json!({}));
     let error = connector.find_account(&Account::by_id("u1")).await.unwrap_err();
-    assert_eq!(error.about(), Subject::Connection);
+    assert_eq!(error.subject(), Subject::Connection);
     assert!(error.message().contains("check target.url"), "{error}");
     let error = run(&*connector, Action::DeleteAccount, by_id()).await.unwrap_err();
-    assert_eq!(error.about(), Subject::Connection);
+    assert_eq!(error.subject(), Subject::Connection);
     let error = connector.check().await.unwrap_err();
-    assert_eq!(error.about(), Subject::Connection);
+    assert_eq!(error.subject(), Subject::Connection);
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn a_server_that_gives_somebody_else_is_not_believed() {
     let error = connector.find_account(&Account::by_id("u9")).await.unwrap_err();
     assert!(error.message().contains("another resource"), "{error}");
     // A filter that is not heeded gives everybody.
-    let bob = Account { username: Some("bob".into()), ..Account::default() };
+    let bob = Account::by_username("bob");
     let error = connector.find_account(&bob).await.unwrap_err();
     assert!(error.message().contains("does not heed the filter"), "{error}");
 }
@@ -133,9 +133,9 @@ async fn a_look_up_that_failed_says_nothing_about_anybody() {
         let fake = Fake::able(json!({})).await;
         fake.get("Users", answer).await;
         let connector = fake.connector(json!({}));
-        let bob = Account { username: Some("bob".into()), ..Account::default() };
+        let bob = Account::by_username("bob");
         let error = connector.find_account(&bob).await.unwrap_err();
-        assert_eq!(error.effect_on_target(), Effect::NotApplied, "{error}");
+        assert_eq!(error.effect(), Effect::NotApplied, "{error}");
         accounts(&*connector).await.unwrap_err();
     }
 }
@@ -147,7 +147,7 @@ async fn two_people_of_one_address_are_told_apart_by_nobody_here() {
         {"id": "u1", "userName": "a", "emails": [{"value": "x@y"}]}, {"id": "u2", "userName": "b", "emails": [{"value": "X@y"}]}
     ]);
     fake.get("Users", list(&people)).await;
-    let email = Account { email: Some("x@y".into()), ..Account::default() };
+    let email = Account::by_email("x@y");
     let error = fake.connector(json!({})).find_account(&email).await.unwrap_err();
     assert!(error.message().contains("several users"), "{error}");
 }

@@ -187,7 +187,7 @@ async fn a_server_that_was_away_is_found_again() {
     connector.check().await.unwrap();
     server.stop();
     let error = connector.find_account(&Account::by_id("x")).await.unwrap_err();
-    assert_eq!(error.about(), bridgehead_sdk::Subject::Connection);
+    assert_eq!(error.subject(), bridgehead_sdk::Subject::Connection);
     server.restart().await;
     assert_eq!(connector.find_account(&Account::by_id("x")).await.unwrap(), None);
 }
@@ -198,5 +198,5 @@ async fn building_a_connector_touches_nothing() {
     let connector: std::sync::Arc<dyn Connector> =
         connector(target(&format!("http://127.0.0.1:{port}/v2"), "t", json!({})));
     let error = connector.describe().await.unwrap_err();
-    assert_eq!(error.about(), bridgehead_sdk::Subject::Connection);
+    assert_eq!(error.subject(), bridgehead_sdk::Subject::Connection);
 }

@@ -42,10 +42,9 @@ pub(crate) async fn attempt(
     payload: Value,
 ) -> Result<Completion, Error> {
     let operation = Operation::parse(action, serde_json::from_value(payload).unwrap()).unwrap();
-    let context = Context {
-        may_have_applied: attempt > 1,
-        ..Context::first("task-1", Duration::from_secs(60)).attempt(attempt)
-    };
+    let context = Context::first("task-1", Duration::from_secs(60))
+        .with_attempt(attempt)
+        .with_may_have_applied(attempt > 1);
     connector.execute(&context, &operation).await
 }
 
@@ -56,7 +55,7 @@ pub(crate) fn created(completion: &Completion) -> String {
 
 /// The account of this user name.
 pub(crate) async fn find(connector: &dyn Connector, username: &str) -> Option<AccountRecord> {
-    let account = Account { username: Some(username.to_owned()), ..Account::default() };
+    let account = Account::by_username(username);
     connector.find_account(&account).await.unwrap()
 }
 

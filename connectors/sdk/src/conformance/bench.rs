@@ -54,7 +54,7 @@ pub enum Protocol {
 /// Why a check cannot be made here, as a clause: "the target knows no passwords". It is printed in the report.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Skip(pub String);
+pub struct Skip(pub(super) String);
 
 impl Skip {
     /// A reason.

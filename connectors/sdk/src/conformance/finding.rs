@@ -98,11 +98,11 @@ impl Demand {
     }
 
     pub(super) fn is_met_by(self, error: &Error) -> bool {
-        let again = if error.retry_policy() == Retry::Never { Again::Never } else { Again::Later };
+        let again = if error.retry() == Retry::Never { Again::Never } else { Again::Later };
         self.code.is_none_or(|code| code == error.code())
-            && self.effect.is_none_or(|effect| effect == error.effect_on_target())
+            && self.effect.is_none_or(|effect| effect == error.effect())
             && self.again.is_none_or(|wanted| wanted == again)
-            && self.subject.is_none_or(|subject| subject == error.about())
+            && self.subject.is_none_or(|subject| subject == error.subject())
     }
 
     /// Fails unless the call ended in such an error.
@@ -135,12 +135,12 @@ impl std::fmt::Display for Demand {
 
 /// An error with its four parts, on one line.
 pub(super) fn parts(error: &Error) -> String {
-    let retry = match error.retry_policy() {
+    let retry = match error.retry() {
         Retry::Never => "retry never".to_owned(),
         Retry::Backoff => "retry later".to_owned(),
         Retry::After(duration) => format!("retry after {duration:?}"),
     };
-    let (effect, subject) = (effect_name(error.effect_on_target()), subject_name(error.about()));
+    let (effect, subject) = (effect_name(error.effect()), subject_name(error.subject()));
     format!("{}, {effect}, {retry}, subject {subject}: \"{}\"", error.code(), error.message())
 }
 

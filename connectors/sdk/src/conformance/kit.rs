@@ -280,7 +280,7 @@ impl<'a> Kit<'a> {
 
     /// An error of an account that is not to the target's liking, and what can be done about it.
     fn with_remedy(&self, action: Action, error: &Error) -> String {
-        let is_about_fields = error.code() == Code::InternalError && error.about() == Subject::Account;
+        let is_about_fields = error.code() == Code::InternalError && error.subject() == Subject::Account;
         match self.bench.remedy(action).filter(|_| is_about_fields) {
             Some(remedy) => format!("{}; {remedy}", parts(error)),
             None => parts(error),

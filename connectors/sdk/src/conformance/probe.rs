@@ -25,8 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// How long a target wants to be left alone that did nothing because it has too much to do.
 pub(super) fn asks_to_wait(error: &Error) -> Option<Duration> {
-    let refused = error.code() == Code::RateLimited && error.effect_on_target() == Effect::NotApplied;
-    match error.retry_policy() {
+    let refused = error.code() == Code::RateLimited && error.effect() == Effect::NotApplied;
+    match error.retry() {
         Retry::After(wait) if refused => Some(wait.max(Duration::from_millis(50))),
         Retry::Backoff if refused => Some(Duration::from_secs(1)),
         _ => None,
@@ -88,11 +88,11 @@ impl Probe {
         if let Ok(page) = &answer {
             for record in &page.records {
                 match record {
-                    Record::Account(account) => self.watch.record(&call, account),
+                    Record::Account(account) => self.watch.account(&call, account),
                     Record::Entity(entity) => self.watch.record(&call, entity),
                 }
             }
-            self.watch.answer(&call, &(&page.rejected, &page.next));
+            self.watch.page(&call, page);
         }
         Ok(answer)
     }
@@ -100,7 +100,7 @@ impl Probe {
     pub(super) async fn find(&self, account: &Account) -> Answer<Option<AccountRecord>> {
         let answer = self.call("find_account", || self.connector.find_account(account)).await?;
         if let Ok(Some(record)) = &answer {
-            self.watch.record("find_account", record);
+            self.watch.account("find_account", record);
         }
         Ok(answer)
     }
@@ -151,7 +151,10 @@ impl Probe {
 
     fn context(&self, attempt: u32, operation: &Operation) -> Context {
         let task_id = format!("bhk-{}-{}", operation.action(), operation.account().label());
-        Context { may_have_applied: attempt > 1, ..Context::first(task_id, self.deadline).attempt(attempt) }
+        Context {
+            may_have_applied: attempt > 1,
+            ..Context::first(task_id, self.deadline).with_attempt(attempt)
+        }
     }
 
     /// Makes a call, and makes it again when the target asks to wait.

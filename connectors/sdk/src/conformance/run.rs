@@ -38,6 +38,7 @@ pub fn checks() -> Vec<Listed> {
 
 /// A check that there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Listed {
     /// Its name.
     pub name: &'static str,

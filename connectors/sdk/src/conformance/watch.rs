@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{Completion, Error, Redactor};
+use crate::{AccountRecord, Completion, Cursor, Error, Page, Redactor};
 
 /// Looks for secrets in whatever the connector says.
 #[derive(Debug, Default)]
@@ -80,6 +80,24 @@ impl Watch {
         }
     }
 
+    /// An account goes to Iden with the names of its references, where `bridge.refs` says so; they are not in its plain form.
+    pub(super) fn account(&self, call: &str, account: &AccountRecord) {
+        self.record(call, account);
+        for references in [&account.memberships, &account.assignments] {
+            if self.holds_secret(&references.to_json(true).to_string()) {
+                self.lock().records.insert(call.to_owned());
+            }
+        }
+    }
+
+    /// What else is on a page. A cursor shows itself to nobody, but it is logged when it repeats.
+    pub(super) fn page(&self, call: &str, page: &Page) {
+        let next = page.next.as_ref().map(Cursor::as_str).unwrap_or_default();
+        if self.holds_secret(next) || self.holds_secret(&format!("{:?}", page.rejected)) {
+            self.lock().answers.insert(call.to_owned());
+        }
+    }
+
     pub(super) fn completion(&self, call: &str, completion: &Completion) {
         let written = serde_json::to_string(&completion.result).unwrap_or_default();
         if self.holds_secret(&written) {
@@ -100,5 +118,33 @@ impl Watch {
 
     fn lock(&self) -> MutexGuard<'_, Leaks> {
         self.leaks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Evidence, Ref};
+
+    use super::*;
+
+    /// What `Debug` leaves out, the kit must look at all the same.
+    #[test]
+    fn a_secret_is_found_where_debug_shows_nothing() {
+        let watch = Watch::default();
+        watch.keep_secret(["hunter2-the-token"]);
+        watch.account("clean", &AccountRecord::new("u1").with_username("ann"));
+        watch.page("clean", &Page::last(Vec::new(), Evidence::Atomic));
+        watch.completion("clean", &Completion::created("u1"));
+        let leaks = watch.leaks();
+        assert!(leaks.records.is_empty() && leaks.answers.is_empty(), "{leaks:?}");
+
+        let named = Ref::new("t1").with_name("hunter2-the-token");
+        watch.account("reference", &AccountRecord::new("u1").with_memberships("team", [named]));
+        watch.account("field", &AccountRecord::new("u1").with_display_name("hunter2-the-token"));
+        watch.page("cursor", &Page::with_next(Vec::new(), Cursor::new("?token=hunter2-the-token")));
+        watch.completion("result", &Completion::done().with("note", "hunter2-the-token"));
+        let leaks = watch.leaks();
+        assert!(["field", "reference"].into_iter().eq(&leaks.records), "{leaks:?}");
+        assert!(["cursor", "result"].into_iter().eq(&leaks.answers), "{leaks:?}");
     }
 }

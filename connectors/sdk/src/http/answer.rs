@@ -117,12 +117,12 @@ impl Answer {
             403 => Error::permission_denied(told(", which means that the connector may not do this")),
             404 | 410 => Error::account_not_found(told("")),
             409 => Error::account_already_exists(told("")),
-            408 | 504 => Error::timeout(told("")).retry(later),
-            429 => Error::rate_limited(told("")).retry(later),
+            408 | 504 => Error::timeout(told("")).with_retry(later),
+            429 => Error::rate_limited(told("")).with_retry(later),
             503 if self.retry_after.is_some() => {
-                Error::rate_limited(told("")).effect(Effect::Unknown).retry(later)
+                Error::rate_limited(told("")).with_effect(Effect::Unknown).with_retry(later)
             }
-            500..=599 => Error::new(Code::InternalError, told("")).retry(later),
+            500..=599 => Error::new(Code::InternalError, told("")).with_retry(later),
             300..=399 => Error::internal(told(", which points to another address; set the final one")),
             _ => Error::internal(told("")),
         }

@@ -19,6 +19,7 @@ use crate::SettingsError;
 /// ```
 #[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Auth {
     /// A user name and a password (RFC 7617).
     pub basic: Option<Basic>,
@@ -35,6 +36,7 @@ pub struct Auth {
 /// A user name and a password.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Basic {
     /// The user name. It holds no colon.
     pub username: String,
@@ -46,6 +48,7 @@ pub struct Basic {
 /// A key in a header or in the query.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ApiKey {
     /// The header that takes the key, such as `X-Api-Key`. Either this or `query`.
     pub header: Option<String>,
@@ -60,8 +63,11 @@ pub struct ApiKey {
 }
 
 /// The client credentials grant of OAuth 2.0.
-#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+///
+/// `Debug` shows the names of the other parameters, never their values.
+#[derive(Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ClientCredentials {
     /// Where tokens are given out.
     pub token_url: String,
@@ -83,6 +89,7 @@ pub struct ClientCredentials {
 /// How a client shows its secret to the server that gives out tokens, by the names of OAuth's own registry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ClientAuthentication {
     /// As user name and password in the `Authorization` header, which every server must know.
     #[default]
@@ -92,6 +99,35 @@ pub enum ClientAuthentication {
 }
 
 impl Auth {
+    /// A token that is sent as `Authorization: Bearer`.
+    ///
+    /// ```
+    /// use bridgehead_sdk::http::Auth;
+    ///
+    /// let auth = Auth::bearer("hunter2");
+    /// assert!(auth.validate("auth").is_ok());
+    /// assert!(!format!("{auth:?}").contains("hunter2"));
+    /// ```
+    pub fn bearer(token: impl Into<SecretString>) -> Self {
+        Self { bearer: Some(token.into()), ..Self::default() }
+    }
+
+    /// A user name and a password.
+    pub fn basic(username: impl Into<String>, password: impl Into<SecretString>) -> Self {
+        let basic = Basic { username: username.into(), password: password.into() };
+        Self { basic: Some(basic), ..Self::default() }
+    }
+
+    /// A key in a header or in the query.
+    pub fn api_key(key: ApiKey) -> Self {
+        Self { api_key: Some(key), ..Self::default() }
+    }
+
+    /// Tokens that are fetched.
+    pub fn oauth2(credentials: ClientCredentials) -> Self {
+        Self { oauth2: Some(credentials), ..Self::default() }
+    }
+
     /// Checks what a type cannot say; errors name keys below `key`.
     pub fn validate(&self, key: &str) -> Result<(), SettingsError> {
         let error = |name: &str, message: &str| Err(SettingsError::new(format!("{key}.{name}"), message));
@@ -122,6 +158,22 @@ impl Auth {
 }
 
 impl ApiKey {
+    /// A key that goes into a header.
+    pub fn in_header(name: impl Into<String>, key: impl Into<SecretString>) -> Self {
+        Self { header: Some(name.into()), query: None, value: key.into(), prefix: String::new() }
+    }
+
+    /// A key that goes into the query, which servers write into their logs: prefer a header.
+    pub fn in_query(name: impl Into<String>, key: impl Into<SecretString>) -> Self {
+        Self { header: None, query: Some(name.into()), value: key.into(), prefix: String::new() }
+    }
+
+    /// Says what stands before the key, such as `"Token "`.
+    pub fn with_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
     fn validate(&self, key: &str) -> Result<(), SettingsError> {
         let error = |name: &str, message: &str| Err(SettingsError::new(format!("{key}.{name}"), message));
         match (&self.header, &self.query) {
@@ -149,7 +201,53 @@ impl ApiKey {
     }
 }
 
+impl std::fmt::Debug for ClientCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientCredentials")
+            .field("token_url", &self.token_url)
+            .field("client_id", &self.client_id)
+            .field("scope", &self.scope)
+            .field("parameters", &self.parameters.keys().collect::<Vec<_>>())
+            .field("authentication", &self.authentication)
+            .finish_non_exhaustive()
+    }
+}
+
 impl ClientCredentials {
+    /// A client that shows its secret in the `Authorization` header, and asks for no scope.
+    pub fn new(
+        token_url: impl Into<String>,
+        client_id: impl Into<String>,
+        client_secret: impl Into<SecretString>,
+    ) -> Self {
+        Self {
+            token_url: token_url.into(),
+            client_id: client_id.into(),
+            client_secret: client_secret.into(),
+            scope: None,
+            parameters: BTreeMap::new(),
+            authentication: ClientAuthentication::default(),
+        }
+    }
+
+    /// Asks for scopes, separated by blanks.
+    pub fn with_scope(mut self, scope: impl Into<String>) -> Self {
+        self.scope = Some(scope.into());
+        self
+    }
+
+    /// Adds a parameter to the request for a token, such as `audience`.
+    pub fn with_parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.parameters.insert(name.into(), value.into());
+        self
+    }
+
+    /// Says how the secret is sent.
+    pub fn with_authentication(mut self, authentication: ClientAuthentication) -> Self {
+        self.authentication = authentication;
+        self
+    }
+
     fn validate(&self, key: &str) -> Result<(), SettingsError> {
         /// They are what the grant is made of.
         const OWN: [&str; 4] = ["grant_type", "client_id", "client_secret", "scope"];

@@ -1,9 +1,13 @@
 //! Reading the body of an answer within bounds of size and time.
 
 use reqwest::Response;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
+
+/// The clock that deadlines are of: the one that tests can pause.
+pub use tokio::time::Instant;
 
 /// Why a body was not read to its end.
+// Exhaustive on purpose: whoever reads a body decides from it whether the request may have had an effect.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It is larger than it may be.

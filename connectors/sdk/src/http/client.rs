@@ -11,7 +11,17 @@ use super::{Answer, Recording, body, recording, retry_after};
 use crate::{Code, Effect, Error, Network, NetworkError, Retry, Subject, Trace};
 
 /// What one request may take.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use bridgehead_sdk::http::Limits;
+///
+/// let limits = Limits::default().with_request(Duration::from_secs(90));
+/// assert_eq!(limits.connect, Duration::from_secs(10));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// From looking up the name to the connection standing. Past it, nothing was sent, which is worth knowing for
     /// certain. Default: 10 seconds.
@@ -25,6 +35,23 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { connect: Duration::from_secs(10), request: Duration::from_secs(30), body: 16 * 1024 * 1024 }
+    }
+}
+
+impl Limits {
+    /// The same, with another time to connect.
+    pub fn with_connect(self, connect: Duration) -> Self {
+        Self { connect, ..self }
+    }
+
+    /// The same, with another time for the whole request.
+    pub fn with_request(self, request: Duration) -> Self {
+        Self { request, ..self }
+    }
+
+    /// The same, with another number of bytes for the answer.
+    pub fn with_body(self, body: usize) -> Self {
+        Self { body, ..self }
     }
 }
 
@@ -130,7 +157,7 @@ impl Client {
             Ok(Err(error)) if error.is_builder() => return Err(self.unmade(error)),
             Ok(Err(error)) if error.is_connect() => {
                 let message = format!("{system} cannot be reached: {}", cause(&error));
-                return Err(Error::unreachable(message).source(error.without_url()));
+                return Err(Error::unreachable(message).with_source(error.without_url()));
             }
             Ok(Err(error)) => return Err(self.broken(error)),
             Ok(Ok(response)) => response,
@@ -152,7 +179,7 @@ impl Client {
 
     fn unmade(&self, error: reqwest::Error) -> Error {
         let message = format!("a request to {} cannot be made: {}", self.system, cause(&error));
-        Error::internal(message).source(error.without_url())
+        Error::internal(message).with_source(error.without_url())
     }
 
     fn late(&self) -> Error {
@@ -164,10 +191,10 @@ impl Client {
         let message =
             format!("the connection to {} broke before it had answered: {}", self.system, cause(&error));
         Error::new(Code::Timeout, message)
-            .effect(Effect::Unknown)
-            .retry(Retry::Backoff)
-            .subject(Subject::Connection)
-            .source(error.without_url())
+            .with_effect(Effect::Unknown)
+            .with_retry(Retry::Backoff)
+            .with_subject(Subject::Connection)
+            .with_source(error.without_url())
     }
 }
 

@@ -15,6 +15,7 @@ const LONGEST: Duration = Duration::from_hours(1);
 /// What one request may take, as a table of `target`.
 #[derive(Clone, Copy, Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct LimitSettings {
     /// How long connecting may take, the look-up of the name included; `"10s"` when absent.
     pub connect: Option<FriendlyDuration>,

@@ -137,7 +137,7 @@ impl TokenSource {
             Err(error) => {
                 let failure = self.failure(&error);
                 *state = State { token: None, failure: Some(failure.clone()) };
-                Err(Error::from(failure).source(error))
+                Err(Error::from(failure).with_source(error))
             }
         }
     }
@@ -210,7 +210,7 @@ impl TokenSource {
     /// Whatever went wrong here, the request that the token was for has not been sent; and without a token every request
     /// meets the same fate.
     fn failure(&self, error: &Error) -> Failure {
-        let retry = match error.retry_policy() {
+        let retry = match error.retry() {
             Retry::Never => Retry::Backoff,
             other => other,
         };
@@ -222,9 +222,9 @@ impl TokenSource {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         Self::new(failure.code, failure.message)
-            .effect(Effect::NotApplied)
-            .retry(failure.retry)
-            .subject(Subject::Connection)
+            .with_effect(Effect::NotApplied)
+            .with_retry(failure.retry)
+            .with_subject(Subject::Connection)
     }
 }
 

@@ -34,6 +34,15 @@ const LINGER: usize = 1024;
 ///
 /// A secret that no protection holds any more is kept as a digest: the redactor recognises it and cannot tell it. Where only a
 /// part of such a secret is recognised, the rest of the word goes with it.
+///
+/// ```
+/// use bridgehead_sdk::Redactor;
+///
+/// let redactor = Redactor::new();
+/// let held = redactor.protect(["hunter2-the-token"]);
+/// assert_eq!(redactor.redact("401: hunter2-the-token is not known"), "401: [redacted] is not known");
+/// # drop(held);
+/// ```
 #[derive(Clone, Default)]
 pub struct Redactor(Arc<RwLock<Known>>);
 

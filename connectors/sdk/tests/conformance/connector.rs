@@ -59,7 +59,7 @@ fn client() -> Client {
     let key = format!("{runtime:?}")
         .bytes()
         .fold(0usize, |all, byte| all.wrapping_mul(31).wrapping_add(byte.into()));
-    let limits = Limits { request: Duration::from_secs(10), ..Limits::default() };
+    let limits = Limits::default().with_request(Duration::from_secs(10));
     let mut clients = CLIENT.lock().unwrap();
     clients
         .entry(key)
@@ -132,14 +132,13 @@ impl Reference {
             }
         };
         let answer = self.client.send(request()).await.map_err(|error| {
-            let unreachable =
-                error.effect_on_target() == Effect::NotApplied && error.about() == Subject::Connection;
+            let unreachable = error.effect() == Effect::NotApplied && error.subject() == Subject::Connection;
             if unreachable && self.has(UnreachableIsAboutTheAccount) {
-                error.subject(Subject::Account)
+                error.with_subject(Subject::Account)
             } else if unreachable && self.has(UnreachableIsFinal) {
-                error.retry(Retry::Never)
+                error.with_retry(Retry::Never)
             } else if self.has(CutIsNotApplied) {
-                error.effect(Effect::NotApplied)
+                error.with_effect(Effect::NotApplied)
             } else {
                 error
             }
@@ -171,29 +170,29 @@ impl Reference {
             {
                 Error::internal(message)
             }
-            504 if self.has(GatewayTimeoutIsNotApplied) => usual.effect(Effect::NotApplied),
+            504 if self.has(GatewayTimeoutIsNotApplied) => usual.with_effect(Effect::NotApplied),
             _ if self.has(BodyInMessage) => Error::new(usual.code(), format!("{message}: {}", body()))
-                .effect(usual.effect_on_target())
-                .retry(usual.retry_policy())
-                .subject(usual.about()),
+                .with_effect(usual.effect())
+                .with_retry(usual.retry())
+                .with_subject(usual.subject()),
             401 if self.has(CredentialIsAnAccountError) => Error::permission_denied(message),
-            401 if self.has(CredentialIsFinal) => usual.retry(Retry::Never),
+            401 if self.has(CredentialIsFinal) => usual.with_retry(Retry::Never),
             403 if self.has(ForbiddenIsAConnectionError) => Error::credential_refused(message),
             403 if self.has(ForbiddenIsInternal) => Error::internal(message),
-            403 if self.has(ForbiddenIsTriedAgain) => usual.retry(Retry::Backoff),
+            403 if self.has(ForbiddenIsTriedAgain) => usual.with_retry(Retry::Backoff),
             403 if self.has(ForbiddenIsNotFound) => Error::account_not_found(message),
             429 if self.has(TooManyIsPermission) => Error::permission_denied(message),
             429 if self.has(TooManyIsInternal) => Error::internal(message),
             429 if self.has(RetryAfterIsDropped) => Error::rate_limited(message),
-            429 if self.has(TooManyIsFinal) => usual.retry(Retry::Never),
+            429 if self.has(TooManyIsFinal) => usual.with_retry(Retry::Never),
             429 if self.has(RetryAfterInMinutes) => {
-                Error::rate_limited(message).retry(Retry::After(Duration::from_secs(420)))
+                Error::rate_limited(message).with_retry(Retry::After(Duration::from_secs(420)))
             }
             503 if self.has(RetryAfterOf503IsDropped) => {
-                Error::new(Code::InternalError, message).retry(Retry::Backoff)
+                Error::new(Code::InternalError, message).with_retry(Retry::Backoff)
             }
             503 if self.has(UnavailableIsFinal) => Error::new(Code::InternalError, message),
-            500.. if self.has(ServerErrorIsNotApplied) => usual.effect(Effect::NotApplied),
+            500.. if self.has(ServerErrorIsNotApplied) => usual.with_effect(Effect::NotApplied),
             500.. if self.has(ServerErrorIsMissing) => Error::account_not_found(message),
             500.. if self.has(ServerErrorIsPermission) => Error::permission_denied(message),
             409 if self.has(DuplicateIsInternal) => Error::internal(message),
@@ -201,7 +200,7 @@ impl Reference {
                 Error::account_already_exists(format!("{message} (token {})", self.token))
             }
             409 if self.has(SecretInCause) => {
-                Error::account_already_exists(message).source(Cause(self.token))
+                Error::account_already_exists(message).with_source(Cause(self.token))
             }
             409 if self.has(SecretInBase64) => Error::account_already_exists(format!(
                 "{message} (Authorization: Basic {})",
@@ -222,7 +221,7 @@ impl Reference {
             422 if body().contains("seats") && self.has(MissingSeatIsAGroup) => {
                 Error::group_not_found(message)
             }
-            422 if body().contains("seats") => Error::internal(message).subject(Subject::License),
+            422 if body().contains("seats") => Error::internal(message).with_subject(Subject::License),
             404 if self.has(NotFoundIsInternal) => Error::internal(message),
             _ => usual,
         }
@@ -267,7 +266,7 @@ impl Reference {
             }
             let confirmed: Value = match answer.json() {
                 Err(error) if self.has(UnexpectedIsNotApplied) => {
-                    return Err(error.effect(Effect::NotApplied));
+                    return Err(error.with_effect(Effect::NotApplied));
                 }
                 other => other?,
             };
@@ -701,10 +700,10 @@ impl Reference {
                     Err(error) if error.code() == Code::AccountNotFound => {
                         // It was certain that the user is there.
                         let subject = if field == "teams" { Subject::Group } else { Subject::License };
-                        return Err(Error::internal("a team is missing").subject(subject));
+                        return Err(Error::internal("a team is missing").with_subject(subject));
                     }
                     Err(error) if self.has(TeamsSeparatelyNotApplied) => {
-                        return Err(error.effect(Effect::NotApplied));
+                        return Err(error.with_effect(Effect::NotApplied));
                     }
                     Err(error) => return Err(error),
                     Ok(_) => {}
@@ -857,7 +856,7 @@ impl Reference {
             for (field, value) in user {
                 let one = json!({ field: value });
                 let sent = self.send(&what, Method::PATCH, url(), Some(&one)).await;
-                sent.map_err(|error| error.effect(Effect::NotApplied))?;
+                sent.map_err(|error| error.with_effect(Effect::NotApplied))?;
             }
             return Ok(Completion::done());
         }
@@ -1096,7 +1095,7 @@ impl Connector for Reference {
             ResourceType::license("seat", "Seat"),
             ResourceType::account("account", "Account"),
         ];
-        let mut actions = std::collections::BTreeSet::from(Action::ALL);
+        let mut actions = Action::ALL.to_vec();
         if self.any(&[DescribesNothingWhileDown, DescribesNoActionsWhileDown, DescribesNoGroupsWhileDown]) {
             let up = self.get("", self.url(&["health"], &[])).await.is_ok_and(|health| health["ok"] == true);
             match self.mistake {
@@ -1107,10 +1106,10 @@ impl Connector for Reference {
             }
         }
         if self.any(&[UndeclaredAndCarriedOut]) {
-            actions.remove(&Action::UnsuspendAccount);
+            actions.retain(|action| *action != Action::UnsuspendAccount);
         }
         if self.has(WithoutDelete) {
-            actions.remove(&Action::DeleteAccount);
+            actions.retain(|action| *action != Action::DeleteAccount);
         }
         if self.has(DescribesOtherwiseLater) && self.described.fetch_add(1, Ordering::SeqCst) > 0 {
             resource_types.remove(1);
@@ -1123,18 +1122,12 @@ impl Connector for Reference {
             Some(NoVersion) => "",
             _ => "1.0",
         };
-        Ok(Description {
-            name: "help-desk".into(),
-            version: version.into(),
-            actions,
-            resource_types,
-            unverifiable: if self.has(EverythingIsUnverifiable) {
-                FIELDS.map(str::to_owned).into_iter().chain(["status".to_owned()]).collect()
-            } else {
-                std::collections::BTreeSet::default()
-            },
-            ..Description::default()
-        })
+        let description =
+            Description::new("help-desk", version).with_actions(actions).with_resource_types(resource_types);
+        if self.has(EverythingIsUnverifiable) {
+            return Ok(description.with_unverifiable(FIELDS).with_unverifiable(["status"]));
+        }
+        Ok(description)
     }
 
     async fn check(&self) -> Result<(), Error> {
@@ -1279,7 +1272,8 @@ impl Connector for Reference {
         after.clone_into(&mut self.asked.lock().unwrap());
         let next = next.map(|next| Cursor::new(format!("after {next}")));
         if self.has(EndWithoutEvidence) {
-            return Ok(Page { next, ..page });
+            page.next = next;
+            return Ok(page);
         }
         let counted = page.records.len() as u64;
         let evidence = if self.any(&[TotalWithoutATotal, TotalIsCounted]) {

@@ -117,12 +117,7 @@ struct Endless(AtomicUsize);
 impl Connector for Endless {
     async fn describe(&self) -> Result<Description, Error> {
         let resource_types = vec![ResourceType::account("account", "Account")];
-        Ok(Description {
-            name: "endless".into(),
-            version: "1".into(),
-            resource_types,
-            ..Description::default()
-        })
+        Ok(Description::new("endless", "1").with_resource_types(resource_types))
     }
 
     async fn check(&self) -> Result<(), Error> {

@@ -55,12 +55,17 @@ impl Drop for Raw {
 
 /// A client with a deadline that tests can wait for, and no more than 1000 bytes an answer.
 pub(crate) fn client(network: &Network) -> Client {
-    let limits = Limits { connect: Duration::from_secs(5), request: Duration::from_secs(20), body: 1000 };
-    Client::new("Acme", network, limits).unwrap()
+    Client::new("Acme", network, limits(5, 20)).unwrap()
 }
 
 /// The same, with hardly any patience.
 pub(crate) fn impatient() -> Client {
-    let limits = Limits { connect: Duration::from_secs(3), request: Duration::from_secs(3), body: 1000 };
-    Client::new("Acme", &Network::default(), limits).unwrap()
+    Client::new("Acme", &Network::default(), limits(3, 3)).unwrap()
+}
+
+fn limits(connect: u64, request: u64) -> Limits {
+    Limits::default()
+        .with_connect(Duration::from_secs(connect))
+        .with_request(Duration::from_secs(request))
+        .with_body(1000)
 }

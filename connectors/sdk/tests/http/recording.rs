@@ -140,7 +140,7 @@ async fn what_was_not_recorded_is_an_error_that_names_it() {
             request = request.json(&body);
         }
         let error = client.send(request).await.unwrap_err();
-        assert_eq!(error.effect_on_target(), Effect::NotApplied);
+        assert_eq!(error.effect(), Effect::NotApplied);
         assert!(error.message().contains(why) && error.message().contains("BRIDGEHEAD_RECORD=1"), "{error}");
         // A connector that hides the error does not hide it from the test.
         let failed = recording.finish().unwrap_err();

@@ -43,7 +43,7 @@ async fn every_status_has_its_code() {
         (504, (Timeout, Unknown, Backoff, account)),
     ] {
         let error = refusal(ResponseTemplate::new(status)).await;
-        let parts = (error.code(), error.effect_on_target(), error.retry_policy(), error.about());
+        let parts = (error.code(), error.effect(), error.retry(), error.subject());
         assert_eq!(parts, wanted, "{status}: {error}");
         assert!(error.message().contains("Acme") && error.message().contains(&status.to_string()), "{error}");
         assert!(!format!("{error:?}").contains("raw body"), "{error:?}");
@@ -59,7 +59,7 @@ async fn the_server_says_when_to_come_back() {
         (500, Code::InternalError, Effect::Unknown),
     ] {
         let error = refusal(later(status)).await;
-        assert_eq!((error.code(), error.effect_on_target()), (code, effect));
-        assert_eq!(error.retry_policy(), Retry::After(Duration::from_secs(7)));
+        assert_eq!((error.code(), error.effect()), (code, effect));
+        assert_eq!(error.retry(), Retry::After(Duration::from_secs(7)));
     }
 }

@@ -42,7 +42,7 @@ fn serve(issued: &Issued) -> u16 {
 }
 
 fn trusting(pem: &str) -> Network {
-    Network { authorities: pem.as_bytes().into(), ..Network::default() }
+    Network::default().with_authorities(pem.as_bytes())
 }
 
 fn url(host: &str, port: u16) -> Url {
@@ -72,7 +72,7 @@ async fn a_server_that_nobody_vouches_for_is_sent_nothing() {
     ] {
         let client = client(&network);
         let error = client.send(client.request(Method::GET, url("localhost", port))).await.unwrap_err();
-        assert_eq!((error.effect_on_target(), error.about()), (Effect::NotApplied, Subject::Connection));
+        assert_eq!((error.effect(), error.subject()), (Effect::NotApplied, Subject::Connection));
         assert!(error.message().contains("certificate"), "{error}");
     }
 }

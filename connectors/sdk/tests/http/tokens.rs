@@ -55,7 +55,7 @@ impl Server {
             oauth2[key] = value.clone();
         }
         let auth: Auth = serde_json::from_value(json!({ "oauth2": oauth2 })).unwrap();
-        let limits = Limits { request: Duration::from_secs(20), ..Limits::default() };
+        let limits = Limits::default().with_request(Duration::from_secs(20));
         let client = Client::new("Acme", &Network::default(), limits).unwrap();
         let redactor = Redactor::new();
         let credential = Credential::new(&auth, "auth", &client, &redactor).unwrap();
@@ -128,7 +128,7 @@ async fn however_many_wait_a_token_that_is_refused_is_refused_once() {
     let calls = futures::future::join_all((0..20).map(|_| server.call())).await;
     for call in calls {
         let error = call.unwrap_err();
-        assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection));
+        assert_eq!((error.code(), error.subject()), (Code::PermissionDenied, Subject::Connection));
     }
     assert_eq!(server.seen().await, (1, Vec::new()));
     // Who comes later asks anew.
@@ -163,7 +163,7 @@ async fn a_second_refusal_is_the_answer() {
     let answer = server.call().await.unwrap();
     assert_eq!(answer.status(), 401);
     assert_eq!(server.seen().await.1.len(), 2);
-    assert_eq!(answer.refusal("x").about(), Subject::Connection);
+    assert_eq!(answer.refusal("x").subject(), Subject::Connection);
 }
 
 #[tokio::test]
@@ -226,9 +226,9 @@ async fn without_a_token_nothing_was_sent_and_no_secret_is_told() {
     ] {
         let server = Server::start(json!({}), answer, ok()).await;
         let error = server.call().await.unwrap_err();
-        assert_eq!((error.code(), error.about()), (code, Subject::Connection), "{told}: {error}");
-        assert_eq!(error.effect_on_target(), Effect::NotApplied, "{error}");
-        assert_ne!(error.retry_policy(), Retry::Never, "{error}");
+        assert_eq!((error.code(), error.subject()), (code, Subject::Connection), "{told}: {error}");
+        assert_eq!(error.effect(), Effect::NotApplied, "{error}");
+        assert_ne!(error.retry(), Retry::Never, "{error}");
         assert!(error.message().contains(told), "{told}: {error}");
         assert!(!format!("{error:?} {error}").contains(SECRET), "{error:?}");
         assert_eq!(server.seen().await.1.len(), 0);
@@ -242,7 +242,7 @@ async fn a_token_server_that_is_away_holds_everything_back() {
     drop(listener);
     let server = Server::start(json!({ "token_url": url }), ok(), ok()).await;
     let error = server.call().await.unwrap_err();
-    assert_eq!((error.code(), error.effect_on_target()), (Code::Timeout, Effect::NotApplied));
-    assert_eq!(error.about(), Subject::Connection);
+    assert_eq!((error.code(), error.effect()), (Code::Timeout, Effect::NotApplied));
+    assert_eq!(error.subject(), Subject::Connection);
     assert!(error.message().contains("the token server of Acme (127.0.0.1) cannot be reached"), "{error}");
 }

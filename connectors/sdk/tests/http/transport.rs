@@ -12,7 +12,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 use crate::raw::{Raw, client, impatient};
 
 fn parts(error: &Error) -> (Code, Effect, Retry, Subject) {
-    (error.code(), error.effect_on_target(), error.retry_policy(), error.about())
+    (error.code(), error.effect(), error.retry(), error.subject())
 }
 
 async fn get(client: &Client, url: &Url) -> Result<bridgehead_sdk::http::Answer, Error> {
@@ -91,7 +91,7 @@ async fn an_answer_that_is_too_large_is_not_read() {
     sent.extend(vec![b'x'; 1001]);
     for answer in [announced, sent] {
         let (error, _) = refused(&client(&Network::default()), Some(answer)).await;
-        assert_eq!((error.code(), error.effect_on_target()), (Code::InternalError, Effect::Unknown));
+        assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::Unknown));
         assert_eq!(error.message(), "an answer of Acme is larger than 1000 bytes");
     }
     let mut fits = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_vec();
@@ -126,18 +126,14 @@ async fn a_proxy_is_gone_through_but_not_to_loopback_or_where_it_is_not_wanted()
     let mut address = Url::parse(&proxy.uri()).unwrap();
     address.set_username("user").unwrap();
     address.set_password(Some("hunter2")).unwrap();
-    let network = Network {
-        proxy: Some(address),
-        no_proxy: vec![".internal.invalid".to_owned()],
-        ..Network::default()
-    };
+    let network = Network::default().with_proxy(address).with_no_proxy([".internal.invalid"]);
     assert!(!format!("{network:?}").contains("hunter2"));
     let client = client(&network);
     let answer = get(&client, &Url::parse("http://acme.example/x").unwrap()).await.unwrap();
     assert_eq!(answer.body(), b"through the proxy");
     assert_eq!(get(&client, &Url::parse(&direct.uri()).unwrap()).await.unwrap().status(), 204);
     let error = get(&client, &Url::parse("http://app.internal.invalid/").unwrap()).await.unwrap_err();
-    assert_eq!(error.about(), Subject::Connection);
+    assert_eq!(error.subject(), Subject::Connection);
     assert_eq!(proxy.received_requests().await.unwrap().len(), 1);
 }
 
@@ -162,7 +158,7 @@ async fn a_trace_shows_each_exchange_and_no_secret() {
     let kept = std::sync::Arc::clone(&lines);
     let redactor = bridgehead_sdk::Redactor::new();
     let trace = bridgehead_sdk::Trace::new(&redactor, move |line| kept.lock().unwrap().push(line.to_owned()));
-    let client = client(&Network { trace: Some(trace), ..Network::default() });
+    let client = client(&Network::default().with_trace(trace));
     let mut url = Url::parse(&format!("{}/users?notify=no&api_key=hunter2", server.uri())).unwrap();
     url.set_username("admin").unwrap();
     let body = serde_json::json!({ "login": "ann", "password": "Sesame-4711" });

@@ -53,7 +53,7 @@ impl Target {
                 }
             }
         }
-        setup.network.certificates().map_err(|error| SettingsError::new("", error.to_string()))?;
+        setup.network.certificates()?;
         Ok(Self {
             engine: settings.engine,
             place,

@@ -2,6 +2,21 @@
 
 use super::Kind;
 
+/// The only SQLSTATE that PgBouncer has for whatever it refuses.
+pub(super) const OF_POOL: &str = "08P01";
+
+/// The kind of what a pool in between says instead of letting somebody in; it has its words in no other language.
+pub(super) fn refused_by_pool(message: &str) -> Kind {
+    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    if says(&["authentication failed", "no such user", "login rejected"]) {
+        Kind::Credential
+    } else if says(&["no more connections allowed"]) {
+        Kind::TooMany
+    } else {
+        Kind::Unavailable
+    }
+}
+
 /// The kind of a SQLSTATE.
 pub(super) fn kind(state: &str) -> Kind {
     match state {
@@ -37,6 +52,23 @@ pub(super) fn kind(state: &str) -> Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_pool_refuses_at_the_door_is_told_by_its_words() {
+        for (message, expected) in [
+            ("SASL authentication failed", Kind::Credential),
+            ("password authentication failed", Kind::Credential),
+            ("\"trust\" authentication failed", Kind::Credential),
+            ("no such user: nobody", Kind::Credential),
+            ("unix socket login rejected", Kind::Credential),
+            ("no more connections allowed (max_client_conn)", Kind::TooMany),
+            ("no such database: nowhere", Kind::Unavailable),
+            ("client_login_timeout (server down)", Kind::Unavailable),
+            ("server login has been failing, try again later (server_login_retry)", Kind::Unavailable),
+        ] {
+            assert_eq!(refused_by_pool(message), expected, "{message}");
+        }
+    }
 
     #[test]
     fn every_state_that_matters_has_its_kind() {

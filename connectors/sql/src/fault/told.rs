@@ -80,7 +80,7 @@ impl Fault {
 /// Reads an error of sqlx. `connecting` tells a server that cannot be reached from one that is lost.
 pub(crate) fn read(engine: Engine, error: sqlx::Error, connecting: bool) -> Fault {
     match error {
-        sqlx::Error::Database(error) => Fault::Told(told(engine, &*error)),
+        sqlx::Error::Database(error) => Fault::Told(told(engine, &*error, connecting)),
         sqlx::Error::Io(error) if is_tls(&error) => Fault::Tls(error.to_string()),
         sqlx::Error::Io(error) if connecting => Fault::Unreachable(error.to_string()),
         sqlx::Error::Io(error) => Fault::Lost(error.to_string()),
@@ -97,10 +97,13 @@ fn is_tls(error: &std::io::Error) -> bool {
     error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
 }
 
-fn told(engine: Engine, error: &dyn sqlx::error::DatabaseError) -> Told {
+fn told(engine: Engine, error: &dyn sqlx::error::DatabaseError, connecting: bool) -> Told {
     let message = error.message().to_owned();
     if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
-        let kind = postgres::kind(error.code());
+        let kind = match error.code() {
+            postgres::OF_POOL if connecting => postgres::refused_by_pool(&message),
+            state => postgres::kind(state),
+        };
         return Told {
             engine,
             code: error.code().to_owned(),

@@ -47,7 +47,7 @@ impl Verdicts {
                     doing,
                     &format!("{fault}; raise pool.max_connections, or lower tasks.concurrency"),
                 );
-                Error::timeout(message).effect(Effect::NotApplied)
+                Error::timeout(message).with_effect(Effect::NotApplied)
             }
             Fault::Tls(_) | Fault::Unreachable(_) => {
                 Error::unreachable(self.message(doing, &format!("the database {}", sentence(fault))))
@@ -55,23 +55,23 @@ impl Verdicts {
             Fault::Lost(_) | Fault::Silent => Error::unreachable(self.message(doing, &fault.to_string())),
             Fault::Unreadable(why) => {
                 let message = self.message(doing, &format!("{why}; cast it to text in the statement"));
-                Error::internal(message).retry(Retry::Backoff).subject(Subject::Connection)
+                Error::internal(message).with_retry(Retry::Backoff).with_subject(Subject::Connection)
             }
             Fault::NoTransactions => {
                 let message = self.message(doing, &format!("{fault}; set pool_mode = transaction for it"));
                 Error::internal(message)
-                    .effect(Effect::NotApplied)
-                    .retry(Retry::Backoff)
-                    .subject(Subject::Connection)
+                    .with_effect(Effect::NotApplied)
+                    .with_retry(Retry::Backoff)
+                    .with_subject(Subject::Connection)
             }
             Fault::Nul => Error::internal(self.message(doing, &format!("{fault}; nothing was changed"))),
         };
         if is_in_doubt(fault, doing) {
             let message = format!("{}; whether it was committed is not known", error.message());
-            return Error::timeout(message).effect(Effect::Unknown);
+            return Error::timeout(message).with_effect(Effect::Unknown);
         }
         if let Doing::Listing(_) = doing
-            && error.retry_policy() == Retry::Never
+            && error.retry() == Retry::Never
         {
             return Error::incomplete_listing(error.message());
         }
@@ -100,9 +100,9 @@ impl Verdicts {
             return rule.apply(self.message(doing, rule.message.as_deref().unwrap_or(&why)));
         }
         Error::new(meaning.code, self.message(doing, &why))
-            .effect(Effect::NotApplied)
-            .retry(meaning.retry)
-            .subject(meaning.subject)
+            .with_effect(Effect::NotApplied)
+            .with_retry(meaning.retry)
+            .with_subject(meaning.subject)
     }
 
     /// Who, where and why, in one sentence.
@@ -201,12 +201,12 @@ impl Override {
     }
 
     fn apply(&self, message: String) -> Error {
-        let mut error = Error::new(self.report, message).effect(Effect::NotApplied);
+        let mut error = Error::new(self.report, message).with_effect(Effect::NotApplied);
         if let Some(retry) = self.retry {
-            error = error.retry(retry);
+            error = error.with_retry(retry);
         }
         if let Some(subject) = self.subject {
-            error = error.subject(subject);
+            error = error.with_subject(subject);
         }
         error
     }

@@ -48,7 +48,7 @@ impl Database {
                     Some(told) => self.explain(&told, operation, error).await,
                     None => error,
                 };
-                return Err(error.effect(Effect::NotApplied));
+                return Err(error.with_effect(Effect::NotApplied));
             }
         };
         match lease.commit().await {
@@ -126,7 +126,8 @@ impl Database {
     ) -> Result<Completion, Error> {
         let action = Action::CreateAccount;
         let account = &create.account;
-        let by_names = Account { id: None, ..account.clone() };
+        let mut by_names = account.clone();
+        by_names.id = None;
         if self.find(lease, &by_names).await?.is_some() {
             let message = format!("User {} exists in {} already", account.label(), self.verdicts.system);
             return Err(Error::account_already_exists(message));

@@ -53,7 +53,7 @@ impl Database {
                 let why =
                     "its statements ran, and the account does not hold what was wanted; nothing was changed";
                 return Err(Error::internal(self.verdicts.message(doing, why))
-                    .subject(subject(one.resource_type.kind)));
+                    .with_subject(subject(one.resource_type.kind)));
             }
         }
         Ok(())
@@ -80,12 +80,14 @@ impl Database {
         let steps = if adds { &one.add } else { &one.remove };
         if steps.is_empty() {
             let why = "the configuration has no statement for it (add and remove)";
-            return Err(Error::internal(self.verdicts.message(doing, why)).subject(subject(kind)));
+            return Err(Error::internal(self.verdicts.message(doing, why)).with_subject(subject(kind)));
         }
         if adds && !self.is_there(lease, one, reference, doing).await? {
             let why =
                 format!("there is no {} {reference} of the type {}", noun(kind), one.resource_type.slug);
-            return Err(Error::group_not_found(self.verdicts.message(doing, &why)).subject(subject(kind)));
+            return Err(
+                Error::group_not_found(self.verdicts.message(doing, &why)).with_subject(subject(kind))
+            );
         }
         let purpose = Purpose { doing, reference: Some(reference) };
         let rows = self.run_steps(lease, steps, inputs, purpose, &[]).await?;
@@ -110,9 +112,8 @@ impl Database {
             let why = "the statement of remove changed no row, and the account still holds it; nothing was changed. Let it compare \
                        as members does (the same column, the same collation)";
             let doing = joining(one, label, reference);
-            return Err(
-                Error::internal(self.verdicts.message(doing, why)).subject(subject(one.resource_type.kind))
-            );
+            return Err(Error::internal(self.verdicts.message(doing, why))
+                .with_subject(subject(one.resource_type.kind)));
         }
         Ok(())
     }

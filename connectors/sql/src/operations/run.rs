@@ -126,10 +126,10 @@ impl Database {
 
     fn refusal(&self, usual: &str, refusal: &Refusal, purpose: Purpose<'_>) -> Error {
         let why = refusal.message.as_deref().unwrap_or(usual);
-        let mut error =
-            Error::new(refusal.code, self.verdicts.message(purpose.doing, why)).effect(Effect::NotApplied);
+        let mut error = Error::new(refusal.code, self.verdicts.message(purpose.doing, why))
+            .with_effect(Effect::NotApplied);
         if let Some(subject) = refusal.subject {
-            error = error.subject(subject);
+            error = error.with_subject(subject);
         }
         error
     }

@@ -65,7 +65,7 @@ impl Plan {
             }
         }
         let mut actions = BTreeMap::new();
-        for action in Action::ALL {
+        for action in Action::ALL.iter().copied() {
             let Some(steps) = settings.actions.of(action) else { continue };
             let suspends = matches!(action, Action::SuspendAccount | Action::UnsuspendAccount);
             if suspends && !settings.accounts.fields.contains_key("status") {

@@ -193,7 +193,7 @@ impl Type {
         };
         let name = settings.name.clone().unwrap_or_else(|| settings.slug.clone());
         Ok(Self {
-            resource_type: ResourceType { slug: settings.slug.as_str().into(), name, kind },
+            resource_type: ResourceType::new(settings.slug.as_str(), name, kind),
             listing,
             find,
             members: match &settings.members {

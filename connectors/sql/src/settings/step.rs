@@ -44,6 +44,8 @@ impl ActionSettings {
             Action::SuspendAccount => self.suspend_account.as_ref(),
             Action::UnsuspendAccount => self.unsuspend_account.as_ref(),
             Action::ResetPassword => self.reset_password.as_ref(),
+            // There are no steps for what a later version may ask for.
+            _ => None,
         }
     }
 }

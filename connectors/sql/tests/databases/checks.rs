@@ -14,11 +14,7 @@ async fn said(connector: &dyn Connector) -> String {
     match connector.check().await {
         Ok(()) => "nothing is wrong".to_owned(),
         Err(error) => {
-            assert_eq!(
-                (error.retry_policy(), error.about()),
-                (Retry::Backoff, Subject::Connection),
-                "{error}"
-            );
+            assert_eq!((error.retry(), error.subject()), (Retry::Backoff, Subject::Connection), "{error}");
             format!("{} {}", error.code(), error.message())
         }
     }

@@ -22,7 +22,7 @@ fn then(crm: &Crm, step: impl Into<Value>) -> Example {
 }
 
 fn parts(error: &Error) -> (Code, Effect, Retry, Subject) {
-    (error.code(), error.effect_on_target(), error.retry_policy(), error.about())
+    (error.code(), error.effect(), error.retry(), error.subject())
 }
 
 const LOST: (Code, Effect, Retry, Subject) =

@@ -28,7 +28,7 @@ fn people_with(example: Example, id_type: &str, list: &str) -> Example {
 }
 
 fn is_refused(error: &Error, part: &str) {
-    assert_eq!(error.retry_policy(), Retry::Never, "{error}");
+    assert_eq!(error.retry(), Retry::Never, "{error}");
     assert!(error.message().contains(part), "{error}");
 }
 

@@ -109,7 +109,7 @@ async fn fails(connector: &dyn Connector, name: &str) -> Error {
 }
 
 fn parts(error: &Error) -> (Code, Effect, Retry, Subject) {
-    (error.code(), error.effect_on_target(), error.retry_policy(), error.about())
+    (error.code(), error.effect(), error.retry(), error.subject())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,7 +225,7 @@ async fn what_mariadb_refuses_is_told_and_rolled_back() {
     );
     assert!(error.message().ends_with("[MySQL 1146] (actions.delete_account.0)"), "{error}");
     let error = check(plain.clone().with("database", "nowhere")).await;
-    assert_eq!(error.about(), Subject::Connection, "{error}");
+    assert_eq!(error.subject(), Subject::Connection, "{error}");
     sql("CREATE USER full_up IDENTIFIED BY 'full-secret-1' WITH MAX_CONNECTIONS_PER_HOUR 1");
     let full = plain.login("full_up", "full-secret-1").with("database", "information_schema");
     check(full.clone()).await;
@@ -238,7 +238,7 @@ async fn mariadb_is_spoken_to_encrypted_and_a_lost_commit_is_in_doubt() {
     let shop = Shop::start().await;
     let mut example = shop.example().with("tls", true);
     let error = example.connector().check().await.unwrap_err();
-    assert_eq!(error.about(), Subject::Connection, "{error}");
+    assert_eq!(error.subject(), Subject::Connection, "{error}");
     assert!(error.message().contains("no encrypted connection comes about"), "{error}");
     example.network.authorities = std::fs::read(&shop.server.ca).unwrap().into();
     let connector = example.connector();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bridgehead_sdk::{Action, Connector, Retry, Subject};
+use bridgehead_sdk::{Action, Code, Connector, Effect, Retry, Subject};
 use bridgehead_test_servers::PgBouncer;
 use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
@@ -64,7 +64,7 @@ async fn what_is_reported_through_a_pool_of_transactions_is_what_happened() {
         list(&*refused, &accounts()).await.unwrap_err(),
     ] {
         assert!(error.message().contains("set pool_mode = transaction"), "{error}");
-        assert_eq!((error.retry_policy(), error.about()), (Retry::Backoff, Subject::Connection), "{error}");
+        assert_eq!((error.retry(), error.subject()), (Retry::Backoff, Subject::Connection), "{error}");
     }
     assert_eq!(find(&*connectors[0], "ann").await, None);
     // Nothing is left on the server's connections for others to meet: the pool hands them out in turn.
@@ -78,4 +78,40 @@ async fn what_is_reported_through_a_pool_of_transactions_is_what_happened() {
         let timeout = raw_sql("SHOW statement_timeout").fetch_one(&mut other).await.unwrap();
         assert_eq!(timeout.get::<String, _>(0), "0");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_pool_refuses_at_its_door_is_told_as_the_server_would() {
+    let mut crm = Crm::start().await;
+    let users = [(crm.server.user.as_str(), crm.server.password.as_str()), ("stale", "stale-secret-1")];
+    let pool = PgBouncer::start_for(&crm.server, "session", 5, &users).await;
+    let example = crm.example().patient().at(pool.port);
+    let through = || example.clone();
+    through().connector().check().await.unwrap();
+    for (example, code) in [
+        (through().with("password", "wrong-secret-1"), Code::PermissionDenied),
+        (through().with("user", "nobody"), Code::PermissionDenied),
+        // The pool knows it, and the server does not.
+        (through().login("stale", "stale-secret-1"), Code::PermissionDenied),
+        (through().with("database", "nowhere"), Code::Timeout),
+    ] {
+        let connector = example.connector();
+        let task = json!({ "account": { "username": "ann" } });
+        for error in [
+            connector.check().await.unwrap_err(),
+            execute(&*connector, Action::CreateAccount, task).await.unwrap_err(),
+        ] {
+            assert_eq!(
+                (error.code(), error.effect(), error.retry(), error.subject()),
+                (code, Effect::NotApplied, Retry::Backoff, Subject::Connection),
+                "{error}"
+            );
+            assert!(!error.message().contains("secret-1"), "{error}");
+        }
+    }
+    crm.server.stop();
+    // It waits for its server to come back, and the connector does not.
+    let hasty = through().with("connect_timeout", "3s").with("statement_timeout", "3s").connector();
+    let error = hasty.check().await.unwrap_err();
+    assert_eq!((error.code(), error.subject()), (Code::Timeout, Subject::Connection), "{error}");
 }

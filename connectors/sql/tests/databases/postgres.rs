@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use bridgehead_sdk::conformance::{self, Bench, Protocol, Situation, Skip};
 use bridgehead_sdk::{Connector, async_trait};
-use bridgehead_test_servers::Postgres;
+use bridgehead_test_servers::{PgBouncer, Postgres};
 
 use crate::example::{Example, tables};
 
 pub(crate) struct Crm {
     pub(crate) server: Postgres,
+    /// What stands between it and the connector.
+    pool: Option<PgBouncer>,
     /// Whether the kit fails in the server's place. That takes minutes.
     fails: bool,
 }
@@ -19,11 +21,24 @@ impl Crm {
     pub(crate) async fn start() -> Self {
         let crm = Self {
             server: Postgres::start_with(&["max_connections=40", "log_statement=all"]).await,
+            pool: None,
             fails: false,
         };
         crm.server.sql("postgres", "CREATE ROLE reader LOGIN PASSWORD 'reader-secret-1'");
         crm.database("crm");
         crm
+    }
+
+    /// The same, reached through a pool that gives each of its clients a connection for as long as that stays.
+    async fn behind_a_pool_of_sessions() -> Self {
+        let crm = Self::start().await;
+        let users = [(crm.server.user.as_str(), crm.server.password.as_str()), ("reader", "reader-secret-1")];
+        let pool = PgBouncer::start_for(&crm.server, "session", 20, &users).await;
+        Self { pool: Some(pool), ..crm }
+    }
+
+    fn port(&self) -> u16 {
+        self.pool.as_ref().map_or(self.server.port, |pool| pool.port)
     }
 
     fn database(&self, name: &str) {
@@ -38,7 +53,7 @@ impl Crm {
     }
 
     pub(crate) fn example(&self) -> Example {
-        let example = Example::read("sql.toml").at(self.server.port).with("database", "crm");
+        let example = Example::read("sql.toml").at(self.port()).with("database", "crm");
         example.login(&self.server.user, &self.server.password)
     }
 }
@@ -61,7 +76,7 @@ impl Bench for Crm {
     }
 
     fn address(&self) -> Option<SocketAddr> {
-        Some((self.server.address, self.server.port).into())
+        Some((self.server.address, self.port()).into())
     }
 
     fn protocol(&self) -> Protocol {
@@ -108,8 +123,23 @@ async fn postgresql_passes_the_kit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn postgresql_behind_a_pool_of_sessions_passes_the_kit() {
+    let crm = Crm::behind_a_pool_of_sessions().await;
+    conformance::run(&crm).await.assert_passed();
+    let pooled = crm.pool.as_ref().map(PgBouncer::log).unwrap_or_default();
+    assert!(pooled.contains("login attempt: db=crm_"), "nothing went through the pool: {pooled}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes"]
 async fn postgresql_passes_the_kit_that_fails_in_its_place() {
     let crm = Crm { fails: true, ..Crm::start().await };
+    conformance::run(&crm).await.assert_passed();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes"]
+async fn postgresql_behind_a_pool_of_sessions_passes_the_kit_that_fails_in_its_place() {
+    let crm = Crm { fails: true, ..Crm::behind_a_pool_of_sessions().await };
     conformance::run(&crm).await.assert_passed();
 }

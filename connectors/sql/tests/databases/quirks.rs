@@ -251,7 +251,7 @@ async fn story(schema: &Schema, connector: &dyn Connector) -> Vec<String> {
     for (name, action, mut payload) in tasks {
         // Whoever was made has an identifier; Iden names it.
         if action != Action::CreateAccount {
-            let wanted = Account { username: Some("new.person".to_owned()), ..Account::default() };
+            let wanted = Account::by_username("new.person");
             match connector.find_account(&wanted).await {
                 Ok(Some(found)) => payload["account"] = json!({ "id": found.id.as_str() }),
                 Ok(None) => {}

@@ -239,5 +239,5 @@ async fn ten_thousand_accounts_and_two_hundred_groups_are_listed() {
     assert!(refs > 10_000, "{refs}");
     assert_eq!(list(&*connector, &ResourceType::group("team", "Team")).await.unwrap().0.len(), 200);
     let unknown = connector.list(&ResourceType::group("role", "Role"), None).await.unwrap_err();
-    assert_eq!(unknown.retry_policy(), Retry::Never);
+    assert_eq!(unknown.retry(), Retry::Never);
 }

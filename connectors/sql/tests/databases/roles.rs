@@ -134,7 +134,7 @@ async fn a_role_is_a_login_and_its_password_is_seen_by_nobody() {
     // What owns something is not dropped, and stays as it was.
     cluster.server.sql("postgres", "CREATE TABLE owned (); ALTER TABLE owned OWNER TO brien");
     let error = act(Action::DeleteAccount).await.unwrap_err();
-    assert_eq!((error.code(), error.effect_on_target()), (Code::InternalError, Effect::NotApplied));
+    assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::NotApplied));
     assert!(error.message().contains("cannot be dropped because some objects depend on it"), "{error}");
     cluster.server.sql("postgres", "DROP TABLE owned");
     act(Action::DeleteAccount).await.unwrap();
@@ -152,7 +152,7 @@ async fn a_role_is_a_login_and_its_password_is_seen_by_nobody() {
     assert_eq!(make("readers").await.code(), Code::AccountAlreadyExists);
     assert!(make(&"x".repeat(64)).await.message().contains("at most 63 bytes"));
     let error = make("pg_ours").await;
-    assert_eq!((error.code(), error.about()), (Code::InternalError, Subject::Account), "{error}");
+    assert_eq!((error.code(), error.subject()), (Code::InternalError, Subject::Account), "{error}");
 
     let log = cluster.server.log();
     assert!(log.contains("CREATE ROLE") && log.contains("SCRAM-SHA-256$4096:"), "the log has statements");

@@ -108,7 +108,7 @@ const CREATE: Action = Action::CreateAccount;
 const INSERT: &str = "INSERT INTO accounts (username, email) VALUES (:username, :email)";
 
 fn parts(error: &Error) -> (Code, Effect, Retry, Subject) {
-    (error.code(), error.effect_on_target(), error.retry_policy(), error.about())
+    (error.code(), error.effect(), error.retry(), error.subject())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,7 +23,7 @@ async fn a_connection_to_a_server_that_takes_no_changes_is_not_kept() {
     crm.server.sql("postgres", "ALTER DATABASE crm SET default_transaction_read_only = on");
     let connector = crm.example().patient().with("pool.max_connections", 1).connector();
     let error = refused(&*connector, "ann").await;
-    assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection), "{error}");
+    assert_eq!((error.code(), error.subject()), (Code::PermissionDenied, Subject::Connection), "{error}");
     crm.server.sql("postgres", "ALTER DATABASE crm RESET default_transaction_read_only");
     create(&*connector, "ann").await;
 
@@ -31,7 +31,7 @@ async fn a_connection_to_a_server_that_takes_no_changes_is_not_kept() {
     shop.server.sql("shop", "SET GLOBAL tx_read_only = ON");
     let connector = shop.example().patient().with("pool.max_connections", 1).connector();
     let error = refused(&*connector, "ann").await;
-    assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection), "{error}");
+    assert_eq!((error.code(), error.subject()), (Code::PermissionDenied, Subject::Connection), "{error}");
     shop.server.sql("shop", "SET GLOBAL tx_read_only = OFF");
     create(&*connector, "ann").await;
     // Whoever may do everything may change a server that is read-only; others may not.
@@ -43,7 +43,7 @@ async fn a_connection_to_a_server_that_takes_no_changes_is_not_kept() {
         shop.example().login("app", "app-secret-1").patient().with("pool.max_connections", 1).connector();
     let error = refused(&*app, "bob").await;
     assert!(error.message().contains("[MySQL 1290]"), "{error}");
-    assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection), "{error}");
+    assert_eq!((error.code(), error.subject()), (Code::PermissionDenied, Subject::Connection), "{error}");
     shop.server.sql("shop", "SET GLOBAL read_only = OFF");
     create(&*app, "bob").await;
 
@@ -56,7 +56,7 @@ async fn a_connection_to_a_server_that_takes_no_changes_is_not_kept() {
     assert_eq!(find(&*connector, "ann").await, None);
     let error = refused(&*connector, "ann").await;
     assert!(error.message().contains("[SQLite 8]"), "{error}");
-    assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection), "{error}");
+    assert_eq!((error.code(), error.subject()), (Code::PermissionDenied, Subject::Connection), "{error}");
     version(1);
     create(&*connector, "ann").await;
 }
@@ -92,7 +92,7 @@ async fn a_connection_on_which_something_is_gone_is_not_kept() {
         let error = refused(&*connector, "ann").await;
         assert!(error.message().contains(state), "{error}");
         if !is_kept {
-            assert_eq!(error.about(), Subject::Connection, "{error}");
+            assert_eq!(error.subject(), Subject::Connection, "{error}");
         }
         assert_eq!(find(&*connector, "ann").await, None);
         // The server takes its time to end what was dropped.
@@ -135,7 +135,7 @@ async fn a_connection_to_a_mysql_that_takes_no_changes_is_not_kept() {
         let error = refused(&*connector, "ann").await;
         assert!(error.message().contains(&format!("[MySQL {number}]")), "{error}");
         let of_connection = (Code::PermissionDenied, Subject::Connection);
-        assert_eq!((error.code(), error.about()) == of_connection, !is_kept, "{error}");
+        assert_eq!((error.code(), error.subject()) == of_connection, !is_kept, "{error}");
         assert_eq!(find(&*connector, "ann").await, None);
         let is_same = loop {
             let now = ids(&shop);
@@ -156,7 +156,7 @@ async fn a_connection_to_a_mysql_that_takes_no_changes_is_not_kept() {
     create(&*connector, "before").await;
     shop.server.restart_with(&["--innodb-read-only=ON"]).await;
     let error = refused(&*connector, "ann").await;
-    assert_eq!((error.code(), error.about()), (Code::PermissionDenied, Subject::Connection), "{error}");
+    assert_eq!((error.code(), error.subject()), (Code::PermissionDenied, Subject::Connection), "{error}");
     assert!(find(&*connector, "before").await.is_some(), "it is read as before");
     let error = connector.check().await.unwrap_err();
     assert!(error.message().contains("innodb_read_only is on"), "{error}");

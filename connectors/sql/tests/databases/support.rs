@@ -30,7 +30,7 @@ pub(crate) async fn create(connector: &dyn Connector, name: &str) -> String {
 }
 
 pub(crate) async fn find(connector: &dyn Connector, name: &str) -> Option<AccountRecord> {
-    let account = Account { username: Some(name.to_owned()), ..Account::default() };
+    let account = Account::by_username(name);
     connector.find_account(&account).await.unwrap()
 }
 

@@ -18,7 +18,7 @@ async fn conflicts_are_told(example: Example) {
     let bob = create(&*connector, "bob").await;
     let account = json!({ "username": "cy", "email": "ANN@example.com" });
     let error = execute(&*connector, Action::CreateAccount, json!({ "account": account })).await.unwrap_err();
-    assert_eq!((error.code(), error.retry_policy()), (Code::AccountAlreadyExists, Retry::Never), "{error}");
+    assert_eq!((error.code(), error.retry()), (Code::AccountAlreadyExists, Retry::Never), "{error}");
     assert!(
         error.message().contains(&format!("the e-mail address is taken by the account {ann}")),
         "{error}"
@@ -27,7 +27,7 @@ async fn conflicts_are_told(example: Example) {
     let payload = json!({ "account": { "id": bob }, "changes": { "email": "ann@example.com" } });
     let error = execute(&*connector, Action::UpdateAccount, payload).await.unwrap_err();
     assert_eq!(
-        (error.code(), error.retry_policy(), error.about()),
+        (error.code(), error.retry(), error.subject()),
         (Code::InternalError, Retry::Never, Subject::Account)
     );
     assert!(
@@ -43,7 +43,7 @@ async fn conflicts_are_told(example: Example) {
     let suspends = example.with("actions.suspend_account", json!([rename])).connector();
     let error =
         execute(&*suspends, Action::SuspendAccount, json!({ "account": { "id": bob } })).await.unwrap_err();
-    assert_eq!((error.code(), error.retry_policy()), (Code::InternalError, Retry::Never), "{error}");
+    assert_eq!((error.code(), error.retry()), (Code::InternalError, Retry::Never), "{error}");
     assert!(error.message().contains("must be unique"), "{error}");
 }
 
@@ -194,7 +194,7 @@ async fn a_task_for_somebody_whose_identifier_finds_another_as_well_changes_neit
             ),
         ] {
             let error = execute(&*connector, action, payload).await.unwrap_err();
-            assert_eq!((error.code(), error.retry_policy()), (Code::InternalError, Retry::Never), "{error}");
+            assert_eq!((error.code(), error.retry()), (Code::InternalError, Retry::Never), "{error}");
             assert!(error.message().contains("would change both"), "{error}");
         }
         for name in ["ann", "other", "bob", "zoe"] {
@@ -215,7 +215,7 @@ async fn somebody_who_is_found_by_name_and_not_by_identifier_is_no_account_not_f
     for action in [Action::DeleteAccount, Action::SuspendAccount] {
         let payload = json!({ "account": { "username": "ann" } });
         let error = execute(&*blind, action, payload).await.unwrap_err();
-        assert_eq!((error.code(), error.retry_policy()), (Code::InternalError, Retry::Backoff), "{error}");
+        assert_eq!((error.code(), error.retry()), (Code::InternalError, Retry::Backoff), "{error}");
         assert!(error.message().contains("Correct accounts.by_id"), "{error}");
     }
     assert_eq!(find(&*blind, "ann").await.unwrap().status, AccountStatus::Active);

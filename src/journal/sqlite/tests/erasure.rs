@@ -4,7 +4,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
 
-use super::super::super::{Ended, Journal};
+use super::super::super::{Ended, Journal, Outcome};
 use super::*;
 
 const SECRET: &str = "hunter2-correct-horse";

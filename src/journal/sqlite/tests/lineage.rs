@@ -129,23 +129,3 @@ async fn a_doubt_covers_what_iden_made_until_then_and_stays_until_that_is_old() 
     state.prune(&app(1), later).await.unwrap();
     assert_eq!(state.doubted(&app(1)).await.unwrap(), None);
 }
-
-#[tokio::test]
-async fn a_folder_without_state_is_a_question_that_iden_answers_once_for_each_app() {
-    let folder = temporary();
-    let state = Sqlite::open(folder.path()).await.unwrap();
-    let asked = state.doubted(&app(1)).await.unwrap().unwrap();
-    assert!(asked.is_question() && asked.covers(Some(SystemClock.now())), "{asked:?}");
-    state.settle_new(&app(1), false).await.unwrap();
-    state.settle_new(&app(2), true).await.unwrap();
-    state.close().await;
-
-    let state = Sqlite::open(folder.path()).await.unwrap();
-    assert_eq!(state.doubted(&app(1)).await.unwrap(), None, "a new installation");
-    let lost = state.doubted(&app(2)).await.unwrap().unwrap();
-    assert_eq!((lost.reason, lost.until), (Reason::NewButSynced, asked.until));
-    // Meanwhile this state has synced the app itself.
-    state.settle_new(&app(1), true).await.unwrap();
-    assert_eq!(state.doubted(&app(1)).await.unwrap(), None);
-    assert!(state.doubted(&app(3)).await.unwrap().unwrap().is_question());
-}

@@ -4,12 +4,9 @@ mod custody;
 mod erasure;
 mod folder;
 mod format;
-mod holds;
 mod lineage;
 mod listings;
-mod listings_model;
 mod losses;
-mod model;
 mod reading;
 mod rehearsal;
 mod scale;
@@ -19,46 +16,11 @@ mod writer;
 use std::path::Path;
 use std::time::Duration;
 
-use bridgehead_sdk::{Code, TaskId};
-use jiff::Timestamp;
-use serde_json::json;
+use bridgehead_sdk::TaskId;
 use tempfile::TempDir;
 
-use super::super::{AppKey, Intent, Outcome, PriorAccount, Seen};
+use super::super::contract::{app, at, completed, failed, intent, seen};
 use super::Sqlite;
-
-fn app(number: u128) -> AppKey {
-    uuid::Uuid::from_u128(number).into()
-}
-
-fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(second).unwrap()
-}
-
-fn intent(task: &str, attempt: u32, second: i64) -> Intent {
-    Intent {
-        task: TaskId::from(task),
-        action: "create_account".to_owned(),
-        created_at: Some(at(1_000)),
-        keys: vec![7, u64::MAX],
-        attempt,
-        prior: PriorAccount::Absent,
-        at: at(second),
-    }
-}
-
-fn completed(account: &str) -> Outcome {
-    let result = json!({"account_id": account}).as_object().cloned();
-    Outcome::Completed { result }
-}
-
-fn failed(message: &str) -> Outcome {
-    Outcome::Failed { code: Code::AccountNotFound, message: message.to_owned() }
-}
-
-fn seen(id: &str, hash: u64) -> Seen {
-    Seen { id: id.to_owned(), hash, facts: None }
-}
 
 fn temporary() -> TempDir {
     tempfile::tempdir().unwrap()

@@ -88,6 +88,72 @@ pub(super) fn rows() -> Vec<Quirk> {
                 s.serve(&ask)
             }
         }),
+        quirk("answers changes with 200 and an error alone, and does nothing", "", Token, |ask, s| {
+            if ask.changes() { Reply::new(200, json!({ "error": "no_permission" })) } else { s.serve(&ask) }
+        }),
+        quirk("answers changes with 200 and success: \"false\", and does nothing", "", Token, |ask, s| {
+            if ask.changes() {
+                Reply::new(200, json!({ "success": "false", "reason": "no" }))
+            } else {
+                s.serve(&ask)
+            }
+        }),
+        quirk("answers changes with 200 and ok: 0 in an envelope, and does nothing", "", Token, |ask, s| {
+            if ask.changes() {
+                Reply::new(200, json!({ "id": 7, "result": { "ok": 0 } }))
+            } else {
+                s.serve(&ask)
+            }
+        }),
+        quirk(
+            "answers changes with 200 and a status of 403 in the body, and does nothing",
+            "",
+            Token,
+            |ask, s| {
+                if ask.changes() {
+                    Reply::new(200, json!({ "status": 403, "message": "no" }))
+                } else {
+                    s.serve(&ask)
+                }
+            },
+        ),
+        quirk(
+            "answers changes with 200 and errors as GraphQL has them, and does nothing",
+            "",
+            Token,
+            |ask, s| {
+                if ask.changes() {
+                    let inner = json!({ "user": null, "userErrors": [{ "message": "no" }] });
+                    Reply::new(200, json!({ "data": { "userUpdate": inner } }))
+                } else {
+                    s.serve(&ask)
+                }
+            },
+        ),
+        quirk(
+            "answers changes with 200 and a list with one outcome that failed, and does nothing",
+            "",
+            Token,
+            |ask, s| {
+                if ask.changes() {
+                    Reply::new(200, json!([{ "id": "u03", "result": "failed" }]))
+                } else {
+                    s.serve(&ask)
+                }
+            },
+        ),
+        quirk("answers changes with the person, whose last login has failed", "", Token, |ask, s| {
+            let r = s.serve(&ask);
+            if ask.changes() && r.status < 300 {
+                let login = json!({ "ok": false, "error": "wrong password" });
+                Reply::new(
+                    if r.status == 201 { 201 } else { 200 },
+                    json!({ "name": "ann", "id": "u00", "last_login": login }),
+                )
+            } else {
+                r
+            }
+        }),
         quirk("answers changes with 207 and a part that failed, and does nothing", "", Token, |ask, s| {
             if ask.changes() {
                 Reply::new(207, json!({ "results": [{ "status": 400 }] }))

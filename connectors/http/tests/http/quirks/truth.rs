@@ -77,7 +77,7 @@ fn told(what: &str, listed: &Result<Listed, Error>, all: usize) -> String {
             format!("    {what}: all {}, {}{rejected}", records.len(), evidence.as_str())
         }
         Err(error) => {
-            assert_eq!(error.effect_on_target(), Effect::NotApplied, "{what}: {error}");
+            assert_eq!(error.effect(), Effect::NotApplied, "{what}: {error}");
             format!("    {what}: {error}")
         }
     }
@@ -125,7 +125,7 @@ pub(super) async fn act(server: &Scripted, connector: &Arc<dyn Connector>, task:
     }
     let completion = match done {
         Ok(completion) => completion,
-        Err(error) if error.effect_on_target() == Effect::Unknown => {
+        Err(error) if error.effect() == Effect::Unknown => {
             return Some(format!("perhaps done; {error}"));
         }
         Err(error) => {

@@ -76,7 +76,7 @@ fn told(what: &str, listed: &Result<Listed, Error>, all: usize) -> String {
             format!("    {what}: all {}, {}{rejected}", records.len(), evidence.as_str())
         }
         Err(error) => {
-            assert_eq!(error.effect_on_target(), Effect::NotApplied, "{what}: {error}");
+            assert_eq!(error.effect(), Effect::NotApplied, "{what}: {error}");
             format!("    {what}: {error}")
         }
     }
@@ -117,7 +117,7 @@ pub(super) async fn act(server: &Scripted, connector: &dyn Connector, task: &Tas
     assert!(changed.is_empty(), "{name}: somebody else was changed: {changed:?}");
     let completion = match done {
         Ok(completion) => completion,
-        Err(error) if error.effect_on_target() == Effect::Unknown => {
+        Err(error) if error.effect() == Effect::Unknown => {
             return Some(format!("perhaps done; {error}"));
         }
         Err(error) => {

@@ -263,7 +263,7 @@ async fn refused_everything(kit: &Kit<'_>, probe: &Probe) -> Verdict {
 }
 
 async fn undeclared_actions(kit: &Kit<'_>) -> Verdict {
-    let undeclared: Vec<Action> = Action::ALL.into_iter().filter(|action| !kit.offers(*action)).collect();
+    let undeclared: Vec<Action> = Action::ALL.iter().copied().filter(|action| !kit.offers(*action)).collect();
     if undeclared.is_empty() {
         return skipped("every action is declared");
     }

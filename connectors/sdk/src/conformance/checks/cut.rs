@@ -145,7 +145,7 @@ async fn cut_change(kit: &Kit<'_>) -> Verdict {
                 Ok(_) if !there => {
                     return failed(format!("{}; success was reported, and nothing is there", where_()));
                 }
-                Err(error) if there && error.effect_on_target() == Effect::NotApplied => {
+                Err(error) if there && error.effect() == Effect::NotApplied => {
                     return failed(format!(
                         "{}; the account was created, and the error says: {}",
                         where_(),

@@ -211,11 +211,11 @@ async fn failing_change(kit: &Kit<'_>) -> Verdict {
 /// What an error must be of a target that answered so.
 fn coded(bad: Bad, changes: bool, error: &Error) -> Result<(), String> {
     let code = error.code();
-    let later = error.retry_policy() != Retry::Never;
-    let asked = matches!(error.retry_policy(), Retry::After(wait) if wait.as_secs().abs_diff(WAIT) <= 1);
+    let later = error.retry() != Retry::Never;
+    let asked = matches!(error.retry(), Retry::After(wait) if wait.as_secs().abs_diff(WAIT) <= 1);
     let wanted = match bad {
         Bad::Status(401) | Bad::Page(401) => {
-            (code == Code::PermissionDenied && error.about() == Subject::Connection && later)
+            (code == Code::PermissionDenied && error.subject() == Subject::Connection && later)
                 .then_some(())
                 .ok_or("PERMISSION_DENIED, retry later, subject connection")
         }
@@ -230,7 +230,7 @@ fn coded(bad: Bad, changes: bool, error: &Error) -> Result<(), String> {
             (code == Code::RateLimited && later).then_some(()).ok_or("RATE_LIMITED, retry later")
         }
         Bad::Until(429) => {
-            let wait = match error.retry_policy() {
+            let wait = match error.retry() {
                 Retry::After(wait) => wait.as_secs() <= WAIT + 1,
                 _ => later,
             };
@@ -248,7 +248,7 @@ fn coded(bad: Bad, changes: bool, error: &Error) -> Result<(), String> {
             Means::Busy => (is_trouble(code) && later)
                 .then_some(())
                 .ok_or("RATE_LIMITED, TIMEOUT or INTERNAL_ERROR, retry later"),
-            Means::Denied => (error.about() == Subject::Connection
+            Means::Denied => (error.subject() == Subject::Connection
                 || (code == Code::PermissionDenied && !(changes && later)))
                 .then_some(())
                 .ok_or("PERMISSION_DENIED, retry never, or an error of the connection"),
@@ -570,7 +570,7 @@ impl Trial {
             {
                 return failed(format!("{what}: success is reported"));
             }
-            Err(error) if is_changed && error.effect_on_target() == crate::Effect::NotApplied => {
+            Err(error) if is_changed && error.effect() == crate::Effect::NotApplied => {
                 return failed(format!("{what}: something was changed, and the error says {}", parts(error)));
             }
             // What cannot be seen may have been carried out all the same, if it was the last request.
@@ -578,7 +578,7 @@ impl Trial {
                 if is_last
                     && self.shows(now.as_ref()).is_none()
                     && matches!(act, Act::PassAnd(_))
-                    && error.effect_on_target() == crate::Effect::NotApplied =>
+                    && error.effect() == crate::Effect::NotApplied =>
             {
                 return failed(format!("{what}: it was carried out, and the error says {}", parts(error)));
             }

@@ -82,7 +82,7 @@ fn another(kit: &Kit<'_>, field: &str, old: Option<&Value>) -> Value {
 async fn refused(kit: &Kit<'_>, call: &str, person: &Person, error: &Error) -> Verdict {
     let now = kit.found(&person.by_id()).await?;
     let changed = changed(&person.record, &now);
-    ensure(changed.is_empty() || error.effect_on_target() == Effect::Unknown, || {
+    ensure(changed.is_empty() || error.effect() == Effect::Unknown, || {
         format!("{call} was refused ({}), and has changed {}", parts(error), changed.join(", "))
     })?;
     ensure(changed.is_empty(), || format!("{call} was refused, and has changed {}", changed.join(", ")))

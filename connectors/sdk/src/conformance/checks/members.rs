@@ -112,7 +112,7 @@ async fn made(kit: &Kit<'_>, refs: &Map<String, Value>) -> Verdict<Option<Person
     match kit.execute(1, &operation(CREATE, Value::Object(task))?).await? {
         Ok(_) => Ok(Some(Person { record: kit.made(&fields).await?, fields })),
         Err(error) => {
-            ensure(error.effect_on_target() == Effect::NotApplied, || {
+            ensure(error.effect() == Effect::NotApplied, || {
                 format!("create_account with references: {}", parts(&error))
             })?;
             kit.gone(&identity(&fields)).await?;
@@ -157,7 +157,7 @@ async fn updated(kit: &Kit<'_>, person: &Person, refs: &Map<String, Value>) -> V
     match kit.execute(1, &operation(UPDATE, Value::Object(task))?).await? {
         Ok(_) => Ok(true),
         Err(error) => {
-            ensure(error.effect_on_target() == Effect::NotApplied, || {
+            ensure(error.effect() == Effect::NotApplied, || {
                 format!("update_account with references: {}", parts(&error))
             })?;
             kit.unchanged(person).await?;

@@ -52,9 +52,7 @@ async fn many_at_once(kit: &Kit<'_>) -> Verdict {
         match read {
             Ok(Ok(Ok(()))) => {}
             // A listing that cannot be proven whole while accounts come is asked for again.
-            Ok(Ok(Err(error)))
-                if error.effect_on_target() == Effect::NotApplied && error.retry_policy() != Retry::Never => {
-            }
+            Ok(Ok(Err(error))) if error.effect() == Effect::NotApplied && error.retry() != Retry::Never => {}
             Ok(Ok(Err(error))) => return failed(format!("reading meanwhile: {}", parts(&error))),
             Ok(Err(finding)) => return Err(finding),
             Err(error) => return failed(error.to_string()),

@@ -30,7 +30,7 @@ pub(super) enum Kind {
 /// Everything that the connector offers.
 pub(super) fn trials(kit: &Kit<'_>) -> Vec<Kind> {
     let mut kinds: Vec<Kind> =
-        Action::ALL.into_iter().filter(|action| kit.offers(*action)).map(Kind::Action).collect();
+        Action::ALL.iter().copied().filter(|action| kit.offers(*action)).map(Kind::Action).collect();
     if kit.types(ResourceKind::Group).chain(kit.types(ResourceKind::License)).next().is_some() {
         kinds.push(Kind::CreateMember);
         if kit.offers(Action::UpdateAccount) {

@@ -50,24 +50,19 @@ impl Connector {
 #[async_trait]
 impl bridgehead_sdk::Connector for Connector {
     async fn describe(&self) -> Result<Description, Error> {
-        Ok(Description {
-            name: "@@name@@".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            // Declare what is written below, and nothing more.
-            actions: [
+        // Declare what is written below, and nothing more.
+        Ok(Description::new("@@name@@", env!("CARGO_PKG_VERSION"))
+            .with_actions([
                 Action::CreateAccount,
                 Action::UpdateAccount,
                 Action::DeleteAccount,
                 Action::SuspendAccount,
                 Action::UnsuspendAccount,
-            ]
-            .into(),
-            resource_types: vec![
+            ])
+            .with_resource_types([
                 ResourceType::group("team", "Team"),
                 ResourceType::account("account", "Account"),
-            ],
-            ..Description::default()
-        })
+            ]))
     }
 
     async fn check(&self) -> Result<(), Error> {
@@ -135,6 +130,7 @@ impl bridgehead_sdk::Connector for Connector {
                 set(state, &id, "status", "active".into());
                 Ok(Completion::done())
             }
+            // Never reached: bridgehead asks for nothing that `describe` does not name.
             other => Err(Error::unsupported(other.action())),
         };
         self.target.change(change).await
@@ -353,7 +349,7 @@ fn join(
         if let Some(missing) = teams.iter().find(|team| !known(&team.id)) {
             // Not ACCOUNT_NOT_FOUND: the account may be there.
             let message = format!("No {slug} {} in {system}", missing.id);
-            return Err(Error::internal(message).subject(Subject::Group));
+            return Err(Error::internal(message).with_subject(Subject::Group));
         }
         let ids: Vec<&str> = teams.iter().map(|team| team.id.as_str()).collect();
         // Those of other types stay.

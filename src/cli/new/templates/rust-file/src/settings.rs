@@ -10,7 +10,11 @@ use serde::Deserialize;
 pub struct Settings {
     /// The file of people and teams. A relative path starts at the folder of the configuration file.
     pub path: String,
-    // A credential is a plain `String` here, such as `token`. The configuration says where it is,
-    // `token = { env = "TOKEN" }`, and the daemon puts it in its place and keeps it out of logs and messages. Derive no
-    // `Debug` for a type that holds one.
+    // A credential is a `bridgehead_sdk::SecretString` here, which shows itself to nobody:
+    //
+    //     #[schemars(with = "String")]
+    //     pub token: SecretString,
+    //
+    // The configuration says where it is, `token = { env = "TOKEN" }`, and the daemon puts it in its place and keeps it out
+    // of logs and messages. `token.expose_secret()`, with the trait `bridgehead_sdk::ExposeSecret`, is the text.
 }

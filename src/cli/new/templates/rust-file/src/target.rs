@@ -76,10 +76,10 @@ impl File {
         let shown = self.path.display();
         let bytes = std::fs::read(&self.path).map_err(|error| match error.kind() {
             ErrorKind::PermissionDenied => {
-                Error::credential_refused(format!("{shown} may not be read")).source(error)
+                Error::credential_refused(format!("{shown} may not be read")).with_source(error)
             }
             // Never "nobody there": that would remove everybody.
-            _ => Error::unreachable(format!("{shown} cannot be read")).source(error),
+            _ => Error::unreachable(format!("{shown} cannot be read")).with_source(error),
         })?;
         serde_json::from_slice(&bytes).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
@@ -99,9 +99,9 @@ impl File {
             .map_err(|error| {
                 // The new file takes the place of the old one at once or not at all: nothing was changed.
                 Error::internal(format!("{} cannot be written", self.path.display()))
-                    .retry(Retry::Backoff)
-                    .subject(Subject::Connection)
-                    .source(error)
+                    .with_retry(Retry::Backoff)
+                    .with_subject(Subject::Connection)
+                    .with_source(error)
             })?;
         Ok(answer)
     }

@@ -50,8 +50,7 @@ impl Api {
     pub(crate) fn new(settings: &Settings, setup: Setup) -> Result<Self, SettingsError> {
         let base = endpoint("url", &settings.url)?;
         let limits = settings.limits.limits("limits")?;
-        let client = Client::new(setup.app, &setup.network, limits)
-            .map_err(|error| SettingsError::new("", error.to_string()))?;
+        let client = Client::new(setup.app, &setup.network, limits)?;
         let credential = Credential::new(&settings.auth, "auth", &client, &setup.redactor)?;
         Ok(Self {
             client,

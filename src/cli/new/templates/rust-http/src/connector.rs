@@ -47,17 +47,20 @@ impl Connector {
 #[async_trait]
 impl bridgehead_sdk::Connector for Connector {
     async fn describe(&self) -> Result<Description, Error> {
-        Ok(Description {
-            name: "@@name@@".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            // Declare what is written below, and nothing more.
-            actions: Action::ALL.into(),
-            resource_types: vec![
+        // Declare what is written below, and nothing more.
+        Ok(Description::new("@@name@@", env!("CARGO_PKG_VERSION"))
+            .with_actions([
+                Action::CreateAccount,
+                Action::UpdateAccount,
+                Action::DeleteAccount,
+                Action::SuspendAccount,
+                Action::UnsuspendAccount,
+                Action::ResetPassword,
+            ])
+            .with_resource_types([
                 ResourceType::group("team", "Team"),
                 ResourceType::account("account", "Account"),
-            ],
-            ..Description::default()
-        })
+            ]))
     }
 
     async fn check(&self) -> Result<(), Error> {
@@ -125,6 +128,7 @@ impl bridgehead_sdk::Connector for Connector {
                 )
                 .await?;
             }
+            // Never reached: bridgehead asks for nothing that `describe` does not name.
             other => return Err(Error::unsupported(other.action())),
         }
         Ok(Completion::done())
@@ -308,14 +312,8 @@ impl Connector {
             };
             is_named = true;
             let account = match field {
-                "email" => Account {
-                    email: Some(name.to_owned()),
-                    ..Account::default()
-                },
-                _ => Account {
-                    username: Some(name.to_owned()),
-                    ..Account::default()
-                },
+                "email" => Account::by_email(name),
+                _ => Account::by_username(name),
             };
             let other = self.find(&account).await?;
             if other.is_some_and(|other| Some(other.id.as_str()) != own) {
@@ -346,7 +344,7 @@ impl Connector {
                 if !known {
                     // Not ACCOUNT_NOT_FOUND: the account may be there.
                     let message = format!("No {slug} {} in {}", team.id, self.api.system());
-                    return Err(Error::internal(message).subject(Subject::Group));
+                    return Err(Error::internal(message).with_subject(Subject::Group));
                 }
             }
             if slug.as_str() == "team" {

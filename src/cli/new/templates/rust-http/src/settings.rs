@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 /// Unknown keys are refused with the nearest known one; the comments here are what `config schema` shows.
 ///
-/// Secrets are plain texts here. The configuration says where each is, `bearer = { env = "TOKEN" }`, and the daemon puts it in its
-/// place and keeps it out of logs and messages. Derive no `Debug` for a type of your own that holds one.
+/// The configuration says where each secret is, `bearer = { env = "TOKEN" }`, and the daemon puts it in its place and keeps it out of
+/// logs and messages. A secret of your own is a `bridgehead_sdk::SecretString`, with `#[schemars(with = "String")]` above it.
 #[derive(Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]

@@ -14,8 +14,8 @@ async fn the_people_are_listed_with_their_teams() {
     let url = from("@@variable@@_URL", "https://recorded.invalid");
     let token = from("@@variable@@_TOKEN", "none is needed");
     let target = json!({ "url": url, "auth": { "bearer": token.replace(' ', "-") } });
-    let mut setup = Setup::new("@@name@@", target.as_object().cloned().unwrap());
-    setup.network = Network::default().with_recording(&recording);
+    let setup = Setup::new("@@name@@", target.as_object().cloned().unwrap())
+        .with_network(Network::default().with_recording(&recording));
     let connector = bridgehead_@@identifier@@::factory().build(setup).unwrap();
 
     let types = connector.describe().await.unwrap().resource_types;

@@ -4,8 +4,12 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
-use super::super::super::{Counts, Ended, Error, Journal, Kept, Known, State};
+use super::super::{Counts, Ended, Error, Journal, Kept, Known, State};
 use super::*;
+
+each_state! {
+    blocking any_order_of_writes_does_what_the_model_does,
+}
 
 const TASKS: [&str; 3] = ["t0", "t1", "t2"];
 
@@ -164,7 +168,7 @@ fn expect(model: &mut HashMap<&'static str, Modelled>, step: &Step) -> Answer {
     }
 }
 
-async fn run(state: &Sqlite, app: &AppKey, step: &Step) -> Answer {
+async fn run(state: &impl Journal, app: &AppKey, step: &Step) -> Answer {
     match *step {
         Step::Intent { task, attempt, second } => {
             answer(state.intent(app, &intent(TASKS[task], attempt, second)).await)
@@ -180,7 +184,7 @@ async fn run(state: &Sqlite, app: &AppKey, step: &Step) -> Answer {
     }
 }
 
-async fn compare(state: &Sqlite, app: &AppKey, model: &HashMap<&'static str, Modelled>) {
+async fn compare(state: &impl Journal, app: &AppKey, model: &HashMap<&'static str, Modelled>) {
     let tasks = TASKS.map(TaskId::from);
     let known = state.known(app, &tasks).await.unwrap();
     let mut counts = Counts::default();
@@ -211,10 +215,9 @@ async fn compare(state: &Sqlite, app: &AppKey, model: &HashMap<&'static str, Mod
     assert_eq!(state.rejected(app).await.unwrap().len() as u64, counts.rejected);
 }
 
-#[test]
-fn any_order_of_writes_does_what_the_model_does() {
+fn any_order_of_writes_does_what_the_model_does<P: Place>() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let state = runtime.block_on(fleeting());
+    let state = runtime.block_on(P::fleeting());
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
         cases: 128,
         failure_persistence: None,

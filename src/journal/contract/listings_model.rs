@@ -5,8 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use super::super::super::{AccessFacts, Belief, Changes, Listings, Which};
+use super::super::{AccessFacts, Belief, Changes, Listings, Which};
 use super::*;
+
+each_state! {
+    blocking what_is_known_is_what_the_model_knows,
+}
 
 const SLUG: &str = "account";
 
@@ -122,7 +126,7 @@ fn name(id: u8) -> String {
     format!("a{id}")
 }
 
-async fn list(state: &Sqlite, app: &AppKey, ids: &[u8], active: Active) {
+async fn list(state: &impl Listings, app: &AppKey, ids: &[u8], active: Active) {
     state.begin(app).await.unwrap();
     let record = |id: &u8| Seen {
         facts: Some(AccessFacts::new(is_active(active, *id), [])),
@@ -132,7 +136,7 @@ async fn list(state: &Sqlite, app: &AppKey, ids: &[u8], active: Active) {
     state.add(app, SLUG, &records).await.unwrap();
 }
 
-async fn run(state: &Sqlite, app: &AppKey, step: &Step) {
+async fn run(state: &impl Listings, app: &AppKey, step: &Step) {
     match step {
         Step::Keep(ids, active, belief) => {
             list(state, app, ids, *active).await;
@@ -153,7 +157,7 @@ async fn run(state: &Sqlite, app: &AppKey, step: &Step) {
 }
 
 /// What the next listing, of these, is judged by.
-async fn compare(state: &Sqlite, app: &AppKey, model: &Model, next: &BTreeSet<u8>) {
+async fn compare(state: &impl Listings, app: &AppKey, model: &Model, next: &BTreeSet<u8>) {
     // Nobody is active in it, so whoever was loses that.
     list(state, app, &next.iter().copied().collect::<Vec<_>>(), 0).await;
     let found = state.difference(app, SLUG).await.unwrap();
@@ -177,10 +181,9 @@ async fn compare(state: &Sqlite, app: &AppKey, model: &Model, next: &BTreeSet<u8
     assert_eq!(found.losers.into_iter().map(|one| one.id).collect::<Vec<_>>(), losers);
 }
 
-#[test]
-fn what_is_known_is_what_the_model_knows() {
+fn what_is_known_is_what_the_model_knows<P: Place>() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let state = runtime.block_on(fleeting());
+    let state = runtime.block_on(P::fleeting());
     let mut runner = TestRunner::new(ProptestConfig {
         cases: 128,
         failure_persistence: None,

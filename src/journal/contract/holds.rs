@@ -1,7 +1,16 @@
 use bridgehead_sdk::Action;
 
-use super::super::super::{Ended, Held, Intent, Journal};
+use super::super::{Ended, Held, Intent, Journal};
 use super::*;
+
+each_state! {
+    async every_action_that_takes_access_away_is_counted_and_no_other,
+    a_task_counts_from_its_first_call_whatever_came_of_it,
+    a_hold_lasts_until_it_is_released_or_forgotten,
+    holds_survive_a_restart,
+    pruning_leaves_holds_and_releases_that_are_still_needed,
+    any_number_of_tasks_is_held_at_once,
+}
 
 fn of(action: &str, task: &str, attempt: u32, second: i64) -> Intent {
     Intent { action: action.to_owned(), ..intent(task, attempt, second) }
@@ -11,21 +20,19 @@ fn held(task: &str, held_at: i64, released_at: Option<i64>) -> Held {
     Held { task: task.into(), held_at: at(held_at), released_at: released_at.map(at) }
 }
 
-#[tokio::test]
-async fn every_action_that_takes_access_away_is_counted_and_no_other() {
-    let state = fleeting().await;
+async fn every_action_that_takes_access_away_is_counted_and_no_other<P: Place>() {
+    let state = P::fleeting().await;
     for action in Action::ALL {
         state.intent(&app(1), &of(action.as_str(), action.as_str(), 1, 10)).await.unwrap();
     }
     state.intent(&app(1), &of("merge_account", "unknown", 1, 10)).await.unwrap();
-    let expected = Action::ALL.into_iter().filter(|action| action.is_destructive()).count();
+    let expected = Action::ALL.iter().copied().filter(|action| action.is_destructive()).count();
     assert_eq!(state.destructive_since(&app(1), at(0)).await.unwrap().len(), expected);
     assert!(state.destructive_since(&app(2), at(0)).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn a_task_counts_from_its_first_call_whatever_came_of_it() {
-    let state = fleeting().await;
+async fn a_task_counts_from_its_first_call_whatever_came_of_it<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     let delete = |task, attempt, second| of("delete_account", task, attempt, second);
     state.intent(&app, &delete("old", 1, 10)).await.unwrap();
@@ -40,9 +47,8 @@ async fn a_task_counts_from_its_first_call_whatever_came_of_it() {
     assert_eq!(state.destructive_since(&app, at(50)).await.unwrap(), [at(60), at(70)]);
 }
 
-#[tokio::test]
-async fn a_hold_lasts_until_it_is_released_or_forgotten() {
-    let state = fleeting().await;
+async fn a_hold_lasts_until_it_is_released_or_forgotten<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     state.hold(&app, &["a".into(), "b".into(), "c".into()], at(10)).await.unwrap();
     state.hold(&app, &["b".into(), "d".into()], at(20)).await.unwrap();
@@ -55,20 +61,18 @@ async fn a_hold_lasts_until_it_is_released_or_forgotten() {
     assert!(state.held(&super::app(2)).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn holds_survive_a_restart() {
-    let folder = temporary();
-    let state = Sqlite::open(folder.path()).await.unwrap();
+async fn holds_survive_a_restart<P: Place>() {
+    let place = P::empty().await;
+    let state = place.state();
     state.hold(&app(1), &["a".into(), "b".into()], at(10)).await.unwrap();
     state.release(&app(1), &["b".into()], at(20)).await.unwrap();
-    state.close().await;
-    let state = Sqlite::open(folder.path()).await.unwrap();
+    let place = place.reopen().await;
+    let state = place.state();
     assert_eq!(state.held(&app(1)).await.unwrap(), [held("a", 10, None), held("b", 10, Some(20))]);
 }
 
-#[tokio::test]
-async fn pruning_leaves_holds_and_releases_that_are_still_needed() {
-    let state = fleeting().await;
+async fn pruning_leaves_holds_and_releases_that_are_still_needed<P: Place>() {
+    let state = P::fleeting().await;
     let app = app(1);
     let tasks: Vec<TaskId> = ["held", "waiting", "called", "stale"].map(TaskId::from).into();
     state.hold(&app, &tasks, at(10)).await.unwrap();
@@ -79,9 +83,8 @@ async fn pruning_leaves_holds_and_releases_that_are_still_needed() {
     assert_eq!(state.held(&app).await.unwrap(), [held("held", 10, None), held("waiting", 10, Some(60))]);
 }
 
-#[tokio::test]
-async fn any_number_of_tasks_is_held_at_once() {
-    let state = fleeting().await;
+async fn any_number_of_tasks_is_held_at_once<P: Place>() {
+    let state = P::fleeting().await;
     let tasks: Vec<TaskId> = (0..2_500).map(|number| TaskId::from(format!("t-{number}"))).collect();
     state.hold(&app(1), &tasks, at(10)).await.unwrap();
     assert_eq!(state.held(&app(1)).await.unwrap().len(), 2_500);

@@ -1,0 +1,38 @@
+//! Taking away an account that was made and cannot be kept.
+
+use bridgehead_sdk::{Effect, Error};
+
+use crate::directory::Directory;
+use crate::entry::Entry;
+use crate::groups;
+use crate::session::Session;
+use crate::staging::{remove, spare};
+
+/// Takes away what this call has made, since the task has failed: an account that is there and belongs to no task would let somebody
+/// in. Another attempt makes it anew.
+pub(crate) async fn undo(directory: &Directory, session: &Session, entry: &Entry, error: Error) -> Error {
+    let Some(why) = left(directory, session, entry).await else { return error };
+    let message = format!(
+        "{}; {} was created and could not be taken away again ({why}): delete it if no other attempt follows",
+        error.message(),
+        entry.dn
+    );
+    Error::new(error.code(), message)
+        .with_effect(Effect::Unknown)
+        .with_retry(error.retry())
+        .with_subject(error.subject())
+        .with_source(error)
+}
+
+/// Why the account is still there; nothing if it is not.
+async fn left(directory: &Directory, session: &Session, entry: &Entry) -> Option<String> {
+    let spare = match spare(&directory.endpoint, session).await {
+        Ok(spare) => spare,
+        Err(failure) => return Some(failure.to_string()),
+    };
+    let used = spare.as_ref().unwrap_or(session);
+    if let Err(error) = groups::leave_all(directory, used, entry).await {
+        return Some(format!("it could not be taken out of its groups: {}", error.message()));
+    }
+    remove(&directory.endpoint, used, &entry.dn).await
+}

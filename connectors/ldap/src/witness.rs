@@ -1,0 +1,146 @@
+//! What accounts and groups show of each other: whoever may read one of the two and not the other sees that they differ.
+
+use bridgehead_sdk::Error;
+use ldap3::Scope;
+
+use crate::directory::{Directory, equals};
+use crate::layout::GroupLayout;
+use crate::memberships::folded;
+use crate::name::Name;
+use crate::rights::{Found, Part, first};
+use crate::session::{Search, Session};
+
+/// How many groups, and how many members of each, are compared with what accounts show.
+const GROUPS: i32 = 20;
+const MEMBERS: usize = 3;
+
+/// How many groups without a member are compared with what accounts show, and how many of them at a time.
+const BARE: i32 = 1000;
+const AT_ONCE: usize = 50;
+
+/// What accounts that are members of groups show of their memberships.
+pub(crate) enum Witness {
+    Shows,
+    ShowsNot {
+        group: String,
+        member: String,
+    },
+    /// No such account is found.
+    Nobody,
+}
+
+/// A group that seems to be empty, and an account that is in it.
+pub(crate) struct Hidden {
+    /// The key of the attribute that cannot be seen.
+    pub(crate) key: String,
+    pub(crate) member: String,
+    pub(crate) group: String,
+    pub(crate) account: String,
+}
+
+/// What members of groups show of their memberships.
+pub(crate) async fn of_groups(directory: &Directory, session: &Session) -> Result<Witness, Error> {
+    let layout = directory.layout();
+    let accounts = &layout.accounts;
+    let Ok(base) = Name::parse(&accounts.base) else { return Ok(Witness::Nobody) };
+    let mut witness = Witness::Nobody;
+    for of in layout.groups.iter().filter(|of| !of.by_username) {
+        let filter = format!("(&{}({}=*))", of.filter, of.member);
+        let attributes = [of.member.as_str()];
+        let search = Search {
+            base: &of.base,
+            scope: Scope::Subtree,
+            filter: &filter,
+            attributes: &attributes,
+            limit: GROUPS,
+        };
+        // What cannot be found out is left.
+        let groups = session.probe(&search).await.unwrap_or_default();
+        for group in &groups {
+            let members: Vec<&str> = group.texts(&of.member).flatten().take(MEMBERS).collect();
+            for member in members {
+                let is_within = Name::parse(member).is_ok_and(|name| name.is_within(&base));
+                if !is_within || folded(member) == folded(&accounts.base) {
+                    continue;
+                }
+                let itself = Part { base: member, scope: Scope::Base, filter: &accounts.filter };
+                let Found::Entry(entry) = first(directory, session, itself, "", &layout.member_of).await?
+                else {
+                    continue;
+                };
+                if !entry.values(&layout.member_of).is_empty() {
+                    witness = Witness::Shows;
+                    continue;
+                }
+                // It may have left the group meanwhile.
+                let group = Part { base: &group.dn, scope: Scope::Base, filter: &of.filter };
+                let holds = first(directory, session, group, &equals(&of.member, member), "1.1").await?;
+                if matches!(holds, Found::Entry(_)) {
+                    return Ok(Witness::ShowsNot { group: group.base.to_owned(), member: member.to_owned() });
+                }
+            }
+        }
+    }
+    Ok(witness)
+}
+
+/// A group that shows no member, and that an account shows itself to be in.
+pub(crate) async fn of_accounts(directory: &Directory, session: &Session) -> Result<Option<Hidden>, Error> {
+    let layout = directory.layout();
+    let schema = directory.schema();
+    if schema.is_known() && !schema.has(&layout.member_of) {
+        return Ok(None);
+    }
+    let accounts = &layout.accounts;
+    let of_account = Part { base: &accounts.base, scope: accounts.scope, filter: &accounts.filter };
+    for of in layout.groups.iter().filter(|of| !of.by_username) {
+        for some in bare(session, of).await.chunks(AT_ONCE) {
+            let condition: String = some.iter().map(|group| equals(&layout.member_of, group)).collect();
+            let condition = format!("(|{condition})");
+            let Found::Entry(account) =
+                first(directory, session, of_account, &condition, &layout.member_of).await?
+            else {
+                continue;
+            };
+            for shown in account.texts(&layout.member_of).flatten() {
+                let Some(group) = some.iter().find(|group| folded(group) == folded(shown)) else { continue };
+                let part = Part { base: group, scope: Scope::Base, filter: &of.filter };
+                // Somebody may have joined it meanwhile, and what is made while reading is not looked for.
+                if let Found::Entry(now) = first(directory, session, part, "", &of.member).await?
+                    && now.values(&of.member).is_empty()
+                    && now.ranged().is_none()
+                {
+                    return Ok(Some(Hidden {
+                        key: format!("{}.member_attribute", of.key),
+                        member: of.member.clone(),
+                        group: group.clone(),
+                        account: account.dn.clone(),
+                    }));
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The groups of a type of which no member is found. What cannot be found out is left.
+async fn bare(session: &Session, of: &GroupLayout) -> Vec<String> {
+    let mut groups = Vec::new();
+    for condition in ["", &format!("({}=*)", of.member)] {
+        let filter = format!("(&{}{condition})", of.filter);
+        let attributes = ["1.1"];
+        let search = Search {
+            base: &of.base,
+            scope: Scope::Subtree,
+            filter: &filter,
+            attributes: &attributes,
+            limit: BARE,
+        };
+        let found = session.probe(&search).await.unwrap_or_default();
+        groups.push(found.into_iter().filter(|entry| !entry.garbled).map(|entry| entry.dn));
+    }
+    let with_members: std::collections::HashSet<String> =
+        groups.pop().into_iter().flatten().map(|dn| folded(&dn)).collect();
+    let all = groups.pop().into_iter().flatten();
+    all.filter(|dn| !with_members.contains(&folded(dn))).collect()
+}

@@ -1,0 +1,259 @@
+//! Creations that fail behind their first request: nothing that they have made may stay.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
+
+use std::sync::Arc;
+
+use bridgehead_sdk::{Action, Code, Connector, Effect, Error, Retry, Subject};
+use bridgehead_test_servers::{Directory, Ds389, Login, OpenLdap, Options, Samba};
+use serde_json::{Map, Value, json};
+
+use crate::bench::Server;
+use crate::proxy;
+use crate::support::{attempt, bound_as, connector, group_id, run, settings, with};
+
+const PASSWORD: &str = "Correct-horse-1";
+
+/// The operation that sets a password (RFC 3062).
+const SETS_PASSWORD: &str = "1.3.6.1.4.1.4203.1.11.1";
+
+/// How Active Directory's access lists name the attribute `member`.
+const MEMBER: &str = "bf9679c0-0de6-11d0-a285-00aa003049e2";
+
+fn own<S: Server>(directory: &Directory) -> Map<String, Value> {
+    with(settings(S::PROFILE, directory), &S::settings())
+}
+
+/// The people of a directory, half-made ones too.
+fn people(directory: &Directory) -> Vec<String> {
+    directory
+        .search(&directory.people, "(objectClass=person)", &["dn"])
+        .into_iter()
+        .map(|entry| entry.dn)
+        .collect()
+}
+
+fn ann(group: &str) -> Value {
+    let account = json!({
+        "username": "ann", "email": "ann@example.com", "password": PASSWORD, "status": "suspended",
+    });
+    json!({ "account": account, "memberships": { "group": [group] } })
+}
+
+/// Tries to create somebody, which must fail and leave nobody.
+async fn leaves_nobody(connector: &Arc<dyn Connector>, directory: &Directory, task: Value) -> Error {
+    let before = people(directory);
+    let error = run(connector, Action::CreateAccount, task).await.unwrap_err();
+    assert_eq!(people(directory), before, "{error}");
+    assert_eq!(error.effect(), Effect::NotApplied, "{error}");
+    assert!(!error.message().contains("half-made"), "{error}");
+    error
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creation_that_is_cut_off_leaves_nothing_half_made() {
+    let server = OpenLdap::start().await;
+    let directory = &server.directory;
+    let group = group_id(&connector(directory, own::<OpenLdap>(directory)), "group", "engineering").await;
+    let moments: [&[&str]; 5] = [
+        &[".bridgehead-task-1", "inetOrgPerson"],
+        &[".bridgehead-task-1", SETS_PASSWORD],
+        &[".bridgehead-task-1", "000001010000Z"],
+        // The new name of the entry.
+        &["uid=.bridgehead-task-1,ou=people,dc=test", "\x04\x07uid=ann"],
+        // Its first group.
+        &["cn=engineering,ou=groups,dc=test", "uid=ann,ou=people,dc=test", "\x0a\x01\x00"],
+    ];
+    for moment in moments {
+        for answered in [false, true] {
+            let address = (directory.address, directory.ldap_port).into();
+            let proxy = proxy::cutting(address, moment, answered).await;
+            let plain = json!({ "url": format!("ldap://{proxy}"), "connections": 1 });
+            let connector = connector(directory, with(own::<OpenLdap>(directory), &plain));
+            let error = run(&connector, Action::CreateAccount, ann(&group)).await.unwrap_err();
+            let case = format!("{moment:?} {answered}: {error}");
+            assert_eq!((error.code(), error.effect()), (Code::Timeout, Effect::Unknown), "{case}");
+            let left = people(directory);
+            // Only the rename may have made an account, which is whole then, but for its groups.
+            let is_made = answered && moment[0].ends_with("dc=test") && moment[1].ends_with("uid=ann");
+            let expected = if is_made { vec!["uid=ann,ou=people,dc=test"] } else { Vec::new() };
+            assert_eq!(left, expected, "{case}");
+            // The next attempt finishes it.
+            match attempt(&connector, 2, Action::CreateAccount, ann(&group)).await {
+                Ok(_) => assert!(!is_made, "{case}"),
+                Err(error) => {
+                    assert_eq!((error.code(), is_made), (Code::AccountAlreadyExists, true), "{case}");
+                }
+            }
+            let made = directory.entry("uid=ann,ou=people,dc=test").unwrap();
+            assert_eq!(
+                (made.all("memberOf").len(), made.all("pwdAccountLockedTime").len()),
+                (1, 1),
+                "{case}"
+            );
+            run(&connector, Action::DeleteAccount, json!({ "account": { "username": "ann" } }))
+                .await
+                .unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_openldap_refuses_leaves_nobody() {
+    let rules = ["moduleload constraint", "overlay constraint", "constraint_attribute member count 1"];
+    let no_lock = "access to attrs=pwdAccountLockedTime by dn.exact=\"cn=reader,dc=test\" read by * none";
+    // Whoever may manage passwords is asked for no good ones.
+    let policy =
+        "access to attrs=userPassword by dn.exact=\"cn=writer,dc=test\" write by anonymous auth by * none";
+    for (rule, short) in [(policy, true), ("", false), (no_lock, false), (rules[0], false)] {
+        let own_rules: &[&str] = if rule == rules[0] { &rules } else { &[rule] };
+        let options = own_rules.iter().fold(Options::default(), |options, rule| options.own(rule));
+        let server = OpenLdap::start_with(options).await;
+        let directory = &server.directory;
+        // Without the placeholder, a group may not have one member more.
+        let types = json!({ "groups": [{ "slug": "group" }] });
+        let connector = connector(directory, with(own::<OpenLdap>(directory), &types));
+        let group = group_id(&connector, "group", "engineering").await;
+        let mut task = ann(&group);
+        if short {
+            task["account"]["password"] = json!("short");
+        } else if rule.is_empty() {
+            // The name is taken by what is no account.
+            directory.add_ldif(
+                "dn: uid=ann,ou=people,dc=test\nobjectClass: account\nobjectClass: simpleSecurityObject\nuid: ann\nuserPassword: x-secret-1\n",
+            );
+        }
+        let error = leaves_nobody(&connector, directory, task).await;
+        assert_eq!(error.retry(), Retry::Never, "{error}");
+        let members = directory.entry("cn=engineering,ou=groups,dc=test").unwrap();
+        assert_eq!(members.all("member"), ["cn=placeholder,dc=test"], "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_taken_away_is_told_and_the_next_attempt_begins_with_it() {
+    // Its own configuration can be changed while it runs.
+    let online = ["database config", "rootpw config-secret-1"];
+    let server = OpenLdap::start_with(online.into_iter().fold(Options::default(), Options::own)).await;
+    let directory = server.directory.clone();
+    let operator = directory.clone();
+    let read_only = move |value: &str| {
+        let login = Login { dn: "cn=config".into(), password: "config-secret-1".into() };
+        let file = operator.ca.with_file_name("read-only.ldif");
+        let text = format!(
+            "dn: olcDatabase={{1}}mdb,cn=config\nchangetype: modify\nreplace: olcReadOnly\nolcReadOnly: {value}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        bridgehead_test_servers::run(operator.tool("ldapmodify", &login).arg("-f").arg(file));
+    };
+    let turns = read_only.clone();
+    // Between the entry and its password, the server begins to take no changes.
+    let address = (directory.address, directory.ldap_port).into();
+    let proxy = proxy::before(address, &[SETS_PASSWORD, ".bridgehead-"], move || turns("TRUE")).await;
+    let plain = json!({ "url": format!("ldap://{proxy}") });
+    let connector = connector(&directory, with(own::<OpenLdap>(&directory), &plain));
+    let group = group_id(&connector, "group", "engineering").await;
+    let error = run(&connector, Action::CreateAccount, ann(&group)).await.unwrap_err();
+    assert_eq!(
+        (error.effect(), error.retry(), error.subject()),
+        (Effect::Unknown, Retry::Backoff, Subject::Connection),
+        "{error}"
+    );
+    let half = "uid=.bridgehead-task-1,ou=people,dc=test";
+    assert!(error.message().contains(half) && error.message().contains("takes no changes"), "{error}");
+    assert_eq!(people(&directory), [half]);
+    read_only("FALSE");
+    connector.check().await.unwrap();
+    let warnings = connector.describe().await.unwrap().warnings;
+    assert!(warnings.iter().any(|warning| warning.contains(half)), "{warnings:?}");
+    // The next attempt fails for another reason, and takes it away all the same.
+    let eve = "uid=eve,ou=people,dc=test";
+    directory.add_ldif(&format!(
+        "dn: {eve}\nobjectClass: inetOrgPerson\nuid: eve\ncn: eve\nsn: eve\nmail: ann@example.com\n"
+    ));
+    let error = attempt(&connector, 2, Action::CreateAccount, ann(&group)).await.unwrap_err();
+    assert_eq!((error.code(), error.effect()), (Code::AccountAlreadyExists, Effect::NotApplied), "{error}");
+    assert_eq!(people(&directory), [eve]);
+    directory.delete(eve);
+    run(&connector, Action::CreateAccount, ann(&group)).await.unwrap();
+    assert_eq!(people(&directory), ["uid=ann,ou=people,dc=test"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_389ds_refuses_leaves_nobody() {
+    let server = Ds389::start().await;
+    let directory = &server.directory;
+    let group = group_id(&connector(directory, own::<Ds389>(directory)), "group", "engineering").await;
+    // In the clear, it takes an entry and no password.
+    let plain = with(own::<Ds389>(directory), &json!({ "url": directory.ldap_url() }));
+    let plain = connector(directory, plain);
+    for _ in 0..5 {
+        let error = leaves_nobody(&plain, directory, ann(&group)).await;
+        assert!(error.message().contains("confidentialityRequired (13)"), "{error}");
+        let alone = json!({ "account": { "username": "ann", "password": PASSWORD } });
+        leaves_nobody(&plain, directory, alone).await;
+    }
+    let connector = connector(directory, own::<Ds389>(directory));
+    let mut short = ann(&group);
+    short["account"]["password"] = json!("xyz-12");
+    leaves_nobody(&connector, directory, short).await;
+    for (attribute, place) in [
+        ("userPassword", &directory.people),
+        ("nsAccountLock", &directory.people),
+        ("uid", &directory.people),
+        ("member", &directory.groups),
+    ] {
+        let aci = |operation: &str| {
+            directory.modify_ldif(&format!(
+                "dn: {place}\nchangetype: modify\n{operation}: aci\naci: (targetattr = \"{attribute}\")(version 3.0; acl \"refuses\"; \
+                 deny (write) userdn = \"ldap:///{}\";)\n",
+                directory.writer.dn
+            ));
+        };
+        aci("add");
+        let error = leaves_nobody(&connector, directory, ann(&group)).await;
+        assert_eq!(error.code(), Code::PermissionDenied, "{attribute}: {error}");
+        aci("delete");
+    }
+    // Whoever may add and not delete leaves something, and says so.
+    let half = "uid=.bridgehead-task-1,ou=people,dc=test";
+    let aci = |operation: &str| {
+        directory.modify_ldif(&format!(
+            "dn: {}\nchangetype: modify\n{operation}: aci\naci: (version 3.0; acl \"stays\"; deny (delete) userdn = \"ldap:///{}\";)\n",
+            directory.people, directory.writer.dn
+        ));
+    };
+    aci("add");
+    let error = run(&plain, Action::CreateAccount, ann(&group)).await.unwrap_err();
+    assert_eq!(error.effect(), Effect::Unknown, "{error}");
+    assert!(error.message().contains(half), "{error}");
+    assert_eq!(people(directory), [half]);
+    // Neither is it somebody else's for the next one.
+    for number in [1, 2] {
+        let error = attempt(&connector, number, Action::CreateAccount, ann(&group)).await.unwrap_err();
+        assert_eq!(error.code(), Code::PermissionDenied, "{number}: {error}");
+        assert_eq!(people(directory), [half]);
+    }
+    aci("delete");
+    attempt(&connector, 2, Action::CreateAccount, ann(&group)).await.unwrap();
+    assert_eq!(people(directory), ["uid=ann,ou=people,dc=test"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_samba_refuses_leaves_nobody() {
+    let server = Samba::start().await;
+    let directory = &server.directory;
+    // The account operators may not change the members of this group.
+    server.set_access(&directory.group_dn("engineering"), &format!("(OD;;WP;{MEMBER};;AO)"));
+    let connector = connector(directory, own::<Samba>(directory));
+    let group = group_id(&connector, "group", "engineering").await;
+    let error = leaves_nobody(&connector, directory, ann(&group)).await;
+    assert_eq!((error.code(), error.subject()), (Code::PermissionDenied, Subject::Group), "{error}");
+    let mut weak = json!({ "account": ann(&group)["account"] });
+    weak["account"]["password"] = json!("weak-1");
+    leaves_nobody(&connector, directory, weak).await;
+    let reader = crate::support::connector(directory, bound_as(own::<Samba>(directory), &directory.reader));
+    leaves_nobody(&reader, directory, json!({ "account": { "username": "ann", "password": PASSWORD } }))
+        .await;
+    run(&connector, Action::CreateAccount, json!({ "account": ann(&group)["account"] })).await.unwrap();
+}

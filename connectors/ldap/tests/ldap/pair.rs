@@ -1,0 +1,118 @@
+//! The kit, at two servers of one directory.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bridgehead_sdk::conformance::{self, Bench, Protocol, Situation, Skip};
+use bridgehead_sdk::{Connector, async_trait};
+use bridgehead_test_servers::{OpenLdap, OpenLdapPair, Options, Population, free_port};
+use serde_json::{Map, Value, json};
+
+use crate::bench::Server;
+use crate::support::{bound_as, connector, settings, with};
+
+/// How the kit's relay stands between the connector and the servers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Relay {
+    /// Before the first server alone: when it cuts a connection, the second server takes over.
+    BeforeTheFirst,
+    /// Before the first server, and the second one is down: it answers in the place of the only one that is left.
+    BeforeTheLast,
+}
+
+struct PairBench {
+    pair: OpenLdapPair,
+    relay: Relay,
+    populated: Mutex<Vec<OpenLdapPair>>,
+}
+
+/// The settings of a connector that works with the first server as long as that answers, then with the second.
+fn of(pair: &OpenLdapPair, urls: &[String]) -> Map<String, Value> {
+    let mut own = with(settings(OpenLdap::PROFILE, &pair.first.directory), &OpenLdap::settings());
+    own.remove("url");
+    with(own, &json!({ "urls": urls }))
+}
+
+fn both(pair: &OpenLdapPair) -> Vec<String> {
+    vec![pair.first.directory.ldaps_url(), pair.second.directory.ldaps_url()]
+}
+
+/// Two names of one address.
+fn twice(address: SocketAddr) -> Vec<String> {
+    ["localhost", "127.0.0.1"].map(|host| format!("ldap://{host}:{}", address.port())).into()
+}
+
+impl PairBench {
+    async fn start(relay: Relay) -> Self {
+        Self { pair: OpenLdapPair::start_with(Options::default()).await, relay, populated: Mutex::default() }
+    }
+
+    fn at(&self, urls: &[String]) -> Map<String, Value> {
+        with(of(&self.pair, urls), &json!({ "connect_timeout": "3s", "request_timeout": "5s" }))
+    }
+
+    fn through(&self, relay: SocketAddr) -> Vec<String> {
+        let second = match self.relay {
+            Relay::BeforeTheFirst => self.pair.second.directory.ldap_url(),
+            Relay::BeforeTheLast => format!("ldap://127.0.0.1:{}", free_port()),
+        };
+        vec![format!("ldap://localhost:{}", relay.port()), second]
+    }
+}
+
+#[async_trait]
+impl Bench for PairBench {
+    async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
+        let directory = &self.pair.first.directory;
+        let working = of(&self.pair, &both(&self.pair));
+        let settings = match situation {
+            Situation::Working => working,
+            Situation::BadCredential => with(working, &json!({ "bind_password": "not-the-password" })),
+            Situation::RefusedPermission => bound_as(working, &directory.reader),
+            Situation::Unreachable(address) | Situation::Silent(address) => self.at(&twice(address)),
+            Situation::Through(address) => self.at(&self.through(address)),
+            Situation::SmallPages(address) => {
+                with(self.at(&self.through(address)), &json!({ "page_size": 2 }))
+            }
+            _ => return Err(Skip::because("the bench knows no such situation")),
+        };
+        Ok(connector(directory, settings))
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        let directory = &self.pair.first.directory;
+        Some((directory.address, directory.ldap_port).into())
+    }
+
+    fn protocol(&self) -> Protocol {
+        // What it does not know it passes on as it comes, or cuts.
+        if self.relay == Relay::BeforeTheLast { Protocol::Ldap } else { Protocol::Http }
+    }
+
+    async fn populated(&self, accounts: usize) -> Result<Arc<dyn Connector>, Skip> {
+        let population = Population { accounts, groups: 20, members: 50 };
+        let pair = OpenLdapPair::start_with(Options::default().population(population)).await;
+        let connector = connector(&pair.first.directory, of(&pair, &both(&pair)));
+        self.populated.lock().unwrap_or_else(PoisonError::into_inner).push(pair);
+        Ok(connector)
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        let directory = &self.pair.first.directory;
+        [&directory.admin, &directory.writer, &directory.reader].map(|login| login.password.clone()).into()
+    }
+
+    fn missing_ref(&self, _: &str) -> String {
+        OpenLdap::missing_id().to_owned()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_pass_the_kit_that_cuts_off_the_first() {
+    conformance::run(&PairBench::start(Relay::BeforeTheFirst).await).await.assert_passed();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_pass_the_kit_that_answers_in_the_place_of_the_last() {
+    conformance::run(&PairBench::start(Relay::BeforeTheLast).await).await.assert_passed();
+}

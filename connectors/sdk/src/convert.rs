@@ -1,0 +1,186 @@
+//! What `?` makes of the errors of other libraries.
+//!
+//! The effect is unknown, whatever failed. An error of the operating system says at most that *this* step did nothing; `?` may stand
+//! behind a step that has changed the target already, and "not applied" would then be a lie that the runtime acts upon: it would do the
+//! work twice, or take what the first step made for somebody else's.
+
+use std::io::ErrorKind;
+
+use crate::{Code, Effect, Error, NetworkError, PayloadError, Retry, SettingsError, Subject};
+
+/// For `?`, where nothing better is known.
+///
+/// | the kind of the error | code | effect | retry | subject |
+/// |---|---|---|---|---|
+/// | the connection was refused, reset, broken, or never came about | `TIMEOUT` | unknown | backoff | connection |
+/// | timed out | `TIMEOUT` | unknown | backoff | account |
+/// | permission denied | `PERMISSION_DENIED` | unknown | never | account |
+/// | ended early, interrupted, busy, or without room | `INTERNAL_ERROR` | unknown | backoff | account |
+/// | any other, "not found" among them: a file that is gone is no account that is gone | `INTERNAL_ERROR` | unknown | never | account |
+///
+/// The message names the kind alone: the error's own words may hold a path, or what a target has said. The error itself is kept as the
+/// source, for the daemon's log.
+///
+/// ```
+/// use bridgehead_sdk::{Code, Effect, Error};
+///
+/// fn read() -> Result<String, Error> {
+///     Ok(std::fs::read_to_string("/not/there")?)
+/// }
+///
+/// let error = read().unwrap_err();
+/// assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::Unknown));
+/// assert!(!error.message().contains("/not/there"));
+/// ```
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        from_kind(error.kind()).with_source(error)
+    }
+}
+
+fn from_kind(kind: ErrorKind) -> Error {
+    let message = format!("reading or writing failed in the connector: {kind}");
+    let (code, retry, subject) = match kind {
+        ErrorKind::ConnectionRefused
+        | ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::NotConnected
+        | ErrorKind::BrokenPipe
+        | ErrorKind::AddrNotAvailable
+        | ErrorKind::HostUnreachable
+        | ErrorKind::NetworkUnreachable
+        | ErrorKind::NetworkDown => (Code::Timeout, Retry::Backoff, Subject::Connection),
+        ErrorKind::TimedOut => (Code::Timeout, Retry::Backoff, Subject::Account),
+        ErrorKind::PermissionDenied => (Code::PermissionDenied, Retry::Never, Subject::Account),
+        ErrorKind::UnexpectedEof
+        | ErrorKind::WriteZero
+        | ErrorKind::Interrupted
+        | ErrorKind::WouldBlock
+        | ErrorKind::ResourceBusy
+        | ErrorKind::ExecutableFileBusy
+        | ErrorKind::Deadlock
+        | ErrorKind::StorageFull
+        | ErrorKind::QuotaExceeded
+        | ErrorKind::OutOfMemory => (Code::InternalError, Retry::Backoff, Subject::Account),
+        _ => (Code::InternalError, Retry::Never, Subject::Account),
+    };
+    Error::new(code, message).with_effect(Effect::Unknown).with_retry(retry).with_subject(subject)
+}
+
+/// For `?` behind a parser of JSON. The parser's own words may quote a value, so neither the message nor the source has them; the message
+/// says at which line and column it gave up. Where the text could not be read at all, it is an error of input and output, as above.
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        if let Some(kind) = error.io_error_kind() {
+            return from_kind(kind);
+        }
+        let what =
+            if error.is_data() { "JSON of another shape than the connector expects" } else { "no JSON" };
+        // A value that was built in memory has no lines.
+        let place = match error.line() {
+            0 => String::new(),
+            line => format!(" (line {line}, column {})", error.column()),
+        };
+        Self::new(Code::InternalError, format!("the connector has met {what}{place}"))
+    }
+}
+
+/// For `?` behind the readers of this crate. It names the field, and never its value.
+impl From<PayloadError> for Error {
+    fn from(error: PayloadError) -> Self {
+        Self::new(Code::InternalError, error.to_string()).with_source(error)
+    }
+}
+
+/// For `?` in the function that makes a connector. The message names the key of `[network]` by itself.
+impl From<NetworkError> for SettingsError {
+    fn from(error: NetworkError) -> Self {
+        Self::new("", error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn the_kind_of_an_error_says_what_it_is_about_and_never_that_nothing_happened() {
+        let cases = [
+            (ErrorKind::ConnectionRefused, Code::Timeout, Retry::Backoff, Subject::Connection),
+            (ErrorKind::ConnectionReset, Code::Timeout, Retry::Backoff, Subject::Connection),
+            (ErrorKind::BrokenPipe, Code::Timeout, Retry::Backoff, Subject::Connection),
+            (ErrorKind::TimedOut, Code::Timeout, Retry::Backoff, Subject::Account),
+            (ErrorKind::PermissionDenied, Code::PermissionDenied, Retry::Never, Subject::Account),
+            (ErrorKind::UnexpectedEof, Code::InternalError, Retry::Backoff, Subject::Account),
+            (ErrorKind::StorageFull, Code::InternalError, Retry::Backoff, Subject::Account),
+            // A missing file must never look like a missing account, which would be reported as deleted.
+            (ErrorKind::NotFound, Code::InternalError, Retry::Never, Subject::Account),
+            (ErrorKind::AlreadyExists, Code::InternalError, Retry::Never, Subject::Account),
+            (ErrorKind::InvalidData, Code::InternalError, Retry::Never, Subject::Account),
+            (ErrorKind::Other, Code::InternalError, Retry::Never, Subject::Account),
+        ];
+        for (kind, code, retry, subject) in cases {
+            let error = Error::from(io::Error::from(kind));
+            assert_eq!((error.code(), error.retry(), error.subject()), (code, retry, subject), "{kind:?}");
+            assert_eq!(error.effect(), Effect::Unknown, "{kind:?}");
+            assert!(error.source().is_some(), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn the_words_of_an_error_stay_out_of_the_message() {
+        let error = Error::from(io::Error::other("/home/ann/hunter2: refused"));
+        assert_eq!(error.message(), "reading or writing failed in the connector: other error");
+        let error = Error::from(std::fs::read("/not/there/hunter2").unwrap_err());
+        assert_eq!(error.message(), "reading or writing failed in the connector: entity not found");
+    }
+
+    #[test]
+    fn a_value_that_the_parser_quotes_is_nowhere_in_the_error() {
+        fn number() -> Result<u32, Error> {
+            Ok(serde_json::from_str("\n\"hunter2\"")?)
+        }
+        let error = number().unwrap_err();
+        assert_eq!(
+            error.message(),
+            "the connector has met JSON of another shape than the connector expects (line 2, column 9)"
+        );
+        assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::Unknown));
+        assert!(error.source().is_none() && !format!("{error:?}").contains("hunter2"), "{error:?}");
+        let cut = Error::from(serde_json::from_str::<u32>("").unwrap_err());
+        assert!(cut.message().contains("no JSON"), "{cut}");
+    }
+
+    #[test]
+    fn a_text_that_could_not_be_read_is_an_error_of_reading() {
+        struct Broken;
+        impl io::Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(ErrorKind::ConnectionReset.into())
+            }
+        }
+        let error = Error::from(serde_json::from_reader::<_, u32>(Broken).unwrap_err());
+        assert_eq!((error.code(), error.subject()), (Code::Timeout, Subject::Connection));
+    }
+
+    #[test]
+    fn a_field_that_is_wrong_is_named() {
+        fn read() -> Result<crate::Memberships, Error> {
+            Ok(crate::Memberships::from_json("memberships", serde_json::json!("hunter2"))?)
+        }
+        let error = read().unwrap_err();
+        assert!(
+            error.message().starts_with("memberships must be ") && !error.message().contains("hunter2"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_network_that_cannot_be_used_names_its_key() {
+        let error = SettingsError::from(NetworkError::Proxy("no host".to_owned()));
+        assert_eq!(error.to_string(), "network.proxy cannot be used: no host");
+    }
+}

@@ -1,0 +1,111 @@
+//! What `Debug` shows: identifiers and the names of fields, no personal data, no secret. It goes into logs and into messages of tests.
+
+use bridgehead_sdk::serde_json::{Value, json};
+use bridgehead_sdk::{
+    Account, AccountRecord, Action, Completion, Cursor, EntityRecord, Evidence, Memberships, Operation, Page,
+    Payload, Record, Ref, ResourceKind, Setup,
+};
+
+/// Nothing of this may be seen: it is who somebody is, or lets somebody in.
+const PRIVATE: [&str; 8] =
+    ["ann.lee", "ann@example.org", "Ann", "Lee", "Dr Ann Lee", "hunter2", "+49 30 1234", "Secret Society"];
+
+fn shows(shown: &str, wanted: &[&str]) {
+    for private in PRIVATE {
+        assert!(!shown.contains(private), "{private}: {shown}");
+    }
+    for name in wanted {
+        assert!(shown.contains(name), "{name} is not in: {shown}");
+    }
+}
+
+/// In both forms.
+fn check(what: &dyn std::fmt::Debug, wanted: &[&str]) {
+    shows(&format!("{what:?}"), wanted);
+    shows(&format!("{what:#?}"), wanted);
+}
+
+fn fields() -> Value {
+    json!({
+        "id": "u-17",
+        "username": "ann.lee",
+        "email": "ann@example.org",
+        "first_name": "Ann",
+        "last_name": "Lee",
+        "display_name": "Dr Ann Lee",
+        "phone": "+49 30 1234",
+        "password": "hunter2",
+        "nested": { "deep": ["hunter2"] },
+    })
+}
+
+const NAMES: [&str; 9] =
+    ["u-17", "username", "email", "first_name", "last_name", "display_name", "phone", "password", "nested"];
+
+#[test]
+fn an_account_shows_its_identifier_and_the_names_of_its_fields() {
+    let account: Account = bridgehead_sdk::serde_json::from_value(fields()).unwrap();
+    check(&account, &NAMES);
+}
+
+#[test]
+fn a_record_shows_its_identifier_and_the_names_of_its_fields() {
+    let record = Record::from_json(ResourceKind::Account, fields()).unwrap();
+    check(&record, &NAMES);
+    let named = Ref::new("g-1").with_name("Secret Society");
+    let record = AccountRecord::new("u-17").with_username("ann.lee").with_memberships("team", [named]);
+    check(&record, &["u-17", "username", "team", "g-1", "Active"]);
+    let entity = EntityRecord::new("g-1", "Secret Society").with_field("owner", "ann@example.org");
+    check(&entity, &["g-1", "name", "owner"]);
+    check(&Record::from(entity), &["g-1"]);
+}
+
+#[test]
+fn references_show_identifiers_alone() {
+    let value = json!({ "team": [{ "id": "g-1", "name": "Secret Society" }] });
+    check(&Memberships::from_json("memberships", value).unwrap(), &["team", "g-1"]);
+}
+
+#[test]
+fn a_page_shows_no_more_than_its_records_and_nothing_of_its_cursor() {
+    let record = AccountRecord::new("u-17").with_email("ann@example.org");
+    let page = Page::with_next(vec![record.into()], Cursor::new("token=hunter2"));
+    check(&page, &["u-17", "email", "13 bytes"]);
+    check(&Page::last(Vec::new(), Evidence::Atomic), &["Atomic"]);
+}
+
+#[test]
+fn a_payload_and_every_operation_show_names_of_fields() {
+    let payload = Payload::new(fields())
+        .with_changes(json!({ "display_name": "Dr Ann Lee", "password": "hunter2" }))
+        .with_memberships(json!({ "team": [{ "id": "g-1", "name": "Secret Society" }] }))
+        .with_field("ticket", "for Ann");
+    check(&payload, &["username", "password", "team", "display_name", "ticket"]);
+    for action in Action::ALL {
+        let operation = Operation::parse(*action, payload.clone()).unwrap();
+        check(&operation, &["u-17"]);
+    }
+}
+
+#[test]
+fn a_result_and_a_setup_show_names_alone() {
+    check(
+        &Completion::created("u-17").with("initial_password", "hunter2"),
+        &["account_id", "initial_password"],
+    );
+    let target = json!({ "url": "https://ann@example.org", "token": "hunter2" });
+    check(&Setup::new("acme-hr", target.as_object().cloned().unwrap()), &["acme-hr", "url", "token"]);
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn a_credential_shows_nothing_that_lets_anybody_in() {
+    use bridgehead_sdk::http::{ApiKey, Auth, ClientCredentials};
+
+    check(&Auth::bearer("hunter2"), &["bearer"]);
+    check(&Auth::basic("bridgehead", "hunter2"), &["bridgehead"]);
+    check(&Auth::api_key(ApiKey::in_header("X-Api-Key", "hunter2").with_prefix("Token ")), &["X-Api-Key"]);
+    let credentials = ClientCredentials::new("https://login.example.org/token", "bridgehead", "hunter2")
+        .with_parameter("assertion", "hunter2");
+    check(&Auth::oauth2(credentials), &["bridgehead", "assertion"]);
+}

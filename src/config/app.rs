@@ -1,0 +1,258 @@
+//! `[apps.NAME]`: one target system as Iden knows it. See [`model`](super::model) for what these types are.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bridgehead_sdk::Action;
+use jiff::tz::TimeZone;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::duration::{Length, Window};
+use super::leaf::{As, Form, List, Opt, plain};
+use super::pattern::Accounts;
+use super::schedule::{Expression, Zone};
+use super::values::{AppId, Word};
+use super::{Conformance, Pattern, Schedule, Target};
+
+/// One app: a target system as Iden knows it.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct App {
+    /// The app's UUID in Iden.
+    #[serde(with = "As::<AppId>")]
+    #[schemars(extend(
+        "format" = "uuid",
+        "x-missing" = "write app_id = \"…\" with the UUID that `bridgehead apps list` shows"
+    ))]
+    pub app_id: Uuid,
+    // One that exists.
+    /// Which connector speaks to the target.
+    #[serde(with = "As::<Word>")]
+    #[schemars(extend("x-missing" = "write connector = \"…\" with one of {known}"))]
+    pub connector: String,
+    /// Whether to register the connector's resource types with Iden.
+    #[serde(default = "yes")]
+    pub register_resource_types: bool,
+    /// Provisioning tasks.
+    #[serde(default)]
+    pub tasks: Tasks,
+    /// Full syncs.
+    #[serde(default)]
+    pub sync: Sync,
+    /// What tasks must not touch.
+    #[serde(default)]
+    pub protect: Protect,
+    /// The connector's own settings.
+    #[serde(default)]
+    pub target: Target,
+    /// What `bridgehead check NAME --conformance` has to be told; of no meaning to the daemon.
+    #[serde(default)]
+    pub conformance: Conformance,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Provisioning tasks.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tasks {
+    /// Whether to execute tasks at all.
+    pub enabled: bool,
+    /// How often to ask for tasks while there are none. At least 100ms.
+    #[serde(with = "As::<Length<100>>")]
+    pub poll_interval: Duration,
+    /// How many tasks may run at once.
+    #[schemars(with = "u64", range(min = 1, max = 1024))]
+    pub concurrency: usize,
+    /// How long one attempt may take; at most `give_up_after`.
+    #[serde(with = "As::<Length<100>>")]
+    pub timeout: Duration,
+    /// How long all attempts at one task may take together.
+    #[serde(with = "As::<Length>")]
+    pub give_up_after: Duration,
+    /// How long an unreachable target holds its tasks.
+    #[serde(with = "As::<Length>")]
+    pub hold_for: Duration,
+    /// Whether the account is read back after a success, before Iden hears that the task is completed.
+    pub verify: bool,
+    /// How many deletions and suspensions are executed before the operator is asked; no limit when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard: Option<TaskGuard>,
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            poll_interval: Duration::from_secs(10),
+            concurrency: 8,
+            timeout: Duration::from_secs(60),
+            give_up_after: Duration::from_secs(15 * 60),
+            hold_for: Duration::from_secs(3600),
+            verify: true,
+            guard: None,
+        }
+    }
+}
+
+/// How many tasks that take access away (deletions and suspensions together) are executed; further ones are held until
+/// the operator lets them go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TaskGuard {
+    // 0 asks the operator about each.
+    /// So many deletions and suspensions together; more are held until `bridgehead tasks release`.
+    #[schemars(with = "u64", range(min = 0, max = 100_000))]
+    #[schemars(extend("x-missing" = "write for example { max = 50, per = \"1h\" }"))]
+    pub max: usize,
+    /// Within this time, rolling; 1s to 30d.
+    #[serde(with = "As::<Window>")]
+    #[schemars(extend("examples" = ["1h"], "x-missing" = "write for example { max = 50, per = \"1h\" }"))]
+    pub per: Duration,
+}
+
+/// Full syncs.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sync {
+    /// Whether to sync on schedule.
+    pub enabled: bool,
+    /// The time between the starts of two syncs; or say `cron`.
+    #[serde(with = "As::<Length<1000>>")]
+    every: Duration,
+    /// Five fields: minute, hour, day of the month, month, day of the week; or say `every`.
+    #[serde(with = "Opt::<As<Expression>>")]
+    #[schemars(extend("examples" = ["0 3 * * *"]))]
+    cron: Option<String>,
+    /// The time zone of `cron`, UTC when absent.
+    #[serde(with = "Opt::<As<Zone>>")]
+    #[schemars(extend("examples" = ["Europe/Paris"]))]
+    timezone: Option<TimeZone>,
+    /// When, as the three keys above say.
+    #[serde(skip)]
+    pub schedule: Schedule,
+    /// Whether to sync when the daemon starts.
+    pub on_start: bool,
+    /// How many pages may be sent at once.
+    #[schemars(with = "u64", range(min = 1, max = 1024))]
+    pub push_concurrency: usize,
+    /// What records that break a rule lead to.
+    pub on_invalid: OnInvalid,
+    /// What a listing leads to of which nothing shows that it was read to its end.
+    pub complete_without_proof: WithoutProof,
+    /// When completing would remove too much.
+    pub guard: Guard,
+}
+
+impl Default for Sync {
+    fn default() -> Self {
+        let every = Duration::from_secs(6 * 3600);
+        Self {
+            enabled: true,
+            every,
+            cron: None,
+            timezone: None,
+            schedule: Schedule::Every(every),
+            on_start: true,
+            push_concurrency: 4,
+            on_invalid: OnInvalid::Abandon,
+            complete_without_proof: WithoutProof::Hold,
+            guard: Guard::default(),
+        }
+    }
+}
+
+impl Sync {
+    /// Finds the schedule that the keys say. Where `cron` stands, `every` is no more than the default.
+    pub(super) fn settle(&mut self) {
+        self.schedule = match &self.cron {
+            Some(expression) => Schedule::Cron {
+                expression: expression.clone(),
+                timezone: self.timezone.clone().unwrap_or(TimeZone::UTC),
+            },
+            None => Schedule::Every(self.every),
+        };
+    }
+}
+
+/// What records that break a rule lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnInvalid {
+    /// Push the good ones, then abandon: nothing is removed.
+    Abandon,
+    /// Leave them out: they are removed as if they were not in the target.
+    Skip,
+}
+
+/// What a listing leads to of which nothing shows that it was read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WithoutProof {
+    /// Push what was read, then hold: nothing is removed.
+    Hold,
+    /// Complete all the same; the log says so.
+    Allow,
+}
+
+/// When completing a sync would remove too much. The limit that is hit first counts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Guard {
+    /// More removals of one type than this hold the sync.
+    pub max_removals: u64,
+    /// A larger part of one type than this, in percent, holds the sync.
+    #[serde(serialize_with = "plain")]
+    #[schemars(range(min = 0, max = 100))]
+    pub max_removal_percent: f64,
+    /// More accounts of one type than this that stop being active hold the sync.
+    pub max_deactivations: u64,
+    /// A larger part of the active accounts than this, in percent, holds the sync.
+    #[serde(serialize_with = "plain")]
+    #[schemars(range(min = 0, max = 100))]
+    pub max_deactivation_percent: f64,
+    /// More accounts of one type than this that lose memberships or assignments hold the sync.
+    pub max_membership_losses: u64,
+    /// A larger part of the accounts that have any than this, in percent, holds the sync.
+    #[serde(serialize_with = "plain")]
+    #[schemars(range(min = 0, max = 100))]
+    pub max_membership_loss_percent: f64,
+    /// Types with fewer records than this are exempt, unless all of them are lost.
+    pub min_records: u64,
+    /// Losses are also added up over this time.
+    #[serde(with = "As::<Length>")]
+    pub window: Duration,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self {
+            max_removals: 100,
+            max_removal_percent: 10.0,
+            max_deactivations: 100,
+            max_deactivation_percent: 10.0,
+            max_membership_losses: 1000,
+            max_membership_loss_percent: 25.0,
+            min_records: 10,
+            window: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+/// What tasks must not touch.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Protect {
+    /// Accounts that no task may touch, by id, user name or e-mail; `*` stands for anything.
+    #[serde(with = "List::<Accounts>")]
+    #[schemars(extend("examples" = [["svc-*", "admin"]]))]
+    pub accounts: Vec<Pattern>,
+    /// The actions that tasks may ask for; all when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<Action>>", extend("examples" = [["create_account", "update_account"]]))]
+    pub actions: Option<BTreeSet<Action>>,
+}

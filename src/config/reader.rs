@@ -1,0 +1,373 @@
+//! Reading the tree with serde, so that everything that is wrong is found, at its place.
+//!
+//! serde stops at the first error. What is wrong is reported and left out here, and the type is read again, until nothing else is wrong:
+//! so each error is found once. The error type keeps what serde says as it is said, by the functions of [`serde::de::Error`], without the
+//! value; the words for it are made from the description ([`words`]).
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use bridgehead_sdk::nearest;
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Unexpected, Visitor,
+};
+use serde::forward_to_deserialize_any;
+use serde_json::Value as Json;
+
+use super::error::Problems;
+use super::keys::{Keys, Kind, unknown};
+use super::origin::Origin;
+use super::tree::{Entry, Node, Value, join};
+use super::words;
+
+/// So many errors are reported at once. Each takes a round of reading, and whoever has more has named the wrong file.
+pub(super) const MOST: usize = 500;
+
+/// Reads parts of one tree.
+pub(super) struct Reader<'a> {
+    pub(super) problems: &'a Problems,
+    /// The keys that were reported, and the tables that cannot be read without them: all are left out.
+    refused: RefCell<BTreeSet<String>>,
+}
+
+/// A place in the tree.
+#[derive(Clone)]
+pub(super) struct Place<'a> {
+    pub(super) reader: &'a Reader<'a>,
+    pub(super) node: &'a Node,
+    /// What is known of it, if anything is.
+    pub(super) keys: Option<Keys<'a>>,
+    pub(super) path: String,
+    /// Where errors about missing keys point to.
+    pub(super) home: &'a Origin,
+    /// A value that would fit.
+    example: Option<&'a Json>,
+}
+
+/// What is wrong with a value. None of them holds it: it may be a secret.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// It is of another type than the description says, or out of its bounds.
+    Unfit,
+    /// It is none of the words that may stand there.
+    UnknownWord { what: &'static str, near: Option<&'static str>, known: &'static [&'static str] },
+    /// The key is not known.
+    UnknownKey { known: &'static [&'static str] },
+    /// A key of the table is missing.
+    Missing { name: &'static str },
+    /// The type that was to be read says what is wrong.
+    Said(String),
+    /// It is reported already, and left out from now on: the key or table at this path.
+    Reported(String),
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(problems: &'a Problems) -> Self {
+        Self { problems, refused: RefCell::default() }
+    }
+
+    pub(super) fn root(&'a self, node: &'a Node, keys: Keys<'a>) -> Place<'a> {
+        Place { reader: self, node, keys: Some(keys), path: String::new(), home: &node.origin, example: None }
+    }
+
+    fn is_refused(&self, path: &str) -> bool {
+        self.refused.borrow().contains(path)
+    }
+
+    fn report(&self, at: &Origin, path: &str, problem: String) {
+        self.problems.report(at, path, problem);
+        self.refused.borrow_mut().insert(path.to_owned());
+    }
+}
+
+impl<'a> Place<'a> {
+    /// Reads a type; `None` if something is wrong that it cannot do without. Whatever is wrong is reported.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Option<T> {
+        if self.reader.is_refused(&self.path) {
+            return None;
+        }
+        // Each round leaves out one key more than the last.
+        let mut left_out = BTreeSet::new();
+        loop {
+            let path = match T::deserialize(self.clone()) {
+                Ok(value) => return Some(value),
+                Err(fault) => self.settle(fault),
+            };
+            if path == self.path || !left_out.insert(path) || left_out.len() == MOST {
+                return None;
+            }
+        }
+    }
+
+    /// The place of a key below, if there is one.
+    pub(super) fn below(&self, name: &str) -> Option<Self> {
+        let (name, entry) = self.node.as_table()?.get_key_value(name)?;
+        Some(self.entry(name, entry))
+    }
+
+    /// The places of all keys below.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&'a String, &'a Entry, Self)> {
+        let table = self.node.as_table();
+        table.into_iter().flatten().map(|(name, entry)| (name, entry, self.entry(name, entry)))
+    }
+
+    fn entry(&self, name: &str, entry: &'a Entry) -> Self {
+        let keys = self.keys.and_then(|keys| keys.child(name));
+        let named = self.keys.is_some_and(|keys| keys.kind() == Kind::Map);
+        Self {
+            reader: self.reader,
+            node: &entry.node,
+            keys,
+            path: join(&self.path, name),
+            home: if named { &entry.key_origin } else { &entry.node.origin },
+            example: keys.and_then(Keys::example),
+        }
+    }
+
+    /// The path of a key below.
+    pub(super) fn key(&self, name: &str) -> String {
+        join(&self.path, name)
+    }
+
+    /// Whether the key below stands there, and nothing is wrong with it.
+    pub(super) fn fits(&self, name: &str) -> bool {
+        self.node.get(name).is_some() && !self.reader.is_refused(&self.key(name))
+    }
+
+    /// Reports a problem of a key below, at its place if it is there, else at that of the table.
+    pub(super) fn report(&self, name: &str, problem: impl Into<String>) {
+        let at = self.node.get(name).map_or(self.home, |node| &node.origin);
+        let example = self.keys.and_then(|keys| keys.child(name)?.example());
+        self.reader.report(at, &self.key(name), words::with_example(&problem.into(), example));
+    }
+
+    /// Reports what serde stumbled over here, unless it is reported already. Gives the path of what is to be left out.
+    fn settle(&self, fault: Fault) -> String {
+        let problem = match fault {
+            Fault::Reported(path) => return path,
+            Fault::Missing { name } => {
+                self.report_missing_key(&self.path, name, self.keys);
+                self.reader.refused.borrow_mut().insert(self.path.clone());
+                return self.path.clone();
+            }
+            Fault::UnknownKey { known } => words::unknown_word("key", None, known),
+            Fault::Unfit => words::expected(self.keys, &self.path, self.example),
+            Fault::UnknownWord { what, near, known } => words::unknown_word(what, near, known),
+            Fault::Said(said) => words::with_example(&said, self.example),
+        };
+        self.reader.report(&self.node.origin, &self.path, problem);
+        self.path.clone()
+    }
+
+    /// Reports every key that has to be in this table and is not; serde names the first alone.
+    fn report_missing(&self, keys: Keys<'_>, path: &str, node: &Node) {
+        for name in keys.required().filter(|name| node.get(name).is_none()) {
+            match keys.child(name) {
+                // A table is missed for the keys in it.
+                Some(child) if child.kind() == Kind::Table => {
+                    let path = join(path, name);
+                    self.report_missing(child, &path, &Node::default());
+                    self.reader.refused.borrow_mut().insert(path);
+                }
+                _ => self.report_missing_key(path, name, Some(keys)),
+            }
+        }
+    }
+
+    /// Reports a missing key, unless it is reported or left out already.
+    fn report_missing_key(&self, path: &str, name: &str, keys: Option<Keys<'_>>) {
+        let path = join(path, name);
+        if !self.reader.is_refused(&path) {
+            let problem = words::missing(name, keys.and_then(|keys| keys.child(name)));
+            self.reader.report(self.home, &path, problem);
+        }
+    }
+
+    /// The entries of a table, those of `known` first and in that order; without what is left out.
+    fn entries(&self, known: &[&str]) -> Vec<(&'a String, &'a Entry)> {
+        let mut entries: Vec<_> = self.node.as_table().into_iter().flatten().collect();
+        entries.retain(|(name, _)| !self.reader.is_refused(&self.key(name)));
+        entries.sort_by_key(|(name, _)| known.iter().position(|known| known == name).unwrap_or(known.len()));
+        entries
+    }
+
+    fn table<'de, V: Visitor<'de>>(self, known: &[&str], visitor: V) -> Result<V::Value, Fault> {
+        let left = self.entries(known).into_iter();
+        visitor.visit_map(Entries { table: self, left, current: None })
+    }
+
+    fn is_within_bounds(&self, number: f64) -> bool {
+        let [least, most] =
+            self.keys.map_or([None, None], Keys::bounds).map(|bound| bound.and_then(Json::as_f64));
+        least.is_none_or(|least| number >= least) && most.is_none_or(|most| number <= most)
+    }
+}
+
+impl<'de> Deserializer<'de> for Place<'_> {
+    type Error = Fault;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match &self.node.value {
+            Value::Boolean(truth) => visitor.visit_bool(*truth),
+            Value::String(text) | Value::Datetime(text) => visitor.visit_str(text),
+            Value::Integer(number) if self.is_within_bounds(*number as f64) => visitor.visit_i64(*number),
+            Value::Float(number) if self.is_within_bounds(*number) => visitor.visit_f64(*number),
+            Value::Integer(_) | Value::Float(_) => Err(Fault::Unfit),
+            Value::Array(nodes) => visitor.visit_seq(Items { list: &self, nodes, next: 0 }),
+            Value::Table(_) => self.table(&[], visitor),
+        }
+    }
+
+    /// A date is a text only to those who take anything.
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match &self.node.value {
+            Value::Datetime(_) => Err(Fault::Unfit),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        if self.node.as_table().is_none() {
+            return Err(Fault::Unfit);
+        }
+        if let Some(keys) = self.keys {
+            self.report_missing(keys, &self.path, self.node);
+        }
+        self.table(fields, visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        let word = self.node.as_str().ok_or(Fault::Unfit)?;
+        let read = visitor.visit_enum(StrDeserializer::new(word));
+        read.map_err(|fault| match fault {
+            Fault::UnknownWord { near, known, .. } => Fault::UnknownWord { what: name, near, known },
+            fault => fault,
+        })
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct newtype_struct seq tuple
+        tuple_struct map identifier ignored_any
+    }
+}
+
+/// The entries of a table, one after the other.
+struct Entries<'a> {
+    table: Place<'a>,
+    left: std::vec::IntoIter<(&'a String, &'a Entry)>,
+    current: Option<(&'a String, &'a Entry)>,
+}
+
+impl<'de> MapAccess<'de> for Entries<'_> {
+    type Error = Fault;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
+        self.current = self.left.next();
+        let Some((name, entry)) = self.current else {
+            return Ok(None);
+        };
+        let key = seed.deserialize(StrDeserializer::<Fault>::new(name));
+        key.map(Some).map_err(|fault| match fault {
+            Fault::UnknownKey { known } => {
+                let path = self.table.key(name);
+                self.table.reader.report(&entry.key_origin, &path, unknown("key", name, known));
+                Fault::Reported(path)
+            }
+            fault => fault,
+        })
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fault> {
+        let (name, entry) =
+            self.current.take().ok_or_else(|| Fault::custom("no key stands before the value"))?;
+        let place = self.table.entry(name, entry);
+        seed.deserialize(place.clone()).map_err(|fault| Fault::Reported(place.settle(fault)))
+    }
+}
+
+/// The items of a list, one after the other.
+struct Items<'a> {
+    list: &'a Place<'a>,
+    nodes: &'a [Node],
+    next: usize,
+}
+
+impl<'de> SeqAccess<'de> for Items<'_> {
+    type Error = Fault;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
+        while let Some(node) = self.nodes.get(self.next) {
+            let path = format!("{}[{}]", self.list.path, self.next);
+            self.next += 1;
+            if self.list.reader.is_refused(&path) {
+                continue;
+            }
+            let (keys, example) =
+                (self.list.keys.and_then(Keys::item), self.list.example.and_then(|all| all.get(0)));
+            let place = Place { reader: self.list.reader, node, keys, path, home: &node.origin, example };
+            return seed
+                .deserialize(place.clone())
+                .map(Some)
+                .map_err(|fault| Fault::Reported(place.settle(fault)));
+        }
+        Ok(None)
+    }
+}
+
+impl serde::de::Error for Fault {
+    fn custom<T: std::fmt::Display>(said: T) -> Self {
+        Self::Said(said.to_string())
+    }
+
+    fn invalid_type(_: Unexpected<'_>, _: &dyn serde::de::Expected) -> Self {
+        Self::Unfit
+    }
+
+    fn invalid_value(_: Unexpected<'_>, _: &dyn serde::de::Expected) -> Self {
+        Self::Unfit
+    }
+
+    fn invalid_length(_: usize, _: &dyn serde::de::Expected) -> Self {
+        Self::Unfit
+    }
+
+    fn unknown_variant(word: &str, known: &'static [&'static str]) -> Self {
+        Self::UnknownWord { what: "word", near: nearest(word, known.iter().copied()), known }
+    }
+
+    fn unknown_field(_: &str, known: &'static [&'static str]) -> Self {
+        Self::UnknownKey { known }
+    }
+
+    fn missing_field(name: &'static str) -> Self {
+        Self::Missing { name }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    /// Nobody sees this: faults become the words of [`words`].
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a value does not fit")
+    }
+}
+
+impl std::error::Error for Fault {}

@@ -1,0 +1,167 @@
+//! A listing, and two of them compared: what is known, and what is present.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use super::super::{AccessBase, AccessFacts, Belief, Changes, Difference, Loser, Losers, Which};
+
+/// How many records that differ in access are compared at a time.
+const PIECE: usize = 500;
+
+/// The records of a listing, ordered by id.
+pub(super) type Records = BTreeMap<String, Record>;
+
+/// A listing without records.
+pub(super) static EMPTY: Records = Records::new();
+
+/// A record of a listing.
+#[derive(Clone)]
+pub(super) struct Record {
+    pub(super) hash: u64,
+    pub(super) facts: Option<AccessFacts>,
+    /// What is known of it beside that Iden holds it.
+    pub(super) standing: Standing,
+}
+
+/// What is known of a record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// A completed sync had it, or one that could have been completed as far as the removal guard is concerned.
+    Believed,
+    /// Only syncs had it that were not read to their end.
+    Unjudged,
+    /// Only syncs had it that the removal guard holds.
+    Doubted,
+    /// A task created it, and no sync has had it yet; its hash means nothing.
+    Created,
+}
+
+impl From<Belief> for Standing {
+    fn from(belief: Belief) -> Self {
+        match belief {
+            Belief::Plausible => Self::Believed,
+            Belief::Unjudged => Self::Unjudged,
+            Belief::Doubted => Self::Doubted,
+        }
+    }
+}
+
+impl Record {
+    /// Whether it counts when removals are judged.
+    pub(super) fn counts(&self) -> bool {
+        self.standing != Standing::Doubted
+    }
+
+    fn was_seen(&self) -> bool {
+        self.standing != Standing::Created
+    }
+
+    /// Adds what a sync that was not completed saw of it.
+    pub(super) fn keep(&mut self, seen: Self) {
+        self.hash = seen.hash;
+        self.standing = match (seen.standing, self.standing) {
+            (Standing::Believed, _) | (_, Standing::Created) => Standing::Believed,
+            (Standing::Doubted, Standing::Unjudged) => Standing::Doubted,
+            (_, standing) => standing,
+        };
+        // What access somebody had stays what it was when a sync was last completed.
+        if self.facts.is_none() {
+            self.facts = seen.facts;
+        }
+    }
+}
+
+/// The two listings of a resource type.
+pub(super) struct Compared<'a> {
+    pub(super) present: &'a Records,
+    pub(super) last: &'a Records,
+}
+
+impl Compared<'_> {
+    pub(super) fn difference(&self) -> Difference {
+        let seen = self.present.len() as u64;
+        let removed = self.gone(|_| true);
+        Difference {
+            known: count(self.last.values(), |record| record.counts()),
+            seen,
+            created: count(self.present.keys(), |id| !self.was_seen(id)),
+            changed: count(self.present.iter(), |(id, record)| self.has_changed(id, record)),
+            removed,
+            doubted: removed - self.gone(Record::counts),
+        }
+    }
+
+    /// How many are known and not present.
+    pub(super) fn gone(&self, wanted: impl Fn(&Record) -> bool) -> u64 {
+        count(self.last.iter(), |(id, record)| self.is_gone(id) && wanted(record))
+    }
+
+    pub(super) fn ids(&self, which: Which, after: Option<&str>, limit: u32) -> Vec<String> {
+        let listing = match which {
+            Which::Created | Which::Changed | Which::Seen => self.present,
+            Which::Removed | Which::Counted => self.last,
+        };
+        let wanted = |(id, record): &(&String, &Record)| match which {
+            Which::Created => !self.was_seen(id),
+            Which::Changed => self.has_changed(id, record),
+            Which::Removed => self.is_gone(id),
+            Which::Counted => self.is_gone(id) && record.counts(),
+            Which::Seen => true,
+        };
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        behind(listing, after).filter(wanted).take(limit).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Those who lose access without being gone, beside what tasks took from them.
+    pub(super) fn losers(&self, after: Option<&str>, by_tasks: impl Fn(&str) -> Changes) -> Losers {
+        let differ = |(id, now): (&String, &Record)| {
+            let (before, now) = (self.last.get(id).filter(|before| before.counts())?, now.facts.as_ref()?);
+            let before = before.facts.as_ref().filter(|before| *before != now)?;
+            Some((id.clone(), now.loss_since(before)))
+        };
+        let piece: Vec<_> = behind(self.present, after).filter_map(differ).take(PIECE).collect();
+        let next = piece.last().filter(|_| piece.len() == PIECE).map(|(id, _)| id.clone());
+        let without_tasks = piece.into_iter().map(|(id, mut loss)| {
+            let changes = by_tasks(&id);
+            loss.deactivated &= !changes.status;
+            if changes.memberships {
+                loss.refs = 0;
+            }
+            Loser { id, loss }
+        });
+        let losers = without_tasks.filter(|loser| loser.loss.deactivated || loser.loss.refs > 0).collect();
+        Losers { losers, next }
+    }
+
+    pub(super) fn access_base(&self) -> AccessBase {
+        let counting = || self.last.values().filter(|record| record.counts());
+        let of = |wanted: fn(&AccessFacts) -> bool| {
+            count(counting(), |record| record.facts.as_ref().is_some_and(wanted))
+        };
+        AccessBase {
+            active: of(AccessFacts::is_active),
+            with_refs: of(AccessFacts::has_refs),
+            unknown: count(counting(), |record| record.facts.is_none() && record.was_seen()),
+        }
+    }
+
+    fn was_seen(&self, id: &str) -> bool {
+        self.last.get(id).is_some_and(Record::was_seen)
+    }
+
+    fn has_changed(&self, id: &str, now: &Record) -> bool {
+        self.last.get(id).is_some_and(|before| before.was_seen() && before.hash != now.hash)
+    }
+
+    fn is_gone(&self, id: &str) -> bool {
+        !self.present.contains_key(id)
+    }
+}
+
+fn behind<'a>(records: &'a Records, after: Option<&str>) -> impl Iterator<Item = (&'a String, &'a Record)> {
+    records.range::<str, _>((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded))
+}
+
+fn count<T>(items: impl Iterator<Item = T>, wanted: impl Fn(&T) -> bool) -> u64 {
+    items.filter(wanted).count() as u64
+}

@@ -1,0 +1,114 @@
+//! Where the state is kept: in memory, or in SQLite as it really is.
+//!
+//! SQLite works in threads of its own, in real time. The simulated thread stands still until the answer is there, so that no
+//! simulated time passes and nothing else runs meanwhile: what is on the disk at an event is the same in every replay.
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use bridgehead::journal::{Journal, Listings, Memory, Sqlite};
+use jiff::Timestamp;
+
+/// What state is kept in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// In memory, where nobody knew anything before this instant.
+    Memory(Timestamp),
+    /// In a folder.
+    Sqlite,
+}
+
+/// The state, which outlives the processes.
+pub(crate) enum State {
+    Memory(Mutex<Memory>),
+    Sqlite(tempfile::TempDir),
+}
+
+impl State {
+    pub(crate) fn new(kind: Kind) -> Self {
+        match kind {
+            Kind::Memory(now) => Self::Memory(Mutex::new(Memory::new(now))),
+            Kind::Sqlite => Self::Sqlite(folder()),
+        }
+    }
+
+    /// As a new process opens it.
+    pub(crate) fn open(&self) -> Opened {
+        match self {
+            Self::Memory(memory) => {
+                let mut memory = memory.lock().unwrap();
+                *memory = memory.reopened().expect("it was not closed");
+                let state = Arc::new(memory.clone());
+                Opened { journal: Arc::clone(&state) as Arc<dyn Journal>, listings: state, sqlite: None }
+            }
+            Self::Sqlite(folder) => {
+                let folder = folder.path().join("state");
+                let sqlite = DISK.wait(Sqlite::open(&folder)).expect("the state opens");
+                let state = Arc::new(sqlite.clone());
+                let journal = Arc::clone(&state) as Arc<dyn Journal>;
+                Opened { journal, listings: state, sqlite: Some(sqlite) }
+            }
+        }
+    }
+
+    /// Every byte in its files.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let Self::Sqlite(folder) = self else { return Vec::new() };
+        let mut bytes = Vec::new();
+        for file in std::fs::read_dir(folder.path().join("state")).into_iter().flatten().flatten() {
+            bytes.extend(std::fs::read(file.path()).unwrap_or_default());
+        }
+        bytes
+    }
+}
+
+/// A folder whose files never reach a disk, where the machine has one: the promises do not depend on its speed.
+fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    folder.expect("a temporary folder")
+}
+
+/// The state as one process has it open.
+pub(crate) struct Opened {
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) listings: Arc<dyn Listings>,
+    sqlite: Option<Sqlite>,
+}
+
+impl Opened {
+    /// The answer to a question that is put to it.
+    pub(crate) async fn answer<T>(&self, work: impl Future<Output = T>) -> T {
+        if self.sqlite.is_some() { DISK.wait(work) } else { work.await }
+    }
+
+    /// The process that had it open has ended.
+    pub(crate) fn close(&self) {
+        if let Some(sqlite) = &self.sqlite {
+            DISK.wait(sqlite.clone().close());
+        }
+    }
+}
+
+/// Runs what SQLite does outside of the simulated time. One for all worlds: a runtime cannot be dropped within another.
+static DISK: LazyLock<Disk> = LazyLock::new(Disk::new);
+
+struct Disk(tokio::runtime::Runtime);
+
+impl Disk {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime for SQLite");
+        Self(runtime)
+    }
+
+    /// Waits for the answer with the whole thread.
+    fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        let _within = self.0.enter();
+        futures::executor::block_on(work)
+    }
+}
