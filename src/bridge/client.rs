@@ -20,8 +20,8 @@ use super::spelling::Spellings;
 use super::transport::Transport;
 use super::{
     Api, App, AppId, BuildError, Call, Environment, Error, Health, KeySource, NewApp, NextPage, Operation,
-    Progress, Pushed, Refs, Registration, Report, Settings, SyncId, Task, TaskPage, TaskQuery, TaskStatus,
-    read, record,
+    Progress, Pushed, Refs, Registration, Report, Retry, Settings, SyncId, Task, TaskPage, TaskQuery,
+    TaskStatus, read, record,
 };
 
 /// How many tasks are on a page whose address does not say so; the documented default.
@@ -31,7 +31,10 @@ const MAX_PAGES: usize = 1000;
 
 /// The client of the Bridge API. Clones share connections, limits, and what is known of the Bridge's health.
 #[derive(Clone, Debug)]
-pub struct Client(Arc<Inner>);
+pub struct Client {
+    inner: Arc<Inner>,
+    retry: Retry,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -102,28 +105,35 @@ impl Client {
         key: Arc<dyn KeySource>,
         pace: Pace,
     ) -> Result<Self, BuildError> {
-        Ok(Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             transport: Transport::new(environment, &settings, key, pace)?,
             endpoints: Endpoints::new(settings.base_url),
             refs: settings.refs,
             spellings: Spellings::default(),
             narrowed: Mutex::default(),
-        })))
+        });
+        Ok(Self { inner, retry: settings.retry })
+    }
+
+    /// The same client for a caller that repeats calls itself, such as a [`Runtime`](crate::runtime::Runtime): it makes each once.
+    /// Retries that nest multiply.
+    pub fn without_retries(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), retry: Retry::never() }
     }
 
     /// How the Bridge is doing, as the calls of this client and its clones find it.
     pub fn health(&self) -> watch::Receiver<Health> {
-        self.0.transport.health()
+        self.inner.transport.health()
     }
 
     /// A call on an app, with an address below the app's.
     fn request(&self, call: Call, app: AppId, method: Method, segments: &[&str]) -> Result<Request, Error> {
-        let url = self.0.endpoints.app(&call, app, segments)?;
+        let url = self.inner.endpoints.app(&call, app, segments)?;
         Ok(Request::new(call, method, url))
     }
 
     async fn send(&self, request: &Request) -> Result<Answer, Error> {
-        self.0.transport.send(request).await
+        self.inner.transport.send(request, self.retry).await
     }
 
     /// Every item of a list, whether it comes in pages or as a bare array.
@@ -145,7 +155,7 @@ impl Client {
     }
 
     async fn listed_resource_types(&self, call: Call, app: AppId) -> Result<Vec<Listed>, Error> {
-        let url = self.0.endpoints.app(&call, app, &["resource-types"])?;
+        let url = self.inner.endpoints.app(&call, app, &["resource-types"])?;
         Ok(read::resource_types(&self.list(call, url).await?))
     }
 
@@ -188,7 +198,7 @@ impl Client {
             ) = &page
             else {
                 let page = page?;
-                self.0.spellings.learn(&page.tasks);
+                self.inner.spellings.learn(&page.tasks);
                 return Ok(page);
             };
             let first = first.clone();
@@ -200,7 +210,7 @@ impl Client {
                 };
             }
             tracing::warn!(%app, limit, "a page of tasks is too large; asking for half as many");
-            let half = self.0.narrow(app, limit);
+            let half = self.inner.narrow(app, limit);
             request.url = next::with(&request.url, "limit", &half.to_string());
         }
     }
@@ -221,7 +231,7 @@ impl Client {
                 };
                 match task {
                     Ok(task) => {
-                        self.0.spellings.learn(std::slice::from_ref(&task));
+                        self.inner.spellings.learn(std::slice::from_ref(&task));
                         page.tasks.push(task);
                     }
                     // It was resolved meanwhile.
@@ -248,13 +258,13 @@ impl Client {
 impl Api for Client {
     async fn create_app(&self, app: &NewApp) -> Result<App, Error> {
         let call = Call::new(Operation::CreateApp, None).about(&app.name);
-        let request = Request::new(call, Method::POST, self.0.endpoints.apps()).json(&app.to_json());
+        let request = Request::new(call, Method::POST, self.inner.endpoints.apps()).json(&app.to_json());
         read::app(self.send(&request).await?, &request.call)
     }
 
     async fn list_apps(&self) -> Result<Vec<App>, Error> {
         let call = Call::new(Operation::ListApps, None);
-        Ok(read::apps(self.list(call, self.0.endpoints.apps()).await?))
+        Ok(read::apps(self.list(call, self.inner.endpoints.apps()).await?))
     }
 
     async fn list_resource_types(&self, app: AppId) -> Result<Vec<ResourceType>, Error> {
@@ -308,7 +318,7 @@ impl Api for Client {
     ) -> Result<Pushed, Error> {
         let call = Call::new(Operation::Push, app).about(slug);
         let mut request = self.request(call, app, Method::PUT, &["sync", sync.as_str(), slug.as_str()])?;
-        let body = record::page(records, self.0.refs).map_err(|error| Error::Invalid {
+        let body = record::page(records, self.inner.refs).map_err(|error| Error::Invalid {
             call: request.call.clone(),
             what: format!("the records cannot be written as JSON ({error})"),
         })?;
@@ -337,7 +347,7 @@ impl Api for Client {
             .url
             .query_pairs_mut()
             .append_pair("status", query.status.as_str())
-            .append_pair("limit", &self.0.widened(app).unwrap_or(query.limit).to_string());
+            .append_pair("limit", &self.inner.widened(app).unwrap_or(query.limit).to_string());
         let trail = Trail::from(&request.url);
         self.page(app, request, trail, &query.status).await
     }
@@ -348,7 +358,7 @@ impl Api for Client {
         let call = Call::new(Operation::ListTasks, app).about(&asked_for);
         let mut request = self.request(call, app, Method::GET, &["tasks"])?;
         next.check(&request.call, &request.url)?;
-        request.url = match self.0.widened(app) {
+        request.url = match self.inner.widened(app) {
             Some(limit) => next::with(next.url(), "limit", &limit.to_string()),
             None => next.url().clone(),
         };
@@ -357,7 +367,7 @@ impl Api for Client {
 
     async fn task(&self, app: AppId, task: &TaskId) -> Result<Task, Error> {
         let call = Call::new(Operation::ReadTask, app).about(task);
-        let spelling = self.0.spellings.of(task);
+        let spelling = self.inner.spellings.of(task);
         let request = self.request(call, app, Method::GET, &["tasks", &spelling])?;
         read::task(self.send(&request).await?, &request.call, task)
     }
@@ -365,7 +375,7 @@ impl Api for Client {
     async fn report(&self, app: AppId, task: &TaskId, report: &Report) -> Result<(), Error> {
         let call = Call::new(Operation::Report, app).about(task);
         let request =
-            self.request(call, app, Method::PATCH, &["tasks", &self.0.spellings.of(task), "status"])?;
+            self.request(call, app, Method::PATCH, &["tasks", &self.inner.spellings.of(task), "status"])?;
         let request = request.json(&report.to_json());
         read::reported(self.send(&request).await?, &request.call, task)
     }

@@ -40,8 +40,8 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// Each call is made once, for a caller that repeats calls itself.
-    pub fn never() -> Self {
+    /// Each call is made once.
+    pub(super) fn never() -> Self {
         Self { tries: 1, ..Self::default() }
     }
 }

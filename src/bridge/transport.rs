@@ -28,7 +28,6 @@ pub(super) struct Transport {
     limiter: Option<Limiter>,
     bounds: Bounds,
     patience: Duration,
-    retry: Retry,
 }
 
 /// A call that failed.
@@ -51,7 +50,6 @@ impl Transport {
             limiter: settings.rate_limit.map(|limit| limit.quota().map(Limiter::new)).transpose()?,
             bounds: Bounds { time: settings.request_timeout, bytes: settings.max_body_bytes },
             patience: settings.patience,
-            retry: settings.retry,
             environment,
         })
     }
@@ -61,9 +59,9 @@ impl Transport {
     }
 
     /// Makes a call, and makes it again where that is safe and may help.
-    pub(super) async fn send(&self, request: &Request) -> Result<Answer, Error> {
-        let policy = RetryPolicy::new(self.retry.base, self.retry.cap).with_jitter(Jitter::Full);
-        let retry = resilience::Retry::new(policy, &self.environment.rng).max_attempts(self.retry.tries);
+    pub(super) async fn send(&self, request: &Request, retry: Retry) -> Result<Answer, Error> {
+        let policy = RetryPolicy::new(retry.base, retry.cap).with_jitter(Jitter::Full);
+        let retry = resilience::Retry::new(policy, &self.environment.rng).max_attempts(retry.tries);
         let answer =
             retry.run(|attempt| self.attempt(request, attempt), |failure| self.next(failure), |_| {});
         answer.await.map_err(|failure| failure.error)

@@ -80,17 +80,8 @@ impl Context {
         Ok(network)
     }
 
-    /// The client of the Bridge for a command. The key is read now, so that a missing one is told of at once.
+    /// The client of the Bridge. The key is read now, so that a missing one is told of at once.
     pub(crate) fn bridge(&self) -> Result<Client, Failure> {
-        self.client(bridge::Retry::default())
-    }
-
-    /// The same for a runtime, which repeats calls itself.
-    pub(crate) fn bridge_for_runtime(&self) -> Result<Client, Failure> {
-        self.client(bridge::Retry::never())
-    }
-
-    fn client(&self, retry: bridge::Retry) -> Result<Client, Failure> {
         let settings = &self.config.bridge;
         let key = ConfiguredKey {
             secret: settings.api_key.clone(),
@@ -101,7 +92,6 @@ impl Context {
         let mut client = bridge::Settings::new(settings.base_url.clone());
         client.network = self.network()?;
         client.request_timeout = settings.request_timeout;
-        client.retry = retry;
         client.rate_limit = settings
             .rate_limit
             .map(|rate| bridge::RateLimit { per_second: rate.per_second, burst: rate.burst });

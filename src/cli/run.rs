@@ -34,11 +34,11 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
         tracing::warn!("{warning}");
     }
     let apps = context.apps(&[], connectors)?;
-    let bridge = Arc::new(context.bridge_for_runtime()?);
+    let bridge = context.bridge()?;
     let about = control::About {
         configuration: context::fingerprint(global, connectors),
         base_url: context.config.bridge.base_url.clone(),
-        bridge: Arc::clone(&bridge) as Arc<_>,
+        bridge: Arc::new(bridge.clone()),
         network: check::network(&context, &context.network()?),
     };
     let Some(journal) = open_journal(&context, &stop).await? else {
@@ -61,7 +61,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
 
     let runtime = Assembly::new(
         apps,
-        bridge,
+        Arc::new(bridge.without_retries()),
         Arc::clone(&journal) as Arc<_>,
         Arc::clone(&journal) as Arc<_>,
         context.redactor.clone(),

@@ -52,7 +52,7 @@ pub(crate) async fn run(
     }
     let apps = context.apps(&names, connectors)?;
     context.end_orphans().await?;
-    let bridge = Arc::new(context.bridge_for_runtime()?);
+    let bridge = Arc::new(context.bridge()?.without_retries());
     let folder = &context.config.state.path;
     // A rehearsal stands beside a running daemon: it reads the state and writes nothing into it.
     let journal = Arc::new(if dry_run {

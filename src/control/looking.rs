@@ -47,7 +47,7 @@ pub(super) async fn answer(
             Request::Status => given(&runtime.observer().overview().await),
             Request::Apps => apps(about).await,
             Request::Check { apps } => check(lines, runtime, about, &apps).await,
-            Request::Tasks { app, which, limit } => tasks(lines, runtime, &app, which, limit).await,
+            Request::Tasks { app, which, limit } => tasks(lines, runtime, about, &app, which, limit).await,
             _ => given(&Identity {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 pid: std::process::id(),
@@ -75,9 +75,16 @@ async fn apps(about: &About) -> Event {
     }
 }
 
-async fn tasks(lines: &mut Lines, runtime: &Runtime, app: &str, which: Which, limit: Option<u64>) -> Event {
+async fn tasks(
+    lines: &mut Lines,
+    runtime: &Runtime,
+    about: &About,
+    app: &str,
+    which: Which,
+    limit: Option<u64>,
+) -> Event {
     let told = |error: inspection::Error| failed(error.to_string(), error.is_temporary());
-    let mut listing = match runtime.list_tasks(app, which, limit).await {
+    let mut listing = match runtime.list_tasks(app, &*about.bridge, which, limit).await {
         None => return unknown_app(app),
         Some(Err(error)) => return told(error),
         Some(Ok(listing)) => listing,

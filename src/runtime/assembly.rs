@@ -26,7 +26,7 @@ pub type Apps = BTreeMap<String, (config::App, Arc<dyn Connector>)>;
 pub struct Assembly {
     /// The apps of the configuration, each with its connector.
     pub apps: Apps,
-    /// The Bridge.
+    /// The Bridge. The runtime repeats calls itself: see [`Client::without_retries`](crate::bridge::Client::without_retries).
     pub bridge: Arc<dyn Api>,
     /// The durable state of tasks.
     pub journal: Arc<dyn Journal>,

@@ -118,8 +118,8 @@ impl<S: Script> Api for Scripted<S> {
 }
 
 /// A script as the Bridge.
-pub(crate) fn api(script: impl Script) -> Arc<dyn Api> {
-    Arc::new(Scripted(Arc::new(script)))
+pub(crate) fn api(script: &Arc<impl Script>) -> Arc<dyn Api> {
+    Arc::new(Scripted(Arc::clone(script)))
 }
 
 /// A target that nobody asks anything.
@@ -169,7 +169,7 @@ impl Place {
             name: "acme-hr".to_owned(),
             settings: settings(),
             connector: Arc::new(Untouched),
-            bridge: Arc::new(Scripted(Arc::clone(script))),
+            bridge: api(script),
             journal: Arc::clone(&self.journal) as Arc<dyn Journal>,
             listings: Arc::clone(&self.journal) as Arc<dyn Listings>,
             redactor: Redactor::new(),

@@ -155,6 +155,21 @@ async fn everything_can_be_looked_at_where_only_the_daemon_has_the_credentials()
     }
 }
 
+/// The runtime repeats its own calls; what an operator asks for must not fail because of one answer either.
+#[tokio::test]
+async fn a_hiccup_of_the_bridge_does_not_fail_what_an_operator_asks_the_daemon() {
+    let world = World::new().await;
+    guarded(&world, 1, "");
+    let (daemon, _) = held(&world, 1).await;
+    // While no sync runs, the daemon never asks for the apps by itself.
+    let hiccup = Fault::new(Effect::answer(503)).method("GET").path("**/apps/").times(2);
+    world.sandbox.add_fault(hiccup);
+    let output = world.run(&["apps", "list"]).await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(world.sandbox.faults()[0].fired, 2);
+    daemon.stop().await;
+}
+
 #[tokio::test]
 async fn a_list_says_how_many_of_how_many_and_json_has_all_with_names() {
     let world = World::new().await;

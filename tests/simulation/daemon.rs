@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead::bridge::{ApiKey, Client, Environment, Retry, Settings};
+use bridgehead::bridge::{ApiKey, Client, Environment, Settings};
 use bridgehead::config;
 use bridgehead::journal::Journal;
 use bridgehead::runtime::{Apps, Assembly, Runtime};
@@ -90,9 +90,8 @@ impl Daemon {
         redactor.protect_for_good([KEY, TOKEN]);
         let mut bridge = Settings::new(world.sandbox.base_url().parse().expect("a URL"));
         bridge.request_timeout = Duration::from_secs(3);
-        bridge.retry = Retry::never();
         let key = Arc::new(ApiKey::new(KEY).expect("a key"));
-        let bridge = Client::within(environment, bridge, key).expect("a client");
+        let bridge = Client::within(environment, bridge, key).expect("a client").without_retries();
         let process = Arc::new(Process::default());
         let connector = Bad {
             life: Arc::clone(&life),

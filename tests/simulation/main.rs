@@ -98,6 +98,13 @@ fn a_seed_runs_on_sqlite_as_it_does_in_memory() {
     }
 }
 
+/// What cannot fail proves nothing: without its verification, the daemon believes the target's lies.
+#[test]
+fn a_daemon_that_believes_everything_is_found_out() {
+    let found = (1..=100).find(|seed| !world::simulate_credulously(*seed).violations.is_empty());
+    assert!(found.is_some(), "a hundred seeds do not notice that tasks.verify is off");
+}
+
 /// For one seed whose only fault this is: before and after each commit, each call of the Bridge, and each call of the target.
 #[test]
 fn no_promise_is_broken_by_a_crash_at_any_event() {

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use bridgehead::config;
@@ -137,12 +137,19 @@ pub(crate) fn simulate(seed: u64, crash: Option<Crash>) -> Verdict {
 
 /// The same on this state.
 pub(crate) fn simulate_on(kind: Kind, seed: u64, crash: Option<Crash>) -> Verdict {
-    run(kind, seed, Schedule::new(seed), crash)
+    run(kind, seed, Schedule::new(seed), crash, daemon::settings(APP))
+}
+
+/// A seed of a daemon that believes what a connector says.
+pub(crate) fn simulate_credulously(seed: u64) -> Verdict {
+    let mut settings = daemon::settings(APP);
+    settings.tasks.verify = false;
+    run(kind(), seed, Schedule::new(seed), None, settings)
 }
 
 /// The same without faults, but for one crash.
 pub(crate) fn simulate_quietly(seed: u64, crash: Option<Crash>) -> Verdict {
-    run(kind(), seed, Schedule::quiet(seed), crash)
+    run(kind(), seed, Schedule::quiet(seed), crash, daemon::settings(APP))
 }
 
 /// In memory, unless `SIM_STATE` says otherwise.
@@ -154,21 +161,43 @@ fn kind() -> Kind {
     }
 }
 
-fn run(kind: Kind, seed: u64, schedule: Schedule, crash: Option<Crash>) -> Verdict {
+/// Counts panics of this thread, in which everything of a world runs. The runtime catches those of connectors and of its own loops.
+fn count_panics() {
+    static COUNTING: Once = Once::new();
+    COUNTING.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            PANICS.set(PANICS.get() + 1);
+            before(panic);
+        }));
+    });
+    PANICS.set(0);
+}
+
+#[test]
+fn a_panic_is_noticed() {
+    count_panics();
+    let panicked = std::panic::catch_unwind(|| panic!("on purpose"));
+    assert!(panicked.is_err());
+    assert_eq!(PANICS.get(), 1);
+}
+
+fn run(kind: Kind, seed: u64, schedule: Schedule, crash: Option<Crash>, settings: config::App) -> Verdict {
+    count_panics();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime of one thread");
     runtime.block_on(async {
-        let mut world = World::new(kind, seed, crash);
+        let mut world = World::new(kind, seed, crash, settings);
         world.happen(schedule).await;
         world.judge()
     })
 }
 
 impl World {
-    fn new(kind: Kind, seed: u64, crash: Option<Crash>) -> Self {
+    fn new(kind: Kind, seed: u64, crash: Option<Crash>, settings: config::App) -> Self {
         let options = Options {
             api_key: KEY.into(),
             started_at: Some(BEGINNING.parse().expect("a time")),
@@ -185,7 +214,7 @@ impl World {
             events: Arc::new(Events::new(crash)),
             state: State::new(kind),
             dice: Dice::new(seed),
-            settings: daemon::settings(APP),
+            settings,
             ahead: 0,
             app,
             daemon: None,

@@ -11,18 +11,19 @@ use crate::runtime::Runtime;
 
 impl Runtime {
     /// Begins a list of tasks of an app. `None` if there is no such app.
-    pub(crate) async fn list_tasks(
-        &self,
+    pub(crate) async fn list_tasks<'a>(
+        &'a self,
         app: &str,
+        bridge: &'a dyn Api,
         which: Which,
         limit: Option<u64>,
-    ) -> Option<Result<Listing<'_>, Error>> {
+    ) -> Option<Result<Listing<'a>, Error>> {
         let app = self.app(app)?;
         let source = Source {
             name: &app.name,
             app: app.id,
             key: app.key.clone(),
-            bridge: Ok(app.upstream.for_operator()),
+            bridge: Ok(bridge),
             journal: Some(app.store.for_operator()),
             held: app.guard.held().into_iter().map(|held| (held.task, held.held_at)).collect(),
             redactor: &app.redactor,

@@ -274,7 +274,7 @@ mod tests {
     use super::*;
     use crate::bridge::{AppId, TaskPage, fuzz};
     use crate::journal::AppKey;
-    use crate::runtime::fakes::{Place, Script};
+    use crate::runtime::fakes::{self, Place, Script};
 
     const APP: uuid::Uuid = uuid::Uuid::nil();
 
@@ -322,12 +322,12 @@ mod tests {
         limit: Option<u64>,
     ) -> (Vec<TaskRow>, ListingEnd, usize) {
         let (place, iden, redactor) = (Place::new(), Arc::new(iden), Redactor::new());
-        let app = place.app(&iden);
+        let bridge = fakes::api(&iden);
         let source = Source {
             name: "hr",
             app: AppId::from(APP),
             key: AppKey::from(APP),
-            bridge: Ok(app.upstream.for_operator()),
+            bridge: Ok(&*bridge),
             journal: None,
             held: held.iter().map(|n| (TaskId::new(format!("t{n}")), Timestamp::UNIX_EPOCH)).collect(),
             redactor: &redactor,

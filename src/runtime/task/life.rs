@@ -94,7 +94,9 @@ pub(super) async fn live(app: Arc<App>, start: Start, stop: CancellationToken) -
         End::Failed(failure) => failed(&app, &failure),
         End::PassedOver => return Ok(Left::PassedOver),
     };
-    let outcome = write_outcome(&app, &intent, &outcome).await;
+    let Some(outcome) = write_outcome(&app, &intent, &outcome).await else {
+        return Ok(Left::Reported);
+    };
     log(&app, &task, outcome.outcome());
     report::until_heard(&app, &task.id, &outcome, &stop).await?;
     // A call that may still be under way must not land in the middle of the account's next task.
@@ -208,16 +210,16 @@ pub(super) fn failed(app: &App, failure: &Failure) -> Outcome {
 }
 
 /// The outcome is durable before Iden hears of it. It is known to nobody else, so this never gives up. Where the journal holds another
-/// one already, that is the outcome.
-async fn write_outcome(app: &App, intent: &Intent, outcome: &Outcome) -> OutcomeRecorded {
+/// one already, that is the outcome; `None` if it has been reported so long ago that it is not kept any more.
+async fn write_outcome(app: &App, intent: &Intent, outcome: &Outcome) -> Option<OutcomeRecorded> {
     let task = &intent.task;
     let write = |_| async {
         match app.store.record_outcome(intent, outcome).await {
             Err(error) if unless_decided(&error) == Next::GiveUp => {
-                tracing::error!(app = %app.name, %task, %error, "the journal holds another outcome of this task, which is reported");
-                app.store.recorded_outcome(task).await?.ok_or(error)
+                tracing::error!(app = %app.name, %task, %error, "the journal holds another outcome of this task, which counts");
+                app.store.recorded_outcome(task).await
             }
-            answer => answer,
+            answer => answer.map(Some),
         }
     };
     let retry = app.retry(policies::LOCAL);
@@ -316,5 +318,51 @@ fn log(app: &App, task: &Task, outcome: &Outcome) {
         Outcome::Failed { code, message } => {
             tracing::warn!(app = %app.name, task = %task.id, action = task.action, %code, "failed: {message}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bridgehead_sdk::Code;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::journal::Ended;
+    use crate::runtime::fakes::{Place, Script};
+
+    struct Nothing;
+
+    impl Script for Nothing {}
+
+    fn failed(message: &str) -> Outcome {
+        Outcome::Failed { code: Code::InternalError, message: message.into() }
+    }
+
+    fn intent(task: &str) -> Intent {
+        Intent {
+            task: task.into(),
+            action: "suspend_account".into(),
+            created_at: None,
+            keys: vec![1],
+            attempt: 1,
+            prior: PriorAccount::Unknown,
+            at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn an_outcome_that_the_journal_holds_already_is_the_one_that_counts() {
+        let place = Place::new();
+        let app = place.app(&Arc::new(Nothing));
+        let intent = intent("t-1");
+        place.runtime.block_on(async {
+            let first = write_outcome(&app, &intent, &failed("the first")).await.unwrap();
+            assert_eq!(*first.outcome(), failed("the first"));
+            let second = write_outcome(&app, &intent, &failed("another")).await.unwrap();
+            assert_eq!(*second.outcome(), failed("the first"));
+            app.store.ended(&intent.task, &Ended::Accepted, Timestamp::UNIX_EPOCH).await.unwrap();
+            let kept = write_outcome(&app, &intent, &failed("another")).await.unwrap();
+            assert_eq!(*kept.outcome(), failed("the first"));
+        });
     }
 }

@@ -122,11 +122,6 @@ impl Upstream {
         self.access.cause()
     }
 
-    /// The Bridge for what an operator asks to see: such a call neither waits for access nor says anything about it.
-    pub(crate) fn for_operator(&self) -> &dyn Api {
-        &*self.api
-    }
-
     fn retry(&self, patience: Patience) -> Retry<'_> {
         match patience.attempts {
             Attempts::One => Retry::new(policies::BRIDGE, &self.rng).max_attempts(1),

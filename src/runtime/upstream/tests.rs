@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use bridgehead_resilience::SystemClock;
 
 use super::*;
-use crate::bridge::{ApiKey, AppId, Call, Client, Environment, Exchange, Retry, Settings, Undelivered};
+use crate::bridge::{ApiKey, AppId, Call, Client, Environment, Exchange, Settings, Undelivered};
 use crate::runtime::fakes;
 
 struct Nothing;
@@ -13,7 +13,7 @@ struct Nothing;
 impl fakes::Script for Nothing {}
 
 fn upstream() -> Upstream {
-    Upstream::new(fakes::api(Nothing), "hr", &Arc::new(SeededRng::seeded(1)))
+    Upstream::new(fakes::api(&Arc::new(Nothing)), "hr", &Arc::new(SeededRng::seeded(1)))
 }
 
 fn call() -> Call {
@@ -173,10 +173,9 @@ async fn a_call_is_repeated_by_one_loop_alone() {
         clock: Arc::new(SystemClock),
         rng: Arc::clone(&rng),
     };
-    let mut settings = Settings::new("http://127.0.0.1:1/org/acme".parse().unwrap());
-    settings.retry = Retry::never();
+    let settings = Settings::new("http://127.0.0.1:1/org/acme".parse().unwrap());
     let client = Client::within(environment, settings, Arc::new(ApiKey::new("key").unwrap())).unwrap();
-    let upstream = Upstream::new(Arc::new(client), "hr", &rng);
+    let upstream = Upstream::new(Arc::new(client.without_retries()), "hr", &rng);
     let app: AppId = "11111111-1111-4111-8111-111111111111".parse().unwrap();
     let patience = Patience::within(Duration::from_secs(4));
     let pushed =
