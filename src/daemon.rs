@@ -11,9 +11,8 @@ use crate::config::Connectors;
 /// A daemon with a registry of connectors.
 ///
 /// ```no_run
-/// # fn factory() -> std::sync::Arc<dyn bridgehead_sdk::Factory> { unimplemented!() }
 /// fn main() -> std::process::ExitCode {
-///     bridgehead::Daemon::builder().connector("jira", factory()).run_from_args()
+///     bridgehead::Daemon::builder().connector("people", bridgehead_simulated::factory()).run_from_args()
 /// }
 /// ```
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bridgehead_resilience::{SeededRng, SystemClock};
 use bridgehead_sdk::{
     Account, AccountRecord, Completion, Connector, Context, Cursor, Description, Error, Operation, Page,
     Record, Redactor, ResourceType, Slug, TaskId, async_trait,
@@ -17,8 +18,6 @@ use crate::bridge::{
 };
 use crate::config::{self, Connectors, Document};
 use crate::journal::{Journal, Listings, Sqlite};
-use bridgehead_resilience::SeededRng;
-use bridgehead_resilience::SystemClock;
 
 /// A Bridge of which a test writes what it needs; every other call is refused as one that nobody made.
 #[async_trait]

@@ -3,16 +3,27 @@
 //! Each can only be made by the part of the runtime that has seen it happen, so that the order of things is checked by the compiler.
 //! Nobody else can make one:
 //!
+//! ```
+//! use bridgehead::runtime::proof::{CompletionPermit, IntentRecorded, OutcomeRecorded};
+//!
+//! fn said(proof: &OutcomeRecorded) -> &bridgehead::journal::Outcome {
+//!     proof.outcome()
+//! }
+//! ```
+//!
 //! ```compile_fail,E0451
 //! let forged = bridgehead::runtime::proof::IntentRecorded { task: "t-1".into(), attempt: 1 };
 //! ```
 //!
 //! ```compile_fail,E0451
-//! let forged = bridgehead::runtime::proof::OutcomeRecorded { outcome: todo!() };
+//! let forged = bridgehead::runtime::proof::OutcomeRecorded {
+//!     outcome: bridgehead::journal::Outcome::Completed { result: None },
+//! };
 //! ```
 //!
 //! ```compile_fail,E0451
-//! let forged = bridgehead::runtime::proof::CompletionPermit { _quiet: todo!() };
+//! let tasks = tokio::sync::RwLock::new(());
+//! let forged = bridgehead::runtime::proof::CompletionPermit { _quiet: tasks.try_write().unwrap() };
 //! ```
 
 use bridgehead_sdk::TaskId;

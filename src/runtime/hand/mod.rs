@@ -8,7 +8,7 @@ mod words;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead_resilience::SystemClock;
+use bridgehead_resilience::{SeededRng, SystemClock};
 use bridgehead_sdk::{Account, AccountRecord, Action, Connector, Description, Error, Redactor};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +24,6 @@ use super::target::Priority;
 use super::task::{self, ByHand};
 use crate::config;
 use crate::journal::{self, Journal, Listings, Sqlite};
-use bridgehead_resilience::SeededRng;
 
 /// One app's target.
 pub(crate) struct Hand {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bridgehead_resilience::{SeededRng, SystemClock};
 use bridgehead_sdk::{
     Account, AccountRecord, Completion, Connector, Context, Cursor, Description, Error, Evidence, Operation,
     Page, Record, Redactor, ResourceType, async_trait,
@@ -15,8 +16,6 @@ use crate::journal::{AppKey, Journal, Listings, RunResult, Sqlite};
 use crate::runtime::app::{App, Parts};
 use crate::runtime::status::AppStatus;
 use crate::sandbox::{Options as Offer, Sandbox};
-use bridgehead_resilience::SeededRng;
-use bridgehead_resilience::SystemClock;
 
 const APP: &str = "11111111-1111-4111-8111-111111111111";
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bridgehead_resilience::{Backoff, Jitter};
 use bridgehead_sdk::{Code, Description};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +12,6 @@ use super::trial::{Failure, Trial};
 use crate::runtime::Stopped;
 use crate::runtime::app::App;
 use crate::runtime::policies;
-use bridgehead_resilience::{Backoff, Jitter};
 
 impl Trial<'_> {
     /// Waits while the breaker is open, `hold_for` in all; then the task is failed with the cause's code.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bridgehead_resilience::Jitter;
 use bridgehead_sdk::{
     AccountId, AccountRecord, Action, Code, Completion, Description, Effect, Error, Operation, Retry,
 };
@@ -18,7 +19,6 @@ use crate::runtime::app::App;
 use crate::runtime::decide::{self, Effects, Step};
 use crate::runtime::policies;
 use crate::runtime::verification::{self, Verification};
-use bridgehead_resilience::Jitter;
 
 /// Why a task is reported as failed.
 #[derive(Clone, Debug, PartialEq, Eq)]

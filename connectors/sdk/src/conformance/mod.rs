@@ -94,6 +94,7 @@
 //! The exact code, effect, retry and subject that each asks for is the table of [`Error`](crate::Error), with one addition: an answer
 //! that was cut off after something had been sent is [`Effect::Unknown`](crate::Effect::Unknown).
 
+mod bad;
 mod bench;
 mod checks;
 mod clean;

@@ -57,7 +57,7 @@ impl Watch {
 
     /// An error may be logged with all that stands behind it, so all of it is searched.
     pub(super) fn error(&self, call: &str, error: &Error) {
-        if error.message().contains(super::relay::MARK) {
+        if error.message().contains(super::bad::MARK) {
             self.lock().bodies.insert(call.to_owned());
         }
         let mut shown = vec![("message", error.to_string()), ("Debug", format!("{error:?} {error:#?}"))];

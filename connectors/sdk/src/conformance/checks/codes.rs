@@ -3,10 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use crate::conformance::Situation;
+use crate::conformance::bad::Bad;
 use crate::conformance::finding::{Demand, Finding, Verdict, ensure, failed, skipped};
 use crate::conformance::kit::{Kit, Person};
 use crate::conformance::probe::Probe;
-use crate::conformance::relay::{Act, Bad};
+use crate::conformance::relay::Act;
 use crate::conformance::rule::Rule;
 use crate::conformance::tasks::{about, fields, identity, operation, with_refs};
 use crate::{AccountStatus, Action, Operation, ResourceKind};

@@ -1,11 +1,11 @@
 //! The way to the target: refused, not there, silent, or cut.
 
 use crate::conformance::Situation;
+use crate::conformance::bad::Bad;
 use crate::conformance::finding::{Demand, Finding, Verdict, failed, skipped};
 use crate::conformance::kit::Kit;
 use crate::conformance::network::{Nobody, Peer};
 use crate::conformance::probe::{Answer, Probe};
-use crate::conformance::relay::Bad;
 use crate::conformance::rule::Rule;
 use crate::conformance::tasks::{about, fields, identity};
 use crate::{Account, Action};

@@ -1,12 +1,13 @@
 //! A target that answers badly: every request that a call makes, and every bad answer, one after another.
 
+use crate::conformance::bad::{Bad, WAIT};
 use crate::conformance::finding::{Finding, Verdict, ensure, failed, parts, skipped};
 use crate::conformance::http::{Http, is_whole};
 use crate::conformance::kit::{Kit, who};
 use crate::conformance::listing::attempt;
 use crate::conformance::network::Nobody;
 use crate::conformance::probe::{Answer, Probe};
-use crate::conformance::relay::{Act, Bad, WAIT};
+use crate::conformance::relay::{Act, Seen};
 use crate::conformance::rule::Rule;
 use crate::conformance::tasks::{changed, identity, named};
 use crate::conformance::wire::{Means, Said};
@@ -172,7 +173,7 @@ async fn failing_change(kit: &Kit<'_>) -> Verdict {
             let few = |bad: &Bad| kit.offers(Action::DeleteAccount) || matches!(bad, Bad::Status(403 | 500));
             let bads = http.relay.bads();
             // A request that only reads is the same before and behind the target, and look-ups are tried by themselves.
-            let reads = requests.get(number).is_some_and(crate::conformance::relay::Seen::reads);
+            let reads = requests.get(number).is_some_and(Seen::reads);
             let telling = |bad: &Bad| is_given(kit, *bad) && (!reads || bads.reading.contains(bad));
             let answered = bads.refusals.iter().chain(bads.confused).copied();
             let answered = answered.filter(few).filter(telling).map(Act::Answer);
@@ -494,11 +495,10 @@ async fn reading_changes_nothing(kit: &Kit<'_>) -> Verdict {
     http.relay.pass();
     probe.check().await?.ok();
     let checking = http.relay.seen();
-    let line = |seen: &crate::conformance::relay::Seen| format!("{} {}", seen.method, seen.path);
+    let line = |seen: &Seen| format!("{} {}", seen.method, seen.path);
     for (call, seen) in reading.iter().chain([&("check".to_owned(), checking.clone())]) {
         // A directory is asked for a change of nobody to see whether it takes changes.
-        let is_done =
-            |seen: &crate::conformance::relay::Seen| http.relay.is_http() || seen.status.unwrap_or(0) == 0;
+        let is_done = |seen: &Seen| http.relay.is_http() || seen.status.unwrap_or(0) == 0;
         if let Some(change) = seen.iter().find(|seen| seen.changes() && is_done(seen)) {
             return failed(format!("{call} sends {}", line(change)));
         }

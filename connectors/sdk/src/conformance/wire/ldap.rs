@@ -1,6 +1,6 @@
 //! LDAP, RFC 4511: messages in BER, each with a number, several of them under way at once.
 
-use super::super::relay::{Bad, Bads};
+use super::super::bad::{Bad, Bads};
 use super::{Answered, Asked, Language, Means, Refusal, Said, seen, take};
 
 const fn said(name: &'static str, number: u16, means: Means) -> Said {

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::bad::{Bad, Bads};
 use super::bench::Protocol;
 use super::kit::lock;
-use super::relay::{Act, Bad, Bads, Seen, Shared};
+use super::relay::{Act, Seen, Shared};
 
 /// An error as a target says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,6 +1,6 @@
 //! The protocol of MySQL and MariaDB. An error is raised by the server itself, with `SIGNAL`.
 
-use super::super::relay::{Bad, Bads};
+use super::super::bad::{Bad, Bads};
 use super::{Answered, Asked, Language, Means, Refusal, Said, seen, take, verb};
 
 const fn said(name: &'static str, number: u16, state: &'static str, means: Means) -> Said {

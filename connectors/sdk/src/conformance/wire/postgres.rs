@@ -1,6 +1,6 @@
 //! PostgreSQL's protocol, version 3. An error is raised by the server itself, so that the state of the transaction is what it would be.
 
-use super::super::relay::{Bad, Bads};
+use super::super::bad::{Bad, Bads};
 use super::{Answered, Asked, Language, Means, Refusal, Said, seen, take, verb};
 
 const fn said(name: &'static str, state: &'static str, means: Means) -> Said {

@@ -1,0 +1,184 @@
+//! The answers that the kit gives in the target's place.
+
+use super::relay::Seen;
+use super::wire::Said;
+
+/// A text that only a body of a bad answer holds: where else it comes up, a body was quoted.
+pub(super) const MARK: &str = "bhk-quoted-Xk29vLq7";
+
+/// How long a bad answer asks to wait, in seconds.
+pub(super) const WAIT: u64 = 7;
+
+/// An answer in place of the target's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Bad {
+    /// This status, with an error as JSON.
+    Status(u16),
+    /// This status, and how long to wait.
+    Wait(u16),
+    /// This status, and until when to wait, as a date.
+    Until(u16),
+    /// This status, with a page for people, as somebody between gives it.
+    Page(u16),
+    /// Look elsewhere: a page where people log in.
+    Elsewhere,
+    /// 204, where there should be something.
+    NoContent,
+    /// 200, with an error as JSON.
+    ErrorInBody,
+    /// 200, with a page for people: somebody between has answered.
+    Html,
+    /// 200, with nothing in it.
+    Empty,
+    /// 200, with `null`.
+    Null,
+    /// An error in another protocol than HTTP.
+    Says(Said),
+    /// A part of the target's answer, and then an error, in another protocol than HTTP.
+    Partly(Said),
+    /// The target's answer, whose second half does not come.
+    Half,
+    /// No answer: the connection ends.
+    HangUp,
+}
+
+/// The bad answers of one protocol, by what they are good for.
+pub(super) struct Bads {
+    /// Those that a target gives which has not carried out the request.
+    pub(super) refusals: &'static [Bad],
+    /// Those that come from somebody between, or say success and mean something else.
+    pub(super) confused: &'static [Bad],
+    /// Those that lose the answer of a target which may have carried out the request.
+    pub(super) lost: &'static [Bad],
+    /// Those in which the target begins to answer what it was asked.
+    pub(super) broken: &'static [Bad],
+    /// What the requests of a change are given that only read.
+    pub(super) reading: &'static [Bad],
+    /// Those that every request of every call is given, to be judged by several checks.
+    pub(super) tried: &'static [Bad],
+    /// Those of a target that is down.
+    pub(super) down: &'static [Bad],
+}
+
+impl Bads {
+    /// Whatever a request that reads can be given.
+    pub(super) fn all(&self) -> impl Iterator<Item = Bad> + '_ {
+        self.refusals.iter().chain(self.confused).chain(self.broken).copied()
+    }
+}
+
+pub(super) static HTTP: Bads = Bads {
+    refusals: &Bad::REFUSALS,
+    confused: &Bad::CONFUSED,
+    lost: &Bad::LOST,
+    broken: &[Bad::Half, Bad::HangUp],
+    reading: &[
+        Bad::Elsewhere,
+        Bad::Status(401),
+        Bad::Status(403),
+        Bad::Status(404),
+        Bad::Wait(429),
+        Bad::Status(500),
+        Bad::Html,
+        Bad::ErrorInBody,
+    ],
+    tried: &[
+        Bad::Wait(429),
+        Bad::Status(429),
+        Bad::Until(429),
+        Bad::Page(429),
+        Bad::Page(403),
+        Bad::Status(403),
+        Bad::Status(401),
+        Bad::Wait(503),
+        Bad::Status(500),
+        Bad::Status(502),
+        Bad::ErrorInBody,
+        Bad::Html,
+    ],
+    down: &[Bad::Wait(503), Bad::ErrorInBody, Bad::Html, Bad::Empty],
+};
+
+impl Bad {
+    /// Those that a target gives which has not carried out the request.
+    pub(super) const REFUSALS: [Self; 12] = [
+        Self::Elsewhere,
+        Self::Status(400),
+        Self::Status(401),
+        Self::Status(403),
+        Self::Status(404),
+        Self::Status(409),
+        Self::Status(410),
+        Self::Wait(429),
+        Self::Status(500),
+        Self::Status(502),
+        Self::Wait(503),
+        Self::Status(504),
+    ];
+    /// Those that come from somebody between, or say success and mean something else.
+    pub(super) const CONFUSED: [Self; 5] =
+        [Self::ErrorInBody, Self::Html, Self::Empty, Self::Null, Self::NoContent];
+    /// Those that lose the answer of a target which may have carried out the request.
+    pub(super) const LOST: [Self; 7] = [
+        Self::Status(500),
+        Self::Status(502),
+        Self::Wait(503),
+        Self::Status(504),
+        Self::Html,
+        Self::Half,
+        Self::HangUp,
+    ];
+
+    /// Whether the status says success.
+    pub(super) fn says_success(self) -> bool {
+        matches!(self, Self::ErrorInBody | Self::Html | Self::Empty | Self::Null | Self::NoContent)
+    }
+
+    /// Whether few targets answer so.
+    pub(super) fn is_rare(self) -> bool {
+        matches!(self, Self::Elsewhere | Self::NoContent | Self::Null | Self::Status(400 | 409 | 410 | 504))
+            || matches!(self, Self::Until(_) | Self::Page(_))
+    }
+
+    /// Whether it says what another one says, in another way.
+    pub(super) fn is_a_variant(self) -> bool {
+        match self {
+            Self::Says(said) => said.is_a_variant,
+            other => matches!(other, Self::Status(429) | Self::Until(_) | Self::Page(_)),
+        }
+    }
+
+    /// Whether it says that something is not there as the target itself does in this answer.
+    pub(super) fn says_nobody(self, answer: &Seen) -> bool {
+        let Some(status) = answer.status else { return false };
+        match self {
+            Self::Status(404 | 410) => matches!(status, 404 | 410),
+            Self::Status(other) => other == status,
+            Self::NoContent => status == 204,
+            Self::Null => answer.is_null,
+            Self::Says(said) => said.number == status,
+            _ => false,
+        }
+    }
+}
+
+impl std::fmt::Display for Bad {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "{status}"),
+            Self::Wait(status) => write!(f, "{status} with Retry-After: {WAIT}"),
+            Self::Until(status) => write!(f, "{status} with a date as Retry-After"),
+            Self::Page(status) => write!(f, "{status} with an HTML page"),
+            Self::Elsewhere => f.write_str("302 to a page where people log in"),
+            Self::NoContent => f.write_str("204 with nothing in it"),
+            Self::ErrorInBody => f.write_str("200 with {\"error\": …}"),
+            Self::Html => f.write_str("200 with an HTML page"),
+            Self::Empty => f.write_str("200 with an empty body"),
+            Self::Null => f.write_str("200 with null"),
+            Self::Says(said) => write!(f, "{said}"),
+            Self::Partly(said) => write!(f, "a part of it, and then {said}"),
+            Self::Half => f.write_str("an answer that breaks off in its middle"),
+            Self::HangUp => f.write_str("no answer, and the connection closed"),
+        }
+    }
+}
