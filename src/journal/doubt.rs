@@ -1,6 +1,9 @@
 //! Whether the journal may lack tasks that were begun.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+
+/// Iden's clock may be ahead of this one by so much.
+pub(super) const CLOCKS: SignedDuration = SignedDuration::from_hours(1);
 
 /// That tasks may have been begun of which this journal knows nothing: it is new, was lost, or is an old copy.
 ///

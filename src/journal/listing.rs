@@ -4,10 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{AccessFacts, AccessLoss, AppKey, Error};
+
+/// How long removals are remembered: longer than any window of the removal guard.
+pub(super) const REMEMBERED: SignedDuration = SignedDuration::from_hours(400 * 24);
+
+/// How many runs of an app are kept.
+pub(super) const RUNS: u16 = 1000;
 
 /// A record that a listing holds.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,14 +15,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
+use super::doubt::CLOCKS;
 use super::{AppKey, Doubt, Error, Reason};
 use syncs::Syncs;
 use tasks::Tasks;
-
-/// Iden's clock may be ahead of ours by so much.
-const CLOCKS: SignedDuration = SignedDuration::from_hours(1);
 
 /// A [`Journal`](super::Journal) and [`Listings`](super::Listings) for tests and simulations: nothing survives the process. Clones
 /// share it.

@@ -2,20 +2,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
+use super::super::listing::{REMEMBERED, RUNS};
 use super::super::{
     Added, AppKey, Belief, Changes, Duplicate, Error, IdenTime, LastSync, LossCount, LossKind, Past, Run,
     Seen, Shown,
 };
 use super::compared::{Compared, EMPTY, Record, Records, Standing};
 use super::instant::kept;
-
-/// How long removals are remembered.
-const REMEMBERED: SignedDuration = SignedDuration::from_hours(400 * 24);
-
-/// How many runs are kept.
-const RUNS: usize = 1000;
 
 /// The syncs of an app.
 #[derive(Default)]
@@ -227,7 +222,7 @@ impl Syncs {
     pub(super) fn record_run(&mut self, run: &Run) {
         let run = Run { started_at: kept(run.started_at), ended_at: kept(run.ended_at), ..run.clone() };
         self.runs.push_front(run);
-        self.runs.truncate(RUNS);
+        self.runs.truncate(usize::from(RUNS));
         self.is_unrecorded = false;
     }
 

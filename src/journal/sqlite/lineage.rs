@@ -5,10 +5,11 @@
 //! that is behind a witness has lost something. See `docs/decisions/0009-state-is-witnessed.md`.
 
 use bridgehead_resilience::{Clock, SystemClock};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
 use uuid::Uuid;
 
+use super::super::doubt::CLOCKS;
 use super::super::{Error, Reason};
 use super::custody::Custody;
 use super::fence::Fence;
@@ -22,9 +23,6 @@ use super::witness::{self, Database, Found, Mark, Marks, Witness};
 /// The first versions of the formats that have the row.
 const TASKS_VERSION: i64 = 4;
 const LISTINGS_VERSION: i64 = 5;
-
-/// Iden's clock may be ahead of this one by so much.
-const CLOCKS: SignedDuration = SignedDuration::from_hours(1);
 
 /// What was found of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
+use super::super::listing::RUNS;
 use super::super::{
     AccessBase, AccessFacts, Added, AppKey, Belief, Changes, Difference, Duplicate, Error, IdenTime,
     LastSync, Listings, Losers, LossCount, LossKind, Past, Run, RunResult, Seen, Shown, Which,
@@ -17,9 +18,6 @@ use super::open::Sqlite;
 use super::promotion::{self, Begin, Completing, Discard, NONE, Promote};
 use super::writer::{Problem, Write};
 use super::{keeping, losses, time, told};
-
-/// How many runs of an app are kept.
-const RUNS: i64 = 1000;
 
 /// What earlier versions noted of the past of an app whether there was evidence for it or not.
 const WITHOUT_EVIDENCE: &str = "ours";
@@ -575,7 +573,7 @@ impl Write for RecordRun {
              (SELECT run FROM runs WHERE app = ?1 ORDER BY run DESC LIMIT 1 OFFSET ?2)",
         )
         .bind(self.app.as_str())
-        .bind(RUNS)
+        .bind(i64::from(RUNS))
         .execute(connection)
         .await?;
         Ok(())

@@ -4,15 +4,13 @@
 //! needed any more are removed later, a piece at a time, when nothing waits.
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
+use super::super::listing::REMEMBERED;
 use super::super::{AppKey, Error, LossCount, LossKind};
 use super::writer::{Chore, Problem, Write};
 use super::{losses, time};
-
-/// How long removals are remembered: longer than any window of the removal guard.
-const REMEMBERED: SignedDuration = SignedDuration::from_hours(400 * 24);
 
 /// How many records are removed at a time.
 const REMOVED_AT_ONCE: i64 = 5000;
