@@ -17,6 +17,10 @@ const PASSWORD: &str = "Correct-horse-1";
 /// The operation that sets a password (RFC 3062).
 const SETS_PASSWORD: &str = "1.3.6.1.4.1.4203.1.11.1";
 
+/// A rule by which a password that is too short is refused: whoever may manage passwords is asked for no good ones.
+const PASSWORDS_ARE_JUDGED: &str =
+    "access to attrs=userPassword by dn.exact=\"cn=writer,dc=test\" write by anonymous auth by * none";
+
 /// How Active Directory's access lists name the attribute `member`.
 const MEMBER: &str = "bf9679c0-0de6-11d0-a285-00aa003049e2";
 
@@ -55,12 +59,15 @@ async fn a_creation_that_is_cut_off_leaves_nothing_half_made() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     let group = group_id(&connector(directory, own::<OpenLdap>(directory)), "group", "engineering").await;
-    let moments: [&[&str]; 5] = [
+    let moments: [&[&str]; 7] = [
         &[".bridgehead-task-1", "inetOrgPerson"],
         &[".bridgehead-task-1", SETS_PASSWORD],
         &[".bridgehead-task-1", "000001010000Z"],
         // The new name of the entry.
         &["uid=.bridgehead-task-1,ou=people,dc=test", "\x04\x07uid=ann"],
+        // It is read for the first time, and when it is in its groups.
+        &["uid=ann,ou=people,dc=test\x0a\x01\x00\x0a\x01", "objectClass"],
+        &["uid=ann,ou=people,dc=test\x0a\x01\x00\x0a\x01", "inetOrgPerson"],
         // Its first group.
         &["cn=engineering,ou=groups,dc=test", "uid=ann,ou=people,dc=test", "\x0a\x01\x00"],
     ];
@@ -72,7 +79,10 @@ async fn a_creation_that_is_cut_off_leaves_nothing_half_made() {
             let connector = connector(directory, with(own::<OpenLdap>(directory), &plain));
             let error = run(&connector, Action::CreateAccount, ann(&group)).await.unwrap_err();
             let case = format!("{moment:?} {answered}: {error}");
-            assert_eq!((error.code(), error.effect()), (Code::Timeout, Effect::Unknown), "{case}");
+            // A request that only reads has done nothing, and what was made before it is taken away.
+            let reads = moment[0].contains("\x0a\x01\x00\x0a");
+            let effect = if reads { Effect::NotApplied } else { Effect::Unknown };
+            assert_eq!((error.code(), error.effect()), (Code::Timeout, effect), "{case}");
             let left = people(directory);
             // Only the rename may have made an account, which is whole then, but for its groups.
             let is_made = answered && moment[0].ends_with("dc=test") && moment[1].ends_with("uid=ann");
@@ -98,14 +108,30 @@ async fn a_creation_that_is_cut_off_leaves_nothing_half_made() {
     }
 }
 
+/// The server refuses the password, and the connection breaks when the half-made entry is taken away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_that_is_cut_off_is_made_over_another_connection() {
+    let server = OpenLdap::start_with(Options::default().own(PASSWORDS_ARE_JUDGED)).await;
+    let directory = &server.directory;
+    // A request to delete (RFC 4511: application tag 10), with the length and the name of the entry.
+    let deletes: &[&str] = &["\x4a\x28uid=.bridgehead-task-1,ou=people,dc=test"];
+    for answered in [false, true] {
+        let address = (directory.address, directory.ldap_port).into();
+        let proxy = proxy::cutting(address, deletes, answered).await;
+        let plain = json!({ "url": format!("ldap://{proxy}"), "connections": 1 });
+        let connector = connector(directory, with(own::<OpenLdap>(directory), &plain));
+        let task =
+            json!({ "account": { "username": "ann", "email": "ann@example.com", "password": "short" } });
+        let error = leaves_nobody(&connector, directory, task).await;
+        assert_eq!((error.code(), error.retry()), (Code::InternalError, Retry::Never), "{answered}: {error}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_openldap_refuses_leaves_nobody() {
     let rules = ["moduleload constraint", "overlay constraint", "constraint_attribute member count 1"];
     let no_lock = "access to attrs=pwdAccountLockedTime by dn.exact=\"cn=reader,dc=test\" read by * none";
-    // Whoever may manage passwords is asked for no good ones.
-    let policy =
-        "access to attrs=userPassword by dn.exact=\"cn=writer,dc=test\" write by anonymous auth by * none";
-    for (rule, short) in [(policy, true), ("", false), (no_lock, false), (rules[0], false)] {
+    for (rule, short) in [(PASSWORDS_ARE_JUDGED, true), ("", false), (no_lock, false), (rules[0], false)] {
         let own_rules: &[&str] = if rule == rules[0] { &rules } else { &[rule] };
         let options = own_rules.iter().fold(Options::default(), |options, rule| options.own(rule));
         let server = OpenLdap::start_with(options).await;
