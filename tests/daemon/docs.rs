@@ -88,6 +88,24 @@ fn every_connector_has_a_page() {
     }
 }
 
+/// An operator wants to know before, not after: which products it was tried with, and what it takes on trust.
+#[test]
+fn every_page_says_what_its_connector_was_tested_with_and_cannot_know() {
+    for (path, name) in
+        pages().into_iter().filter(|(_, name)| !["simulated", "conformance"].contains(&&**name))
+    {
+        let page = std::fs::read_to_string(&path).expect("a page");
+        let section = page
+            .split("\n## Tested with\n")
+            .nth(1)
+            .unwrap_or_else(|| panic!("{name}: not tested with anything"));
+        let section = section.split("\n## ").next().unwrap_or_default();
+        for part in ["must be like.**", "cannot know.**"] {
+            assert!(section.contains(part), "{name}: the section 'Tested with' does not say what … {part}");
+        }
+    }
+}
+
 #[test]
 fn no_link_leads_nowhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
