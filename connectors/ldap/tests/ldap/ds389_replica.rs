@@ -9,7 +9,7 @@ use bridgehead_sdk::{Account, Action, Connector, Effect, Subject};
 use bridgehead_test_servers::{Ds389, Link, Options, Population};
 use serde_json::json;
 
-use crate::support::{connector, list, page, run, settings, with};
+use crate::support::{bound_as, connector, list, page, run, settings, with};
 
 async fn is_not_believed(connector: &Arc<dyn Connector>, says: &str) {
     let nobody = Account::by_username("ann");
@@ -44,6 +44,9 @@ async fn a_replica_whose_first_refresh_broke_off_is_not_believed_and_the_next_se
     let quick = json!({ "connect_timeout": "20s" });
     let broken = connector(directory, with(settings("389ds", directory), &quick));
     is_not_believed(&broken, "refers to another server").await;
+    // Who is not among the accounts may bind, and is referred when it looks for them.
+    let elsewhere = bound_as(with(settings("389ds", directory), &quick), &directory.admin);
+    is_not_believed(&connector(directory, elsewhere), "refers to another server").await;
     // Another server that is whole does the work. The certificates are of two authorities, so that this goes in the clear.
     let mut own = with(settings("389ds", directory), &json!({ "password": "none" }));
     own.remove("url");
