@@ -6,11 +6,13 @@
 //!                       └─ probe ─▶ connector                           one that watches a target out of reach
 //! ```
 //!
-//! What an app's loops share is in [`app`]. What can be seen of them from outside goes through [`status`] and the [`observer`]
-//! into one [`overview`]; [`progress`] knows what should move and when it last did, and [`alarm`] says what needs attention. Decisions are pure functions ([`decide`], [`wanted`], the
-//! guard of the sync); [`hand`] does by hand what they do by themselves. Mechanisms are a file each: [`guard`] (of destructive tasks), [`upstream`], [`target`], [`store`], [`proof`],
-//! [`activity`], [`policies`]. No connector is
-//! known here by name.
+//! What an app's loops share is in [`app`]. There is one way each out of it: [`upstream`] to the Bridge, [`target`] to the connector,
+//! [`store`] to the journal; [`proof`] has the types that hold them in order. Decisions are pure functions ([`decide`], [`wanted`], the
+//! guard of the sync); [`hand`] does by hand what the loops do by themselves. Further mechanisms are a file or folder each: [`guard`] (of
+//! destructive tasks), [`activity`], [`policies`]. No connector is known here by name.
+//!
+//! What can be seen of the loops from outside goes through [`status`] and the [`observer`] into one [`overview`]; [`progress`] knows what
+//! should move and when it last did, and [`alarm`] says what needs attention.
 //!
 //! Cancelling any loop at any moment is safe: what was begun is in the journal, and everything else is still pending in
 //! Iden.
