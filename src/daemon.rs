@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bridgehead_sdk::Factory;
 
 use crate::cli;
-use crate::config::Connectors;
+use bridgehead_config::Connectors;
 
 /// A daemon with a registry of connectors.
 ///

@@ -14,14 +14,14 @@
 #![allow(rustdoc::private_intra_doc_links, reason = "a module's page leads through its private parts too")]
 
 pub mod admin;
-pub mod bridge;
 mod children;
 pub mod cli;
-pub mod config;
 mod control;
 mod daemon;
-pub mod journal;
-pub mod runtime;
-pub mod sandbox;
 
+pub use bridgehead_bridge as bridge;
+pub use bridgehead_config as config;
+pub use bridgehead_runtime as runtime;
+pub use bridgehead_sandbox as sandbox;
+pub use bridgehead_store as journal;
 pub use daemon::{Builder, Daemon};

@@ -15,7 +15,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, routes};
-use crate::runtime::Observer;
+use bridgehead_runtime::Observer;
 
 /// So many connections at once. Where there are more, the oldest that has not asked anything yet makes room.
 const CONNECTIONS: usize = 64;

@@ -14,7 +14,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::registry::Registry;
 
-use crate::runtime::{AlarmKind, AppOverview, Counted, Level, Observer, Overview, TaskCounts};
+use bridgehead_runtime::{AlarmKind, AppOverview, Counted, Level, Observer, Overview, TaskCounts};
 
 /// The two formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 
 use super::words::{self, Mood, Word};
-use crate::journal::RunResult;
-use crate::runtime::{Alarm, AppOverview, Level, Overview, SyncRun, TaskCounts};
+use bridgehead_runtime::{Alarm, AppOverview, Level, Overview, SyncRun, TaskCounts};
+use bridgehead_store::RunResult;
 
 const TEMPLATE: &str = include_str!("page.html");
 /// So many tasks that are tried again are shown; `/status` has more.
@@ -263,7 +263,7 @@ fn sentence(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::{AlarmKind, DaemonOverview};
+    use bridgehead_runtime::{AlarmKind, DaemonOverview};
 
     fn overview() -> Overview {
         let mut app = AppOverview { connector: "file".into(), ..AppOverview::default() };

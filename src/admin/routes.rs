@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::guard::guard;
 use super::{metrics, page};
-use crate::runtime::Observer;
+use bridgehead_runtime::Observer;
 
 /// All paths. Other methods than GET and HEAD are answered with 405.
 pub(super) fn routes(observer: Observer, address: SocketAddr) -> Router {
@@ -89,18 +89,17 @@ fn json(value: &impl Serialize, is_pretty: bool) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
-    use crate::runtime::{Clock, SystemClock, Vitals};
+    use bridgehead_runtime::{Clock, SystemClock, Vitals};
 
     #[tokio::test(start_paused = true)]
     async fn a_daemon_without_a_heartbeat_is_unhealthy_and_the_page_says_so() {
         let vitals = Arc::new(Vitals::new());
         let now = SystemClock.now();
-        let observer = Observer::new(BTreeMap::new(), Arc::clone(&vitals), Arc::new(SystemClock), now);
+        let observer = Observer::without_apps(Arc::clone(&vitals), Arc::new(SystemClock), now);
         assert_eq!(health(State(observer.clone())).await.status(), StatusCode::OK);
         tokio::time::advance(Duration::from_secs(11)).await;
         assert_eq!(health(State(observer.clone())).await.status(), StatusCode::SERVICE_UNAVAILABLE);

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::runtime::{Alarm, AlarmKind, AppOverview, Contact, Level, TaskAttempts};
+use bridgehead_runtime::{Alarm, AlarmKind, AppOverview, Contact, Level, TaskAttempts};
 
 /// How something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -290,8 +290,8 @@ mod tests {
     use bridgehead_sdk::Code;
 
     use super::*;
-    use crate::journal::Counts;
-    use crate::runtime::{Held, SyncProgress, TaskCounts};
+    use bridgehead_runtime::{Held, SyncProgress, TaskCounts};
+    use bridgehead_store::Counts;
 
     fn now() -> Timestamp {
         "2026-03-01T12:00:00Z".parse().unwrap()

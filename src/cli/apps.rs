@@ -4,10 +4,10 @@ use super::args::{Apps, Global};
 use super::context::Context;
 use super::failure::{Exit, Failure, Outcome};
 use super::{logging, looking, print, table};
-use crate::bridge::{Api, AppId, NewApp};
-use crate::config::Connectors;
 use crate::control::Request;
-use crate::runtime::inspection::AppRow;
+use bridgehead_bridge::{Api, AppId, NewApp};
+use bridgehead_config::Connectors;
+use bridgehead_runtime::inspection::AppRow;
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Apps) -> Outcome {
     let context = Context::load(global, connectors)?;

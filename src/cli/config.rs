@@ -4,7 +4,7 @@ use super::args::{Config, Global};
 use super::context;
 use super::failure::{Exit, Failure, Outcome};
 use super::print;
-use crate::config::{self, Connectors};
+use bridgehead_config::{self as config, Connectors};
 
 pub(crate) fn run(global: &Global, connectors: &Connectors, command: &Config) -> Outcome {
     match command {

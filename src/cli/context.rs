@@ -4,17 +4,28 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bridgehead_sdk::{Redactor, Trace};
+use bridgehead_sdk::{Connector, Network, Redactor, Trace};
 use secrecy::ExposeSecret;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::args::Global;
 use super::failure::{Exit, Failure};
 use super::print;
-use crate::bridge::{self, ApiKey, Client, KeyError, KeySource};
 use crate::children;
-use crate::config::{self, Config, Connectors, Secret, Sources};
-use crate::runtime::Apps;
+use bridgehead_bridge::{self as bridge, ApiKey, Client, KeyError, KeySource};
+use bridgehead_config::{self as config, Config, Connectors, Secret, Sources};
+use bridgehead_runtime::Apps;
+
+/// Makes the connector of an app. The programs that it starts are registered with this process, which ends them when it ends.
+pub(crate) fn build_connector(
+    name: &str,
+    app: &config::App,
+    connectors: &Connectors,
+    network: &Network,
+    redactor: &Redactor,
+) -> Result<Arc<dyn Connector>, config::Error> {
+    config::build_connector(name, app, connectors, network, redactor, children::registry())
+}
 
 /// The configuration, and what goes with it.
 pub(crate) struct Context {
@@ -114,7 +125,7 @@ impl Context {
         let mut apps = Apps::new();
         for name in self.names(names)? {
             let app = &self.config.apps[&name];
-            let connector = config::build_connector(&name, app, connectors, &network, &self.redactor)?;
+            let connector = build_connector(&name, app, connectors, &network, &self.redactor)?;
             apps.insert(name, (app.clone(), connector));
         }
         Ok(apps)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::failure::{Exit, Failure};
-use crate::journal::{Moment, Observer};
+use bridgehead_store::{Moment, Observer};
 
 /// `N`, `N:before` or `N:after`: the process aborts at the N-th commit, before it or (by default) after it.
 const VARIABLE: &str = "BRIDGEHEAD_TEST_CRASH_AT_STEP";

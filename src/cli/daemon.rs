@@ -6,7 +6,7 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::print;
 use crate::control::{self, Client};
-use crate::journal::{self, Sqlite};
+use bridgehead_store::{self as journal, Sqlite};
 
 /// A connection to the daemon that uses this state folder, if one listens.
 pub(crate) async fn connect(context: &Context) -> Result<Option<Client>, Failure> {

@@ -10,14 +10,14 @@ use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
 
 use super::args::Global;
-use super::context::Context;
+use super::context::{Context, build_connector};
 use super::failure::{Exit, Failure, Outcome};
 use super::progress::Progress;
 use super::signals::Told;
 use super::{logging, print};
-use crate::bridge::{Refs, record_on_the_wire};
-use crate::config::{self, Connectors};
-use crate::runtime::hand::Hand;
+use bridgehead_bridge::{Refs, record_on_the_wire};
+use bridgehead_config::Connectors;
+use bridgehead_runtime::hand::Hand;
 
 /// Standard output, in place of a file.
 const STDOUT: &str = "-";
@@ -30,7 +30,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, names: &[Strin
     logging::start_quiet(&context.config.log, &context.redactor);
     context.names(names)?;
     let app = &context.config.apps[name];
-    let connector = config::build_connector(name, app, connectors, &context.network()?, &context.redactor)?;
+    let connector = build_connector(name, app, connectors, &context.network()?, &context.redactor)?;
     context.end_orphans().await?;
     let sink = Arc::new(Mutex::new(Sink::open(to).map_err(|error| unwritable(to, &error))?));
     let stop = CancellationToken::new();

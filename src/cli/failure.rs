@@ -45,28 +45,28 @@ impl Failure {
     }
 }
 
-impl From<crate::config::Errors> for Failure {
-    fn from(errors: crate::config::Errors) -> Self {
+impl From<bridgehead_config::Errors> for Failure {
+    fn from(errors: bridgehead_config::Errors) -> Self {
         Self::new(Exit::Configuration, errors.to_string())
     }
 }
 
-impl From<crate::config::Error> for Failure {
-    fn from(error: crate::config::Error) -> Self {
+impl From<bridgehead_config::Error> for Failure {
+    fn from(error: bridgehead_config::Error) -> Self {
         Self::new(Exit::Configuration, error.to_string())
     }
 }
 
-impl From<crate::bridge::Error> for Failure {
-    fn from(error: crate::bridge::Error) -> Self {
+impl From<bridgehead_bridge::Error> for Failure {
+    fn from(error: bridgehead_bridge::Error) -> Self {
         let exit = if error.is_transient() { Exit::Temporary } else { Exit::Failed };
         Self::new(exit, format!("{error}\n{}", error.advice()))
     }
 }
 
-impl From<crate::runtime::inspection::Error> for Failure {
-    fn from(error: crate::runtime::inspection::Error) -> Self {
-        use crate::runtime::inspection::Error;
+impl From<bridgehead_runtime::inspection::Error> for Failure {
+    fn from(error: bridgehead_runtime::inspection::Error) -> Self {
+        use bridgehead_runtime::inspection::Error;
         match error {
             Error::Bridge(error) => error.into(),
             Error::Journal(error) => error.into(),
@@ -81,9 +81,9 @@ impl From<crate::admin::Error> for Failure {
     }
 }
 
-impl From<crate::journal::Error> for Failure {
-    fn from(error: crate::journal::Error) -> Self {
-        let exit = if matches!(error, crate::journal::Error::Locked { .. }) {
+impl From<bridgehead_store::Error> for Failure {
+    fn from(error: bridgehead_store::Error) -> Self {
+        let exit = if matches!(error, bridgehead_store::Error::Locked { .. }) {
             Exit::Temporary
         } else {
             Exit::Failed

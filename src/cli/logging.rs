@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::{MakeWriter, layer};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::{Log, LogFormat};
+use bridgehead_config::{Log, LogFormat};
 
 /// Starts the log as the configuration says. Only the first call of a process counts.
 pub(crate) fn start(log: &Log, redactor: &Redactor) {

@@ -3,11 +3,11 @@
 use super::context::Context;
 use super::daemon;
 use super::failure::{Exit, Failure};
-use crate::bridge::{Api, AppId};
 use crate::control::{Event, Request};
-use crate::journal::{AppKey, Journal, Sqlite};
-use crate::runtime::inspection::{Listing, ListingEnd, Source, TaskRow, Which};
-use crate::runtime::orders;
+use bridgehead_bridge::{Api, AppId};
+use bridgehead_runtime::inspection::{Listing, ListingEnd, Source, TaskRow, Which};
+use bridgehead_runtime::orders;
+use bridgehead_store::{AppKey, Journal, Sqlite};
 
 /// Lists tasks of an app. `take` is given rows as they come, and says whether it wants more.
 pub(super) async fn tasks(

@@ -9,13 +9,13 @@ use super::args::{Global, Selected};
 use super::context::Context;
 use super::failure::{Exit, Failure, Outcome};
 use super::{confirm, daemon, logging, looking, print, task_rows};
-use crate::bridge::AppId;
-use crate::config::Connectors;
 use crate::control::Request;
-use crate::journal::{AppKey, Sqlite};
-use crate::runtime::SystemClock;
-use crate::runtime::inspection::{TaskRow, Which};
-use crate::runtime::orders::{self, Answer, Desk, Released, Retries, Selection};
+use bridgehead_bridge::AppId;
+use bridgehead_config::Connectors;
+use bridgehead_runtime::SystemClock;
+use bridgehead_runtime::inspection::{TaskRow, Which};
+use bridgehead_runtime::orders::{self, Answer, Desk, Released, Retries, Selection};
+use bridgehead_store::{AppKey, Sqlite};
 
 /// So many tasks are named in a sentence.
 const NAMED: usize = 20;

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use super::table;
 use crate::admin::words;
-use crate::runtime::{Level, Overview};
+use bridgehead_runtime::{Level, Overview};
 
 /// The overview as text.
 pub(crate) fn text(overview: &Overview) -> String {
@@ -91,7 +91,7 @@ fn attention(overview: &Overview) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::{Alarm, AlarmKind, AppOverview, Contact, DaemonOverview, SyncEnd, TaskCounts};
+    use bridgehead_runtime::{Alarm, AlarmKind, AppOverview, Contact, DaemonOverview, SyncEnd, TaskCounts};
 
     fn overview() -> Overview {
         let at: jiff::Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();

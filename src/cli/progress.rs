@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::print;
-use crate::runtime::{AppStatus, SyncProgress};
+use bridgehead_runtime::{AppStatus, SyncProgress};
 
 /// Shows progress until it is dropped.
 pub(crate) struct Progress {

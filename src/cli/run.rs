@@ -14,10 +14,10 @@ use super::service;
 use super::serving::Serving;
 use super::signals::Told;
 use super::{check, logging};
-use crate::config::Connectors;
 use crate::control;
-use crate::journal::{self, Journal, Sqlite};
-use crate::runtime::Assembly;
+use bridgehead_config::Connectors;
+use bridgehead_runtime::Assembly;
+use bridgehead_store::{self as journal, Journal, Sqlite};
 
 /// How often the state folder is looked at, for the case that no task comes.
 const LOOK: Duration = Duration::from_secs(5);

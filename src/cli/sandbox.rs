@@ -7,8 +7,8 @@ use super::args::{self, Global};
 use super::failure::{Exit, Failure, Outcome};
 use super::signals::Told;
 use super::{logging, print};
-use crate::config::{Log, LogFormat};
-use crate::sandbox::{Options, Sandbox, run_until};
+use bridgehead_config::{Log, LogFormat};
+use bridgehead_sandbox::{Options, Sandbox, run_until};
 
 pub(crate) async fn run(global: &Global, options: args::Sandbox) -> Outcome {
     let mut told = Told::listen()?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 
 use crate::admin::words;
-use crate::runtime::{Level, Observer, Overview};
+use bridgehead_runtime::{Level, Observer, Overview};
 
 /// So long at most until systemd is told that the daemon is ready; it gives up on one that does not say so in 90 seconds.
 /// Whether Iden answers is not for it to mend.
@@ -72,7 +72,7 @@ fn state(overview: &Overview) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::{Alarm, AlarmKind, AppOverview, DaemonOverview};
+    use bridgehead_runtime::{Alarm, AlarmKind, AppOverview, DaemonOverview};
 
     #[test]
     fn what_needs_somebody_comes_first_and_in_one_line() {

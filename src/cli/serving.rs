@@ -4,8 +4,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::admin::{Error, Listener};
-use crate::config;
-use crate::runtime::Observer;
+use bridgehead_config as config;
+use bridgehead_runtime::Observer;
 
 /// The listener while it is served, if there is one.
 pub(crate) struct Serving(Option<(CancellationToken, AbortOnDropHandle<()>)>);

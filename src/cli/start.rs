@@ -12,8 +12,8 @@ use super::{
     sandbox, status, sync, tasks,
 };
 use crate::children;
-use crate::config::Connectors;
-use crate::runtime::sync::Options;
+use bridgehead_config::Connectors;
+use bridgehead_runtime::sync::Options;
 
 /// Parses the arguments of the process, does what they say, and gives the exit code.
 pub fn run(connectors: &Connectors) -> ExitCode {

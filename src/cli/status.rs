@@ -13,10 +13,10 @@ use super::context::Context;
 use super::daemon;
 use super::failure::{Exit, Failure, Outcome};
 use super::{logging, overview, print};
-use crate::config::Connectors;
 use crate::control::{self, Request};
-use crate::journal::Sqlite;
-use crate::runtime::{self, Overview};
+use bridgehead_config::Connectors;
+use bridgehead_runtime::{self as runtime, Overview};
+use bridgehead_store::Sqlite;
 
 /// How long the daemon may take to answer. It asks its journal, which has five seconds.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -93,7 +93,7 @@ fn show(global: &Global, overview: &Overview) {
 /// What the journal knows, read beside whoever has it open.
 async fn from_journal(context: &Context) -> Result<Overview, Failure> {
     let folder = &context.config.state.path;
-    let unreadable = |error: crate::journal::Error| {
+    let unreadable = |error: bridgehead_store::Error| {
         Failure::new(Exit::Temporary, format!("The journal cannot be read either: {error}"))
     };
     let state = Sqlite::read_only(folder).await.map_err(unreadable)?;

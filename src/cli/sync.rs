@@ -12,11 +12,11 @@ use super::failure::{Exit, Failure, Outcome};
 use super::progress::Progress;
 use super::signals::Told;
 use super::{daemon, logging, print, table};
-use crate::config::Connectors;
 use crate::control::{self, Client, Event, Request};
-use crate::journal::{AppKey, Listings, LossKind, Sqlite};
-use crate::runtime::sync::{Consent, LossSummary, LostRecord, Options, Summary};
-use crate::runtime::{AppStatus, Assembly};
+use bridgehead_config::Connectors;
+use bridgehead_runtime::sync::{Consent, LossSummary, LostRecord, Options, Summary};
+use bridgehead_runtime::{AppStatus, Assembly};
+use bridgehead_store::{AppKey, Listings, LossKind, Sqlite};
 
 /// So many bad records are printed; `--json` has all that were kept.
 const SHOWN: usize = 20;

@@ -1,7 +1,7 @@
 //! Rows of tasks for people: who, what, and how many there are of how many.
 
 use super::{print, table};
-use crate::runtime::inspection::{ListingEnd, TaskRow, Which};
+use bridgehead_runtime::inspection::{ListingEnd, TaskRow, Which};
 
 /// The tasks of an app that are shown.
 pub(super) struct Shown {
@@ -99,7 +99,7 @@ fn advice(which: &Which, of: &Shown) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bridge::TaskStatus;
+    use bridgehead_bridge::TaskStatus;
 
     #[test]
     fn how_many_of_how_many_is_always_said() {

@@ -6,9 +6,9 @@ use super::failure::Outcome;
 use super::print::JsonList;
 use super::task_rows::{self, Shown};
 use super::{logging, looking, orders, print};
-use crate::bridge::TaskStatus;
-use crate::config::Connectors;
-use crate::runtime::inspection::Which;
+use bridgehead_bridge::TaskStatus;
+use bridgehead_config::Connectors;
+use bridgehead_runtime::inspection::Which;
 
 /// So many tasks of an app are shown to people who do not say how many.
 const SHOWN: u64 = 50;

@@ -9,9 +9,9 @@ use url::Url;
 use super::protocol::Identity;
 use super::server::{Lines, failed, tell, unknown_app};
 use super::{Event, Request};
-use crate::bridge::Api;
-use crate::runtime::Runtime;
-use crate::runtime::inspection::{self, AppRow, Finding, Verdict, Which};
+use bridgehead_bridge::Api;
+use bridgehead_runtime::Runtime;
+use bridgehead_runtime::inspection::{self, AppRow, Finding, Verdict, Which};
 
 /// So many findings wait for a command that is slow to read.
 const WAITING: usize = 16;

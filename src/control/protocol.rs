@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::runtime::SyncProgress;
-use crate::runtime::inspection::{Finding, TaskRow, Which};
-use crate::runtime::orders::Selection;
-use crate::runtime::sync::{Consent, Options};
+use bridgehead_runtime::SyncProgress;
+use bridgehead_runtime::inspection::{Finding, TaskRow, Which};
+use bridgehead_runtime::orders::Selection;
+use bridgehead_runtime::sync::{Consent, Options};
 
 /// The longest line either side takes, in bytes: some hundred thousand held tasks.
 pub(super) const LONGEST: usize = 64 * 1024 * 1024;
@@ -35,9 +35,9 @@ pub(crate) struct Identity {
 pub(crate) enum Request {
     /// Who the daemon is. Answered with an [`Identity`].
     Identity,
-    /// How everything is. Answered with an [`Overview`](crate::runtime::Overview).
+    /// How everything is. Answered with an [`Overview`](bridgehead_runtime::Overview).
     Status,
-    /// The Bridge apps that the key has access to. Answered with a list of [`AppRow`](crate::runtime::inspection::AppRow).
+    /// The Bridge apps that the key has access to. Answered with a list of [`AppRow`](bridgehead_runtime::inspection::AppRow).
     Apps,
     /// Whether Iden and the targets can be used, with the daemon's own credentials. Answered with nothing, after an
     /// [`Event::Finding`] for each thing that was looked at.
@@ -45,7 +45,7 @@ pub(crate) enum Request {
         /// The apps.
         apps: Vec<String>,
     },
-    /// A list of tasks. Answered with a [`ListingEnd`](crate::runtime::inspection::ListingEnd), after [`Event::Tasks`] with the rows.
+    /// A list of tasks. Answered with a [`ListingEnd`](bridgehead_runtime::inspection::ListingEnd), after [`Event::Tasks`] with the rows.
     Tasks {
         /// The app.
         app: String,
@@ -55,18 +55,18 @@ pub(crate) enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u64>,
     },
-    /// The tasks that are held. Answered with a list of [`HeldTask`](crate::runtime::HeldTask). Asked by earlier versions.
+    /// The tasks that are held. Answered with a list of [`HeldTask`](bridgehead_runtime::HeldTask). Asked by earlier versions.
     Held {
         /// The app.
         app: String,
     },
-    /// The reports that Iden refused. Answered with a list of [`PutAside`](crate::runtime::orders::PutAside). Asked by earlier
+    /// The reports that Iden refused. Answered with a list of [`PutAside`](bridgehead_runtime::orders::PutAside). Asked by earlier
     /// versions.
     Rejected {
         /// The app.
         app: String,
     },
-    /// To let held tasks go. Answered with [`Released`](crate::runtime::orders::Released).
+    /// To let held tasks go. Answered with [`Released`](bridgehead_runtime::orders::Released).
     Release {
         /// The app.
         app: String,
@@ -76,7 +76,7 @@ pub(crate) enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expect: Option<u64>,
     },
-    /// To report again what Iden refused. Answered with [`Retries`](crate::runtime::orders::Retries).
+    /// To report again what Iden refused. Answered with [`Retries`](bridgehead_runtime::orders::Retries).
     Retry {
         /// The app.
         app: String,
@@ -86,7 +86,7 @@ pub(crate) enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expect: Option<u64>,
     },
-    /// To sync now. Answered with a [`Summary`](crate::runtime::sync::Summary).
+    /// To sync now. Answered with a [`Summary`](bridgehead_runtime::sync::Summary).
     Sync {
         /// The app.
         app: String,
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn requests_and_events_are_lines_that_another_version_can_tell_apart() {
-        let status = Which::Status(crate::bridge::TaskStatus::Failed);
+        let status = Which::Status(bridgehead_bridge::TaskStatus::Failed);
         let requests = [
             Request::Identity,
             Request::Status,

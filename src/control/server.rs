@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 use super::looking::{self, About};
 use super::protocol::{LONGEST, socket};
 use super::{Event, Request};
-use crate::journal;
-use crate::runtime::Runtime;
-use crate::runtime::sync::{Consent, Options};
+use bridgehead_runtime::Runtime;
+use bridgehead_runtime::sync::{Consent, Options};
+use bridgehead_store as journal;
 
 /// How long a command may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);

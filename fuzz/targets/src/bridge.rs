@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bridgehead::bridge::{ApiKey, Error, Operation, Task, TaskPage, fuzz};
+use bridgehead_bridge::{ApiKey, Error, Operation, Task, TaskPage, fuzz};
 use bridgehead_sdk::TaskId;
 use serde_json::Value;
 use url::Url;

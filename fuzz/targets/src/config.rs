@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use bridgehead::config::{Connectors, Document, parse, show_documents};
+use bridgehead_config::{Connectors, Document, parse, show_documents};
 use bridgehead_sdk::is_secret_name;
 use toml::{Table, Value};
 

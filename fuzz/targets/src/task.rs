@@ -1,6 +1,6 @@
 //! What a task asks for, and whom it is about.
 
-use bridgehead::runtime::fuzz;
+use bridgehead_runtime::fuzz;
 use bridgehead_sdk::{Account, AccountId, Action, Operation, Payload};
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use bridgehead_sdk::{Action, Code};
 
 use super::*;
-use crate::runtime::{Held, SyncEnd, Tally};
+use bridgehead_runtime::{Held, SyncEnd, Tally};
 
 /// A sample as it was parsed.
 #[derive(Debug, PartialEq)]
@@ -131,12 +131,12 @@ fn scrape(name: &str, slug: &str) -> Scrape {
         at,
         result: "held".into(),
         detail: String::new(),
-        resource_types: [(slug.to_owned(), crate::runtime::Figures { removed: 6, ..Default::default() })]
+        resource_types: [(slug.to_owned(), bridgehead_runtime::Figures { removed: 6, ..Default::default() })]
             .into(),
         invalid: Some(0),
         cleanup_failed: false,
     });
-    app.alarms = crate::runtime::alarms(name, &app, at);
+    app.alarms = bridgehead_runtime::alarms(name, &app, at);
     let tally = Tally::default();
     tally.executed(Action::CreateAccount, Duration::from_millis(20));
     tally.executed(Action::CreateAccount, Duration::from_secs(1000));
@@ -145,7 +145,7 @@ fn scrape(name: &str, slug: &str) -> Scrape {
     tally.polled(true);
     tally.panicked("tasks", at);
     let daemon =
-        crate::runtime::DaemonOverview { version: "1.2.3".into(), ready: true, ..Default::default() };
+        bridgehead_runtime::DaemonOverview { version: "1.2.3".into(), ready: true, ..Default::default() };
     Scrape {
         overview: Overview { at, daemon: Some(daemon), apps: [(name.to_owned(), app)].into() },
         counted: [(name.to_owned(), tally.now())].into(),

@@ -7,15 +7,15 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::super::args::{Call, CallOperation, Global};
-use super::super::context::Context;
+use super::super::context::{Context, build_connector};
 use super::super::failure::{Exit, Failure, Outcome};
 use super::super::signals::Told;
 use super::super::{confirm, daemon, logging};
 use super::payload::{self, usage};
 use super::show::Show;
-use crate::config::{self, Connectors};
-use crate::runtime::hand::Hand;
-use crate::runtime::{Decision, Stopped};
+use bridgehead_config::Connectors;
+use bridgehead_runtime::hand::Hand;
+use bridgehead_runtime::{Decision, Stopped};
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors, options: Call) -> Outcome {
     payload::refuse_strangers(&options)?;
@@ -27,7 +27,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, options: Call)
     let app = &context.config.apps[name];
     let connector = {
         let network = context.traced_network(options.trace)?;
-        config::build_connector(name, app, connectors, &network, &context.redactor)?
+        build_connector(name, app, connectors, &network, &context.redactor)?
     };
     if let Some(action) = payload::action(options.operation) {
         consent(&context, &options, action, &wanted).await?;

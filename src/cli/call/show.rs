@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::super::args::Global;
 use super::super::print;
-use crate::bridge::{Refs, record_on_the_wire};
-use crate::runtime::hand::{Hand, ListedPage};
-use crate::runtime::{Answer, ByHand, Refused};
+use bridgehead_bridge::{Refs, record_on_the_wire};
+use bridgehead_runtime::hand::{Hand, ListedPage};
+use bridgehead_runtime::{Answer, ByHand, Refused};
 
 /// How and where it is shown.
 #[derive(Clone, Copy)]
@@ -156,7 +156,8 @@ impl Pages<'_> {
                 return;
             }
         };
-        let record = |judged: &crate::runtime::hand::Judged| record_on_the_wire(&judged.record, show.refs);
+        let record =
+            |judged: &bridgehead_runtime::hand::Judged| record_on_the_wire(&judged.record, show.refs);
         let rejected = page.rejected.iter().map(ToString::to_string);
         let broken = page.records.iter().filter_map(|judged| {
             let problem = judged.problem.as_ref()?;

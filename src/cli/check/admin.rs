@@ -4,7 +4,7 @@ use super::super::context::Context;
 use super::super::status;
 use crate::admin::Listener;
 use crate::control::Identity;
-use crate::runtime::inspection::Finding;
+use bridgehead_runtime::inspection::Finding;
 
 const WHAT: &str = "admin.listen";
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use bridgehead_sdk::{Connector, Network};
 
-use super::super::context::Context;
+use super::super::context::{Context, build_connector};
 use super::super::failure::Failure;
 use super::report::Report;
-use crate::bridge::Client;
-use crate::config::{self, Connectors};
 use crate::control::Identity;
-use crate::runtime::inspection::Finding;
+use bridgehead_bridge::Client;
+use bridgehead_config::{self as config, Connectors};
+use bridgehead_runtime::inspection::Finding;
 
 /// The way out, the client of the Bridge and the connectors, or why they cannot be had here.
 pub(super) struct Credentials {
@@ -26,7 +26,7 @@ impl Credentials {
         let network = context.network();
         let build = |network: &Network, name: &String| {
             let app = &context.config.apps[name];
-            config::build_connector(name, app, connectors, network, &context.redactor)
+            build_connector(name, app, connectors, network, &context.redactor)
         };
         let connectors = match &network {
             Ok(network) => names.iter().map(|name| (name.clone(), build(network, name))).collect(),

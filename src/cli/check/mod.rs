@@ -18,10 +18,10 @@ use super::args::Global;
 use super::context::{self, Context};
 use super::failure::{Exit, Failure, Outcome};
 use super::{daemon, logging, looking};
-use crate::bridge::Api;
-use crate::config::Connectors;
 use crate::control::{Event, Identity, Request};
-use crate::runtime::inspection::{self, CheckedApp, Finding, Verdict};
+use bridgehead_bridge::Api;
+use bridgehead_config::Connectors;
+use bridgehead_runtime::inspection::{self, CheckedApp, Finding, Verdict};
 
 pub(crate) use self::network::findings as network;
 

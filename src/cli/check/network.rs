@@ -6,7 +6,7 @@ use bridgehead_sdk::Network;
 use url::Url;
 
 use super::super::context::Context;
-use crate::runtime::inspection::Finding;
+use bridgehead_runtime::inspection::Finding;
 
 const WHAT: &str = "network";
 /// The schemes of proxies that can be used.
@@ -96,7 +96,7 @@ fn can_match(entry: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::inspection::Verdict;
+    use bridgehead_runtime::inspection::Verdict;
 
     fn found(variables: &[(&str, &str)]) -> Vec<(Verdict, String)> {
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));

@@ -2,7 +2,7 @@
 
 use super::super::failure::{Exit, Failure, Outcome};
 use super::super::print;
-use crate::runtime::inspection::{Finding, Verdict};
+use bridgehead_runtime::inspection::{Finding, Verdict};
 
 /// What was found so far.
 pub(super) struct Report {

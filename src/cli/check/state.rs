@@ -7,8 +7,8 @@ use rustix::fs::{Access, access, statvfs};
 
 use super::super::context::Context;
 use crate::control::{self, Identity};
-use crate::journal::{AppKey, Journal, Sqlite, TASKS_FILE};
-use crate::runtime::inspection::{Finding, Verdict};
+use bridgehead_runtime::inspection::{Finding, Verdict};
+use bridgehead_store::{AppKey, Journal, Sqlite, TASKS_FILE};
 
 const WHAT: &str = "state.path";
 /// With less than this, a warning is due.
@@ -162,7 +162,7 @@ fn room(folder: &Path) -> Option<Finding> {
 
 /// Whether the journal can be read, as it lies.
 async fn readable(context: &Context) -> Option<Finding> {
-    let failed = |error: crate::journal::Error| Some(Finding::failed(WHAT, error.to_string()));
+    let failed = |error: bridgehead_store::Error| Some(Finding::failed(WHAT, error.to_string()));
     let state = match Sqlite::read_only(&context.config.state.path).await {
         Ok(state) => state?,
         Err(error) => return failed(error),

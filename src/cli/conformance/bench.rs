@@ -10,11 +10,11 @@ use bridgehead_sdk::{Action, Connector, EntityRecord, Network, async_trait};
 use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::super::context::Context;
+use super::super::context::{Context, build_connector};
 use super::super::failure::{Exit, Failure};
 use super::noted::{Noted, Pace};
 use super::progress::Progress;
-use crate::config::{self, App, Connectors};
+use bridgehead_config::{App, Connectors};
 
 /// An address at which to see whether settings are in order before anything begins.
 const SOMEWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
@@ -65,7 +65,7 @@ impl<'a> LiveBench<'a> {
     ) -> Result<Self, Failure> {
         let app = &context.config.apps[name];
         let network = context.traced_network(trace)?;
-        let working = config::build_connector(name, app, connectors, &network, &context.redactor)?;
+        let working = build_connector(name, app, connectors, &network, &context.redactor)?;
         // What the connector was built from just now can be read.
         let secrets = app.target.resolve().map(|resolved| resolved.secrets).unwrap_or_default();
         let rate = app.target.rate_limit.map(|rate| (rate.per_second, rate.burst));
@@ -133,8 +133,7 @@ impl<'a> LiveBench<'a> {
             return Ok(None);
         };
         let app = App { target, ..self.app.clone() };
-        let built =
-            config::build_connector(self.name, &app, self.connectors, &self.network, &self.context.redactor);
+        let built = build_connector(self.name, &app, self.connectors, &self.network, &self.context.redactor);
         let built = built.map_err(|error| {
             let message = format!("{error} (with apps.{}.conformance.{key} laid over target)", self.name);
             Failure::new(Exit::Configuration, message)
@@ -177,9 +176,8 @@ impl Bench for LiveBench<'_> {
             // What one has kept to itself another does not know: a process of its own.
             let place = self.place().await?;
             let (app, context) = (self.app, self.context);
-            let another =
-                config::build_connector(self.name, app, self.connectors, &self.network, &context.redactor)
-                    .map_err(|error| Skip::because(error.to_string()))?;
+            let another = build_connector(self.name, app, self.connectors, &self.network, &context.redactor)
+                .map_err(|error| Skip::because(error.to_string()))?;
             self.keep((Arc::clone(&another), Some(place)));
             return Ok(self.noted(another));
         }

@@ -14,7 +14,7 @@ use super::bench::LiveBench;
 use super::progress::{Progress, Results};
 use super::show::Counts;
 use super::{consent, selection, show};
-use crate::config::Connectors;
+use bridgehead_config::Connectors;
 
 pub(crate) async fn run(
     global: &Global,

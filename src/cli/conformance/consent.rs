@@ -6,7 +6,7 @@ use super::super::context::Context;
 use super::super::failure::{Exit, Failure};
 use super::super::{confirm, daemon};
 use super::bench;
-use crate::config::App;
+use bridgehead_config::App;
 
 /// What the kit needs to make accounts and to remove them again.
 const NEEDED: [Action; 2] = [Action::CreateAccount, Action::DeleteAccount];

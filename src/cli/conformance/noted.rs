@@ -13,7 +13,7 @@ use bridgehead_sdk::{
 use tokio::time::Instant;
 
 use super::progress::Progress;
-use crate::runtime::Pacing;
+use bridgehead_runtime::Pacing;
 
 /// How fast the operator wants the target to be called, and how long calls have waited for that.
 pub(super) struct Pace {

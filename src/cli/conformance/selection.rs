@@ -6,7 +6,7 @@ use super::super::args::Global;
 use super::super::failure::{Exit, Failure};
 use super::super::print;
 use super::show;
-use crate::config::checks_named;
+use bridgehead_config::checks_named;
 
 /// The names of the checks that the patterns mean; all when there are none.
 pub(super) fn of(patterns: &[String]) -> Result<Option<Vec<&'static str>>, Failure> {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::failure::{Exit, Failure, Outcome as Done};
 use super::super::print;
-use crate::config::Conformance;
+use bridgehead_config::Conformance;
 
 /// Lines are no longer than this.
 const WIDTH: usize = 80;

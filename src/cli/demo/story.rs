@@ -14,9 +14,9 @@ use super::super::{print, table};
 use super::daemon::{self, Daemon};
 use super::people::Place;
 use super::script::{self, App, End, Planned};
-use crate::bridge::{Api, ApiKey, AppId, Client, Report, Settings};
-use crate::config::Connectors;
-use crate::sandbox::{Options, Sandbox};
+use bridgehead_bridge::{Api, ApiKey, AppId, Client, Report, Settings};
+use bridgehead_config::Connectors;
+use bridgehead_sandbox::{Options, Sandbox};
 
 /// Nothing in the demo takes this long, not even on a slow machine.
 const PATIENCE: Duration = Duration::from_mins(2);

@@ -12,7 +12,7 @@ use super::super::print;
 use super::name::Name;
 use super::source::{Source, VENDORED};
 use super::template::{self, File, Language, Template};
-use crate::config::Connectors;
+use bridgehead_config::Connectors;
 
 pub(crate) fn run(global: &Global, connectors: &Connectors, options: &New) -> Outcome {
     let name = Name::new(&options.name, connectors)?;

@@ -1,7 +1,7 @@
 //! What a connector may be called.
 
 use super::super::failure::{Exit, Failure};
-use crate::config::Connectors;
+use bridgehead_config::Connectors;
 
 /// The longest: it is part of the names of files, of a crate and of a unit.
 const LONGEST: usize = 40;

@@ -126,7 +126,7 @@ fn filled((path, text): &(&str, &str), name: &Name, places: &[(&str, String)]) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Connectors;
+    use bridgehead_config::Connectors;
 
     fn count(folder: &std::path::Path) -> usize {
         let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

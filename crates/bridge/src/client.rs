@@ -1,0 +1,382 @@
+//! The client of the Bridge API over HTTP.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bridgehead_sdk::{Record, ResourceType, Slug, TaskId};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use url::Url;
+
+use super::answer::{Answer, Request};
+use super::beginning::FirstItem;
+use super::endpoint::Endpoints;
+use super::gate::Pace;
+use super::next::{self, Trail};
+use super::resource::Listed;
+use super::spelling::Spellings;
+use super::transport::Transport;
+use super::{
+    Api, App, AppId, BuildError, Call, Environment, Error, Health, KeySource, NewApp, NextPage, Operation,
+    Progress, Pushed, Refs, Registration, Report, Retry, Settings, SyncId, Task, TaskPage, TaskQuery,
+    TaskStatus, read, record,
+};
+
+/// How many tasks are on a page whose address does not say so; the documented default.
+const DEFAULT_PAGE: u32 = 50;
+/// How many pages of apps or resource types are read at most.
+const MAX_PAGES: usize = 1000;
+
+/// The client of the Bridge API. Clones share connections, limits, and what is known of the Bridge's health.
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: Arc<Inner>,
+    retry: Retry,
+}
+
+#[derive(Debug)]
+struct Inner {
+    transport: Transport,
+    endpoints: Endpoints,
+    refs: Refs,
+    spellings: Spellings,
+    /// Of apps whose pages of tasks were too large.
+    narrowed: Mutex<HashMap<AppId, Narrowed>>,
+}
+
+/// That fewer tasks are asked for than wanted.
+#[derive(Clone, Copy, Debug)]
+struct Narrowed {
+    limit: u32,
+    wanted: u32,
+}
+
+impl Inner {
+    /// A page of `limit` tasks was too large; half as many are to be asked for.
+    fn narrow(&self, app: AppId, limit: u32) -> u32 {
+        let mut narrowed = self.narrowed.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = narrowed.entry(app).or_insert(Narrowed { limit, wanted: limit });
+        entry.limit = (limit / 2).max(1);
+        entry.limit
+    }
+
+    /// How many tasks to ask for next, if not as many as wanted: twice what fitted last, and so more each time.
+    fn widened(&self, app: AppId) -> Option<u32> {
+        let mut narrowed = self.narrowed.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = narrowed.get_mut(&app)?;
+        entry.limit = entry.limit.saturating_mul(2);
+        let Narrowed { limit, wanted } = *entry;
+        if limit >= wanted {
+            narrowed.remove(&app);
+        }
+        Some(limit.min(wanted))
+    }
+}
+
+impl Client {
+    /// A client. Nothing is sent, and the key is not read, before the first call.
+    pub fn new(settings: Settings, key: Arc<dyn KeySource>) -> Result<Self, BuildError> {
+        Self::with_pace(settings, key, Pace::default())
+    }
+
+    /// A client that reaches the Bridge by other means than HTTP. Settings of the network have no effect.
+    pub fn within(
+        environment: Environment,
+        settings: Settings,
+        key: Arc<dyn KeySource>,
+    ) -> Result<Self, BuildError> {
+        Self::assemble(environment, settings, key, Pace::default())
+    }
+
+    pub(super) fn with_pace(
+        settings: Settings,
+        key: Arc<dyn KeySource>,
+        pace: Pace,
+    ) -> Result<Self, BuildError> {
+        settings.check()?;
+        Self::assemble(Environment::real(&settings)?, settings, key, pace)
+    }
+
+    fn assemble(
+        environment: Environment,
+        settings: Settings,
+        key: Arc<dyn KeySource>,
+        pace: Pace,
+    ) -> Result<Self, BuildError> {
+        let inner = Arc::new(Inner {
+            transport: Transport::new(environment, &settings, key, pace)?,
+            endpoints: Endpoints::new(settings.base_url),
+            refs: settings.refs,
+            spellings: Spellings::default(),
+            narrowed: Mutex::default(),
+        });
+        Ok(Self { inner, retry: settings.retry })
+    }
+
+    /// The same client for a caller that repeats calls itself, such as a [`Runtime`](bridgehead_runtime::Runtime): it makes each once.
+    /// Retries that nest multiply.
+    pub fn without_retries(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), retry: Retry::never() }
+    }
+
+    /// How the Bridge is doing, as the calls of this client and its clones find it.
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.inner.transport.health()
+    }
+
+    /// A call on an app, with an address below the app's.
+    fn request(&self, call: Call, app: AppId, method: Method, segments: &[&str]) -> Result<Request, Error> {
+        let url = self.inner.endpoints.app(&call, app, segments)?;
+        Ok(Request::new(call, method, url))
+    }
+
+    async fn send(&self, request: &Request) -> Result<Answer, Error> {
+        self.inner.transport.send(request, self.retry).await
+    }
+
+    /// Every item of a list, whether it comes in pages or as a bare array.
+    async fn list(&self, call: Call, url: Url) -> Result<Vec<Value>, Error> {
+        let mut items = Vec::new();
+        let mut trail = Trail::from(&url);
+        let mut request = Request::new(call, Method::GET, url);
+        for _ in 0..MAX_PAGES {
+            let answer = self.send(&request).await?;
+            let (page, next) = read::list(answer, &request.call, &request.url, trail)?;
+            items.extend(page.items);
+            let Some(next) = next else {
+                return Ok(items);
+            };
+            trail = next.trail();
+            request.url = next.url().clone();
+        }
+        Err(Error::LinkLoop { call: request.call })
+    }
+
+    async fn listed_resource_types(&self, call: Call, app: AppId) -> Result<Vec<Listed>, Error> {
+        let url = self.inner.endpoints.app(&call, app, &["resource-types"])?;
+        Ok(read::resource_types(&self.list(call, url).await?))
+    }
+
+    /// After a 409: whether the resource type is there as it should be.
+    async fn confirm(
+        &self,
+        call: Call,
+        app: AppId,
+        wanted: &ResourceType,
+        told: String,
+    ) -> Result<Registration, Error> {
+        let listed = self.listed_resource_types(call.clone(), app).await?;
+        let detail = match listed.into_iter().find(|listed| listed.slug == wanted.slug.as_str()) {
+            Some(listed) if listed.kind == wanted.kind.as_str() => return Ok(Registration::Existed),
+            Some(listed) => format!(
+                "it is registered with type '{}', not '{}'",
+                super::detail::clean(&listed.kind),
+                wanted.kind
+            ),
+            None => format!("{told}; yet it is not among the resource types of the app"),
+        };
+        Err(Error::Conflict { call, detail })
+    }
+
+    /// A page of tasks. One that is too large is asked for again with half as many, down to one.
+    async fn page(
+        &self,
+        app: AppId,
+        mut request: Request,
+        trail: Trail,
+        asked_for: &TaskStatus,
+    ) -> Result<TaskPage, Error> {
+        loop {
+            let answer = self.send(&request).await;
+            let page = answer
+                .and_then(|answer| read::task_page(answer, &request.call, &request.url, trail, asked_for));
+            let Err(
+                Error::BodyTooLarge { first: Some(first), .. }
+                | Error::TooManyValues { first: Some(first), .. },
+            ) = &page
+            else {
+                let page = page?;
+                self.inner.spellings.learn(&page.tasks);
+                return Ok(page);
+            };
+            let first = first.clone();
+            let limit = next::limit(&request.url).unwrap_or(DEFAULT_PAGE);
+            if limit <= 1 {
+                return match NextPage::behind_first(&request.call, &request.url, trail) {
+                    Some(next) => self.page_of_one(app, first, next?).await,
+                    None => page,
+                };
+            }
+            tracing::warn!(%app, limit, "a page of tasks is too large; asking for half as many");
+            let half = self.inner.narrow(app, limit);
+            request.url = next::with(&request.url, "limit", &half.to_string());
+        }
+    }
+
+    /// In place of a page that is too large although it has one task: that task by itself, if its id is known. It may be
+    /// readable alone, where the Bridge does not heed the limit. Else it is passed over. The next page follows behind it.
+    async fn page_of_one(&self, app: AppId, first: FirstItem, next: NextPage) -> Result<TaskPage, Error> {
+        let mut page = TaskPage { tasks: Vec::new(), unreadable: Vec::new(), count: None, next: Some(next) };
+        match first {
+            FirstItem::Named(id) if super::endpoint::is_segment(&id) => {
+                let task = match self.task(app, &TaskId::new(id.clone())).await {
+                    // The list and the task itself agree. It can be reported as such; not to read it would leave it pending for
+                    // ever.
+                    Err(error) if error.is_too_large() => {
+                        Task::too_large(&id).map_err(|what| Error::malformed(error.call(), what))
+                    }
+                    answer => answer,
+                };
+                match task {
+                    Ok(task) => {
+                        self.inner.spellings.learn(std::slice::from_ref(&task));
+                        page.tasks.push(task);
+                    }
+                    // It was resolved meanwhile.
+                    Err(Error::NotFound { from_bridge: true, .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            FirstItem::Named(_) | FirstItem::Unnamed => {
+                page.unreadable.push("a task is too large to be read, and its id is not known".to_owned());
+            }
+        }
+        Ok(page)
+    }
+
+    /// A POST that ends a session.
+    async fn end(&self, operation: Operation, app: AppId, sync: &SyncId, verb: &str) -> Result<(), Error> {
+        let call = Call::new(operation, app).about(sync);
+        let request = self.request(call, app, Method::POST, &["sync", sync.as_str(), verb])?;
+        self.send(&request).await?.acknowledged()
+    }
+}
+
+#[async_trait]
+impl Api for Client {
+    async fn create_app(&self, app: &NewApp) -> Result<App, Error> {
+        let call = Call::new(Operation::CreateApp, None).about(&app.name);
+        let request = Request::new(call, Method::POST, self.inner.endpoints.apps()).json(&app.to_json());
+        read::app(self.send(&request).await?, &request.call)
+    }
+
+    async fn list_apps(&self) -> Result<Vec<App>, Error> {
+        let call = Call::new(Operation::ListApps, None);
+        Ok(read::apps(self.list(call, self.inner.endpoints.apps()).await?))
+    }
+
+    async fn list_resource_types(&self, app: AppId) -> Result<Vec<ResourceType>, Error> {
+        let listed = self.listed_resource_types(Call::new(Operation::ListResourceTypes, app), app).await?;
+        let known = listed.into_iter().filter_map(|listed| {
+            let slug = listed.slug.clone();
+            let known = listed.known();
+            if known.is_none() {
+                tracing::warn!(%app, %slug, "a resource type of an unknown kind is left out");
+            }
+            known
+        });
+        Ok(known.collect())
+    }
+
+    async fn register_resource_type(
+        &self,
+        app: AppId,
+        resource_type: &ResourceType,
+    ) -> Result<Registration, Error> {
+        let call = Call::new(Operation::RegisterResourceType, app).about(&resource_type.slug);
+        let body = json!({
+            "slug": resource_type.slug, "name": resource_type.name, "type": resource_type.kind
+        });
+        let request = self.request(call, app, Method::POST, &["resource-types"])?.json(&body);
+        match self.send(&request).await {
+            Ok(answer) => answer.acknowledged().map(|()| Registration::Created),
+            Err(Error::Conflict { call, detail }) => self.confirm(call, app, resource_type, detail).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn rename_resource_type(&self, app: AppId, slug: &Slug, name: &str) -> Result<(), Error> {
+        let call = Call::new(Operation::RenameResourceType, app).about(slug);
+        let request = self.request(call, app, Method::PATCH, &["resource-types", slug.as_str()])?;
+        self.send(&request.json(&json!({ "name": name }))).await?.acknowledged()
+    }
+
+    async fn start_sync(&self, app: AppId) -> Result<SyncId, Error> {
+        let call = Call::new(Operation::StartSync, app);
+        let request = self.request(call, app, Method::POST, &["sync"])?;
+        read::session(self.send(&request).await?, &request.call)
+    }
+
+    async fn push(
+        &self,
+        app: AppId,
+        sync: &SyncId,
+        slug: &Slug,
+        records: &[Record],
+    ) -> Result<Pushed, Error> {
+        let call = Call::new(Operation::Push, app).about(slug);
+        let mut request = self.request(call, app, Method::PUT, &["sync", sync.as_str(), slug.as_str()])?;
+        let body = record::page(records, self.inner.refs).map_err(|error| Error::Invalid {
+            call: request.call.clone(),
+            what: format!("the records cannot be written as JSON ({error})"),
+        })?;
+        request.body = Some(body.into());
+        read::pushed(self.send(&request).await?)
+    }
+
+    async fn progress(&self, app: AppId, sync: &SyncId) -> Result<Progress, Error> {
+        let call = Call::new(Operation::Progress, app).about(sync);
+        let request = self.request(call, app, Method::GET, &["sync", sync.as_str()])?;
+        read::progress(self.send(&request).await?, &request.call)
+    }
+
+    async fn complete(&self, app: AppId, sync: &SyncId) -> Result<(), Error> {
+        self.end(Operation::Complete, app, sync, "complete").await
+    }
+
+    async fn abandon(&self, app: AppId, sync: &SyncId) -> Result<(), Error> {
+        self.end(Operation::Abandon, app, sync, "abandon").await
+    }
+
+    async fn tasks(&self, app: AppId, query: &TaskQuery) -> Result<TaskPage, Error> {
+        let call = Call::new(Operation::ListTasks, app).about(&query.status);
+        let mut request = self.request(call, app, Method::GET, &["tasks"])?;
+        request
+            .url
+            .query_pairs_mut()
+            .append_pair("status", query.status.as_str())
+            .append_pair("limit", &self.inner.widened(app).unwrap_or(query.limit).to_string());
+        let trail = Trail::from(&request.url);
+        self.page(app, request, trail, &query.status).await
+    }
+
+    async fn next_tasks(&self, app: AppId, next: &NextPage) -> Result<TaskPage, Error> {
+        let asked_for = next.url().query_pairs().find(|(name, _)| name == "status");
+        let asked_for = asked_for.map_or(TaskStatus::Pending, |(_, status)| TaskStatus::from_name(&status));
+        let call = Call::new(Operation::ListTasks, app).about(&asked_for);
+        let mut request = self.request(call, app, Method::GET, &["tasks"])?;
+        next.check(&request.call, &request.url)?;
+        request.url = match self.inner.widened(app) {
+            Some(limit) => next::with(next.url(), "limit", &limit.to_string()),
+            None => next.url().clone(),
+        };
+        self.page(app, request, next.trail(), &asked_for).await
+    }
+
+    async fn task(&self, app: AppId, task: &TaskId) -> Result<Task, Error> {
+        let call = Call::new(Operation::ReadTask, app).about(task);
+        let spelling = self.inner.spellings.of(task);
+        let request = self.request(call, app, Method::GET, &["tasks", &spelling])?;
+        read::task(self.send(&request).await?, &request.call, task)
+    }
+
+    async fn report(&self, app: AppId, task: &TaskId, report: &Report) -> Result<(), Error> {
+        let call = Call::new(Operation::Report, app).about(task);
+        let request =
+            self.request(call, app, Method::PATCH, &["tasks", &self.inner.spellings.of(task), "status"])?;
+        let request = request.json(&report.to_json());
+        read::reported(self.send(&request).await?, &request.call, task)
+    }
+}

@@ -1,0 +1,67 @@
+//! The client of the Iden Bridge API.
+//!
+//! [`Api`] is what the Bridge offers, as a trait, so that the runtime can be tested against a fake;
+//! [`Client`] is the one implementation that speaks HTTP, over an [`Exchange`]. [`Error`] gives every status of the Error Reference
+//! a meaning of its own and says four things about it: whether it passes by itself, what it did, whether it
+//! is about access, and what to do.
+//!
+//! How calls travel is decided in one place, `transport`: bounds on time and size, the key, retries. `gate`
+//! decides when they may travel at all: a `429` stops every call of a client, an outage lets them through one
+//! at a time.
+
+mod advice;
+mod answer;
+mod api;
+mod app;
+mod beginning;
+mod call;
+mod client;
+mod detail;
+mod endpoint;
+mod error;
+mod exchange;
+#[doc(hidden)]
+pub mod fuzz;
+mod gate;
+mod health;
+mod id;
+mod key;
+mod limiter;
+mod listing;
+mod next;
+mod progress;
+mod read;
+mod record;
+mod report;
+mod resource;
+
+mod salvage;
+mod settings;
+mod spelling;
+mod status;
+mod task;
+#[cfg(test)]
+mod tests;
+mod transport;
+
+pub use api::Api;
+pub use app::{App, NewApp};
+pub use beginning::FirstItem;
+pub use call::{Call, Operation};
+pub use client::Client;
+pub use error::Error;
+pub use exchange::{Environment, Exchange, Undelivered};
+pub use health::Health;
+pub use id::{AppId, InvalidAppId, SyncId};
+pub use key::{ApiKey, KeyError, KeySource};
+pub use next::NextPage;
+pub use progress::{Progress, Pushed, SyncError, SyncStatus, TypeProgress};
+#[doc(hidden)]
+pub use record::one as record_on_the_wire;
+pub use report::Report;
+pub use resource::Registration;
+pub use salvage::UNREADABLE;
+pub use settings::{BuildError, RateLimit, Refs, Retry, Settings};
+pub use status::TaskStatus;
+pub use task::TOO_LARGE;
+pub use task::{Task, TaskPage, TaskQuery};

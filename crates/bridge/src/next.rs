@@ -1,0 +1,234 @@
+//! Links to the next page. They are data from the network, and the key goes along when one is followed.
+
+use url::Url;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{Call, Error, detail};
+
+/// The page after one that was read: an address that was checked to be of the same endpoint.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NextPage {
+    url: Url,
+    trail: Trail,
+}
+
+impl NextPage {
+    /// Checks a link that came with a page, and that it does not lead in a circle.
+    ///
+    /// `page` is the address of the page itself, `trail` how it was reached.
+    pub(super) fn from_link(call: &Call, page: &Url, trail: Trail, link: &str) -> Result<Self, Error> {
+        let foreign = |target: String| Error::ForeignLink { call: call.clone(), target };
+        let url = page.join(link).map_err(|_| foreign("no address at all".to_owned()))?;
+        check(page, &url).map_err(foreign)?;
+        let trail = trail.then(&url).ok_or_else(|| Error::LinkLoop { call: call.clone() })?;
+        Ok(Self { url, trail })
+    }
+
+    /// Checks that it belongs to `endpoint`: a page may be handed to another app, or another client.
+    pub(super) fn check(&self, call: &Call, endpoint: &Url) -> Result<(), Error> {
+        check(endpoint, &self.url).map_err(|target| Error::ForeignLink { call: call.clone(), target })
+    }
+
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    pub(super) fn trail(&self) -> Trail {
+        self.trail
+    }
+
+    /// How many tasks stand before this page, where the link says so.
+    pub fn offset(&self) -> Option<u64> {
+        let (_, offset) = self.url.query_pairs().find(|(name, _)| name == "offset")?;
+        offset.parse().ok()
+    }
+
+    /// The page behind the first item of the one at `page`, where pages are counted by offset.
+    pub(super) fn behind_first(call: &Call, page: &Url, trail: Trail) -> Option<Result<Self, Error>> {
+        let named = |wanted: &str| page.query_pairs().find(|(name, _)| name == wanted);
+        let offset: u64 = match named("offset") {
+            Some((_, offset)) => offset.parse().ok()?,
+            // The first page; any other one is reached by a link of another kind.
+            None if named("cursor").is_none() => 0,
+            None => return None,
+        };
+        let url = with(page, "offset", &offset.saturating_add(1).to_string());
+        Some(Self::from_link(call, page, trail, url.as_str()))
+    }
+
+    /// The same, so many tasks earlier. Pages are counted by offset and shift while tasks complete: whoever
+    /// completed some goes back by that many, or would skip as many that are still to be done. A link that
+    /// does not count by offset stays as it is.
+    pub fn rewind(&self, by: u64) -> Self {
+        let Some(offset) = self.offset().filter(|_| by > 0) else {
+            return self.clone();
+        };
+        let pairs: Vec<(String, String)> = self.url.query_pairs().into_owned().collect();
+        let mut url = self.url.clone();
+        url.query_pairs_mut().clear().extend_pairs(pairs.into_iter().map(|(name, value)| {
+            let value = if name == "offset" { offset.saturating_sub(by).to_string() } else { value };
+            (name, value)
+        }));
+        // Links that were seen may rightly come again.
+        let trail = Trail::from(&url);
+        Self { url, trail }
+    }
+}
+
+impl std::fmt::Debug for NextPage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NextPage({})", self.url)
+    }
+}
+
+/// How many items a page has at most, where its address says so.
+pub(super) fn limit(page: &Url) -> Option<u32> {
+    let (_, limit) = page.query_pairs().find(|(name, _)| name == "limit")?;
+    limit.parse().ok()
+}
+
+/// An address with another value for one name of its query.
+pub(super) fn with(page: &Url, name: &str, value: &str) -> Url {
+    let others: Vec<(String, String)> =
+        page.query_pairs().into_owned().filter(|(known, _)| known != name).collect();
+    let mut url = page.clone();
+    url.query_pairs_mut().clear().extend_pairs(others).append_pair(name, value);
+    url
+}
+
+/// The same scheme, host, port and path, and no credentials. What is wrong is told without the query.
+fn check(endpoint: &Url, link: &Url) -> Result<(), String> {
+    let path = |url: &Url| url.path().trim_end_matches('/').to_owned();
+    if link.origin() != endpoint.origin() {
+        return Err(detail::clean(&link.origin().ascii_serialization()));
+    }
+    if path(link) != path(endpoint) {
+        return Err(format!("another endpoint, {}", detail::clean(link.path())));
+    }
+    if !link.username().is_empty() || link.password().is_some() {
+        return Err("an address with credentials of its own".to_owned());
+    }
+    Ok(())
+}
+
+/// Finds circles among links, in constant space: it remembers one link, and moves on to a later one after 1,
+/// 2, 4, 8… steps (Brent's algorithm). A circle is found before it has been gone round three times.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Trail {
+    known: u64,
+    steps: u32,
+    reach: u32,
+}
+
+impl From<&Url> for Trail {
+    /// The trail that begins at a page.
+    fn from(url: &Url) -> Self {
+        Self { known: xxh3_64(url.as_str().as_bytes()), steps: 0, reach: 1 }
+    }
+}
+
+impl Trail {
+    /// One link further; `None` if it was seen before.
+    fn then(self, link: &Url) -> Option<Self> {
+        let link = xxh3_64(link.as_str().as_bytes());
+        let steps = self.steps + 1;
+        match (link == self.known, steps == self.reach) {
+            (true, _) => None,
+            (false, true) => Some(Self { known: link, steps: 0, reach: self.reach.saturating_mul(2) }),
+            (false, false) => Some(Self { steps, ..self }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Operation;
+
+    const PAGE: &str = "https://h.test/org/acme/apps/1/tasks/?status=pending&limit=50";
+
+    fn follow(link: &str) -> Result<NextPage, Error> {
+        let page: Url = PAGE.parse().unwrap();
+        NextPage::from_link(&Call::new(Operation::ListTasks, None), &page, Trail::from(&page), link)
+    }
+
+    #[test]
+    fn links_of_the_same_endpoint_are_followed() {
+        for link in [
+            "https://h.test/org/acme/apps/1/tasks/?status=pending&limit=50&offset=50",
+            "https://h.test:443/org/acme/apps/1/tasks?status=pending&limit=50&offset=50",
+            "?status=pending&limit=50&offset=50",
+        ] {
+            assert_eq!(follow(link).unwrap().offset(), Some(50), "{link}");
+        }
+        assert_eq!(follow("?cursor=abc").unwrap().offset(), None);
+    }
+
+    #[test]
+    fn links_to_anywhere_else_are_not() {
+        for link in [
+            "https://evil.test/org/acme/apps/1/tasks/?offset=50",
+            "http://h.test/org/acme/apps/1/tasks/?offset=50",
+            "https://h.test:8443/org/acme/apps/1/tasks/?offset=50",
+            "https://h.test.evil.test/org/acme/apps/1/tasks/?offset=50",
+            "https://h.test@evil.test/org/acme/apps/1/tasks/?offset=50",
+            "https://user:pw@h.test/org/acme/apps/1/tasks/?offset=50",
+            "//evil.test/org/acme/apps/1/tasks/?offset=50",
+            "https://h.test/org/other/apps/1/tasks/?offset=50",
+            "https://h.test/org/acme/apps/2/tasks/?offset=50",
+            "https://h.test/org/acme/apps/1/tasks/../../2/tasks/?offset=50",
+            "https://[",
+            "file:///etc/passwd",
+            "javascript:alert(1)",
+        ] {
+            let error = follow(link).unwrap_err();
+            assert!(matches!(error, Error::ForeignLink { .. }), "{link}: {error}");
+            assert!(!error.to_string().contains("offset"), "{error}");
+        }
+    }
+
+    #[test]
+    fn rewinding_lowers_the_offset_and_nothing_else() {
+        let next = follow("?status=pending&limit=50&offset=100&x=a%26b").unwrap();
+        let earlier = next.rewind(30);
+        assert_eq!(earlier.offset(), Some(70));
+        assert_eq!(earlier.url().query(), Some("status=pending&limit=50&offset=70&x=a%26b"));
+        assert_eq!(next.rewind(1000).offset(), Some(0));
+        assert_eq!(next.rewind(0), next);
+        let cursor = follow("?cursor=abc").unwrap();
+        assert_eq!(cursor.rewind(5), cursor);
+    }
+
+    #[test]
+    fn a_link_to_the_page_itself_is_a_circle() {
+        assert!(matches!(follow(PAGE), Err(Error::LinkLoop { .. })));
+    }
+
+    fn walk(links: impl Iterator<Item = usize>) -> Option<usize> {
+        let url = |n: usize| format!("https://h.test/?offset={n}").parse::<Url>().unwrap();
+        let mut trail = Trail::from(&url(usize::MAX));
+        for (step, link) in links.enumerate() {
+            match trail.then(&url(link)) {
+                Some(further) => trail = further,
+                None => return Some(step),
+            }
+        }
+        None
+    }
+
+    proptest! {
+        #[test]
+        fn every_circle_is_found_soon(lead in 0_usize..40, length in 1_usize..40) {
+            let links = (0..lead).chain((0..length).cycle().map(|n| 1000 + n));
+            let step = walk(links.take(10_000));
+            prop_assert!(step.is_some_and(|step| step <= 3 * (lead + length)), "{:?}", step);
+        }
+
+        #[test]
+        fn a_straight_way_is_no_circle(length in 0_usize..3000) {
+            prop_assert_eq!(walk(0..length), None);
+        }
+    }
+}

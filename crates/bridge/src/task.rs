@@ -1,0 +1,279 @@
+//! Tasks, read tolerantly: one odd task must never hide the others.
+
+use bridgehead_sdk::TaskId;
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use super::{NextPage, TaskStatus, endpoint};
+
+/// A task as the Bridge describes it.
+///
+/// `Debug` shows neither the payload nor the values of unknown fields: a password may be among them.
+#[derive(Clone, PartialEq)]
+pub struct Task {
+    /// Its identifier. A UUID has one spelling, however Iden writes it.
+    pub id: TaskId,
+    /// The identifier as Iden wrote it, where that is another spelling: it is what Iden's paths take.
+    pub spelling: Option<String>,
+    /// What is asked for; empty when it is missing or no text.
+    pub action: String,
+    /// The slug of the resource type it is about.
+    pub resource_type: Option<String>,
+    /// Its state.
+    pub status: TaskStatus,
+    /// Not before this time.
+    pub execute_after: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+    /// What describes account, memberships and changes; `null` when there is nothing.
+    pub payload: Value,
+    /// Every other field, as it came. A field above that could not be read is here too, under its own name.
+    pub extra: Map<String, Value>,
+}
+
+/// What stands in the place of a payload that is too large to be read.
+pub const TOO_LARGE: &str = "(too large to be read)";
+
+/// Which tasks to list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskQuery {
+    /// Tasks in this state.
+    pub status: TaskStatus,
+    /// How many on a page.
+    pub limit: u32,
+}
+
+/// A page of tasks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskPage {
+    /// The tasks that could be read.
+    pub tasks: Vec<Task>,
+    /// What is wrong with those that could not, the first hundred of them; no values.
+    pub unreadable: Vec<String>,
+    /// How many tasks there are on all pages, where the Bridge says so.
+    pub count: Option<u64>,
+    /// The page after this one.
+    pub next: Option<NextPage>,
+}
+
+impl Task {
+    /// A task of which nothing is known but that it is pending, and too large to be read.
+    pub fn too_large(id: &str) -> Result<Self, String> {
+        let fields = Map::from_iter([("id".to_owned(), id.into()), ("payload".to_owned(), TOO_LARGE.into())]);
+        Self::from_json(Value::Object(fields), &TaskStatus::Pending)
+    }
+
+    /// Reads a task. Only one without a usable `id` cannot be read; then what is wrong is told, without
+    /// values.
+    pub fn from_json(value: Value, asked_for: &TaskStatus) -> Result<Self, String> {
+        let Value::Object(mut fields) = value else {
+            return Err("a task is not an object".to_owned());
+        };
+        let id = match fields.shift_remove("id") {
+            Some(Value::String(id)) if endpoint::is_segment(&id) => id,
+            Some(Value::Number(id)) if !id.is_f64() => id.to_string(),
+            None | Some(Value::Null) => return Err("a task has no id".to_owned()),
+            Some(_) => return Err("a task has an id that is no identifier".to_owned()),
+        };
+        let canonical = uuid::Uuid::try_parse(&id).ok().map(|uuid| uuid.to_string());
+        let (id, spelling) = match canonical {
+            Some(canonical) if canonical != id => (canonical, Some(id)),
+            _ => (id, None),
+        };
+        let action = take(&mut fields, "action", |value| value.as_str().map(str::to_owned));
+        let status = take(&mut fields, "status", |value| value.as_str().map(TaskStatus::from_name));
+        Ok(Self {
+            id: TaskId::new(id),
+            spelling,
+            action: action.unwrap_or_default(),
+            resource_type: take(&mut fields, "resource_type", |value| value.as_str().map(str::to_owned)),
+            status: status.unwrap_or_else(|| asked_for.clone()),
+            execute_after: take(&mut fields, "execute_after", time),
+            created_at: take(&mut fields, "created_at", time),
+            payload: fields.shift_remove("payload").unwrap_or_default(),
+            extra: fields,
+        })
+    }
+}
+
+/// Takes a field out if it can be read; `null` is taken for absent.
+fn take<T>(fields: &mut Map<String, Value>, name: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
+    let value = fields.get(name)?;
+    let read = read(value);
+    if read.is_some() || value.is_null() {
+        fields.shift_remove(name);
+    }
+    read
+}
+
+/// A time with an offset, or one without, which is taken for UTC.
+pub(super) fn time(value: &Value) -> Option<Timestamp> {
+    let text = value.as_str()?;
+    text.parse().ok().or_else(|| {
+        let civil: jiff::civil::DateTime = text.parse().ok()?;
+        civil.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+    })
+}
+
+impl Serialize for Task {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = Map::new();
+        fields.insert("id".to_owned(), self.id.as_str().into());
+        fields.insert("action".to_owned(), self.action.as_str().into());
+        fields.insert("resource_type".to_owned(), self.resource_type.clone().into());
+        fields.insert("status".to_owned(), self.status.as_str().into());
+        fields.insert("execute_after".to_owned(), self.execute_after.map(|time| time.to_string()).into());
+        fields.insert("created_at".to_owned(), self.created_at.map(|time| time.to_string()).into());
+        fields.insert("payload".to_owned(), self.payload.clone());
+        fields.extend(self.extra.clone());
+        fields.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Task {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_json(Value::deserialize(deserializer)?, &TaskStatus::Pending)
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+impl std::fmt::Debug for Task {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Task")
+            .field("id", &self.id)
+            .field("action", &self.action)
+            .field("resource_type", &self.resource_type)
+            .field("status", &self.status)
+            .field("execute_after", &self.execute_after)
+            .field("created_at", &self.created_at)
+            .field("extra", &self.extra.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(value: Value) -> Result<Task, String> {
+        Task::from_json(value, &TaskStatus::Scheduled)
+    }
+
+    #[test]
+    fn a_task_of_the_documents_is_read_and_written_back() {
+        let value = json!({
+            "id": "t1", "action": "create_account", "resource_type": "account", "status": "pending",
+            "execute_after": null, "created_at": "2026-01-02T03:04:05Z",
+            "payload": {"account": {"id": "u1"}, "memberships": null, "changes": null},
+            "requested_by": {"name": "Ann"}, "priority": 3
+        });
+        let task = read(value.clone()).unwrap();
+        assert_eq!(task.status, TaskStatus::Pending);
+        assert_eq!(task.created_at.unwrap().to_string(), "2026-01-02T03:04:05Z");
+        assert_eq!(serde_json::to_value(task).unwrap(), value);
+    }
+
+    #[test]
+    fn a_number_goes_on_as_it_came() {
+        for text in ["18446744.837095518", "48.85837009999999", "1.7976931348623157e308", "5e-324"] {
+            let body = format!(r#"{{"id": "t", "payload": {{"x": {text}}}}}"#);
+            let read = read(serde_json::from_str(&body).unwrap()).unwrap();
+            let again: Task = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
+            assert_eq!(read, again);
+            assert_eq!(read.payload["x"].as_f64(), text.parse().ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn fields_of_a_wrong_type_are_set_aside_and_not_lost() {
+        let value =
+            json!({"id": 7, "action": 1, "status": [], "created_at": "yesterday", "resource_type": {}});
+        let task = read(value).unwrap();
+        assert_eq!((task.id.as_str(), task.action.as_str()), ("7", ""));
+        assert_eq!((task.status.clone(), task.created_at), (TaskStatus::Scheduled, None));
+        let written = serde_json::to_value(task).unwrap();
+        assert_eq!((&written["action"], &written["created_at"]), (&json!(1), &json!("yesterday")));
+    }
+
+    #[test]
+    fn a_time_without_an_offset_is_utc() {
+        let task = read(json!({"id": "t", "created_at": "2026-01-02T03:04:05.5"})).unwrap();
+        assert_eq!(task.created_at.unwrap().to_string(), "2026-01-02T03:04:05.5Z");
+        let task = read(json!({"id": "t", "created_at": "2026-01-02T03:04:05+02:00"})).unwrap();
+        assert_eq!(task.created_at.unwrap().to_string(), "2026-01-02T01:04:05Z");
+    }
+
+    #[test]
+    fn only_a_missing_or_odd_id_makes_a_task_unreadable() {
+        for odd in [
+            json!(null),
+            json!([]),
+            json!({}),
+            json!({"id": ""}),
+            json!({"id": null}),
+            json!({"id": 1.5}),
+            json!({"id": ".."}),
+            json!({"id": "a\nb"}),
+            json!({"id": ["secret"]}),
+        ] {
+            let told = read(odd.clone()).unwrap_err();
+            assert!(told.starts_with("a task") && !told.contains("secret"), "{odd}: {told}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_value_of_the_payload() {
+        let task =
+            read(json!({"id": "t", "payload": {"account": {"password": "hunter2"}}, "pin": "9876"})).unwrap();
+        let shown = format!("{task:?}");
+        assert!(!shown.contains("hunter2") && !shown.contains("9876"), "{shown}");
+    }
+
+    #[test]
+    fn a_state_that_is_not_documented_is_kept() {
+        let task = read(json!({"id": "t", "status": "paused"})).unwrap();
+        assert_eq!(task.status, TaskStatus::Other("paused".to_owned()));
+        assert!(!task.status.is_terminal());
+        assert!(TaskStatus::from_name("FAILED").is_terminal());
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,8}".prop_map(Value::from)
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            let name = prop_oneof![
+                Just("id"),
+                Just("action"),
+                Just("status"),
+                Just("payload"),
+                Just("created_at"),
+                Just("x")
+            ]
+            .prop_map(str::to_owned);
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::hash_map(name, inner, 0..6)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_read_reads_back_the_same(value in any_json()) {
+            if let Ok(task) = read(value) {
+                let again = read(serde_json::to_value(&task).unwrap()).unwrap();
+                prop_assert_eq!(again, task);
+            }
+        }
+    }
+}

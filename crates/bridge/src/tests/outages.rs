@@ -1,0 +1,221 @@
+use bridgehead_sdk::{Effect, ResourceType};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
+
+use super::raw::{Act, Raw};
+use super::support::*;
+use crate::{Api, Error, Health, NewApp, Registration, Report, SyncId, TaskQuery, TaskStatus};
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
+const QUERY: TaskQuery = TaskQuery { status: TaskStatus::Pending, limit: 50 };
+
+fn response(headers: &str, body: &[u8]) -> Vec<u8> {
+    [OK, headers.as_bytes(), b"connection: close\r\n\r\n", body].concat()
+}
+
+fn whole(body: &str) -> Act {
+    Act::Send(response(&format!("content-length: {}\r\n", body.len()), body.as_bytes()))
+}
+
+/// A client that takes 64 KiB.
+fn small(url: &str) -> Client {
+    let mut settings = settings(url);
+    settings.max_body_bytes = 64 * 1024;
+    Client::with_pace(settings, key(), pace()).unwrap()
+}
+
+/// A client that waits two seconds for an answer.
+fn hasty(url: &str) -> Client {
+    let mut settings = settings(url);
+    settings.request_timeout = Duration::from_secs(2);
+    Client::with_pace(settings, key(), pace()).unwrap()
+}
+
+async fn report(client: &Client) -> Result<(), Error> {
+    client.report(app(), &"t1".into(), &Report::Completed { result: None }).await
+}
+
+#[tokio::test]
+async fn where_nobody_listens_nothing_was_sent() {
+    let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let client = small(&format!("http://{unused}"));
+    let error = report(&client).await.unwrap_err();
+    assert!(matches!(&error, Error::NotSent { cause, .. } if cause.contains("refused")), "{error}");
+    assert_eq!((error.effect(), error.is_transient()), (Effect::NotApplied, true));
+}
+
+#[tokio::test]
+async fn where_no_encryption_comes_about_nothing_was_sent() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let plain = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut hello = [0; 64];
+            if stream.read(&mut hello).await.is_ok() {
+                stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+            }
+            assert!(!hello.windows(7).any(|seen| seen == b"Api-Key"));
+        }
+    });
+    let error = report(&small(&format!("https://{address}"))).await.unwrap_err();
+    assert!(matches!(error, Error::NotSent { .. }), "{error}");
+    assert!(!plain.is_finished(), "the server failed");
+    plain.abort();
+}
+
+#[tokio::test]
+async fn a_connection_cut_after_the_request_leaves_the_effect_unknown() {
+    for cut in [
+        b"".as_slice(),
+        b"HTTP/1.1 200 OK\r\ncontent-len",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{\"id\"",
+    ] {
+        let raw = Raw::start(move |_| Act::Send(cut.to_vec())).await;
+        let client = small(&raw.url);
+        let sync = SyncId::new("s1");
+        let new = NewApp { name: "HR".into(), clone_from: None };
+        let calls = [
+            report(&client).await,
+            client.start_sync(app()).await.map(drop),
+            client.complete(app(), &sync).await,
+            client.abandon(app(), &sync).await,
+            client.create_app(&new).await.map(drop),
+        ];
+        for call in calls {
+            let error = call.unwrap_err();
+            assert!(matches!(error, Error::NoAnswer { .. }), "{error}");
+            assert_eq!((error.effect(), error.is_transient()), (Effect::Unknown, true));
+        }
+        assert_eq!(raw.requests(), 5, "none may be sent twice");
+    }
+}
+
+#[tokio::test]
+async fn a_registration_whose_answer_was_lost_is_found_to_have_worked() {
+    let raw = Raw::start(|n| match n {
+        0 => Act::Send(Vec::new()),
+        1 => Act::Send(b"HTTP/1.1 409 Conflict\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec()),
+        _ => whole(r#"[{"slug": "team", "name": "Team", "type": "group"}]"#),
+    })
+    .await;
+    let team = ResourceType::group("team", "Team");
+    let registered = small(&raw.url).register_resource_type(app(), &team).await;
+    assert_eq!((registered, raw.requests()), (Ok(Registration::Existed), 3));
+}
+
+#[tokio::test]
+async fn a_page_whose_answer_was_lost_is_pushed_again() {
+    let raw = Raw::start(|n| if n < 2 { Act::Send(Vec::new()) } else { whole(r#"{"total": 0}"#) }).await;
+    let pushed = small(&raw.url).push(app(), &SyncId::new("s1"), &"team".into(), &[]).await.unwrap();
+    assert_eq!((pushed.total, raw.requests()), (Some(0), 3));
+}
+
+#[tokio::test]
+async fn a_list_that_is_cut_short_is_never_a_short_list() {
+    let body = br#"{"count": 2, "next": null, "results": [{"id": "t1"}"#;
+    let chunked = [b"30\r\n", &body[..0x30], b"\r\n"].concat();
+    let acts = [
+        Act::Send(response("content-length: 900\r\n", body)),
+        Act::Send(response("transfer-encoding: chunked\r\n", &chunked)),
+        Act::Send(response("", body)),
+    ];
+    for act in acts {
+        let raw = Raw::start(move |_| act.clone()).await;
+        let error = small(&raw.url).tasks(app(), &QUERY).await.unwrap_err();
+        assert!(matches!(error, Error::NoAnswer { .. } | Error::Malformed { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_given_up() {
+    let raw = Raw::start(|_| Act::Hang).await;
+    let error = report(&hasty(&raw.url)).await.unwrap_err();
+    assert!(matches!(&error, Error::NoAnswer { cause, .. } if cause == "not within 2 s"), "{error}");
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_is_given_up() {
+    let acts = [Act::Trickle(response("content-length: 60000\r\n", b"{")), Act::Trickle(OK.to_vec())];
+    for act in acts {
+        let raw = Raw::start(move |_| act.clone()).await;
+        let start = Instant::now();
+        let error = report(&hasty(&raw.url)).await.unwrap_err();
+        assert!(matches!(error, Error::NoAnswer { .. }), "{error}");
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_body_without_end_is_not_read_to_its_end() {
+    let acts = [
+        Act::Repeat(response("", b"["), b"0,".repeat(1000)),
+        Act::Repeat(response("transfer-encoding: chunked\r\n", b"1\r\n[\r\n"), b"2\r\n0,\r\n".repeat(1000)),
+        Act::Send(response("content-length: 99999999999\r\n", b"[")),
+    ];
+    for act in acts {
+        let raw = Raw::start(move |_| act.clone()).await;
+        let error = small(&raw.url).tasks(app(), &QUERY).await.unwrap_err();
+        assert!(matches!(error, Error::BodyTooLarge { limit: 65_536, .. }), "{error}");
+        assert_eq!(raw.requests(), 1, "nor is it asked for again");
+    }
+}
+
+/// A mebibyte of zeros in some 6 KiB of gzip: a literal 0, then copies of 258 bytes from one byte before, in
+/// the fixed code of RFC 1951. Eight copies take 13 bytes.
+fn gzip_bomb() -> Vec<u8> {
+    let mut bits = vec![true, true, false];
+    bits.extend([false, false, true, true, false, false, false, false]);
+    for _ in 0..4100 {
+        bits.extend([true, true, false, false, false, true, false, true].into_iter().chain([false; 5]));
+    }
+    let byte = |bits: &[bool]| bits.iter().rev().fold(0_u8, |all, bit| (all << 1) | u8::from(*bit));
+    let packed: Vec<u8> = bits.chunks_exact(8).map(byte).collect();
+    [b"\x1f\x8b\x08\0\0\0\0\0\0\xff".to_vec(), packed].concat()
+}
+
+#[tokio::test]
+async fn a_body_is_measured_after_decompression() {
+    let bomb = gzip_bomb();
+    assert!(bomb.len() < 8 * 1024);
+    let headers = format!("content-encoding: gzip\r\ncontent-length: {}\r\n", bomb.len());
+    let raw = Raw::start(move |_| Act::Send(response(&headers, &bomb))).await;
+    let error = small(&raw.url).tasks(app(), &QUERY).await.unwrap_err();
+    assert!(matches!(error, Error::BodyTooLarge { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn the_status_of_an_error_counts_even_if_its_body_never_ends() {
+    let head = b"HTTP/1.1 409 Conflict\r\n\r\n{\"detail\": \"Task is already".to_vec();
+    for act in
+        [Act::Repeat(head.clone(), b" and again".repeat(1000)), Act::Trickle(head.clone()), Act::Send(head)]
+    {
+        let raw = Raw::start(move |_| act.clone()).await;
+        let error = report(&hasty(&raw.url)).await.unwrap_err();
+        assert!(matches!(error, Error::Conflict { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_outage_is_seen_and_its_end_too() {
+    let raw = Raw::start(|n| if n < 5 { Act::Send(Vec::new()) } else { whole("[]") }).await;
+    let client = small(&raw.url);
+    let health = client.health();
+    assert!(client.tasks(app(), &QUERY).await.is_err());
+    assert!(matches!(&*health.borrow(), Health::Down { .. }), "{:?}", health.borrow());
+    assert!(client.tasks(app(), &QUERY).await.is_ok());
+    assert_eq!((raw.requests(), health.borrow().clone()), (6, Health::Up));
+}
+
+#[tokio::test]
+async fn a_call_in_an_outage_ends_when_its_patience_does() {
+    let raw = Raw::start(|_| Act::Send(Vec::new())).await;
+    let mut settings = settings(&raw.url);
+    settings.patience = Duration::from_millis(300);
+    let slow = Pace { shortest: Duration::from_mins(10), ..pace() };
+    let client = Client::with_pace(settings, key(), slow).unwrap();
+    let error = client.tasks(app(), &QUERY).await.unwrap_err();
+    assert_eq!(raw.requests(), 3);
+    assert!(matches!(&error, Error::NotSent { cause, .. } if cause.contains("it is down")), "{error}");
+    assert!(matches!(report(&client).await, Err(Error::NotSent { .. })));
+    assert_eq!(raw.requests(), 3);
+}

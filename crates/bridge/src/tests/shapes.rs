@@ -1,0 +1,125 @@
+use bridgehead_sdk::Effect;
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use super::support::*;
+use crate::{Api, Error, NewApp, Report, SyncId, TaskQuery, TaskStatus};
+
+const HTML: &str = "<!DOCTYPE html><html><body>Down for maintenance</body></html>";
+
+/// What every call that is documented to answer with a body makes of this one.
+async fn answers_to(body: &[u8]) -> Vec<(&'static str, Option<Error>)> {
+    let server = MockServer::start().await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_bytes(body)).mount(&server).await;
+    let client = client(&server.uri());
+    let sync = SyncId::new("s1");
+    let new = NewApp { name: "HR".into(), clone_from: None };
+    let query = TaskQuery { status: TaskStatus::Pending, limit: 50 };
+    let report = Report::Completed { result: None };
+    vec![
+        ("create_app", client.create_app(&new).await.err()),
+        ("list_apps", client.list_apps().await.err()),
+        ("list_resource_types", client.list_resource_types(app()).await.err()),
+        ("start_sync", client.start_sync(app()).await.err()),
+        ("push", client.push(app(), &sync, &"team".into(), &[]).await.err()),
+        ("progress", client.progress(app(), &sync).await.err()),
+        ("tasks", client.tasks(app(), &query).await.err()),
+        ("task", client.task(app(), &"t1".into()).await.err()),
+        ("report", client.report(app(), &"t1".into(), &report).await.err()),
+    ]
+}
+
+#[tokio::test]
+async fn a_success_without_what_is_documented_is_no_success() {
+    let deep = "[".repeat(100_000);
+    let odd: [&[u8]; 9] = [
+        HTML.as_bytes(),
+        b"",
+        b" \n",
+        b"null",
+        b"7",
+        b"\"done\"",
+        b"{\"id\": \"11111111-1111",
+        b"\xff\xfe",
+        deep.as_bytes(),
+    ];
+    for body in odd {
+        let shown = String::from_utf8_lossy(&body[..body.len().min(30)]).into_owned();
+        for (call, error) in answers_to(body).await {
+            let Some(error @ Error::Malformed { .. }) = error else {
+                panic!("{call} takes {shown:?}: {error:?}")
+            };
+            assert_eq!((error.effect(), error.is_transient()), (Effect::Unknown, true));
+            assert!(!error.to_string().contains("maintenance"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_is_no_object_and_an_object_is_no_list() {
+    for (call, error) in answers_to(b"[]").await {
+        let takes_lists = matches!(call, "list_apps" | "list_resource_types" | "tasks");
+        assert_eq!(error.is_none(), takes_lists, "{call}: {error:?}");
+    }
+    for (call, error) in answers_to(b"{}").await {
+        // The figures of a push are welcome and not needed: what a session holds is counted before it is completed.
+        assert_eq!(error.is_none(), call == "push", "{call}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_without_a_documented_answer_takes_anything_but_a_page() {
+    for (body, fine) in [("", true), ("null", true), ("{\"a\": 1}", true), (HTML, false)] {
+        let server = MockServer::start().await;
+        Mock::given(any())
+            .respond_with(ResponseTemplate::new(200).set_body_string(body))
+            .mount(&server)
+            .await;
+        let client = client(&server.uri());
+        let completed = client.complete(app(), &SyncId::new("s1")).await;
+        assert_eq!(completed.is_ok(), fine, "{body}: {completed:?}");
+        assert_eq!(client.rename_resource_type(app(), &"a".into(), "A").await.is_ok(), fine);
+    }
+}
+
+#[tokio::test]
+async fn a_404_that_is_not_the_bridges_own_says_so() {
+    for (body, own) in [("{\"detail\": \"Task not found.\"}", true), ("{}", true), (HTML, false), ("", false)]
+    {
+        let server = MockServer::start().await;
+        Mock::given(any())
+            .respond_with(ResponseTemplate::new(404).set_body_string(body))
+            .mount(&server)
+            .await;
+        let report = Report::Completed { result: None };
+        let error = client(&server.uri()).report(app(), &"t1".into(), &report).await.unwrap_err();
+        assert!(
+            matches!(error, Error::NotFound { from_bridge, .. } if from_bridge == own),
+            "{body}: {error:?}"
+        );
+        assert_eq!(error.is_transient(), !own);
+    }
+}
+
+#[tokio::test]
+async fn an_error_tells_the_detail_and_neither_html_nor_the_key() {
+    let server = MockServer::start().await;
+    let body = r#"{"detail": "Record 'u1': unknown membership slug 's3cret-key'\u0007"}"#;
+    Mock::given(any()).respond_with(ResponseTemplate::new(422).set_body_string(body)).mount(&server).await;
+    let error = client(&server.uri()).push(app(), &SyncId::new("s"), &"team".into(), &[]).await.unwrap_err();
+    insta::assert_snapshot!(error, @"cannot push records of 'team' of app 11111111-1111-4111-8111-111111111111: a rule is broken (422): Record 'u1': unknown membership slug '[redacted]'");
+}
+
+/// Read, each of these values would take many times its two bytes.
+#[tokio::test]
+async fn an_answer_of_millions_of_values_is_refused_before_it_is_read() {
+    let body = format!("{{\"results\": [{}0]}}", "0,".repeat(1_000_000));
+    for (call, error) in answers_to(body.as_bytes()).await {
+        let refused = match error {
+            Some(Error::TooManyValues { limit, .. }) => limit == 1_000_000,
+            Some(Error::BodyTooLarge { limit, .. }) => limit == 1024 * 1024,
+            _ => false,
+        };
+        assert!(refused, "{call}");
+    }
+}

@@ -1,0 +1,15 @@
+//! Tests of the configuration as a whole; those of single rules are in their own files.
+
+mod conformance;
+mod corpus;
+mod example;
+mod layering;
+mod messages;
+mod network;
+mod reading;
+mod robustness;
+mod schemas;
+mod secrets;
+mod shown;
+mod support;
+mod suspicious;

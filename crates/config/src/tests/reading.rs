@@ -1,0 +1,59 @@
+//! Reading with serde, where the description is silent.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::value::StrDeserializer;
+
+use crate::Error;
+use crate::error::Problems;
+use crate::keys::Keys;
+use crate::reader::{Fault, MOST, Reader};
+use crate::tree::Node;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Undescribed {
+    _number: u8,
+    _word: Word,
+    _rest: Vec<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+enum Word {
+    One,
+    Other,
+}
+
+fn read(text: &str) -> (Option<Undescribed>, Vec<String>) {
+    let tree = Node::parse(Path::new("f"), text).unwrap();
+    let problems = Problems::default();
+    let reader = Reader::new(&problems);
+    let nothing = serde_json::json!({});
+    let value = reader.root(&tree, Keys::of(&nothing)).read();
+    (value, problems.take().iter().map(Error::to_string).collect())
+}
+
+/// Whatever the description leaves out, nothing is refused without a reason, and no value is repeated.
+#[test]
+fn what_serde_refuses_is_reported_even_where_the_description_is_silent() {
+    let (value, told) = read("_number = 300\n_word = \"hunter2\"\n_rest = [true, \"hunter2\", 5]\nmore = 1");
+    assert!(value.is_none());
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    f:1:11: _number: must be something else; see the documentation
+    f:2:9: _word: must be "One" or "Other"
+    f:3:16: _rest[1]: must be something else; see the documentation
+    f:3:27: _rest[2]: must be something else; see the documentation
+    f:4:1: more: unknown key; known are _number, _word, _rest
+    "#);
+    insta::assert_snapshot!(read("_rest = []").1.join("\n"), @"f:1:1: _number: missing; write _number = …");
+    let (value, told) = read("_number = 3\n_word = \"One\"\n_rest = [true]");
+    assert!(told.is_empty() && matches!(value, Some(Undescribed { _word: Word::One, .. })), "{told:?}");
+    assert!(matches!(Word::deserialize(StrDeserializer::<Fault>::new("Other")), Ok(Word::Other)));
+}
+
+#[test]
+fn a_file_that_is_wrong_all_over_is_not_read_for_ever() {
+    let (_, told) = read(&format!("_rest = [{}]", "1, ".repeat(MOST + 100)));
+    assert_eq!(told.len(), MOST);
+}

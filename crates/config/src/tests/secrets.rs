@@ -1,0 +1,179 @@
+//! Secrets: where they are read from, and where they never appear.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use bridgehead_sdk::{Network, Redactor};
+use secrecy::ExposeSecret;
+
+use super::support::{environment, recording, with_app};
+use crate::{Secret, SecretError, build_connector};
+
+const SECRET: &str = "hunter2-é";
+
+fn file(path: &Path) -> Secret {
+    Secret::File { path: path.into() }
+}
+
+#[test]
+fn a_secret_is_read_from_where_the_reference_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    for (text, read) in [
+        ("hunter2-é", SECRET),
+        ("hunter2-é\n", SECRET),
+        ("hunter2-é\r\n", SECRET),
+        ("hunter2-é\n\n", "hunter2-é\n"),
+        (" padded ", " padded "),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let variables =
+            environment(&[("KEY", text), ("CREDENTIALS_DIRECTORY", folder.path().to_str().unwrap())]);
+        for secret in
+            [file(&path), Secret::Env { name: "KEY".into() }, Secret::Credential { name: "key".into() }]
+        {
+            assert_eq!(secret.read(&variables).unwrap().expose_secret(), read, "{secret}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_that_cannot_be_had_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let shown = folder.path().display().to_string();
+    let path = folder.path().join("key");
+    let message = |secret: &Secret, variables: &[(&str, &str)]| {
+        secret.read(&environment(variables)).unwrap_err().to_string().replace(&shown, "DIR")
+    };
+    let variable = Secret::Env { name: "KEY".into() };
+    let credential = Secret::Credential { name: "key".into() };
+    let directory = [("CREDENTIALS_DIRECTORY", shown.as_str())];
+    insta::assert_snapshot!(message(&variable, &[]), @"the environment variable KEY is not set; set it, or say elsewhere where the secret is");
+    insta::assert_snapshot!(message(&variable, &[("KEY", "\n")]), @"the environment variable KEY is empty; put the secret there");
+    insta::assert_snapshot!(message(&file(&path), &[]), @"DIR/key cannot be read: No such file or directory (os error 2); put the secret there, readable for the user that runs bridgehead");
+    insta::assert_snapshot!(message(&credential, &[]), @r#"the credential 'key' cannot be had: CREDENTIALS_DIRECTORY is not set; under systemd add `LoadCredential=key:/path/to/file` to the unit, elsewhere write { file = "/path/to/file" }"#);
+    insta::assert_snapshot!(message(&credential, &directory), @"the credential 'key' was not passed to the daemon; add `LoadCredential=key:/path/to/file` to the unit");
+    std::fs::write(&path, "").unwrap();
+    insta::assert_snapshot!(message(&file(&path), &[]), @"DIR/key is empty; put the secret there");
+    insta::assert_snapshot!(message(&credential, &directory), @"the credential 'key' is empty; put the secret there");
+    for bytes in [b"\xff\xfehunter2".to_vec(), vec![b'x'; 65 * 1024]] {
+        std::fs::write(&path, bytes).unwrap();
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(message(&file(&path), &[]), @"DIR/key is no secret: it must be UTF-8 text of at most 64 KiB");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_everybody_can_read_is_warned_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    std::fs::write(&path, SECRET).unwrap();
+    let directory = folder.path().display().to_string();
+    let target = format!("[apps.acme-hr.target]\nparts = [{{ note = {{ file = \"{}\" }} }}]", path.display());
+    let config = with_app(&target, &[]).unwrap();
+    let warnings = |mode| {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        config.warnings(&environment(&[])).join("\n").replace(&directory, "DIR")
+    };
+    assert_eq!(warnings(0o600), "");
+    assert_eq!(warnings(0o640), "");
+    insta::assert_snapshot!(warnings(0o644), @"DIR/key holds a secret, and every user of this machine can read it (mode 644); run `chmod 600 DIR/key`");
+}
+
+const TARGET: &str = r#"[apps.acme-hr.target]
+path = "people"
+password = { env = "PASSWORD" }
+parts = [{ size = 1 }, { size = 2, note = { env = "NOTE" } }]
+rate_limit = { per_second = 20, burst = 20 }
+"#;
+const VARIABLES: [(&str, &str); 3] =
+    [("PASSWORD", SECRET), ("NOTE", "other-secret\n"), ("IDEN_API_KEY", "api-key")];
+
+#[test]
+fn the_connector_is_given_secrets_and_the_redactor_knows_them_for_good() {
+    let config = with_app(TARGET, &VARIABLES).unwrap();
+    let (connectors, built) = recording();
+    let redactor = Redactor::new();
+    let network = Network::default().with_no_proxy(["intranet"]);
+    let app = &config.apps["acme-hr"];
+    build_connector("acme-hr", app, &connectors, &network, &redactor, None).map(drop).unwrap();
+    let setups = built.lock().unwrap();
+    assert_eq!((setups[0].app.as_str(), setups[0].base.as_path()), ("acme-hr", Path::new("/etc")));
+    assert_eq!(setups[0].network, network, "every connector is told how to reach its target");
+    let expected = serde_json::json!({
+        "parts": [{ "size": 1 }, { "note": "other-secret", "size": 2 }], "password": SECRET, "path": "people",
+    });
+    assert_eq!(serde_json::Value::Object(setups[0].target.clone()), expected, "without the rate limit");
+    assert_eq!(redactor.redact("hunter2-é and other-secret"), "[redacted] and [redacted]");
+}
+
+#[test]
+fn nothing_that_is_shown_holds_a_secret() {
+    let config = with_app(TARGET, &VARIABLES).unwrap();
+    let resolved = config.apps["acme-hr"].target.resolve().unwrap();
+    assert_eq!(resolved.secrets.len(), 2);
+    for shown in [format!("{config:?}"), format!("{config:#?}"), format!("{resolved:?}")] {
+        assert!(
+            !shown.contains("hunter2") && !shown.contains("other-secret") && !shown.contains("api-key"),
+            "{shown}"
+        );
+        assert!(shown.contains("password"), "keys are shown: {shown}");
+    }
+    let key = config.bridge.api_key.read(&environment(&VARIABLES)).unwrap();
+    assert!(!format!("{key:?}").contains("api-key"));
+    assert_eq!(format!("{:?}", config.bridge.api_key), r#"Env { name: "IDEN_API_KEY" }"#);
+}
+
+/// What `build_connector` says about a target; the app's first line is 4, the target's 7.
+fn refused(target: &str) -> String {
+    let config = with_app(target, &VARIABLES).unwrap_or_else(|errors| panic!("{errors}"));
+    let redactor = Redactor::new();
+    let built = build_connector(
+        "acme-hr",
+        &config.apps["acme-hr"],
+        &recording().0,
+        &Network::default(),
+        &redactor,
+        None,
+    );
+    built.map(drop).unwrap_err().to_string()
+}
+
+#[test]
+fn what_the_connector_refuses_is_reported_at_its_place() {
+    let target = |text: &str| refused(&format!("[apps.acme-hr.target]\n{text}"));
+    insta::assert_snapshot!(target("pth = \"x\""), @"/etc/a.toml:8:1: apps.acme-hr.target.pth: unknown key; did you mean 'path'?");
+    insta::assert_snapshot!(target("path = 5"), @"/etc/a.toml:8:1: apps.acme-hr.target.path: must be a string");
+    insta::assert_snapshot!(target("pool = { sise = 1 }"), @"/etc/a.toml:8:10: apps.acme-hr.target.pool.sise: unknown key; did you mean 'size'?");
+    insta::assert_snapshot!(target("pool = { size = \"x\" }"), @"/etc/a.toml:8:10: apps.acme-hr.target.pool.size: must be u32");
+    insta::assert_snapshot!(target("parts = [\n  { size = 1 },\n  { sise = 2 },\n]"), @"/etc/a.toml:10:5: apps.acme-hr.target.parts.1.sise: unknown key; did you mean 'size'?");
+    insta::assert_snapshot!(target("parts = [\n  { size = 1 },\n  { size = \"\" },\n]"), @"/etc/a.toml:10:5: apps.acme-hr.target.parts[1].size: must be u32");
+    insta::assert_snapshot!(target("[[apps.acme-hr.target.parts]]"), @"/etc/a.toml:8:1: apps.acme-hr.target.parts[0]: missing field `size`");
+    insta::assert_snapshot!(target("[apps.acme-hr.target.poll]\nsize = 1"), @"/etc/a.toml:8:22: apps.acme-hr.target.poll: unknown key; did you mean 'pool'?");
+    // Whatever the connector quotes, the secret does not pass.
+    insta::assert_snapshot!(target("path = \"nowhere\"\npassword = { env = \"PASSWORD\" }"), @"/etc/a.toml:8:1: apps.acme-hr.target.path: no such folder; the password was [redacted]");
+    insta::assert_snapshot!(target("parts = [{ size = 1, note = { env = \"MISSING\" } }]"), @"/etc/a.toml:8:29: apps.acme-hr.target.parts[0].note: the environment variable MISSING is not set; set it, or say elsewhere where the secret is");
+    // Neither does a target that is missing altogether.
+    let config = with_app(
+        "[apps.acme-crm]\napp_id = \"22222222-2222-4222-8222-222222222222\"\nconnector = \"exec\"",
+        &[],
+    );
+    let app = &config.unwrap().apps["acme-crm"];
+    let error = build_connector("acme-crm", app, &recording().0, &Network::default(), &Redactor::new(), None);
+    insta::assert_snapshot!(error.map(drop).unwrap_err(), @"/etc/a.toml:7:7: apps.acme-crm.target: missing field `command`");
+}
+
+#[test]
+fn a_secret_that_is_missing_from_a_target_is_named() {
+    let config = with_app(TARGET, &VARIABLES[..1]).unwrap();
+    let error = config.apps["acme-hr"].target.resolve().unwrap_err();
+    assert!(matches!(error, SecretError::NoVariable { name } if name == "NOTE"));
+}
+
+#[test]
+fn a_word_that_the_connector_takes_is_no_secret_whatever_its_key_is_called() {
+    let target = |text: &str| with_app(&format!("[apps.acme-hr.target]\n{text}"), &[]).map(drop);
+    assert!(target("set_password = \"exop\"").is_ok());
+    insta::assert_snapshot!(target("set_password = \"hunter2\"").unwrap_err(), @r#"/etc/a.toml:8:16: apps.acme-hr.target.set_password: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }"#);
+}

@@ -1,0 +1,495 @@
+//! What needs attention in what is seen of an app. Pure.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::overview::{Alarm, AlarmKind, AppOverview, Level, SyncRun};
+use super::{stalled, sync};
+use bridgehead_store::RunResult;
+
+/// A list of tasks that cannot be read for so long needs somebody; what is shorter passes by itself now and then.
+pub(super) const POLLING: SignedDuration = SignedDuration::from_secs(60);
+/// So many failed syncs in a row need somebody; they follow one another with growing waits.
+const SYNCS: u32 = 3;
+/// So many failed clean-ups in a row do: the first, and the three syncs that are the remedy for it.
+const CLEAN_UPS: u32 = 4;
+/// A journal that was lost needs somebody for so long; then it is only told, until nothing that it concerns is left.
+const LOST_JOURNAL: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Everything that needs attention, the most pressing first.
+pub fn all(name: &str, app: &AppOverview, now: Timestamp) -> Vec<Alarm> {
+    let mut alarms: Vec<Alarm> = [
+        access(app),
+        polling(app, now),
+        target(app),
+        guarded(name, app),
+        sync(name, app),
+        rejected(name, app),
+        not_kept(name, app),
+        state(app),
+        state_gone(app),
+        state_doubted(app, now),
+        unwritable(app),
+        panicked(app),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    alarms.extend(stalled::all(name, app, now));
+    alarms.sort_by_key(|alarm| std::cmp::Reverse(alarm.level));
+    alarms
+}
+
+/// How many of these syncs, newest first, failed in a row.
+pub(crate) fn failures_in_a_row(runs: &[SyncRun]) -> u32 {
+    let failed = told(runs).take_while(|run| has_failed(run)).count();
+    u32::try_from(failed).unwrap_or(u32::MAX)
+}
+
+/// Since when syncs, newest first, have ended as the last one did: completed, held, or neither.
+pub(crate) fn unchanged_since(runs: &[SyncRun]) -> Option<Timestamp> {
+    let last = told(runs).next()?;
+    let is_alike = |run: &&SyncRun| run.result == last.result || (has_failed(run) && has_failed(last));
+    told(runs).take_while(is_alike).last().map(|first| first.ended_at)
+}
+
+/// Those that say something: a sync that was stopped together with the daemon says nothing about the one before it.
+pub(crate) fn told(runs: &[SyncRun]) -> impl Iterator<Item = &SyncRun> {
+    let stopped = sync::Error::Stopped.to_string();
+    runs.iter().filter(move |run| run.detail != stopped)
+}
+
+fn has_failed(run: &SyncRun) -> bool {
+    matches!(run.result, RunResult::Failed | RunResult::Abandoned)
+}
+
+fn access(app: &AppOverview) -> Option<Alarm> {
+    let message = app.access_refused.clone()?;
+    Some(Alarm {
+        kind: AlarmKind::AccessRefused,
+        level: Level::Alarm,
+        since: app.tasks.failing.as_ref().map(|failing| failing.since),
+        message,
+        advice: "Until then nothing of this app is executed, reported or synced, and nothing is lost.".into(),
+    })
+}
+
+fn polling(app: &AppOverview, now: Timestamp) -> Option<Alarm> {
+    if app.access_refused.is_some() {
+        return None;
+    }
+    let failing = app.tasks.failing.as_ref()?;
+    let lasts = now.duration_since(failing.since) >= POLLING;
+    Some(Alarm {
+        kind: AlarmKind::PollingFails,
+        level: if lasts { Level::Alarm } else { Level::Notice },
+        since: Some(failing.since),
+        message: format!("tasks cannot be fetched: {}", failing.message),
+        advice: failing.advice.clone(),
+    })
+}
+
+fn target(app: &AppOverview) -> Option<Alarm> {
+    let Some(held) = app.held.as_ref() else {
+        return silence(app);
+    };
+    let patience = SignedDuration::from_secs(i64::try_from(held.hold_for_seconds).unwrap_or(i64::MAX));
+    Some(Alarm {
+        kind: AlarmKind::TargetUnreachable,
+        level: Level::Alarm,
+        since: Some(held.since),
+        message: format!("the target is out of reach, tasks are held: {}", held.message),
+        advice: format!(
+            "Mend the target, or the connector's access to it; the daemon tries by itself and goes on. A task that has \
+             been held for {patience:#} is failed with {}.",
+            held.code
+        ),
+    })
+}
+
+/// Calls got no answer, and whether that is the target's or an account's fault is not known yet.
+fn silence(app: &AppOverview) -> Option<Alarm> {
+    let silence = app.silence.as_ref().filter(|silence| silence.calls > 1)?;
+    Some(Alarm {
+        kind: AlarmKind::TargetUnreachable,
+        level: Level::Notice,
+        since: Some(silence.since),
+        message: format!("the target has not answered the last {} calls in time", silence.calls),
+        advice: "If several accounts meet with that, or a check does, tasks are held until the target answers again."
+            .into(),
+    })
+}
+
+fn guarded(name: &str, app: &AppOverview) -> Option<Alarm> {
+    let guarded = app.tasks.guarded.as_ref()?;
+    let limit = match (guarded.executed, guarded.max, guarded.per_seconds) {
+        (Some(executed), Some(max), Some(per)) => {
+            let per = SignedDuration::from_secs(i64::try_from(per).unwrap_or(i64::MAX));
+            format!("; {executed} were executed within {per:#}, {max} may be")
+        }
+        _ => String::new(),
+    };
+    let tasks = if guarded.held == 1 { "1 task".to_owned() } else { format!("{} tasks", guarded.held) };
+    Some(Alarm {
+        kind: AlarmKind::TaskGuard,
+        level: Level::Alarm,
+        since: Some(guarded.since),
+        message: format!("{tasks} that would delete or suspend accounts wait for you{limit}"),
+        advice: format!(
+            "Look at them with `bridgehead tasks list {name} --held`. If they are right, let them go with `bridgehead tasks \
+             release {name} --all`; if not, cancel them in Iden."
+        ),
+    })
+}
+
+fn sync(name: &str, app: &AppOverview) -> Option<Alarm> {
+    let last = app.sync.last.as_ref()?;
+    let since = Some(app.sync.unchanged_since.unwrap_or(last.at));
+    let alarm = |kind, level, message, advice| Alarm { kind, level, since, message, advice };
+    let after = |most: u32| if app.sync.failures_in_a_row >= most { Level::Alarm } else { Level::Notice };
+    let again = match app.sync.next_due_at {
+        Some(_) => "It is tried again by itself.",
+        None => "The next sync tries again.",
+    };
+    match last.result.as_str() {
+        "held" => Some(alarm(
+            AlarmKind::RemovalGuard,
+            Level::Alarm,
+            format!("the access guard holds the sync: {}", without_advice(&last.detail)),
+            format!(
+                "Nobody is removed. Look at what would be lost with `bridgehead sync {name} --dry-run`. If it is right, run \
+                 `bridgehead sync {name} --allow-removals` once, which allows what was shown and no more; if not, fix the \
+                 target, and the next sync goes through."
+            ),
+        )),
+        "failed" if last.cleanup_failed => Some(alarm(
+            AlarmKind::CleanupFailed,
+            after(CLEAN_UPS),
+            format!("records that are gone are still in Iden: {}", last.detail),
+            format!("A new sync is the remedy. {again} If it keeps failing, tell Iden."),
+        )),
+        "abandoned" | "failed" if last.invalid.is_some_and(|count| count > 0) => Some(alarm(
+            AlarmKind::InvalidRecords,
+            Level::Alarm,
+            format!("the sync was not completed: {}", last.detail),
+            format!(
+                "`bridgehead sync {name} --dry-run` names them, with field and rule. Correct them in the target."
+            ),
+        )),
+        "abandoned" | "failed" if app.sync.failures_in_a_row > 0 => Some(alarm(
+            AlarmKind::SyncFails,
+            after(SYNCS),
+            format!(
+                "{}: {}",
+                match app.sync.failures_in_a_row {
+                    1 => "the last sync failed".to_owned(),
+                    count => format!("the last {count} syncs failed"),
+                },
+                last.detail
+            ),
+            format!("{again} `bridgehead check {name}` says what is wrong."),
+        )),
+        _ => None,
+    }
+}
+
+/// The guard's own advice names no app; the alarm's does.
+fn without_advice(detail: &str) -> &str {
+    detail.split("; nothing was removed").next().unwrap_or(detail)
+}
+
+fn rejected(name: &str, app: &AppOverview) -> Option<Alarm> {
+    let count = app.tasks.journal.filter(|counts| counts.rejected > 0)?.rejected;
+    let reports = if count == 1 { "1 report was".to_owned() } else { format!("{count} reports were") };
+    Some(Alarm {
+        kind: AlarmKind::ReportsRejected,
+        level: Level::Alarm,
+        since: None,
+        message: format!("{reports} not accepted by Iden and put aside; the tasks themselves were executed"),
+        advice: format!(
+            "`bridgehead tasks list {name} --rejected` shows which and why; `bridgehead tasks retry {name} --all` has them sent \
+             again."
+        ),
+    })
+}
+
+fn not_kept(name: &str, app: &AppOverview) -> Option<Alarm> {
+    let relisted = app.tasks.counts.as_ref().map(|counts| counts.relisted).filter(|count| *count > 0)?;
+    let tasks = if relisted == 1 { "1 task".to_owned() } else { format!("{relisted} tasks") };
+    Some(Alarm {
+        kind: AlarmKind::ReportsNotKept,
+        level: Level::Alarm,
+        since: None,
+        message: format!("Iden lists {tasks} as pending although it was told of the outcome several times"),
+        advice: format!(
+            "Nothing is executed again; the outcome is reported again, at least once an hour. Look at `bridgehead tasks list \
+             {name}`, and ask Iden's support about these tasks."
+        ),
+    })
+}
+
+fn state(app: &AppOverview) -> Option<Alarm> {
+    let message = app.state_unreadable.as_ref()?;
+    Some(Alarm {
+        kind: AlarmKind::StateUnreadable,
+        level: Level::Alarm,
+        since: None,
+        message: format!("the state folder cannot be read: {message}"),
+        advice:
+            "Look at the disk that holds state.path. No task is executed unless the journal can be written."
+                .into(),
+    })
+}
+
+fn state_gone(app: &AppOverview) -> Option<Alarm> {
+    let message = app.state_gone.clone()?;
+    Some(Alarm {
+        kind: AlarmKind::StateGone,
+        level: Level::Alarm,
+        since: None,
+        message,
+        advice: "Tasks stay pending in Iden, and nobody is removed. At the next start, tasks that may have been begun are looked up \
+                 in the target first."
+            .into(),
+    })
+}
+
+fn state_doubted(app: &AppOverview, now: Timestamp) -> Option<Alarm> {
+    let doubted = app.state_doubted.as_ref()?;
+    let is_recent = now.duration_since(doubted.since) < LOST_JOURNAL;
+    Some(Alarm {
+        kind: AlarmKind::StateDoubted,
+        level: if is_recent { Level::Alarm } else { Level::Notice },
+        since: Some(doubted.since),
+        message: format!(
+            "{}: tasks that Iden made before {} may have been begun already, and are looked up in the target before their \
+             first attempt",
+            doubted.reason, doubted.until
+        ),
+        advice: "Find out what happened to the state folder, and look in Iden at the tasks of that time. This is told for a week as \
+                 an alarm, then as a notice."
+            .into(),
+    })
+}
+
+fn unwritable(app: &AppOverview) -> Option<Alarm> {
+    let unwritable = app.state_unwritable.as_ref().filter(|_| app.state_gone.is_none())?;
+    Some(Alarm {
+        kind: AlarmKind::StateUnwritable,
+        level: Level::Alarm,
+        since: Some(unwritable.since),
+        message: format!("the state cannot be written: {}", unwritable.message),
+        advice: "No task is executed until it can be; they stay pending in Iden, and nothing is lost. Make room on the disk \
+                 that holds state.path, or make it writable. The daemon goes on by itself within a minute; do not restart it."
+            .into(),
+    })
+}
+
+fn panicked(app: &AppOverview) -> Option<Alarm> {
+    let (name, at) = app.panicked.as_ref()?;
+    Some(Alarm {
+        kind: AlarmKind::LoopPanicked,
+        level: Level::Alarm,
+        since: Some(*at),
+        message: format!("the {name} loop panicked and was started again"),
+        advice: "This is a fault of bridgehead or of the connector. Report it with the log of that moment."
+            .into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use bridgehead_sdk::Code;
+
+    use super::*;
+    use crate::overview::{Guarded, Held, PollFailing, StateDoubted, SyncEnd};
+    use bridgehead_store::Counts;
+
+    fn now() -> Timestamp {
+        "2026-03-01T12:00:00Z".parse().unwrap()
+    }
+
+    fn before(seconds: i64) -> Timestamp {
+        now().saturating_sub(SignedDuration::from_secs(seconds)).unwrap()
+    }
+
+    fn run(ended: i64, result: RunResult, detail: &str) -> SyncRun {
+        SyncRun {
+            started_at: before(ended + 10),
+            ended_at: before(ended),
+            result,
+            detail: detail.to_owned(),
+            pushed: [].into(),
+            removed: [].into(),
+        }
+    }
+
+    /// An app whose last syncs ended like this, newest first.
+    fn after(runs: Vec<SyncRun>) -> AppOverview {
+        let mut app = AppOverview::default();
+        app.sync.failures_in_a_row = failures_in_a_row(&runs);
+        app.sync.unchanged_since = unchanged_since(&runs);
+        app.sync.last = runs.first().map(SyncEnd::from);
+        app.sync.recent = runs;
+        app
+    }
+
+    fn only(app: &AppOverview) -> Alarm {
+        let mut alarms = all("hr", app, now());
+        assert_eq!(alarms.len(), 1, "{alarms:#?}");
+        alarms.remove(0)
+    }
+
+    #[test]
+    fn an_app_that_is_well_raises_none() {
+        assert_eq!(all("hr", &AppOverview::default(), now()), []);
+        assert_eq!(all("hr", &after(vec![run(60, RunResult::Completed, "done")]), now()), []);
+    }
+
+    #[test]
+    fn polling_that_fails_for_a_moment_needs_nobody_and_for_longer_somebody() {
+        let mut app = AppOverview::default();
+        let failing = |since| Some(PollFailing { since, message: "503".into(), advice: "Wait.".into() });
+        app.tasks.failing = failing(before(59));
+        assert_eq!(only(&app).level, Level::Notice);
+        app.tasks.failing = failing(before(60));
+        let alarm = only(&app);
+        assert_eq!((alarm.kind, alarm.level), (AlarmKind::PollingFails, Level::Alarm));
+        app.access_refused = Some("401".into());
+        assert_eq!(only(&app).kind, AlarmKind::AccessRefused, "one cause, one alarm");
+        assert_eq!(only(&app).since, Some(before(60)));
+    }
+
+    #[test]
+    fn a_sync_that_fails_needs_somebody_the_third_time_in_a_row() {
+        let failed = |ended| run(ended, RunResult::Failed, "the target is gone");
+        let mut runs = vec![failed(60), failed(300), run(900, RunResult::Completed, "done")];
+        let alarm = only(&after(runs.clone()));
+        assert_eq!((alarm.kind, alarm.level), (AlarmKind::SyncFails, Level::Notice));
+        assert_eq!(alarm.since, Some(before(300)), "since the first of the row");
+        runs.insert(2, run(600, RunResult::Abandoned, "the target is gone"));
+        let alarm = only(&after(runs));
+        assert_eq!((alarm.level, alarm.since), (Level::Alarm, Some(before(600))));
+        assert!(alarm.message.starts_with("the last 3 syncs failed"), "{}", alarm.message);
+    }
+
+    #[test]
+    fn a_sync_that_stopped_with_the_daemon_is_no_failure() {
+        let stopped = sync::Error::Stopped.to_string();
+        let runs = [run(60, RunResult::Abandoned, &stopped), run(300, RunResult::Failed, "gone")];
+        assert_eq!((failures_in_a_row(&runs), unchanged_since(&runs)), (1, Some(before(300))));
+        assert_eq!((failures_in_a_row(&runs[..1]), unchanged_since(&runs[..1])), (0, None));
+        let runs = [run(60, RunResult::Held, "too many"), run(300, RunResult::Failed, "gone")];
+        assert_eq!((failures_in_a_row(&runs), unchanged_since(&runs)), (0, Some(before(60))));
+    }
+
+    #[test]
+    fn the_guard_says_what_to_type_and_since_when_it_holds() {
+        let why = "completing would remove 9 of 50".to_owned();
+        let consent = "9 losses".to_owned();
+        let held = sync::Error::Held { app: "hr".into(), why, consent }.to_string();
+        let runs = vec![
+            run(60, RunResult::Held, &held),
+            run(3600, RunResult::Held, &held),
+            run(7200, RunResult::Failed, "gone"),
+        ];
+        let alarm = only(&after(runs));
+        assert_eq!(
+            (alarm.kind, alarm.level, alarm.since),
+            (AlarmKind::RemovalGuard, Level::Alarm, Some(before(3600)))
+        );
+        assert_eq!(alarm.message, "the access guard holds the sync: completing would remove 9 of 50");
+        assert!(alarm.advice.contains("`bridgehead sync hr --allow-removals`"), "{}", alarm.advice);
+    }
+
+    #[test]
+    fn the_cause_of_a_failed_sync_decides_what_to_do() {
+        let failed = || run(60, RunResult::Failed, "Iden reports CLEANUP_FAILED: stale records remain.");
+        let mut app = after(vec![failed()]);
+        app.sync.last.as_mut().unwrap().cleanup_failed = true;
+        assert_eq!((only(&app).kind, only(&app).level), (AlarmKind::CleanupFailed, Level::Notice));
+        app.sync.failures_in_a_row = CLEAN_UPS;
+        assert_eq!(only(&app).level, Level::Alarm);
+        let mut app = after(vec![run(60, RunResult::Abandoned, "2 records are not valid")]);
+        app.sync.last.as_mut().unwrap().invalid = Some(2);
+        assert_eq!((only(&app).kind, only(&app).level), (AlarmKind::InvalidRecords, Level::Alarm));
+    }
+
+    #[test]
+    fn a_lost_journal_needs_somebody_for_a_week_and_is_told_after_that() {
+        let doubted = |since| {
+            let reason = "the task journal was missing".into();
+            let state_doubted = Some(StateDoubted { since, until: since, reason });
+            AppOverview { state_doubted, ..AppOverview::default() }
+        };
+        let alarm = only(&doubted(before(3600)));
+        assert_eq!((alarm.kind, alarm.level), (AlarmKind::StateDoubted, Level::Alarm));
+        assert!(alarm.message.starts_with("the task journal was missing: tasks that Iden made before"));
+        assert_eq!(only(&doubted(before(8 * 24 * 3600))).level, Level::Notice);
+    }
+
+    #[test]
+    fn held_tasks_rejected_reports_state_and_panics_need_somebody() {
+        let held = Held {
+            since: before(60),
+            code: Code::Timeout,
+            message: "HR does not answer".into(),
+            hold_for_seconds: 5400,
+        };
+        let mut app = AppOverview { held: Some(held), ..AppOverview::default() };
+        let alarm = only(&app);
+        assert_eq!((alarm.kind, alarm.level), (AlarmKind::TargetUnreachable, Level::Alarm));
+        assert!(alarm.advice.contains("held for 1h 30m is failed with TIMEOUT"), "{}", alarm.advice);
+        app = AppOverview::default();
+        app.tasks.journal = Some(Counts { rejected: 1, ..Counts::default() });
+        assert!(only(&app).message.starts_with("1 report was not accepted"));
+        app = AppOverview { state_unreadable: Some("disk gone".into()), ..AppOverview::default() };
+        assert_eq!((only(&app).kind, only(&app).level), (AlarmKind::StateUnreadable, Level::Alarm));
+        app = AppOverview { state_gone: Some("tasks.db is gone".into()), ..AppOverview::default() };
+        assert_eq!((only(&app).kind, only(&app).level), (AlarmKind::StateGone, Level::Alarm));
+        app = AppOverview { panicked: Some(("sync".into(), before(9))), ..AppOverview::default() };
+        assert_eq!((only(&app).kind, only(&app).level), (AlarmKind::LoopPanicked, Level::Alarm));
+    }
+
+    #[test]
+    fn deletions_that_are_held_wait_for_the_operator() {
+        let mut guarded = Guarded {
+            since: before(60),
+            held: 7,
+            executed: Some(50),
+            max: Some(50),
+            per_seconds: Some(3600),
+        };
+        let mut app = AppOverview::default();
+        app.tasks.guarded = Some(guarded.clone());
+        let alarm = only(&app);
+        assert_eq!(
+            (alarm.kind, alarm.level, alarm.since),
+            (AlarmKind::TaskGuard, Level::Alarm, Some(before(60)))
+        );
+        assert!(
+            alarm.message.starts_with("7 tasks")
+                && alarm.message.ends_with("50 were executed within 1h, 50 may be")
+        );
+        assert!(alarm.advice.contains("`bridgehead tasks release hr --all`"), "{}", alarm.advice);
+        guarded = Guarded { held: 1, executed: None, max: None, per_seconds: None, ..guarded };
+        app.tasks.guarded = Some(guarded);
+        assert_eq!(only(&app).message, "1 task that would delete or suspend accounts wait for you");
+    }
+
+    #[test]
+    fn what_needs_somebody_stands_first() {
+        let mut app = after(vec![run(60, RunResult::Failed, "gone")]);
+        app.tasks.journal = Some(Counts { rejected: 2, ..Counts::default() });
+        let levels: Vec<Level> = all("hr", &app, now()).iter().map(|alarm| alarm.level).collect();
+        assert_eq!(levels, [Level::Alarm, Level::Notice]);
+    }
+
+    #[test]
+    fn every_kind_has_a_name_of_its_own_that_is_the_one_on_the_wire() {
+        for kind in AlarmKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+        let other: AlarmKind = serde_json::from_value("from_the_future".into()).unwrap();
+        assert_eq!(other, AlarmKind::Other);
+    }
+}

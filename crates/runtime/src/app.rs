@@ -1,0 +1,94 @@
+//! What all loops of one app share.
+
+use std::sync::Arc;
+
+use bridgehead_resilience::{Clock, Retry as Retrier, RetryPolicy, SeededRng};
+use bridgehead_sdk::{Connector, Redactor};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::activity::Activity;
+use super::guard::TaskGuard;
+use super::newcomers::Newcomers;
+use super::status::AppStatus;
+use super::store::Store;
+use super::target::Target;
+use super::upstream::Upstream;
+use bridgehead_bridge::{Api, AppId};
+use bridgehead_config as config;
+use bridgehead_store::{AppKey, Journal, Listings};
+
+/// One app of the configuration, at run time.
+pub(crate) struct App {
+    pub(crate) name: String,
+    pub(crate) id: AppId,
+    pub(crate) key: AppKey,
+    pub(crate) settings: config::App,
+    pub(crate) target: Target,
+    pub(crate) upstream: Upstream,
+    pub(crate) store: Store,
+    pub(crate) listings: Arc<dyn Listings>,
+    pub(crate) redactor: Redactor,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// When this process began, by a clock that nobody sets.
+    pub(crate) started: Instant,
+    pub(crate) rng: Arc<SeededRng>,
+    pub(crate) status: Arc<AppStatus>,
+    pub(crate) activity: Activity,
+    pub(crate) newcomers: Newcomers,
+    pub(crate) guard: TaskGuard,
+    /// Held by the one sync that is under way.
+    pub(crate) sync_turn: Mutex<()>,
+}
+
+/// What an app is made of.
+pub(crate) struct Parts {
+    pub(crate) name: String,
+    pub(crate) settings: config::App,
+    pub(crate) connector: Arc<dyn Connector>,
+    pub(crate) bridge: Arc<dyn Api>,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) listings: Arc<dyn Listings>,
+    pub(crate) redactor: Redactor,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<SeededRng>,
+    pub(crate) status: Arc<AppStatus>,
+}
+
+impl App {
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        let Parts { name, settings, connector, bridge, journal, listings, redactor, clock, rng, status } =
+            parts;
+        let key = AppKey::from(settings.app_id);
+        Arc::new(Self {
+            id: AppId::from(settings.app_id),
+            store: Store::new(journal, Arc::clone(&status), key.clone()),
+            key,
+            target: Target::new(connector, &name, &settings, redactor.clone()),
+            upstream: Upstream::new(bridge, &name, &rng),
+            activity: Activity::default(),
+            newcomers: Newcomers::default(),
+            guard: TaskGuard::new(settings.tasks.guard),
+            sync_turn: Mutex::new(()),
+            name,
+            settings,
+            listings,
+            redactor,
+            clock,
+            started: Instant::now(),
+            rng,
+            status,
+        })
+    }
+
+    /// Tries again what fails, with this app's randomness.
+    pub(crate) fn retry(&self, policy: RetryPolicy) -> Retrier<'_> {
+        Retrier::new(policy, &self.rng)
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("name", &self.name).field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,92 @@
+//! What the guard takes from the journal, and what it gives to it.
+
+use bridgehead_resilience::Next;
+use jiff::fmt::friendly::SpanPrinter;
+use tokio_util::sync::CancellationToken;
+
+use super::TaskGuard;
+use super::window::Window;
+use crate::Stopped;
+use crate::app::App;
+use crate::policies;
+use bridgehead_store as journal;
+
+/// Tells the guard what was executed, held and released before this process. Until the journal can be read, nothing is
+/// started.
+pub(crate) async fn load(app: &App, stop: &CancellationToken) -> Result<(), Stopped> {
+    let retry = app.retry(policies::LOCAL).until(stop);
+    let loaded = retry.run(
+        |_| try_load(app),
+        |_| Next::Retry,
+        |failed| {
+            tracing::error!(app = %app.name, error = %failed.error, "the journal cannot be read; nothing is started until it can");
+        },
+    );
+    loaded.await.map_err(|_| Stopped)
+}
+
+async fn try_load(app: &App) -> Result<(), journal::Error> {
+    let held = app.store.held().await?;
+    let Some(limit) = app.guard.limit() else {
+        let tasks: Vec<_> = held.into_iter().map(|held| held.task).collect();
+        if !tasks.is_empty() {
+            tracing::warn!(app = %app.name, tasks = tasks.len(), "there is no guard on tasks any more; what it held goes on");
+            app.store.unhold(&tasks).await?;
+        }
+        return Ok(());
+    };
+    let now = app.clock.now();
+    let executed = app.store.destructive_since(Window::since(limit, now)).await?;
+    app.guard.restore(executed, held);
+    app.guard.steady_from(now);
+    Ok(())
+}
+
+/// The clock was ahead and has been set back: less may have counted than should have.
+async fn count_anew(app: &App) {
+    let now = app.clock.now();
+    let Some(limit) = app.guard.limit().filter(|_| app.guard.was_set_back(now)) else {
+        return;
+    };
+    match app.store.destructive_since(Window::since(limit, now)).await {
+        Ok(executed) => {
+            tracing::warn!(app = %app.name, "the clock was set back; the guard on tasks counts anew");
+            app.guard.recount(executed, now);
+        }
+        Err(error) => {
+            tracing::error!(app = %app.name, %error, "the clock was set back, and the journal cannot be read to count anew; trying again");
+        }
+    }
+}
+
+impl TaskGuard {
+    /// Makes durable what was held since the last call, tells the operator of it, and brings the status up to date. What
+    /// cannot be written is held all the same, and written with the next call.
+    pub(crate) async fn settle(&self, app: &App) {
+        count_anew(app).await;
+        let unwritten = self.unwritten();
+        // They were held in one go, or nearly; the journal keeps the time for people.
+        if let Some((_, at)) = unwritten.first() {
+            let tasks: Vec<_> = unwritten.iter().map(|(task, _)| task.clone()).collect();
+            match app.store.hold(&tasks, *at).await {
+                Ok(()) => self.written(&tasks),
+                Err(error) => {
+                    tracing::error!(app = %app.name, %error, "what the guard holds cannot be written to the journal; it is held all the same");
+                }
+            }
+        }
+        let holding = self.holding(app.clock.now());
+        if let Some(holding) = holding.as_ref().filter(|_| self.alarm()) {
+            let name = &app.name;
+            let per = self.limit().map(|limit| limit.per).unwrap_or_default();
+            let per = SpanPrinter::new().unsigned_duration_to_string(&per);
+            tracing::error!(
+                app = %name, alarm = "task_guard", executed = holding.executed, held = holding.held,
+                "the guard on tasks holds deletions and suspensions: {} executed within {per} (apps.{name}.tasks.guard allows {}), {} held, which stay pending in Iden. \
+                 Look at them with `bridgehead tasks list {name} --held`; if they are right, let them go with `bridgehead tasks release {name} --all`",
+                holding.executed, holding.max, holding.held,
+            );
+        }
+        app.status.hold(holding);
+    }
+}

@@ -1,0 +1,113 @@
+//! A target by hand: one app without Iden, and without the daemon's state. Operations are tried once ([`Hand::execute`]), accounts
+//! found, pages listed, and everything that a sync would push is read ([`Hand::export`]), by the same code as in the daemon.
+
+mod page;
+mod unasked;
+mod words;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bridgehead_resilience::{SeededRng, SystemClock};
+use bridgehead_sdk::{Account, AccountRecord, Action, Connector, Description, Error, Redactor};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+pub use page::{Judged, ListedPage};
+
+use self::unasked::Unasked;
+use super::Stopped;
+use super::app::{App, Parts};
+use super::status::AppStatus;
+use super::sync::export::{self, Export, Take};
+use super::target::Priority;
+use super::task::{self, ByHand};
+use bridgehead_config as config;
+use bridgehead_store::{self as journal, Journal, Listings, Sqlite};
+
+/// One app's target.
+#[expect(missing_debug_implementations, reason = "it holds an app with its connector, and nobody prints it")]
+pub struct Hand {
+    app: Arc<App>,
+    state: Sqlite,
+    /// As the daemon has them.
+    tasks: config::Tasks,
+}
+
+impl Hand {
+    /// Nothing is asked yet. What may change later is waited for as long as `patience` says; `None` is as long as the daemon would.
+    pub async fn new(
+        name: &str,
+        mut settings: config::App,
+        connector: Arc<dyn Connector>,
+        redactor: &Redactor,
+        patience: Option<Duration>,
+    ) -> Result<Self, journal::Error> {
+        let state = Sqlite::scratch().await?;
+        let tasks = settings.tasks.clone();
+        if let Some(patience) = patience {
+            settings.tasks.give_up_after = tasks.give_up_after.min(patience);
+            settings.tasks.hold_for = tasks.hold_for.min(patience);
+        }
+        // The guard asks the operator, and it is the operator who asks.
+        settings.tasks.guard = None;
+        let shared = Arc::new(state.clone());
+        let app = App::new(Parts {
+            name: name.to_owned(),
+            settings,
+            connector,
+            bridge: Arc::new(Unasked),
+            journal: Arc::clone(&shared) as Arc<dyn Journal>,
+            listings: shared as Arc<dyn Listings>,
+            redactor: redactor.clone(),
+            clock: Arc::new(SystemClock),
+            rng: Arc::new(SeededRng::from_os()),
+            status: Arc::new(AppStatus::default()),
+        });
+        Ok(Self { app, state, tasks })
+    }
+
+    /// What can be seen of the app meanwhile.
+    pub fn status(&self) -> &Arc<AppStatus> {
+        &self.app.status
+    }
+
+    /// Tries an operation once, and says what the daemon would do about what came of it.
+    pub async fn execute(
+        &self,
+        action: Action,
+        payload: Value,
+        stop: &CancellationToken,
+    ) -> Result<ByHand, Stopped> {
+        Box::pin(task::by_hand(&self.app, &self.tasks, action, payload, stop)).await
+    }
+
+    /// What the connector is and can do.
+    pub async fn describe(&self) -> Result<Arc<Description>, Error> {
+        self.app.target.describe().await.map_err(|error| self.app.target.without_secrets(&error))
+    }
+
+    /// Whether the target can be reached.
+    pub async fn check(&self) -> Result<(), Error> {
+        let timeout = self.tasks.timeout;
+        self.app.target.check(timeout).await.map_err(|error| self.app.target.without_secrets(&error))
+    }
+
+    /// The account that a task would be about.
+    pub async fn find(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
+        let found = self.app.target.find_account(account, Priority::Task).await;
+        found.map_err(|error| self.app.target.without_secrets(&error))
+    }
+
+    /// Reads everything that a sync would push, and gives it away as it comes.
+    pub async fn export(&self, take: Take, stop: &CancellationToken) -> Export {
+        Box::pin(export::run(&self.app, take, stop)).await
+    }
+
+    /// Lets the connector end in order, and forgets everything.
+    pub async fn close(self) {
+        self.app.target.shut_down().await;
+        drop(self.app);
+        self.state.close().await;
+    }
+}

@@ -1,0 +1,31 @@
+//! What the daemon would do about an error of what only reads.
+
+use bridgehead_sdk::{Code, Error, Retry, Subject};
+
+use super::Hand;
+use crate::decide;
+
+impl Hand {
+    /// A look at an account that failed.
+    pub fn after_look(&self, error: &Error) -> String {
+        if error.subject() == Subject::Connection {
+            return format!(
+                "looks again when the target can be reached, for up to {:?}",
+                self.tasks.hold_for
+            );
+        }
+        if decide::may_pass(error) {
+            return format!("looks again, for up to {:?}", self.tasks.give_up_after);
+        }
+        format!("does not look again; a task that depends on it fails with {}", error.code())
+    }
+
+    /// A page that could not be read.
+    pub fn after_page(&self, error: &Error) -> String {
+        if error.retry() == Retry::Never && error.code() != Code::Timeout {
+            return "ends the sync here, and removes nobody".to_owned();
+        }
+        let limit = self.tasks.give_up_after;
+        format!("asks for the page again, for up to {limit:?}; then it ends the sync, and removes nobody")
+    }
+}

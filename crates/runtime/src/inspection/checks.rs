@@ -1,0 +1,205 @@
+//! Whether Iden, a target and an app in Iden can be used, each told as soon as it is known.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bridgehead_sdk::{Connector, Description, Error, Redactor, ResourceType};
+use tokio::sync::mpsc::Sender;
+use url::Url;
+
+use super::finding::Finding;
+use crate::target::isolate::isolate;
+use bridgehead_bridge::{Api, AppId};
+use bridgehead_config as config;
+
+/// No answer of a target within this time is an answer too.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An app that is checked.
+pub struct CheckedApp<'a> {
+    /// Its name in the configuration.
+    pub name: &'a str,
+    /// What the configuration says of it.
+    pub settings: &'a config::App,
+    /// What speaks to its target.
+    pub connector: &'a Arc<dyn Connector>,
+    /// Knows every secret of the configuration.
+    pub redactor: &'a Redactor,
+}
+
+impl std::fmt::Debug for CheckedApp<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CheckedApp").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Whether Iden answers and accepts the key.
+pub async fn check_bridge(bridge: &dyn Api, base_url: &Url) -> Finding {
+    match bridge.list_apps().await {
+        Ok(apps) => Finding::ok(
+            "Bridge",
+            format!("{base_url} answers and accepts the key, which sees {} apps", apps.len()),
+        ),
+        Err(error) => Finding::failed("Bridge", error.to_string()).advising(error.advice()),
+    }
+}
+
+/// Whether the target of an app can be reached, and the app used in Iden. Without `bridge`, the latter is skipped.
+///
+/// Ends early where nobody listens any more.
+pub async fn check_app(app: &CheckedApp<'_>, bridge: Option<&dyn Api>, tell: &Sender<Finding>) {
+    let name = app.name;
+    let (description, finding) = describe(app).await;
+    if tell.send(finding).await.is_err() {
+        return;
+    }
+    if let Some(description) = &description {
+        let proof = verification(app, description);
+        let target = reach(app).await;
+        // A check may have found what the description did not know.
+        let after = describe(app).await.0;
+        let warnings = warnings(name, app.redactor, after.as_ref().unwrap_or(description));
+        for finding in [proof, target].into_iter().chain(warnings) {
+            if tell.send(finding).await.is_err() {
+                return;
+            }
+        }
+    }
+    let in_iden = match bridge {
+        Some(bridge) => {
+            let types = description.as_ref().map(|description| &*description.resource_types);
+            access(app, bridge, types).await
+        }
+        None => {
+            vec![Finding::skipped(format!("{name}: access in Iden"), "the Bridge could not be used")]
+        }
+    };
+    for finding in in_iden {
+        if tell.send(finding).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn describe(app: &CheckedApp<'_>) -> (Option<Description>, Finding) {
+    let what = format!("{}: connector", app.name);
+    let connector = Arc::clone(app.connector);
+    let question = format!("the description of {}", app.name);
+    match isolate(&question, PATIENCE, async move { connector.describe().await }).await {
+        Ok(description) => {
+            let actions: Vec<&str> = description.actions.iter().map(|action| action.as_str()).collect();
+            let version = format!("{} {}", description.name, description.version);
+            let found = format!("{version} offers {}", actions.join(", "));
+            let found = app.redactor.redact(&found).into_owned();
+            (Some(description), Finding::ok(what, found))
+        }
+        Err(error) => (
+            None,
+            Finding::failed(what, told(app, &error))
+                .advising("The connector must start and say what it offers."),
+        ),
+    }
+}
+
+/// What the connector asks the operator to look at though everything works.
+fn warnings(name: &str, redactor: &Redactor, description: &Description) -> Vec<Finding> {
+    let of_one =
+        |warning: &String| Finding::warning(format!("{name}: target"), redactor.redact(warning).into_owned());
+    description.warnings.iter().map(of_one).collect()
+}
+
+/// Whether what a target is said to have done is looked at, and what of it the connector cannot show.
+fn verification(app: &CheckedApp<'_>, description: &Description) -> Finding {
+    let what = format!("{}: verification", app.name);
+    let fields: Vec<&str> = description.unverifiable.iter().map(String::as_str).collect();
+    let fields = app.redactor.redact(&fields.join(", ")).into_owned();
+    if !app.settings.tasks.verify {
+        return Finding::warning(
+            what,
+            "tasks.verify is off: Iden hears \"completed\" when the target says so, and nobody looks whether it is true",
+        )
+        .advising(format!("Set apps.{}.tasks.verify = true, unless reading back harms the target.", app.name));
+    }
+    if fields.is_empty() {
+        Finding::ok(what, "tasks.verify is on; the connector can show everything that a task changes")
+    } else {
+        Finding::ok(
+            what,
+            format!(
+                "tasks.verify is on; the target cannot show {fields}: tasks that change these end as \"not verified\""
+            ),
+        )
+    }
+}
+
+async fn reach(app: &CheckedApp<'_>) -> Finding {
+    let what = format!("{}: target", app.name);
+    let connector = Arc::clone(app.connector);
+    let question = format!("the check of {}", app.name);
+    match isolate(&question, PATIENCE, async move { connector.check().await }).await {
+        Ok(()) => Finding::ok(what, "can be reached, and accepts the connector"),
+        Err(error) => Finding::failed(what, told(app, &error))
+            .advising("Until this is fixed, tasks are held and syncs fail; nobody is removed."),
+    }
+}
+
+fn told(app: &CheckedApp<'_>, error: &Error) -> String {
+    format!("{}: {}", error.code(), app.redactor.redact(error.message()))
+}
+
+async fn access(app: &CheckedApp<'_>, bridge: &dyn Api, types: Option<&[ResourceType]>) -> Vec<Finding> {
+    let CheckedApp { name, settings, .. } = app;
+    let registered = match bridge.list_resource_types(AppId::from(settings.app_id)).await {
+        Ok(registered) => registered,
+        Err(error) => {
+            return vec![
+                Finding::failed(format!("{name}: access in Iden"), error.to_string())
+                    .advising(error.advice()),
+            ];
+        }
+    };
+    let usable =
+        Finding::ok(format!("{name}: access in Iden"), format!("app {} can be used", settings.app_id));
+    let Some(types) = types else { return vec![usable] };
+    let missing: Vec<&str> = types
+        .iter()
+        .filter(|of| !registered.iter().any(|known| known.slug == of.slug))
+        .map(|of| of.slug.as_str())
+        .collect();
+    let of_another_kind =
+        types.iter().find(|of| registered.iter().any(|known| known.slug == of.slug && known.kind != of.kind));
+    let what = format!("{name}: resource types");
+    let types = if let Some(of) = of_another_kind {
+        Finding::failed(what, format!("'{}' is registered as another kind than {}", of.slug, of.kind))
+            .advising("Give the connector's type another slug; a registered type cannot change its kind.")
+    } else if missing.is_empty() {
+        Finding::ok(what, "all are registered")
+    } else if settings.register_resource_types {
+        Finding::ok(what, format!("{} will be registered by the first sync", missing.join(", ")))
+    } else {
+        Finding::failed(what, format!("{} are not registered", missing.join(", ")))
+            .advising(format!("Register them in Iden, or set apps.{name}.register_resource_types = true."))
+    };
+    vec![usable, types]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_connector_warns_of_is_a_finding_without_secrets() {
+        let redactor = Redactor::new();
+        let _protection = redactor.protect(["hunter2-secret"]);
+        let description = Description::default()
+            .with_warnings(["create.base: give the right to", "url: has hunter2-secret in it"]);
+        let found = warnings("hr", &redactor, &description);
+        let told = serde_json::to_string(&found).unwrap();
+        assert_eq!(found.len(), 2);
+        assert!(
+            told.contains("warning") && told.contains("hr: target") && told.contains("create.base"),
+            "{told}"
+        );
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}

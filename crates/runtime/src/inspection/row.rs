@@ -1,0 +1,215 @@
+//! A task as an operator is shown it: who and what, and nothing of the rest of the payload, which may hold a password.
+
+use bridgehead_sdk::Redactor;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::HeldTask;
+use crate::orders::PutAside;
+use bridgehead_bridge::Task;
+use bridgehead_store::{Entry, Kept, Outcome, State};
+
+/// No text of a row is longer, in characters.
+const LONGEST: usize = 1000;
+
+/// A task as an operator is shown it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskRow {
+    /// The app, by its name in the configuration.
+    pub app: String,
+    /// Its identifier.
+    pub task: String,
+    /// What it asks for.
+    pub action: Option<String>,
+    /// The account, by the first identifier that the task gives: id, user name or e-mail.
+    pub account: Option<String>,
+    /// The account's user name.
+    pub username: Option<String>,
+    /// The account's e-mail address.
+    pub email: Option<String>,
+    /// The account's name for people.
+    pub display_name: Option<String>,
+    /// Its state in Iden; of a report that was refused, what it was to say.
+    pub status: Option<String>,
+    /// When Iden made it.
+    pub created_at: Option<Timestamp>,
+    /// Not before this time.
+    pub execute_after: Option<Timestamp>,
+    /// Since when the guard holds it.
+    pub held_since: Option<Timestamp>,
+    /// The code it failed with.
+    pub code: Option<String>,
+    /// Why it failed, as Iden was told.
+    pub reason: Option<String>,
+    /// What Iden said to its report, or what else there is to say.
+    pub detail: Option<String>,
+}
+
+impl TaskRow {
+    /// A task as Iden describes it.
+    pub fn of_task(app: &str, task: &Task) -> Self {
+        let payload = &task.payload;
+        let account = &payload["account"];
+        let error = task.extra.get("error").unwrap_or(&Value::Null);
+        let full_name = || {
+            let names: Vec<String> = ["first_name", "last_name"]
+                .into_iter()
+                .filter_map(|field| text(&account[field]).or_else(|| text(&payload[field])))
+                .collect();
+            (!names.is_empty()).then(|| names.join(" "))
+        };
+        let field = |name: &str| text(&account[name]).or_else(|| text(&payload[name]));
+        Self {
+            app: app.to_owned(),
+            task: task.id.to_string(),
+            action: Some(task.action.clone()),
+            account: identifier(account)
+                .or_else(|| identifier(payload))
+                .or_else(|| account.as_str().map(str::to_owned)),
+            username: field("username"),
+            email: field("email"),
+            display_name: field("display_name").or_else(full_name),
+            status: Some(task.status.as_str().to_owned()),
+            created_at: task.created_at,
+            execute_after: task.execute_after,
+            code: text(&error["code"]),
+            reason: text(&error["message"]),
+            ..Self::default()
+        }
+    }
+
+    /// A task that the guard holds, while nothing else is known of it.
+    pub(super) fn of_held(app: &str, held: &HeldTask) -> Self {
+        Self {
+            app: app.to_owned(),
+            task: held.task.to_string(),
+            status: Some("pending".to_owned()),
+            held_since: Some(held.held_at),
+            ..Self::default()
+        }
+    }
+
+    /// A report that Iden refused.
+    pub(super) fn of_rejected(app: &str, aside: PutAside) -> Self {
+        Self {
+            app: app.to_owned(),
+            task: aside.task.to_string(),
+            action: Some(aside.action),
+            status: Some(aside.outcome),
+            created_at: aside.created_at,
+            detail: Some(aside.detail),
+            ..Self::default()
+        }
+    }
+
+    /// Adds what Iden says to what is known here. What is known here stays.
+    pub(super) fn merge(self, iden: Self) -> Self {
+        let is_rejected = self.detail.is_some();
+        Self {
+            action: self.action.or(iden.action.clone()),
+            created_at: self.created_at.or(iden.created_at),
+            status: if is_rejected { self.status } else { iden.status.clone() },
+            held_since: self.held_since,
+            detail: self.detail,
+            ..iden
+        }
+    }
+
+    /// Adds the code and the message that the journal keeps of a task that failed, where Iden gives none.
+    pub(super) fn add_failure(&mut self, entry: &Entry) {
+        let (code, message) = match (&entry.kept, &entry.state) {
+            (Some(Kept::Failed { code, message }), _) => (code, message.as_ref()),
+            (_, State::Decided(Outcome::Failed { code, message })) => (code, Some(message)),
+            _ => return,
+        };
+        self.code.get_or_insert_with(|| code.to_string());
+        self.reason = self.reason.take().or_else(|| message.cloned());
+    }
+
+    /// Takes out what is known to be a secret, and bounds what may be long.
+    pub(super) fn redact(&mut self, redactor: &Redactor) {
+        let texts = [
+            &mut self.action,
+            &mut self.account,
+            &mut self.username,
+            &mut self.email,
+            &mut self.display_name,
+            &mut self.status,
+            &mut self.code,
+            &mut self.reason,
+            &mut self.detail,
+        ];
+        for text in texts.into_iter().flatten() {
+            *text = redactor.redact(text).into_owned();
+            if let Some((end, _)) = text.char_indices().nth(LONGEST) {
+                text.truncate(end);
+                text.push('…');
+            }
+        }
+    }
+}
+
+fn identifier(place: &Value) -> Option<String> {
+    ["id", "account_id", "username", "email"].into_iter().find_map(|field| text(&place[field]))
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()).filter(|text| !text.trim().is_empty()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use bridgehead_bridge::TaskStatus;
+
+    fn row(value: Value) -> TaskRow {
+        TaskRow::of_task("hr", &Task::from_json(value, &TaskStatus::Pending).unwrap())
+    }
+
+    #[test]
+    fn a_row_names_the_person_and_nothing_else_of_the_payload() {
+        let account = json!({"id": "u17", "username": "ann", "email": "ann@example.org", "first_name": "Ann",
+                             "last_name": "Example", "password": "hunter2"});
+        let row = row(json!({"id": "t1", "action": "delete_account", "payload": {"account": account}}));
+        assert_eq!(
+            (row.account.as_deref(), row.username.as_deref(), row.email.as_deref()),
+            (Some("u17"), Some("ann"), Some("ann@example.org"))
+        );
+        assert_eq!(row.display_name.as_deref(), Some("Ann Example"));
+        assert!(!serde_json::to_string(&row).unwrap().contains("hunter2"));
+    }
+
+    #[test]
+    fn an_account_that_is_a_text_or_stands_in_the_payload_itself_is_named_too() {
+        assert_eq!(row(json!({"id": "t", "payload": {"account": "u1"}})).account.as_deref(), Some("u1"));
+        assert_eq!(row(json!({"id": "t", "payload": {"account_id": 7}})).account.as_deref(), Some("7"));
+        assert_eq!(row(json!({"id": "t", "payload": null})).account, None);
+    }
+
+    #[test]
+    fn a_failed_task_has_the_code_and_the_reason_that_iden_gives() {
+        let error = json!({"code": "ACCOUNT_NOT_FOUND", "message": "User u1 not found in HR"});
+        let row = row(json!({"id": "t", "status": "failed", "error": error}));
+        assert_eq!(row.code.as_deref(), Some("ACCOUNT_NOT_FOUND"));
+        assert_eq!(row.reason.as_deref(), Some("User u1 not found in HR"));
+    }
+
+    #[test]
+    fn secrets_are_taken_out_and_long_texts_are_cut() {
+        let redactor = Redactor::new();
+        redactor.protect_for_good(["hunter2-hunter2"]);
+        let mut row = row(json!({"id": "t", "status": "failed",
+            "error": {"code": "X", "message": format!("hunter2-hunter2 {}", "é".repeat(5000))}}));
+        row.redact(&redactor);
+        let reason = row.reason.unwrap();
+        assert!(!reason.contains("hunter2") && reason.chars().count() == LONGEST + 1, "{reason}");
+    }
+}

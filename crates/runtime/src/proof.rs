@@ -1,0 +1,96 @@
+//! Proof, as types, that what must come first has happened.
+//!
+//! Each can only be made by the part of the runtime that has seen it happen, so that the order of things is checked by the compiler.
+//! Nobody else can make one:
+//!
+//! ```
+//! use bridgehead_runtime::proof::{CompletionPermit, IntentRecorded, OutcomeRecorded};
+//!
+//! fn said(proof: &OutcomeRecorded) -> &bridgehead::journal::Outcome {
+//!     proof.outcome()
+//! }
+//! ```
+//!
+//! ```compile_fail,E0451
+//! let forged = bridgehead_runtime::proof::IntentRecorded { task: "t-1".into(), attempt: 1 };
+//! ```
+//!
+//! ```compile_fail,E0451
+//! let forged = bridgehead_runtime::proof::OutcomeRecorded {
+//!     outcome: bridgehead::journal::Outcome::Completed { result: None },
+//! };
+//! ```
+//!
+//! ```compile_fail,E0451
+//! let tasks = tokio::sync::RwLock::new(());
+//! let forged = bridgehead_runtime::proof::CompletionPermit { _quiet: tasks.try_write().unwrap() };
+//! ```
+
+use bridgehead_sdk::TaskId;
+use tokio::sync::RwLockWriteGuard;
+
+use bridgehead_store::{Entry, Intent, Outcome, State};
+
+/// The intent of an attempt is durable, so the connector may be called.
+#[derive(Debug)]
+#[must_use]
+pub struct IntentRecorded {
+    task: TaskId,
+    attempt: u32,
+}
+
+impl IntentRecorded {
+    /// For the store alone.
+    pub(super) fn by_the_store(intent: &Intent) -> Self {
+        Self { task: intent.task.clone(), attempt: intent.attempt }
+    }
+
+    /// Whether it is about this attempt.
+    pub fn is_of(&self, task: &TaskId, attempt: u32) -> bool {
+        self.task == *task && self.attempt == attempt
+    }
+}
+
+/// The outcome of a task is durable, so Iden may be told.
+#[derive(Debug)]
+#[must_use]
+pub struct OutcomeRecorded {
+    outcome: Outcome,
+}
+
+impl OutcomeRecorded {
+    /// For the store alone.
+    pub(super) fn by_the_store(outcome: Outcome) -> Self {
+        Self { outcome }
+    }
+
+    /// What is read from the journal is durable.
+    pub(super) fn in_journal(entry: &Entry) -> Option<Self> {
+        match &entry.state {
+            State::Decided(outcome) => Some(Self { outcome: outcome.clone() }),
+            State::Ended(_) => entry.kept.as_ref().map(|kept| Self { outcome: kept.outcome() }),
+            State::Intended => None,
+        }
+    }
+
+    /// What is reported.
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+}
+
+/// The removal guard has found that completing the session takes nothing away that it should not, and no task changes the target
+/// meanwhile, so the session may be completed.
+#[derive(Debug)]
+#[must_use]
+pub struct CompletionPermit<'a> {
+    /// Held until the session is completed: no task changes the target.
+    _quiet: RwLockWriteGuard<'a, ()>,
+}
+
+impl<'a> CompletionPermit<'a> {
+    /// For the check of a sync alone.
+    pub(super) fn by_the_check(quiet: RwLockWriteGuard<'a, ()>) -> Self {
+        Self { _quiet: quiet }
+    }
+}

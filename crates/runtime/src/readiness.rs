@@ -1,0 +1,179 @@
+//! When the daemon counts as ready: for systemd, which waits only so long, and for `/readyz`, which says how it is.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::status::{AppStatus, Contact};
+
+/// Watches for readiness: every app whose tasks are executed has read its list of tasks.
+#[derive(Clone, Debug)]
+pub struct Readiness {
+    apps: BTreeMap<String, Arc<AppStatus>>,
+}
+
+/// How readiness stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ready {
+    /// The apps that nothing is known of yet.
+    pub awaited: Vec<String>,
+    /// The apps for which the Bridge cannot be used.
+    pub down: Vec<String>,
+    /// The apps that have never been in contact with the Bridge since the daemon started.
+    pub unreached: Vec<String>,
+    /// Why, where it is known, of the apps that are awaited or down.
+    pub reasons: BTreeMap<String, String>,
+}
+
+impl Readiness {
+    /// Watches these apps: those whose tasks are executed.
+    pub fn new(apps: BTreeMap<String, Arc<AppStatus>>) -> Self {
+        Self { apps }
+    }
+
+    /// How it stands now.
+    pub fn now(&self) -> Ready {
+        let mut ready = Ready::default();
+        for (name, app) in &self.apps {
+            if app.polled_at().is_none() {
+                ready.unreached.push(name.clone());
+            }
+            let reason = match *app.contact().borrow() {
+                Contact::Made => continue,
+                Contact::None => {
+                    ready.awaited.push(name.clone());
+                    let asked = app.progress().seen().asked.map(|asked| asked.elapsed().as_secs());
+                    asked.filter(|seconds| *seconds > 0).map(|seconds| format!("no answer for {seconds} s"))
+                }
+                Contact::Failed => {
+                    ready.down.push(name.clone());
+                    app.poll_failure().map(|failure| failure.message)
+                }
+            };
+            if let Some(reason) = reason {
+                ready.reasons.insert(name.clone(), reason);
+            }
+        }
+        ready
+    }
+
+    /// Waits until nothing is awaited any more, `patience` at most: a Bridge that is down, or takes requests and answers
+    /// none, must not keep the machine from booting.
+    pub async fn reached(&self, patience: Duration) -> Ready {
+        let all = async {
+            for status in self.apps.values() {
+                let mut contact = status.contact();
+                // The sender lives in the status that is borrowed here.
+                drop(contact.wait_for(|contact| *contact != Contact::None).await);
+            }
+        };
+        // What it came to is looked at either way.
+        drop(tokio::time::timeout(patience, all).await);
+        self.now()
+    }
+}
+
+impl Ready {
+    /// Whether every app has been in contact with the Bridge. An outage later on does not change that.
+    pub fn is_ready(&self) -> bool {
+        self.unreached.is_empty()
+    }
+
+    fn names(&self, names: &[String]) -> String {
+        let told = names.iter().map(|name| match self.reasons.get(name) {
+            Some(reason) => format!("{name} ({reason})"),
+            None => name.clone(),
+        });
+        told.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl fmt::Display for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let awaited = self.names(&self.awaited);
+        let down = self.names(&self.down);
+        match (awaited.is_empty(), down.is_empty()) {
+            (true, true) => f.write_str("connected to the Bridge"),
+            (false, true) => write!(f, "no contact with the Bridge yet for {awaited}"),
+            (true, false) if self.is_ready() => write!(f, "the Bridge cannot be used at present for {down}"),
+            (true, false) => write!(f, "the Bridge cannot be used yet for {down}"),
+            (false, false) => {
+                write!(f, "no contact with the Bridge yet for {awaited}; it cannot be used for {down}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use bridgehead_bridge as bridge;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn two() -> (Readiness, Arc<AppStatus>, Arc<AppStatus>) {
+        let (hr, crm) = (Arc::new(AppStatus::default()), Arc::new(AppStatus::default()));
+        let apps = BTreeMap::from([("hr".to_owned(), Arc::clone(&hr)), ("crm".to_owned(), Arc::clone(&crm))]);
+        (Readiness::new(apps), hr, crm)
+    }
+
+    fn failure() -> bridge::Error {
+        let app = bridge::AppId::from(uuid::Uuid::nil());
+        bridge::Error::Unauthorized { call: bridge::Call::new(bridge::Operation::ListTasks, app) }
+    }
+
+    #[tokio::test]
+    async fn it_is_ready_once_every_app_has_made_contact() {
+        let (readiness, hr, crm) = two();
+        assert_eq!(readiness.now().to_string(), "no contact with the Bridge yet for crm, hr");
+        hr.polled(None);
+        assert!(!readiness.now().is_ready());
+        assert!(readiness.reached(PATIENCE).now_or_never().is_none());
+        crm.polled(None);
+        assert_eq!(readiness.reached(PATIENCE).await, Ready::default());
+        hr.polled(Some(&failure()));
+        assert!(readiness.now().is_ready(), "an outage later on is an alarm");
+        assert!(
+            readiness
+                .now()
+                .to_string()
+                .starts_with("the Bridge cannot be used at present for hr (cannot list")
+        );
+        hr.polled(None);
+        assert_eq!(readiness.now().to_string(), "connected to the Bridge");
+    }
+
+    #[tokio::test]
+    async fn a_contact_that_has_failed_for_good_is_an_answer_too() {
+        let (readiness, hr, crm) = two();
+        hr.polled(Some(&failure()));
+        crm.polled(None);
+        let ready = readiness.reached(PATIENCE).await;
+        assert!(!ready.is_ready(), "the machine may go on booting; the daemon is not ready for all that");
+        let text = ready.to_string();
+        assert!(
+            text.starts_with("the Bridge cannot be used yet for hr (cannot ") && text.contains("401"),
+            "{text}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bridge_that_takes_requests_and_answers_none_is_not_waited_for_for_ever() {
+        let (readiness, hr, crm) = two();
+        hr.progress().asked();
+        crm.polled(None);
+        let began = tokio::time::Instant::now();
+        let ready = readiness.reached(PATIENCE).await;
+        assert_eq!(began.elapsed(), PATIENCE);
+        assert!(!ready.is_ready());
+        assert_eq!(ready.to_string(), "no contact with the Bridge yet for hr (no answer for 30 s)");
+    }
+
+    #[tokio::test]
+    async fn without_tasks_there_is_nothing_to_wait_for() {
+        assert!(Readiness::new(BTreeMap::new()).reached(PATIENCE).await.is_ready());
+    }
+}

@@ -1,0 +1,302 @@
+//! What can be seen of a running daemon: counters and states, for `/status`, `/metrics`, progress bars and readiness.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bridgehead_resilience::{Clock, SystemClock};
+use bridgehead_sdk::Code;
+use jiff::{SignedDuration, Timestamp, Unit};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::guard::Holding;
+use super::progress::Progress;
+use super::sync::TypeSummary;
+use super::tally::Tally;
+use bridgehead_bridge as bridge;
+use bridgehead_store::{self as journal, Ended, Outcome};
+
+/// What one app has done since the daemon started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskCounts {
+    /// Tasks taken up.
+    pub started: u64,
+    /// Reported as completed.
+    pub completed: u64,
+    /// Reported as failed, by code.
+    pub failed: BTreeMap<String, u64>,
+    /// Further attempts, after one that failed.
+    pub retried: u64,
+    /// Resolved by somebody else before the report (409).
+    pub conflicts: u64,
+    /// Not known to Iden any more (404).
+    pub missing: u64,
+    /// Reports that Iden did not accept (400), put aside for the operator.
+    pub rejected: u64,
+    /// Reports that had to be repeated.
+    pub reports_delayed: u64,
+    /// Tasks that Iden lists as pending although it was told of their end several times.
+    pub relisted: u64,
+    /// Tasks that wait for their turn now.
+    pub waiting: u64,
+    /// Tasks under way now: running, or between two attempts.
+    pub under_way: u64,
+}
+
+/// Where a sync stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SyncProgress {
+    /// What it is doing, in a word or two: "listing team", "completing"; empty when none is under way.
+    pub phase: String,
+    /// Records read from the target so far, by resource type.
+    pub listed: BTreeMap<String, u64>,
+    /// Records pushed to Iden so far, by resource type.
+    pub pushed: BTreeMap<String, u64>,
+    /// Records found bad so far.
+    pub invalid: u64,
+    /// When it began.
+    pub began_at: Option<Timestamp>,
+}
+
+/// How the last finished sync ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastSync {
+    /// When it ended.
+    pub at: Timestamp,
+    /// `completed`, `abandoned`, `held` or `failed`.
+    pub result: String,
+    /// A sentence.
+    pub detail: String,
+    /// What it did, or would have done, by resource type.
+    pub resource_types: BTreeMap<String, TypeSummary>,
+    /// How many records were not valid.
+    pub invalid: u64,
+    /// Whether Iden could not remove what is stale.
+    pub cleanup_failed: bool,
+}
+
+/// Why the list of tasks cannot be read at present.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PollFailure {
+    /// Since when.
+    pub since: Timestamp,
+    /// What the last try ended in.
+    pub message: String,
+    /// What to do about it.
+    pub advice: String,
+}
+
+/// Whether an app has spoken with the Bridge yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Contact {
+    /// Not yet.
+    #[default]
+    None,
+    /// The list of tasks was read.
+    Made,
+    /// It could not be read: the Bridge is down, or refuses the key.
+    Failed,
+}
+
+/// One app, as seen from outside.
+#[derive(Debug)]
+pub struct AppStatus {
+    clock: Arc<dyn Clock>,
+    tasks: Mutex<TaskCounts>,
+    resolved: AtomicU64,
+    contact: watch::Sender<Contact>,
+    polled_at: Mutex<Option<Timestamp>>,
+    /// Since when it fails, by a clock that nobody can set.
+    poll_failure: Mutex<Option<(Instant, PollFailure)>>,
+    progress: Progress,
+    next_sync: Mutex<Option<Timestamp>>,
+    tally: Tally,
+    sync: watch::Sender<SyncProgress>,
+    last_sync: watch::Sender<Option<LastSync>>,
+    holding: Mutex<Option<Holding>>,
+}
+
+impl Default for AppStatus {
+    fn default() -> Self {
+        Self::new(Arc::new(SystemClock))
+    }
+}
+
+impl AppStatus {
+    /// Nothing has happened yet.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            tasks: Mutex::default(),
+            resolved: AtomicU64::new(0),
+            contact: watch::Sender::new(Contact::None),
+            polled_at: Mutex::default(),
+            poll_failure: Mutex::default(),
+            progress: Progress::default(),
+            next_sync: Mutex::default(),
+            tally: Tally::default(),
+            sync: watch::Sender::new(SyncProgress::default()),
+            last_sync: watch::Sender::new(None),
+            holding: Mutex::default(),
+        }
+    }
+
+    /// The counters now.
+    pub fn tasks(&self) -> TaskCounts {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Follows the contact with the Bridge.
+    pub fn contact(&self) -> watch::Receiver<Contact> {
+        self.contact.subscribe()
+    }
+
+    /// When the list of tasks was last read to its end.
+    pub fn polled_at(&self) -> Option<Timestamp> {
+        *self.polled_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why the list of tasks cannot be read, if the last try failed.
+    pub fn poll_failure(&self) -> Option<PollFailure> {
+        let failure = self.poll_failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        failure.map(|(since, failure)| {
+            let elapsed = SignedDuration::try_from(since.elapsed()).unwrap_or(SignedDuration::MAX);
+            let since = self.clock.now().saturating_sub(elapsed).unwrap_or(Timestamp::MIN);
+            PollFailure { since: since.round(Unit::Second).unwrap_or(since), ..failure }
+        })
+    }
+
+    /// What should move, and when it last did.
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// A write to the state has ended, perhaps in an error. What is refused because it contradicts what is written says
+    /// nothing about the disk.
+    pub(crate) fn wrote(&self, error: Option<&journal::Error>) {
+        use journal::Error::{AlreadyDecided, NoListing, NotDecided};
+        match error {
+            None | Some(AlreadyDecided { .. } | NotDecided { .. } | NoListing { .. }) => {
+                self.progress.written();
+            }
+            Some(error) => self.progress.not_written(error.to_string()),
+        }
+    }
+
+    /// When the next sync is due, unless one is under way or none is scheduled.
+    pub fn next_sync(&self) -> Option<Timestamp> {
+        *self.next_sync.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is counted for `/metrics`.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Follows the sync.
+    pub fn sync(&self) -> watch::Receiver<SyncProgress> {
+        self.sync.subscribe()
+    }
+
+    /// Follows the ends of syncs.
+    pub fn last_sync(&self) -> watch::Receiver<Option<LastSync>> {
+        self.last_sync.subscribe()
+    }
+
+    /// What the guard on destructive tasks holds; `None` while it holds nothing.
+    pub fn holding(&self) -> Option<Holding> {
+        self.holding.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn hold(&self, holding: Option<Holding>) {
+        *self.holding.lock().unwrap_or_else(PoisonError::into_inner) = holding;
+    }
+
+    fn count(&self, change: impl FnOnce(&mut TaskCounts)) {
+        change(&mut self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn started(&self) {
+        self.count(|tasks| tasks.started += 1);
+    }
+
+    pub(crate) fn retried(&self) {
+        self.count(|tasks| tasks.retried += 1);
+    }
+
+    pub(crate) fn report_delayed(&self) {
+        self.count(|tasks| tasks.reports_delayed += 1);
+    }
+
+    pub(crate) fn relisted(&self, stuck: usize) {
+        self.count(|tasks| tasks.relisted = stuck as u64);
+    }
+
+    pub(crate) fn queue(&self, waiting: usize, under_way: usize) {
+        self.count(|tasks| {
+            tasks.waiting = waiting as u64;
+            tasks.under_way = under_way as u64;
+        });
+    }
+
+    /// How many tasks have left the list of pending ones through this process.
+    pub(crate) fn resolved(&self) -> u64 {
+        self.resolved.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn ended(&self, outcome: &Outcome, ended: &Ended) {
+        self.resolved.fetch_add(1, Ordering::AcqRel);
+        self.count(|tasks| match (ended, outcome) {
+            (Ended::Accepted, Outcome::Completed { .. }) => tasks.completed += 1,
+            (Ended::Accepted, Outcome::Failed { code, .. }) => {
+                *tasks.failed.entry(Code::as_str(*code).to_owned()).or_default() += 1;
+            }
+            (Ended::Conflict, _) => tasks.conflicts += 1,
+            (Ended::Missing, _) => tasks.missing += 1,
+            (Ended::Rejected { .. }, _) => tasks.rejected += 1,
+        });
+    }
+
+    pub(crate) fn polled(&self, error: Option<&bridge::Error>) {
+        let now = self.clock.now();
+        let mut failure = self.poll_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        self.progress.heard();
+        if let Some(error) = error {
+            let (since, at) =
+                failure.as_ref().map_or((now, Instant::now()), |(at, failure)| (failure.since, *at));
+            let (message, advice) = (error.to_string(), error.advice().to_owned());
+            *failure = Some((at, PollFailure { since, message, advice }));
+        } else {
+            *failure = None;
+            *self.polled_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        }
+        drop(failure);
+        self.tally.polled(error.is_none());
+        self.contact.send_replace(if error.is_none() { Contact::Made } else { Contact::Failed });
+    }
+
+    pub(crate) fn sync_due(&self, at: Timestamp) {
+        *self.next_sync.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+    }
+
+    /// Notes how far a sync of this app has come.
+    pub fn sync_progress(&self, change: impl FnOnce(&mut SyncProgress)) {
+        self.sync.send_modify(|progress| {
+            let before = progress.pushed.clone();
+            change(progress);
+            self.progress.sync_moved();
+            self.tally.pushed_on(&before, &progress.pushed);
+        });
+    }
+
+    pub(crate) fn sync_ended(&self, last: LastSync) {
+        self.tally.synced(&last.result);
+        self.sync.send_replace(SyncProgress::default());
+        self.last_sync.send_replace(Some(last));
+    }
+}

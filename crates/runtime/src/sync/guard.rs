@@ -1,0 +1,199 @@
+//! The access guard: how much access one sync may take away. Pure.
+
+use bridgehead_config::Guard;
+use bridgehead_store::LossKind;
+
+/// What completing would take away of one resource type, in one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Loss {
+    /// How they lose it.
+    pub(super) kind: LossKind,
+    /// Those who had something to lose at the last completed sync: records, active accounts, accounts with memberships.
+    pub(super) known: u64,
+    /// Those of them who lose it now.
+    pub(super) lost: u64,
+    /// Those who lost it by completed syncs within the window.
+    pub(super) in_window: u64,
+    /// Whether nobody has any of it left.
+    pub(super) is_everything: bool,
+}
+
+/// Why completing is held back; `None` if it may go on.
+///
+/// The limits are a number and a share, whichever is hit first, over this sync and over the rolling window, so that
+/// neither a cut listing nor a slow drip passes. A type with fewer than `min_records` is exempt: one person in nine is
+/// more than a tenth. What the window saw lost counts as there, or a drip would wear a type down to the exemption. That
+/// nothing is left of a type is held whatever its size and the limits, from two on: that is what a broken listing looks like.
+pub(super) fn verdict(slug: &str, guard: &Guard, loss: Loss) -> Option<String> {
+    let Loss { kind, known, lost, in_window, is_everything } = loss;
+    // The window's share is taken of what there was before its losses.
+    let before = known.saturating_add(in_window);
+    if lost == 0 {
+        return None;
+    }
+    let what = match kind {
+        LossKind::Removed => format!("completing would remove {lost} of {known} records of {slug}"),
+        LossKind::Deactivated => {
+            format!("{lost} of {known} active records of {slug} are not active any more")
+        }
+        LossKind::Memberships => {
+            format!("{lost} of {known} records of {slug} with memberships or assignments lose some")
+        }
+    };
+    let (most, percent) = limits(guard, kind);
+    let share = |part: u64, whole: u64| part as f64 * 100.0 / whole.max(1) as f64;
+    let over = |count: u64, whole: u64| {
+        (count > most).then(|| format!("the most is {most}")).or_else(|| {
+            (share(count, whole) > percent)
+                .then(|| format!("that is {:.1} %, the most is {percent} %", share(count, whole)))
+        })
+    };
+    if before >= guard.min_records {
+        if let Some(limit) = over(lost, known) {
+            return Some(format!("{what}; {limit}"));
+        }
+        let total = lost.saturating_add(in_window);
+        if let Some(limit) = over(total, before) {
+            let window = jiff::fmt::friendly::SpanPrinter::new().unsigned_duration_to_string(&guard.window);
+            return Some(format!("{what}, {total} within {window}; {limit}"));
+        }
+    }
+    (is_everything && before >= 2)
+        .then(|| format!("{what}; that all of a type is lost is never taken for granted"))
+}
+
+fn limits(guard: &Guard, kind: LossKind) -> (u64, f64) {
+    match kind {
+        LossKind::Removed => (guard.max_removals, guard.max_removal_percent),
+        LossKind::Deactivated => (guard.max_deactivations, guard.max_deactivation_percent),
+        LossKind::Memberships => (guard.max_membership_losses, guard.max_membership_loss_percent),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const GUARD: Guard = Guard {
+        max_removals: 100,
+        max_removal_percent: 10.0,
+        max_deactivations: 50,
+        max_deactivation_percent: 20.0,
+        max_membership_losses: 1000,
+        max_membership_loss_percent: 25.0,
+        min_records: 10,
+        window: Duration::from_hours(24),
+    };
+
+    fn judged(kind: LossKind, known: u64, lost: u64, in_window: u64) -> Option<String> {
+        let is_everything = known > 0 && lost == known;
+        verdict("account", &GUARD, Loss { kind, known, lost, in_window, is_everything })
+    }
+
+    fn held(known: u64, removed: u64, removed_in_window: u64) -> Option<String> {
+        judged(LossKind::Removed, known, removed, removed_in_window)
+    }
+
+    #[test]
+    fn whichever_limit_is_hit_first_holds() {
+        assert_eq!(held(10_000, 100, 0), None);
+        assert!(held(10_000, 101, 0).unwrap().contains("the most is 100"));
+        assert_eq!(held(50, 5, 0), None);
+        assert!(held(50, 6, 0).unwrap().contains("12.0 %"));
+    }
+
+    #[test]
+    fn every_kind_of_loss_has_limits_of_its_own() {
+        use LossKind::{Deactivated, Memberships, Removed};
+        let table = [
+            (Removed, 1000, 100, None),
+            (
+                Removed,
+                1000,
+                101,
+                Some("completing would remove 101 of 1000 records of account; the most is 100"),
+            ),
+            (Deactivated, 1000, 50, None),
+            (
+                Deactivated,
+                1000,
+                51,
+                Some("51 of 1000 active records of account are not active any more; the most is 50"),
+            ),
+            (Deactivated, 20, 4, None),
+            (
+                Deactivated,
+                20,
+                5,
+                Some(
+                    "5 of 20 active records of account are not active any more; that is 25.0 %, the most is 20 %",
+                ),
+            ),
+            (Memberships, 4000, 1000, None),
+            (
+                Memberships,
+                4004,
+                1001,
+                Some(
+                    "1001 of 4004 records of account with memberships or assignments lose some; the most is 1000",
+                ),
+            ),
+            (Memberships, 100, 25, None),
+            (
+                Memberships,
+                100,
+                26,
+                Some(
+                    "26 of 100 records of account with memberships or assignments lose some; that is 26.0 %, the most is 25 %",
+                ),
+            ),
+        ];
+        for (kind, known, lost, says) in table {
+            assert_eq!(judged(kind, known, lost, 0).as_deref(), says);
+        }
+    }
+
+    #[test]
+    fn a_type_of_which_nothing_is_left_is_held_whatever_its_size_and_the_limits() {
+        let bold = Guard {
+            max_removals: u64::MAX,
+            max_removal_percent: 100.0,
+            max_deactivations: u64::MAX,
+            max_deactivation_percent: 100.0,
+            max_membership_losses: u64::MAX,
+            max_membership_loss_percent: 100.0,
+            ..GUARD
+        };
+        for kind in LossKind::ALL {
+            for known in [2, 9, 10, 1_000_000] {
+                let loss = Loss { kind, known, lost: known, in_window: 0, is_everything: true };
+                assert!(
+                    verdict("account", &bold, loss).unwrap().contains("all of a type"),
+                    "{kind:?} {known}"
+                );
+                let loss = Loss { lost: known - 1, is_everything: false, ..loss };
+                assert_eq!(verdict("account", &bold, loss), None, "{kind:?} {known}");
+            }
+            let alone = Loss { kind, known: 1, lost: 1, in_window: 0, is_everything: true };
+            assert_eq!(verdict("account", &bold, alone), None, "one alone is no whole type");
+            let last = Loss { in_window: 1, ..alone };
+            assert!(verdict("account", &bold, last).is_some(), "but the last of a drip is");
+        }
+    }
+
+    #[test]
+    fn a_drip_does_not_wear_a_type_down_to_the_exemption() {
+        assert!(held(9, 8, 1).is_some());
+        assert_eq!(held(5, 4, 4), None, "there never were ten");
+    }
+
+    #[test]
+    fn a_slow_drip_adds_up() {
+        assert_eq!(held(960, 40, 60), None);
+        assert!(held(960, 40, 61).unwrap().contains("101 within"));
+        assert_eq!(held(960, 0, 5000), None, "a sync that removes nobody always passes");
+        assert!(judged(LossKind::Deactivated, 960, 10, 41).unwrap().contains("51 within"));
+    }
+}

@@ -1,0 +1,164 @@
+//! What completing a sync would take away, measured against the last completed one.
+
+use bridgehead_sdk::ResourceKind;
+
+use super::consent::Digester;
+use super::engine::Sync;
+use super::{Error, guard};
+use bridgehead_store::{AccessBase, Difference, LossCount, LossKind, Which};
+
+/// So many of those who lose something are kept by name, of each type and kind.
+pub(super) const KEPT: usize = 10_000;
+/// How many identifiers are read at a time.
+const PIECE: u32 = 1000;
+
+/// What completing would take away.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Losses {
+    /// By type and kind, where there is something to lose.
+    pub(super) all: Vec<Measured>,
+    /// Records of which it is not known what access they had.
+    pub(super) unknown: u64,
+    pub(super) digester: Digester,
+}
+
+/// What is lost of one type, in one way.
+#[derive(Clone, Debug)]
+pub(super) struct Measured {
+    pub(super) slug: String,
+    pub(super) loss: guard::Loss,
+    /// Whether the connector offers the type.
+    pub(super) is_offered: bool,
+    /// The first of them, with how many memberships each loses.
+    pub(super) losers: Vec<(String, u32)>,
+}
+
+impl Losses {
+    /// How many losses there are in all.
+    pub(super) fn count(&self) -> u64 {
+        self.all.iter().map(|one| one.loss.lost).sum()
+    }
+
+    /// What is lost by those who are not gone.
+    pub(super) fn of_those_left(&self) -> Vec<LossCount> {
+        let left = self.all.iter().filter(|one| one.loss.kind != LossKind::Removed && one.loss.lost > 0);
+        left.map(|one| LossCount { slug: one.slug.clone(), kind: one.loss.kind, count: one.loss.lost })
+            .collect()
+    }
+}
+
+impl Sync<'_> {
+    /// Measures one type, of which this is the difference.
+    pub(super) async fn measure_losses(
+        &self,
+        slug: &str,
+        difference: Difference,
+        into: &mut Losses,
+    ) -> Result<(), Error> {
+        let is_offered = self.kinds.contains_key(slug);
+        let removed = difference.removed.saturating_sub(difference.doubted);
+        let mut gone = Vec::new();
+        if removed > 0 {
+            self.read_gone(slug, &mut gone, &mut into.digester).await?;
+        }
+        let loss = guard::Loss {
+            kind: LossKind::Removed,
+            known: difference.known,
+            lost: removed,
+            in_window: self.lost_in_window(slug, LossKind::Removed).await?,
+            is_everything: removed >= difference.known,
+        };
+        into.all.push(Measured { slug: slug.to_owned(), loss, is_offered, losers: gone });
+        if self.kinds.get(slug) == Some(&ResourceKind::Account) && difference.known > 0 {
+            self.measure_access(slug, removed, into).await?;
+        }
+        Ok(())
+    }
+
+    async fn read_gone(
+        &self,
+        slug: &str,
+        gone: &mut Vec<(String, u32)>,
+        digester: &mut Digester,
+    ) -> Result<(), Error> {
+        self.each_id(slug, Which::Counted, |id| {
+            digester.lost(slug, LossKind::Removed, &id, 0);
+            if gone.len() < KEPT {
+                gone.push((id, 0));
+            }
+        })
+        .await
+    }
+
+    /// Adds everybody whom completing would leave to a digest.
+    pub(super) async fn digest_seen(&self, digester: &mut Digester) -> Result<(), Error> {
+        for of in &self.types {
+            digester.part(of.slug.as_str());
+            self.each_id(of.slug.as_str(), Which::Seen, |id| digester.part(&id)).await?;
+        }
+        Ok(())
+    }
+
+    async fn each_id(&self, slug: &str, which: Which, mut each: impl FnMut(String)) -> Result<(), Error> {
+        let (app, listings) = (&self.app.key, &self.app.listings);
+        let mut after: Option<String> = None;
+        loop {
+            let ids = listings.ids(app, slug, which, after.as_deref(), PIECE).await?;
+            let is_last = ids.len() < PIECE as usize;
+            after = ids.last().cloned();
+            ids.into_iter().for_each(&mut each);
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Those who are still there, and have less access than they had.
+    async fn measure_access(&self, slug: &str, removed: u64, into: &mut Losses) -> Result<(), Error> {
+        let (app, listings) = (&self.app.key, &self.app.listings);
+        let AccessBase { active, with_refs, unknown } = listings.access_base(app, slug).await?;
+        into.unknown += unknown;
+        let mut kinds = [LossKind::Deactivated, LossKind::Memberships].map(|kind| (kind, 0_u64, Vec::new()));
+        let mut emptied = 0_u64;
+        let mut after: Option<String> = None;
+        loop {
+            let page = listings.losers(app, slug, after.as_deref()).await?;
+            for loser in page.losers {
+                emptied += u64::from(loser.loss.refs > 0 && loser.loss.none_left);
+                let lost =
+                    [loser.loss.deactivated.then_some(0), Some(loser.loss.refs).filter(|refs| *refs > 0)];
+                for ((kind, count, losers), lost) in kinds.iter_mut().zip(lost) {
+                    let Some(refs) = lost else { continue };
+                    into.digester.lost(slug, *kind, &loser.id, refs);
+                    *count += 1;
+                    if losers.len() < KEPT {
+                        losers.push((loser.id.clone(), refs));
+                    }
+                }
+            }
+            let Some(next) = page.next else { break };
+            after = Some(next);
+        }
+        for (kind, lost, losers) in kinds {
+            let (known, all) =
+                if kind == LossKind::Deactivated { (active, lost) } else { (with_refs, emptied) };
+            let loss = guard::Loss {
+                kind,
+                known,
+                lost,
+                in_window: self.lost_in_window(slug, kind).await?,
+                // Whoever is gone has nothing left either.
+                is_everything: all > 0 && all.saturating_add(removed) >= known,
+            };
+            into.all.push(Measured { slug: slug.to_owned(), loss, is_offered: true, losers });
+        }
+        Ok(())
+    }
+
+    async fn lost_in_window(&self, slug: &str, kind: LossKind) -> Result<u64, Error> {
+        let window = self.app.settings.sync.guard.window;
+        let window = jiff::SignedDuration::try_from(window).unwrap_or(jiff::SignedDuration::MAX);
+        let since = self.app.clock.now().checked_sub(window).unwrap_or(jiff::Timestamp::MIN);
+        Ok(self.app.listings.losses_since(&self.app.key, slug, kind, since).await?)
+    }
+}

@@ -1,0 +1,70 @@
+//! Who they are that lose something: their names, read from the target when they are shown. Names are not kept in the state.
+
+use std::time::Duration;
+
+use bridgehead_sdk::{Account, AccountRecord, ResourceKind};
+
+use super::engine::Sync;
+use super::{LossSummary, LostRecord};
+use crate::target::Priority;
+use bridgehead_store::LossKind;
+
+/// So many are looked up of each type and kind.
+const LOOKED_UP: usize = 20;
+/// How long all of it may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Sync<'_> {
+    /// What the access guard counted, with the names of the first ones if somebody has to judge them.
+    pub(super) async fn show_losses(&self) -> Vec<LossSummary> {
+        let losses = self.losses.iter().flat_map(|losses| &losses.all).filter(|one| one.loss.lost > 0);
+        let mut shown: Vec<LossSummary> = losses
+            .map(|one| {
+                let lost = |(id, refs): &(String, u32)| LostRecord {
+                    id: id.clone(),
+                    memberships: *refs,
+                    ..LostRecord::default()
+                };
+                LossSummary {
+                    resource_type: one.slug.clone(),
+                    kind: one.loss.kind,
+                    count: one.loss.lost,
+                    of: one.loss.known,
+                    records: one.losers.iter().map(lost).collect(),
+                }
+            })
+            .collect();
+        // Names only help; without them there are still the ids.
+        drop(tokio::time::timeout(PATIENCE, self.look_up(&mut shown)).await);
+        shown
+    }
+
+    async fn look_up(&self, shown: &mut [LossSummary]) {
+        if !self.options.dry_run && self.held_because.is_empty() {
+            return;
+        }
+        let is_of_accounts =
+            |one: &&mut LossSummary| self.kinds.get(&one.resource_type) == Some(&ResourceKind::Account);
+        for one in shown.iter_mut().filter(is_of_accounts) {
+            for record in one.records.iter_mut().take(LOOKED_UP) {
+                let wanted = Account::by_id(record.id.as_str());
+                let answer = self.app.target.find_account(&wanted, Priority::Names).await;
+                let Ok(found) = answer else { return };
+                // Some targets find by more than the id.
+                let Some(found) = found.filter(|found| found.id.as_str() == record.id) else { continue };
+                record.name = name_of(&found).map(|name| self.app.redactor.redact(name).into_owned());
+                record.is_still_there = one.kind == LossKind::Removed;
+            }
+        }
+    }
+}
+
+/// What people know somebody by.
+fn name_of(record: &AccountRecord) -> Option<&str> {
+    let names = [&record.display_name, &record.username, &record.email];
+    names
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .find(|name| !name.is_empty() && *name != record.id.as_str())
+}

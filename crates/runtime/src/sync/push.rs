@@ -1,0 +1,295 @@
+//! Pushing records in pages of at most 100, several pages at once, and finding the bad records of a page that is
+//! refused.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bridgehead_sdk::{Record, Slug};
+use tokio::task::JoinSet;
+
+use super::Error;
+use crate::app::App;
+use crate::upstream::Patience;
+use bridgehead_bridge::{self as bridge, Operation, Pushed, SyncId};
+
+/// "At most 100 records a page" (API reference).
+const PAGE: usize = 100;
+
+/// How long one page is tried while the Bridge does not answer; then the sync ends and comes again on its schedule.
+const PATIENCE: Duration = Duration::from_mins(15);
+
+/// A record that Iden refused, and what it said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) id: String,
+    pub(super) detail: String,
+}
+
+/// What became of a page.
+#[derive(Debug, Default)]
+struct Sent {
+    tally: Tally,
+    refused: Vec<Refused>,
+    /// Collided with another page that was under way ("already exists"): to be sent again alone.
+    again: Vec<Vec<Record>>,
+}
+
+/// What Iden answered to the pages of a type, in records. One that is sent twice counts twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) accepted: u64,
+    /// New to Iden, as far as it said.
+    pub(super) created: u64,
+    /// Known to Iden already, as far as it said.
+    pub(super) updated: u64,
+}
+
+/// The tallies of all types, by slug, shared so that they outlive a sync that is cut off.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tallies(Arc<Mutex<BTreeMap<String, Tally>>>);
+
+impl Tallies {
+    fn add(&self, slug: &str, tally: Tally) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(slug.to_owned()).or_default().add(tally);
+    }
+
+    pub(super) fn of(&self, slug: &str) -> Tally {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(slug).copied().unwrap_or_default()
+    }
+
+    pub(super) fn sum(&self) -> Tally {
+        let mut sum = Tally::default();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().for_each(|tally| sum.add(*tally));
+        sum
+    }
+}
+
+impl Tally {
+    /// A page that was sent again says nothing of what Iden knew before it: its first arrival may have been heard.
+    fn of(records: usize, pushed: Pushed) -> Self {
+        let told = |figure: Option<u64>| if pushed.repeated { 0 } else { figure.unwrap_or(0) };
+        Self { accepted: records as u64, created: told(pushed.created), updated: told(pushed.updated) }
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.accepted += other.accepted;
+        self.created += other.created;
+        self.updated += other.updated;
+    }
+}
+
+/// Pushes the records of one resource type.
+pub(super) struct Pusher {
+    app: Arc<App>,
+    session: SyncId,
+    slug: Slug,
+    buffer: Vec<Record>,
+    under_way: JoinSet<Result<Sent, Error>>,
+    refused: Vec<Refused>,
+    again: Vec<Vec<Record>>,
+    tallies: Tallies,
+}
+
+impl Pusher {
+    pub(super) fn new(app: &Arc<App>, session: SyncId, slug: Slug, tallies: Tallies) -> Self {
+        Self {
+            app: Arc::clone(app),
+            session,
+            slug,
+            buffer: Vec::with_capacity(PAGE),
+            under_way: JoinSet::new(),
+            refused: Vec::new(),
+            again: Vec::new(),
+            tallies,
+        }
+    }
+
+    /// Takes records; whole pages are sent in the background, `push_concurrency` of them at once.
+    pub(super) async fn push(&mut self, records: Vec<Record>) -> Result<(), Error> {
+        for record in records {
+            self.buffer.push(record);
+            if self.buffer.len() == PAGE {
+                let page = std::mem::replace(&mut self.buffer, Vec::with_capacity(PAGE));
+                self.send(page).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what is left and waits until everything has been answered. Returns the records that Iden refused.
+    pub(super) async fn flush(&mut self) -> Result<Vec<Refused>, Error> {
+        if !self.buffer.is_empty() {
+            let page = std::mem::take(&mut self.buffer);
+            self.send(page).await?;
+        }
+        while self.collect_one().await? {}
+        for page in std::mem::take(&mut self.again) {
+            let sent = send(&self.app, &self.session, &self.slug, page, true).await?;
+            self.account(sent);
+        }
+        Ok(std::mem::take(&mut self.refused))
+    }
+
+    async fn send(&mut self, page: Vec<Record>) -> Result<(), Error> {
+        while self.under_way.len() >= self.app.settings.sync.push_concurrency {
+            self.collect_one().await?;
+        }
+        let (app, session, slug) = (Arc::clone(&self.app), self.session.clone(), self.slug.clone());
+        self.under_way.spawn(async move { Box::pin(send(&app, &session, &slug, page, false)).await });
+        Ok(())
+    }
+
+    async fn collect_one(&mut self) -> Result<bool, Error> {
+        match self.under_way.join_next().await {
+            None => Ok(false),
+            Some(Ok(sent)) => {
+                self.account(sent?);
+                Ok(true)
+            }
+            Some(Err(panicked)) => {
+                Err(Error::SessionLost { detail: format!("a push ended unexpectedly: {panicked}") })
+            }
+        }
+    }
+
+    fn account(&mut self, sent: Sent) {
+        let slug = self.slug.as_str();
+        self.tallies.add(slug, sent.tally);
+        self.app.status.sync_progress(|progress| {
+            *progress.pushed.entry(slug.to_owned()).or_default() += sent.tally.accepted;
+        });
+        self.refused.extend(sent.refused);
+        self.again.extend(sent.again);
+    }
+}
+
+/// Sends a page. One that is refused for its contents is split until the bad records stand alone.
+async fn send(
+    app: &App,
+    session: &SyncId,
+    slug: &Slug,
+    page: Vec<Record>,
+    alone: bool,
+) -> Result<Sent, Error> {
+    let mut sent = Sent::default();
+    let mut pages = VecDeque::from([page]);
+    while let Some(mut page) = pages.pop_front() {
+        match send_once(app, session, slug, &page).await? {
+            Answer::Accepted(pushed) => sent.tally.add(Tally::of(page.len(), pushed)),
+            Answer::Refused(detail) if detail.contains("already exists") && !alone => sent.again.push(page),
+            Answer::Refused(detail) if page.len() == 1 => {
+                sent.refused.extend(page.pop().map(|record| Refused { id: record.id().to_owned(), detail }));
+            }
+            Answer::Refused(_) => {
+                let rest = page.split_off(page.len() / 2);
+                pages.push_front(rest);
+                pages.push_front(page);
+            }
+        }
+    }
+    Ok(sent)
+}
+
+/// What Iden said to a page.
+enum Answer {
+    Accepted(Pushed),
+    /// Refused for its contents, and why.
+    Refused(String),
+}
+
+/// Sends a page until it is accepted, or refused for its contents.
+async fn send_once(app: &App, session: &SyncId, slug: &Slug, page: &[Record]) -> Result<Answer, Error> {
+    let repeated = AtomicBool::new(false);
+    let answer = app.upstream.call(
+        Operation::Push,
+        Patience::within(PATIENCE),
+        |bridge| bridge.push(app.id, session, slug, page),
+        |failed| {
+            let (error, wait) = (failed.error, failed.wait);
+            tracing::warn!(app = %app.name, resource_type = %slug, %error, ?wait, "a page could not be pushed; trying again");
+            repeated.store(true, Relaxed);
+        },
+    );
+    let error = match answer.await {
+        Ok(pushed) => {
+            let repeated = pushed.repeated || repeated.load(Relaxed);
+            return Ok(Answer::Accepted(Pushed { repeated, ..pushed }));
+        }
+        Err(error) => error,
+    };
+    match error {
+        bridge::Error::Unprocessable { detail, .. } => Ok(Answer::Refused(detail)),
+        bridge::Error::Unexpected { status: 413, .. } => {
+            Ok(Answer::Refused("the record is too large".to_owned()))
+        }
+        bridge::Error::BadRequest { detail, .. } => {
+            // The documents use 400 for a bad record and for a session that is over.
+            let progress =
+                app.upstream.ask(Operation::Progress, |bridge| bridge.progress(app.id, session)).await;
+            let progress = progress.map_err(Error::bridge("asking how the sync stands"))?;
+            if !progress.status.is_running() {
+                let detail = format!("its status is '{}'", progress.status);
+                return Err(Error::SessionLost { detail });
+            }
+            Ok(Answer::Refused(detail))
+        }
+        bridge::Error::NotFound { from_bridge: true, .. } | bridge::Error::Conflict { .. } => {
+            Err(Error::SessionLost { detail: error.to_string() })
+        }
+        error => Err(Error::Bridge { what: "pushing a page", source: error }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bridgehead_sdk::async_trait;
+
+    use super::*;
+    use crate::fakes::{Place, Script};
+    use bridgehead_bridge::{Call, Operation};
+
+    /// A Bridge that gives these answers, the last one first, and looks each time at what the app thinks of its key.
+    #[derive(Default)]
+    struct Answers {
+        left: Mutex<Vec<Result<Pushed, bridge::Error>>>,
+        app: Mutex<Option<Arc<App>>>,
+        refused: Mutex<Vec<bool>>,
+    }
+
+    #[async_trait]
+    impl Script for Answers {
+        async fn push(&self, _: &Slug, _: &[Record]) -> Result<Pushed, bridge::Error> {
+            let app = self.app.lock().unwrap().clone().unwrap();
+            self.refused.lock().unwrap().push(app.upstream.refused().is_some());
+            self.left.lock().unwrap().pop().unwrap()
+        }
+    }
+
+    #[test]
+    fn a_page_without_an_answer_does_not_say_that_the_key_works_again() {
+        let call = || Call::new(Operation::Push, None);
+        let script = Arc::new(Answers::default());
+        *script.left.lock().unwrap() = vec![
+            Ok(Pushed::default()),
+            Err(bridge::Error::Server { call: call(), status: 502, retry_after: None }),
+            Err(bridge::Error::NoAnswer { call: call(), cause: "reset".into() }),
+            Err(bridge::Error::Unauthorized { call: call() }),
+        ];
+        let place = Place::new();
+        let app = place.app(&script);
+        *script.app.lock().unwrap() = Some(Arc::clone(&app));
+        place.runtime.block_on(async {
+            tokio::time::pause();
+            let slug = Slug::from("account");
+            let answer = send_once(&app, &SyncId::new("s"), &slug, &[]).await.unwrap();
+            assert!(matches!(answer, Answer::Accepted(_)));
+        });
+        assert_eq!(*script.refused.lock().unwrap(), [false, true, true, true]);
+        assert!(app.upstream.refused().is_none());
+        script.app.lock().unwrap().take();
+    }
+}

@@ -1,0 +1,131 @@
+//! Pushing against a model of the Bridge that refuses pages for every reason it can have.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use bridgehead_sdk::{EntityRecord, Record, Slug, async_trait};
+use proptest::prelude::*;
+
+use super::push::{Pusher, Tallies};
+use crate::fakes::{Place, Script};
+use bridgehead_bridge::{self as bridge, Call, Operation, Progress, Pushed, SyncId, fuzz};
+
+/// What is wrong with a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flaw {
+    /// 422: a rule.
+    Rule,
+    /// 400: the schema.
+    Schema,
+    /// 413: it alone is too large.
+    TooLarge,
+    /// 422 "already exists", and always so.
+    Duplicate,
+    /// 422 "already exists", whenever another page is under way.
+    Collision,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    requests: usize,
+    questions: usize,
+    accepted: Vec<String>,
+    under_way: usize,
+}
+
+/// A session that refuses a page as a whole for any record on it.
+struct Session {
+    flaws: BTreeMap<String, Flaw>,
+    /// A page of more records than this is too large.
+    most: usize,
+    seen: Mutex<Seen>,
+}
+
+#[async_trait]
+impl Script for Session {
+    async fn push(&self, _: &Slug, records: &[Record]) -> Result<Pushed, bridge::Error> {
+        self.seen.lock().unwrap().under_way += 1;
+        // Others get their turn meanwhile, as they do over a network.
+        tokio::task::yield_now().await;
+        let call = Call::new(Operation::Push, None);
+        let mut seen = self.seen.lock().unwrap();
+        let is_alone = seen.under_way == 1;
+        seen.under_way -= 1;
+        seen.requests += 1;
+        assert!(records.len() <= 100 && !records.is_empty(), "{} records on a page", records.len());
+        if records.len() > self.most {
+            return Err(bridge::Error::Unexpected { call, status: 413 });
+        }
+        for record in records {
+            let id = record.id();
+            match self.flaws.get(id) {
+                None => {}
+                Some(Flaw::Rule) => {
+                    let detail = format!("Record '{id}': unknown membership slug 'x'");
+                    return Err(bridge::Error::Unprocessable { call, detail });
+                }
+                Some(Flaw::Schema) => {
+                    return Err(bridge::Error::BadRequest { call, detail: "Field required".to_owned() });
+                }
+                Some(Flaw::TooLarge) => return Err(bridge::Error::Unexpected { call, status: 413 }),
+                Some(Flaw::Collision) if is_alone => {}
+                Some(Flaw::Duplicate | Flaw::Collision) => {
+                    let detail = "a record with the same identifier already exists.".to_owned();
+                    return Err(bridge::Error::Unprocessable { call, detail });
+                }
+            }
+        }
+        seen.accepted.extend(records.iter().map(|record| record.id().to_owned()));
+        Ok(Pushed::default())
+    }
+
+    async fn progress(&self) -> Result<Progress, bridge::Error> {
+        self.seen.lock().unwrap().questions += 1;
+        fuzz::progress(br#"{"status": "in_progress", "progress": []}"#)
+    }
+}
+
+fn flaw() -> impl Strategy<Value = Flaw> {
+    prop_oneof![
+        Just(Flaw::Rule),
+        Just(Flaw::Schema),
+        Just(Flaw::TooLarge),
+        Just(Flaw::Duplicate),
+        Just(Flaw::Collision)
+    ]
+}
+
+#[test]
+fn exactly_the_bad_records_are_refused_and_every_good_one_arrives_once() {
+    let place = Place::new();
+    let given = (0_usize..350, prop::collection::btree_map(0_usize..350, flaw(), 0..12), 1_usize..=100);
+    proptest!(ProptestConfig::with_cases(300), |((records, flaws, most) in given)| {
+        let flaws: BTreeMap<String, Flaw> =
+            flaws.into_iter().filter(|(n, _)| *n < records).map(|(n, flaw)| (n.to_string(), flaw)).collect();
+        let bad: BTreeSet<String> =
+            flaws.iter().filter(|(_, flaw)| **flaw != Flaw::Collision).map(|(id, _)| id.clone()).collect();
+        let session = Arc::new(Session { flaws: flaws.clone(), most, seen: Mutex::default() });
+        let app = place.app(&session);
+        let refused = place.runtime.block_on(async {
+            let mut pusher = Pusher::new(&app, SyncId::new("s1"), "team".into(), Tallies::default());
+            let all = (0..records).map(|n| EntityRecord::new(n.to_string(), "x").into()).collect();
+            pusher.push(all).await.unwrap();
+            pusher.flush().await.unwrap()
+        });
+        let ids: Vec<&str> = refused.iter().map(|refused| refused.id.as_str()).collect();
+        prop_assert_eq!(ids.len(), bad.len(), "{:?}", ids);
+        prop_assert!(ids.iter().all(|id| bad.contains(*id)), "{:?}", ids);
+        prop_assert!(refused.iter().all(|refused| !refused.detail.is_empty()));
+        let seen = session.seen.lock().unwrap();
+        let mut arrived: Vec<usize> = seen.accepted.iter().map(|id| id.parse().unwrap()).collect();
+        arrived.sort_unstable();
+        let good: Vec<usize> = (0..records).filter(|n| !bad.contains(&n.to_string())).collect();
+        prop_assert_eq!(arrived, good);
+        // A page is halved seven times until one record stands alone, on each of the two ways it may go.
+        let pages = records.div_ceil(100);
+        let parts = if most < 100 { pages * 4 * 100usize.div_ceil(most) } else { 2 * pages };
+        let bound = parts + 30 * flaws.len();
+        prop_assert!(seen.requests <= bound, "{} requests for {} pages and {:?}", seen.requests, pages, flaws);
+        prop_assert!(seen.questions <= seen.requests);
+    });
+}

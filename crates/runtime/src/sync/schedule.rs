@@ -1,0 +1,179 @@
+//! When an app is synced.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use croner::Cron;
+use croner::parser::{CronParser, Seconds};
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use super::series::Series;
+use super::{Options, Summary};
+use crate::app::App;
+use bridgehead_config::Schedule;
+use bridgehead_store::{self as journal, RunResult};
+
+/// So many of the records that are gone are logged, of each type.
+const LOGGED: usize = 20;
+
+/// Syncs on schedule until `stop`.
+pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
+    let schedule = &app.settings.sync.schedule;
+    let mut due = first(&app).await;
+    let mut series = Series::default();
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = until(&app, due) => {}
+        }
+        let began = app.clock.now();
+        let summary = Box::pin(super::run(&app, Options::default(), &stop)).await;
+        log(&app, &summary);
+        if stop.is_cancelled() {
+            return;
+        }
+        let (now, regular) = (app.clock.now(), next(schedule, began));
+        let after = series.after(summary.follow_up, schedule, &app.rng);
+        if after.alarm {
+            tracing::error!(app = %app.name, alarm = "cleanup_failed",
+                "Iden's clean-up has failed after {} syncs in a row: stale records are still active there; ask Iden, and see the next regular sync at {regular}",
+                Series::CLEAN_UPS + 1);
+        }
+        due = after.wait.map_or(regular, |wait| {
+            let soon = now.saturating_add(signed(wait)).unwrap_or(regular);
+            // A regular time that went by during the sync does not make a failing one hurry.
+            if regular > now { regular.min(soon) } else { soon }
+        });
+    }
+}
+
+/// When the first sync of this process is due.
+async fn first(app: &App) -> Timestamp {
+    let now = app.clock.now();
+    if app.settings.sync.on_start {
+        return now;
+    }
+    match catch_up(app).await {
+        Ok(Some(due)) => due,
+        Ok(None) => now,
+        Err(error) => {
+            tracing::error!(app = %app.name, %error, "the last sync cannot be looked up; syncing now");
+            now
+        }
+    }
+}
+
+/// The first time after the last sync; `None` where none has come to its end, and so one is due now.
+async fn catch_up(app: &App) -> Result<Option<Timestamp>, journal::Error> {
+    if app.listings.was_interrupted(&app.key).await? {
+        tracing::warn!(app = %app.name, "the last sync was cut off in the middle; beginning anew");
+        return Ok(None);
+    }
+    let last = app.listings.runs(&app.key, 1).await?;
+    let settled = last.first().filter(|run| matches!(run.result, RunResult::Completed | RunResult::Held));
+    Ok(settled.map(|run| next(&app.settings.sync.schedule, run.started_at)))
+}
+
+/// Sleeps until a time of day, looking at the clock now and then: it may be set meanwhile. A clock that was ahead and is
+/// set back makes nobody wait for longer than the schedule says.
+async fn until(app: &App, mut due: Timestamp) {
+    loop {
+        let now = app.clock.now();
+        due = no_later(&app.settings.sync.schedule, due, now);
+        app.status.sync_due(due);
+        let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(Duration::from_mins(1))).await;
+    }
+}
+
+/// Due is never later than the schedule says as of now: a due time beyond that was reckoned from a clock that was wrong.
+fn no_later(schedule: &Schedule, due: Timestamp, now: Timestamp) -> Timestamp {
+    due.min(next(schedule, now))
+}
+
+/// The first time after `from` at which a sync is due.
+fn next(schedule: &Schedule, from: Timestamp) -> Timestamp {
+    let in_a_day = || from.saturating_add(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MAX);
+    match schedule {
+        Schedule::Every(every) => from.saturating_add(signed(*every)).unwrap_or(Timestamp::MAX),
+        Schedule::Cron { expression, timezone } => {
+            let cron: Option<Cron> =
+                CronParser::builder().seconds(Seconds::Disallowed).build().parse(expression).ok();
+            let zoned = from.to_zoned(timezone.clone());
+            // The configuration has checked the expression; a day is the answer to what cannot be.
+            cron.and_then(|cron| cron.find_next_occurrence(&zoned, false).ok())
+                .map_or_else(in_a_day, |next| next.timestamp())
+        }
+    }
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}
+
+fn log(app: &App, summary: &Summary) {
+    let invalid = summary.invalid_count;
+    if summary.is_success() {
+        tracing::info!(app = %app.name, invalid, types = ?summary.resource_types, "sync {}: {}", summary.result, summary.detail);
+    } else {
+        let first = |ids: &Vec<String>| ids.iter().take(LOGGED).cloned().collect::<Vec<_>>();
+        let removals: BTreeMap<&str, Vec<String>> =
+            summary.removals.iter().map(|(slug, ids)| (slug.as_str(), first(ids))).collect();
+        tracing::error!(app = %app.name, invalid, ?removals, "sync {}: {}", summary.result, summary.detail);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn every_counts_from_the_beginning_of_the_last_sync() {
+        let every = Schedule::Every(Duration::from_hours(6));
+        assert_eq!(next(&every, at("2026-01-01T00:00:00Z")), at("2026-01-01T06:00:00Z"));
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_and_is_set_back_does_not_put_the_next_sync_off_for_years() {
+        let now = at("2026-01-01T12:00:00Z");
+        let every = Schedule::Every(Duration::from_hours(6));
+        let due = next(&every, at("2028-01-01T00:00:00Z"));
+        assert_eq!(no_later(&every, due, now), at("2026-01-01T18:00:00Z"));
+        assert_eq!(
+            no_later(&every, at("2026-01-01T13:00:00Z"), now),
+            at("2026-01-01T13:00:00Z"),
+            "as it was"
+        );
+        let utc = jiff::tz::TimeZone::UTC;
+        let nightly = Schedule::Cron { expression: "0 3 * * *".into(), timezone: utc };
+        let due = next(&nightly, at("2028-01-01T00:00:00Z"));
+        assert_eq!(no_later(&nightly, due, now), at("2026-01-02T03:00:00Z"));
+        assert_eq!(
+            no_later(&nightly, at("2026-01-01T12:00:30Z"), now),
+            at("2026-01-01T12:00:30Z"),
+            "a retry"
+        );
+    }
+
+    #[test]
+    fn cron_keeps_the_hour_when_the_clocks_change() {
+        let paris = jiff::tz::TimeZone::get("Europe/Paris").unwrap();
+        let nightly = Schedule::Cron { expression: "0 3 * * *".into(), timezone: paris };
+        assert_eq!(
+            next(&nightly, at("2026-03-28T12:00:00Z")),
+            at("2026-03-29T01:00:00Z"),
+            "summer time began at 2"
+        );
+        assert_eq!(next(&nightly, at("2026-10-24T12:00:00Z")), at("2026-10-25T02:00:00Z"), "and ended at 3");
+    }
+}

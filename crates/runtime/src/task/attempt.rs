@@ -1,0 +1,258 @@
+//! One attempt at a task: everything that comes between the decision to make it and what came of it.
+
+use bridgehead_resilience::Interrupted;
+use bridgehead_sdk::{
+    Account, AccountRecord, Code, Completion, Context, Effect, Error, Operation, Retry, Subject, TaskId,
+};
+use tokio::time::Instant;
+
+use super::trial::{Failure, Trial};
+use super::{admission, life};
+use crate::activity::Before;
+use crate::app::App;
+use crate::policies;
+use crate::proof::IntentRecorded;
+use crate::target::Priority;
+use crate::{Stopped, wanted};
+use bridgehead_store::{Intent, PriorAccount};
+
+/// What came of an attempt.
+#[derive(Debug)]
+pub(super) enum Attempt {
+    Completed(Completion),
+    Failed(Error),
+    /// The account could not be looked at before the first attempt, and may be a little later.
+    NotLooked(Error),
+    /// The operator does not allow it; the connector was not asked to change anything.
+    Denied(Failure),
+    /// The target went out of reach while it waited for its turn.
+    NotMade,
+}
+
+impl Trial<'_> {
+    /// Waits for its turn, writes the intent, calls the connector.
+    pub(super) async fn attempt(&mut self) -> Result<Attempt, Stopped> {
+        let app = self.app;
+        let _slot = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(Stopped),
+            slot = app.target.slot() => slot.ok_or(Stopped)?,
+        };
+        // Hundreds may have waited for a slot when the breaker opened; none of them is to try its luck.
+        if app.target.outage().is_some() {
+            return Ok(Attempt::NotMade);
+        }
+        let found = match self.look_before().await {
+            Ok(Ok(found)) => found,
+            Ok(Err(failure)) => return Ok(Attempt::Denied(failure)),
+            Err(error) => return Ok(Attempt::NotLooked(error)),
+        };
+        // Not every target refuses a second account of a name, so it is not asked.
+        if let Looked::Found(record) = &found
+            && let Some(taken) = self.taken(record)
+        {
+            tracing::info!(app = %app.name, task = %self.intent.task, account = %record.id, "the account to be created is there already");
+            return Ok(Attempt::Failed(taken));
+        }
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(Stopped),
+            () = app.target.wait_for_rate(Priority::Task) => {}
+        }
+        let change = app.activity.change().await;
+        if self.stop.is_cancelled() {
+            return Err(Stopped);
+        }
+        if app.target.outage().is_some() {
+            return Ok(Attempt::NotMade);
+        }
+        let is_first = self.intent.attempt == 0;
+        if is_first && self.operation.action().is_destructive() && !app.guard.has_passed(&self.intent.task) {
+            // It was listed as something else. It is listed again, and judged as what it is.
+            tracing::error!(app = %app.name, task = %self.intent.task, "has become destructive since it was listed; it is listed again");
+            return Err(Stopped);
+        }
+        self.intent.attempt += 1;
+        self.intent.at = app.clock.now();
+        let recorded = self.write_intent().await?;
+        app.guard.executed(&self.intent.task, self.intent.at);
+        let before = self.record_before_delete(found).await;
+        let mut context = Context::first(self.intent.task.clone(), app.settings.tasks.timeout);
+        (context.attempt, context.may_have_applied) = (self.intent.attempt, self.may_have_applied);
+        let began = Instant::now();
+        let result = app.target.execute(&recorded, &self.what(), context, &self.operation).await;
+        app.status.tally().executed(self.operation.action(), began.elapsed());
+        app.activity.touch(self.operation.account(), before);
+        if let Ok(completion) = &result
+            && let Some(id) = completion.result.get("account_id").and_then(serde_json::Value::as_str)
+        {
+            app.activity.touch(&Account::by_id(id), Before::NotAsked);
+        }
+        drop(change);
+        self.note_effect(&result).await;
+        app.target.executed(self.operation.account(), &result);
+        if let Err(error) = &result
+            && error.subject() != Subject::Connection
+            && app.target.outage().is_some()
+        {
+            // The target hangs: the time that took does not count against the task.
+            self.was_held(began);
+        }
+        Ok(result.map_or_else(Attempt::Failed, Attempt::Completed))
+    }
+
+    /// A sync that is under way may have pushed the account already, and then has to push it once more, as inactive; only
+    /// now can its record still be read.
+    async fn record_before_delete(&self, found: Looked) -> Before {
+        if !matches!(*self.operation, Operation::DeleteAccount(_)) {
+            return Before::NotAsked;
+        }
+        match found {
+            Looked::Found(record) => return Before::Account(record),
+            Looked::Nobody => return Before::Nobody,
+            Looked::NotAsked => {}
+        }
+        if !self.app.activity.is_sync_under_way() {
+            return Before::Unknown;
+        }
+        match self.app.target.find_account(self.operation.account(), Priority::Task).await {
+            Ok(Some(record)) => Before::Account(Box::new(record)),
+            Ok(None) => Before::Nobody,
+            Err(_) => Before::Unknown,
+        }
+    }
+
+    /// Looks at the account before it is changed: a protected one may hide behind an identifier, and what was there before
+    /// the first attempt is the evidence by which later ones tell their own work.
+    async fn look_before(&mut self) -> Result<Result<Looked, Failure>, Error> {
+        let guards = admission::has_patterns(&self.app.settings.protect);
+        let is_evidence = !self.has_looked && self.needs_evidence();
+        if !guards && !is_evidence {
+            return Ok(Ok(Looked::NotAsked));
+        }
+        self.app.status.tally().looked();
+        let found = match self.app.target.find_account(self.operation.account(), Priority::BeforeChange).await
+        {
+            Ok(found) => found,
+            // It will not go better later: the target says itself what it thinks of the task. And nobody keeps access because a
+            // look-up fails that the task can do without.
+            Err(error)
+                if !guards
+                    && error.subject() != Subject::Connection
+                    && (error.retry() == Retry::Never || self.can_do_without_evidence()) =>
+            {
+                self.has_looked = true;
+                return Ok(Ok(Looked::NotAsked));
+            }
+            // Looking changed nothing, whatever became of it.
+            Err(error) => return Err(error.with_effect(Effect::NotApplied)),
+        };
+        if let Some(other) = found.as_ref().filter(|found| self.is_somebody_else(found)) {
+            let (what, label) = (self.what(), self.operation.account().label());
+            return Ok(Err(Failure::new(
+                Code::InternalError,
+                format!(
+                    "{what}: the connector finds {} when it is asked for {label}, so that the wrong account might be changed; nothing was \
+                     changed",
+                    other.id
+                ),
+            )));
+        }
+        if let Some(record) = found.as_ref().filter(|_| guards)
+            && let Err(failure) = admission::admit_record(self.app, record)
+        {
+            return Ok(Err(failure));
+        }
+        if is_evidence {
+            self.note_prior(found.as_ref());
+        }
+        Ok(Ok(found.map_or(Looked::Nobody, |record| Looked::Found(Box::new(record)))))
+    }
+
+    /// That a creation cannot succeed because of this account, which has the name that the new one is to have.
+    pub(super) fn taken(&self, found: &AccountRecord) -> Option<Error> {
+        let Operation::CreateAccount(create) = &*self.operation else { return None };
+        let message = || format!("User {} exists in {} already", create.account.label(), self.app.name);
+        wanted::same_login(&create.account, found).then(|| Error::account_already_exists(message()))
+    }
+
+    /// Whether the account has to be looked at before the first attempt. Creations and deletions cannot be told from somebody else's
+    /// work without it. Every other action is refused where the connector finds another account than the one asked for: an id that is
+    /// gone may lead to whoever has the name now.
+    fn needs_evidence(&self) -> bool {
+        match &*self.operation {
+            Operation::CreateAccount(_) | Operation::DeleteAccount(_) => true,
+            _ => self.app.settings.tasks.verify,
+        }
+    }
+
+    /// Whether the identifier and the read-back after the attempt say enough: these actions may be repeated, and their effect does not
+    /// depend on what was there before.
+    fn can_do_without_evidence(&self) -> bool {
+        self.operation.account().id.is_some()
+            && matches!(
+                &*self.operation,
+                Operation::SuspendAccount(_) | Operation::UnsuspendAccount(_) | Operation::ResetPassword(_)
+            )
+    }
+
+    /// Whether a record that was found is certainly not the account that is to be changed: a search by parts of names has found it, or
+    /// an identifier that is gone has led to a name that somebody else has now. What the record does not show speaks against nobody.
+    fn is_somebody_else(&self, found: &AccountRecord) -> bool {
+        if matches!(*self.operation, Operation::CreateAccount(_)) {
+            return false;
+        }
+        let account = self.operation.account();
+        let differs = |wanted: &Option<String>, shown: &Option<String>| match (wanted, shown) {
+            (Some(wanted), Some(shown)) => Some(wanted.to_lowercase() != shown.to_lowercase()),
+            _ => None,
+        };
+        if let Some(id) = &account.id {
+            return *id != found.id;
+        }
+        differs(&account.username, &found.username)
+            .or_else(|| differs(&account.email, &found.email))
+            .unwrap_or(false)
+    }
+
+    /// The intent is durable before the connector is called; while it cannot be written, nothing is called.
+    async fn write_intent(&mut self) -> Result<IntentRecorded, Stopped> {
+        let (app, task) = (self.app, &self.intent.task);
+        let retry = app.retry(policies::LOCAL).until(self.stop);
+        let written = retry.run(
+            |_| app.store.record_intent(&self.intent),
+            life::unless_decided,
+            |failed| {
+                tracing::error!(app = %app.name, %task, error = %failed.error, "the journal cannot be written; nothing is executed until it can");
+            },
+        );
+        written.await.map_err(|interrupted| {
+            if matches!(interrupted, Interrupted::Failed(_)) {
+                tracing::error!(app = %app.name, %task, "the journal holds an outcome already; not executing again");
+            }
+            Stopped
+        })
+    }
+}
+
+/// What was found before an attempt.
+#[derive(Debug)]
+enum Looked {
+    NotAsked,
+    Nobody,
+    Found(Box<AccountRecord>),
+}
+
+/// The intent of a task, before its first attempt.
+pub(super) fn intent_of(app: &App, task: &bridgehead_bridge::Task) -> Intent {
+    let id: TaskId = task.id.clone();
+    Intent {
+        keys: super::lanes::keys_of(&id, &task.payload),
+        task: id,
+        action: task.action.chars().take(100).collect(),
+        created_at: task.created_at,
+        attempt: 0,
+        prior: PriorAccount::Unknown,
+        at: app.clock.now(),
+    }
+}

@@ -1,0 +1,319 @@
+//! One attempt at an operation that no task asks for: the same admission, attempt, decision and verification as in the life of a
+//! task, without a task in Iden. What comes after it (another attempt, the report) is told and not done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bridgehead_sdk::{Action, Code, Effect, Error, Retry, Subject};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::attempt::{Attempt, intent_of};
+use super::read_back::{self, Purpose, Verdict};
+use super::trial::{End, Failure, Trial};
+use super::{admission, life, report_of, verify};
+use crate::Stopped;
+use crate::app::App;
+use crate::decide::{self, Step};
+use crate::policies;
+use bridgehead_bridge::{Task, TaskStatus};
+use bridgehead_config as config;
+
+/// What the connector answered, if it was asked.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer<T> {
+    /// It could do what was asked.
+    Ok(T),
+    /// It could not.
+    Error(Refused),
+}
+
+/// An error of a connector, in its parts.
+#[derive(Clone, Debug, Serialize)]
+pub struct Refused {
+    code: Code,
+    message: String,
+    effect: Effect,
+    /// `never`, `backoff` or `after`.
+    retry: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_seconds: Option<f64>,
+    subject: Subject,
+}
+
+impl Refused {
+    /// The parts of an error, which must be free of secrets already.
+    pub fn of(error: &Error) -> Self {
+        let (retry, retry_after) = match error.retry() {
+            Retry::Never => ("never", None),
+            Retry::Backoff => ("backoff", None),
+            Retry::After(after) => ("after", Some(after.as_secs_f64())),
+        };
+        Self {
+            code: error.code(),
+            message: error.message().to_owned(),
+            effect: error.effect(),
+            retry,
+            retry_after_seconds: retry_after,
+            subject: error.subject(),
+        }
+    }
+
+    /// "PERMISSION_DENIED, not applied, retry never, about the account: …".
+    pub fn in_words(&self) -> String {
+        let effect = match self.effect {
+            Effect::NotApplied => "not applied",
+            Effect::Unknown => "effect unknown",
+        };
+        let retry = match self.retry_after_seconds {
+            Some(seconds) => format!("after {seconds} s"),
+            None => self.retry.to_owned(),
+        };
+        let subject = match self.subject {
+            Subject::Account => "account",
+            Subject::Group => "group",
+            Subject::License => "license",
+            Subject::Connection => "connection",
+        };
+        format!("{}, {effect}, retry {retry}, about the {subject}: {}", self.code, self.message)
+    }
+}
+
+/// What the daemon would do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Report `completed`.
+    Complete,
+    /// Report `failed`.
+    Fail,
+    /// Try again, later.
+    Retry,
+    /// Hold the tasks of the app until the target can be reached again.
+    Hold,
+    /// Go on looking at the account: so far it is not known what became of the operation.
+    Look,
+}
+
+/// What came of an operation by hand. No known secret is in it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ByHand {
+    /// The operation, such as `create_account`.
+    #[serde(skip)]
+    pub action: Action,
+    /// What the connector answered; `None` if it was not asked, because the operation is not allowed or cannot be read.
+    pub answer: Option<Answer<Map<String, Value>>>,
+    /// What the daemon would do.
+    pub decision: Decision,
+    /// The same in words.
+    pub says: String,
+    /// What of the account is otherwise than it was asked for, which the daemon accepts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub differing: Vec<String>,
+    /// What the operation sets that the target does not show.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_shown: Vec<String>,
+    /// What Iden would be told at this moment; `None` while there is nothing to tell yet.
+    pub report: Option<Value>,
+}
+
+/// Tries an operation once. `settings` are those of the daemon; those of `app` may have less patience.
+pub(crate) async fn run(
+    app: &Arc<App>,
+    settings: &config::Tasks,
+    action: Action,
+    payload: Value,
+    stop: &CancellationToken,
+) -> Result<ByHand, Stopped> {
+    let id = format!("by-hand-{}", uuid::Uuid::new_v4());
+    let fields = json!({ "id": id, "action": action, "payload": payload });
+    let hand = Hand { app, settings, action };
+    let task = match Task::from_json(fields, &TaskStatus::Pending) {
+        Ok(task) => task,
+        Err(why) => return Ok(hand.fails(None, &Failure::new(Code::InternalError, why))),
+    };
+    let _protection = app.redactor.protect(life::secrets_of(&task));
+    let description = match app.target.describe().await {
+        Ok(description) => description,
+        Err(error) => {
+            let refused = hand.refused(&error);
+            let says = "the connector cannot say what it offers, so the daemon would hold the task";
+            return Ok(hand.told(Some(refused), Decision::Hold, says, None));
+        }
+    };
+    let operation = match admission::admit(app, &description, &task) {
+        Ok(operation) => operation,
+        Err(failure) => return Ok(hand.fails(None, &failure)),
+    };
+    let mut trial = Trial::new(app, operation, intent_of(app, &task), description, stop);
+    // Whoever asks by hand may have less patience than one attempt is given.
+    trial.moment = trial.moment.min(app.settings.tasks.give_up_after);
+    hand.once(&mut trial).await
+}
+
+/// What an operation by hand goes by.
+struct Hand<'a> {
+    app: &'a Arc<App>,
+    settings: &'a config::Tasks,
+    action: Action,
+}
+
+type Answered = Option<Answer<Map<String, Value>>>;
+
+impl Hand<'_> {
+    async fn once(&self, trial: &mut Trial<'_>) -> Result<ByHand, Stopped> {
+        let error = match trial.attempt().await? {
+            Attempt::Completed(completion) => {
+                let mut result = Value::Object(completion.result.clone());
+                self.app.redactor.redact_json(&mut result);
+                let answer = Some(Answer::Ok(result.as_object().cloned().unwrap_or_default()));
+                let end = verify::run(trial, completion).await?;
+                return Ok(self.verified(trial, answer, end));
+            }
+            Attempt::Denied(failure) => return Ok(self.fails(None, &failure)),
+            Attempt::NotMade => {
+                let says = "the target is out of reach, so the daemon would hold the task";
+                return Ok(self.told(None, Decision::Hold, says, None));
+            }
+            Attempt::Failed(error) | Attempt::NotLooked(error) => error,
+        };
+        // Where a look shows the account that is to be created, the connector is not asked.
+        let answer = (trial.intent.attempt > 0).then(|| self.refused(&error));
+        let failure = Failure::of(&error);
+        let purpose = match decide::after_error(self.action, trial.effects(), &error) {
+            Step::Fail => return Ok(self.fails(answer, &failure)),
+            Step::AlreadyDone => {
+                return Ok(self.completes(trial, answer, bridgehead_sdk::Completion::done()));
+            }
+            Step::Hold => return Ok(self.holds(answer)),
+            Step::Retry { after } => return Ok(self.retries(answer, after, &failure)),
+            Step::ReadBack { again } => Purpose::Unknown { again, since: Duration::ZERO },
+            Step::CompareExisting => Purpose::Existing,
+        };
+        let verdict = read_back::run(trial, purpose, failure.clone()).await?;
+        Ok(match verdict {
+            Verdict::Completed(completion) => self.completes(trial, answer, completion),
+            Verdict::Failed(failure) if trial.is_out_of_time => self.looks(answer, &failure),
+            Verdict::Failed(failure) => self.fails(answer, &failure),
+            Verdict::TryAgain if error.subject() == Subject::Connection => self.holds(answer),
+            Verdict::TryAgain => {
+                let after = match error.retry() {
+                    Retry::After(after) => Some(after),
+                    Retry::Never | Retry::Backoff => None,
+                };
+                self.retries(answer, after, &failure)
+            }
+        })
+    }
+
+    fn verified(&self, trial: &Trial<'_>, answer: Answered, end: End) -> ByHand {
+        match end {
+            End::Failed(failure) if trial.is_out_of_time => self.looks(answer, &failure),
+            End::Failed(failure) => self.fails(answer, &failure),
+            End::Completed(completion) => self.completes(trial, answer, completion),
+            End::PassedOver => self.looks(answer, &Failure::new(Code::InternalError, "it was passed over")),
+        }
+    }
+
+    fn completes(
+        &self,
+        trial: &Trial<'_>,
+        answer: Answered,
+        completion: bridgehead_sdk::Completion,
+    ) -> ByHand {
+        let seen = trial.seen.clone();
+        let says = match (&answer, &seen) {
+            (None, _) => {
+                "completed: the account is there already, as it was asked for, and the connector is not asked"
+            }
+            (Some(Answer::Error(_)), _) => {
+                "completed: the account is in the state that was asked for, although the call failed"
+            }
+            (_, _) if !self.settings.verify => "completed, as the connector says (tasks.verify is off)",
+            (_, None) => "completed without being verified: the account could not be read back",
+            (_, Some(seen)) if !seen.differing.is_empty() => {
+                "completed: the account shows the change, and the target keeps some of it otherwise than it was asked for"
+            }
+            (_, Some(_)) => "completed: the account was read back, and shows what was asked for",
+        };
+        let end = trial.told(End::Completed(completion));
+        let outcome = match end {
+            End::Completed(completion) => life::completed(self.app, completion),
+            End::Failed(failure) => life::failed(self.app, &failure),
+            End::PassedOver => {
+                return self.looks(answer, &Failure::new(Code::InternalError, "it was passed over"));
+            }
+        };
+        let mut told = self.told(answer, Decision::Complete, says, Some(report_of(&outcome).to_json()));
+        let seen = seen.unwrap_or_default();
+        told.differing =
+            seen.differing.iter().map(|one| self.app.redactor.redact(one).into_owned()).collect();
+        told.not_shown = trial.unverifiable();
+        told.not_shown.extend(seen.not_shown);
+        told
+    }
+
+    fn fails(&self, answer: Answered, failure: &Failure) -> ByHand {
+        let says = match &answer {
+            None => format!("failed with {}, and the connector is not asked", failure.code),
+            Some(Answer::Ok(_)) => {
+                format!("failed with {}, although the connector said that it was done", failure.code)
+            }
+            Some(Answer::Error(_)) => format!("failed with {}, at once", failure.code),
+        };
+        let report = report_of(&life::failed(self.app, failure)).to_json();
+        self.told(answer, Decision::Fail, &says, Some(report))
+    }
+
+    fn retries(&self, answer: Answered, after: Option<Duration>, failure: &Failure) -> ByHand {
+        let limit = self.settings.give_up_after;
+        if after.is_some_and(|after| !decide::fits(Duration::ZERO, after, limit)) {
+            let mut told = self.fails(answer, failure);
+            told.says = format!("{}: the target wants more time than give_up_after ({limit:?})", told.says);
+            return told;
+        }
+        let when = match after {
+            Some(after) => format!("no sooner than {after:?} from now"),
+            None => format!("within {:?}, and then ever later", policies::TARGET.ceiling(1)),
+        };
+        let says =
+            format!("tried again {when}; failed with {} when that has gone on for {limit:?}", failure.code);
+        self.told(answer, Decision::Retry, &says, None)
+    }
+
+    fn holds(&self, answer: Answered) -> ByHand {
+        let limit = self.settings.hold_for;
+        let says = format!(
+            "held with all tasks of {}, while the connector's check is asked now and then; failed after {limit:?}",
+            self.app.name
+        );
+        self.told(answer, Decision::Hold, &says, None)
+    }
+
+    fn looks(&self, answer: Answered, failure: &Failure) -> ByHand {
+        let says = format!(
+            "looked at again until it is certain, for up to {:?}; so far: {}",
+            self.settings.give_up_after, failure.message
+        );
+        self.told(answer, Decision::Look, &says, None)
+    }
+
+    fn refused<T>(&self, error: &Error) -> Answer<T> {
+        Answer::Error(Refused::of(&self.app.target.without_secrets(error)))
+    }
+
+    fn told(&self, answer: Answered, decision: Decision, says: &str, report: Option<Value>) -> ByHand {
+        let says = self.app.redactor.redact(says).into_owned();
+        ByHand {
+            action: self.action,
+            answer,
+            decision,
+            says,
+            differing: Vec::new(),
+            not_shown: Vec::new(),
+            report,
+        }
+    }
+}

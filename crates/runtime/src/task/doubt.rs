@@ -1,0 +1,37 @@
+//! Whether tasks may have been begun of which the journal knows nothing: it was lost, or is an old copy.
+
+use crate::app::App;
+use bridgehead_bridge::{self as bridge, Operation};
+use bridgehead_store::{self as journal, Doubt};
+
+/// The doubt that tasks which the journal does not know are under. A folder that is new puts a question to Iden; as long as
+/// Iden does not answer it, it is a doubt. A journal that cannot be read says nothing: then nothing new is started.
+pub(super) async fn ask(app: &App) -> Result<Option<Doubt>, journal::Error> {
+    let Some(doubt) = app.store.doubted().await? else {
+        return Ok(None);
+    };
+    if !doubt.is_question() {
+        return Ok(Some(doubt));
+    }
+    let synced_before = match synced_before(app).await {
+        Ok(Some(answer)) => answer,
+        Ok(None) => {
+            tracing::warn!(app = %app.name, "Iden does not list this app, so nothing shows that it was never synced; tasks are read back before their first attempt");
+            return Ok(Some(doubt));
+        }
+        Err(error) => {
+            tracing::warn!(app = %app.name, %error, "Iden cannot be asked whether this app was ever synced; until then, tasks are read back before their first attempt");
+            return Ok(Some(doubt));
+        }
+    };
+    if let Err(error) = app.store.settle_new(synced_before).await {
+        tracing::error!(app = %app.name, %error, "the journal cannot be written");
+    }
+    Ok(synced_before.then_some(doubt))
+}
+
+/// Whether Iden has ever completed a sync of the app; `None` if it does not list the app.
+async fn synced_before(app: &App) -> Result<Option<bool>, bridge::Error> {
+    let apps = app.upstream.ask(Operation::ListApps, |bridge| bridge.list_apps()).await?;
+    Ok(apps.into_iter().find(|one| one.id == app.id).map(|one| one.last_synced_at.is_some()))
+}

@@ -1,0 +1,97 @@
+//! Telling Iden the outcome of a task, until it has been heard.
+
+use bridgehead_resilience::{Interrupted, Next};
+use bridgehead_sdk::TaskId;
+use tokio_util::sync::CancellationToken;
+
+use crate::Stopped;
+use crate::app::App;
+use crate::policies;
+use crate::proof::OutcomeRecorded;
+use crate::upstream::Patience;
+use bridgehead_bridge::{self as bridge, Operation, Report};
+use bridgehead_store::{Ended, Outcome};
+
+/// An outcome as it is reported.
+pub(crate) fn report_of(outcome: &Outcome) -> Report {
+    match outcome {
+        Outcome::Completed { result } => Report::Completed { result: result.clone() },
+        Outcome::Failed { code, message } => Report::Failed { code: *code, message: message.clone() },
+    }
+}
+
+/// Reports once more what Iden was told before, because it still lists the task as pending. Once only: as long as it does
+/// so, it is told again later.
+pub(super) async fn again(app: &App, task: &TaskId, outcome: &OutcomeRecorded) {
+    let report = report_of(outcome.outcome());
+    match app.upstream.ask(Operation::Report, |bridge| bridge.report(app.id, task, &report)).await {
+        Ok(()) => {
+            tracing::warn!(app = %app.name, %task, "Iden listed the task as pending after its end; the outcome was reported again and taken");
+        }
+        Err(error) => {
+            tracing::warn!(app = %app.name, %task, %error, "Iden lists the task as pending after its end, and does not take the outcome that is reported again");
+        }
+    }
+}
+
+/// Reports an outcome that is durable. Repeats without limit; when the daemon stops, the outcome stays in the journal
+/// and is reported at the next start.
+pub(super) async fn until_heard(
+    app: &App,
+    task: &TaskId,
+    outcome: &OutcomeRecorded,
+    stop: &CancellationToken,
+) -> Result<(), Stopped> {
+    let report = report_of(outcome.outcome());
+    app.status.progress().decided(task);
+    let answer = app.upstream.call_until(
+        stop,
+        Operation::Report,
+        Patience::until_answered(unless_heard),
+        |bridge| bridge.report(app.id, task, &report),
+        |failed| {
+            let (error, wait) = (failed.error, failed.wait);
+            tracing::warn!(app = %app.name, %task, %error, ?wait, "the outcome could not be reported; trying again");
+            app.status.report_delayed();
+            app.status.progress().wait(task, None, &error.to_string(), wait);
+        },
+    );
+    let ended = match answer.await {
+        Ok(()) => Ended::Accepted,
+        Err(Interrupted::Stopped) => return Err(Stopped),
+        Err(Interrupted::Failed(bridge::Error::Conflict { .. })) => {
+            tracing::info!(app = %app.name, %task, "was resolved by somebody else meanwhile (409); passed over");
+            Ended::Conflict
+        }
+        Err(Interrupted::Failed(bridge::Error::NotFound { .. })) => {
+            tracing::warn!(app = %app.name, %task, "is not known to Iden any more (404); its outcome is dropped");
+            Ended::Missing
+        }
+        Err(Interrupted::Failed(error)) => {
+            tracing::error!(app = %app.name, %task, %error, "Iden does not accept the report of this task; it is put aside. See `bridgehead tasks list --rejected`");
+            Ended::Rejected { detail: app.redactor.redact(&error.to_string()).into_owned() }
+        }
+    };
+    app.status.ended(outcome.outcome(), &ended);
+    let retry = app.retry(policies::LOCAL).until(stop);
+    let written = retry.run(
+        |_| app.store.ended(task, &ended, app.clock.now()),
+        |_| Next::Retry,
+        |failed| {
+            tracing::error!(app = %app.name, %task, error = %failed.error, "the journal cannot be written; a restart would report this task again");
+        },
+    );
+    written.await.map_err(|_| Stopped)
+}
+
+/// Whether a report is repeated: until Iden has said something about it.
+fn unless_heard(error: &bridge::Error) -> Next {
+    match error {
+        bridge::Error::Conflict { .. }
+        | bridge::Error::NotFound { from_bridge: true, .. }
+        | bridge::Error::BadRequest { .. }
+        | bridge::Error::Unprocessable { .. }
+        | bridge::Error::Invalid { .. } => Next::GiveUp,
+        error => error.retry_after().map_or(Next::Retry, Next::RetryAfter),
+    }
+}

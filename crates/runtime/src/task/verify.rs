@@ -1,0 +1,154 @@
+//! Reading an account back after the target has said that it was done: Iden hears `completed` when it is seen.
+
+use bridgehead_resilience::Backoff;
+use bridgehead_sdk::{Account, AccountId, AccountRecord, Code, Completion, Error, Operation};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::trial::{End, Failure, Seen, Trial};
+use crate::Stopped;
+use crate::activity::Before;
+use crate::decide;
+use crate::policies;
+use crate::tally::Verified;
+use crate::target::Priority;
+use crate::verification::Verification;
+
+/// So many looks must fail for good until it is believed that the account cannot be looked at: one may be a mistake of the moment.
+const REFUSALS: u32 = 3;
+
+/// Looks until the account shows what was wanted, or the task's time is over. One look is enough if it does already.
+pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result<End, Stopped> {
+    let app = trial.app;
+    if !app.settings.tasks.verify {
+        return Ok(End::Completed(completion));
+    }
+    let began = Instant::now();
+    let mut backoff = Backoff::new(policies::TARGET);
+    let mut refused = 0;
+    let mut contradiction = None;
+    let why_unseen = loop {
+        // The target answered a moment ago, so the first look is made whatever else is going on: a daemon that stops lets
+        // what runs finish.
+        if backoff.failures() > 0
+            && let Some(failure) = trial.hold().await?
+        {
+            trial.is_out_of_time = true;
+            break failure.message;
+        }
+        let reason = match look(trial, Some(&completion)).await {
+            Ok(found) => match trial.verification(found.as_ref()) {
+                Verification::Seen { differing, not_shown } => {
+                    seen(trial, backoff.failures() + 1, &differing, &not_shown);
+                    trial.seen = Some(Seen { differing, not_shown });
+                    return Ok(End::Completed(completion));
+                }
+                Verification::NotSeen(missing) => {
+                    contradiction = Some(missing);
+                    String::new()
+                }
+            },
+            Err(error) => {
+                refused += u32::from(!decide::may_pass(&error));
+                if refused >= REFUSALS {
+                    break error.message().to_owned();
+                }
+                error.message().to_owned()
+            }
+        };
+        let wait = backoff.failed(app.rng.unit());
+        // However long the attempts took, the target has a moment to show what it did.
+        let has_time = decide::fits(trial.spent(), wait, app.settings.tasks.give_up_after)
+            || decide::fits(began.elapsed(), wait, trial.moment);
+        if !has_time {
+            trial.is_out_of_time = true;
+            break reason;
+        }
+        let reason = if reason.is_empty() { "the change is not seen in the target yet" } else { &reason };
+        trial.show_wait(wait, &Failure::new(Code::InternalError, reason));
+        trial.pause(wait).await?;
+    };
+    let Some(missing) = contradiction else {
+        // Nothing speaks against what the target said. A write that succeeded is not reported as failed because it could
+        // not be read.
+        app.status.tally().verified(Verified::NotLooked);
+        tracing::warn!(app = %app.name, task = %trial.intent.task, "completed without being verified, the account could not be read back: {}",
+            app.redactor.redact(&why_unseen));
+        return Ok(End::Completed(completion));
+    };
+    app.status.tally().verified(Verified::Contradicted);
+    Ok(End::Failed(Failure::new(
+        Code::InternalError,
+        format!(
+            "{}: {} said that it was done, but the account does not show it: {}",
+            trial.what(),
+            app.name,
+            missing.join("; ")
+        ),
+    )))
+}
+
+/// The account, under whichever of its names the target knows it by now.
+pub(super) async fn look(
+    trial: &Trial<'_>,
+    completion: Option<&Completion>,
+) -> Result<Option<AccountRecord>, Error> {
+    for account in names(trial, completion) {
+        trial.app.status.tally().looked();
+        if let Some(found) = trial.app.target.find_account(&account, Priority::Task).await? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// Under which names to look, the most certain first: the identifier that the target gave, the one that it had before, the
+/// names that the task sets, those it was named by.
+fn names(trial: &Trial<'_>, completion: Option<&Completion>) -> Vec<Account> {
+    let operation = &*trial.operation;
+    let told = completion.and_then(|completion| completion.result.get("account_id")).and_then(Value::as_str);
+    let asked = operation.account();
+    if let Some(id) = told {
+        return vec![Account::by_id(id)];
+    }
+    let mut names = Vec::new();
+    if asked.id.is_none() && !matches!(operation, Operation::CreateAccount(_)) {
+        names.extend(trial.prior_id.clone().map(|id: AccountId| Account::by_id(id)));
+    }
+    match operation {
+        Operation::UpdateAccount(update) => {
+            names.push(asked.clone());
+            let text = |name: &str| update.changes.get(name).and_then(Value::as_str).map(str::to_owned);
+            let mut renamed = Account::default();
+            renamed.id = text("id").map(AccountId::new);
+            (renamed.username, renamed.email) = (text("username"), text("email"));
+            if renamed.is_identified() {
+                names.push(renamed);
+            }
+        }
+        // Somebody else may have been given its names since.
+        Operation::DeleteAccount(_) if !names.is_empty() => {}
+        _ => names.push(asked.clone()),
+    }
+    names
+}
+
+fn seen(trial: &Trial<'_>, looks: u32, differing: &[String], not_shown: &[String]) {
+    let (app, task) = (trial.app, &trial.intent.task);
+    let result = if differing.is_empty() { Verified::Seen } else { Verified::Differing };
+    app.status.tally().verified(result);
+    if !differing.is_empty() {
+        tracing::info!(app = %app.name, %task, "completed; the target keeps it otherwise than it was asked for: {}",
+            app.redactor.redact(&differing.join("; ")));
+    }
+    if !not_shown.is_empty() {
+        tracing::debug!(app = %app.name, %task, "the target does not show {}", not_shown.join(", "));
+    }
+    for name in trial.unverifiable().iter().chain(not_shown) {
+        app.status.tally().not_verified(name);
+    }
+    if looks > 1 {
+        // It came to pass after the call: a sync that has begun since then has to look again.
+        app.activity.touch(trial.operation.account(), Before::NotAsked);
+    }
+}

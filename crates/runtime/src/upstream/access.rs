@@ -1,0 +1,191 @@
+//! What the daemon does when the Bridge refuses the key (401) or the app (403): it waits, longer each time, and lets one
+//! call at a time find out whether the key works again.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bridgehead_resilience::{Backoff, SeededRng};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::policies;
+
+/// What an answer says about whether key and app are accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum AccessEvidence {
+    /// They are: Iden itself has said something about the call.
+    Granted,
+    /// They are not, and what to do about it.
+    Refused(String),
+    /// Nothing: it was not sent or not answered, or something in between answered.
+    None,
+}
+
+#[derive(Debug)]
+struct State {
+    backoff: Backoff,
+    until: Option<Instant>,
+    /// Why calls wait.
+    cause: Option<String>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { backoff: Backoff::new(policies::ACCESS), until: None, cause: None }
+    }
+}
+
+/// Whether the Bridge accepts the key for an app.
+#[derive(Debug)]
+pub(super) struct AccessState {
+    state: Mutex<State>,
+    /// While they are refused, one call at a time.
+    probe: Arc<Semaphore>,
+    rng: Arc<SeededRng>,
+}
+
+/// Permission to make one call; what came of it goes back to the [`AccessState`].
+#[derive(Debug)]
+pub(super) struct CallPermit {
+    /// Held while one call finds out whether the key works again.
+    _probe: Option<OwnedSemaphorePermit>,
+}
+
+/// What a call has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Key and app are accepted again.
+    Granted,
+    /// They are refused, and how often in a row by now.
+    Refused(u32),
+}
+
+impl AccessState {
+    pub(super) fn new(rng: Arc<SeededRng>) -> Self {
+        Self { state: Mutex::default(), probe: Arc::new(Semaphore::new(1)), rng }
+    }
+
+    /// Waits until a call may be made.
+    pub(super) async fn permit(&self) -> CallPermit {
+        if self.paused_until().is_none() {
+            return Self::at_once();
+        }
+        let probe = Arc::clone(&self.probe).acquire_owned().await.ok();
+        while let Some(until) = self.paused_until() {
+            if until <= Instant::now() {
+                return CallPermit { _probe: probe };
+            }
+            tokio::time::sleep_until(until).await;
+        }
+        Self::at_once()
+    }
+
+    /// Permission to make a call that does not wait; its answer counts as any other.
+    pub(super) fn at_once() -> CallPermit {
+        CallPermit { _probe: None }
+    }
+
+    /// A call has ended. Says what that has changed, once for all calls that were under way together.
+    pub(super) fn record(&self, permit: CallPermit, evidence: AccessEvidence) -> Option<Change> {
+        let mut state = self.state();
+        let change = match evidence {
+            AccessEvidence::None => None,
+            AccessEvidence::Granted => {
+                let before = std::mem::take(&mut *state);
+                before.cause.map(|_| Change::Granted)
+            }
+            AccessEvidence::Refused(cause) => {
+                state.cause = Some(cause);
+                // Calls that were under way together are refused together; that is one refusal.
+                if state.until.is_none_or(|until| until <= Instant::now()) {
+                    let wait = state.backoff.failed(self.rng.unit());
+                    state.until = Some(Instant::now() + wait);
+                    Some(Change::Refused(state.backoff.failures()))
+                } else {
+                    None
+                }
+            }
+        };
+        drop(state);
+        drop(permit);
+        change
+    }
+
+    /// Why calls wait, if they do.
+    pub(super) fn cause(&self) -> Option<String> {
+        self.state().cause.clone()
+    }
+
+    fn paused_until(&self) -> Option<Instant> {
+        self.state().until
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::FutureExt;
+
+    use super::*;
+
+    fn access() -> AccessState {
+        AccessState::new(Arc::new(SeededRng::seeded(1)))
+    }
+
+    fn refuse(access: &AccessState, permit: CallPermit) -> Option<Change> {
+        access.record(permit, AccessEvidence::Refused("the key is refused".into()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_pauses_with_growing_intervals_and_a_success_ends_it() {
+        let access = access();
+        let mut waits = Vec::new();
+        for n in 1..=4 {
+            let permit = access.permit().await;
+            assert_eq!(refuse(&access, permit), Some(Change::Refused(n)));
+            let before = Instant::now();
+            drop(access.permit().await);
+            waits.push(before.elapsed());
+        }
+        assert!(waits[0] >= Duration::from_millis(2500) && waits[3] > waits[0], "{waits:?}");
+        assert!(access.cause().is_some());
+        let permit = access.permit().await;
+        assert_eq!(access.record(permit, AccessEvidence::Granted), Some(Change::Granted));
+        assert!(access.cause().is_none());
+        assert!(access.permit().now_or_never().is_some());
+        assert_eq!(access.record(AccessState::at_once(), AccessEvidence::Granted), None, "nothing new");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_were_under_way_together_are_refused_together() {
+        let access = access();
+        let (one, other) = (access.permit().await, access.permit().await);
+        assert_eq!(refuse(&access, one), Some(Change::Refused(1)));
+        assert_eq!(refuse(&access, other), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_says_nothing_changes_nothing() {
+        let access = access();
+        assert_eq!(access.record(AccessState::at_once(), AccessEvidence::None), None);
+        refuse(&access, AccessState::at_once());
+        assert_eq!(access.record(AccessState::at_once(), AccessEvidence::None), None);
+        assert!(access.cause().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_call_at_a_time_finds_out() {
+        let access = access();
+        let permit = access.permit().await;
+        refuse(&access, permit);
+        let probe = access.permit().await;
+        let mut second = Box::pin(access.permit());
+        assert!((&mut second).now_or_never().is_none());
+        access.record(probe, AccessEvidence::Granted);
+        second.await;
+    }
+}

@@ -1,0 +1,189 @@
+//! The Bridge, as one app uses it: every call of a running app goes through here, and nowhere else.
+//!
+//! [`Upstream`] waits while key or app are refused (`access`), makes the call, takes down what its answer says about access, and
+//! repeats it as far as its [`Patience`] goes. The client below makes each call once.
+
+mod access;
+mod patience;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use bridgehead_resilience::{Attempt, Interrupted, Next, Retry, SeededRng};
+use futures::future::BoxFuture;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::access::{AccessEvidence, AccessState, CallPermit, Change};
+use self::patience::Attempts;
+pub(crate) use self::patience::Patience;
+use super::policies;
+use bridgehead_bridge::{Api, Error, Operation};
+
+/// The Bridge for one app.
+pub(crate) struct Upstream {
+    /// Private: there is no way around what this module does.
+    api: Arc<dyn Api>,
+    /// The app's name in the configuration, for the log.
+    app: String,
+    access: AccessState,
+    rng: Arc<SeededRng>,
+}
+
+impl Upstream {
+    pub(crate) fn new(api: Arc<dyn Api>, app: &str, rng: &Arc<SeededRng>) -> Self {
+        let access = AccessState::new(Arc::clone(rng));
+        Self { api, app: app.to_owned(), access, rng: Arc::clone(rng) }
+    }
+
+    /// Makes a call, and repeats it as far as `patience` goes. `notify` hears of each failure after which it is repeated.
+    pub(crate) async fn call<'a, T>(
+        &'a self,
+        operation: Operation,
+        patience: Patience,
+        send: impl Fn(&'a dyn Api) -> BoxFuture<'a, Result<T, Error>>,
+        notify: impl FnMut(Attempt<'_, Error>),
+    ) -> Result<T, Error> {
+        let began = Instant::now();
+        let attempt = async |_: u32| loop {
+            let permit = self.permit(patience).await;
+            match self.send(operation, permit, &send).await {
+                // The next permit is the wait.
+                Err(error) if error.is_access() && patience.outlasts_refusals(began) => {}
+                answer => return answer,
+            }
+        };
+        self.retry(patience).run(attempt, |error| patience.next(error), notify).await
+    }
+
+    /// The same until the daemon stops: a stop ends a wait, and never cuts a call. The first call is made even if the daemon stops
+    /// already, unless it would have to wait for access.
+    pub(crate) async fn call_until<'a, T>(
+        &'a self,
+        stop: &CancellationToken,
+        operation: Operation,
+        patience: Patience,
+        send: impl Fn(&'a dyn Api) -> BoxFuture<'a, Result<T, Error>>,
+        mut notify: impl FnMut(Attempt<'_, Error>),
+    ) -> Result<T, Interrupted<Error>> {
+        let began = Instant::now();
+        // Without an error, it was stopped before the call.
+        let attempt = async |_: u32| loop {
+            let permit = tokio::select! {
+                biased;
+                permit = self.permit(patience) => permit,
+                () = stop.cancelled() => return Err(None),
+            };
+            match self.send(operation, permit, &send).await {
+                Err(error) if error.is_access() && patience.outlasts_refusals(began) => {}
+                answer => return answer.map_err(Some),
+            }
+        };
+        let next = |error: &Option<Error>| error.as_ref().map_or(Next::GiveUp, |error| patience.next(error));
+        let retry = self.retry(patience).until(stop);
+        let answer = retry.run(attempt, next, |failed| {
+            if let Some(error) = failed.error {
+                notify(Attempt { number: failed.number, error, wait: failed.wait });
+            }
+        });
+        answer.await.map_err(|interrupted| match interrupted {
+            Interrupted::Failed(Some(error)) => Interrupted::Failed(error),
+            Interrupted::Failed(None) | Interrupted::Stopped => Interrupted::Stopped,
+        })
+    }
+
+    /// Makes a call, and repeats it within seconds if it is safe to repeat.
+    pub(crate) async fn ask<'a, T>(
+        &'a self,
+        operation: Operation,
+        send: impl Fn(&'a dyn Api) -> BoxFuture<'a, Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.patiently(operation, Patience::brief(), send).await
+    }
+
+    /// Makes a call, and says in the log when it is repeated.
+    pub(crate) async fn patiently<'a, T>(
+        &'a self,
+        operation: Operation,
+        patience: Patience,
+        send: impl Fn(&'a dyn Api) -> BoxFuture<'a, Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.call(operation, patience, send, |failed| self.log(&failed)).await
+    }
+
+    /// Says in the log that a call is repeated.
+    pub(crate) fn log(&self, failed: &Attempt<'_, Error>) {
+        tracing::warn!(app = %self.app, error = %failed.error, wait = ?failed.wait, "a call of the Bridge failed; trying again");
+    }
+
+    /// Why calls wait, if key or app are refused.
+    pub(crate) fn refused(&self) -> Option<String> {
+        self.access.cause()
+    }
+
+    fn retry(&self, patience: Patience) -> Retry<'_> {
+        match patience.attempts {
+            Attempts::One => Retry::new(policies::BRIDGE, &self.rng).max_attempts(1),
+            Attempts::Brief => Retry::new(policies::BRIEF, &self.rng)
+                .max_attempts(policies::BRIEF_ATTEMPTS)
+                .give_up_after(policies::BRIEF_TIME),
+            Attempts::Within(limit) => Retry::new(policies::BRIDGE, &self.rng).give_up_after(limit),
+            Attempts::Endless => Retry::new(policies::BRIDGE, &self.rng),
+        }
+    }
+
+    async fn permit(&self, patience: Patience) -> CallPermit {
+        if patience.waits_for_access() { self.access.permit().await } else { AccessState::at_once() }
+    }
+
+    async fn send<'a, T>(
+        &'a self,
+        operation: Operation,
+        permit: CallPermit,
+        send: &impl Fn(&'a dyn Api) -> BoxFuture<'a, Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let answer = send(&*self.api).await;
+        self.record(permit, evidence(operation, &answer));
+        answer
+    }
+
+    fn record(&self, permit: CallPermit, evidence: AccessEvidence) {
+        match self.access.record(permit, evidence) {
+            None => {}
+            Some(Change::Granted) => {
+                tracing::info!(app = %self.app, "the Bridge accepts the key for this app again");
+            }
+            Some(Change::Refused(refusals)) => {
+                let cause = self.access.cause().unwrap_or_default();
+                tracing::error!(app = %self.app, refusals, "{cause}");
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream")
+            .field("app", &self.app)
+            .field("access", &self.access)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an answer says about access. A call about all apps says nothing about one of them, except that every call meets a key
+/// that is refused.
+fn evidence<T>(operation: Operation, answer: &Result<T, Error>) -> AccessEvidence {
+    let is_about_all = matches!(operation, Operation::ListApps | Operation::CreateApp);
+    match answer {
+        Err(error @ Error::Unauthorized { .. }) => refusal(error),
+        _ if is_about_all => AccessEvidence::None,
+        Err(error) if error.is_access() => refusal(error),
+        Err(error) if !error.shows_access() => AccessEvidence::None,
+        Ok(_) | Err(_) => AccessEvidence::Granted,
+    }
+}
+
+fn refusal(error: &Error) -> AccessEvidence {
+    AccessEvidence::Refused(format!("{error}. {}", error.advice()))
+}

@@ -1,0 +1,55 @@
+//! A strict emulator of the Iden Bridge API, for tests, for `bridgehead demo` and for connector authors.
+//!
+//! It serves the Bridge API under `/org/{tenant}/api/v1/bridge/` and a control plane under `/sandbox/v1/`, which
+//! puts tasks in, shows records and reports, and makes things go wrong on purpose. Where the Bridge documents
+//! name a rule, the sandbox enforces it with the documented status and text; where they are silent, it takes the
+//! stricter reading, and `docs/sandbox.md` says which.
+//!
+//! Everything the control plane does over HTTP is also a method of [`Sandbox`], for tests in the same process.
+//! Nothing is kept on disk, and nothing outlives the value.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), bridgehead_sandbox::Error> {
+//! use bridgehead_sandbox::{Effect, Fault, Loss, Options, Sandbox};
+//!
+//! let sandbox = Sandbox::start(Options::default()).await?;
+//! let app = uuid::Uuid::new_v4();
+//! sandbox.add_app(app, "HR");
+//! let task = sandbox.add_task(app, serde_json::json!({"action": "suspend_account"}));
+//! // The first report takes effect, and its answer is lost on the way.
+//! sandbox.add_fault(Fault::new(Effect::Lose(Loss::Cut)).method("PATCH").path("**/status/").times(1));
+//! println!("{} {}", sandbox.base_url(), sandbox.reports(&task).len());
+//! sandbox.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod api;
+mod clock;
+mod control;
+mod error;
+mod fault;
+mod front;
+mod handle;
+mod key;
+mod ledger;
+mod lock;
+mod options;
+mod paging;
+mod refusal;
+mod schema;
+mod server;
+mod settings;
+mod state;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use error::Error;
+pub use fault::{Canned, Effect, Fault, FaultId, FaultStatus, Loss, PathPattern, Times};
+pub use key::{KeyStatus, NewKey};
+pub use ledger::{Entry, Filter, Report};
+pub use options::Options;
+pub use server::{Sandbox, run_until};
+pub use settings::{Cleanup, ListShape, Settings, TaskOrder};
+pub use store::{AppStats, TypeStats};

@@ -1,0 +1,133 @@
+//! State in memory, for tests and simulations: nothing survives the process.
+//!
+//! It answers as [`Sqlite`](super::Sqlite) does, in the same order; `crates/store/src/contract` holds both to it. No clock, no thread and
+//! no runtime is involved: each method is done when it is first polled, so whoever simulates on it replays exactly.
+
+mod compared;
+mod holds;
+mod instant;
+mod journal;
+mod listings;
+mod syncs;
+mod tasks;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+
+use super::doubt::CLOCKS;
+use super::{AppKey, Doubt, Error, Reason};
+use syncs::Syncs;
+use tasks::Tasks;
+
+/// A [`Journal`](super::Journal) and [`Listings`](super::Listings) for tests and simulations: nothing survives the process. Clones
+/// share it.
+///
+/// A process that ends and starts again is simulated with [`reopened`](Self::reopened). There is no disk that could fail, so the
+/// only errors are those that the state of a task or a listing calls for, and [`Error::Closed`].
+#[derive(Clone)]
+pub struct Memory(Arc<Mutex<Option<Data>>>);
+
+/// What there is.
+#[derive(Default)]
+struct Data {
+    /// A new folder puts a question; see [`Doubt`].
+    doubt: Option<Doubt>,
+    apps: BTreeMap<AppKey, App>,
+}
+
+/// What there is of one app.
+#[derive(Default)]
+struct App {
+    tasks: Tasks,
+    syncs: Syncs,
+}
+
+impl Memory {
+    /// State in which nothing is known, like that of a new folder: whether Iden was synced before is a question, put at this
+    /// instant.
+    pub fn new(now: Timestamp) -> Self {
+        let found_at = instant::kept(now);
+        let until = instant::kept(now.saturating_add(CLOCKS).unwrap_or(now));
+        let doubt = Some(Doubt { found_at, until, reason: Reason::New });
+        Self::of(Data { doubt, ..Data::default() })
+    }
+
+    /// What a new process finds after this one, however it ended: what was unfinished is dropped, and a listing that was being
+    /// completed is promoted. Clones of the old one get [`Error::Closed`] from then on, and so does whoever asks twice.
+    pub fn reopened(&self) -> Result<Self, Error> {
+        let mut data = self.data().take().ok_or(Error::Closed)?;
+        for app in data.apps.values_mut() {
+            app.syncs.drop_unfinished();
+        }
+        Ok(Self::of(data))
+    }
+
+    fn of(data: Data) -> Self {
+        Self(Arc::new(Mutex::new(Some(data))))
+    }
+
+    fn data(&self) -> MutexGuard<'_, Option<Data>> {
+        // Whoever panicked did so before it changed anything, or in a test.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at everything.
+    fn whole<T>(&self, work: impl FnOnce(&mut Data) -> T) -> Result<T, Error> {
+        self.data().as_mut().map(work).ok_or(Error::Closed)
+    }
+
+    /// Looks at an app, of which there may be nothing.
+    fn look<T>(&self, app: &AppKey, look: impl FnOnce(&App) -> T) -> Result<T, Error> {
+        self.whole(|data| match data.apps.get(app) {
+            Some(app) => look(app),
+            None => look(&App::default()),
+        })
+    }
+
+    /// Changes an app.
+    fn change<T>(&self, app: &AppKey, change: impl FnOnce(&mut App) -> T) -> Result<T, Error> {
+        self.whole(|data| change(data.apps.entry(app.clone()).or_default()))
+    }
+}
+
+impl fmt::Debug for Memory {
+    /// How much there is, and nothing of what it is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let apps = self.data().as_ref().map(|data| data.apps.len());
+        f.debug_struct("Memory").field("apps", &apps).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Journal;
+    use super::super::contract::{app, at, completed, intent};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_that_has_ended_neither_reads_nor_writes_what_the_next_one_works_on() {
+        let first = Memory::new(at(0));
+        let clone = first.clone();
+        first.intent(&app(1), &intent("t1", 1, 1)).await.unwrap();
+        let next = first.reopened().unwrap();
+        for ended in [&first, &clone] {
+            let late = ended.decide(&app(1), &intent("t1", 1, 1), &completed("a1")).await;
+            assert!(matches!(late, Err(Error::Closed)), "{late:?}");
+            assert!(matches!(ended.open(&app(1)).await, Err(Error::Closed)));
+            assert!(matches!(ended.verify().await, Err(Error::Closed)));
+            assert!(matches!(ended.reopened(), Err(Error::Closed)));
+        }
+        assert_eq!(next.counts(&app(1)).await.unwrap().intended, 1);
+    }
+
+    #[tokio::test]
+    async fn debug_shows_nobody() {
+        let memory = Memory::new(at(0));
+        memory.decide(&app(1), &intent("t1", 1, 1), &completed("alice")).await.unwrap();
+        let text = format!("{memory:?}");
+        assert!(text.contains("apps: Some(1)") && !text.contains("alice") && !text.contains("t1"), "{text}");
+    }
+}

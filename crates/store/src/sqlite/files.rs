@@ -1,0 +1,246 @@
+//! The state folder and its files: closed to others, owned by one user, and not reached through links.
+//!
+//! Everything is looked at before it is opened and once more after: whoever may write into the folder could otherwise lead a
+//! process with more rights to files of their choice.
+
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::super::{Distrust, Error};
+use super::lock;
+
+/// The database of the journal.
+pub const TASKS: &str = "tasks.db";
+/// The database of what syncs saw.
+pub(super) const LISTINGS: &str = "listings.db";
+/// What SQLite puts beside a database.
+const BESIDE: [&str; 2] = ["-wal", "-shm"];
+
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+/// What group and others may do.
+const OTHERS: u32 = 0o077;
+/// On a folder: everybody may put files into it, as into `/tmp`.
+const STICKY: u32 = 0o1000;
+const ROOT: u32 = 0;
+
+/// How a process comes to the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guest {
+    /// As its owner: the daemon. What is missing is made.
+    Owner,
+    /// As a command, which may be run by root for the owner. What it makes belongs to the owner.
+    Helper,
+    /// As a command that makes no state of its own: there must be some.
+    Visitor,
+}
+
+/// Which file it is, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl From<&Metadata> for Identity {
+    fn from(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+}
+
+/// The state folder, opened.
+#[derive(Debug)]
+pub(super) struct Folder {
+    pub(super) path: PathBuf,
+    pub(super) directory: File,
+    owner: u32,
+    group: u32,
+}
+
+/// Opens the folder, makes it if there is none and the guest may, and closes it to others if it is open. `None` if there is
+/// no state and the guest makes none.
+pub(super) fn prepare(path: &Path, guest: Guest) -> Result<Option<Folder>, Error> {
+    let may_create = guest != Guest::Visitor;
+    let failed = |error| Error::from_io(path, error);
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) => trust_link(path, &metadata)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && may_create => create(path)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    }
+    let directory =
+        OpenOptions::new().read(true).custom_flags(flags(OFlags::DIRECTORY)).open(path).map_err(|error| {
+            // What cannot be opened is most often somebody else's.
+            owner_of(path).and_then(|owner| trust_owner(path, owner, guest).err()).unwrap_or(failed(error))
+        })?;
+    let metadata = directory.metadata().map_err(failed)?;
+    trust_owner(path, metadata.uid(), guest)?;
+    let folder = Folder { path: path.to_owned(), directory, owner: metadata.uid(), group: metadata.gid() };
+    folder.close_to_others(metadata.mode() & 0o7777)?;
+    let is_there = folder.path.join(TASKS).symlink_metadata().is_ok();
+    Ok((may_create || is_there).then_some(folder))
+}
+
+/// Nobody but the owner.
+pub(super) fn folder_permissions() -> Permissions {
+    Permissions::from_mode(FOLDER_MODE)
+}
+
+/// Systemd leads to the folder of a dynamic user through a link of root's.
+fn trust_link(path: &Path, metadata: &Metadata) -> Result<(), Error> {
+    let owner = metadata.uid();
+    if !metadata.is_symlink() || owner == ROOT || owner == user() {
+        return Ok(());
+    }
+    Err(Error::Untrusted { path: path.to_owned(), why: Distrust::LinkOf { owner } })
+}
+
+fn trust_owner(path: &Path, owner: u32, guest: Guest) -> Result<(), Error> {
+    let user = user();
+    if owner == user || (user == ROOT && guest != Guest::Owner) {
+        return Ok(());
+    }
+    Err(Error::Untrusted { path: path.to_owned(), why: Distrust::Owner { owner, user } })
+}
+
+fn owner_of(path: &Path) -> Option<u32> {
+    Some(std::fs::metadata(path).ok()?.uid())
+}
+
+fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+fn flags(flags: OFlags) -> i32 {
+    flags.bits().cast_signed()
+}
+
+fn create(folder: &Path) -> Result<(), Error> {
+    let create = || -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
+        // The entry in the parent must survive a power failure as the files in the folder do.
+        if let Some(parent) = folder.parent() {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            File::open(parent)?.sync_all()?;
+        }
+        Ok(())
+    };
+    create().map_err(|error| Error::from_io(folder, error))
+}
+
+impl Folder {
+    fn close_to_others(&self, mode: u32) -> Result<(), Error> {
+        let path = &self.path;
+        if mode & OTHERS == 0 {
+            return Ok(());
+        }
+        let refuse = |why: String| Error::Permissions { path: path.clone(), mode, why };
+        // A path such as /tmp or /var/lib, set by mistake, must not be closed to everybody else.
+        if mode & STICKY != 0 || !self.is_ours().map_err(|error| Error::from_io(path, error))? {
+            return Err(refuse("holds other files than bridgehead's".to_owned()));
+        }
+        self.directory
+            .set_permissions(folder_permissions())
+            .map_err(|error| refuse(format!("cannot be closed: {error}")))?;
+        tracing::warn!(
+            folder = %path.display(),
+            mode = format_args!("{mode:04o}"),
+            "the state folder was open to others; its mode is now 0700"
+        );
+        Ok(())
+    }
+
+    /// Whether the folder is empty or has been used before.
+    fn is_ours(&self) -> io::Result<bool> {
+        Ok([TASKS, LISTINGS, lock::FILE].iter().any(|name| self.path.join(name).exists())
+            || std::fs::read_dir(&self.path)?.next().is_none())
+    }
+
+    /// Makes the database files, readable by nobody else, before SQLite opens them: SQLite gives the files beside a database
+    /// the mode and the owner of the database. Those that are there already are closed. Gives each database's identity.
+    pub(super) fn create_databases(&self) -> Result<[Identity; 2], Error> {
+        let mut identities = Vec::new();
+        for database in [TASKS, LISTINGS] {
+            identities.push(Identity::from(&self.metadata(&self.open_private(database)?)?));
+            for beside in BESIDE {
+                self.close_file(&format!("{database}{beside}"))?;
+            }
+        }
+        self.directory.sync_all().map_err(|error| Error::from_io(&self.path, error))?;
+        let [tasks, listings] = identities[..] else { return Err(Error::Closed) };
+        Ok([tasks, listings])
+    }
+
+    /// Opens a file for reading and writing, makes it if there is none, and closes it to others.
+    pub(super) fn open_private(&self, name: &str) -> Result<File, Error> {
+        let path = self.path.join(name);
+        let failed = |error| Error::from_io(&path, error);
+        let mut options = OpenOptions::new();
+        // Opening a pipe must not wait for its other end.
+        options
+            .read(true)
+            .write(true)
+            .mode(FILE_MODE)
+            .custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK));
+        match std::fs::symlink_metadata(&path) {
+            Ok(metadata) => self.trust(&path, &metadata)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let file = options.create_new(true).open(&path).map_err(failed)?;
+                self.hand_over(&file).map_err(failed)?;
+                return Ok(file);
+            }
+            Err(error) => return Err(failed(error)),
+        }
+        let file = options.open(&path).map_err(failed)?;
+        let metadata = self.metadata(&file)?;
+        self.trust(&path, &metadata)?;
+        close(&path, &file, &metadata).map_err(failed)?;
+        Ok(file)
+    }
+
+    /// What root makes in somebody else's folder is theirs, or they could not use their own state any more.
+    fn hand_over(&self, file: &File) -> io::Result<()> {
+        if self.owner == user() { Ok(()) } else { fchown(file, Some(self.owner), Some(self.group)) }
+    }
+
+    fn metadata(&self, file: &File) -> Result<Metadata, Error> {
+        file.metadata().map_err(|error| Error::from_io(&self.path, error))
+    }
+
+    fn trust(&self, path: &Path, metadata: &Metadata) -> Result<(), Error> {
+        let why = if metadata.is_symlink() {
+            Distrust::Link
+        } else if !metadata.is_file() {
+            Distrust::Kind
+        } else if metadata.uid() != self.owner {
+            // Who may use the folder may not use this file.
+            Distrust::Owner { owner: metadata.uid(), user: self.owner }
+        } else if metadata.nlink() > 1 {
+            Distrust::Linked
+        } else {
+            return Ok(());
+        };
+        Err(Error::Untrusted { path: path.to_owned(), why })
+    }
+
+    fn close_file(&self, name: &str) -> Result<(), Error> {
+        let path = self.path.join(name);
+        match std::fs::symlink_metadata(&path) {
+            Ok(_) => self.open_private(name).map(drop),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Error::from_io(&path, error)),
+        }
+    }
+}
+
+fn close(path: &Path, file: &File, metadata: &Metadata) -> io::Result<()> {
+    if metadata.mode() & OTHERS == 0 {
+        return Ok(());
+    }
+    tracing::warn!(file = %path.display(), "the file was open to others; its mode is now 0600");
+    file.set_permissions(Permissions::from_mode(FILE_MODE))
+}

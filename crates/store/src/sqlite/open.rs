@@ -1,0 +1,258 @@
+//! Opening and closing the state.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+
+use sqlx::migrate::Migrator;
+use tempfile::TempDir;
+
+use super::super::Error;
+use super::custody::Custody;
+use super::files::{self, Guest, Identity, LISTINGS, TASKS};
+use super::lock::Lock;
+use super::store::{Format, Store, Surroundings};
+use super::writer::{Chore, Observer};
+use super::{lineage, promotion, rehearsal};
+
+static TASKS_MIGRATIONS: Migrator = sqlx::migrate!("src/migrations/tasks");
+static LISTINGS_MIGRATIONS: Migrator = sqlx::migrate!("src/migrations/listings");
+
+/// The journal. It is small, and what it holds cannot be had again.
+pub(super) static TASKS_FORMAT: Format = Format {
+    migrator: &TASKS_MIGRATIONS,
+    cache: [8 * 1024, 2 * 1024],
+    erase: true,
+    check: true,
+    chore: Some(Chore::Erase),
+};
+
+/// What syncs saw. It is large; the ids in it are no secret, and lists of them are read in order. Its caches are small all
+/// the same: what does not fit is in the memory of the operating system as a rule, and a sync of any size shall need
+/// less than 64 MiB.
+pub(super) static LISTINGS_FORMAT: Format = Format {
+    migrator: &LISTINGS_MIGRATIONS,
+    cache: [2 * 1024, 256],
+    erase: false,
+    check: false,
+    chore: Some(Chore::Discard),
+};
+
+/// The state of the daemon, in a folder: a [`Journal`](super::super::Journal) and
+/// [`Listings`](super::super::Listings). Clones share it.
+///
+/// The lock on the folder is held until [`close`](Self::close) returns, or, when the last clone is dropped
+/// without it, until the writers have run what was waiting and have ended, a moment later.
+#[derive(Clone, Debug)]
+pub struct Sqlite(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    tasks: Store,
+    listings: Store,
+    /// The writers hold it. None of a private copy.
+    custody: Option<Weak<Custody>>,
+    /// The folder of a rehearsal, removed with it.
+    _temporary: Option<TempDir>,
+}
+
+/// How much the journal has written since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Commits, each of which waited for the disk.
+    pub commits: u64,
+    /// Writes that shared them, those that were refused included.
+    pub writes: u64,
+}
+
+impl Sqlite {
+    /// Opens the state in this folder, which is made if there is none, and takes the lock on it.
+    ///
+    /// The folder must belong to the user of this process. It gets the mode 0700, its files 0600; links are not followed in
+    /// it. Listings that an earlier process left unfinished are dropped. Must be called within a tokio runtime.
+    pub async fn open(folder: &Path) -> Result<Self, Error> {
+        let state = Self::open_as(folder, Guest::Owner, None).await?;
+        state.ok_or_else(|| nothing(folder))
+    }
+
+    /// The same, watched at every durable step.
+    pub async fn open_observed(folder: &Path, observer: Observer) -> Result<Self, Error> {
+        let state = Self::open_as(folder, Guest::Owner, Some(observer)).await?;
+        state.ok_or_else(|| nothing(folder))
+    }
+
+    /// The same for a command that does for once what the daemon does. Root may run it for the owner of the folder, to whom
+    /// everything that it makes belongs.
+    pub async fn open_to_help(folder: &Path) -> Result<Self, Error> {
+        let state = Self::open_as(folder, Guest::Helper, None).await?;
+        state.ok_or_else(|| nothing(folder))
+    }
+
+    /// The same for a command that is of no use without state, and makes none: `None` if there is none.
+    pub async fn open_existing(folder: &Path) -> Result<Option<Self>, Error> {
+        Self::open_as(folder, Guest::Visitor, None).await
+    }
+
+    async fn open_as(folder: &Path, guest: Guest, observer: Option<Observer>) -> Result<Option<Self>, Error> {
+        let prepared = folder.to_owned();
+        let locked = blocking(move || {
+            let Some(folder) = files::prepare(&prepared, guest)? else { return Ok(None) };
+            let lock = Lock::take(folder)?;
+            let databases = lock.folder.create_databases()?;
+            Ok(Some((lock, databases)))
+        })
+        .await?;
+        match locked {
+            Some((lock, databases)) => Self::take_over(folder, lock, databases, observer).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn take_over(
+        folder: &Path,
+        lock: Lock,
+        databases: [Identity; 2],
+        observer: Option<Observer>,
+    ) -> Result<Self, Error> {
+        let paths = [folder.join(TASKS), folder.join(LISTINGS)];
+        let mut tasks = Store::prepare(&paths[0], &TASKS_FORMAT, true).await?;
+        let mut listings = match Store::prepare(&paths[1], &LISTINGS_FORMAT, true).await {
+            Ok(listings) => listings,
+            Err(error) => {
+                tasks.close().await;
+                return Err(error);
+            }
+        };
+        let taken = match lineage::take_over(lock, databases, &mut tasks, &mut listings).await {
+            Ok(taken) => taken,
+            Err(error) => {
+                tasks.close().await;
+                listings.close().await;
+                return Err(error);
+            }
+        };
+        let surroundings = |fence| Surroundings { fence: Some(fence), observer: observer.clone() };
+        let tasks = Store::start(&paths[0], &TASKS_FORMAT, tasks, surroundings(taken.tasks));
+        let listings = Store::start(&paths[1], &LISTINGS_FORMAT, listings, surroundings(taken.listings));
+        let custody = Some(Arc::downgrade(&taken.custody));
+        drop(taken.custody);
+        Self(Arc::new(Inner { tasks, listings, custody, _temporary: None })).ready().await
+    }
+
+    /// State for a `sync --dry-run` beside a running daemon: a private copy of what the syncs of `folder` have
+    /// seen, with an empty journal. It takes no lock and writes nothing into the folder; without a folder,
+    /// or without state in it, nothing is known.
+    pub async fn rehearsal(folder: &Path) -> Result<Self, Error> {
+        Self::private(Some(folder)).await
+    }
+
+    /// State of which nothing remains, for what a command does by hand: nothing is known, and everything is forgotten.
+    pub async fn scratch() -> Result<Self, Error> {
+        Self::private(None).await
+    }
+
+    async fn private(folder: Option<&Path>) -> Result<Self, Error> {
+        let temporary = blocking(temporary_folder).await?;
+        let copy = temporary.path().to_owned();
+        let prepared = copy.clone();
+        blocking(move || {
+            let folder = files::prepare(&prepared, Guest::Owner)?.ok_or_else(|| nothing(&prepared))?;
+            folder.create_databases()
+        })
+        .await?;
+        if let Some(folder) = folder {
+            rehearsal::copy(&folder.join(LISTINGS), &copy.join(LISTINGS)).await?;
+        }
+        let tasks = Self::copied(&copy.join(TASKS), &TASKS_FORMAT).await?;
+        let listings = Self::copied(&copy.join(LISTINGS), &LISTINGS_FORMAT).await?;
+        let custody = None;
+        Self(Arc::new(Inner { tasks, listings, custody, _temporary: Some(temporary) })).ready().await
+    }
+
+    async fn copied(path: &Path, format: &Format) -> Result<Store, Error> {
+        let prepared = Store::prepare(path, format, false).await?;
+        Ok(Store::start(path, format, prepared, Surroundings { fence: None, observer: None }))
+    }
+
+    /// The state in this folder for reading alone, beside a daemon that may be running. It takes no lock and writes
+    /// nothing into the folder; every write is [`Error::Closed`]. `None` if there is nothing that can be read.
+    pub async fn read_only(folder: &Path) -> Result<Option<Self>, Error> {
+        let [tasks, listings] = [folder.join(TASKS), folder.join(LISTINGS)];
+        let paths = [tasks.clone(), listings.clone()];
+        let urls = blocking(move || Ok((rehearsal::in_place(&paths[0])?, rehearsal::in_place(&paths[1])?)));
+        let (Some(tasks_url), Some(listings_url)) = urls.await? else {
+            return Ok(None);
+        };
+        Ok(Some(Self(Arc::new(Inner {
+            tasks: Store::read_only(&tasks, &tasks_url, &TASKS_FORMAT),
+            listings: Store::read_only(&listings, &listings_url, &LISTINGS_FORMAT),
+            custody: None,
+            _temporary: None,
+        }))))
+    }
+
+    /// Drops what an earlier process left unfinished.
+    async fn ready(self) -> Result<Self, Error> {
+        match self.listings().write(promotion::DropUnfinished).await {
+            Ok(()) => Ok(self),
+            Err(error) => {
+                // Otherwise the lock would be held until the writers notice, and trying again would say so.
+                self.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Runs what waits, empties the write-ahead logs, closes the files and releases the lock. Other clones get
+    /// [`Error::Closed`] from then on.
+    pub async fn close(self) {
+        self.0.tasks.close().await;
+        self.0.listings.close().await;
+    }
+
+    /// How much the journal has written.
+    pub fn stats(&self) -> Stats {
+        let counters = &self.0.tasks.counters;
+        Stats {
+            commits: counters.commits.load(Ordering::Relaxed),
+            writes: counters.writes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether the folder and its files are still what was opened. Of a private copy, they always are.
+    pub(super) fn in_place(&self) -> Result<(), Error> {
+        match &self.0.custody {
+            None => Ok(()),
+            Some(custody) => custody.upgrade().ok_or(Error::Closed)?.verify(),
+        }
+    }
+
+    pub(super) fn tasks(&self) -> &Store {
+        &self.0.tasks
+    }
+
+    pub(super) fn listings(&self) -> &Store {
+        &self.0.listings
+    }
+}
+
+/// A folder that should hold state, and does not.
+fn nothing(folder: &Path) -> Error {
+    Error::from_io(folder, std::io::ErrorKind::NotFound.into())
+}
+
+fn temporary_folder() -> Result<TempDir, Error> {
+    tempfile::Builder::new()
+        .prefix("bridgehead-rehearsal-")
+        .permissions(files::folder_permissions())
+        .tempdir()
+        .map_err(|error| Error::from_io(&std::env::temp_dir(), error))
+}
+
+/// Runs what waits for the file system where it may wait.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    // It is neither cancelled nor does it panic; if it did, nothing was opened.
+    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Closed)?
+}
