@@ -22,6 +22,7 @@ mod daemon;
 pub use bridgehead_bridge as bridge;
 pub use bridgehead_config as config;
 pub use bridgehead_runtime as runtime;
+#[cfg(feature = "sandbox")]
 pub use bridgehead_sandbox as sandbox;
 pub use bridgehead_store as journal;
 pub use daemon::{Builder, Daemon};

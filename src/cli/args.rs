@@ -1,5 +1,6 @@
 //! What can be written on the command line.
 
+#[cfg(feature = "sandbox")]
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -47,6 +48,7 @@ pub(crate) enum Command {
     /// Run the daemon: execute tasks and sync on schedule, until SIGTERM, SIGINT or SIGHUP.
     Run,
     /// Show everything on made-up people: a sandbox, the real daemon, syncs and tasks. Needs no account and no network.
+    #[cfg(feature = "sandbox")]
     Demo {
         /// Leave sandbox and daemon running afterwards, until Ctrl-C.
         #[arg(long)]
@@ -69,8 +71,10 @@ pub(crate) enum Command {
         #[arg(value_name = "APP")]
         apps: Vec<String>,
         /// Check the configuration only: no network, no target.
-        #[arg(long, conflicts_with = "conformance")]
+        #[cfg_attr(feature = "conformance", arg(long, conflicts_with = "conformance"))]
+        #[cfg_attr(not(feature = "conformance"), arg(long))]
         offline: bool,
+        #[cfg(feature = "conformance")]
         #[command(flatten)]
         kit: Kit,
     },
@@ -126,6 +130,7 @@ pub(crate) enum Command {
     /// Write the beginning of a connector, which works as it stands and passes the kit that proves connectors.
     New(New),
     /// Run a strict emulator of the Bridge API, to try things and to test connectors against.
+    #[cfg(feature = "sandbox")]
     Sandbox(Sandbox),
     /// Look at the configuration.
     #[command(subcommand)]
@@ -268,6 +273,7 @@ pub(crate) enum CallOperation {
 }
 
 /// How a connector is proven.
+#[cfg(feature = "conformance")]
 #[derive(Args, Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Kit {
@@ -351,6 +357,7 @@ pub(crate) struct New {
 }
 
 /// How the sandbox is run.
+#[cfg(feature = "sandbox")]
 #[derive(Args, Debug)]
 pub(crate) struct Sandbox {
     /// Where to listen. The sandbox is not made for a network: keep to loopback.

@@ -10,6 +10,7 @@ pub(crate) enum Exit {
     /// The command line is wrong.
     Usage = 2,
     /// Nothing failed, but not everything was proven.
+    #[cfg(feature = "conformance")]
     Unproven = 3,
     /// What was to be printed could not be, because a disk is full for instance.
     Output = 74,

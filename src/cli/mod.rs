@@ -11,11 +11,13 @@ mod check;
 mod completions;
 mod config;
 mod confirm;
+#[cfg(feature = "conformance")]
 mod conformance;
 mod context;
 #[cfg(debug_assertions)]
 mod crash;
 mod daemon;
+#[cfg(feature = "sandbox")]
 mod demo;
 mod export;
 mod failure;
@@ -28,6 +30,7 @@ mod overview;
 mod print;
 mod progress;
 mod run;
+#[cfg(feature = "sandbox")]
 mod sandbox;
 mod service;
 mod serving;

@@ -6,11 +6,14 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use super::args::{Cli, Command};
+#[cfg(feature = "conformance")]
+use super::conformance;
 use super::failure::{Exit, Failure, Outcome};
 use super::{
-    apps, call, check, completions, config, conformance, demo, export, hardening, new, print, run as daemon,
-    sandbox, status, sync, tasks,
+    apps, call, check, completions, config, export, hardening, new, print, run as daemon, status, sync, tasks,
 };
+#[cfg(feature = "sandbox")]
+use super::{demo, sandbox};
 use crate::children;
 use bridgehead_config::Connectors;
 use bridgehead_runtime::sync::Options;
@@ -79,7 +82,9 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
     let global = &cli.global;
     match cli.command {
         Command::Run => daemon::run(global, connectors).await,
+        #[cfg(feature = "sandbox")]
         Command::Demo { stay } => demo::run(global, connectors, stay).await,
+        #[cfg(feature = "conformance")]
         Command::Check { apps, kit: options, .. } if options.conformance => {
             conformance::run(global, connectors, &apps, &options).await
         }
@@ -100,6 +105,7 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
         Command::Tasks(command) => tasks::run(global, connectors, command).await,
         Command::Apps(command) => apps::run(global, connectors, command).await,
         Command::New(options) => new::run(global, connectors, &options),
+        #[cfg(feature = "sandbox")]
         Command::Sandbox(options) => sandbox::run(global, options).await,
         Command::Config(command) => config::run(global, connectors, &command),
         Command::Completions { shell } => {

@@ -6,7 +6,7 @@
 //! - [`Page`], [`Cursor`] and [`Record`] are how a target is listed.
 //! - [`Factory`] and [`Setup`] are how a connector comes from a configuration file.
 //! - [`Network`] says whom to trust and which way out to take; with the feature `http`, the module `http` has a client that goes by it.
-//! - With the feature `conformance`, the module `conformance` has the kit that proves a connector.
+//! - The crate `bridgehead-conformance` has the kit that proves a connector.
 //! - [`Redactor`] keeps secrets out of what is logged and reported.
 //!
 //! The crate is small, and slow to change: connectors depend on it alone, never on the runtime.
@@ -14,8 +14,6 @@
 mod account;
 mod account_record;
 mod action;
-#[cfg(feature = "conformance")]
-pub mod conformance;
 mod connector;
 mod convert;
 mod error;

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use bridgehead_sdk::conformance::{self, Bench, Situation, Skip};
+use bridgehead_conformance::{self as conformance, Bench, Situation, Skip};
 use bridgehead_sdk::{Connector, async_trait};
 use bridgehead_simulated::{Settings, SimulatedConnector};
 use jiff::SignedDuration;

@@ -58,7 +58,9 @@ mod tests;
 
 pub use app::{App, Guard, OnInvalid, Protect, Sync, TaskGuard, Tasks, WithoutProof};
 pub use build::build_connector;
-pub use conformance::{Conformance, checks_named};
+pub use conformance::Conformance;
+#[cfg(feature = "conformance")]
+pub use conformance::checks_named;
 pub use error::{Error, Errors};
 pub use key_table::{conformance_keys, target_keys};
 pub use load::{load, parse};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bridgehead_sdk::conformance::{Bench, Situation, Skip};
+use bridgehead_conformance::{Bench, Situation, Skip};
 use bridgehead_sdk::{Action, Connector, EntityRecord, Network, async_trait};
 use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};

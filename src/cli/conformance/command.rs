@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bridgehead_sdk::conformance::{Report, Run};
+use bridgehead_conformance::{Report, Run};
 use tokio_util::sync::CancellationToken;
 
 use super::super::args::{Global, Kit};

@@ -4,8 +4,8 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bridgehead_conformance::{Check, Observer, Outcome};
 use bridgehead_sdk::Redactor;
-use bridgehead_sdk::conformance::{Check, Observer, Outcome};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::super::print;

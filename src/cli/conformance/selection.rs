@@ -1,6 +1,6 @@
 //! Which checks are meant: by names in which `*` stands for any text.
 
-use bridgehead_sdk::conformance::{self, Listed};
+use bridgehead_conformance::{self as conformance, Listed};
 
 use super::super::args::Global;
 use super::super::failure::{Exit, Failure};

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use bridgehead_conformance::{Check, Outcome, Report};
 use bridgehead_sdk::Redactor;
-use bridgehead_sdk::conformance::{Check, Outcome, Report};
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use serde_json::{Value, json};
 

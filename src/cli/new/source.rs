@@ -68,9 +68,14 @@ impl Source {
         self.dependency("connectors/sdk", &features)
     }
 
-    /// The daemon without connectors, as a value in Cargo.toml.
+    /// The kit that proves a connector, as a value in Cargo.toml.
+    pub(super) fn kit(&self) -> String {
+        self.dependency("connectors/conformance", "")
+    }
+
+    /// The daemon without connectors, with the kit and the sandbox, as a value in Cargo.toml.
     pub(super) fn daemon(&self) -> String {
-        self.dependency("", ", default-features = false")
+        self.dependency("", r#", default-features = false, features = ["conformance", "sandbox"]"#)
     }
 
     /// The versions of everything else that bridgehead was tested with, as Cargo.lock.
@@ -138,8 +143,8 @@ mod tests {
     fn a_repository_and_a_checkout_are_told_apart() {
         let git = Source::find(Some("https://git.example.com/bridgehead.git"), Some("v0.1.0")).unwrap();
         assert_eq!(
-            git.sdk(&["http", "conformance"]),
-            r#"{ git = "https://git.example.com/bridgehead.git", rev = "v0.1.0", features = ["http", "conformance"] }"#
+            git.sdk(&["http", "tls"]),
+            r#"{ git = "https://git.example.com/bridgehead.git", rev = "v0.1.0", features = ["http", "tls"] }"#
         );
         let checkout = Source::find(Some(env!("CARGO_MANIFEST_DIR")), None).unwrap();
         let sdk: toml::Value = toml::from_str(&format!("sdk = {}", checkout.sdk(&[]))).unwrap();

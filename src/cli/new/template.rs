@@ -95,8 +95,7 @@ pub(super) fn rust(template: Template, name: &Name, source: &Source) -> Result<V
         Template::Http => (RUST_HTTP, &["http"]),
         Template::File => (RUST_FILE, &[]),
     };
-    let with_kit = [features, &["conformance"]].concat();
-    let places = [("sdk", source.sdk(features)), ("kit", source.sdk(&with_kit)), ("daemon", source.daemon())];
+    let places = [("sdk", source.sdk(features)), ("kit", source.kit()), ("daemon", source.daemon())];
     let lock = source.lock()?.map(|text| File { path: "Cargo.lock".to_owned(), text });
     let own = files.iter().chain(RUST).map(|file| filled(file, name, &places));
     Ok(own.chain(lock).chain(source.vendored()?).collect())

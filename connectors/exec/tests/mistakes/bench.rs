@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bridgehead_sdk::conformance::{Bench, Situation, Skip};
+use bridgehead_conformance::{Bench, Situation, Skip};
 use bridgehead_sdk::{Connector, Setup, async_trait};
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! Without a mistake, the connector passes everything.
 
-use bridgehead_sdk::conformance;
+use bridgehead_conformance as conformance;
 
 use crate::bench::ExecBench;
 

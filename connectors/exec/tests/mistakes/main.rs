@@ -6,6 +6,6 @@ mod bench;
 mod faultless;
 mod mistakes;
 #[allow(dead_code, reason = "the kit's own tests, whose server it is, can also keep it busy")]
-#[path = "../../../sdk/tests/conformance/server.rs"]
+#[path = "../../../conformance/tests/mistakes/server.rs"]
 mod server;
 mod table;

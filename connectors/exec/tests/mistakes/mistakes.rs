@@ -1,6 +1,6 @@
 //! The mistakes that the connector in Python can make, and the check that finds each.
 //!
-//! Most are those of the kit's own table (`connectors/sdk/tests/conformance/mistakes.rs`), under the same names; the last two classes
+//! Most are those of the kit's own table (`connectors/conformance/tests/mistakes/mistakes.rs`), under the same names; the last two classes
 //! are of those who write a program. The program knows them by name: its setting `mistakes` lists those it is to make. Those that no
 //! check finds say why.
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bridgehead_sdk::conformance::{self, Bench};
+use bridgehead_conformance::{self as conformance, Bench};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 

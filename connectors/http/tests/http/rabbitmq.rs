@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
-use bridgehead_sdk::conformance::{self, Bench, Situation, Skip};
+use bridgehead_conformance::{self as conformance, Bench, Situation, Skip};
 use bridgehead_sdk::http::reqwest;
 use bridgehead_sdk::{Connector, async_trait};
 use bridgehead_test_servers::RabbitMq;

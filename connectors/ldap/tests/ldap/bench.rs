@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bridgehead_sdk::conformance::{Bench, Protocol, Situation, Skip};
+use bridgehead_conformance::{Bench, Protocol, Situation, Skip};
 use bridgehead_sdk::{Connector, async_trait};
 use bridgehead_test_servers::{Directory, Ds389, OpenLdap, Options, Population, Samba};
 use serde_json::{Map, Value, json};

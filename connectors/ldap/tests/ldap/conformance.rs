@@ -1,6 +1,6 @@
 //! The kit, on every server.
 
-use bridgehead_sdk::conformance;
+use bridgehead_conformance as conformance;
 use bridgehead_test_servers::{Ds389, OpenLdap, Samba};
 
 use crate::bench::{LdapBench, Server};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bridgehead_sdk::conformance::{self, Bench, Protocol, Situation, Skip};
+use bridgehead_conformance::{self as conformance, Bench, Protocol, Situation, Skip};
 use bridgehead_sdk::{Connector, async_trait};
 use bridgehead_test_servers::{OpenLdap, OpenLdapPair, Options, Population, free_port};
 use serde_json::{Map, Value, json};

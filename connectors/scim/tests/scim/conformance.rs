@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead_sdk::conformance::{self, Bench, Situation, Skip};
+use bridgehead_conformance::{self as conformance, Bench, Situation, Skip};
 use bridgehead_sdk::{Connector, async_trait};
 use bridgehead_test_servers::{Population, Scim2};
 use serde_json::{Value, json};

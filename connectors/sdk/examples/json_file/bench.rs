@@ -4,7 +4,7 @@ use std::io::Result;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bridgehead_sdk::conformance::{Bench, Situation, Skip};
+use bridgehead_conformance::{Bench, Situation, Skip};
 use bridgehead_sdk::serde_json::{self, Map, Value, json};
 use bridgehead_sdk::{Connector, Setup, async_trait};
 use tempfile::TempDir;

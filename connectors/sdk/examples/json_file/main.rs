@@ -14,7 +14,7 @@ mod file;
 
 use std::process::ExitCode;
 
-use bridgehead_sdk::conformance;
+use bridgehead_conformance as conformance;
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {

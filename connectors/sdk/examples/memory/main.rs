@@ -52,11 +52,10 @@ mod tests {
         super::main().unwrap();
     }
 
-    #[cfg(feature = "conformance")]
     mod conformance {
         use std::sync::Arc;
 
-        use bridgehead_sdk::conformance::{self, Bench, Situation, Skip};
+        use bridgehead_conformance::{self as conformance, Bench, Situation, Skip};
         use bridgehead_sdk::serde_json::json;
         use bridgehead_sdk::{Action, Connector, Context, Operation, Payload, Setup, async_trait};
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bridgehead_sdk::conformance::{self, Bench, Protocol, Situation, Skip};
+use bridgehead_conformance::{self as conformance, Bench, Protocol, Situation, Skip};
 use bridgehead_sdk::{Account, Action, Code, Connector, Effect, Error, Record, Retry, Subject, async_trait};
 use bridgehead_test_servers::MariaDb;
 use serde_json::{Value, json};

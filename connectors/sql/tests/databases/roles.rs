@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bridgehead_sdk::conformance::{self, Bench, Situation, Skip};
+use bridgehead_conformance::{self as conformance, Bench, Situation, Skip};
 use bridgehead_sdk::{AccountStatus, Action, Code, Connector, Effect, Subject, async_trait};
 use bridgehead_test_servers::Postgres;
 use serde_json::{Map, Value, json};

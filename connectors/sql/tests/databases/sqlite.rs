@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bridgehead_sdk::conformance::{self, Bench, Situation, Skip};
+use bridgehead_conformance::{self as conformance, Bench, Situation, Skip};
 use bridgehead_sdk::{
     AccountStatus, Action, Code, Connector, Effect, Error, Record, Retry, Subject, async_trait,
 };

@@ -1,0 +1,155 @@
+//! The way to the target: refused, not there, silent, or cut.
+
+use crate::Situation;
+use crate::bad::Bad;
+use crate::finding::{Demand, Finding, Verdict, failed, skipped};
+use crate::kit::Kit;
+use crate::network::{Nobody, Peer};
+use crate::probe::{Answer, Probe};
+use crate::rule::Rule;
+use crate::tasks::{about, fields, identity};
+use bridgehead_sdk::{Account, Action};
+
+use super::codes::{each_action, half_done};
+
+pub(crate) const RULES: [Rule; 4] = [
+    Rule::reads(
+        "bad-credential",
+        "A credential that the target refuses is PERMISSION_DENIED, subject connection, retry later, in every call.",
+        |kit| Box::pin(bad_credential(kit)),
+    ),
+    Rule::reads(
+        "unreachable",
+        "A target that cannot be reached is TIMEOUT, not applied, subject connection, retry later, in every call.",
+        |kit| Box::pin(unreachable(kit)),
+    ),
+    Rule::reads(
+        "silence",
+        "A call to a target that never answers ends in TIMEOUT, or waits until it is dropped; it blocks no thread.",
+        |kit| Box::pin(silence(kit)),
+    ),
+    Rule::reads(
+        "find-never-guesses",
+        "find_account says that nobody is there only when it could look.",
+        |kit| Box::pin(find_never_guesses(kit)),
+    ),
+];
+
+async fn bad_credential(kit: &Kit<'_>) -> Verdict {
+    let skipped = match kit.connect(Situation::BadCredential).await {
+        Err(Finding::Skipped(why)) => why,
+        probe => return every_call(kit, &probe?, Demand::BAD_CREDENTIAL).await,
+    };
+    // A target that speaks HTTP can be made to refuse it.
+    let Ok(http) = kit.http_alone().await else { return Err(Finding::Skipped(skipped)) };
+    http.relay.always(Bad::Status(401));
+    let verdict = every_call(kit, &http.probe, Demand::BAD_CREDENTIAL).await;
+    http.relay.pass();
+    verdict
+}
+
+async fn unreachable(kit: &Kit<'_>) -> Verdict {
+    let nobody = Nobody::new()?;
+    let probe = kit.connect(Situation::Unreachable(nobody.address)).await?;
+    every_call(kit, &probe, Demand::UNREACHABLE).await
+}
+
+async fn every_call(kit: &Kit<'_>, probe: &Probe, demand: Demand) -> Verdict {
+    demand.of("check", probe.check().await?)?;
+    for of in &kit.description.resource_types {
+        demand.of(&format!("list {}", of.slug), probe.list(of, None).await?)?;
+    }
+    let name = kit.name();
+    let nobody = kit.bench.account(&name);
+    // An answer without an error is what `find-never-guesses` is about.
+    if let Err(error) = probe.find(&identity(&nobody)).await? {
+        demand.of::<()>("find_account", Err(error))?;
+    }
+    if kit.bench.read_only() {
+        return Ok(());
+    }
+    let mut operations = each_action(kit, &nobody, &name)?;
+    if kit.offers(Action::CreateAccount) {
+        operations.push(about(Action::CreateAccount, &kit.with_password(&nobody))?);
+    }
+    for operation in &operations {
+        demand.of(operation.action().as_str(), probe.execute(1, operation).await?)?;
+    }
+    half_done(kit, &nobody).await
+}
+
+async fn silence(kit: &Kit<'_>) -> Verdict {
+    let patience = kit.bench.silence();
+    let peer = Peer::silent(2 * patience)?;
+    let probe = kit.connect(Situation::Silent(peer.address)).await?.within(patience);
+    let name = kit.name();
+    let nobody = kit.bench.account(&name);
+    let account = identity(&nobody);
+    let create = about(Action::CreateAccount, &kit.with_password(&nobody))?;
+    let change = async {
+        let may = kit.offers(Action::CreateAccount) && !kit.bench.read_only();
+        if may { waited("create_account", probe.execute(1, &create).await) } else { Ok(()) }
+    };
+    let list = async {
+        match kit.description.resource_types.first() {
+            Some(of) => waited("list", probe.list(of, None).await),
+            None => Ok(()),
+        }
+    };
+    let check = async { waited("check", probe.check().await) };
+    let find = async { waited("find_account", probe.find(&account).await) };
+    // All at once: each of them may take as long as the kit has patience.
+    let (check, list, find, change) = tokio::join!(check, list, find, change);
+    check.and(list).and(find).and(change)
+}
+
+/// Fails unless a call has waited until it was dropped, or has given up by itself.
+fn waited<T>(call: &str, answer: Answer<T>) -> Verdict {
+    match answer {
+        Err(Finding::Late(_)) => Ok(()),
+        Err(finding) => Err(finding),
+        Ok(answer) => Demand::SILENT.of(call, answer),
+    }
+}
+
+async fn find_never_guesses(kit: &Kit<'_>) -> Verdict {
+    let nobody = Nobody::new()?;
+    let silent = Peer::silent(2 * kit.bench.silence())?;
+    let situations = [
+        ("whose credential is refused", Situation::BadCredential),
+        ("that cannot be reached", Situation::Unreachable(nobody.address)),
+        ("that never answers", Situation::Silent(silent.address)),
+    ];
+    let account = kit.bench.account(&kit.name());
+    let mut looks: Vec<Account> = vec![identity(&account)];
+    looks.extend(["username", "email"].iter().filter_map(|field| {
+        let named = fields(field, account.get(*field)?.as_str()?);
+        Account::from_fields(named).ok()
+    }));
+    let mut reasons = Vec::new();
+    let mut tried = false;
+    for (which, situation) in situations {
+        let probe = match kit.connect(situation).await {
+            Ok(probe) => probe.within(kit.bench.silence()),
+            Err(Finding::Skipped(why)) => {
+                reasons.push(why);
+                continue;
+            }
+            Err(finding) => return Err(finding),
+        };
+        tried = true;
+        let looks = if matches!(situation, Situation::Silent(_)) { &looks[..1] } else { &looks[..] };
+        for account in looks {
+            match probe.find(account).await {
+                Ok(Err(_)) | Err(Finding::Late(_)) => {}
+                Err(finding) => return Err(finding),
+                Ok(Ok(found)) => {
+                    let found =
+                        found.map_or("that nobody is there".to_owned(), |found| format!("{}", found.id));
+                    return failed(format!("at a target {which}, find_account answers {found}"));
+                }
+            }
+        }
+    }
+    if tried { Ok(()) } else { skipped(reasons.first().cloned().unwrap_or_default()) }
+}

@@ -1,0 +1,177 @@
+//! A connection that is cut: what it brought so far must not be taken for all there is.
+
+use std::collections::BTreeSet;
+
+use crate::Situation;
+use crate::finding::{Finding, Verdict, failed, parts, skipped};
+use crate::kit::Kit;
+use crate::listing::{Listing, attempt, read};
+use crate::network::{Cut, Peer};
+use crate::probe::Probe;
+use crate::rule::Rule;
+use crate::tasks::{about, identity};
+use bridgehead_sdk::{Action, Effect, Operation, ResourceKind, ResourceType};
+
+pub(crate) const RULES: [Rule; 3] = [
+    Rule::reads("cut-listing", "A listing that is cut in its middle is an error, never an end.", |kit| {
+        Box::pin(cut_listing(kit))
+    }),
+    Rule::reads(
+        "cut-look-up",
+        "A look-up that is cut is an error: it does not say that nobody is there.",
+        |kit| Box::pin(cut_look_up(kit)),
+    ),
+    Rule::changes(
+        "cut-change",
+        "A change whose answer is cut off is of unknown effect, unless it is certain that nothing was applied.",
+        &[Action::CreateAccount],
+        |kit| Box::pin(cut_change(kit)),
+    ),
+];
+
+/// How many accounts there are to list, at least.
+const SOME: usize = 3;
+
+/// The byte counts at which a conversation of `length` bytes is cut: at its ends, and in `parts` places between.
+fn places(length: usize, parts: usize) -> BTreeSet<usize> {
+    let between = (1..parts).map(|part| length * part / parts);
+    let ends = [1, 2, length.saturating_sub(2), length.saturating_sub(1)];
+    between.chain(ends).filter(|place| (1..length).contains(place)).collect()
+}
+
+/// The way to the target through a relay that cuts it.
+async fn through(kit: &Kit<'_>, limit: Option<(usize, Cut)>) -> Verdict<(Peer, Probe)> {
+    let Some(target) = kit.bench.address() else {
+        return skipped("the target is not reached over TCP");
+    };
+    let relay = Peer::relay(target, limit)?;
+    let probe = kit.connect(Situation::Through(relay.address)).await?.impatient();
+    Ok((relay, probe))
+}
+
+async fn cut_listing(kit: &Kit<'_>) -> Verdict {
+    let Some(of) = kit.types(ResourceKind::Account).next() else {
+        return skipped("it lists no accounts");
+    };
+    if kit.bench.address().is_none() {
+        return broken_listing(kit, of).await;
+    }
+    if kit.offers(Action::CreateAccount) && !kit.bench.read_only() {
+        for _ in 0..SOME {
+            kit.person().await?;
+        }
+    }
+    let (relay, probe) = through(kit, None).await?;
+    let whole = read(&probe, of).await?;
+    // A connector may be a process: there are never more of them than are needed.
+    drop(probe);
+    for cut in Cut::BOTH {
+        for place in places(relay.passed(), 12) {
+            let (_relay, probe) = through(kit, Some((place, cut))).await?;
+            if let Ok(listing) = attempt(&probe, of).await? {
+                lacks_nobody(&listing, &whole).map_err(|why| {
+                    Finding::Failed(format!(
+                        "the connection was {cut} after {place} of {} bytes, and the listing ended {why}",
+                        relay.passed()
+                    ))
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn lacks_nobody(listing: &Listing, whole: &Listing) -> Result<(), String> {
+    let ids = listing.ids();
+    let missing = whole.ids().into_iter().filter(|id| !ids.contains(id)).count();
+    if missing == 0 { Ok(()) } else { Err(format!("as if it were complete: {missing} accounts are missing")) }
+}
+
+/// A target that is not reached over TCP: the bench breaks the listing off.
+async fn broken_listing(kit: &Kit<'_>, of: &ResourceType) -> Verdict {
+    let probe = kit.connect(Situation::CutListing).await?;
+    match attempt(&probe, of).await? {
+        Err(_) => Ok(()),
+        Ok(listing) => failed(format!(
+            "the listing ended as if it were complete, with {} accounts",
+            listing.records.len()
+        )),
+    }
+}
+
+async fn cut_look_up(kit: &Kit<'_>) -> Verdict {
+    let account = if kit.offers(Action::CreateAccount) && !kit.bench.read_only() {
+        identity(&kit.person().await?.fields)
+    } else {
+        match kit.listed().await?.into_iter().next() {
+            Some(record) => bridgehead_sdk::Account::by_id(record.id),
+            None => return skipped("the target has no account to look for"),
+        }
+    };
+    let (relay, probe) = through(kit, None).await?;
+    if let Err(error) = probe.find(&account).await? {
+        return failed(format!("through the kit's relay: {}", parts(&error)));
+    }
+    drop(probe);
+    for cut in Cut::BOTH {
+        for place in places(relay.passed(), 6) {
+            let (_relay, probe) = through(kit, Some((place, cut))).await?;
+            if let Ok(None) = probe.find(&account).await? {
+                return failed(format!(
+                    "the connection was {cut} after {place} of {} bytes, and find_account answered that nobody is there",
+                    relay.passed()
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn cut_change(kit: &Kit<'_>) -> Verdict {
+    let (relay, probe) = through(kit, None).await?;
+    let (_, create) = creation(kit)?;
+    if let Err(error) = probe.execute(1, &create).await? {
+        return failed(format!("through the kit's relay: {}", parts(&error)));
+    }
+    drop(probe);
+    for cut in Cut::BOTH {
+        for place in places(relay.passed(), 6) {
+            let (_relay, probe) = through(kit, Some((place, cut))).await?;
+            let (account, create) = creation(kit)?;
+            let answer = probe.execute(1, &create).await?;
+            let there = kit.look(&account).await?.is_some();
+            let where_ = || format!("the connection was {cut} after {place} of {} bytes", relay.passed());
+            match answer {
+                Ok(_) if !there => {
+                    return failed(format!("{}; success was reported, and nothing is there", where_()));
+                }
+                Err(error) if there && error.effect() == Effect::NotApplied => {
+                    return failed(format!(
+                        "{}; the account was created, and the error says: {}",
+                        where_(),
+                        parts(&error)
+                    ));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+fn creation(kit: &Kit<'_>) -> Verdict<(bridgehead_sdk::Account, Operation)> {
+    let fields = kit.bench.account(&kit.name());
+    Ok((identity(&fields), about(Action::CreateAccount, &kit.with_password(&fields))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conversation_is_cut_at_its_ends_and_between() {
+        assert_eq!(Vec::from_iter(places(100, 4)), [1, 2, 25, 50, 75, 98, 99]);
+        assert_eq!(Vec::from_iter(places(2, 4)), [1]);
+        assert!(places(0, 4).is_empty() && places(1, 4).is_empty());
+    }
+}

@@ -1,0 +1,589 @@
+//! A target that answers badly: every request that a call makes, and every bad answer, one after another.
+
+use crate::bad::{Bad, WAIT};
+use crate::finding::{Finding, Verdict, ensure, failed, parts, skipped};
+use crate::http::{Http, is_whole};
+use crate::kit::{Kit, who};
+use crate::listing::attempt;
+use crate::network::Nobody;
+use crate::probe::{Answer, Probe};
+use crate::relay::{Act, Seen};
+use crate::rule::Rule;
+use crate::tasks::{changed, identity, named};
+use crate::wire::{Means, Said};
+use crate::{Protocol, Situation};
+use bridgehead_sdk::{Account, Action, Code, Description, Error, Retry, Subject};
+
+use super::refs::{member, wishes};
+use super::trial::{Trial, picks, trials};
+
+pub(crate) const RULES: [Rule; 9] = [
+    Rule::reads(
+        "failing-listing",
+        "Whatever bad answer a page of a listing meets, the listing ends with an error, or with everything in it.",
+        |kit| Box::pin(failing_listing(kit)),
+    ),
+    Rule::reads(
+        "failing-look-up",
+        "Whatever bad answer a look-up meets, it is an error, or the account as it is: never nobody, and never another.",
+        |kit| Box::pin(failing_look_up(kit)),
+    ),
+    Rule::changes(
+        "failing-change",
+        "Success is reported only of what was done, and \"not applied\" only of what was not, whichever request fails.",
+        &[Action::CreateAccount],
+        |kit| Box::pin(failing_change(kit)),
+    ),
+    Rule::reads(
+        "failing-codes",
+        "401, 403, 429 and 5xx each have their code; what may pass is tried again, after the time that was asked for.",
+        |kit| Box::pin(failing_codes(kit)),
+    ),
+    Rule::reads("never-retries", "A request that failed is not sent again within the call.", |kit| {
+        Box::pin(never_retries(kit))
+    }),
+    Rule::reads("failing-check", "check() passes only if the target answers as it should.", |kit| {
+        Box::pin(failing_check(kit))
+    }),
+    Rule::reads(
+        "describe-while-down",
+        "At a target that is down, describe() is an error, or says the same as ever.",
+        |kit| Box::pin(describe_while_down(kit)),
+    ),
+    Rule::reads("reading-changes-nothing", "check, list and find_account only read.", |kit| {
+        Box::pin(reading_changes_nothing(kit))
+    }),
+    Rule::reads("bodies-out-of-errors", "No message quotes the body of an answer.", |kit| {
+        Box::pin(bodies_out_of_errors(kit))
+    }),
+];
+
+/// How many accounts of its own the kit adds to a listing.
+const SOME: usize = 5;
+
+/// Whether requests are answered so here: where a target takes long to answer, only by what many targets do.
+fn is_given(kit: &Kit<'_>, bad: Bad) -> bool {
+    kit.bench.fails_in_every_way() || !bad.is_rare()
+}
+
+/// Whether this request is made to fail where each takes many: in what is no HTTP, a page is several of them.
+fn is_picked(kit: &Kit<'_>, number: usize, requests: usize) -> bool {
+    kit.bench.protocol() == Protocol::Http || number == 0 || number == MIDDLE || number + 1 == requests
+}
+
+/// One of those that are neither the first nor the last.
+const MIDDLE: usize = 4;
+
+async fn failing_listing(kit: &Kit<'_>) -> Verdict {
+    kit.http().await?;
+    kit.some_people(SOME).await?;
+    if let Err(Finding::Failed(why) | Finding::Late(why)) = member(kit).await {
+        return failed(why);
+    }
+    for of in &kit.description.resource_types {
+        let (http, whole) = kit.paged(of).await?;
+        http.relay.pass();
+        attempt(&http.probe, of).await?.ok();
+        let requests = http.relay.seen().len();
+        for bad in http.relay.bads().all().filter(|bad| is_given(kit, *bad)) {
+            for number in picks(requests).filter(|number| is_picked(kit, *number, requests)) {
+                http.relay.at(number, Act::Answer(bad));
+                if let Ok(listing) = attempt(&http.probe, of).await? {
+                    let what =
+                        format!("list {}, request {} of {requests} answered {bad}", of.slug, number + 1);
+                    is_whole(&what, &listing, &whole)?;
+                }
+            }
+        }
+        http.relay.cap(None);
+    }
+    Ok(())
+}
+
+async fn failing_look_up(kit: &Kit<'_>) -> Verdict {
+    let http = kit.http().await?;
+    let record = match member(kit).await {
+        Ok(person) => person.record,
+        Err(Finding::Skipped(_)) => match kit.listed().await?.into_iter().next() {
+            Some(record) => record,
+            None => return skipped("the target has no account to look for"),
+        },
+        Err(finding) => return Err(finding),
+    };
+    let nobody = kit.bench.account(&kit.name());
+    let mut forms = vec![(Account::by_id(record.id.clone()), Account::by_id("bridgehead-kit-not-there"))];
+    for (field, value) in [("username", &record.username), ("email", &record.email)] {
+        if let (Some(value), Some(other)) = (value, nobody.get(field).and_then(|other| other.as_str())) {
+            forms.push((named(field, value), named(field, other)));
+        }
+    }
+    for (account, nobody) in forms {
+        // In this way the target says itself that nobody is there.
+        http.relay.pass();
+        http.probe.find(&nobody).await?.ok();
+        let nobodies = http.relay.seen();
+        http.relay.pass();
+        let was = match http.probe.find(&account).await? {
+            Ok(Some(was)) => was,
+            Ok(None) => return failed(format!("find_account does not find {}, who is there", who(&account))),
+            Err(error) => return failed(format!("find_account of {}: {}", who(&account), parts(&error))),
+        };
+        let requests = http.relay.seen().len();
+        for number in picks(requests) {
+            for bad in http.relay.bads().all().filter(|bad| is_given(kit, *bad)) {
+                http.relay.at(number, Act::Answer(bad));
+                let what = || {
+                    format!(
+                        "find_account of {}, request {} of {requests} answered {bad}",
+                        who(&account),
+                        number + 1
+                    )
+                };
+                match http.probe.find(&account).await? {
+                    Ok(None) if nobodies.iter().any(|answer| bad.says_nobody(answer)) => {}
+                    Ok(None) => return failed(format!("{}: it says that nobody is there", what())),
+                    Ok(Some(now)) => {
+                        ensure(now.id == was.id, || format!("{}: it finds {}", what(), now.id))?;
+                        let changed = changed(&was, &now);
+                        ensure(changed.is_empty(), || {
+                            format!("{}: the account comes with another {}", what(), changed.join(", "))
+                        })?;
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn failing_change(kit: &Kit<'_>) -> Verdict {
+    let http = kit.http().await?;
+    let wishes = wishes(kit).await?;
+    for kind in trials(kit) {
+        let mut trial = kind.prepare(kit, &wishes).await?;
+        http.relay.pass();
+        if let Err(error) = http.probe.execute(1, &trial.operation).await? {
+            return failed(format!("{}, through the kit's relay: {}", trial.call, parts(&error)));
+        }
+        let requests = http.relay.seen();
+        trial = kind.prepare(kit, &wishes).await?;
+        for number in picks(requests.len()).filter(|number| is_picked(kit, *number, requests.len())) {
+            // Whoever is made stays, where nobody can be deleted: then few are made.
+            let few = |bad: &Bad| kit.offers(Action::DeleteAccount) || matches!(bad, Bad::Status(403 | 500));
+            let bads = http.relay.bads();
+            // A request that only reads is the same before and behind the target, and look-ups are tried by themselves.
+            let reads = requests.get(number).is_some_and(Seen::reads);
+            let telling = |bad: &Bad| is_given(kit, *bad) && (!reads || bads.reading.contains(bad));
+            let answered = bads.refusals.iter().chain(bads.confused).copied();
+            let answered = answered.filter(few).filter(telling).map(Act::Answer);
+            let lost =
+                bads.lost.iter().copied().filter(few).filter(|bad| is_given(kit, *bad)).map(Act::PassAnd);
+            for act in answered.chain(lost.filter(|_| !reads)) {
+                http.relay.at(number, act.clone());
+                let answer = http.probe.execute(1, &trial.operation).await?;
+                let what = || {
+                    let (bad, passed) = match &act {
+                        Act::PassAnd(bad) => (*bad, "carried out, and "),
+                        Act::Answer(bad) => (*bad, ""),
+                        _ => (Bad::Empty, ""),
+                    };
+                    format!(
+                        "{}, request {} of {} {passed}answered {bad}",
+                        trial.call,
+                        number + 1,
+                        requests.len()
+                    )
+                };
+                // What is no HTTP may go on over another connection, and prepare less than before.
+                let sent = http.relay.seen().len();
+                let has_gone_on = kit.bench.protocol() != Protocol::Http && sent != number + 1;
+                http.relay.pass();
+                let place = Place { is_last: number + 1 == requests.len(), has_gone_on };
+                if trial.judge(kit, &what(), &answer, &act, place).await? {
+                    trial = kind.prepare(kit, &wishes).await?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What an error must be of a target that answered so.
+fn coded(bad: Bad, changes: bool, error: &Error) -> Result<(), String> {
+    let code = error.code();
+    let later = error.retry() != Retry::Never;
+    let asked = matches!(error.retry(), Retry::After(wait) if wait.as_secs().abs_diff(WAIT) <= 1);
+    let wanted = match bad {
+        Bad::Status(401) | Bad::Page(401) => {
+            (code == Code::PermissionDenied && error.subject() == Subject::Connection && later)
+                .then_some(())
+                .ok_or("PERMISSION_DENIED, retry later, subject connection")
+        }
+        Bad::Status(403) | Bad::Page(403) => (code == Code::PermissionDenied && !(changes && later))
+            .then_some(())
+            .ok_or("PERMISSION_DENIED, retry never"),
+        Bad::Wait(429) => (code == Code::RateLimited && asked)
+            .then_some(())
+            .ok_or("RATE_LIMITED, retry after the 7 s that were asked for"),
+        // Somebody who cannot read the date waits as long as they like.
+        Bad::Status(429) | Bad::Page(429) => {
+            (code == Code::RateLimited && later).then_some(()).ok_or("RATE_LIMITED, retry later")
+        }
+        Bad::Until(429) => {
+            let wait = match error.retry() {
+                Retry::After(wait) => wait.as_secs() <= WAIT + 1,
+                _ => later,
+            };
+            (code == Code::RateLimited && wait)
+                .then_some(())
+                .ok_or("RATE_LIMITED, retry after the 7 s that were asked for, or later")
+        }
+        Bad::Wait(503) => (is_trouble(code) && asked)
+            .then_some(())
+            .ok_or("RATE_LIMITED, TIMEOUT or INTERNAL_ERROR, retry after the 7 s that were asked for"),
+        Bad::Status(500 | 502 | 504) => {
+            is_trouble(code).then_some(()).ok_or("INTERNAL_ERROR, TIMEOUT or RATE_LIMITED")
+        }
+        Bad::Says(said) => match said.means {
+            Means::Busy => (is_trouble(code) && later)
+                .then_some(())
+                .ok_or("RATE_LIMITED, TIMEOUT or INTERNAL_ERROR, retry later"),
+            Means::Denied => (error.subject() == Subject::Connection
+                || (code == Code::PermissionDenied && !(changes && later)))
+                .then_some(())
+                .ok_or("PERMISSION_DENIED, retry never, or an error of the connection"),
+            Means::Trouble => (!matches!(code, Code::AccountNotFound | Code::AccountAlreadyExists))
+                .then_some(())
+                .ok_or("nothing that says that somebody is missing, or there already"),
+            Means::Anything => Ok(()),
+        },
+        _ => Ok(()),
+    };
+    wanted.map_err(|wanted| format!("expected {wanted}; got {}", parts(error)))
+}
+
+fn is_trouble(code: Code) -> bool {
+    matches!(code, Code::InternalError | Code::Timeout | Code::RateLimited)
+}
+
+/// What a call made of a bad answer.
+struct Observed {
+    call: String,
+    changes: bool,
+    bad: Bad,
+    /// Which of its requests was answered so.
+    number: usize,
+    error: Option<Error>,
+    /// The request that was answered so, and how often it was sent again.
+    again: Option<(String, usize)>,
+    /// The calls so far whose message quoted a body.
+    quoted: Vec<String>,
+}
+
+/// Every call that can be made, and every bad answer to each of its requests. It is gone through once, for all that judge it.
+#[derive(Default)]
+pub(crate) struct Round {
+    observed: Vec<Observed>,
+    /// What ended it before its time.
+    ended: Option<Finding>,
+}
+
+impl Round {
+    fn note(
+        &mut self,
+        kit: &Kit<'_>,
+        http: &Http,
+        call: (&str, bool),
+        bad: Bad,
+        number: usize,
+        error: Option<Error>,
+    ) {
+        let seen = http.relay.seen();
+        let again = seen.get(number).map(|failing| {
+            let again = seen.iter().skip(number + 1).filter(|later| later.is_again(failing)).count();
+            (format!("{} {}", failing.method, failing.path), again)
+        });
+        let quoted = kit.watch.leaks().bodies.into_iter().collect();
+        self.observed.push(Observed {
+            call: call.0.to_owned(),
+            changes: call.1,
+            bad,
+            number,
+            error,
+            again,
+            quoted,
+        });
+    }
+
+    async fn go(&mut self, kit: &Kit<'_>, http: &Http) -> Verdict {
+        let probe = &http.probe;
+        let nobody = identity(&kit.bench.account(&kit.name()));
+        let tried: Vec<Bad> =
+            http.relay.bads().tried.iter().copied().filter(|bad| is_given(kit, *bad)).collect();
+        for bad in tried.iter().copied() {
+            http.relay.at(0, Act::Answer(bad));
+            let error = outcome(probe.check().await)?;
+            self.note(kit, http, ("check", false), bad, 0, error);
+            for of in &kit.description.resource_types {
+                http.relay.at(0, Act::Answer(bad));
+                let error = outcome(probe.list(of, None).await)?;
+                self.note(kit, http, (&format!("list {}", of.slug), false), bad, 0, error);
+            }
+            http.relay.at(0, Act::Answer(bad));
+            let error = outcome(probe.find(&nobody).await)?;
+            self.note(kit, http, ("find_account", false), bad, 0, error);
+        }
+        if kit.bench.read_only() || !kit.offers(Action::CreateAccount) {
+            return Ok(());
+        }
+        let wishes = wishes(kit).await?;
+        for kind in trials(kit) {
+            let mut trial = kind.prepare(kit, &wishes).await?;
+            http.relay.pass();
+            probe.execute(1, &trial.operation).await?.ok();
+            let requests = http.relay.seen().len();
+            trial = kind.prepare(kit, &wishes).await?;
+            for number in picks(requests).filter(|number| is_picked(kit, *number, requests)) {
+                // Ways of saying the same are tried where a call begins.
+                for bad in tried.iter().copied().filter(|bad| number == 0 || !bad.is_a_variant()) {
+                    http.relay.at(number, Act::Answer(bad));
+                    let error = outcome(probe.execute(1, &trial.operation).await)?;
+                    let is_done = error.is_none();
+                    self.note(kit, http, (&trial.call, true), bad, number, error);
+                    // An earlier request may have changed something.
+                    if is_done || (number > 0 && trial.is_changed(trial.now(kit).await?.as_ref())) {
+                        trial = kind.prepare(kit, &wishes).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The round, gone through once. A call that hung or panicked ends it, and all that judge it.
+async fn round<'k>(kit: &'k Kit<'_>) -> Verdict<&'k Round> {
+    let http = kit.http().await?;
+    let round = kit.round.get(|| async {
+        let mut round = Round::default();
+        round.ended = round.go(kit, &http).await.err();
+        http.relay.pass();
+        round
+    });
+    round.await
+}
+
+impl Round {
+    /// Judges what was seen, then what ended it.
+    fn judge(&self, mut judge: impl FnMut(&Observed) -> Verdict) -> Verdict {
+        self.observed.iter().try_for_each(&mut judge)?;
+        match &self.ended {
+            None => Ok(()),
+            Some(Finding::Failed(why)) => failed(why.clone()),
+            Some(Finding::Late(why)) => Err(Finding::Late(why.clone())),
+            Some(Finding::Skipped(why)) => skipped(why.clone()),
+        }
+    }
+}
+
+/// The error that a call ended in.
+fn outcome<T>(answer: Answer<T>) -> Verdict<Option<Error>> {
+    answer.map(Result::err)
+}
+
+async fn failing_codes(kit: &Kit<'_>) -> Verdict {
+    round(kit).await?.judge(|seen| match &seen.error {
+        Some(error) => coded(seen.bad, seen.changes, error).map_err(|why| {
+            Finding::Failed(format!(
+                "{}, request {} answered {}: {why}",
+                seen.call,
+                seen.number + 1,
+                seen.bad
+            ))
+        }),
+        // That a call succeeds all the same is what the other checks are about.
+        None => Ok(()),
+    })
+}
+
+async fn never_retries(kit: &Kit<'_>) -> Verdict {
+    round(kit).await?.judge(|seen| match &seen.again {
+        Some((request, again)) if *again > 0 && is_trouble_of(seen.bad) => failed(format!(
+            "{}: {request} was answered {}, and sent again {again} times",
+            seen.call, seen.bad
+        )),
+        _ => Ok(()),
+    })
+}
+
+/// Whether a request that was answered so may succeed later: then a connector may be tempted.
+fn is_trouble_of(bad: Bad) -> bool {
+    matches!(bad, Bad::Wait(_) | Bad::Status(500) | Bad::Says(Said { means: Means::Busy, .. }))
+}
+
+async fn failing_check(kit: &Kit<'_>) -> Verdict {
+    let http = kit.http().await?;
+    for bad in http.relay.bads().refusals.iter().copied().chain([Bad::HangUp]) {
+        http.relay.always(bad);
+        let answer = http.probe.check().await?;
+        http.relay.pass();
+        ensure(answer.is_err(), || format!("the target answers {bad} to everything, and check() passes"))?;
+    }
+    Ok(())
+}
+
+async fn describe_while_down(kit: &Kit<'_>) -> Verdict {
+    let mut reasons = Vec::new();
+    let nobody = Nobody::new()?;
+    for (which, situation) in [
+        ("that cannot be reached", Situation::Unreachable(nobody.address)),
+        ("that refuses the credential", Situation::BadCredential),
+    ] {
+        match kit.connect(situation).await {
+            Ok(probe) => says_the_same(kit, which, &probe).await?,
+            Err(Finding::Skipped(why)) => reasons.push(why),
+            Err(finding) => return Err(finding),
+        }
+    }
+    if let Err(Finding::Skipped(why)) = kit.http().await {
+        reasons.push(why);
+    } else {
+        // A 404 may be how a target says that it has no discovery, which is an answer.
+        for bad in kit.http().await?.relay.bads().down.iter().copied() {
+            // A new one each time: one that has worked may know by heart what it can do.
+            let http = kit.relayed(Situation::Through).await?;
+            http.relay.always(bad);
+            says_the_same(kit, &format!("that answers {bad}"), &http.probe).await?;
+        }
+        return Ok(());
+    }
+    if reasons.len() == 3 { skipped(reasons.swap_remove(0)) } else { Ok(()) }
+}
+
+async fn says_the_same(kit: &Kit<'_>, which: &str, probe: &Probe) -> Verdict {
+    let Ok(now) = probe.describe().await? else { return Ok(()) };
+    let slugs = |description: &Description| {
+        let types = description.resource_types.iter();
+        types.map(|of| (of.kind, of.slug.to_string())).collect::<std::collections::BTreeSet<_>>()
+    };
+    let was = &kit.description;
+    ensure(slugs(&now) == slugs(was) && now.actions == was.actions, || {
+        format!(
+            "of a target {which}, it describes {} resource types and {} actions; there are {} and {}. What cannot be asked is an error",
+            now.resource_types.len(),
+            now.actions.len(),
+            was.resource_types.len(),
+            was.actions.len()
+        )
+    })
+}
+
+async fn reading_changes_nothing(kit: &Kit<'_>) -> Verdict {
+    let http = kit.http().await?;
+    let probe = &http.probe;
+    let nobody = identity(&kit.bench.account(&kit.name()));
+    let mut reading = Vec::new();
+    for of in &kit.description.resource_types {
+        http.relay.pass();
+        probe.list(of, None).await?.ok();
+        reading.push((format!("list {}", of.slug), http.relay.seen()));
+    }
+    http.relay.pass();
+    probe.find(&nobody).await?.ok();
+    reading.push(("find_account".to_owned(), http.relay.seen()));
+    http.relay.pass();
+    probe.check().await?.ok();
+    let checking = http.relay.seen();
+    let line = |seen: &Seen| format!("{} {}", seen.method, seen.path);
+    for (call, seen) in reading.iter().chain([&("check".to_owned(), checking.clone())]) {
+        // A directory is asked for a change of nobody to see whether it takes changes.
+        let is_done = |seen: &Seen| http.relay.is_http() || seen.status.unwrap_or(0) == 0;
+        if let Some(change) = seen.iter().find(|seen| seen.changes() && is_done(seen)) {
+            return failed(format!("{call} sends {}", line(change)));
+        }
+    }
+    if kit.bench.read_only() || !kit.offers(Action::CreateAccount) {
+        return Ok(());
+    }
+    // Of a POST only what else it is used for says whether it changes anything.
+    http.relay.pass();
+    let fields = kit.bench.account(&kit.name());
+    probe.execute(1, &crate::tasks::about(Action::CreateAccount, &fields)?).await?.ok();
+    let creating = http.relay.seen();
+    let reads: Vec<String> = reading.iter().flat_map(|(_, seen)| seen).map(line).collect();
+    let change = checking.iter().find(|seen| {
+        let line_of = line(seen);
+        seen.method == "POST"
+            && creating.iter().any(|other| line(other) == line_of)
+            && !reads.contains(&line_of)
+    });
+    match change {
+        Some(change) => failed(format!("check sends {}, as create_account does", line(change))),
+        None => Ok(()),
+    }
+}
+
+async fn bodies_out_of_errors(kit: &Kit<'_>) -> Verdict {
+    kit.http_alone().await?;
+    round(kit).await?.judge(|seen| {
+        ensure(seen.quoted.is_empty(), || {
+            format!("the message of {} quotes the body of an answer ({})", seen.quoted.join(", "), seen.bad)
+        })
+    })
+}
+
+/// Which of the requests of a call was made to fail.
+#[derive(Clone, Copy)]
+struct Place {
+    is_last: bool,
+    /// Whether the call has sent others behind it, or did without it: what it had prepared before it need not prepare again.
+    has_gone_on: bool,
+}
+
+/// The trial of an action, as far as this module needs to know it.
+impl Trial {
+    /// Fails if what was answered is not what was done; says whether the account is used up.
+    async fn judge(
+        &self,
+        kit: &Kit<'_>,
+        what: &str,
+        answer: &Result<bridgehead_sdk::Completion, Error>,
+        act: &Act,
+        Place { is_last, has_gone_on }: Place,
+    ) -> Verdict<bool> {
+        let now = self.now(kit).await?;
+        let is_changed = self.is_changed(now.as_ref());
+        match answer {
+            // What a target says with success is believed, unless it has to say who was created.
+            Ok(_)
+                if matches!(act, Act::Answer(bad) if bad.says_success())
+                    && self.action != Action::CreateAccount => {}
+            Ok(_) if self.shows(now.as_ref()) == Some(false) => {
+                return failed(format!("{what}: success is reported, and it is not so"));
+            }
+            // A new password cannot be seen, but the target has said that it did nothing.
+            Ok(_)
+                if self.shows(now.as_ref()).is_none()
+                    && !has_gone_on
+                    && matches!(act, Act::Answer(bad) if !bad.says_success()) =>
+            {
+                return failed(format!("{what}: success is reported"));
+            }
+            Err(error) if is_changed && error.effect() == bridgehead_sdk::Effect::NotApplied => {
+                return failed(format!("{what}: something was changed, and the error says {}", parts(error)));
+            }
+            // What cannot be seen may have been carried out all the same, if it was the last request.
+            Err(error)
+                if is_last
+                    && self.shows(now.as_ref()).is_none()
+                    && matches!(act, Act::PassAnd(_))
+                    && error.effect() == bridgehead_sdk::Effect::NotApplied =>
+            {
+                return failed(format!("{what}: it was carried out, and the error says {}", parts(error)));
+            }
+            _ => {}
+        }
+        Ok(is_changed || answer.is_ok())
+    }
+}

@@ -1,0 +1,215 @@
+//! What can be said of a target by reading alone.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use crate::finding::{Verdict, ensure, failed, parts, skipped};
+use crate::kit::Kit;
+use crate::listing::{Listing, read};
+use crate::rule::Rule;
+use bridgehead_sdk::{AccountRecord, Cursor, Evidence, Memberships, Record, ResourceKind, ResourceType};
+
+pub(crate) const RULES: [Rule; 7] = [
+    Rule::reads("check", "A target that works passes check().", |kit| Box::pin(check(kit))),
+    Rule::reads(
+        "description",
+        "A connector has a name and a version, names each resource type once, and says the same when it is asked again.",
+        |kit| Box::pin(description(kit)),
+    ),
+    Rule::reads(
+        "listing",
+        "Every declared resource type is read to its end: no cursor comes twice, and no record.",
+        |kit| Box::pin(listing(kit)),
+    ),
+    Rule::reads(
+        "evidence",
+        "The last page of a listing says what shows that it is the last, and as many records come as the target says there are.",
+        |kit| Box::pin(evidence(kit)),
+    ),
+    Rule::reads(
+        "records",
+        "Records keep the Bridge's rules: an id; a name, or a user name or e-mail; at most 100 references of a type.",
+        |kit| Box::pin(records(kit)),
+    ),
+    Rule::reads(
+        "references",
+        "Memberships refer to declared groups and assignments to declared licences that are listed themselves.",
+        |kit| Box::pin(references(kit)),
+    ),
+    Rule::reads(
+        "unknown-cursor",
+        "A cursor that the connector never gave is an error: not an end, and not another beginning.",
+        |kit| Box::pin(unknown_cursor(kit)),
+    ),
+];
+
+/// At most so many references of one type, says the Bridge.
+const MOST_REFS: usize = 100;
+
+async fn check(kit: &Kit<'_>) -> Verdict {
+    match kit.working.check().await? {
+        Ok(()) => Ok(()),
+        Err(error) => failed(parts(&error)),
+    }
+}
+
+async fn evidence(kit: &Kit<'_>) -> Verdict {
+    for of in &kit.description.resource_types {
+        let listing = read(&kit.working, of).await?;
+        let evidence = listing.evidence;
+        ensure(evidence.is_some(), || {
+            format!(
+                "list {}: the last page gives no evidence; end it with Page::last(records, Evidence::…)",
+                of.slug
+            )
+        })?;
+        let count = listing.ids().len() + listing.rejected.len();
+        if let Some(total) = listing.total {
+            ensure(count as u64 >= total, || {
+                format!(
+                    "list {}: the target says that there are {total} records, and {count} were listed",
+                    of.slug
+                )
+            })?;
+        }
+        ensure(evidence != Some(Evidence::TotalMet) || listing.total.is_some(), || {
+            format!("list {}: the evidence is a total, and no page says how many there are", of.slug)
+        })?;
+    }
+    Ok(())
+}
+
+async fn description(kit: &Kit<'_>) -> Verdict {
+    let description = &kit.description;
+    ensure(!description.name.trim().is_empty(), || "it has no name".to_owned())?;
+    ensure(!description.version.trim().is_empty(), || "it has no version".to_owned())?;
+    ensure(!description.resource_types.is_empty(), || {
+        "it lists nothing: it names no resource type".to_owned()
+    })?;
+    let mut slugs = HashSet::new();
+    for of in &description.resource_types {
+        ensure(!of.slug.as_str().trim().is_empty(), || "a resource type has no slug".to_owned())?;
+        ensure(!of.name.trim().is_empty(), || format!("resource type '{}' has no name", of.slug))?;
+        ensure(slugs.insert(&of.slug), || format!("resource type '{}' is named twice", of.slug))?;
+    }
+    match kit.working.describe().await? {
+        Ok(again) => ensure(again == *description, || {
+            "it says something else of itself when it is asked again".to_owned()
+        }),
+        Err(error) => failed(format!("asked again: {}", parts(&error))),
+    }
+}
+
+async fn listing(kit: &Kit<'_>) -> Verdict {
+    for of in &kit.description.resource_types {
+        let listing = read(&kit.working, of).await?;
+        if let Some(id) = listing.repeated() {
+            return failed(format!("list {}: record '{id}' comes twice", of.slug));
+        }
+    }
+    Ok(())
+}
+
+async fn records(kit: &Kit<'_>) -> Verdict {
+    for of in &kit.description.resource_types {
+        for record in read(&kit.working, of).await?.records {
+            if let Some(why) = broken(of, &record) {
+                return failed(format!("list {}: record '{}' {why}", of.slug, record.id()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Which rule of the Bridge a record breaks.
+fn broken(of: &ResourceType, record: &Record) -> Option<String> {
+    if record.id().is_empty() {
+        return Some("has no id".to_owned());
+    }
+    match (of.kind, record) {
+        (ResourceKind::Account, Record::Account(account)) => broken_account(account),
+        (ResourceKind::Account, Record::Entity(_)) => Some("is no account".to_owned()),
+        (_, Record::Account(_)) => Some(format!("is an account, in a listing of a {}", of.kind)),
+        (_, Record::Entity(entity)) => entity.name.is_empty().then(|| "has no name".to_owned()),
+    }
+}
+
+fn broken_account(account: &AccountRecord) -> Option<String> {
+    let empty = |text: &Option<String>| text.as_deref().is_none_or(str::is_empty);
+    if empty(&account.username) && empty(&account.email) {
+        return Some("has neither a user name nor an e-mail".to_owned());
+    }
+    let refs = account.memberships.0.iter().chain(&account.assignments.0);
+    for (slug, refs) in refs {
+        if refs.len() > MOST_REFS {
+            return Some(format!(
+                "has {} references to '{slug}', and the Bridge takes {MOST_REFS}",
+                refs.len()
+            ));
+        }
+        if refs.iter().any(|one| one.id.is_empty()) {
+            return Some(format!("has a reference to '{slug}' without an id"));
+        }
+        let distinct: BTreeSet<&str> = refs.iter().map(|one| one.id.as_str()).collect();
+        if distinct.len() < refs.len() {
+            return Some(format!("refers to the same '{slug}' twice"));
+        }
+    }
+    None
+}
+
+async fn references(kit: &Kit<'_>) -> Verdict {
+    let mut listed: BTreeMap<&str, (ResourceKind, Listing)> = BTreeMap::new();
+    for of in kit.description.resource_types.iter().filter(|of| of.kind != ResourceKind::Account) {
+        listed.insert(of.slug.as_str(), (of.kind, read(&kit.working, of).await?));
+    }
+    let known: BTreeMap<&str, (ResourceKind, HashSet<&str>)> =
+        listed.iter().map(|(slug, (kind, listing))| (*slug, (*kind, listing.ids()))).collect();
+    for account in kit.listed().await? {
+        let kinds =
+            [(ResourceKind::Group, &account.memberships), (ResourceKind::License, &account.assignments)];
+        for (kind, refs) in kinds {
+            if let Some(why) = dangling(&known, kind, refs) {
+                return failed(format!("account {} {why}", account.id));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn dangling(
+    known: &BTreeMap<&str, (ResourceKind, HashSet<&str>)>,
+    kind: ResourceKind,
+    refs: &Memberships,
+) -> Option<String> {
+    for (slug, refs) in &refs.0 {
+        match known.get(slug.as_str()) {
+            Some((declared, ids)) if *declared == kind => {
+                if let Some(one) = refs.iter().find(|one| !ids.contains(one.id.as_str())) {
+                    return Some(format!("refers to {slug} '{}', which is not listed", one.id));
+                }
+            }
+            Some((declared, _)) => return Some(format!("refers to '{slug}', a {declared}, as a {kind}")),
+            None => return Some(format!("refers to '{slug}', which is not declared")),
+        }
+    }
+    None
+}
+
+async fn unknown_cursor(kit: &Kit<'_>) -> Verdict {
+    if kit.description.resource_types.is_empty() {
+        return skipped("nothing is listed");
+    }
+    for of in &kit.description.resource_types {
+        for text in ["bridgehead-kit-no-such-cursor", "🦄 or '1'='1"] {
+            if let Ok(page) = kit.working.list(of, Some(&Cursor::new(text))).await? {
+                let (count, what) =
+                    (page.records.len(), if page.next.is_some() { "goes on" } else { "ends" });
+                return failed(format!(
+                    "list {} from cursor '{text}': it gives {count} records and {what}",
+                    of.slug
+                ));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,382 @@
+//! What all checks share: the connector, the names that the kit has given, and the accounts it has made.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use bridgehead_sdk::{
+    Account, AccountRecord, Action, Code, Description, Error, Operation, ResourceKind, ResourceType, Subject,
+};
+
+use super::finding::{Finding, Verdict, failed, parts, skipped};
+use super::http::Http;
+use super::listing::{Listing, read};
+use super::once::Once;
+use super::probe::Probe;
+use super::tasks::{self, identity, operation};
+use super::watch::Watch;
+use super::{Bench, Situation, Skip};
+
+/// The shared state of a run.
+pub(super) struct Kit<'a> {
+    pub(super) bench: &'a dyn Bench,
+    pub(super) working: Probe,
+    pub(super) description: Description,
+    pub(super) watch: Arc<Watch>,
+    /// A listing of 10,000 accounts, read once; or why not, and whether that is nobody's fault.
+    pub(super) many: Once<Result<(Probe, Listing), (bool, String)>>,
+    /// The connector through a relay; or why its target does not speak HTTP.
+    pub(super) http: Once<Result<Arc<Http>, String>>,
+    /// What every call makes of every bad answer, tried once.
+    pub(super) round: Once<super::checks::Round>,
+    /// Whether an account could be created at all: then a failure to create one is news.
+    pub(super) creates: AtomicBool,
+    run: String,
+    count: AtomicU32,
+    /// The accounts that were asked for since the last cleaning.
+    pub(super) given: Mutex<Vec<Map<String, Value>>>,
+    /// Every account that was ever asked for: one may come late, after its call was dropped.
+    pub(super) ever: Mutex<Vec<Map<String, Value>>>,
+    /// Accounts whose names may have been changed, and which only their identifier finds.
+    pub(super) renamed: Mutex<Vec<bridgehead_sdk::AccountId>>,
+    /// The one who is taken through a whole life.
+    pub(super) living: Mutex<Option<Person>>,
+    /// Who could not be removed, and why.
+    pub(super) left: Mutex<Vec<String>>,
+    /// Who is left when all is done.
+    left_behind: Mutex<Vec<String>>,
+}
+
+/// Somebody whom the kit has made.
+#[derive(Clone)]
+pub(super) struct Person {
+    /// The `account` of the task that made them.
+    pub(super) fields: Map<String, Value>,
+    /// As the target holds them.
+    pub(super) record: AccountRecord,
+}
+
+impl Person {
+    /// Names them as Iden does: by all that is known.
+    pub(super) fn known(&self) -> Map<String, Value> {
+        let mut known = Map::from_iter([("id".to_owned(), json!(self.record.id))]);
+        for name in ["username", "email"] {
+            if let Some(value) = self.fields.get(name) {
+                known.insert(name.to_owned(), value.clone());
+            }
+        }
+        known
+    }
+
+    /// Names them by their identifier alone.
+    pub(super) fn by_id(&self) -> Account {
+        Account::by_id(self.record.id.clone())
+    }
+}
+
+impl<'a> Kit<'a> {
+    pub(super) fn new(
+        bench: &'a dyn Bench,
+        watch: Arc<Watch>,
+        working: Probe,
+        description: Description,
+    ) -> Self {
+        // Random without a dependency: each run must find its own accounts, and nobody else's.
+        let drawn = RandomState::new().build_hasher().finish();
+        let digits = b"abcdefghijkmnpqrstuvwxyz23456789";
+        let run = (0..5).map(|at| char::from(digits[((drawn >> (5 * at)) % 32) as usize])).collect();
+        Self {
+            bench,
+            working,
+            description,
+            watch,
+            many: Once::default(),
+            http: Once::default(),
+            round: Once::default(),
+            creates: AtomicBool::new(false),
+            run,
+            count: AtomicU32::new(0),
+            given: Mutex::default(),
+            ever: Mutex::default(),
+            renamed: Mutex::default(),
+            living: Mutex::default(),
+            left: Mutex::default(),
+            left_behind: Mutex::default(),
+        }
+    }
+
+    /// A name that nobody has, such as `bhk-x4k2p-07`: short enough for the oldest directory.
+    pub(super) fn name(&self) -> String {
+        let name = format!("{}-{:02}", self.prefix(), self.count.fetch_add(1, Ordering::Relaxed));
+        self.goes_by(&name);
+        name
+    }
+
+    /// Keeps in mind that an account of this name may be made, to remove it.
+    pub(super) fn goes_by(&self, name: &str) {
+        lock(&self.given).push(self.bench.account(name));
+        lock(&self.ever).push(self.bench.account(name));
+    }
+
+    /// Keeps in mind that an account with these fields may be made, to remove it.
+    pub(super) fn keep(&self, fields: &Map<String, Value>) {
+        lock(&self.given).push(fields.clone());
+        lock(&self.ever).push(fields.clone());
+    }
+
+    /// Makes somebody of this name.
+    pub(super) async fn person_called(&self, name: &str) -> Verdict<Person> {
+        self.goes_by(name);
+        self.person_with(json!({ "account": self.bench.account(name) })).await
+    }
+
+    /// Whether the connector says that the target does not show a field.
+    pub(super) fn is_hidden(&self, field: &str) -> bool {
+        self.description.unverifiable.contains(field)
+    }
+
+    /// The one who is taken through a whole life, from check to check; somebody new if there is nobody.
+    pub(super) async fn living(&self) -> Verdict<Person> {
+        let living = lock(&self.living).take();
+        match living {
+            Some(person) => Ok(person),
+            None => self.person().await,
+        }
+    }
+
+    /// Keeps somebody for the next part of their life.
+    pub(super) fn live_on(&self, person: Person) {
+        *lock(&self.living) = Some(person);
+    }
+
+    /// What every name of this run begins with.
+    pub(super) fn prefix(&self) -> String {
+        format!("bhk-{}", self.run)
+    }
+
+    /// A password that satisfies the usual rules, and that nothing may say again.
+    pub(super) fn password(&self) -> String {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        // Directories refuse a password that has a part of the account's name in it, some of them however it is taken apart.
+        let apart: Vec<String> = self.run.bytes().map(other).map(String::from).collect();
+        let password = format!("Pw7!{}_Quiet_{count:02}_Harbour", apart.join("."));
+        self.watch.keep_secret([&password]);
+        password
+    }
+
+    /// The same account with a password of its own, where the connector knows what to do with one.
+    pub(super) fn with_password(&self, account: &Map<String, Value>) -> Map<String, Value> {
+        let mut account = account.clone();
+        if self.offers(Action::ResetPassword) && !account.contains_key("password") {
+            account.insert("password".to_owned(), json!(self.password()));
+        }
+        account
+    }
+
+    pub(super) fn offers(&self, action: Action) -> bool {
+        self.description.actions.contains(&action)
+    }
+
+    /// The resource types of one kind.
+    pub(super) fn types(&self, kind: ResourceKind) -> impl Iterator<Item = &ResourceType> {
+        self.description.resource_types.iter().filter(move |one| one.kind == kind)
+    }
+
+    /// How long calls have waited because the target, or the operator, wants them to: no time of the connector's.
+    pub(super) fn waited(&self) -> Duration {
+        self.watch.waited() + self.bench.waited()
+    }
+
+    /// Keeps in mind who is left when all is done.
+    pub(super) fn leave(&self, left: Vec<String>) {
+        *lock(&self.left_behind) = left;
+    }
+
+    /// Who is left when all is done.
+    pub(super) fn left_behind(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.left_behind))
+    }
+
+    /// The connector in another situation.
+    pub(super) async fn connect(&self, situation: Situation) -> Verdict<Probe> {
+        let connector = self.bench.connect(situation).await?;
+        Ok(Probe::new(connector, Arc::clone(&self.watch), self.bench.deadline()))
+    }
+
+    /// A connector whose target has so many accounts.
+    pub(super) async fn populated(&self, accounts: usize) -> Result<Probe, Skip> {
+        let connector = self.bench.populated(accounts).await?;
+        Ok(Probe::new(connector, Arc::clone(&self.watch), self.bench.deadline()))
+    }
+
+    /// Makes somebody to try things with.
+    pub(super) async fn person(&self) -> Verdict<Person> {
+        let name = self.name();
+        self.person_with(json!({ "account": self.bench.account(&name) })).await
+    }
+
+    /// Makes somebody whose names may be changed.
+    pub(super) async fn person_to_rename(&self) -> Verdict<Person> {
+        let person = self.person().await?;
+        lock(&self.renamed).push(person.record.id.clone());
+        Ok(person)
+    }
+
+    /// Makes somebody by this task.
+    pub(super) async fn person_with(&self, payload: Value) -> Verdict<Person> {
+        if !self.offers(Action::CreateAccount) {
+            return skipped("it needs an account to try it with, and the connector creates none");
+        }
+        if self.bench.read_only() {
+            return skipped("it needs an account to try it with, and nothing may be changed");
+        }
+        let fields = payload.get("account").and_then(Value::as_object).cloned().unwrap_or_default();
+        let created = self.execute(1, &operation(Action::CreateAccount, payload)?).await;
+        let made = match created {
+            Ok(Ok(_)) => self.made(&fields).await,
+            Ok(Err(error)) => failed(self.with_remedy(Action::CreateAccount, &error)),
+            Err(finding) => Err(finding),
+        };
+        match made {
+            Ok(record) => Ok(Person { fields, record }),
+            Err(Finding::Failed(why) | Finding::Late(why)) if !self.creates.load(Ordering::Relaxed) => {
+                skipped(format!("it needs an account to try it with, and none can be created: {why}"))
+            }
+            Err(finding) => Err(finding),
+        }
+    }
+
+    /// Carries out an operation, at a target that works.
+    pub(super) async fn execute(
+        &self,
+        attempt: u32,
+        operation: &Operation,
+    ) -> Verdict<Result<bridgehead_sdk::Completion, Error>> {
+        self.working.execute(attempt, operation).await
+    }
+
+    /// The same as a later attempt, none of the earlier ones of which was applied.
+    pub(super) async fn execute_later(
+        &self,
+        attempt: u32,
+        operation: &Operation,
+    ) -> Verdict<Result<bridgehead_sdk::Completion, Error>> {
+        self.working.execute_later(attempt, operation).await
+    }
+
+    /// Carries out an operation that must succeed.
+    pub(super) async fn done(&self, operation: &Operation) -> Verdict<bridgehead_sdk::Completion> {
+        match self.execute(1, operation).await? {
+            Ok(completion) => Ok(completion),
+            Err(error) => {
+                let action = operation.action();
+                failed(format!("{action}: expected success; got {}", self.with_remedy(action, &error)))
+            }
+        }
+    }
+
+    /// An error of an account that is not to the target's liking, and what can be done about it.
+    fn with_remedy(&self, action: Action, error: &Error) -> String {
+        let is_about_fields = error.code() == Code::InternalError && error.subject() == Subject::Account;
+        match self.bench.remedy(action).filter(|_| is_about_fields) {
+            Some(remedy) => format!("{}; {remedy}", parts(error)),
+            None => parts(error),
+        }
+    }
+
+    /// Looks for somebody; whether there is anybody must be certain.
+    pub(super) async fn look(&self, account: &Account) -> Verdict<Option<AccountRecord>> {
+        match self.working.find(account).await? {
+            Ok(found) => Ok(found),
+            Err(error) => failed(format!("find_account of {}: {}", who(account), parts(&error))),
+        }
+    }
+
+    /// Looks for somebody who must be there.
+    pub(super) async fn found(&self, account: &Account) -> Verdict<AccountRecord> {
+        match self.look(account).await? {
+            Some(record) => Ok(record),
+            None => failed(format!("find_account does not find {}, who is there", who(account))),
+        }
+    }
+
+    /// Looks for somebody whom the kit has just made. Whoever else is found is nobody to try things with.
+    pub(super) async fn made(&self, fields: &Map<String, Value>) -> Verdict<AccountRecord> {
+        let account = identity(fields);
+        let record = self.found(&account).await?;
+        if account.is_same_as(&record) {
+            return Ok(record);
+        }
+        failed(format!("find_account of {} finds {}, who has other names", who(&account), record.id))
+    }
+
+    /// Looks for somebody who must not be there.
+    pub(super) async fn gone(&self, account: &Account) -> Verdict {
+        match self.look(account).await? {
+            None => Ok(()),
+            Some(record) => {
+                failed(format!("find_account finds {}, who should not be there: {}", who(account), record.id))
+            }
+        }
+    }
+
+    /// All accounts that are listed.
+    pub(super) async fn listed(&self) -> Verdict<Vec<AccountRecord>> {
+        let mut accounts = Vec::new();
+        for of in self.types(ResourceKind::Account) {
+            accounts.extend(read(&self.working, of).await?.accounts());
+        }
+        Ok(accounts)
+    }
+
+    /// Somebody as they are found and as they are listed, in that order; `None` where no accounts are listed.
+    pub(super) async fn seen(&self, person: &Person) -> Verdict<Vec<(&'static str, AccountRecord)>> {
+        let mut seen = vec![("find_account", self.found(&person.by_id()).await?)];
+        if self.types(ResourceKind::Account).next().is_some() {
+            let listed = self.listed().await?.into_iter().find(|record| record.id == person.record.id);
+            match listed {
+                Some(record) => seen.push(("list", record)),
+                None => return failed(format!("list leaves out {}, who is there", person.record.id)),
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Fails if somebody is not as they were.
+    pub(super) async fn unchanged(&self, person: &Person) -> Verdict {
+        let now = self.found(&person.by_id()).await?;
+        let changed = tasks::changed(&person.record, &now);
+        if changed.is_empty() {
+            return Ok(());
+        }
+        failed(format!("account {} was changed all the same: {}", now.id, changed.join(", ")))
+    }
+}
+
+/// Who an account is, by all the names a task gives.
+pub(super) fn who(account: &Account) -> String {
+    let id = account.id.as_ref().map(|id| ("id", id.as_str()));
+    let names = [
+        id,
+        account.username.as_deref().map(|name| ("user name", name)),
+        account.email.as_deref().map(|name| ("e-mail", name)),
+    ];
+    let names: Vec<String> = names
+        .into_iter()
+        .flatten()
+        .map(|(field, name)| format!("{field} {}", tasks::shown(&name.into())))
+        .collect();
+    names.join(", ")
+}
+
+/// A letter that stands for another character: never for itself.
+fn other(character: u8) -> char {
+    char::from(b'A' + character.wrapping_mul(7).wrapping_add(3) % 26)
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,51 @@
+//! What several checks need and one makes: made once, and not again if its time ran out.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::OnceCell;
+
+use super::finding::{Verdict, skipped};
+
+/// A value that takes long to make.
+#[derive(Debug)]
+pub(super) struct Once<T> {
+    cell: OnceCell<T>,
+    begun: AtomicBool,
+}
+
+impl<T> Default for Once<T> {
+    fn default() -> Self {
+        Self { cell: OnceCell::new(), begun: AtomicBool::new(false) }
+    }
+}
+
+impl<T> Once<T> {
+    /// The value, made now if it never was. A check whose time runs out is dropped in the middle of making it: those that come after
+    /// would wait as long, and are skipped.
+    pub(super) async fn get<F: Future<Output = T>>(&self, make: impl FnOnce() -> F) -> Verdict<&T> {
+        if let Some(value) = self.cell.get() {
+            return Ok(value);
+        }
+        if self.begun.swap(true, Ordering::SeqCst) {
+            return skipped("what an earlier check began, and this one needs, did not end in its time");
+        }
+        Ok(self.cell.get_or_init(make).await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Finding;
+
+    #[tokio::test]
+    async fn what_was_dropped_while_it_was_made_is_not_begun_again() {
+        let once = Once::default();
+        let never = once.get(std::future::pending::<u8>);
+        assert!(tokio::time::timeout(std::time::Duration::from_millis(1), never).await.is_err());
+        assert!(matches!(once.get(|| async { 7 }).await, Err(Finding::Skipped(_))));
+        let once = Once::default();
+        assert_eq!(*once.get(|| async { 7 }).await.unwrap(), 7);
+        assert_eq!(*once.get(|| async { 8 }).await.unwrap(), 7);
+    }
+}

@@ -1,0 +1,274 @@
+//! The suite.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::checks::{CLEAN_UP, all};
+use super::finding::{Finding, Verdict, failed, parts, skipped};
+use super::kit::Kit;
+use super::probe::Probe;
+use super::rule::Rule;
+use super::watch::Watch;
+use super::{Bench, Check, Outcome, Report, Situation};
+
+/// How long a run that was stopped may take to remove what it has made.
+const SETTLED: Duration = Duration::from_secs(30);
+
+/// Makes every check, one after another, and removes whatever the checks have made.
+///
+/// It ends however the connector behaves: each call has a deadline, each check and the whole have a limit, and a panic inside the connector
+/// is a failed check.
+pub async fn run(bench: &dyn Bench) -> Report {
+    Run::of(bench).report().await
+}
+
+/// Makes only the checks of these names, as [`run`] does all of them; `describe` is always made.
+pub async fn run_only(bench: &dyn Bench, names: &[&str]) -> Report {
+    Run::of(bench).only(names.iter().copied()).report().await
+}
+
+/// Every check after `describe`, in the order in which they are made.
+pub fn checks() -> Vec<Listed> {
+    let rules = std::iter::once(describe()).chain(all());
+    rules.map(|rule| Listed { name: rule.name, rule: rule.sentence, changes: rule.changes }).collect()
+}
+
+/// A check that there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Listed {
+    /// Its name.
+    pub name: &'static str,
+    /// What the contract says, as a sentence.
+    pub rule: &'static str,
+    /// Whether it changes the target.
+    pub changes: bool,
+}
+
+/// Hears what a run does, while it does it.
+pub trait Observer: Send + Sync {
+    /// A check begins: the `number`th, from 1, of so many.
+    fn begins(&self, check: &'static str, number: usize, of: usize) {
+        let _: (&str, usize, usize) = (check, number, of);
+    }
+
+    /// A check has ended.
+    fn ends(&self, check: &Check) {
+        let _: &Check = check;
+    }
+}
+
+/// Hears nothing.
+struct Deaf;
+
+impl Observer for Deaf {}
+
+/// A run of the kit that is made to order.
+pub struct Run<'a> {
+    bench: &'a dyn Bench,
+    rules: Vec<Rule>,
+    observer: &'a dyn Observer,
+    stop: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+}
+
+impl std::fmt::Debug for Run<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Run").field("checks", &self.rules.len()).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Run<'a> {
+    /// A run of all checks.
+    pub fn of(bench: &'a dyn Bench) -> Self {
+        Self { bench, rules: all(), observer: &Deaf, stop: Box::pin(std::future::pending()) }
+    }
+
+    /// Makes only the checks of these names; `describe` is always made, and names that no check has are left out.
+    pub fn only<'n>(mut self, names: impl IntoIterator<Item = &'n str>) -> Self {
+        let names: Vec<&str> = names.into_iter().collect();
+        self.rules.retain(|rule| names.contains(&rule.name));
+        self
+    }
+
+    /// Tells somebody of each check as it begins and ends.
+    pub fn observed_by(self, observer: &'a dyn Observer) -> Self {
+        Self { observer, ..self }
+    }
+
+    /// Stops when this comes to pass: the check under way is dropped, the others are skipped, and what was made is removed for as long as
+    /// half a minute.
+    pub fn until(self, stop: impl Future<Output = ()> + Send + 'a) -> Self {
+        Self { stop: Box::pin(stop), ..self }
+    }
+
+    /// Makes the run.
+    pub async fn report(mut self) -> Report {
+        let watch = Arc::new(Watch::default());
+        watch.keep_secret(self.bench.secrets());
+        let mut told = Told { observer: self.observer, of: self.rules.len() + 1, report: Report::default() };
+        told.begins("describe");
+        let started = Instant::now();
+        let first = tokio::select! {
+            biased;
+            () = &mut self.stop => skipped(STOPPED),
+            first = begin(self.bench, &watch) => first,
+        };
+        let (working, description) = match first {
+            Ok(first) => first,
+            Err(finding) => {
+                let why = finding.why().to_owned();
+                told.ends(describe().check(Err(finding.or_failed()), &watch, started.elapsed()));
+                for rule in &self.rules {
+                    told.begins(rule.name);
+                    told.ends(rule.check(skipped(why.clone()), &watch, Duration::ZERO));
+                }
+                return told.report;
+            }
+        };
+        told.ends(describe().check(Ok(()), &watch, started.elapsed()));
+        let kit = Kit::new(self.bench, Arc::clone(&watch), working, description);
+        let ended_early = self.make_all(&kit, &mut told).await;
+        let swept = !ended_early && self.rules.iter().any(|rule| rule.name == CLEAN_UP);
+        if !swept {
+            let left = kit.settle(SETTLED).await;
+            kit.leave(left);
+        }
+        told.report.left = kit.left_behind().iter().map(|left| watch.printable(left)).collect();
+        told.report
+    }
+
+    /// Makes every check; says whether it was stopped before the last.
+    async fn make_all(&mut self, kit: &Kit<'_>, told: &mut Told<'_>) -> bool {
+        let whole = Limit::begin(kit, self.bench.run_limit());
+        let mut over: Option<String> = None;
+        for rule in &self.rules {
+            told.begins(rule.name);
+            let began = Instant::now();
+            let verdict = if let Some(why) = over.clone().or_else(|| rule.left_out(kit)) {
+                skipped(why)
+            } else {
+                tokio::select! {
+                    biased;
+                    () = &mut self.stop => {
+                        over = Some(STOPPED.to_owned());
+                        skipped(STOPPED)
+                    }
+                    made = whole.bound(make(kit, rule)) => made.unwrap_or_else(|| {
+                        let why = format!("the kit took longer than {} s in all", whole.longest.as_secs());
+                        over = Some(why.clone());
+                        skipped(why)
+                    }),
+                }
+            };
+            told.ends(rule.check(verdict, &kit.watch, began.elapsed()));
+        }
+        over.is_some()
+    }
+}
+
+/// Makes one check within its limit, and removes what it has made, whatever came of it.
+async fn make(kit: &Kit<'_>, rule: &Rule) -> Verdict {
+    let limit = Limit::begin(kit, kit.bench.check_limit());
+    let verdict = limit.bound(rule.make(kit)).await;
+    // A check that has used up its time has some more to be cleaned up after.
+    let rest = Limit::begin(kit, kit.bench.check_limit());
+    let cleaned = rest.bound(kit.clean_up()).await;
+    match (verdict, cleaned) {
+        (None, _) => failed(limit.exceeded()),
+        (Some(Ok(())), None) => {
+            failed(format!("what it made was not removed within {} s", rest.longest.as_secs()))
+        }
+        (Some(verdict), _) => verdict,
+    }
+}
+
+const STOPPED: &str = "the kit was stopped";
+
+/// The report, and who hears of it as it grows.
+struct Told<'a> {
+    observer: &'a dyn Observer,
+    of: usize,
+    report: Report,
+}
+
+impl Told<'_> {
+    fn begins(&self, check: &'static str) {
+        self.observer.begins(check, self.report.checks.len() + 1, self.of);
+    }
+
+    fn ends(&mut self, check: Check) {
+        self.observer.ends(&check);
+        self.report.checks.push(check);
+    }
+}
+
+/// How long something may take, without what is waited because the target or the operator wants it so.
+struct Limit<'k> {
+    kit: &'k Kit<'k>,
+    longest: Duration,
+    began: Instant,
+    waited: Duration,
+}
+
+impl<'k> Limit<'k> {
+    fn begin(kit: &'k Kit<'k>, longest: Duration) -> Self {
+        Self { kit, longest, began: Instant::now(), waited: kit.waited() }
+    }
+
+    fn left(&self) -> Duration {
+        let waited = self.kit.waited().saturating_sub(self.waited);
+        (self.longest + waited).saturating_sub(self.began.elapsed())
+    }
+
+    /// What comes of it; `None` if it did not end in time, and was dropped.
+    async fn bound<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            let left = self.left();
+            if left.is_zero() {
+                return None;
+            }
+            if let Ok(done) = tokio::time::timeout(left, &mut work).await {
+                return Some(done);
+            }
+        }
+    }
+
+    fn exceeded(&self) -> String {
+        format!(
+            "no end within {} s. For a target that is this slow, raise check_timeout in the app's table conformance, or \
+             Bench::check_limit in a test",
+            self.longest.as_secs()
+        )
+    }
+}
+
+fn describe() -> Rule {
+    Rule::reads("describe", "A connector of a target that works says what it is and can do.", |_| {
+        Box::pin(std::future::ready(Ok(())))
+    })
+}
+
+async fn begin(bench: &dyn Bench, watch: &Arc<Watch>) -> Verdict<(Probe, bridgehead_sdk::Description)> {
+    let connector = bench.connect(Situation::Working).await?;
+    let probe = Probe::new(connector, Arc::clone(watch), bench.deadline());
+    match probe.describe().await? {
+        Ok(description) => Ok((probe, description)),
+        Err(error) => Err(Finding::Failed(format!("describe: {}", parts(&error)))),
+    }
+}
+
+impl Rule {
+    /// What the report says of it. No text of the connector gets there with a secret in it.
+    fn check(&self, verdict: Verdict, watch: &Watch, took: Duration) -> Check {
+        let outcome = match verdict {
+            Ok(()) => Outcome::Passed,
+            Err(Finding::Failed(why) | Finding::Late(why)) => Outcome::Failed(watch.printable(&why)),
+            Err(Finding::Skipped(why)) => Outcome::Skipped(watch.printable(&why)),
+        };
+        Check { name: self.name, rule: self.sentence, outcome, took }
+    }
+}

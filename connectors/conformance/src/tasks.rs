@@ -1,0 +1,127 @@
+//! Tasks as Iden sends them, and accounts as they are compared.
+
+use serde_json::{Map, Value, json};
+
+use bridgehead_sdk::{
+    Account, AccountRecord, Action, Memberships, Operation, Payload, ResourceKind, is_secret_name,
+};
+
+use super::finding::{Finding, Verdict};
+
+/// A task about an account.
+pub(super) fn operation(action: Action, payload: Value) -> Verdict<Operation> {
+    let read = |payload| -> Result<Operation, String> {
+        let payload: Payload = serde_json::from_value(payload).map_err(|error| error.to_string())?;
+        Operation::parse(action, payload).map_err(|error| error.to_string())
+    };
+    read(payload).map_err(|error| Finding::Failed(format!("the bench's account cannot be read: {error}")))
+}
+
+/// A task that names an account and says nothing else.
+pub(super) fn about(action: Action, account: &Map<String, Value>) -> Verdict<Operation> {
+    operation(action, json!({ "account": account }))
+}
+
+/// The part of a task that says which groups (or licences) are wanted.
+pub(super) fn with_refs(mut payload: Value, kind: ResourceKind, slug: &str, refs: &[&str]) -> Value {
+    let place = if kind == ResourceKind::License { "assignments" } else { "memberships" };
+    if let Some(payload) = payload.as_object_mut() {
+        payload.insert(place.to_owned(), json!({ slug: refs }));
+    }
+    payload
+}
+
+/// Who an account is, without anything else that a task says of it.
+pub(super) fn identity(fields: &Map<String, Value>) -> Account {
+    let known = ["id", "account_id", "username", "email"];
+    let named = fields.iter().filter(|(name, _)| known.contains(&name.as_str()));
+    Account::from_fields(named.map(|(name, value)| (name.clone(), value.clone())).collect())
+        .unwrap_or_default()
+}
+
+/// An account by one of its names alone.
+pub(super) fn named(field: &str, value: &str) -> Account {
+    let fields = Map::from_iter([(field.to_owned(), Value::from(value))]);
+    Account::from_fields(fields).unwrap_or_default()
+}
+
+/// The same, as the `account` of a task.
+pub(super) fn fields(field: &str, value: &str) -> Map<String, Value> {
+    Map::from_iter([(field.to_owned(), Value::from(value))])
+}
+
+/// The fields that bridgehead has a name for, beside the identifier.
+const NAMED: [&str; 5] = ["username", "email", "first_name", "last_name", "display_name"];
+
+/// Which of the wanted fields an account does not have as they were written. Of a creation only those are compared that have a
+/// name of their own: what else a task says may be meant for the target alone.
+pub(super) fn differences(wanted: &Map<String, Value>, record: &AccountRecord, every: bool) -> Vec<String> {
+    let held = serde_json::to_value(record).unwrap_or_default();
+    let mut differences = Vec::new();
+    for (name, value) in wanted {
+        let compared = NAMED.contains(&name.as_str()) || name == "status";
+        let elsewhere = matches!(name.as_str(), "id" | "account_id" | "memberships" | "assignments");
+        if !(compared || every) || elsewhere || is_secret_name(name) {
+            continue;
+        }
+        let now = held.get(name).unwrap_or(&Value::Null);
+        let folds = matches!(name.as_str(), "username" | "email");
+        if now != value && !(folds && folded(now) == folded(value)) {
+            differences.push(format!("{name} is {} and not {}", shown(now), shown(value)));
+        }
+    }
+    differences
+}
+
+fn folded(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_lowercase)
+}
+
+/// A value as a message shows it: long ones end in their length.
+pub(super) fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() <= 60 {
+        return text;
+    }
+    let begin: String = text.chars().take(40).collect();
+    format!(
+        "{begin}… ({} characters)",
+        value.as_str().map_or(text.chars().count(), |text| text.chars().count())
+    )
+}
+
+/// The references of one type that a record holds.
+pub(super) fn refs<'a>(record: &'a AccountRecord, kind: ResourceKind, slug: &str) -> Vec<&'a str> {
+    let of = if kind == ResourceKind::License { &record.assignments } else { &record.memberships };
+    of.of(slug).iter().map(|one| one.id.as_str()).collect()
+}
+
+/// A record whose references are in order, for comparing: a target need not keep one.
+pub(super) fn ordered(record: &AccountRecord) -> AccountRecord {
+    let mut record = record.clone();
+    for memberships in [&mut record.memberships, &mut record.assignments] {
+        let sorted = |mut refs: Vec<bridgehead_sdk::Ref>| {
+            for one in &mut refs {
+                one.name = None;
+            }
+            refs.sort();
+            refs
+        };
+        let of = std::mem::take(&mut memberships.0);
+        let of = of.into_iter().filter(|(_, refs)| !refs.is_empty());
+        *memberships = Memberships(of.map(|(slug, refs)| (slug, sorted(refs))).collect());
+    }
+    record
+}
+
+/// What two states of an account differ in, by the names of the fields.
+pub(super) fn changed(before: &AccountRecord, after: &AccountRecord) -> Vec<String> {
+    let (before, after) = (json_of(before), json_of(after));
+    let names: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    names.into_iter().filter(|name| before.get(*name) != after.get(*name)).cloned().collect()
+}
+
+fn json_of(record: &AccountRecord) -> Map<String, Value> {
+    let value = serde_json::to_value(ordered(record)).unwrap_or_default();
+    value.as_object().cloned().unwrap_or_default()
+}

@@ -1,0 +1,139 @@
+//! A connector that keeps the contract passes everything, and the target is as it was.
+
+use bridgehead_conformance::{self as conformance, Outcome, Report};
+use bridgehead_sdk::{Connector, ResourceType};
+
+use crate::bench::ReferenceBench;
+use crate::connector::Reference;
+use crate::mistakes::Mistake;
+use crate::server::{MASTER, Server};
+
+async fn accounts(server: &Server) -> Vec<String> {
+    let connector = Reference::new(server.address, MASTER, 300, None);
+    let page = connector.list(&ResourceType::account("account", "Account"), None).await.unwrap();
+    page.records.iter().map(|record| record.id().to_owned()).collect()
+}
+
+fn skipped(report: &Report, name: &str) -> String {
+    let check = report.checks.iter().find(|check| check.name == name).unwrap();
+    match &check.outcome {
+        Outcome::Skipped(why) => why.clone(),
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connector_that_keeps_the_contract_passes_and_leaves_nobody_behind() {
+    let bench = ReferenceBench::new(None).await;
+    let before = accounts(&bench.server).await;
+    let report = conformance::run(&bench).await;
+    report.assert_passed();
+    // It offers every action, so there is none that it could refuse.
+    assert_eq!(report.skipped(), ["undeclared-actions"], "{report}");
+    assert_eq!(accounts(&bench.server).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_that_is_not_reached_over_tcp_breaks_its_listing_off_itself() {
+    let bench = ReferenceBench { over_tcp: false, ..ReferenceBench::new(None).await };
+    let report = conformance::run(&bench).await;
+    report.assert_passed();
+    let over_tcp = [
+        "undeclared-actions",
+        "passwords",
+        "capped-pages",
+        "changing-while-listed",
+        "unreadable-records",
+        "cut-look-up",
+        "cut-change",
+        "failing-listing",
+        "failing-look-up",
+        "failing-change",
+        "failing-codes",
+        "never-retries",
+        "failing-check",
+        "reading-changes-nothing",
+        "bodies-out-of-errors",
+    ];
+    assert_eq!(report.skipped(), over_tcp, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_of_which_nothing_may_be_changed_is_left_alone() {
+    let bench = ReferenceBench { read_only: true, ..ReferenceBench::new(None).await };
+    let before = accounts(&bench.server).await;
+    let report = conformance::run(&bench).await;
+    report.assert_passed();
+    for name in ["check", "listing", "paging-many", "find-in-another-case", "bad-credential", "cut-listing"] {
+        assert!(!report.skipped().contains(&name), "{report}");
+    }
+    for name in ["create", "delete", "missing-account", "hostile-deletes", "cut-change", "clean-up"] {
+        assert!(skipped(&report, name).contains("nothing may be changed"), "{report}");
+    }
+    assert_eq!(accounts(&bench.server).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_cannot_be_deleted_is_suspended_and_named() {
+    let bench = ReferenceBench::new(Some(Mistake::WithoutDelete)).await;
+    let report = conformance::run(&bench).await;
+    report.assert_passed();
+    assert!(skipped(&report, "delete").contains("does not declare delete_account"), "{report}");
+    assert!(skipped(&report, "clean-up").contains("is left, suspended"), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connector_that_cannot_say_what_it_is_fails_and_nothing_else_is_tried() {
+    struct Panics;
+
+    #[bridgehead_sdk::async_trait]
+    impl conformance::Bench for Panics {
+        async fn connect(
+            &self,
+            _: conformance::Situation,
+        ) -> Result<std::sync::Arc<dyn Connector>, conformance::Skip> {
+            Ok(std::sync::Arc::new(Broken))
+        }
+    }
+
+    let report = conformance::run(&Panics).await;
+    assert_eq!(report.failed(), ["describe"], "{report}");
+    assert_eq!(report.skipped().len(), report.checks.len() - 1, "{report}");
+    assert!(report.to_string().contains("the connector panicked: out of order"), "{report}");
+}
+
+struct Broken;
+
+#[bridgehead_sdk::async_trait]
+impl Connector for Broken {
+    async fn describe(&self) -> Result<bridgehead_sdk::Description, bridgehead_sdk::Error> {
+        panic!("out of order")
+    }
+
+    async fn check(&self) -> Result<(), bridgehead_sdk::Error> {
+        panic!("out of order")
+    }
+
+    async fn list(
+        &self,
+        _: &ResourceType,
+        _: Option<&bridgehead_sdk::Cursor>,
+    ) -> Result<bridgehead_sdk::Page, bridgehead_sdk::Error> {
+        panic!("out of order")
+    }
+
+    async fn find_account(
+        &self,
+        _: &bridgehead_sdk::Account,
+    ) -> Result<Option<bridgehead_sdk::AccountRecord>, bridgehead_sdk::Error> {
+        panic!("out of order")
+    }
+
+    async fn execute(
+        &self,
+        _: &bridgehead_sdk::Context,
+        _: &bridgehead_sdk::Operation,
+    ) -> Result<bridgehead_sdk::Completion, bridgehead_sdk::Error> {
+        panic!("out of order")
+    }
+}
