@@ -29,6 +29,12 @@ pub struct Vitals {
     ended: Mutex<BTreeSet<String>>,
 }
 
+impl Default for Vitals {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Vitals {
     /// Alive, for now.
     pub fn new() -> Self {
