@@ -15,7 +15,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, routes};
-use bridgehead_runtime::Observer;
+use bridgehead_runtime::StatusReporter;
 
 /// So many connections at once. Where there are more, the oldest that has not asked anything yet makes room.
 const CONNECTIONS: usize = 64;
@@ -50,7 +50,7 @@ impl Listener {
     }
 
     /// Answers until `stop`, then closes every connection. A panic while one is answered ends that one.
-    pub async fn serve(self, observer: Observer, stop: CancellationToken) {
+    pub async fn serve(self, observer: StatusReporter, stop: CancellationToken) {
         let routes = routes::routes(observer, self.address);
         let mut connections = JoinSet::new();
         let mut silent = Silent::default();

@@ -14,7 +14,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::registry::Registry;
 
-use bridgehead_runtime::{AlarmKind, AppOverview, Counted, Level, Observer, Overview, TaskCounts};
+use bridgehead_runtime::{AlarmKind, AppOverview, Counters, Level, StatusReport, StatusReporter, TaskCounts};
 
 /// The two formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Format {
 }
 
 /// Everything as it is now.
-pub(super) async fn exposition(observer: &Observer, format: Format) -> Result<String, fmt::Error> {
+pub(super) async fn exposition(observer: &StatusReporter, format: Format) -> Result<String, fmt::Error> {
     let overview = observer.overview().await;
     let counted = observer.statuses().map(|(name, status)| (name.to_owned(), status.tally().now())).collect();
     let exposition = write(Scrape { overview, counted })?;
@@ -83,8 +83,8 @@ fn write(scrape: Scrape) -> Result<String, fmt::Error> {
 /// What one scrape shows.
 #[derive(Debug)]
 struct Scrape {
-    overview: Overview,
-    counted: BTreeMap<String, Counted>,
+    overview: StatusReport,
+    counted: BTreeMap<String, Counters>,
 }
 
 type Labels<'a> = Vec<(&'static str, &'a str)>;
@@ -380,7 +380,7 @@ impl Scrape {
         self.apps().filter_map(|(name, app)| Some((name, app.tasks.counts.as_ref()?)))
     }
 
-    fn counted(&self) -> impl Iterator<Item = (&str, &Counted)> {
+    fn counted(&self) -> impl Iterator<Item = (&str, &Counters)> {
         self.counted.iter().map(|(name, counted)| (name.as_str(), counted))
     }
 }

@@ -2,7 +2,7 @@
 //! and a page for people at `/`.
 //!
 //! ```text
-//! Listener ─ routes ─┬─ runtime::Observer ─▶ runtime::Overview ─┬─ /status (JSON)
+//! Listener ─ routes ─┬─ runtime::StatusReporter ─▶ runtime::StatusReport ─┬─ /status (JSON)
 //!                    │                                          └─ words ─▶ page (/), `bridgehead status`
 //!                    └─ metrics (/metrics)
 //! ```
@@ -17,7 +17,7 @@ mod listener;
 mod metrics;
 mod page;
 mod routes;
-pub(crate) mod words;
+pub(crate) mod summary;
 
 pub use error::Error;
 pub use listener::Listener;

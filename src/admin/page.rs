@@ -5,8 +5,8 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 
-use super::words::{self, Mood, Word};
-use bridgehead_runtime::{Alarm, AppOverview, Level, Overview, SyncRun, TaskCounts};
+use super::summary::{self, Severity, SummaryLine};
+use bridgehead_runtime::{Alarm, AppOverview, Level, StatusReport, SyncRun, TaskCounts};
 use bridgehead_store::RunResult;
 
 const TEMPLATE: &str = include_str!("page.html");
@@ -90,7 +90,7 @@ struct Run {
 }
 
 /// Renders the page.
-pub(super) fn render(overview: &Overview) -> Result<String, minijinja::Error> {
+pub(super) fn render(overview: &StatusReport) -> Result<String, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     // A name that the template has and the page has not is a mistake of ours, and a test's to find.
@@ -98,13 +98,13 @@ pub(super) fn render(overview: &Overview) -> Result<String, minijinja::Error> {
     environment.render_named_str("page.html", TEMPLATE, Serde(page(overview)))
 }
 
-fn page(overview: &Overview) -> Page {
+fn page(overview: &StatusReport) -> Page {
     let now = overview.at;
     let daemon = overview.daemon.clone().unwrap_or_default();
-    let moods = overview.apps.values().map(words::mood);
+    let moods = overview.apps.values().map(summary::mood);
     let mood = match &daemon.unhealthy {
-        Some(_) => Mood::Bad,
-        None => moods.max().unwrap_or(Mood::Quiet),
+        Some(_) => Severity::Bad,
+        None => moods.max().unwrap_or(Severity::Quiet),
     };
     let verdict = verdict(mood);
     let mut alarms: Vec<(&str, &Alarm)> = overview
@@ -118,7 +118,7 @@ fn page(overview: &Overview) -> Page {
         title: format!("bridgehead: {}", verdict.to_lowercase()),
         mood: mood.as_str(),
         verdict: verdict.to_owned(),
-        at: words::clock(now),
+        at: summary::clock(now),
         unhealthy: daemon.unhealthy,
         alarms: alarms.into_iter().map(|(app, alarm)| shown(app, alarm, now)).collect(),
         apps: overview.apps.iter().map(|(name, app)| card(name, app, now)).collect(),
@@ -126,28 +126,28 @@ fn page(overview: &Overview) -> Page {
             "bridgehead {}, process {}, running for {}",
             daemon.version,
             daemon.pid,
-            words::long(uptime)
+            summary::long(uptime)
         ),
         readiness: sentence(&daemon.readiness),
     }
 }
 
-fn verdict(mood: Mood) -> &'static str {
+fn verdict(mood: Severity) -> &'static str {
     match mood {
-        Mood::Bad => "Somebody must act",
-        Mood::Uneasy => "Something to watch",
-        Mood::Good => "All well",
-        Mood::Quiet => "Nothing to do",
+        Severity::Bad => "Somebody must act",
+        Severity::Uneasy => "Something to watch",
+        Severity::Good => "All well",
+        Severity::Quiet => "Nothing to do",
     }
 }
 
 fn shown(app: &str, alarm: &Alarm, now: Timestamp) -> ShownAlarm {
-    let mood = if alarm.level == Level::Alarm { Mood::Bad } else { Mood::Uneasy };
+    let mood = if alarm.level == Level::Alarm { Severity::Bad } else { Severity::Uneasy };
     ShownAlarm {
         app: app.to_owned(),
         mood: mood.as_str(),
-        title: words::title(alarm.kind),
-        since: alarm.since.map(|since| words::long(now.duration_since(since))),
+        title: summary::title(alarm.kind),
+        since: alarm.since.map(|since| summary::long(now.duration_since(since))),
         message: sentence(&alarm.message),
         advice: parts(&alarm.advice),
     }
@@ -161,8 +161,9 @@ fn parts(text: &str) -> Vec<Part> {
 }
 
 fn card(name: &str, app: &AppOverview, now: Timestamp) -> Card {
-    let said = words::of(app, now);
-    let line = |what, word: Word| Line { what, mood: word.mood.as_str(), text: word.text, is_wide: false };
+    let said = summary::of(app, now);
+    let line =
+        |what, word: SummaryLine| Line { what, mood: word.mood.as_str(), text: word.text, is_wide: false };
     let mut lines = vec![
         line("Last poll", said.polling),
         line("Tasks", said.tasks),
@@ -171,14 +172,14 @@ fn card(name: &str, app: &AppOverview, now: Timestamp) -> Card {
         line("Next sync", said.next_sync),
     ];
     if let Some(counts) = &app.tasks.counts {
-        let word = Word { mood: Mood::Quiet, text: done(counts) };
+        let word = SummaryLine { mood: Severity::Quiet, text: done(counts) };
         lines.push(Line { is_wide: true, ..line("Since the start", word) });
     }
     lines.extend(app.tasks.attempts.iter().take(ATTEMPTS).map(|task| {
-        let word = Word { mood: Mood::Uneasy, text: words::attempts(task, now) };
+        let word = SummaryLine { mood: Severity::Uneasy, text: summary::attempts(task, now) };
         Line { is_wide: true, ..line("Tried again", word) }
     }));
-    let mood = words::mood(app);
+    let mood = summary::mood(app);
     let last = app.sync.last.as_ref();
     let types = last.map(|last| &last.resource_types).into_iter().flatten();
     let known = |figure: Option<u64>| figure.map_or_else(|| "–".to_owned(), |figure| figure.to_string());
@@ -235,14 +236,14 @@ fn runs(recent: &[SyncRun], now: Timestamp) -> Vec<Run> {
 
 fn run_of(run: &SyncRun, now: Timestamp) -> Run {
     let mood = match run.result {
-        RunResult::Completed => Mood::Good,
-        RunResult::Held => Mood::Bad,
-        RunResult::Abandoned | RunResult::Failed => Mood::Uneasy,
+        RunResult::Completed => Severity::Good,
+        RunResult::Held => Severity::Bad,
+        RunResult::Abandoned | RunResult::Failed => Severity::Uneasy,
     };
     let gone: u64 = run.removed.values().sum();
     let is_kept = gone > 0 && run.result != RunResult::Completed;
     Run {
-        ended: words::ago(now, run.ended_at),
+        ended: summary::ago(now, run.ended_at),
         mood: mood.as_str(),
         result: run.result.as_str(),
         pushed: run.pushed.values().sum(),
@@ -265,11 +266,11 @@ mod tests {
     use super::*;
     use bridgehead_runtime::{AlarmKind, DaemonOverview};
 
-    fn overview() -> Overview {
+    fn overview() -> StatusReport {
         let mut app = AppOverview { connector: "file".into(), ..AppOverview::default() };
         app.tasks.enabled = true;
         app.tasks.counts = Some(TaskCounts { completed: 7, ..TaskCounts::default() });
-        Overview {
+        StatusReport {
             at: "2026-03-01T12:00:00Z".parse().unwrap(),
             daemon: Some(DaemonOverview {
                 readiness: "connected to the Bridge".into(),

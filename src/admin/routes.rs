@@ -12,10 +12,10 @@ use serde::Serialize;
 
 use super::guard::guard;
 use super::{metrics, page};
-use bridgehead_runtime::Observer;
+use bridgehead_runtime::StatusReporter;
 
 /// All paths. Other methods than GET and HEAD are answered with 405.
-pub(super) fn routes(observer: Observer, address: SocketAddr) -> Router {
+pub(super) fn routes(observer: StatusReporter, address: SocketAddr) -> Router {
     Router::new()
         .route("/", get(for_people))
         .route("/healthz", get(health))
@@ -27,7 +27,7 @@ pub(super) fn routes(observer: Observer, address: SocketAddr) -> Router {
         .with_state(observer)
 }
 
-async fn for_people(State(observer): State<Observer>) -> Response {
+async fn for_people(State(observer): State<StatusReporter>) -> Response {
     match page::render(&observer.overview().await) {
         Ok(html) => Html(html).into_response(),
         Err(error) => {
@@ -38,20 +38,20 @@ async fn for_people(State(observer): State<Observer>) -> Response {
     }
 }
 
-async fn health(State(observer): State<Observer>) -> Response {
+async fn health(State(observer): State<StatusReporter>) -> Response {
     match observer.health() {
         Ok(()) => "ok\n".into_response(),
         Err(ailment) => (StatusCode::SERVICE_UNAVAILABLE, format!("{ailment}\n")).into_response(),
     }
 }
 
-async fn readiness(State(observer): State<Observer>) -> Response {
+async fn readiness(State(observer): State<StatusReporter>) -> Response {
     let ready = observer.readiness().now();
     let status = if ready.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, format!("{ready}\n")).into_response()
 }
 
-async fn status(State(observer): State<Observer>, RawQuery(query): RawQuery) -> Response {
+async fn status(State(observer): State<StatusReporter>, RawQuery(query): RawQuery) -> Response {
     let is_pretty = query.as_deref().is_some_and(|query| {
         url::form_urlencoded::parse(query.as_bytes())
             .any(|(name, value)| name == "pretty" && value != "false")
@@ -59,7 +59,7 @@ async fn status(State(observer): State<Observer>, RawQuery(query): RawQuery) -> 
     json(&observer.overview().await, is_pretty)
 }
 
-async fn exposition(State(observer): State<Observer>, headers: HeaderMap) -> Response {
+async fn exposition(State(observer): State<StatusReporter>, headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let format = metrics::Format::asked_for(accept);
     match metrics::exposition(&observer, format).await {
@@ -93,13 +93,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use bridgehead_runtime::{Clock, SystemClock, Vitals};
+    use bridgehead_runtime::{Clock, Liveness, SystemClock};
 
     #[tokio::test(start_paused = true)]
     async fn a_daemon_without_a_heartbeat_is_unhealthy_and_the_page_says_so() {
-        let vitals = Arc::new(Vitals::new());
+        let vitals = Arc::new(Liveness::new());
         let now = SystemClock.now();
-        let observer = Observer::without_apps(Arc::clone(&vitals), Arc::new(SystemClock), now);
+        let observer = StatusReporter::without_apps(Arc::clone(&vitals), Arc::new(SystemClock), now);
         assert_eq!(health(State(observer.clone())).await.status(), StatusCode::OK);
         tokio::time::advance(Duration::from_secs(11)).await;
         assert_eq!(health(State(observer.clone())).await.status(), StatusCode::SERVICE_UNAVAILABLE);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::failure::{Exit, Failure};
-use bridgehead_store::{Moment, Observer};
+use bridgehead_store::{CommitPhase, Observer};
 
 /// `N`, `N:before` or `N:after`: the process aborts at the N-th commit, before it or (by default) after it.
 const VARIABLE: &str = "BRIDGEHEAD_TEST_CRASH_AT_STEP";
@@ -28,10 +28,10 @@ pub(super) fn observer(environment: &BTreeMap<String, String>) -> Result<Option<
     })))
 }
 
-fn parse(text: &str) -> Option<(u64, Moment)> {
+fn parse(text: &str) -> Option<(u64, CommitPhase)> {
     let (step, moment) = match text.split_once(':') {
-        None | Some((_, "after")) => (text.split(':').next()?, Moment::AfterCommit),
-        Some((step, "before")) => (step, Moment::BeforeCommit),
+        None | Some((_, "after")) => (text.split(':').next()?, CommitPhase::AfterCommit),
+        Some((step, "before")) => (step, CommitPhase::BeforeCommit),
         Some(_) => return None,
     };
     Some((step.parse().ok().filter(|step| *step > 0)?, moment))
@@ -43,9 +43,9 @@ mod tests {
 
     #[test]
     fn a_step_is_a_number_and_perhaps_a_moment() {
-        assert_eq!(parse("3"), Some((3, Moment::AfterCommit)));
-        assert_eq!(parse("3:after"), Some((3, Moment::AfterCommit)));
-        assert_eq!(parse("12:before"), Some((12, Moment::BeforeCommit)));
+        assert_eq!(parse("3"), Some((3, CommitPhase::AfterCommit)));
+        assert_eq!(parse("3:after"), Some((3, CommitPhase::AfterCommit)));
+        assert_eq!(parse("12:before"), Some((12, CommitPhase::BeforeCommit)));
         for wrong in ["", "0", "-1", "x", "3:", "3:now", ":before"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }

@@ -6,8 +6,8 @@ use super::failure::{Exit, Failure};
 use crate::control::{Event, Request};
 use bridgehead_bridge::{Api, AppId};
 use bridgehead_runtime::inspection::{Listing, ListingEnd, Source, TaskRow, Which};
-use bridgehead_runtime::orders;
-use bridgehead_store::{AppKey, Journal, Sqlite};
+use bridgehead_runtime::operator_commands;
+use bridgehead_store::{AppKey, Sqlite, TaskJournal};
 
 /// Lists tasks of an app. `take` is given rows as they come, and says whether it wants more.
 pub(super) async fn tasks(
@@ -54,9 +54,9 @@ async fn by_ourselves(
     let id = context.config.apps[app].app_id;
     let key = AppKey::from(id);
     let held = match (which, state) {
-        (Which::Held, Some(state)) => orders::held(state, &key).await?,
+        (Which::Held, Some(state)) => operator_commands::held(state, &key).await?,
         // An earlier version may have written this state, which then knows nothing of holding.
-        (Which::Status(_), Some(state)) => orders::held(state, &key).await.unwrap_or_default(),
+        (Which::Status(_), Some(state)) => operator_commands::held(state, &key).await.unwrap_or_default(),
         _ => Vec::new(),
     };
     let bridge = match (context.bridge(), which) {
@@ -69,7 +69,7 @@ async fn by_ourselves(
         app: AppId::from(id),
         key,
         bridge: bridge.as_ref().map(|bridge| bridge as &dyn Api).map_err(Clone::clone),
-        journal: state.map(|state| state as &dyn Journal),
+        journal: state.map(|state| state as &dyn TaskJournal),
         held: held.into_iter().map(|held| (held.task, held.held_at)).collect(),
         redactor: &context.redactor,
     };

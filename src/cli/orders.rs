@@ -14,7 +14,7 @@ use bridgehead_bridge::AppId;
 use bridgehead_config::Connectors;
 use bridgehead_runtime::SystemClock;
 use bridgehead_runtime::inspection::{TaskRow, Which};
-use bridgehead_runtime::orders::{self, Answer, Desk, Released, Retries, Selection};
+use bridgehead_runtime::operator_commands::{self, Answer, Released, ReportRetrier, Retries, Selection};
 use bridgehead_store::{AppKey, Sqlite};
 
 /// So many tasks are named in a sentence.
@@ -64,7 +64,7 @@ pub(crate) async fn release(global: &Global, connectors: &Connectors, selected: 
     } else {
         let key = AppKey::from(context.config.apps[&app].app_id);
         let state = daemon::state(&context).await?;
-        let released = orders::release(&state, &SystemClock, &key, &tasks, expect).await;
+        let released = operator_commands::release(&state, &SystemClock, &key, &tasks, expect).await;
         state.close().await;
         (released?, "state")
     };
@@ -188,7 +188,7 @@ async fn retry_in(
     let bridge = context.bridge()?;
     let id = context.config.apps[app].app_id;
     let (id, key) = (AppId::from(id), AppKey::from(id));
-    let desk = Desk::without_daemon(&bridge, state, &SystemClock, id, key);
+    let desk = ReportRetrier::without_daemon(&bridge, state, &SystemClock, id, key);
     Ok(desk.retry(tasks, expect).await?)
 }
 

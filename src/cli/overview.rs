@@ -6,16 +6,16 @@ use bridgehead_sdk::visible;
 use jiff::SignedDuration;
 
 use super::table;
-use crate::admin::words;
-use bridgehead_runtime::{Level, Overview};
+use crate::admin::summary;
+use bridgehead_runtime::{Level, StatusReport};
 
 /// The overview as text.
-pub(crate) fn text(overview: &Overview) -> String {
+pub(crate) fn text(overview: &StatusReport) -> String {
     let mut text = heading(overview);
     let mut shown =
         table::table(["app", "last poll", "tasks", "target", "last sync", "next sync"]).with_prose(5);
     for (name, app) in &overview.apps {
-        let words = words::of(app, overview.at);
+        let words = summary::of(app, overview.at);
         shown.add_row([
             name.clone(),
             words.polling.text,
@@ -32,7 +32,7 @@ pub(crate) fn text(overview: &Overview) -> String {
     text.trim_end().to_owned()
 }
 
-fn heading(overview: &Overview) -> String {
+fn heading(overview: &StatusReport) -> String {
     let Some(daemon) = &overview.daemon else {
         return "What the journal knows:\n\n".to_owned();
     };
@@ -42,12 +42,12 @@ fn heading(overview: &Overview) -> String {
         "bridgehead {}, process {}, running for {}; {state}\n\n",
         daemon.version,
         daemon.pid,
-        words::long(uptime)
+        summary::long(uptime)
     )
 }
 
 /// The tasks that are not done at the first attempt.
-fn attempts(overview: &Overview) -> String {
+fn attempts(overview: &StatusReport) -> String {
     let mut text = String::new();
     for (name, app) in &overview.apps {
         let (shown, total) = (app.tasks.attempts.len(), app.tasks.attempts_total);
@@ -57,13 +57,13 @@ fn attempts(overview: &Overview) -> String {
         // Writing into a text does not fail.
         writeln!(text, "\nTasks of {name} that are tried again or to be reported ({shown} of {total}):").ok();
         for task in &app.tasks.attempts {
-            writeln!(text, "  {}", words::attempts(task, overview.at)).ok();
+            writeln!(text, "  {}", summary::attempts(task, overview.at)).ok();
         }
     }
     text
 }
 
-fn attention(overview: &Overview) -> String {
+fn attention(overview: &StatusReport) -> String {
     let mut text = String::new();
     for level in [Level::Notice, Level::Alarm] {
         for (name, app) in &overview.apps {
@@ -71,9 +71,9 @@ fn attention(overview: &Overview) -> String {
                 let word = if level == Level::Alarm { "ALARM" } else { "note" };
                 let since = alarm
                     .since
-                    .map(|since| format!(" (for {})", words::long(overview.at.duration_since(since))))
+                    .map(|since| format!(" (for {})", summary::long(overview.at.duration_since(since))))
                     .unwrap_or_default();
-                let title = words::title(alarm.kind).to_lowercase();
+                let title = summary::title(alarm.kind).to_lowercase();
                 // Writing into a text does not fail.
                 writeln!(text, "\n{word}  {name}: {title}{since}\n  {}", visible(&alarm.message)).ok();
                 if !alarm.advice.is_empty() {
@@ -91,14 +91,14 @@ fn attention(overview: &Overview) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bridgehead_runtime::{Alarm, AlarmKind, AppOverview, Contact, DaemonOverview, SyncEnd, TaskCounts};
+    use bridgehead_runtime::{Alarm, AlarmKind, AppOverview, DaemonOverview, PollState, SyncEnd, TaskCounts};
 
-    fn overview() -> Overview {
+    fn overview() -> StatusReport {
         let at: jiff::Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
         let before = |seconds| at.saturating_sub(SignedDuration::from_secs(seconds)).unwrap();
         let mut app = AppOverview::default();
         app.tasks.enabled = true;
-        app.tasks.contact = Contact::Made;
+        app.tasks.contact = PollState::Made;
         app.tasks.polled_at = Some(before(4));
         app.tasks.counts = Some(TaskCounts { waiting: 2, under_way: 1, ..TaskCounts::default() });
         app.sync.enabled = true;
@@ -118,7 +118,7 @@ mod tests {
             readiness: "connected to the Bridge".into(),
             ..DaemonOverview::default()
         };
-        Overview { at, daemon: Some(daemon), apps: [("hr".to_owned(), app)].into() }
+        StatusReport { at, daemon: Some(daemon), apps: [("hr".to_owned(), app)].into() }
     }
 
     #[test]

@@ -16,8 +16,8 @@ use super::signals::Told;
 use super::{check, logging};
 use crate::control;
 use bridgehead_config::Connectors;
-use bridgehead_runtime::Assembly;
-use bridgehead_store::{self as journal, Journal, Sqlite};
+use bridgehead_runtime::RuntimeBuilder;
+use bridgehead_store::{self as journal, Sqlite, TaskJournal};
 
 /// How often the state folder is looked at, for the case that no task comes.
 const LOOK: Duration = Duration::from_secs(5);
@@ -59,7 +59,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), apps = ?apps.keys().collect::<Vec<_>>(), "bridgehead starts");
 
-    let runtime = Assembly::new(
+    let runtime = RuntimeBuilder::new(
         apps,
         Arc::new(bridge.without_retries()),
         Arc::clone(&journal) as Arc<_>,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-use crate::admin::words;
-use bridgehead_runtime::{Level, Observer, Overview};
+use crate::admin::summary;
+use bridgehead_runtime::{Level, StatusReport, StatusReporter};
 
 /// So long at most until systemd is told that the daemon is ready; it gives up on one that does not say so in 90 seconds.
 /// Whether Iden answers is not for it to mend.
@@ -16,7 +16,7 @@ const PACE: Duration = Duration::from_secs(3);
 const LONGEST: usize = 300;
 
 /// Tells systemd that the daemon is ready, and from then on how it is whenever that changes.
-pub(crate) async fn tell_state(observer: Observer) {
+pub(crate) async fn tell_state(observer: StatusReporter) {
     let ready = observer.readiness().reached(READY_WITHIN).await;
     tracing::info!("ready: {ready}");
     let mut told = state(&observer.overview().await);
@@ -36,7 +36,7 @@ pub(crate) async fn tell_state(observer: Observer) {
 }
 
 /// Tells systemd that the daemon lives, as long as its loops do; when they don't, systemd starts it again.
-pub(crate) async fn feed_watchdog(observer: Observer) {
+pub(crate) async fn feed_watchdog(observer: StatusReporter) {
     let Some(every) = sd_notify::watchdog_enabled() else {
         return;
     };
@@ -51,10 +51,10 @@ pub(crate) async fn feed_watchdog(observer: Observer) {
 }
 
 /// How the daemon is, in a line: what needs somebody, then how the contact with Iden stands.
-fn state(overview: &Overview) -> String {
+fn state(overview: &StatusReport) -> String {
     let alarms = overview.apps.iter().flat_map(|(name, app)| {
         let alarms = app.alarms.iter().filter(|alarm| alarm.level == Level::Alarm);
-        alarms.map(move |alarm| format!("{name}: {}", words::title(alarm.kind).to_lowercase()))
+        alarms.map(move |alarm| format!("{name}: {}", summary::title(alarm.kind).to_lowercase()))
     });
     let alarms: Vec<String> = alarms.collect();
     let daemon = overview.daemon.clone().unwrap_or_default();
@@ -84,7 +84,7 @@ mod tests {
             vec![alarm(AlarmKind::AccessRefused, Level::Alarm), alarm(AlarmKind::SyncFails, Level::Notice)];
         let app = AppOverview { alarms, ..AppOverview::default() };
         let at = jiff::Timestamp::UNIX_EPOCH;
-        let overview = Overview { at, daemon: Some(daemon), apps: [("hr".to_owned(), app)].into() };
+        let overview = StatusReport { at, daemon: Some(daemon), apps: [("hr".to_owned(), app)].into() };
         assert_eq!(
             state(&overview),
             "needs attention: hr: access refused; the Bridge cannot be used at present for hr (line break)"

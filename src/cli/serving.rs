@@ -5,7 +5,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::admin::{Error, Listener};
 use bridgehead_config as config;
-use bridgehead_runtime::Observer;
+use bridgehead_runtime::StatusReporter;
 
 /// The listener while it is served, if there is one.
 pub(crate) struct Serving(Option<(CancellationToken, AbortOnDropHandle<()>)>);
@@ -26,7 +26,7 @@ impl Serving {
     }
 
     /// Answers from now on.
-    pub(crate) fn start(listener: Option<Listener>, observer: &Observer) -> Self {
+    pub(crate) fn start(listener: Option<Listener>, observer: &StatusReporter) -> Self {
         Self(listener.map(|listener| {
             let stop = CancellationToken::new();
             let serving = tokio::spawn(listener.serve(observer.clone(), stop.clone()));

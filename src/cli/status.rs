@@ -15,7 +15,7 @@ use super::failure::{Exit, Failure, Outcome};
 use super::{logging, overview, print};
 use crate::control::{self, Request};
 use bridgehead_config::Connectors;
-use bridgehead_runtime::{self as runtime, Overview};
+use bridgehead_runtime::{self as runtime, StatusReport};
 use bridgehead_store::Sqlite;
 
 /// How long the daemon may take to answer. It asks its journal, which has five seconds.
@@ -82,7 +82,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, names: &[Strin
     }
 }
 
-fn show(global: &Global, overview: &Overview) {
+fn show(global: &Global, overview: &StatusReport) {
     if global.json {
         print::json(overview);
     } else {
@@ -91,7 +91,7 @@ fn show(global: &Global, overview: &Overview) {
 }
 
 /// What the journal knows, read beside whoever has it open.
-async fn from_journal(context: &Context) -> Result<Overview, Failure> {
+async fn from_journal(context: &Context) -> Result<StatusReport, Failure> {
     let folder = &context.config.state.path;
     let unreadable = |error: bridgehead_store::Error| {
         Failure::new(Exit::Temporary, format!("The journal cannot be read either: {error}"))
@@ -107,7 +107,7 @@ async fn from_journal(context: &Context) -> Result<Overview, Failure> {
     Ok(overview)
 }
 
-async fn by_socket(context: &Context) -> Result<Overview, Silence> {
+async fn by_socket(context: &Context) -> Result<StatusReport, Silence> {
     let folder = &context.config.state.path;
     match control::connect(folder).await? {
         Some(daemon) => Ok(daemon.ask(&Request::Status).await?),
@@ -116,7 +116,7 @@ async fn by_socket(context: &Context) -> Result<Overview, Silence> {
 }
 
 /// Asks the listener of `admin.listen`.
-pub(super) async fn ask(listen: SocketAddr) -> Result<Overview, Silence> {
+pub(super) async fn ask(listen: SocketAddr) -> Result<StatusReport, Silence> {
     let address = reachable(listen);
     let stranger = |why: String| Silence::Stranger(address, why);
     let deadline = Instant::now() + PATIENCE;
@@ -140,7 +140,7 @@ pub(super) async fn ask(listen: SocketAddr) -> Result<Overview, Silence> {
         body::Error::Late => Silence::Late(address),
         error => stranger(error.to_string()),
     })?;
-    let overview: Overview =
+    let overview: StatusReport =
         serde_json::from_slice(&answer).map_err(|_| stranger("its /status is something else".to_owned()))?;
     if overview.daemon.is_none() {
         return Err(stranger("its /status names no daemon".to_owned()));

@@ -15,8 +15,8 @@ use super::{daemon, logging, print, table};
 use crate::control::{self, Client, Event, Request};
 use bridgehead_config::Connectors;
 use bridgehead_runtime::sync::{Consent, LossSummary, LostRecord, Options, Summary};
-use bridgehead_runtime::{AppStatus, Assembly};
-use bridgehead_store::{AppKey, Listings, LossKind, Sqlite};
+use bridgehead_runtime::{AppStatus, RuntimeBuilder};
+use bridgehead_store::{AppKey, LossKind, SnapshotStore, Sqlite};
 
 /// So many bad records are printed; `--json` has all that were kept.
 const SHOWN: usize = 20;
@@ -62,7 +62,7 @@ pub(crate) async fn run(
     });
     let keys: Vec<(String, AppKey)> =
         names.iter().map(|name| (name.clone(), AppKey::from(context.config.apps[name].app_id))).collect();
-    let runtime = Assembly::new(
+    let runtime = RuntimeBuilder::new(
         apps,
         bridge,
         Arc::clone(&journal) as Arc<_>,

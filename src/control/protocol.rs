@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use bridgehead_runtime::SyncProgress;
 use bridgehead_runtime::inspection::{Finding, TaskRow, Which};
-use bridgehead_runtime::orders::Selection;
+use bridgehead_runtime::operator_commands::Selection;
 use bridgehead_runtime::sync::{Consent, Options};
 
 /// The longest line either side takes, in bytes: some hundred thousand held tasks.
@@ -35,7 +35,7 @@ pub(crate) struct Identity {
 pub(crate) enum Request {
     /// Who the daemon is. Answered with an [`Identity`].
     Identity,
-    /// How everything is. Answered with an [`Overview`](bridgehead_runtime::Overview).
+    /// How everything is. Answered with an [`StatusReport`](bridgehead_runtime::StatusReport).
     Status,
     /// The Bridge apps that the key has access to. Answered with a list of [`AppRow`](bridgehead_runtime::inspection::AppRow).
     Apps,
@@ -60,13 +60,13 @@ pub(crate) enum Request {
         /// The app.
         app: String,
     },
-    /// The reports that Iden refused. Answered with a list of [`PutAside`](bridgehead_runtime::orders::PutAside). Asked by earlier
+    /// The reports that Iden refused. Answered with a list of [`RejectedReport`](bridgehead_runtime::operator_commands::RejectedReport). Asked by earlier
     /// versions.
     Rejected {
         /// The app.
         app: String,
     },
-    /// To let held tasks go. Answered with [`Released`](bridgehead_runtime::orders::Released).
+    /// To let held tasks go. Answered with [`Released`](bridgehead_runtime::operator_commands::Released).
     Release {
         /// The app.
         app: String,
@@ -76,7 +76,7 @@ pub(crate) enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expect: Option<u64>,
     },
-    /// To report again what Iden refused. Answered with [`Retries`](bridgehead_runtime::orders::Retries).
+    /// To report again what Iden refused. Answered with [`Retries`](bridgehead_runtime::operator_commands::Retries).
     Retry {
         /// The app.
         app: String,

@@ -43,7 +43,7 @@ shutdown_grace = "2s"
 
 /// What happened, in figures.
 #[derive(Debug, Default, serde::Serialize)]
-pub(crate) struct Figures {
+pub(crate) struct TypeCounts {
     pub(crate) seed: u64,
     seconds: f64,
     drained_after: f64,
@@ -77,7 +77,7 @@ struct Run {
     /// How long the log was when the daemon was last started.
     log_before: usize,
     daemon: Option<Child>,
-    figures: Figures,
+    figures: TypeCounts,
     wishes: Vec<Wish>,
     faults: BTreeSet<FaultId>,
     violations: Vec<Violation>,
@@ -112,7 +112,7 @@ pub(crate) async fn run(plan: Plan) {
     let text = CONFIGURATION.replace("FOLDER", &folder).replace("TIMEOUT", &TIMEOUT.to_string());
     world.configure(&text);
     let log = world.path("daemon.log");
-    let figures = Figures { seed: plan.seed, ..Figures::default() };
+    let figures = TypeCounts { seed: plan.seed, ..TypeCounts::default() };
     let mut run = Run {
         world,
         log,

@@ -60,9 +60,9 @@ fn is_running(pid: u64) -> bool {
 }
 
 /// Ends what a failed test would leave behind.
-struct Ended([u64; 2]);
+struct ReportResult([u64; 2]);
 
-impl Drop for Ended {
+impl Drop for ReportResult {
     fn drop(&mut self) {
         for pid in self.0.iter().filter(|pid| is_running(**pid)) {
             drop(Command::new("kill").arg("-KILL").arg(pid.to_string()).status());
@@ -78,7 +78,7 @@ async fn a_program_ends_with_a_daemon_that_is_killed_and_what_it_started_before_
         .add_task(world.app, json!({"action": "delete_account", "payload": {"account": {"id": "u1"}}}));
     let daemon = world.start();
     let pids = started(&world).await;
-    let _ended = Ended(pids);
+    let _ended = ReportResult(pids);
     let [program, helper] = pids;
     assert!(is_running(program) && is_running(helper));
     daemon.kill();
@@ -92,7 +92,7 @@ async fn a_program_ends_with_a_daemon_that_is_killed_and_what_it_started_before_
 
     let daemon = world.start();
     let again = started(&world).await;
-    let _again = Ended(again);
+    let _again = ReportResult(again);
     assert!(!is_running(helper), "the helper of the first one is there while the second one works");
     let log = daemon.kill();
     let ended = log.find("has left this connector program behind").expect("it is told of");
@@ -109,7 +109,7 @@ async fn a_program_ends_with_a_check_that_is_killed() {
     let mut check =
         world.command(&["check", "hr", "--conformance", "--yes"]).spawn().expect("the binary runs");
     let pids = started(&world).await;
-    let _ended = Ended(pids);
+    let _ended = ReportResult(pids);
     check.kill().expect("it can be killed");
     check.wait().expect("it ends");
     eventually("the program ends with the check", || !is_running(pids[0])).await;

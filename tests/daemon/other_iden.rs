@@ -23,7 +23,7 @@ pub(crate) enum Reply {
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct RetainedOutcome {
     app: String,
     tasks: BTreeMap<String, Value>,
     replies: Vec<Reply>,
@@ -32,7 +32,7 @@ struct Kept {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OtherIden {
-    kept: Arc<Mutex<Kept>>,
+    kept: Arc<Mutex<RetainedOutcome>>,
     address: String,
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bridgehead::bridge::{ApiKey, Client, Environment, Settings};
 use bridgehead::config;
-use bridgehead::journal::Journal;
-use bridgehead::runtime::{Apps, Assembly, Runtime};
+use bridgehead::journal::TaskJournal;
+use bridgehead::runtime::{Apps, Runtime, RuntimeBuilder};
 use bridgehead::runtime::{Clock, sync};
 use bridgehead_resilience::SeededRng;
 use bridgehead_sdk::Redactor;
@@ -101,10 +101,10 @@ impl Daemon {
             seed: world.seed,
         };
         let apps = Apps::from([("hr".to_owned(), (world.settings.clone(), Arc::new(connector) as Arc<_>))]);
-        let assembly = Assembly {
+        let assembly = RuntimeBuilder {
             apps,
             bridge: Arc::new(bridge),
-            journal: Arc::clone(&store) as Arc<dyn Journal>,
+            journal: Arc::clone(&store) as Arc<dyn TaskJournal>,
             listings: store,
             redactor,
             clock,

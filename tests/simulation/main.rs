@@ -50,7 +50,7 @@ fn no_promise_is_broken_by_any_of_the_first_seeds() {
     let first = given("SIM_SEED").or(given("SIM_FIRST")).unwrap_or(1);
     let count = if given("SIM_SEED").is_some() { 1 } else { given("SIM_SEEDS").unwrap_or(300) };
     let began = std::time::SystemTime::now();
-    let mut sum = world::Figures::default();
+    let mut sum = world::TypeCounts::default();
     for seed in SEEDS.into_iter().chain(first..first + count) {
         let verdict = simulate(seed, None);
         fail_on(&verdict);

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 
-use bridgehead::journal::{Journal, Listings, Memory, Sqlite};
+use bridgehead::journal::{Memory, SnapshotStore, Sqlite, TaskJournal};
 use jiff::Timestamp;
 
 /// What state is kept in.
@@ -40,13 +40,13 @@ impl State {
                 let mut memory = memory.lock().unwrap();
                 *memory = memory.reopened().expect("it was not closed");
                 let state = Arc::new(memory.clone());
-                Opened { journal: Arc::clone(&state) as Arc<dyn Journal>, listings: state, sqlite: None }
+                Opened { journal: Arc::clone(&state) as Arc<dyn TaskJournal>, listings: state, sqlite: None }
             }
             Self::Sqlite(folder) => {
                 let folder = folder.path().join("state");
                 let sqlite = DISK.wait(Sqlite::open(&folder)).expect("the state opens");
                 let state = Arc::new(sqlite.clone());
-                let journal = Arc::clone(&state) as Arc<dyn Journal>;
+                let journal = Arc::clone(&state) as Arc<dyn TaskJournal>;
                 Opened { journal, listings: state, sqlite: Some(sqlite) }
             }
         }
@@ -72,8 +72,8 @@ fn folder() -> tempfile::TempDir {
 
 /// The state as one process has it open.
 pub(crate) struct Opened {
-    pub(crate) journal: Arc<dyn Journal>,
-    pub(crate) listings: Arc<dyn Listings>,
+    pub(crate) journal: Arc<dyn TaskJournal>,
+    pub(crate) listings: Arc<dyn SnapshotStore>,
     sqlite: Option<Sqlite>,
 }
 

@@ -79,12 +79,12 @@ pub(crate) struct World {
     wishes: Vec<Wish>,
     faults: BTreeSet<FaultId>,
     violations: Vec<Violation>,
-    figures: Figures,
+    figures: TypeCounts,
 }
 
 /// What happened, in figures.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Figures {
+pub(crate) struct TypeCounts {
     pub(crate) events: u64,
     tasks: u64,
     completed: u64,
@@ -94,7 +94,7 @@ pub(crate) struct Figures {
     simulated_seconds: u64,
 }
 
-impl Figures {
+impl TypeCounts {
     pub(crate) fn add(&mut self, other: &Self) {
         self.events += other.events;
         self.tasks += other.tasks;
@@ -111,7 +111,7 @@ pub(crate) struct Verdict {
     pub(crate) seed: u64,
     pub(crate) violations: Vec<String>,
     pub(crate) trace: Vec<String>,
-    pub(crate) figures: Figures,
+    pub(crate) figures: TypeCounts,
 }
 
 impl Verdict {
@@ -221,7 +221,7 @@ impl World {
             wishes: Vec::new(),
             faults: BTreeSet::new(),
             violations: Vec::new(),
-            figures: Figures::default(),
+            figures: TypeCounts::default(),
         }
     }
 
@@ -447,7 +447,7 @@ impl World {
         });
         let violations = stories.collect();
         let tasks = self.sandbox.tasks(self.app);
-        let figures = Figures {
+        let figures = TypeCounts {
             events: self.events.count(),
             tasks: self.wishes.len() as u64,
             completed: tasks.iter().filter(|task| task["status"] == "completed").count() as u64,

@@ -64,14 +64,14 @@ enum Again {
 
 /// The four parts that an error must have; what is `None` may be anything.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Demand {
+pub(super) struct Requirement {
     code: Option<Code>,
     effect: Option<Effect>,
     again: Option<Again>,
     subject: Option<Subject>,
 }
 
-impl Demand {
+impl Requirement {
     pub(super) const DUPLICATE: Self = Self::refused(Some(Code::AccountAlreadyExists), Subject::Account);
     pub(super) const NO_ACCOUNT: Self = Self::refused(Some(Code::AccountNotFound), Subject::Account);
     pub(super) const NO_GROUP: Self = Self::refused(Some(Code::InternalError), Subject::Group);
@@ -115,7 +115,7 @@ impl Demand {
     }
 }
 
-impl std::fmt::Display for Demand {
+impl std::fmt::Display for Requirement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.code.map_or("an error", Code::as_str))?;
         if let Some(effect) = self.effect {

@@ -17,7 +17,6 @@
 //! The protocol, for those who write such a process, is in `docs/connectors/exec.md`.
 
 mod answers;
-mod attendant;
 mod connector;
 mod errors;
 mod failure;
@@ -28,6 +27,7 @@ mod pending;
 mod process;
 mod protocol;
 mod restart;
+mod session;
 mod settings;
 mod spawn;
 mod supervisor;

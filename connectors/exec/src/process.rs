@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info};
 
-use crate::attendant::Attendant;
 use crate::failure::{CallError, Death};
 use crate::pending::{Held, Pending, Reply};
 use crate::protocol::request_line;
+use crate::session::ProcessSession;
 use crate::settings::{Environment, Launch, secret_lines};
 use crate::spawn::{must_be_executable, spawn};
 
@@ -120,7 +120,7 @@ impl Session {
             kill: CancellationToken::new(),
         });
         let (outgoing, requests) = mpsc::channel(launch.max_in_flight);
-        let attendant = Attendant::new(
+        let attendant = ProcessSession::new(
             Arc::clone(launch),
             Arc::clone(&shared),
             process,

@@ -15,7 +15,6 @@ use bridgehead_sdk::{AccountStatus, Completion, Context, CreateAccount, Effect, 
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::directory::{Directory, equals};
-use crate::draft::Draft;
 use crate::duplicates;
 use crate::entry::Entry;
 use crate::failure::Failure;
@@ -23,6 +22,7 @@ use crate::groups;
 use crate::lock;
 use crate::memberships::folded;
 use crate::name::Rdn;
+use crate::new_entry::NewEntry;
 use crate::password;
 use crate::pool::Lease;
 use crate::records;
@@ -47,7 +47,7 @@ pub(crate) async fn create(
     let _protection = directory.redactor.protect(create.password.iter().map(SecretString::expose_secret));
     let lease = directory.lease(About::Account(label)).await?;
     let wanted = groups::look_up(directory, &lease, create.memberships.as_ref()).await?;
-    let mut draft = Draft::new(directory, account)?;
+    let mut draft = NewEntry::new(directory, account)?;
     let dn = dn_of(directory, &draft.rdn);
     // Nobody seems to have the name: that must be certain.
     directory.must_be_settled()?;
@@ -132,7 +132,7 @@ fn no_account(directory: &Directory, label: &str, dn: &str) -> Error {
 async fn own_work(
     directory: &Directory,
     session: &Session,
-    draft: &Draft,
+    draft: &NewEntry,
     dn: &str,
 ) -> Result<Option<Entry>, Error> {
     let found = read(directory, session, dn, "(objectClass=*)").await?;
@@ -177,7 +177,7 @@ async fn taken(
     directory.find_all(session, &format!("(|{})", conditions.concat())).await
 }
 
-fn is_as_drafted(directory: &Directory, entry: &Entry, draft: &Draft) -> bool {
+fn is_as_drafted(directory: &Directory, entry: &Entry, draft: &NewEntry) -> bool {
     let made = &directory.layout().create.attributes;
     draft.attributes.iter().all(|(attribute, values)| {
         // What everybody is given may stand for a value that the server chooses: a number (-1), an identifier (autogenerate).
@@ -220,7 +220,7 @@ async fn make(
     lease: Lease,
     context: &Context,
     create: &CreateAccount,
-    draft: &Draft,
+    draft: &NewEntry,
     dn: &str,
 ) -> Result<Lease, Error> {
     let layout = directory.layout();

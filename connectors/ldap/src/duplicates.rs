@@ -4,8 +4,8 @@ use bridgehead_sdk::Account;
 use ldap3::Scope;
 
 use crate::directory::{Directory, equals};
-use crate::draft;
 use crate::entry::Entry;
+use crate::new_entry;
 use crate::session::{Search, Session};
 
 /// Active Directory: what people log in with, unique in the whole forest.
@@ -14,14 +14,14 @@ const PRINCIPAL: &str = "userPrincipalName";
 /// The names of a new account that may have to be unique, with their attributes.
 pub(crate) fn of_account(directory: &Directory, account: &Account) -> Vec<(String, String)> {
     let layout = directory.layout();
-    let fields = draft::fields(account);
+    let fields = new_entry::fields(account);
     let mapped = ["username", "email"].into_iter().filter_map(|field| {
-        let value = draft::field_text(layout, &fields, field)?;
+        let value = new_entry::field_text(layout, &fields, field)?;
         Some((layout.attribute(field)?.to_owned(), value))
     });
     let principal = layout.create.attributes.iter().filter(|(name, _)| name.eq_ignore_ascii_case(PRINCIPAL));
     let made = principal.filter_map(|(name, template)| {
-        Some((name.clone(), template.render(|field| draft::field_text(layout, &fields, field))?))
+        Some((name.clone(), template.render(|field| new_entry::field_text(layout, &fields, field))?))
     });
     mapped.chain(made).collect()
 }

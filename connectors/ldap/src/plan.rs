@@ -5,9 +5,9 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::directory::Directory;
-use crate::draft;
 use crate::entry::Entry;
 use crate::name::Rdn;
+use crate::new_entry;
 use crate::schema::Rule;
 use crate::session::Change;
 
@@ -57,7 +57,7 @@ pub(crate) fn plan(directory: &Directory, update: &UpdateAccount, entry: &Entry)
                 "{system}: no attribute is mapped to {field} of User {label}; add it to accounts.attributes"
             )));
         };
-        let values = directory.rule(attribute).distinct(draft::texts(directory, label, field, value)?);
+        let values = directory.rule(attribute).distinct(new_entry::texts(directory, label, field, value)?);
         if let Some((_, other)) = set.iter().find(|(of, _)| *of == attribute) {
             if *other == values {
                 continue;
@@ -157,7 +157,7 @@ fn derive(directory: &Directory, update: &UpdateAccount, entry: &Entry, rdn: Opt
             continue;
         }
         let render = |fields: &serde_json::Map<String, Value>| {
-            template.render(|name| draft::field_text(layout, fields, name))
+            template.render(|name| new_entry::field_text(layout, fields, name))
         };
         let (Some(before), Some(after)) = (render(&before), render(&after)) else { continue };
         let is_before = |held: &[u8]| String::from_utf8_lossy(held).to_lowercase() == before.to_lowercase();

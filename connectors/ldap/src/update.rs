@@ -5,11 +5,11 @@ use serde_json::Value;
 
 use crate::apply::{apply, modify};
 use crate::directory::{Directory, equals};
-use crate::draft;
 use crate::entry::Entry;
 use crate::groups;
 use crate::lock;
 use crate::memberships::folded;
+use crate::new_entry;
 use crate::password;
 use crate::plan::{self, Plan};
 use crate::rename::leave_old_name;
@@ -115,7 +115,7 @@ fn is_as_updated(directory: &Directory, update: &UpdateAccount, entry: &Entry) -
             Value::Null => layout.attribute(field).is_none_or(|attribute| entry.values(attribute).is_empty()),
             value => shows(field, value),
         });
-    let before = draft::fields(&update.account);
+    let before = new_entry::fields(&update.account);
     let mut kept =
         before.iter().filter(|(field, _)| is_field(field) && !update.changes.contains_key(*field)).peekable();
     as_set && kept.peek().is_some() && kept.all(|(field, value)| shows(field, value))

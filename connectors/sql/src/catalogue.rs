@@ -141,7 +141,7 @@ impl Database {
         let explain = format!("EXPLAIN {}", statement.sql).into();
         match lease.attempt(&explain, nothing).await {
             // What cannot be explained, or not with NULL, may be right all the same.
-            Ok(Err(fault)) if matches!(&fault, Fault::Told(told) if told.kind == Kind::Denied) => {
+            Ok(Err(fault)) if matches!(&fault, Fault::ServerMessage(told) if told.kind == Kind::Denied) => {
                 Err(self.wrong(&fault, &statement.key))
             }
             Ok(_) => Ok(()),

@@ -7,7 +7,7 @@ use bridgehead_sdk::{Account, AccountRecord, Error, Record, RejectedRecord, Reso
 use serde_json::{Map, Value};
 
 use crate::driver::Row;
-use crate::fault::{Doing, Fault, Kind, Told};
+use crate::fault::{Doing, Fault, Kind, ServerMessage};
 use crate::plan::{Members, Parameter, Plan, Statement, Type};
 use crate::pool::Lease;
 use crate::rows;
@@ -200,7 +200,7 @@ impl Database {
         let answer = match statement.locking.as_ref().filter(|_| locks) {
             Some(locking) => match lease.attempt(locking, values.clone()).await? {
                 Ok(answer) => answer,
-                Err(Fault::Told(told))
+                Err(Fault::ServerMessage(told))
                     if matches!(told.kind, Kind::Denied | Kind::Statement | Kind::Value | Kind::Other) =>
                 {
                     self.say_unlocked(statement, &told);
@@ -218,7 +218,7 @@ impl Database {
         records.collect::<Result<Vec<_>, _>>().map(Some)
     }
 
-    fn say_unlocked(&self, statement: &Statement, told: &Told) {
+    fn say_unlocked(&self, statement: &Statement, told: &ServerMessage) {
         if !self.lock_is_refused.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 system = %self.verdicts.system,

@@ -12,7 +12,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 
 use crate::driver::{Answer, Columns, Session, Target, Transaction};
-use crate::fault::{self, Fault, Told};
+use crate::fault::{self, Fault, ServerMessage};
 use crate::plan::{Kind, Statement};
 use crate::traced::{self, Conversation, Heard};
 use crate::value::Bound;
@@ -37,7 +37,7 @@ pub(crate) struct Lease {
     pool: Arc<Pool>,
     session: Option<Box<dyn Session>>,
     /// The last thing that was refused for being there already.
-    taken: Option<Told>,
+    taken: Option<ServerMessage>,
     /// The connection is good for the rest of the transaction, and not for another.
     is_last: bool,
     _permit: Option<OwnedSemaphorePermit>,
@@ -186,7 +186,7 @@ impl Lease {
     }
 
     /// What the last statement was refused for: something unique that is there already.
-    pub(crate) fn taken(&mut self) -> Option<Told> {
+    pub(crate) fn taken(&mut self) -> Option<ServerMessage> {
         self.taken.take()
     }
 
@@ -243,14 +243,14 @@ impl Lease {
         let result = result.unwrap_or(Err(Fault::Silent));
         self.pool.conversation.hears(&result);
         // A plan that a function keeps and that fits no more, for one: the next connection makes another.
-        self.is_last |= matches!(&result, Err(Fault::Told(told)) if told.code == "0A000");
+        self.is_last |= matches!(&result, Err(Fault::ServerMessage(told)) if told.code == "0A000");
         match &result {
             Err(fault) if fault.is_of_all_connections() => {
                 // Those that are idle are no better. What is in use finds out by itself.
                 self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
             }
             Err(fault) if !fault.leaves_connection() => {}
-            Err(Fault::Told(told)) if told.kind == fault::Kind::Unique => {
+            Err(Fault::ServerMessage(told)) if told.kind == fault::Kind::Unique => {
                 self.taken = Some(told.clone());
                 self.session = Some(session);
             }

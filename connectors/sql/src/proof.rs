@@ -46,7 +46,7 @@ impl Database {
         let values = self.listing_values(subject, start, ALL, 0)?;
         match lease.run_as(&statement.counting, values).await {
             Ok(answer) => Ok(single(&statement.key, &answer)?),
-            Err(Fault::Told(told)) if told.kind == Kind::Value || told.kind == Kind::Statement => {
+            Err(Fault::ServerMessage(told)) if told.kind == Kind::Value || told.kind == Kind::Statement => {
                 Err(Stop::Shifted(format!(
                     "the rows of {} cannot be counted, so that nobody knows whether it gives all of them: set {} to a statement \
                      that counts them [{told}]",

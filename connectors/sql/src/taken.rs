@@ -4,7 +4,7 @@ use bridgehead_sdk::{Account, AccountRecord, Action, Code, Effect, Error, Operat
 use serde_json::Value;
 
 use crate::driver::Transaction;
-use crate::fault::{Doing, Told};
+use crate::fault::{Doing, ServerMessage};
 use crate::pool::Lease;
 use crate::settings::Engine;
 use crate::target::Database;
@@ -50,7 +50,7 @@ impl Database {
     }
 
     /// What a violated constraint means for the task. The transaction is rolled back; the database is asked what is there.
-    pub(crate) async fn explain(&self, told: &Told, operation: &Operation, error: Error) -> Error {
+    pub(crate) async fn explain(&self, told: &ServerMessage, operation: &Operation, error: Error) -> Error {
         if self.verdicts.is_overridden(told) {
             return error;
         }
@@ -63,7 +63,12 @@ impl Database {
         explained.unwrap_or(error)
     }
 
-    async fn explained(&self, lease: &mut Lease, told: &Told, operation: &Operation) -> Option<Error> {
+    async fn explained(
+        &self,
+        lease: &mut Lease,
+        told: &ServerMessage,
+        operation: &Operation,
+    ) -> Option<Error> {
         let action = operation.action();
         let account = operation.account();
         let doing = Doing::Acting { action, account: account.label(), made: false };
@@ -103,7 +108,7 @@ impl Database {
     }
 
     /// Which of the fields that say who an account is a constraint is about.
-    async fn field_of(&self, lease: &mut Lease, told: &Told) -> Option<&'static str> {
+    async fn field_of(&self, lease: &mut Lease, told: &ServerMessage) -> Option<&'static str> {
         let constraint = told.constraint.as_deref()?;
         let columns: Vec<String> = match self.plan.engine {
             // `accounts.login, accounts.tenant`

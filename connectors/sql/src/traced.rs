@@ -119,7 +119,7 @@ fn name_of(kind: Kind) -> &'static str {
 /// What went wrong. What the server says may quote the row that it refuses, so that its number has to do.
 fn told(fault: &Fault) -> String {
     match fault {
-        Fault::Told(told) => {
+        Fault::ServerMessage(told) => {
             let of = told.constraint.as_ref().map(|name| format!(", of {name}")).unwrap_or_default();
             format!("error {told}, {:?}{of}", told.kind)
         }

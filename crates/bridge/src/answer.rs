@@ -11,11 +11,11 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::beginning::FirstItem;
-use super::salvage::salvage;
+use super::lenient_json::salvage;
 use bridgehead_sdk::http::{body, retry_after};
 
 use super::exchange::{Environment, Undelivered};
-use super::{ApiKey, Call, Error, detail};
+use super::{ApiKey, Call, Error, sanitize};
 
 /// How much of the body of an error is read.
 const ERROR_BYTES: usize = 64 * 1024;
@@ -198,9 +198,9 @@ pub(super) fn meaning(
     body: &[u8],
     key: &ApiKey,
 ) -> Error {
-    let told = detail::of_body(body, key);
+    let told = sanitize::of_body(body, key);
     let from_bridge = told.is_some();
-    let detail = told.unwrap_or_else(|| detail::NONE.to_owned());
+    let detail = told.unwrap_or_else(|| sanitize::NONE.to_owned());
     let call = call.clone();
     match status {
         // They would end a task, or call a record bad. A proxy that dislikes a request says so in HTML.
@@ -212,7 +212,7 @@ pub(super) fn meaning(
         403 => Error::Forbidden { call },
         404 => {
             let looked_for = call.operation().looks_for();
-            let says_more = from_bridge && detail != detail::NONE;
+            let says_more = from_bridge && detail != sanitize::NONE;
             let what = if says_more {
                 format!("{looked_for}; the Bridge says: {detail}")
             } else {
@@ -246,5 +246,5 @@ pub(super) fn cause(error: reqwest::Error) -> String {
     let told = chain
         .map(ToString::to_string)
         .reduce(|all, one| if all.contains(&one) { all } else { format!("{all}: {one}") });
-    detail::clean(&told.unwrap_or_else(|| error.to_string()))
+    sanitize::clean(&told.unwrap_or_else(|| error.to_string()))
 }

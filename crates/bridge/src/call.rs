@@ -35,7 +35,7 @@ pub enum Operation {
 
 /// What repeating a call would do, and so who decides on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Repeat {
+pub(super) enum Idempotency {
     /// Repeating changes nothing more: the client repeats what passes by itself.
     Freely,
     /// Repeating may do it twice: the client repeats only what certainly did nothing.
@@ -46,7 +46,7 @@ pub(super) enum Repeat {
 
 impl Operation {
     /// Who decides on repeating it.
-    pub(super) fn repeat(self) -> Repeat {
+    pub(super) fn repeat(self) -> Idempotency {
         match self {
             Self::ListApps
             | Self::ListResourceTypes
@@ -55,9 +55,9 @@ impl Operation {
             | Self::Push
             | Self::Progress
             | Self::ListTasks
-            | Self::ReadTask => Repeat::Freely,
-            Self::CreateApp | Self::StartSync | Self::Complete | Self::Abandon => Repeat::IfNotApplied,
-            Self::Report => Repeat::ByCaller,
+            | Self::ReadTask => Idempotency::Freely,
+            Self::CreateApp | Self::StartSync | Self::Complete | Self::Abandon => Idempotency::IfNotApplied,
+            Self::Report => Idempotency::ByCaller,
         }
     }
 
@@ -98,7 +98,7 @@ impl Call {
 
     /// Names the task, the resource type, the session or the new app that it is about.
     pub fn about(mut self, subject: impl std::fmt::Display) -> Self {
-        self.subject = Some(super::detail::clean(&subject.to_string()).into_boxed_str());
+        self.subject = Some(super::sanitize::clean(&subject.to_string()).into_boxed_str());
         self
     }
 

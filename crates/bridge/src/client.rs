@@ -12,9 +12,9 @@ use url::Url;
 
 use super::answer::{Answer, Request};
 use super::beginning::FirstItem;
+use super::breaker::BreakerSettings;
 use super::endpoint::Endpoints;
-use super::gate::Pace;
-use super::next::{self, Trail};
+use super::next::{self, LoopDetector};
 use super::resource::Listed;
 use super::spelling::Spellings;
 use super::transport::Transport;
@@ -78,7 +78,7 @@ impl Inner {
 impl Client {
     /// A client. Nothing is sent, and the key is not read, before the first call.
     pub fn new(settings: Settings, key: Arc<dyn KeySource>) -> Result<Self, BuildError> {
-        Self::with_pace(settings, key, Pace::default())
+        Self::with_pace(settings, key, BreakerSettings::default())
     }
 
     /// A client that reaches the Bridge by other means than HTTP. Settings of the network have no effect.
@@ -87,13 +87,13 @@ impl Client {
         settings: Settings,
         key: Arc<dyn KeySource>,
     ) -> Result<Self, BuildError> {
-        Self::assemble(environment, settings, key, Pace::default())
+        Self::assemble(environment, settings, key, BreakerSettings::default())
     }
 
     pub(super) fn with_pace(
         settings: Settings,
         key: Arc<dyn KeySource>,
-        pace: Pace,
+        pace: BreakerSettings,
     ) -> Result<Self, BuildError> {
         settings.check()?;
         Self::assemble(Environment::real(&settings)?, settings, key, pace)
@@ -103,7 +103,7 @@ impl Client {
         environment: Environment,
         settings: Settings,
         key: Arc<dyn KeySource>,
-        pace: Pace,
+        pace: BreakerSettings,
     ) -> Result<Self, BuildError> {
         let inner = Arc::new(Inner {
             transport: Transport::new(environment, &settings, key, pace)?,
@@ -115,7 +115,7 @@ impl Client {
         Ok(Self { inner, retry: settings.retry })
     }
 
-    /// The same client for a caller that repeats calls itself, such as a [`Runtime`](bridgehead_runtime::Runtime): it makes each once.
+    /// The same client for a caller that repeats calls itself, such as the runtime: it makes each once.
     /// Retries that nest multiply.
     pub fn without_retries(&self) -> Self {
         Self { inner: Arc::clone(&self.inner), retry: Retry::never() }
@@ -139,7 +139,7 @@ impl Client {
     /// Every item of a list, whether it comes in pages or as a bare array.
     async fn list(&self, call: Call, url: Url) -> Result<Vec<Value>, Error> {
         let mut items = Vec::new();
-        let mut trail = Trail::from(&url);
+        let mut trail = LoopDetector::from(&url);
         let mut request = Request::new(call, Method::GET, url);
         for _ in 0..MAX_PAGES {
             let answer = self.send(&request).await?;
@@ -172,7 +172,7 @@ impl Client {
             Some(listed) if listed.kind == wanted.kind.as_str() => return Ok(Registration::Existed),
             Some(listed) => format!(
                 "it is registered with type '{}', not '{}'",
-                super::detail::clean(&listed.kind),
+                super::sanitize::clean(&listed.kind),
                 wanted.kind
             ),
             None => format!("{told}; yet it is not among the resource types of the app"),
@@ -185,7 +185,7 @@ impl Client {
         &self,
         app: AppId,
         mut request: Request,
-        trail: Trail,
+        trail: LoopDetector,
         asked_for: &TaskStatus,
     ) -> Result<TaskPage, Error> {
         loop {
@@ -348,7 +348,7 @@ impl Api for Client {
             .query_pairs_mut()
             .append_pair("status", query.status.as_str())
             .append_pair("limit", &self.inner.widened(app).unwrap_or(query.limit).to_string());
-        let trail = Trail::from(&request.url);
+        let trail = LoopDetector::from(&request.url);
         self.page(app, request, trail, &query.status).await
     }
 

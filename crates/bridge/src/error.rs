@@ -5,8 +5,8 @@ use std::time::Duration;
 use bridgehead_sdk::Effect;
 
 use super::beginning::FirstItem;
-use super::call::Repeat;
-use super::{Call, KeyError, advice};
+use super::call::Idempotency;
+use super::{Call, KeyError, help};
 
 /// What went wrong with a call.
 ///
@@ -207,13 +207,13 @@ impl Error {
     pub fn is_safe_to_repeat(&self) -> bool {
         let nothing_happened = matches!(self, Self::NotSent { .. } | Self::RateLimited { .. });
         match self.call().operation().repeat() {
-            Repeat::Freely => match self {
+            Idempotency::Freely => match self {
                 Self::NoAnswer { .. } | Self::Server { .. } => true,
                 Self::Unexpected { .. } => self.is_transient(),
                 _ => nothing_happened,
             },
-            Repeat::IfNotApplied => nothing_happened,
-            Repeat::ByCaller => false,
+            Idempotency::IfNotApplied => nothing_happened,
+            Idempotency::ByCaller => false,
         }
     }
 
@@ -280,7 +280,7 @@ impl Error {
 
     /// What to do about it, after the Error Reference and its troubleshooting section.
     pub fn advice(&self) -> &'static str {
-        advice::of(self)
+        help::of(self)
     }
 
     /// The call that went wrong.

@@ -7,7 +7,7 @@ use bridgehead_sdk::{ResourceType, TaskId};
 use url::Url;
 
 use super::answer::{Answer, meaning};
-use super::next::Trail;
+use super::next::LoopDetector;
 use super::{
     ApiKey, App, AppId, Call, Error, Operation, Progress, Pushed, SyncId, Task, TaskPage, TaskStatus, read,
 };
@@ -24,7 +24,7 @@ fn answer(operation: Operation, body: &[u8]) -> (Call, Answer) {
 /// The answer to a request for pending tasks at `page`.
 pub fn task_page(body: &[u8], page: &Url) -> Result<TaskPage, Error> {
     let (call, answer) = answer(Operation::ListTasks, body);
-    read::task_page(answer, &call, page, Trail::from(page), &TaskStatus::Pending)
+    read::task_page(answer, &call, page, LoopDetector::from(page), &TaskStatus::Pending)
 }
 
 /// The answer to a request for one task.
@@ -70,13 +70,13 @@ pub fn app(body: &[u8]) -> Result<App, Error> {
 /// One page of the list of apps.
 pub fn apps(body: &[u8], page: &Url) -> Result<Vec<App>, Error> {
     let (call, answer) = answer(Operation::ListApps, body);
-    read::list(answer, &call, page, Trail::from(page)).map(|(listing, _)| read::apps(listing.items))
+    read::list(answer, &call, page, LoopDetector::from(page)).map(|(listing, _)| read::apps(listing.items))
 }
 
 /// One page of the list of resource types.
 pub fn resource_types(body: &[u8], page: &Url) -> Result<Vec<ResourceType>, Error> {
     let (call, answer) = answer(Operation::ListResourceTypes, body);
-    let (listing, _) = read::list(answer, &call, page, Trail::from(page))?;
+    let (listing, _) = read::list(answer, &call, page, LoopDetector::from(page))?;
     Ok(read::resource_types(&listing.items).into_iter().filter_map(super::resource::Listed::known).collect())
 }
 

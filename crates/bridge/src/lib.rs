@@ -5,25 +5,26 @@
 //! a meaning of its own and says four things about it: whether it passes by itself, what it did, whether it
 //! is about access, and what to do.
 //!
-//! How calls travel is decided in one place, `transport`: bounds on time and size, the key, retries. `gate`
+//! How calls travel is decided in one place, `transport`: bounds on time and size, the key, retries. `breaker`
 //! decides when they may travel at all: a `429` stops every call of a client, an outage lets them through one
 //! at a time.
 
-mod advice;
+#![allow(rustdoc::private_intra_doc_links, reason = "a module's page leads through its private parts too")]
+
 mod answer;
 mod api;
 mod app;
 mod beginning;
+mod breaker;
 mod call;
 mod client;
-mod detail;
 mod endpoint;
 mod error;
 mod exchange;
 #[doc(hidden)]
 pub mod fuzz;
-mod gate;
 mod health;
+mod help;
 mod id;
 mod key;
 mod limiter;
@@ -34,8 +35,9 @@ mod read;
 mod record;
 mod report;
 mod resource;
+mod sanitize;
 
-mod salvage;
+mod lenient_json;
 mod settings;
 mod spelling;
 mod status;
@@ -54,13 +56,13 @@ pub use exchange::{Environment, Exchange, Undelivered};
 pub use health::Health;
 pub use id::{AppId, InvalidAppId, SyncId};
 pub use key::{ApiKey, KeyError, KeySource};
+pub use lenient_json::UNREADABLE;
 pub use next::NextPage;
 pub use progress::{Progress, Pushed, SyncError, SyncStatus, TypeProgress};
 #[doc(hidden)]
 pub use record::one as record_on_the_wire;
 pub use report::Report;
 pub use resource::Registration;
-pub use salvage::UNREADABLE;
 pub use settings::{BuildError, RateLimit, Refs, Retry, Settings};
 pub use status::TaskStatus;
 pub use task::TOO_LARGE;

@@ -3,20 +3,20 @@
 use url::Url;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Call, Error, detail};
+use super::{Call, Error, sanitize};
 
 /// The page after one that was read: an address that was checked to be of the same endpoint.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NextPage {
     url: Url,
-    trail: Trail,
+    trail: LoopDetector,
 }
 
 impl NextPage {
     /// Checks a link that came with a page, and that it does not lead in a circle.
     ///
     /// `page` is the address of the page itself, `trail` how it was reached.
-    pub(super) fn from_link(call: &Call, page: &Url, trail: Trail, link: &str) -> Result<Self, Error> {
+    pub(super) fn from_link(call: &Call, page: &Url, trail: LoopDetector, link: &str) -> Result<Self, Error> {
         let foreign = |target: String| Error::ForeignLink { call: call.clone(), target };
         let url = page.join(link).map_err(|_| foreign("no address at all".to_owned()))?;
         check(page, &url).map_err(foreign)?;
@@ -33,7 +33,7 @@ impl NextPage {
         &self.url
     }
 
-    pub(super) fn trail(&self) -> Trail {
+    pub(super) fn trail(&self) -> LoopDetector {
         self.trail
     }
 
@@ -44,7 +44,7 @@ impl NextPage {
     }
 
     /// The page behind the first item of the one at `page`, where pages are counted by offset.
-    pub(super) fn behind_first(call: &Call, page: &Url, trail: Trail) -> Option<Result<Self, Error>> {
+    pub(super) fn behind_first(call: &Call, page: &Url, trail: LoopDetector) -> Option<Result<Self, Error>> {
         let named = |wanted: &str| page.query_pairs().find(|(name, _)| name == wanted);
         let offset: u64 = match named("offset") {
             Some((_, offset)) => offset.parse().ok()?,
@@ -70,7 +70,7 @@ impl NextPage {
             (name, value)
         }));
         // Links that were seen may rightly come again.
-        let trail = Trail::from(&url);
+        let trail = LoopDetector::from(&url);
         Self { url, trail }
     }
 }
@@ -100,10 +100,10 @@ pub(super) fn with(page: &Url, name: &str, value: &str) -> Url {
 fn check(endpoint: &Url, link: &Url) -> Result<(), String> {
     let path = |url: &Url| url.path().trim_end_matches('/').to_owned();
     if link.origin() != endpoint.origin() {
-        return Err(detail::clean(&link.origin().ascii_serialization()));
+        return Err(sanitize::clean(&link.origin().ascii_serialization()));
     }
     if path(link) != path(endpoint) {
-        return Err(format!("another endpoint, {}", detail::clean(link.path())));
+        return Err(format!("another endpoint, {}", sanitize::clean(link.path())));
     }
     if !link.username().is_empty() || link.password().is_some() {
         return Err("an address with credentials of its own".to_owned());
@@ -114,20 +114,20 @@ fn check(endpoint: &Url, link: &Url) -> Result<(), String> {
 /// Finds circles among links, in constant space: it remembers one link, and moves on to a later one after 1,
 /// 2, 4, 8… steps (Brent's algorithm). A circle is found before it has been gone round three times.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Trail {
+pub(super) struct LoopDetector {
     known: u64,
     steps: u32,
     reach: u32,
 }
 
-impl From<&Url> for Trail {
+impl From<&Url> for LoopDetector {
     /// The trail that begins at a page.
     fn from(url: &Url) -> Self {
         Self { known: xxh3_64(url.as_str().as_bytes()), steps: 0, reach: 1 }
     }
 }
 
-impl Trail {
+impl LoopDetector {
     /// One link further; `None` if it was seen before.
     fn then(self, link: &Url) -> Option<Self> {
         let link = xxh3_64(link.as_str().as_bytes());
@@ -151,7 +151,7 @@ mod tests {
 
     fn follow(link: &str) -> Result<NextPage, Error> {
         let page: Url = PAGE.parse().unwrap();
-        NextPage::from_link(&Call::new(Operation::ListTasks, None), &page, Trail::from(&page), link)
+        NextPage::from_link(&Call::new(Operation::ListTasks, None), &page, LoopDetector::from(&page), link)
     }
 
     #[test]
@@ -208,7 +208,7 @@ mod tests {
 
     fn walk(links: impl Iterator<Item = usize>) -> Option<usize> {
         let url = |n: usize| format!("https://h.test/?offset={n}").parse::<Url>().unwrap();
-        let mut trail = Trail::from(&url(usize::MAX));
+        let mut trail = LoopDetector::from(&url(usize::MAX));
         for (step, link) in links.enumerate() {
             match trail.then(&url(link)) {
                 Some(further) => trail = further,

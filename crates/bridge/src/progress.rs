@@ -3,7 +3,7 @@
 use bridgehead_sdk::{ResourceKind, Slug};
 use serde_json::{Map, Value};
 
-use super::{detail, resource};
+use super::{resource, sanitize};
 
 /// How far a sync session is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,9 +76,9 @@ impl SyncStatus {
         if !lower.contains("inactive")
             && (lower.ends_with("ing") || STILL.iter().any(|word| lower.contains(word)))
         {
-            return Self::Running(detail::clean(name));
+            return Self::Running(sanitize::clean(name));
         }
-        Self::Other(detail::clean(name))
+        Self::Other(sanitize::clean(name))
     }
 
     /// Whether something is still to be done.
@@ -133,8 +133,8 @@ impl TypeProgress {
 
 impl SyncError {
     fn from_json(value: &Value) -> Self {
-        let text = |name| value.get(name).and_then(Value::as_str).map(detail::clean);
-        let plain = value.as_str().map(detail::clean);
+        let text = |name| value.get(name).and_then(Value::as_str).map(sanitize::clean);
+        let plain = value.as_str().map(sanitize::clean);
         Self {
             error_code: text("error_code").unwrap_or_default(),
             message: text("message").or(plain).unwrap_or_default(),

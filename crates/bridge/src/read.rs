@@ -7,7 +7,7 @@ use url::Url;
 
 use super::answer::Answer;
 use super::listing::Listing;
-use super::next::Trail;
+use super::next::LoopDetector;
 use super::resource::Listed;
 use super::{App, Call, Error, NextPage, Progress, Pushed, SyncId, Task, TaskPage, TaskStatus, endpoint};
 
@@ -16,7 +16,7 @@ pub(super) fn list(
     answer: Answer,
     call: &Call,
     page: &Url,
-    trail: Trail,
+    trail: LoopDetector,
 ) -> Result<(Listing, Option<NextPage>), Error> {
     let mut listing = Listing::from_json(call, answer.json()?)?;
     let next = listing.next.take().map(|link| NextPage::from_link(call, page, trail, &link)).transpose()?;
@@ -31,7 +31,7 @@ pub(super) fn task_page(
     answer: Answer,
     call: &Call,
     page: &Url,
-    trail: Trail,
+    trail: LoopDetector,
     asked_for: &TaskStatus,
 ) -> Result<TaskPage, Error> {
     let (listing, next) = list(answer, call, page, trail)?;

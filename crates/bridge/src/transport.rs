@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::answer::{self, Answer, Bounds, Request};
+use super::breaker::{BreakerSettings, BridgeBreaker, Outcome, Permit, Refusal};
 use super::exchange::Environment;
-use super::gate::{Gate, Outcome, Pace, Pass, Refusal};
 use super::key::KeyRing;
 use super::limiter::Limiter;
 use super::{ApiKey, BuildError, Error, Health, KeyError, KeySource, Retry, Settings};
@@ -24,7 +24,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 pub(super) struct Transport {
     environment: Environment,
     keys: KeyRing,
-    gate: Gate,
+    gate: BridgeBreaker,
     limiter: Option<Limiter>,
     bounds: Bounds,
     patience: Duration,
@@ -42,11 +42,11 @@ impl Transport {
         environment: Environment,
         settings: &Settings,
         key: Arc<dyn KeySource>,
-        pace: Pace,
+        pace: BreakerSettings,
     ) -> Result<Self, BuildError> {
         Ok(Self {
             keys: KeyRing::new(key),
-            gate: Gate::new(pace, Arc::clone(&environment.clock), Arc::clone(&environment.rng)),
+            gate: BridgeBreaker::new(pace, Arc::clone(&environment.clock), Arc::clone(&environment.rng)),
             limiter: settings.rate_limit.map(|limit| limit.quota().map(Limiter::new)).transpose()?,
             bounds: Bounds { time: settings.request_timeout, bytes: settings.max_body_bytes },
             patience: settings.patience,
@@ -116,7 +116,7 @@ impl Transport {
     }
 
     /// Waits for gate and limit. The gate is asked again if it closed while the limit was waited for.
-    async fn enter(&self, request: &Request) -> Result<Pass<'_>, Error> {
+    async fn enter(&self, request: &Request) -> Result<Permit<'_>, Error> {
         let patience = Instant::now() + self.patience;
         loop {
             let pass = self.gate.pass(patience).await.map_err(|refusal| held_back(request, refusal))?;

@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json};
 use super::duration::Length;
 use super::leaf::{As, EXAMPLE, Form, Leaf, List, Opt};
 use super::reader::Place;
-use super::tree::{Node, Value};
+use super::tree::{SourcedValue, Value};
 use super::values::{self, Address, Word};
 use super::{Pattern, Target, target};
 
@@ -94,7 +94,7 @@ pub struct Conformance {
     cut_listing: Overlay,
     /// The whole table, whose last seven keys are laid over `target`.
     #[serde(skip)]
-    table: Node,
+    table: SourcedValue,
 }
 
 /// What is laid over `target`. serde sees that it is a table; [`Conformance::settle`] brings its keys, with their places.
@@ -124,7 +124,7 @@ impl Default for Conformance {
             silent: Overlay,
             through: Overlay,
             cut_listing: Overlay,
-            table: Node::default(),
+            table: SourcedValue::default(),
         }
     }
 }
@@ -146,11 +146,11 @@ impl Conformance {
     }
 
     /// Brings what is laid over `target`, with its places, from the table of the tree.
-    pub(super) fn settle(&mut self, table: &Node) {
+    pub(super) fn settle(&mut self, table: &SourcedValue) {
         self.table = table.clone();
     }
 
-    fn overlay(&self, situation: &str) -> Option<&Node> {
+    fn overlay(&self, situation: &str) -> Option<&SourcedValue> {
         SITUATIONS.contains(&situation).then(|| self.table.get(situation))?
     }
 }
@@ -261,7 +261,7 @@ impl JsonSchema for Table {
     }
 }
 
-fn fill_in(node: &mut Node, address: SocketAddr) {
+fn fill_in(node: &mut SourcedValue, address: SocketAddr) {
     match &mut node.value {
         Value::Table(table) => table.values_mut().for_each(|entry| fill_in(&mut entry.node, address)),
         Value::Array(items) => items.iter_mut().for_each(|item| fill_in(item, address)),

@@ -4,11 +4,11 @@ use serde_json::Value as Json;
 
 use super::keys::{Keys, Kind};
 use super::origin::Origin;
-use super::tree::{Entry, Node, Table, Value};
+use super::tree::{Entry, SourcedValue, Table, Value};
 
 /// Puts the defaults below: they show where nothing else stands. Of a table that means something only when it is written, such as
 /// `network`, there are none.
-pub(super) fn fill(node: &mut Node, keys: Keys<'_>) {
+pub(super) fn fill(node: &mut SourcedValue, keys: Keys<'_>) {
     let Some(table) = node.as_table_mut() else {
         return;
     };
@@ -24,7 +24,7 @@ pub(super) fn fill(node: &mut Node, keys: Keys<'_>) {
     for name in keys.names() {
         let Some(child) = keys.child(name) else { continue };
         let default = match child.kind() {
-            Kind::Table if required.contains(&name) => Some(Node::default()),
+            Kind::Table if required.contains(&name) => Some(SourcedValue::default()),
             Kind::Map => None,
             _ => child.default().and_then(node_of),
         };
@@ -39,7 +39,7 @@ pub(super) fn fill(node: &mut Node, keys: Keys<'_>) {
     }
 }
 
-fn node_of(default: &Json) -> Option<Node> {
+fn node_of(default: &Json) -> Option<SourcedValue> {
     let value = match default {
         Json::Null => return None,
         Json::Bool(truth) => Value::Boolean(*truth),
@@ -56,5 +56,5 @@ fn node_of(default: &Json) -> Option<Node> {
             Value::Table(fields.iter().filter_map(entry).collect::<Table>())
         }
     };
-    Some(Node { origin: Origin::Default, value })
+    Some(SourcedValue { origin: Origin::Default, value })
 }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use bridgehead_sdk::nearest;
 
-use super::error::Problems;
+use super::error::Diagnostics;
 use super::keys::{Keys, Kind, unknown};
 use super::layers::Layers;
 use super::origin::Origin;
-use super::tree::{Entry, Node, Table, Value, join};
+use super::tree::{Entry, SourcedValue, Table, Value, join};
 use super::{Connectors, Errors};
 
 const PREFIX: &str = "BRIDGEHEAD__";
@@ -26,7 +26,7 @@ pub(super) fn overlay(
     variables: &BTreeMap<String, String>,
     connectors: &Connectors,
     keys: Keys<'_>,
-    problems: &Problems,
+    problems: &Diagnostics,
 ) -> Result<(), Errors> {
     for (variable, text) in variables {
         let Some(name) = variable.strip_prefix(PREFIX) else {
@@ -37,7 +37,7 @@ pub(super) fn overlay(
         let segments: Vec<&str> = name.split(SEPARATOR).collect();
         match path(&layers.tree(), &segments, connectors, keys) {
             Ok(path) => {
-                let mut node = Node::from_variable(&variable, text);
+                let mut node = SourcedValue::from_variable(&variable, text);
                 let place = |table: &str, key: &str| matches!(path.as_slice(), [first, second, _] if first == table && second == key);
                 if (place("bridge", "api_key") || place("network", "proxy_password"))
                     && node.as_str().is_none()
@@ -53,8 +53,8 @@ pub(super) fn overlay(
     Ok(())
 }
 
-fn nest(path: Vec<String>, node: Node, origin: &Origin) -> Node {
-    path.into_iter().rev().fold(node, |node, name| Node {
+fn nest(path: Vec<String>, node: SourcedValue, origin: &Origin) -> SourcedValue {
+    path.into_iter().rev().fold(node, |node, name| SourcedValue {
         origin: origin.clone(),
         value: Value::Table(Table::from([(name, Entry { key_origin: origin.clone(), node })])),
     })
@@ -63,7 +63,7 @@ fn nest(path: Vec<String>, node: Node, origin: &Origin) -> Node {
 /// The path of the key that a variable means, in the spelling of the files; or the path as far as it makes sense and
 /// what is wrong with it.
 fn path(
-    tree: &Node,
+    tree: &SourcedValue,
     segments: &[&str],
     connectors: &Connectors,
     mut keys: Keys<'_>,
@@ -81,7 +81,7 @@ fn path(
             Kind::Leaf => Err("the key above it is a value, and has no keys of its own".to_owned()),
             Kind::Free => {
                 let connector = path.get(1).and_then(|app| tree.get("apps")?.get(app)?.get("connector"));
-                let factory = connector.and_then(Node::as_str).and_then(|name| connectors.get(name));
+                let factory = connector.and_then(SourcedValue::as_str).and_then(|name| connectors.get(name));
                 let schema = factory.map(|factory| factory.schema());
                 path.extend(settings(node, [Some(keys), schema.as_ref().map(Keys::of)], &segments[index..]));
                 return Ok(path);
@@ -121,11 +121,17 @@ fn known(keys: Keys<'_>, segment: &str) -> Result<String, String> {
 
 /// The rest of a path, from `target` on. What neither the files nor the connector know is in lower case; the
 /// connector will say what it thinks of it.
-fn settings(mut node: Option<&Node>, mut keys: [Option<Keys<'_>>; 2], segments: &[&str]) -> Vec<String> {
+fn settings(
+    mut node: Option<&SourcedValue>,
+    mut keys: [Option<Keys<'_>>; 2],
+    segments: &[&str],
+) -> Vec<String> {
     let mut path = Vec::new();
     for segment in segments {
-        let written =
-            node.and_then(Node::as_table).into_iter().flat_map(|table| table.keys().map(String::as_str));
+        let written = node
+            .and_then(SourcedValue::as_table)
+            .into_iter()
+            .flat_map(|table| table.keys().map(String::as_str));
         let known = keys.iter().flatten().flat_map(|keys| keys.names());
         let name = written.chain(known).find(|name| alike(name, segment));
         let name = name.map_or_else(|| segment.to_lowercase(), str::to_owned);
@@ -142,9 +148,9 @@ fn alike(one: &str, other: &str) -> bool {
 }
 
 /// The app of the files that a variable means.
-fn app(apps: Option<&Node>, segment: &str) -> Result<String, String> {
+fn app(apps: Option<&SourcedValue>, segment: &str) -> Result<String, String> {
     let apps: Vec<&str> = apps
-        .and_then(Node::as_table)
+        .and_then(SourcedValue::as_table)
         .into_iter()
         .flat_map(|table| table.keys().map(String::as_str))
         .collect();

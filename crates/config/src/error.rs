@@ -156,9 +156,9 @@ impl std::error::Error for Errors {}
 
 /// Collects what is wrong while the tree is read.
 #[derive(Debug, Default)]
-pub(super) struct Problems(RefCell<Vec<Error>>);
+pub(super) struct Diagnostics(RefCell<Vec<Error>>);
 
-impl Problems {
+impl Diagnostics {
     pub(super) fn report(&self, at: &Origin, key: impl Into<String>, problem: impl Into<String>) {
         self.0.borrow_mut().push(Error::Key { at: at.clone(), key: key.into(), problem: problem.into() });
     }

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use config::{ConfigError, Map, Source, Value, ValueKind};
 
-use super::error::Problems;
+use super::error::Diagnostics;
 use super::keys::Keys;
 use super::origin::Origin;
-use super::tree::{self, Entry, Node, Table};
+use super::tree::{self, Entry, SourcedValue, Table};
 use super::{Connectors, Document, Error, Errors, environment};
 
 /// The one key on top of everything: `config` would take a name there apart at its dots.
@@ -26,8 +26,8 @@ pub(super) fn stack(
     variables: &BTreeMap<String, String>,
     connectors: &Connectors,
     keys: Keys<'_>,
-    problems: &Problems,
-) -> Result<Node, Errors> {
+    problems: &Diagnostics,
+) -> Result<SourcedValue, Errors> {
     let origin = match documents.first() {
         Some(first) => Origin::start_of(first.path.as_path()),
         None => return Err(Error::NoSources.into()),
@@ -35,7 +35,7 @@ pub(super) fn stack(
     let mut layers = Layers::new(origin);
     let mut errors = Vec::new();
     for document in documents {
-        match Node::parse(&document.path, &document.text) {
+        match SourcedValue::parse(&document.path, &document.text) {
             Ok(layer) => layers.add(layer)?,
             Err(syntax) => errors.extend(syntax),
         }
@@ -50,9 +50,9 @@ pub(super) fn stack(
 
 /// Layers, the lowest first, and what they add up to.
 pub(super) struct Layers {
-    all: Vec<Node>,
+    all: Vec<SourcedValue>,
     /// The values of all layers, under their numbers.
-    values: Vec<Node>,
+    values: Vec<SourcedValue>,
     sum: Value,
     /// Whether all of it is the `target` of an app.
     of_target: bool,
@@ -76,7 +76,7 @@ impl Layers {
     /// No layer yet; what is missing from all of them is missing at `origin`.
     pub(super) fn new(origin: Origin) -> Self {
         Self {
-            all: vec![Node::table(origin)],
+            all: vec![SourcedValue::table(origin)],
             values: Vec::new(),
             sum: Map::<String, Value>::new().into(),
             of_target: false,
@@ -89,7 +89,7 @@ impl Layers {
     }
 
     /// Puts a layer on top: tables merge, everything else is replaced.
-    pub(super) fn add(&mut self, layer: Node) -> Result<(), Errors> {
+    pub(super) fn add(&mut self, layer: SourcedValue) -> Result<(), Errors> {
         if !self.of_target {
             make_way(&mut self.sum, &layer);
         }
@@ -99,7 +99,7 @@ impl Layers {
         added.map_err(|error| Error::Layers { problem: error.to_string() }.into())
     }
 
-    fn numbered<'a>(&mut self, node: &'a Node, path: &mut Vec<&'a str>) -> Value {
+    fn numbered<'a>(&mut self, node: &'a SourcedValue, path: &mut Vec<&'a str>) -> Value {
         let Some(table) = self.table(node, path) else {
             self.values.push(node.clone());
             return Value::new(None, ValueKind::U64(self.values.len() as u64 - 1));
@@ -115,7 +115,7 @@ impl Layers {
 
     /// The entries of what merges with the layers below. `target = { file = "…" }` looks like a reference, but is a table of settings in
     /// any case.
-    fn table<'a>(&self, node: &'a Node, path: &[&str]) -> Option<&'a Table> {
+    fn table<'a>(&self, node: &'a SourcedValue, path: &[&str]) -> Option<&'a Table> {
         let target = match path {
             ["apps", _, "target"] => true,
             path => self.of_target && path.is_empty(),
@@ -124,14 +124,19 @@ impl Layers {
     }
 
     /// What the layers add up to.
-    pub(super) fn tree(&self) -> Node {
-        let here: Vec<&Node> = self.all.iter().collect();
+    pub(super) fn tree(&self) -> SourcedValue {
+        let here: Vec<&SourcedValue> = self.all.iter().collect();
         let nothing = Map::new();
         self.located(entries(Some(&self.sum), ROOT).unwrap_or(&nothing), &here, &mut Vec::new())
     }
 
     /// A table of the sum with its places, which `config` drops. `here` are the tables of the layers that it is made of.
-    fn located<'a>(&self, sum: &'a Map<String, Value>, here: &[&Node], path: &mut Vec<&'a str>) -> Node {
+    fn located<'a>(
+        &self,
+        sum: &'a Map<String, Value>,
+        here: &[&SourcedValue],
+        path: &mut Vec<&'a str>,
+    ) -> SourcedValue {
         let origin = here.first().map_or(Origin::Default, |first| first.origin.clone());
         let mut table = Table::new();
         for (name, value) in sum {
@@ -146,7 +151,7 @@ impl Layers {
                     // A value that stood here in between has replaced the tables before it.
                     let value = layers.iter().rposition(|entry| self.table(&entry.node, path).is_none());
                     let tables = &layers[value.map_or(0, |value| value + 1)..];
-                    let tables: Vec<&Node> = tables.iter().map(|entry| &entry.node).collect();
+                    let tables: Vec<&SourcedValue> = tables.iter().map(|entry| &entry.node).collect();
                     Some(self.located(below, &tables, path))
                 }
                 _ => None,
@@ -157,15 +162,15 @@ impl Layers {
             }
             path.pop();
         }
-        Node { origin, value: tree::Value::Table(table) }
+        SourcedValue { origin, value: tree::Value::Table(table) }
     }
 }
 
 /// Takes the schedules out of the layers below which the layer replaces: `every` and `cron` exclude one another.
-fn make_way(sum: &mut Value, layer: &Node) {
-    let apps = layer.get("apps").and_then(Node::as_table);
+fn make_way(sum: &mut Value, layer: &SourcedValue) {
+    let apps = layer.get("apps").and_then(SourcedValue::as_table);
     for (app, entry) in apps.into_iter().flatten() {
-        let Some(sync) = entry.node.get("sync").and_then(Node::as_table) else {
+        let Some(sync) = entry.node.get("sync").and_then(SourcedValue::as_table) else {
             continue;
         };
         let (every, cron) = (sync.contains_key("every"), sync.contains_key("cron"));

@@ -23,6 +23,8 @@
 //! tables merge, lists replace. Two things are replaced as a whole: a reference to a secret, and the schedule of a
 //! sync (`every`, or `cron` with `timezone`), for their keys exclude one another.
 
+#![allow(rustdoc::private_intra_doc_links, reason = "a module's page leads through its private parts too")]
+
 mod app;
 mod build;
 mod conformance;

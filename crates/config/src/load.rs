@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::error::Problems;
+use super::error::Diagnostics;
 use super::keys::Keys;
 use super::network::Origins;
 use super::reader::{Place, Reader};
@@ -24,7 +24,7 @@ pub fn parse(
     environment: &BTreeMap<String, String>,
     connectors: &Connectors,
 ) -> Result<Config, Errors> {
-    let problems = Problems::default();
+    let problems = Diagnostics::default();
     let known = schema::description(connectors);
     let keys = Keys::of(&known);
     let tree = layers::stack(documents, environment, connectors, keys, &problems)?;

@@ -15,10 +15,10 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 use serde_json::Value as Json;
 
-use super::error::Problems;
+use super::error::Diagnostics;
 use super::keys::{Keys, Kind, unknown};
 use super::origin::Origin;
-use super::tree::{Entry, Node, Value, join};
+use super::tree::{Entry, SourcedValue, Value, join};
 use super::words;
 
 /// So many errors are reported at once. Each takes a round of reading, and whoever has more has named the wrong file.
@@ -26,7 +26,7 @@ pub(super) const MOST: usize = 500;
 
 /// Reads parts of one tree.
 pub(super) struct Reader<'a> {
-    pub(super) problems: &'a Problems,
+    pub(super) problems: &'a Diagnostics,
     /// The keys that were reported, and the tables that cannot be read without them: all are left out.
     refused: RefCell<BTreeSet<String>>,
 }
@@ -35,7 +35,7 @@ pub(super) struct Reader<'a> {
 #[derive(Clone)]
 pub(super) struct Place<'a> {
     pub(super) reader: &'a Reader<'a>,
-    pub(super) node: &'a Node,
+    pub(super) node: &'a SourcedValue,
     /// What is known of it, if anything is.
     pub(super) keys: Option<Keys<'a>>,
     pub(super) path: String,
@@ -63,11 +63,11 @@ pub(super) enum Fault {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(problems: &'a Problems) -> Self {
+    pub(super) fn new(problems: &'a Diagnostics) -> Self {
         Self { problems, refused: RefCell::default() }
     }
 
-    pub(super) fn root(&'a self, node: &'a Node, keys: Keys<'a>) -> Place<'a> {
+    pub(super) fn root(&'a self, node: &'a SourcedValue, keys: Keys<'a>) -> Place<'a> {
         Place { reader: self, node, keys: Some(keys), path: String::new(), home: &node.origin, example: None }
     }
 
@@ -161,13 +161,13 @@ impl<'a> Place<'a> {
     }
 
     /// Reports every key that has to be in this table and is not; serde names the first alone.
-    fn report_missing(&self, keys: Keys<'_>, path: &str, node: &Node) {
+    fn report_missing(&self, keys: Keys<'_>, path: &str, node: &SourcedValue) {
         for name in keys.required().filter(|name| node.get(name).is_none()) {
             match keys.child(name) {
                 // A table is missed for the keys in it.
                 Some(child) if child.kind() == Kind::Table => {
                     let path = join(path, name);
-                    self.report_missing(child, &path, &Node::default());
+                    self.report_missing(child, &path, &SourcedValue::default());
                     self.reader.refused.borrow_mut().insert(path);
                 }
                 _ => self.report_missing_key(path, name, Some(keys)),
@@ -307,7 +307,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
 /// The items of a list, one after the other.
 struct Items<'a> {
     list: &'a Place<'a>,
-    nodes: &'a [Node],
+    nodes: &'a [SourcedValue],
     next: usize,
 }
 

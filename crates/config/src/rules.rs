@@ -9,7 +9,7 @@ use super::duration::friendly;
 use super::keys::{Keys, unknown};
 use super::leaf::{EXAMPLE, Leaf};
 use super::reader::Place;
-use super::tree::{Node, join};
+use super::tree::{SourcedValue, join};
 use super::values::{self, AppId};
 use super::{Connectors, Secret, Tasks, conformance, target};
 
@@ -36,7 +36,7 @@ pub(super) fn check(root: &Place<'_>, connectors: &Connectors) {
 }
 
 fn connector<'a>(app: &Place<'a>) -> Option<&'a str> {
-    app.node.get("connector").and_then(Node::as_str)
+    app.node.get("connector").and_then(SourcedValue::as_str)
 }
 
 fn connector_is_known(app: &Place<'_>, connectors: &Connectors) {
@@ -50,7 +50,7 @@ fn connector_is_known(app: &Place<'_>, connectors: &Connectors) {
 fn apps_are_different(apps: &Place<'_>) {
     let mut owners: BTreeMap<Uuid, &String> = BTreeMap::new();
     for (name, _, app) in apps.all() {
-        let Ok(id) = AppId::read(app.node.get("app_id").and_then(Node::as_str)) else {
+        let Ok(id) = AppId::read(app.node.get("app_id").and_then(SourcedValue::as_str)) else {
             continue;
         };
         if let Some(other) = owners.insert(id, name) {
@@ -111,8 +111,9 @@ pub(super) struct Paths {
 impl Paths {
     /// Finds them; those without a folder to start at are reported.
     pub(super) fn of(root: &Place<'_>) -> Self {
-        let path =
-            |node: &Node| values::placed(PathBuf::from(node.as_str().unwrap_or_default()), node, EXAMPLE);
+        let path = |node: &SourcedValue| {
+            values::placed(PathBuf::from(node.as_str().unwrap_or_default()), node, EXAMPLE)
+        };
         Self {
             api_key: placed(root, "bridge", "api_key", Secret::from_node),
             proxy_password: placed(root, "network", "proxy_password", Secret::from_node),
@@ -126,7 +127,7 @@ fn placed<T>(
     root: &Place<'_>,
     table: &str,
     name: &str,
-    read: impl FnOnce(&Node) -> Result<T, String>,
+    read: impl FnOnce(&SourcedValue) -> Result<T, String>,
 ) -> Option<T> {
     let table = root.below(table).filter(|table| table.fits(name))?;
     read(table.node.get(name)?).map_err(|problem| table.report(name, problem)).ok()

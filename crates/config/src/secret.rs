@@ -10,7 +10,7 @@ use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::Value as Json;
 use zeroize::Zeroizing;
 
-use super::tree::Node;
+use super::tree::SourcedValue;
 use super::values;
 
 /// The title of the schema of a reference.
@@ -170,7 +170,7 @@ impl Secret {
     }
 
     /// Reads a reference; where something else stands, says how to write one.
-    pub(super) fn from_node(node: &Node) -> Result<Self, String> {
+    pub(super) fn from_node(node: &SourcedValue) -> Result<Self, String> {
         let table = node.as_table().ok_or(PLAIN_TEXT)?;
         let entries = table.iter().map(|(kind, entry)| (kind.as_str(), entry.node.as_str()));
         match Self::of(entries)? {

@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use bridgehead_sdk::{REDACTED, is_secret_name};
 use serde_json::{Map, Value as Json};
 
-use super::error::Problems;
+use super::error::Diagnostics;
 use super::keys::{Keys, Kind};
 use super::origin::Origin;
 use super::target::holds_password;
-use super::tree::{Entry, Node, Table, Value, join, quoted};
+use super::tree::{Entry, SourcedValue, Table, Value, join, quoted};
 use super::{Connectors, Document, Errors, Secret, Sources, defaults, layers, schema};
 
 /// The configuration as files, environment and defaults add up to it. References to secrets stand as they are
 /// written; whatever may be a secret in plain text is [`REDACTED`].
 pub struct Shown {
-    tree: Node,
+    tree: SourcedValue,
     /// The schema, which has the keys in the order in which people write them.
     known: Json,
 }
@@ -34,7 +34,7 @@ pub fn show_documents(
     environment: &BTreeMap<String, String>,
     connectors: &Connectors,
 ) -> Result<Shown, Errors> {
-    let problems = Problems::default();
+    let problems = Diagnostics::default();
     let known = schema::description(connectors);
     let keys = Keys::of(&known);
     let mut tree = layers::stack(documents, environment, connectors, keys, &problems)?;
@@ -74,7 +74,7 @@ impl std::fmt::Debug for Shown {
 
 /// A copy in which nothing is left that may be a secret. `keys` is what is known of the place, and `secret` whether a
 /// name above speaks of one.
-fn redact(node: &Node, keys: Option<Keys<'_>>, secret: bool) -> Node {
+fn redact(node: &SourcedValue, keys: Option<Keys<'_>>, secret: bool) -> SourcedValue {
     let kind = keys.map(Keys::kind);
     // A target is never a reference itself, and elsewhere only the key may be one.
     let reference = node.is_secret_reference() && matches!(kind, None | Some(Kind::Secret));
@@ -101,11 +101,11 @@ fn redact(node: &Node, keys: Option<Keys<'_>>, secret: bool) -> Node {
         Value::String(text) if holds_password(text) => Value::String(REDACTED.to_owned()),
         value => value.clone(),
     };
-    Node { origin: node.origin.clone(), value }
+    SourcedValue { origin: node.origin.clone(), value }
 }
 
 /// Whether a key speaks of a secret. A table `auth` says how somebody logs in; which of it is secret, its own keys say.
-fn names_secret(name: &str, node: &Node) -> bool {
+fn names_secret(name: &str, node: &SourcedValue) -> bool {
     let is_section = node.as_table().is_some() && ["auth", "session"].contains(&name);
     is_secret_name(name) && !is_section
 }
@@ -118,7 +118,7 @@ fn ordered<'a>(table: &'a Table, keys: Option<Keys<'_>>) -> Vec<(&'a String, &'a
     entries
 }
 
-pub(super) fn json(node: &Node, keys: Option<Keys<'_>>) -> Json {
+pub(super) fn json(node: &SourcedValue, keys: Option<Keys<'_>>) -> Json {
     match &node.value {
         Value::Table(table) => {
             let entries = ordered(table, keys).into_iter();
@@ -135,7 +135,7 @@ pub(super) fn json(node: &Node, keys: Option<Keys<'_>>) -> Json {
     }
 }
 
-fn collect_origins(node: &Node, path: &str, origins: &mut BTreeMap<String, Origin>) {
+fn collect_origins(node: &SourcedValue, path: &str, origins: &mut BTreeMap<String, Origin>) {
     match node.as_table() {
         Some(table) if !node.is_secret_reference() => {
             for (name, entry) in table {
@@ -149,7 +149,7 @@ fn collect_origins(node: &Node, path: &str, origins: &mut BTreeMap<String, Origi
 }
 
 /// Whether a table is short enough to stand on one line: only values in it, as in `guard` and in references.
-fn is_inline(name: &str, node: &Node) -> bool {
+fn is_inline(name: &str, node: &SourcedValue) -> bool {
     node.is_secret_reference() || matches!(name, "guard" | "rate_limit")
 }
 
@@ -178,7 +178,7 @@ fn write_table(text: &mut String, table: &Table, keys: Option<Keys<'_>>, path: &
     }
 }
 
-fn inline(node: &Node, keys: Option<Keys<'_>>) -> String {
+fn inline(node: &SourcedValue, keys: Option<Keys<'_>>) -> String {
     match &node.value {
         Value::Table(table) => {
             let field = |(name, entry): (&String, &Entry)| {

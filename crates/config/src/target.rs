@@ -11,13 +11,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use url::Url;
 
-use super::error::Problems;
+use super::error::Diagnostics;
 use super::keys::{Keys, Kind};
 use super::layers::Layers;
 use super::origin::Origin;
 use super::reader::Place;
 use super::secret::PLAIN_TEXT;
-use super::tree::{Node, Value, join};
+use super::tree::{SourcedValue, Value, join};
 use super::{RateLimit, Secret, SecretError};
 
 /// The title of the schema of a `target`.
@@ -41,7 +41,7 @@ pub struct Target {
     pub rate_limit: Option<RateLimit>,
     /// The table without `rate_limit`.
     #[serde(skip)]
-    settings: Node,
+    settings: SourcedValue,
     /// Where it stands, such as `apps.acme-hr.target`.
     #[serde(skip)]
     path: String,
@@ -80,7 +80,7 @@ impl Target {
     /// Brings what serde does not see: the settings with their places. `app` is the place of its app.
     pub(super) fn settle(&mut self, app: &Place<'_>, environment: &Arc<BTreeMap<String, String>>) {
         // A connector may need no settings; if it does, it says so, and this is the place.
-        let nothing = || Node::table(app.home.clone());
+        let nothing = || SourcedValue::table(app.home.clone());
         self.settings = app.node.get("target").cloned().unwrap_or_else(nothing);
         // Set through the environment alone, a target belongs to the file that defines its app.
         let folder = self.settings.origin.folder().or_else(|| app.home.folder());
@@ -107,7 +107,12 @@ impl Target {
         Ok(resolved)
     }
 
-    fn value(&self, node: &Node, path: &str, secrets: &mut Vec<String>) -> Result<Json, Box<Unresolved>> {
+    fn value(
+        &self,
+        node: &SourcedValue,
+        path: &str,
+        secrets: &mut Vec<String>,
+    ) -> Result<Json, Box<Unresolved>> {
         if node.is_secret_reference()
             && let Ok(secret) = Secret::from_node(node)
         {
@@ -140,7 +145,7 @@ impl Target {
     }
 
     /// The same target with other settings laid over its own.
-    pub(super) fn overlaid(&self, overlay: Node) -> Option<Self> {
+    pub(super) fn overlaid(&self, overlay: SourcedValue) -> Option<Self> {
         let mut layers = Layers::of_target(self.settings.origin.clone());
         layers.add(self.settings.clone()).ok()?;
         layers.add(overlay).ok()?;
@@ -169,7 +174,7 @@ impl Target {
     }
 }
 
-fn locate<'a>(node: &'a Node, key: &str) -> &'a Origin {
+fn locate<'a>(node: &'a SourcedValue, key: &str) -> &'a Origin {
     let key = key.strip_prefix('.').unwrap_or(key);
     match &node.value {
         Value::Table(table) => {
@@ -215,7 +220,7 @@ impl std::fmt::Debug for ResolvedTarget {
     }
 }
 
-fn each_reference(node: &Node, visit: &mut dyn FnMut(&Node)) {
+fn each_reference(node: &SourcedValue, visit: &mut dyn FnMut(&SourcedValue)) {
     match &node.value {
         Value::Table(table) => {
             for entry in table.values() {
@@ -243,7 +248,7 @@ fn each_reference(node: &Node, visit: &mut dyn FnMut(&Node)) {
 ///
 /// `keys` is what the connector says of the table: a text that is one of the few words it takes at a place is no secret, whatever
 /// the key is called.
-pub(super) fn check(node: &Node, path: &str, keys: Option<Keys<'_>>, problems: &Problems) {
+pub(super) fn check(node: &SourcedValue, path: &str, keys: Option<Keys<'_>>, problems: &Diagnostics) {
     for (name, entry) in node.as_table().into_iter().flatten() {
         let below = keys.and_then(|keys| keys.child(name));
         let path = join(path, name);
@@ -275,7 +280,13 @@ fn names_secret(name: &str) -> bool {
     is_secret_name(name) && name.parse::<Action>().is_err()
 }
 
-fn check_value(node: &Node, path: &str, secret: bool, keys: Option<Keys<'_>>, problems: &Problems) {
+fn check_value(
+    node: &SourcedValue,
+    path: &str,
+    secret: bool,
+    keys: Option<Keys<'_>>,
+    problems: &Diagnostics,
+) {
     if node.is_secret_reference() {
         if let Err(problem) = Secret::from_node(node) {
             problems.report(&node.origin, path, problem);

@@ -14,7 +14,7 @@ use super::origin::{Origin, Positions};
 ///
 /// There is no `Debug` that shows values: until the tree is checked, any of them may be a secret.
 #[derive(Clone, PartialEq)]
-pub(super) struct Node {
+pub(super) struct SourcedValue {
     pub(super) origin: Origin,
     pub(super) value: Value,
 }
@@ -22,7 +22,7 @@ pub(super) struct Node {
 #[derive(Clone, PartialEq)]
 pub(super) enum Value {
     Table(Table),
-    Array(Vec<Node>),
+    Array(Vec<SourcedValue>),
     String(String),
     Integer(i64),
     Float(f64),
@@ -37,16 +37,16 @@ pub(super) type Table = BTreeMap<String, Entry>;
 #[derive(Clone, PartialEq)]
 pub(super) struct Entry {
     pub(super) key_origin: Origin,
-    pub(super) node: Node,
+    pub(super) node: SourcedValue,
 }
 
-impl Default for Node {
+impl Default for SourcedValue {
     fn default() -> Self {
         Self::table(Origin::Default)
     }
 }
 
-impl Node {
+impl SourcedValue {
     pub(super) fn table(origin: Origin) -> Self {
         Self { origin, value: Value::Table(Table::new()) }
     }
@@ -72,7 +72,7 @@ impl Node {
         }
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Node> {
+    pub(super) fn get(&self, name: &str) -> Option<&SourcedValue> {
         self.as_table()?.get(name).map(|entry| &entry.node)
     }
 
@@ -153,9 +153,9 @@ impl<'a> Conversion<'a> {
         Value::Table(entries)
     }
 
-    fn node(&mut self, value: &Spanned<DeValue<'_>>) -> Node {
+    fn node(&mut self, value: &Spanned<DeValue<'_>>) -> SourcedValue {
         let start = value.span().start;
-        Node { origin: (self.place)(start), value: self.value(value.get_ref(), start) }
+        SourcedValue { origin: (self.place)(start), value: self.value(value.get_ref(), start) }
     }
 
     fn value(&mut self, value: &DeValue<'_>, start: usize) -> Value {

@@ -7,7 +7,7 @@ use url::{Host, Url};
 use uuid::Uuid;
 
 use super::leaf::{EXAMPLE, Leaf};
-use super::tree::Node;
+use super::tree::SourcedValue;
 
 /// A text that is not blank.
 pub(super) fn text<'a>(text: Option<&'a str>, example: &str) -> Result<&'a str, String> {
@@ -60,7 +60,7 @@ pub(super) fn path(given: Option<&str>, example: &str) -> Result<PathBuf, String
 }
 
 /// A path from the folder of the file in which it stands, at `node`.
-pub(super) fn placed(path: PathBuf, node: &Node, example: &str) -> Result<PathBuf, String> {
+pub(super) fn placed(path: PathBuf, node: &SourcedValue, example: &str) -> Result<PathBuf, String> {
     match node.origin.folder() {
         Some(folder) => Ok(folder.join(path)),
         None if path.is_absolute() => Ok(path),

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::overview::{Alarm, AlarmKind, AppOverview, Level, SyncRun};
+use super::report::{Alarm, AlarmKind, AppOverview, Level, SyncRun};
 use super::{stalled, sync};
 use bridgehead_store::RunResult;
 
@@ -54,7 +54,7 @@ pub(crate) fn unchanged_since(runs: &[SyncRun]) -> Option<Timestamp> {
 
 /// Those that say something: a sync that was stopped together with the daemon says nothing about the one before it.
 pub(crate) fn told(runs: &[SyncRun]) -> impl Iterator<Item = &SyncRun> {
-    let stopped = sync::Error::Stopped.to_string();
+    let stopped = sync::Error::ShuttingDown.to_string();
     runs.iter().filter(move |run| run.detail != stopped)
 }
 
@@ -301,7 +301,7 @@ mod tests {
     use bridgehead_sdk::Code;
 
     use super::*;
-    use crate::overview::{Guarded, Held, PollFailing, StateDoubted, SyncEnd};
+    use crate::report::{Guarded, Held, PollFailing, StateDoubted, SyncEnd};
     use bridgehead_store::Counts;
 
     fn now() -> Timestamp {
@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn a_sync_that_stopped_with_the_daemon_is_no_failure() {
-        let stopped = sync::Error::Stopped.to_string();
+        let stopped = sync::Error::ShuttingDown.to_string();
         let runs = [run(60, RunResult::Abandoned, &stopped), run(300, RunResult::Failed, "gone")];
         assert_eq!((failures_in_a_row(&runs), unchanged_since(&runs)), (1, Some(before(300))));
         assert_eq!((failures_in_a_row(&runs[..1]), unchanged_since(&runs[..1])), (0, None));

@@ -7,19 +7,19 @@ use bridgehead_sdk::{Connector, Redactor};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::activity::Activity;
-use super::guard::TaskGuard;
-use super::newcomers::Newcomers;
+use super::change_tracker::ChangeTracker;
+use super::created_accounts::CreatedAccounts;
+use super::guard::DeprovisionLimit;
 use super::status::AppStatus;
 use super::store::Store;
 use super::target::Target;
 use super::upstream::Upstream;
 use bridgehead_bridge::{Api, AppId};
 use bridgehead_config as config;
-use bridgehead_store::{AppKey, Journal, Listings};
+use bridgehead_store::{AppKey, SnapshotStore, TaskJournal};
 
 /// One app of the configuration, at run time.
-pub(crate) struct App {
+pub(crate) struct AppContext {
     pub(crate) name: String,
     pub(crate) id: AppId,
     pub(crate) key: AppKey,
@@ -27,18 +27,18 @@ pub(crate) struct App {
     pub(crate) target: Target,
     pub(crate) upstream: Upstream,
     pub(crate) store: Store,
-    pub(crate) listings: Arc<dyn Listings>,
+    pub(crate) listings: Arc<dyn SnapshotStore>,
     pub(crate) redactor: Redactor,
     pub(crate) clock: Arc<dyn Clock>,
     /// When this process began, by a clock that nobody sets.
     pub(crate) started: Instant,
     pub(crate) rng: Arc<SeededRng>,
     pub(crate) status: Arc<AppStatus>,
-    pub(crate) activity: Activity,
-    pub(crate) newcomers: Newcomers,
-    pub(crate) guard: TaskGuard,
+    pub(crate) activity: ChangeTracker,
+    pub(crate) newcomers: CreatedAccounts,
+    pub(crate) guard: DeprovisionLimit,
     /// Held by the one sync that is under way.
-    pub(crate) sync_turn: Mutex<()>,
+    pub(crate) sync_lock: Mutex<()>,
 }
 
 /// What an app is made of.
@@ -47,15 +47,15 @@ pub(crate) struct Parts {
     pub(crate) settings: config::App,
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) bridge: Arc<dyn Api>,
-    pub(crate) journal: Arc<dyn Journal>,
-    pub(crate) listings: Arc<dyn Listings>,
+    pub(crate) journal: Arc<dyn TaskJournal>,
+    pub(crate) listings: Arc<dyn SnapshotStore>,
     pub(crate) redactor: Redactor,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rng: Arc<SeededRng>,
     pub(crate) status: Arc<AppStatus>,
 }
 
-impl App {
+impl AppContext {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
         let Parts { name, settings, connector, bridge, journal, listings, redactor, clock, rng, status } =
             parts;
@@ -66,10 +66,10 @@ impl App {
             key,
             target: Target::new(connector, &name, &settings, redactor.clone()),
             upstream: Upstream::new(bridge, &name, &rng),
-            activity: Activity::default(),
-            newcomers: Newcomers::default(),
-            guard: TaskGuard::new(settings.tasks.guard),
-            sync_turn: Mutex::new(()),
+            activity: ChangeTracker::default(),
+            newcomers: CreatedAccounts::default(),
+            guard: DeprovisionLimit::new(settings.tasks.guard),
+            sync_lock: Mutex::new(()),
             name,
             settings,
             listings,
@@ -87,8 +87,8 @@ impl App {
     }
 }
 
-impl std::fmt::Debug for App {
+impl std::fmt::Debug for AppContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("App").field("name", &self.name).field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("AppContext").field("name", &self.name).field("id", &self.id).finish_non_exhaustive()
     }
 }

@@ -10,14 +10,14 @@ use bridgehead_sdk::{
     Record, Redactor, ResourceType, Slug, TaskId, async_trait,
 };
 
-use super::app::{App, Parts};
+use super::app::{AppContext, Parts};
 use super::status::AppStatus;
 use bridgehead_bridge::{
     self as bridge, self, Api, AppId, NewApp, NextPage, Progress, Pushed, Registration, Report, SyncId, Task,
     TaskPage, TaskQuery,
 };
 use bridgehead_config::{self as config, Connectors, Document};
-use bridgehead_store::{Journal, Listings, Sqlite};
+use bridgehead_store::{SnapshotStore, Sqlite, TaskJournal};
 
 /// A Bridge of which a test writes what it needs; every other call is refused as one that nobody made.
 #[async_trait]
@@ -163,14 +163,14 @@ impl Place {
     }
 
     /// An app on a scripted Bridge.
-    pub(crate) fn app(&self, script: &Arc<impl Script>) -> Arc<App> {
-        App::new(Parts {
+    pub(crate) fn app(&self, script: &Arc<impl Script>) -> Arc<AppContext> {
+        AppContext::new(Parts {
             name: "acme-hr".to_owned(),
             settings: settings(),
             connector: Arc::new(Untouched),
             bridge: api(script),
-            journal: Arc::clone(&self.journal) as Arc<dyn Journal>,
-            listings: Arc::clone(&self.journal) as Arc<dyn Listings>,
+            journal: Arc::clone(&self.journal) as Arc<dyn TaskJournal>,
+            listings: Arc::clone(&self.journal) as Arc<dyn SnapshotStore>,
             redactor: Redactor::new(),
             clock: Arc::new(SystemClock),
             rng: Arc::new(SeededRng::seeded(4711)),

@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use super::task::lanes;
+use super::task::account_queues;
 
 /// The keys of the lanes that a task takes.
 pub fn lane_keys(task: &str, payload: &Value) -> Vec<u64> {
-    lanes::keys_of(&task.into(), payload)
+    account_queues::keys_of(&task.into(), payload)
 }

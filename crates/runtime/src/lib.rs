@@ -1,28 +1,32 @@
 //! The runtime: takes tasks from the Bridge to connectors and outcomes back, and keeps Iden's picture of each target true.
 //!
 //! ```text
-//! Runtime ─ supervisor ─┬─ task::dispatch ─ task::life ─▶ connector     one loop for the tasks of each app
-//!                       ├─ sync::schedule ─ sync::engine ─▶ connector   one for its syncs
+//! Runtime ─ supervisor ─┬─ task::scheduler ─ task::executor ─▶ connector     one loop for the tasks of each app
+//!                       ├─ sync::schedule ─ sync::sync_run ─▶ connector   one for its syncs
 //!                       └─ probe ─▶ connector                           one that watches a target out of reach
 //! ```
 //!
-//! What an app's loops share is in [`app`]. There is one way each out of it: [`upstream`] to the Bridge, [`target`] to the connector,
-//! [`store`] to the journal; [`proof`] has the types that hold them in order. Decisions are pure functions ([`decide`], [`wanted`], the
-//! guard of the sync); [`hand`] does by hand what the loops do by themselves. Further mechanisms are a file or folder each: [`guard`] (of
-//! destructive tasks), [`activity`], [`policies`]. No connector is known here by name.
+//! The loops of an app share its context ([`app`]). There is one way out to each system: [`upstream`] to the Bridge, [`target`] to the
+//! connector, [`store`] to the journal. The types in [`proof`] keep these calls in order. Decisions are pure functions
+//! ([`retry_decision`], [`desired_state`], the removal guard of the sync). [`hand`] runs a single operation for `bridgehead call`.
+//! Every other mechanism has its own file or folder: [`guard`] (the deprovision limit), [`change_tracker`], [`policies`]. This crate
+//! never names a connector.
 //!
-//! What can be seen of the loops from outside goes through [`status`] and the [`observer`] into one [`overview`]; [`progress`] knows what
-//! should move and when it last did, and [`alarm`] says what needs attention.
+//! [`status`] collects what the loops do. The [`reporter`] turns it into one [`report`]. [`progress`] knows what should make progress
+//! and when it last did, and [`alarm`] derives what needs attention.
 //!
-//! Cancelling any loop at any moment is safe: what was begun is in the journal, and everything else is still pending in
-//! Iden.
+//! Any loop can be cancelled at any moment: what was begun is in the journal, and everything else is still pending in Iden.
 
-mod activity;
+#![allow(rustdoc::private_intra_doc_links, reason = "a module's page leads through its private parts too")]
+
 mod alarm;
 mod app;
-mod assembly;
+mod builder;
+mod change_tracker;
 mod clock;
-mod decide;
+mod comparison;
+mod created_accounts;
+mod desired_state;
 #[cfg(test)]
 mod fakes;
 #[doc(hidden)]
@@ -30,49 +34,47 @@ pub mod fuzz;
 mod guard;
 pub mod hand;
 pub mod inspection;
-mod newcomers;
-mod observer;
-pub mod orders;
-mod overview;
+mod liveness;
+mod metrics;
+pub mod operator_commands;
 mod policies;
 mod probe;
 mod progress;
 #[doc(hidden)]
 pub mod proof;
 mod readiness;
+mod report;
+mod reporter;
+mod retry_decision;
 mod stalled;
 mod status;
 mod store;
 mod supervisor;
 pub mod sync;
-mod tally;
 mod target;
 mod task;
 mod upstream;
-mod verification;
-mod vitals;
-mod wanted;
 
 pub use alarm::all as alarms;
-pub use assembly::{Apps, Assembly, Runtime};
 pub use bridgehead_resilience::{Clock, SystemClock};
+pub use builder::{Apps, Runtime, RuntimeBuilder};
 pub use guard::{HeldTask, Holding};
-pub use observer::Observer;
-pub use observer::from_state;
-pub use overview::{
-    Alarm, AlarmKind, AppOverview, Completed, DaemonOverview, Figures, Guarded, Held, Level, Limits,
-    Overview, PollFailing, Silence, StateDoubted, SyncEnd, SyncOverview, SyncRun, TaskAttempts,
-    TasksOverview, Unwritable,
-};
+pub use liveness::Liveness;
+pub use liveness::Unhealthy;
+pub use metrics::Counters;
+pub use metrics::Metrics;
 pub use readiness::{Readiness, Ready};
-pub use status::{AppStatus, Contact, LastSync, PollFailure, SyncProgress, TaskCounts};
-pub use tally::Counted;
-pub use tally::Tally;
-pub use target::pacing::Pacing;
+pub use report::{
+    Alarm, AlarmKind, AppOverview, Completed, DaemonOverview, Guarded, Held, Level, Limits, PollFailing,
+    Silence, StateDoubted, StatusReport, SyncEnd, SyncOverview, SyncRun, TaskAttempts, TasksOverview,
+    TypeCounts, Unwritable,
+};
+pub use reporter::StatusReporter;
+pub use reporter::from_state;
+pub use status::{AppStatus, LastSync, PollFailure, PollState, SyncProgress, TaskCounts};
+pub use target::rate_limiter::RateLimiter;
 pub use task::{Answer, ByHand, Decision, Refused};
-pub use vitals::Ailment;
-pub use vitals::Vitals;
 
 /// The daemon is stopping. What was under way goes on at the next start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stopped;
+pub struct ShuttingDown;

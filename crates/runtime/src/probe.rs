@@ -6,12 +6,12 @@ use bridgehead_resilience::Backoff;
 use bridgehead_sdk::Error;
 use tokio_util::sync::CancellationToken;
 
-use super::app::App;
+use super::app::AppContext;
 use super::policies;
 
 /// Probes with `check()` while the breaker is open, at growing intervals, and closes it when one succeeds. Asks once, too,
 /// when calls in a row get no answer: a target that does not answer that either hangs. Runs until `stop`.
-pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
+pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
     let mut doubts = app.target.breaker().doubts();
     loop {
         let is_doubted = tokio::select! {
@@ -55,7 +55,7 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
 }
 
 /// Calls in a row got no answer: is it the account, or the target?
-async fn look_into_silence(app: &App) {
+async fn look_into_silence(app: &AppContext) {
     match check(app).await {
         Ok(()) => {
             tracing::info!(app = %app.name, "calls get no answer, but the target answers a check; its tasks go on");
@@ -69,6 +69,6 @@ async fn look_into_silence(app: &App) {
     }
 }
 
-async fn check(app: &App) -> Result<(), Error> {
+async fn check(app: &AppContext) -> Result<(), Error> {
     app.target.check(app.settings.tasks.timeout).await
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::status::{AppStatus, Contact};
+use super::status::{AppStatus, PollState};
 
 /// Watches for readiness: every app whose tasks are executed has read its list of tasks.
 #[derive(Clone, Debug)]
@@ -40,13 +40,13 @@ impl Readiness {
                 ready.unreached.push(name.clone());
             }
             let reason = match *app.contact().borrow() {
-                Contact::Made => continue,
-                Contact::None => {
+                PollState::Made => continue,
+                PollState::None => {
                     ready.awaited.push(name.clone());
                     let asked = app.progress().seen().asked.map(|asked| asked.elapsed().as_secs());
                     asked.filter(|seconds| *seconds > 0).map(|seconds| format!("no answer for {seconds} s"))
                 }
-                Contact::Failed => {
+                PollState::Failed => {
                     ready.down.push(name.clone());
                     app.poll_failure().map(|failure| failure.message)
                 }
@@ -65,7 +65,7 @@ impl Readiness {
             for status in self.apps.values() {
                 let mut contact = status.contact();
                 // The sender lives in the status that is borrowed here.
-                drop(contact.wait_for(|contact| *contact != Contact::None).await);
+                drop(contact.wait_for(|contact| *contact != PollState::None).await);
             }
         };
         // What it came to is looked at either way.

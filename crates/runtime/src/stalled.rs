@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::alarm::POLLING;
-use super::overview::{Alarm, AlarmKind, AppOverview, Level, TaskAttempts};
 use super::policies;
+use super::report::{Alarm, AlarmKind, AppOverview, Level, TaskAttempts};
 
 /// An answer from Iden that takes so long is worth a word.
 const SLOW: SignedDuration = SignedDuration::from_secs(30);
@@ -199,7 +199,7 @@ mod tests {
     use bridgehead_sdk::Code;
 
     use super::*;
-    use crate::overview::{Held, Limits, PollFailing, Unwritable};
+    use crate::report::{Held, Limits, PollFailing, Unwritable};
     use crate::status::SyncProgress;
 
     fn now() -> Timestamp {

@@ -12,11 +12,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::guard::Holding;
+use super::metrics::Metrics;
 use super::progress::Progress;
 use super::sync::TypeSummary;
-use super::tally::Tally;
 use bridgehead_bridge as bridge;
-use bridgehead_store::{self as journal, Ended, Outcome};
+use bridgehead_store::{self as journal, Outcome, ReportResult};
 
 /// What one app has done since the daemon started.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +93,7 @@ pub struct PollFailure {
 /// Whether an app has spoken with the Bridge yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Contact {
+pub enum PollState {
     /// Not yet.
     #[default]
     None,
@@ -109,13 +109,13 @@ pub struct AppStatus {
     clock: Arc<dyn Clock>,
     tasks: Mutex<TaskCounts>,
     resolved: AtomicU64,
-    contact: watch::Sender<Contact>,
+    contact: watch::Sender<PollState>,
     polled_at: Mutex<Option<Timestamp>>,
     /// Since when it fails, by a clock that nobody can set.
     poll_failure: Mutex<Option<(Instant, PollFailure)>>,
     progress: Progress,
     next_sync: Mutex<Option<Timestamp>>,
-    tally: Tally,
+    tally: Metrics,
     sync: watch::Sender<SyncProgress>,
     last_sync: watch::Sender<Option<LastSync>>,
     holding: Mutex<Option<Holding>>,
@@ -134,12 +134,12 @@ impl AppStatus {
             clock,
             tasks: Mutex::default(),
             resolved: AtomicU64::new(0),
-            contact: watch::Sender::new(Contact::None),
+            contact: watch::Sender::new(PollState::None),
             polled_at: Mutex::default(),
             poll_failure: Mutex::default(),
             progress: Progress::default(),
             next_sync: Mutex::default(),
-            tally: Tally::default(),
+            tally: Metrics::default(),
             sync: watch::Sender::new(SyncProgress::default()),
             last_sync: watch::Sender::new(None),
             holding: Mutex::default(),
@@ -152,7 +152,7 @@ impl AppStatus {
     }
 
     /// Follows the contact with the Bridge.
-    pub fn contact(&self) -> watch::Receiver<Contact> {
+    pub fn contact(&self) -> watch::Receiver<PollState> {
         self.contact.subscribe()
     }
 
@@ -194,7 +194,7 @@ impl AppStatus {
     }
 
     /// What is counted for `/metrics`.
-    pub fn tally(&self) -> &Tally {
+    pub fn tally(&self) -> &Metrics {
         &self.tally
     }
 
@@ -249,16 +249,16 @@ impl AppStatus {
         self.resolved.load(Ordering::Acquire)
     }
 
-    pub(crate) fn ended(&self, outcome: &Outcome, ended: &Ended) {
+    pub(crate) fn ended(&self, outcome: &Outcome, ended: &ReportResult) {
         self.resolved.fetch_add(1, Ordering::AcqRel);
         self.count(|tasks| match (ended, outcome) {
-            (Ended::Accepted, Outcome::Completed { .. }) => tasks.completed += 1,
-            (Ended::Accepted, Outcome::Failed { code, .. }) => {
+            (ReportResult::Accepted, Outcome::Completed { .. }) => tasks.completed += 1,
+            (ReportResult::Accepted, Outcome::Failed { code, .. }) => {
                 *tasks.failed.entry(Code::as_str(*code).to_owned()).or_default() += 1;
             }
-            (Ended::Conflict, _) => tasks.conflicts += 1,
-            (Ended::Missing, _) => tasks.missing += 1,
-            (Ended::Rejected { .. }, _) => tasks.rejected += 1,
+            (ReportResult::Conflict, _) => tasks.conflicts += 1,
+            (ReportResult::Missing, _) => tasks.missing += 1,
+            (ReportResult::Rejected { .. }, _) => tasks.rejected += 1,
         });
     }
 
@@ -277,7 +277,7 @@ impl AppStatus {
         }
         drop(failure);
         self.tally.polled(error.is_none());
-        self.contact.send_replace(if error.is_none() { Contact::Made } else { Contact::Failed });
+        self.contact.send_replace(if error.is_none() { PollState::Made } else { PollState::Failed });
     }
 
     pub(crate) fn sync_due(&self, at: Timestamp) {

@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use super::progress::WatchedJournal;
 use super::proof::{IntentRecorded, OutcomeRecorded};
 use super::status::AppStatus;
-use bridgehead_store::{AppKey, Doubt, Ended, Entry, Error, Held, Intent, Journal, Known, Outcome};
+use bridgehead_store::{
+    AppKey, Doubt, Entry, Error, Held, Intent, Known, Outcome, ReportResult, TaskJournal,
+};
 
 /// The journal, as one app uses it.
 #[derive(Debug)]
@@ -20,7 +22,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn new(journal: Arc<dyn Journal>, status: Arc<AppStatus>, app: AppKey) -> Self {
+    pub(crate) fn new(journal: Arc<dyn TaskJournal>, status: Arc<AppStatus>, app: AppKey) -> Self {
         Self { journal: WatchedJournal::new(journal, status), app }
     }
 
@@ -36,7 +38,7 @@ impl Store {
         identity: &Intent,
         outcome: &Outcome,
     ) -> Result<OutcomeRecorded, Error> {
-        self.journal.decide(&self.app, identity, outcome).await?;
+        self.journal.record_outcome(&self.app, identity, outcome).await?;
         Ok(OutcomeRecorded::by_the_store(outcome.clone()))
     }
 
@@ -51,7 +53,12 @@ impl Store {
     }
 
     /// Iden has heard of the outcome, or does not want to.
-    pub(crate) async fn ended(&self, task: &TaskId, ended: &Ended, at: Timestamp) -> Result<(), Error> {
+    pub(crate) async fn ended(
+        &self,
+        task: &TaskId,
+        ended: &ReportResult,
+        at: Timestamp,
+    ) -> Result<(), Error> {
         self.journal.ended(&self.app, task, ended, at).await
     }
 
@@ -116,7 +123,7 @@ impl Store {
     }
 
     /// The journal, for what an operator looks at or orders.
-    pub(crate) fn for_operator(&self) -> &dyn Journal {
+    pub(crate) fn for_operator(&self) -> &dyn TaskJournal {
         &self.journal
     }
 }

@@ -8,19 +8,24 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::app::App;
+use super::app::AppContext;
+use super::liveness::Liveness;
 use super::policies;
-use super::vitals::Vitals;
 use super::{probe, sync, task};
 
 /// Runs all apps until `stop` is cancelled, then gives what runs `grace` to finish. A loop that panics is started again
 /// with backoff; the other apps do not notice.
-pub(crate) async fn run(apps: Vec<Arc<App>>, stop: CancellationToken, grace: Duration, vitals: &Vitals) {
+pub(crate) async fn run(
+    apps: Vec<Arc<AppContext>>,
+    stop: CancellationToken,
+    grace: Duration,
+    vitals: &Liveness,
+) {
     let cut_off = CancellationToken::new();
     let mut loops = JoinSet::new();
     for app in &apps {
         let (stop, cut_off) = (stop.clone(), cut_off.clone());
-        let tasks = move |app: Arc<App>| task::dispatch::run(app, stop.clone(), cut_off.clone());
+        let tasks = move |app: Arc<AppContext>| task::scheduler::run(app, stop.clone(), cut_off.clone());
         loops.spawn(keep_alive(Arc::clone(app), "tasks", tasks));
     }
     for app in apps.iter().filter(|app| app.settings.sync.enabled) {
@@ -60,9 +65,9 @@ pub(crate) async fn run(apps: Vec<Arc<App>>, stop: CancellationToken, grace: Dur
 
 /// Ends when the loop does, and says which one it was.
 async fn keep_alive<F>(
-    app: Arc<App>,
+    app: Arc<AppContext>,
     name: &'static str,
-    start: impl Fn(Arc<App>) -> F,
+    start: impl Fn(Arc<AppContext>) -> F,
 ) -> (String, &'static str)
 where
     F: Future<Output = ()> + Send + 'static,

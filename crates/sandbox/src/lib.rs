@@ -24,6 +24,8 @@
 //! # }
 //! ```
 
+#![allow(rustdoc::private_intra_doc_links, reason = "a module's page leads through its private parts too")]
+
 mod api;
 mod clock;
 mod control;

@@ -8,13 +8,13 @@ pub(super) const CLOCKS: SignedDuration = SignedDuration::from_hours(1);
 /// That tasks may have been begun of which this journal knows nothing: it is new, was lost, or is an old copy.
 ///
 /// # Flow
-/// Before the first attempt at a task that the journal does not know, ask [`Journal::doubted`](super::Journal::doubted).
+/// Before the first attempt at a task that the journal does not know, ask [`TaskJournal::doubted`](super::TaskJournal::doubted).
 /// If there is a doubt that [covers](Self::covers) the task, read the account back first, exactly as after a crash: an
 /// earlier attempt may have been applied.
 ///
 /// A doubt with the reason [`Reason::New`] is a question. A folder without state is a new installation only if Iden has
 /// never synced the app: ask Iden for the app's `last_synced_at` and give the answer to
-/// [`Journal::settle_new`](super::Journal::settle_new), which keeps it. While Iden does not say, treat the question as a
+/// [`TaskJournal::settle_new`](super::TaskJournal::settle_new), which keeps it. While Iden does not say, treat the question as a
 /// doubt: an error is no evidence that nothing was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Doubt {

@@ -1,9 +1,9 @@
 //! Durable state: what the daemon must still know after a crash.
 //!
 //! Two narrow traits stand between the runtime and a database, so that another one can take its place:
-//! - [`Journal`] holds the life of each task: the *intent* to call the connector, written before the first
+//! - [`TaskJournal`] holds the life of each task: the *intent* to call the connector, written before the first
 //!   call; the *outcome*, written before the first report; and what the Bridge said to the report.
-//! - [`Listings`] holds what each sync saw in the target: the listing that is being read, the one of the last
+//! - [`SnapshotStore`] holds what each sync saw in the target: the listing that is being read, the one of the last
 //!   completed sync, and what was removed when, which is what the removal guard decides from.
 //!
 //! [`Sqlite`] is both, in one folder that one process at a time may use. [`Memory`] is both for tests and simulations: nothing
@@ -14,10 +14,12 @@
 //!   be repeated; each is safe to repeat.
 //! - An outcome is never overwritten, and no intent is written over one: a task is not executed twice because
 //!   of a mistake elsewhere.
-//! - Once a report has ended, nothing of the outcome's result is left in any file of the folder but what [`Kept`] names.
+//! - Once a report has ended, nothing of the outcome's result is left in any file of the folder but what [`RetainedOutcome`] names.
 //! - No write is answered as done unless the folder and its files were still in their place after it, and no other process
 //!   has taken them over. State that was lost or is an old copy is found out when it is opened: see [`Doubt`].
 //! - A caller that goes away while it waits takes nobody else's write with it.
+
+#![allow(rustdoc::private_intra_doc_links, reason = "a module's page leads through its private parts too")]
 
 mod app;
 #[cfg(test)]
@@ -25,8 +27,8 @@ mod contract;
 mod doubt;
 mod error;
 mod facts;
-mod listing;
 mod memory;
+mod snapshot;
 mod sqlite;
 mod task;
 mod trust;
@@ -35,14 +37,15 @@ pub use app::AppKey;
 pub use doubt::{Doubt, Reason};
 pub use error::Error;
 pub use facts::{AccessFacts, AccessLoss};
-pub use listing::{
-    AccessBase, Added, Belief, Changes, Difference, Duplicate, IdenTime, LastSync, Listings, Loser, Losers,
-    LossCount, LossKind, Past, Run, RunResult, Seen, Shown, Which,
-};
 pub use memory::Memory;
+pub use snapshot::{
+    AccessBase, Added, BaselineOrigin, Changes, Difference, Duplicate, IdenTime, LastSync, Loser, Losers,
+    LossCount, LossKind, RecordHash, Run, RunResult, Shown, SnapshotStore, Trust, Which,
+};
 pub use sqlite::TASKS_FILE;
-pub use sqlite::{Moment, Observer, Sqlite, Stats, Step};
+pub use sqlite::{CommitPhase, Observer, Sqlite, Stats, Step};
 pub use task::{
-    Counts, Ended, Entry, Held, Intent, Journal, Kept, Known, NOT_VERIFIED, Outcome, PriorAccount, State,
+    Counts, Entry, Held, Intent, Known, NOT_VERIFIED, Outcome, PriorAccount, ReportResult, RetainedOutcome,
+    State, TaskJournal,
 };
 pub use trust::{Distrust, Loss};

@@ -94,7 +94,7 @@ pub const NOT_VERIFIED: &str = "not_verified";
 
 /// What the Bridge said to the report of an outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum ReportResult {
     /// 200: the report was taken.
     Accepted,
     /// 409: the task had been resolved already.
@@ -116,15 +116,15 @@ pub enum State {
     /// The outcome is known and not yet reported.
     Decided(Outcome),
     /// The report has ended.
-    Ended(Ended),
+    Ended(ReportResult),
 }
 
 /// What is left of an outcome once its report has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kept {
+pub enum RetainedOutcome {
     /// The task was completed.
     Completed {
-        /// What is left of its result: [`Kept::FIELDS`], none of which is a secret.
+        /// What is left of its result: [`RetainedOutcome::FIELDS`], none of which is a secret.
         result: Option<Map<String, Value>>,
     },
     /// The task had failed.
@@ -136,7 +136,7 @@ pub enum Kept {
     },
 }
 
-impl Kept {
+impl RetainedOutcome {
     /// The fields of a result that outlive the report: those whose meaning is known here. What a connector adds may be a
     /// secret, such as a first password.
     pub const FIELDS: [&str; 2] = ["account_id", NOT_VERIFIED];
@@ -189,7 +189,7 @@ pub struct Entry {
     /// Where the task stands.
     pub state: State,
     /// What is left of the outcome, if the task has ended.
-    pub kept: Option<Kept>,
+    pub kept: Option<RetainedOutcome>,
 }
 
 /// What the journal knows of a task, without the details.
@@ -235,7 +235,7 @@ pub struct Counts {
 /// The durable record of tasks.
 ///
 /// # Flow
-/// [`intent`](Self::intent) before each call of the connector, [`decide`](Self::decide) before the first
+/// [`intent`](Self::intent) before each call of the connector, [`record_outcome`](Self::record_outcome) before the first
 /// report, [`ended`](Self::ended) when the Bridge has answered it. After a restart,
 /// [`open`](Self::open) gives what was left: an intent is recovered, an outcome is reported.
 ///
@@ -246,7 +246,7 @@ pub struct Counts {
 ///
 /// No secret is kept once an outcome's report has ended.
 #[async_trait]
-pub trait Journal: Send + Sync + fmt::Debug + 'static {
+pub trait TaskJournal: Send + Sync + fmt::Debug + 'static {
     /// Records that the connector is about to be called, so that the attempt may have been applied from now on. A repeated
     /// attempt replaces what the first said, except its time and what the account looked like before it; the attempt never
     /// goes down.
@@ -263,14 +263,20 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
     ///
     /// The first outcome wins. The same one again is no error; a different one, or one for a task whose report
     /// has ended, is [`Error::AlreadyDecided`].
-    async fn decide(&self, app: &AppKey, identity: &Intent, outcome: &Outcome) -> Result<(), Error>;
+    async fn record_outcome(&self, app: &AppKey, identity: &Intent, outcome: &Outcome) -> Result<(), Error>;
 
-    /// Records what the Bridge said, and erases the outcome's result but for what [`Kept`] says. A rejected report may end
+    /// Records what the Bridge said, and erases the outcome's result but for what [`RetainedOutcome`] says. A rejected report may end
     /// again, in another way or the same. Any other end stays, and a second one only renews its time: a task that Iden
     /// still lists is not [pruned](Self::prune).
     ///
     /// [`Error::NotDecided`] if there is no outcome.
-    async fn ended(&self, app: &AppKey, task: &TaskId, ended: &Ended, at: Timestamp) -> Result<(), Error>;
+    async fn ended(
+        &self,
+        app: &AppKey,
+        task: &TaskId,
+        ended: &ReportResult,
+        at: Timestamp,
+    ) -> Result<(), Error>;
 
     /// Removes an intent whose task Iden has resolved or removed meanwhile. A task that is not in the journal
     /// is no error; one with an outcome is [`Error::AlreadyDecided`], and stays.
@@ -332,7 +338,7 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
 }
 
 /// The trait must stay usable as an object.
-const _: Option<&dyn Journal> = None;
+const _: Option<&dyn TaskJournal> = None;
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use bridgehead_sdk::{Action, Code};
 
 use super::*;
-use bridgehead_runtime::{Held, SyncEnd, Tally};
+use bridgehead_runtime::{Held, Metrics, SyncEnd};
 
 /// A sample as it was parsed.
 #[derive(Debug, PartialEq)]
@@ -131,13 +131,16 @@ fn scrape(name: &str, slug: &str) -> Scrape {
         at,
         result: "held".into(),
         detail: String::new(),
-        resource_types: [(slug.to_owned(), bridgehead_runtime::Figures { removed: 6, ..Default::default() })]
-            .into(),
+        resource_types: [(
+            slug.to_owned(),
+            bridgehead_runtime::TypeCounts { removed: 6, ..Default::default() },
+        )]
+        .into(),
         invalid: Some(0),
         cleanup_failed: false,
     });
     app.alarms = bridgehead_runtime::alarms(name, &app, at);
-    let tally = Tally::default();
+    let tally = Metrics::default();
     tally.executed(Action::CreateAccount, Duration::from_millis(20));
     tally.executed(Action::CreateAccount, Duration::from_secs(1000));
     tally.synced("held");
@@ -147,7 +150,7 @@ fn scrape(name: &str, slug: &str) -> Scrape {
     let daemon =
         bridgehead_runtime::DaemonOverview { version: "1.2.3".into(), ready: true, ..Default::default() };
     Scrape {
-        overview: Overview { at, daemon: Some(daemon), apps: [(name.to_owned(), app)].into() },
+        overview: StatusReport { at, daemon: Some(daemon), apps: [(name.to_owned(), app)].into() },
         counted: [(name.to_owned(), tally.now())].into(),
     }
 }

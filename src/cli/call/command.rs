@@ -15,7 +15,7 @@ use super::payload::{self, usage};
 use super::show::Show;
 use bridgehead_config::Connectors;
 use bridgehead_runtime::hand::Hand;
-use bridgehead_runtime::{Decision, Stopped};
+use bridgehead_runtime::{Decision, ShuttingDown};
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors, options: Call) -> Outcome {
     payload::refuse_strangers(&options)?;
@@ -53,7 +53,7 @@ async fn carry_out(
     stop: &CancellationToken,
 ) -> Outcome {
     if let Some(action) = payload::action(options.operation) {
-        let told = hand.execute(action, wanted, stop).await.map_err(|Stopped| stopped(options))?;
+        let told = hand.execute(action, wanted, stop).await.map_err(|ShuttingDown| stopped(options))?;
         show.changed(&told);
         return match told.decision {
             Decision::Complete => Ok(()),

@@ -8,7 +8,7 @@ use rustix::fs::{Access, access, statvfs};
 use super::super::context::Context;
 use crate::control::{self, Identity};
 use bridgehead_runtime::inspection::{Finding, Verdict};
-use bridgehead_store::{AppKey, Journal, Sqlite, TASKS_FILE};
+use bridgehead_store::{AppKey, Sqlite, TASKS_FILE, TaskJournal};
 
 const WHAT: &str = "state.path";
 /// With less than this, a warning is due.

@@ -13,18 +13,18 @@ use bridgehead_sdk::{
 use tokio::time::Instant;
 
 use super::progress::Progress;
-use bridgehead_runtime::Pacing;
+use bridgehead_runtime::RateLimiter;
 
 /// How fast the operator wants the target to be called, and how long calls have waited for that.
 pub(super) struct Pace {
-    pacing: Pacing,
+    pacing: RateLimiter,
     waited: AtomicU64,
 }
 
 impl Pace {
     /// So many calls a second, and so many at once.
     pub(super) fn new(rate: Option<(f64, u32)>) -> Self {
-        Self { pacing: Pacing::new(rate), waited: AtomicU64::new(0) }
+        Self { pacing: RateLimiter::new(rate), waited: AtomicU64::new(0) }
     }
 
     /// How long calls have waited, all together.

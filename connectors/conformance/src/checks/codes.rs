@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Situation;
 use crate::bad::Bad;
-use crate::finding::{Demand, Finding, Verdict, ensure, failed, skipped};
+use crate::finding::{Finding, Requirement, Verdict, ensure, failed, skipped};
 use crate::kit::{Kit, Person};
 use crate::probe::Probe;
 use crate::relay::Act;
@@ -31,13 +31,13 @@ pub(crate) const RULES: [Rule; 10] = [
         "missing-group",
         "A group that is not there is INTERNAL_ERROR, subject group, and nothing is half done.",
         &[CREATE],
-        |kit| Box::pin(missing_ref(kit, ResourceKind::Group, Demand::NO_GROUP)),
+        |kit| Box::pin(missing_ref(kit, ResourceKind::Group, Requirement::NO_GROUP)),
     ),
     Rule::changes(
         "missing-license",
         "A licence that is not there is INTERNAL_ERROR, subject license, and nothing is half done.",
         &[CREATE],
-        |kit| Box::pin(missing_ref(kit, ResourceKind::License, Demand::NO_LICENSE)),
+        |kit| Box::pin(missing_ref(kit, ResourceKind::License, Requirement::NO_LICENSE)),
     ),
     Rule::changes(
         "refused-permission",
@@ -81,14 +81,14 @@ async fn duplicate_create(kit: &Kit<'_>) -> Verdict {
     let person = kit.person().await?;
     let mut other = person.fields.clone();
     other.insert("display_name".to_owned(), json!("Somebody Else"));
-    Demand::DUPLICATE
+    Requirement::DUPLICATE
         .of("create_account", kit.execute(1, &about(CREATE, &kit.with_password(&other))?).await?)?;
     kit.unchanged(&person).await
 }
 
 async fn create_again(kit: &Kit<'_>) -> Verdict {
     let person = kit.person().await?;
-    Demand::DUPLICATE
+    Requirement::DUPLICATE
         .of("create_account, second attempt", kit.execute(2, &about(CREATE, &person.fields)?).await?)?;
     let found = kit.found(&identity(&person.fields)).await?;
     ensure(found.id == person.record.id, || {
@@ -100,7 +100,7 @@ async fn attempt_number(kit: &Kit<'_>) -> Verdict {
     let person = kit.person().await?;
     // The very same account: a connector that goes by the number takes it for its own.
     let answer = kit.execute_later(3, &about(CREATE, &person.fields)?).await?;
-    Demand::DUPLICATE.of("create_account, third attempt, none of which was applied", answer)?;
+    Requirement::DUPLICATE.of("create_account, third attempt, none of which was applied", answer)?;
     kit.unchanged(&person).await?;
     let name = kit.name();
     let nobody = kit.bench.account(&name);
@@ -111,7 +111,7 @@ async fn attempt_number(kit: &Kit<'_>) -> Verdict {
     };
     for operation in each_action(kit, &fields(field, value), &name)? {
         let what = format!("{}, third attempt, none of which was applied", operation.action());
-        Demand::NO_ACCOUNT.of(&what, kit.execute_later(3, &operation).await?)?;
+        Requirement::NO_ACCOUNT.of(&what, kit.execute_later(3, &operation).await?)?;
     }
     Ok(())
 }
@@ -139,7 +139,7 @@ async fn delete_again(kit: &Kit<'_>) -> Verdict {
     let person = kit.person().await?;
     let delete = about(Action::DeleteAccount, &person.known())?;
     kit.done(&delete).await?;
-    Demand::NO_ACCOUNT.of("delete_account, second attempt", kit.execute(2, &delete).await?)
+    Requirement::NO_ACCOUNT.of("delete_account, second attempt", kit.execute(2, &delete).await?)
 }
 
 /// One task of each action that is done to somebody who is there.
@@ -180,7 +180,7 @@ async fn missing_account(kit: &Kit<'_>) -> Verdict {
         return skipped("the connector declares no action on accounts that are there");
     }
     for operation in &operations {
-        Demand::NO_ACCOUNT.of(operation.action().as_str(), kit.execute(1, operation).await?)?;
+        Requirement::NO_ACCOUNT.of(operation.action().as_str(), kit.execute(1, operation).await?)?;
     }
     kit.gone(&identity(&nobody)).await?;
     // An identifier in the target's own form, of somebody who is there no more.
@@ -195,12 +195,12 @@ async fn missing_account(kit: &Kit<'_>) -> Verdict {
     kit.done(&about(Action::DeleteAccount, &account)?).await?;
     for operation in each_action(kit, &account, &name)? {
         let call = format!("{} by id", operation.action());
-        Demand::NO_ACCOUNT.of(&call, kit.execute(1, &operation).await?)?;
+        Requirement::NO_ACCOUNT.of(&call, kit.execute(1, &operation).await?)?;
     }
     Ok(())
 }
 
-async fn missing_ref(kit: &Kit<'_>, kind: ResourceKind, demand: Demand) -> Verdict {
+async fn missing_ref(kit: &Kit<'_>, kind: ResourceKind, demand: Requirement) -> Verdict {
     let mut tried = false;
     for of in kit.types(kind) {
         tried = true;
@@ -251,13 +251,13 @@ async fn refused_permission(kit: &Kit<'_>) -> Verdict {
 async fn refused_everything(kit: &Kit<'_>, probe: &Probe) -> Verdict {
     let name = kit.name();
     let account = kit.bench.account(&name);
-    Demand::NO_PERMISSION
+    Requirement::NO_PERMISSION
         .of("create_account", probe.execute(1, &about(CREATE, &kit.with_password(&account))?).await?)?;
     half_done(kit, &account).await?;
     let person: Person = kit.person().await?;
     for operation in each_action(kit, &person.known(), &name)? {
         let call = operation.action().as_str();
-        Demand::NO_PERMISSION.of(call, probe.execute(1, &operation).await?)?;
+        Requirement::NO_PERMISSION.of(call, probe.execute(1, &operation).await?)?;
         kit.unchanged(&person).await?;
     }
     Ok(())
@@ -271,7 +271,7 @@ async fn undeclared_actions(kit: &Kit<'_>) -> Verdict {
     let person = kit.person().await?;
     for action in undeclared {
         let operation = change(kit, action, &person.known(), "Kit")?;
-        Demand::REFUSED.of(action.as_str(), kit.execute(1, &operation).await?)?;
+        Requirement::REFUSED.of(action.as_str(), kit.execute(1, &operation).await?)?;
         kit.unchanged(&person).await?;
     }
     Ok(())

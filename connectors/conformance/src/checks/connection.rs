@@ -2,7 +2,7 @@
 
 use crate::Situation;
 use crate::bad::Bad;
-use crate::finding::{Demand, Finding, Verdict, failed, skipped};
+use crate::finding::{Finding, Requirement, Verdict, failed, skipped};
 use crate::kit::Kit;
 use crate::network::{Nobody, Peer};
 use crate::probe::{Answer, Probe};
@@ -38,12 +38,12 @@ pub(crate) const RULES: [Rule; 4] = [
 async fn bad_credential(kit: &Kit<'_>) -> Verdict {
     let skipped = match kit.connect(Situation::BadCredential).await {
         Err(Finding::Skipped(why)) => why,
-        probe => return every_call(kit, &probe?, Demand::BAD_CREDENTIAL).await,
+        probe => return every_call(kit, &probe?, Requirement::BAD_CREDENTIAL).await,
     };
     // A target that speaks HTTP can be made to refuse it.
     let Ok(http) = kit.http_alone().await else { return Err(Finding::Skipped(skipped)) };
     http.relay.always(Bad::Status(401));
-    let verdict = every_call(kit, &http.probe, Demand::BAD_CREDENTIAL).await;
+    let verdict = every_call(kit, &http.probe, Requirement::BAD_CREDENTIAL).await;
     http.relay.pass();
     verdict
 }
@@ -51,10 +51,10 @@ async fn bad_credential(kit: &Kit<'_>) -> Verdict {
 async fn unreachable(kit: &Kit<'_>) -> Verdict {
     let nobody = Nobody::new()?;
     let probe = kit.connect(Situation::Unreachable(nobody.address)).await?;
-    every_call(kit, &probe, Demand::UNREACHABLE).await
+    every_call(kit, &probe, Requirement::UNREACHABLE).await
 }
 
-async fn every_call(kit: &Kit<'_>, probe: &Probe, demand: Demand) -> Verdict {
+async fn every_call(kit: &Kit<'_>, probe: &Probe, demand: Requirement) -> Verdict {
     demand.of("check", probe.check().await?)?;
     for of in &kit.description.resource_types {
         demand.of(&format!("list {}", of.slug), probe.list(of, None).await?)?;
@@ -108,7 +108,7 @@ fn waited<T>(call: &str, answer: Answer<T>) -> Verdict {
     match answer {
         Err(Finding::Late(_)) => Ok(()),
         Err(finding) => Err(finding),
-        Ok(answer) => Demand::SILENT.of(call, answer),
+        Ok(answer) => Requirement::SILENT.of(call, answer),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::finding::{Demand, Finding, Verdict, ensure, failed, parts, skipped};
+use crate::finding::{Finding, Requirement, Verdict, ensure, failed, parts, skipped};
 use crate::kit::{Kit, Person};
 use crate::relay::Seen;
 use crate::rule::Rule;
@@ -345,7 +345,7 @@ async fn status_on_create(kit: &Kit<'_>) -> Verdict {
                 })?;
             }
             Err(error) => {
-                Demand::REFUSED.of::<()>(&format!("{call}, which it may refuse"), Err(error))?;
+                Requirement::REFUSED.of::<()>(&format!("{call}, which it may refuse"), Err(error))?;
                 kit.gone(&identity(&fields)).await?;
             }
         }
@@ -365,7 +365,7 @@ async fn sparse_accounts(kit: &Kit<'_>) -> Verdict {
         let what = format!("an account with no more than {}", kept.join(" and "));
         match kit.execute(1, &about(CREATE, &fields)?).await? {
             Err(error) => {
-                Demand::REFUSED
+                Requirement::REFUSED
                     .of::<()>(&format!("create_account of {what}, which it may refuse"), Err(error))?;
                 kit.gone(&identity(&fields)).await?;
                 continue;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::finding::{Demand, Verdict, ensure, failed, parts, skipped};
+use crate::finding::{Requirement, Verdict, ensure, failed, parts, skipped};
 use crate::kit::{Kit, who};
 use crate::rule::Rule;
 use crate::tasks::{about, fields, named, shown};
@@ -168,7 +168,7 @@ async fn hostile_look_ups(kit: &Kit<'_>) -> Verdict {
                 Ok(Some(found)) => {
                     return failed(format!("find_account of {} finds {}", who(&account), found.id));
                 }
-                Err(error) if may_be_refused(&name) && Demand::REFUSED.is_met_by(&error) => {}
+                Err(error) if may_be_refused(&name) && Requirement::REFUSED.is_met_by(&error) => {}
                 Err(error) => return failed(format!("find_account of {}: {}", who(&account), parts(&error))),
             }
         }
@@ -197,8 +197,8 @@ async fn hostile_deletes(kit: &Kit<'_>) -> Verdict {
             Err(error)
                 if may_be_refused(&hostile)
                     && error.code() != Code::AccountNotFound
-                    && Demand::REFUSED.is_met_by(&error) => {}
-            answer => Demand::NO_ACCOUNT.of(&call, answer)?,
+                    && Requirement::REFUSED.is_met_by(&error) => {}
+            answer => Requirement::NO_ACCOUNT.of(&call, answer)?,
         }
     }
     for person in &people {

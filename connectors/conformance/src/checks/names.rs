@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::finding::{Demand, Finding, Verdict, ensure, failed, parts};
+use crate::finding::{Finding, Requirement, Verdict, ensure, failed, parts};
 use crate::kit::{Kit, Person, who};
 use crate::listing::read;
 use crate::probe::Probe;
@@ -111,7 +111,7 @@ async fn part_of_a_name(kit: &Kit<'_>) -> Verdict {
                 let call = format!("{} of {}", operation.action(), who(&account));
                 let answer = kit.execute(1, &operation).await?;
                 kit.unchanged(&person).await?;
-                Demand::NO_ACCOUNT.of(&call, answer)?;
+                Requirement::NO_ACCOUNT.of(&call, answer)?;
             }
         }
     }
@@ -141,7 +141,7 @@ async fn within_names(kit: &Kit<'_>) -> Verdict {
             for other in &others {
                 kit.unchanged(other).await?;
             }
-            Demand::NO_ACCOUNT.of(&call, answer)?;
+            Requirement::NO_ACCOUNT.of(&call, answer)?;
         }
     }
     let person = kit.person_called(&name).await?;
@@ -206,7 +206,7 @@ async fn with_signs(kit: &Kit<'_>) -> Verdict {
             kit.keep(&wanted);
             let call = format!("create_account with {what} in the {field}");
             if let Err(error) = kit.execute(1, &about(CREATE, &wanted)?).await? {
-                Demand::REFUSED.of::<()>(&format!("{call}, which it may refuse"), Err(error))?;
+                Requirement::REFUSED.of::<()>(&format!("{call}, which it may refuse"), Err(error))?;
                 kit.gone(&identity(&wanted)).await?;
                 continue;
             }
@@ -284,7 +284,7 @@ async fn id_before_names(kit: &Kit<'_>) -> Verdict {
             let answer = kit.execute(1, &operation).await?;
             kit.unchanged(&other).await?;
             let call = format!("{} of {}", operation.action(), who(&identity(&known)));
-            Demand::NO_ACCOUNT.of(&call, answer)?;
+            Requirement::NO_ACCOUNT.of(&call, answer)?;
         }
     }
     Ok(())
@@ -311,7 +311,7 @@ async fn suspended_are_there(kit: &Kit<'_>) -> Verdict {
             None => return failed(format!("list leaves out {}, who is suspended", person.record.id)),
         }
     }
-    Demand::DUPLICATE
+    Requirement::DUPLICATE
         .of("create_account of a suspended one", kit.execute(1, &about(CREATE, &person.fields)?).await?)?;
     suspended(&kit.found(&person.by_id()).await?, "after it was to be created again")?;
     let name = person.fields.get("username").map_or("email", |_| "username");
@@ -471,7 +471,7 @@ async fn seen_by_another(kit: &Kit<'_>) -> Verdict {
         agree("an account was deleted").await?;
         for operation in each_action(kit, &person.known(), &name)? {
             let call = format!("{} of somebody whom another connector has deleted", operation.action());
-            Demand::NO_ACCOUNT.of(&call, other.execute(1, &operation).await?)?;
+            Requirement::NO_ACCOUNT.of(&call, other.execute(1, &operation).await?)?;
         }
         // The same names, and another account.
         let again = kit.person_with(json!({ "account": wanted })).await?;

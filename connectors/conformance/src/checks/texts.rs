@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::finding::{Demand, Verdict, failed, skipped};
+use crate::finding::{Requirement, Verdict, failed, skipped};
 use crate::kit::Kit;
 use crate::rule::Rule;
 use crate::tasks::{about, changed, differences, identity, operation};
@@ -71,7 +71,7 @@ async fn on_create(kit: &Kit<'_>) -> Verdict {
                     kept.push((what, field, text, found));
                 }
                 Err(error) => {
-                    Demand::REFUSED.of::<()>(&format!("{call}, which it may refuse"), Err(error))?;
+                    Requirement::REFUSED.of::<()>(&format!("{call}, which it may refuse"), Err(error))?;
                     kit.gone(&identity(&account)).await?;
                 }
             }
@@ -107,7 +107,7 @@ async fn on_update(kit: &Kit<'_>) -> Verdict {
             match answer {
                 Ok(_) => exactly(&format!("{call}, then find_account"), field, &text, &now)?,
                 Err(error) => {
-                    Demand::REFUSED.of::<()>(&format!("{call}, which it may refuse"), Err(error))?;
+                    Requirement::REFUSED.of::<()>(&format!("{call}, which it may refuse"), Err(error))?;
                     let changed = changed(&person.record, &now);
                     if !changed.is_empty() {
                         return failed(format!("{call} was refused, and has changed {}", changed.join(", ")));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::finding::{Demand, Verdict, ensure, failed, parts};
+use crate::finding::{Requirement, Verdict, ensure, failed, parts};
 use crate::kit::Kit;
 use crate::rule::Rule;
 use crate::tasks::{changed, identity, operation};
@@ -47,7 +47,7 @@ async fn unknown_change(kit: &Kit<'_>) -> Verdict {
     let Err(error) = answer else { return Ok(()) };
     let changed = changed(&person.record, &now);
     ensure(changed.is_empty(), || format!("it was refused, and has changed {}", changed.join(", ")))?;
-    Demand::REFUSED.of::<()>("update_account of an unknown field, which it may refuse", Err(error))
+    Requirement::REFUSED.of::<()>("update_account of an unknown field, which it may refuse", Err(error))
 }
 
 async fn unknown_fields(kit: &Kit<'_>) -> Verdict {

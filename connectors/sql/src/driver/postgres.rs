@@ -166,7 +166,7 @@ impl Session for Postgres {
         );
         self.execute(AssertSqlSafe(begin)).await.map_err(|fault| match fault {
             // PgBouncer says so in these words, and in no other way.
-            Fault::Told(told) if told.message.contains("statement pooling") => Fault::NoTransactions,
+            Fault::ServerMessage(told) if told.message.contains("statement pooling") => Fault::NoTransactions,
             fault => fault,
         })
     }

@@ -6,13 +6,13 @@
 //! - `verdict`: from a fault to the error of a connector
 
 mod kind;
+mod message;
 mod mysql;
 mod postgres;
 mod sqlite;
-mod told;
 mod verdict;
 
 pub(crate) use kind::Kind;
-pub(crate) use told::read;
-pub(crate) use told::{Fault, Told};
+pub(crate) use message::read;
+pub(crate) use message::{Fault, ServerMessage};
 pub(crate) use verdict::{Doing, Verdicts, noun, subject};

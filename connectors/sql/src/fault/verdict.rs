@@ -3,7 +3,7 @@
 use bridgehead_sdk::{Action, Code, Effect, Error, Redactor, ResourceKind, Retry, Subject};
 
 use super::kind::Meaning;
-use super::{Fault, Kind, Told};
+use super::{Fault, Kind, ServerMessage};
 use crate::plan::Override;
 
 /// What was being done.
@@ -34,14 +34,14 @@ pub(crate) struct Verdicts {
 
 impl Verdicts {
     /// Whether the configuration says what it means.
-    pub(crate) fn is_overridden(&self, told: &Told) -> bool {
+    pub(crate) fn is_overridden(&self, told: &ServerMessage) -> bool {
         self.overrides.iter().any(|rule| rule.fits(told))
     }
 
     /// What a fault means.
     pub(crate) fn of(&self, fault: &Fault, doing: Doing<'_>) -> Error {
         let error = match fault {
-            Fault::Told(told) => self.told(told, doing),
+            Fault::ServerMessage(told) => self.told(told, doing),
             Fault::Busy(_) => {
                 let message = self.message(
                     doing,
@@ -78,7 +78,7 @@ impl Verdicts {
         error
     }
 
-    fn told(&self, told: &Told, doing: Doing<'_>) -> Error {
+    fn told(&self, told: &ServerMessage, doing: Doing<'_>) -> Error {
         let meaning = meaning(told, doing);
         let mut why = match (told.kind, doing) {
             (Kind::ForeignKey, Doing::Joining { kind, slug, reference, .. }) => {
@@ -127,7 +127,7 @@ fn is_in_doubt(fault: &Fault, doing: Doing<'_>) -> bool {
     let Doing::Committing { .. } = doing else { return false };
     match fault {
         Fault::Lost(_) | Fault::Silent => true,
-        Fault::Told(told) => {
+        Fault::ServerMessage(told) => {
             told.ends_connection || matches!(told.kind, Kind::InDoubt | Kind::Unavailable | Kind::Resources)
         }
         _ => false,
@@ -135,7 +135,7 @@ fn is_in_doubt(fault: &Fault, doing: Doing<'_>) -> bool {
 }
 
 /// What a kind means, where it depends on what was being done.
-fn meaning(told: &Told, doing: Doing<'_>) -> Meaning {
+fn meaning(told: &ServerMessage, doing: Doing<'_>) -> Meaning {
     let usual = told.kind.meaning();
     match (told.kind, doing) {
         // Whoever may not read, may not read anybody.
@@ -191,7 +191,7 @@ fn sentence(fault: &Fault) -> String {
 }
 
 impl Override {
-    fn fits(&self, told: &Told) -> bool {
+    fn fits(&self, told: &ServerMessage) -> bool {
         let same = |wanted: &Option<String>, found: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
         };

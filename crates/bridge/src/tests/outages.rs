@@ -211,7 +211,7 @@ async fn a_call_in_an_outage_ends_when_its_patience_does() {
     let raw = Raw::start(|_| Act::Send(Vec::new())).await;
     let mut settings = settings(&raw.url);
     settings.patience = Duration::from_millis(300);
-    let slow = Pace { shortest: Duration::from_mins(10), ..pace() };
+    let slow = BreakerSettings { shortest: Duration::from_mins(10), ..pace() };
     let client = Client::with_pace(settings, key(), slow).unwrap();
     let error = client.tasks(app(), &QUERY).await.unwrap_err();
     assert_eq!(raw.requests(), 3);

@@ -3,7 +3,7 @@
 pub(super) use std::sync::Arc;
 pub(super) use std::time::Duration;
 
-pub(super) use crate::gate::Pace;
+pub(super) use crate::breaker::BreakerSettings;
 pub(super) use crate::{ApiKey, AppId, Client, KeySource, Retry, Settings};
 use bridgehead_resilience::RetryPolicy;
 
@@ -27,9 +27,9 @@ pub(super) fn settings(base_url: &str) -> Settings {
 }
 
 /// A gate that closes as usual, and lets through every moment.
-pub(super) fn pace() -> Pace {
+pub(super) fn pace() -> BreakerSettings {
     let backoff = RetryPolicy::new(MOMENT, MOMENT);
-    Pace { failures: 3, shortest: MOMENT, outage: backoff, pause: backoff }
+    BreakerSettings { failures: 3, shortest: MOMENT, outage: backoff, pause: backoff }
 }
 
 pub(super) fn client(base_url: &str) -> Client {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::support::{BRIDGE, connectors, layered};
 use crate::keys::{Keys, Kind};
-use crate::tree::{Node, join};
+use crate::tree::{SourcedValue, join};
 use crate::{self as config, LogFormat, OnInvalid, Refs, Schedule, Sources, load, schema};
 
 fn path() -> PathBuf {
@@ -57,7 +57,7 @@ pub(super) fn uncommented(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn written(node: &Node, keys: Keys<'_>, path: &str, found: &mut BTreeSet<String>) {
+fn written(node: &SourcedValue, keys: Keys<'_>, path: &str, found: &mut BTreeSet<String>) {
     match keys.kind() {
         Kind::Leaf | Kind::Secret => {
             found.insert(path.to_owned());
@@ -85,7 +85,7 @@ fn the_example_holds_every_key_of_the_schema() {
     let mut expected = BTreeSet::new();
     known(keys, "", &mut expected);
     let text = uncommented(&std::fs::read_to_string(path()).unwrap());
-    let tree = Node::parse(&path(), &text).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let tree = SourcedValue::parse(&path(), &text).unwrap_or_else(|errors| panic!("{errors:?}"));
     let mut found = BTreeSet::new();
     written(&tree, keys, "", &mut found);
     assert_eq!(found, expected);

@@ -6,10 +6,10 @@ use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 
 use crate::Error;
-use crate::error::Problems;
+use crate::error::Diagnostics;
 use crate::keys::Keys;
 use crate::reader::{Fault, MOST, Reader};
-use crate::tree::Node;
+use crate::tree::SourcedValue;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,8 +26,8 @@ enum Word {
 }
 
 fn read(text: &str) -> (Option<Undescribed>, Vec<String>) {
-    let tree = Node::parse(Path::new("f"), text).unwrap();
-    let problems = Problems::default();
+    let tree = SourcedValue::parse(Path::new("f"), text).unwrap();
+    let problems = Diagnostics::default();
     let reader = Reader::new(&problems);
     let nothing = serde_json::json!({});
     let value = reader.root(&tree, Keys::of(&nothing)).read();

@@ -4,16 +4,16 @@ use bridgehead_resilience::Next;
 use jiff::fmt::friendly::SpanPrinter;
 use tokio_util::sync::CancellationToken;
 
-use super::TaskGuard;
-use super::window::Window;
-use crate::Stopped;
-use crate::app::App;
+use super::DeprovisionLimit;
+use super::sliding_window::SlidingWindow;
+use crate::ShuttingDown;
+use crate::app::AppContext;
 use crate::policies;
 use bridgehead_store as journal;
 
 /// Tells the guard what was executed, held and released before this process. Until the journal can be read, nothing is
 /// started.
-pub(crate) async fn load(app: &App, stop: &CancellationToken) -> Result<(), Stopped> {
+pub(crate) async fn load(app: &AppContext, stop: &CancellationToken) -> Result<(), ShuttingDown> {
     let retry = app.retry(policies::LOCAL).until(stop);
     let loaded = retry.run(
         |_| try_load(app),
@@ -22,10 +22,10 @@ pub(crate) async fn load(app: &App, stop: &CancellationToken) -> Result<(), Stop
             tracing::error!(app = %app.name, error = %failed.error, "the journal cannot be read; nothing is started until it can");
         },
     );
-    loaded.await.map_err(|_| Stopped)
+    loaded.await.map_err(|_| ShuttingDown)
 }
 
-async fn try_load(app: &App) -> Result<(), journal::Error> {
+async fn try_load(app: &AppContext) -> Result<(), journal::Error> {
     let held = app.store.held().await?;
     let Some(limit) = app.guard.limit() else {
         let tasks: Vec<_> = held.into_iter().map(|held| held.task).collect();
@@ -36,19 +36,19 @@ async fn try_load(app: &App) -> Result<(), journal::Error> {
         return Ok(());
     };
     let now = app.clock.now();
-    let executed = app.store.destructive_since(Window::since(limit, now)).await?;
+    let executed = app.store.destructive_since(SlidingWindow::since(limit, now)).await?;
     app.guard.restore(executed, held);
     app.guard.steady_from(now);
     Ok(())
 }
 
 /// The clock was ahead and has been set back: less may have counted than should have.
-async fn count_anew(app: &App) {
+async fn count_anew(app: &AppContext) {
     let now = app.clock.now();
     let Some(limit) = app.guard.limit().filter(|_| app.guard.was_set_back(now)) else {
         return;
     };
-    match app.store.destructive_since(Window::since(limit, now)).await {
+    match app.store.destructive_since(SlidingWindow::since(limit, now)).await {
         Ok(executed) => {
             tracing::warn!(app = %app.name, "the clock was set back; the guard on tasks counts anew");
             app.guard.recount(executed, now);
@@ -59,10 +59,10 @@ async fn count_anew(app: &App) {
     }
 }
 
-impl TaskGuard {
+impl DeprovisionLimit {
     /// Makes durable what was held since the last call, tells the operator of it, and brings the status up to date. What
     /// cannot be written is held all the same, and written with the next call.
-    pub(crate) async fn settle(&self, app: &App) {
+    pub(crate) async fn settle(&self, app: &AppContext) {
         count_anew(app).await;
         let unwritten = self.unwritten();
         // They were held in one go, or nearly; the journal keeps the time for people.

@@ -16,19 +16,19 @@ use tokio_util::sync::CancellationToken;
 pub use page::{Judged, ListedPage};
 
 use self::unasked::Unasked;
-use super::Stopped;
-use super::app::{App, Parts};
+use super::ShuttingDown;
+use super::app::{AppContext, Parts};
 use super::status::AppStatus;
 use super::sync::export::{self, Export, Take};
 use super::target::Priority;
 use super::task::{self, ByHand};
 use bridgehead_config as config;
-use bridgehead_store::{self as journal, Journal, Listings, Sqlite};
+use bridgehead_store::{self as journal, SnapshotStore, Sqlite, TaskJournal};
 
 /// One app's target.
 #[expect(missing_debug_implementations, reason = "it holds an app with its connector, and nobody prints it")]
 pub struct Hand {
-    app: Arc<App>,
+    app: Arc<AppContext>,
     state: Sqlite,
     /// As the daemon has them.
     tasks: config::Tasks,
@@ -52,13 +52,13 @@ impl Hand {
         // The guard asks the operator, and it is the operator who asks.
         settings.tasks.guard = None;
         let shared = Arc::new(state.clone());
-        let app = App::new(Parts {
+        let app = AppContext::new(Parts {
             name: name.to_owned(),
             settings,
             connector,
             bridge: Arc::new(Unasked),
-            journal: Arc::clone(&shared) as Arc<dyn Journal>,
-            listings: shared as Arc<dyn Listings>,
+            journal: Arc::clone(&shared) as Arc<dyn TaskJournal>,
+            listings: shared as Arc<dyn SnapshotStore>,
             redactor: redactor.clone(),
             clock: Arc::new(SystemClock),
             rng: Arc::new(SeededRng::from_os()),
@@ -78,7 +78,7 @@ impl Hand {
         action: Action,
         payload: Value,
         stop: &CancellationToken,
-    ) -> Result<ByHand, Stopped> {
+    ) -> Result<ByHand, ShuttingDown> {
         Box::pin(task::by_hand(&self.app, &self.tasks, action, payload, stop)).await
     }
 

@@ -3,7 +3,7 @@
 use bridgehead_sdk::{Code, Error, Retry, Subject};
 
 use super::Hand;
-use crate::decide;
+use crate::retry_decision;
 
 impl Hand {
     /// A look at an account that failed.
@@ -14,7 +14,7 @@ impl Hand {
                 self.tasks.hold_for
             );
         }
-        if decide::may_pass(error) {
+        if retry_decision::may_pass(error) {
             return format!("looks again, for up to {:?}", self.tasks.give_up_after);
         }
         format!("does not look again; a task that depends on it fails with {}", error.code())

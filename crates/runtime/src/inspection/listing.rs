@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::row::TaskRow;
 use super::source::{Error, Source};
 use crate::HeldTask;
-use crate::orders;
+use crate::operator_commands;
 use bridgehead_bridge::{self as bridge, NextPage, TaskQuery, TaskStatus};
 
 /// How many tasks Iden is asked for at once, and how many rows are handed out at once.
@@ -76,7 +76,7 @@ impl<'a> Listing<'a> {
             }
             Which::Rejected => {
                 let rejected = match source.journal {
-                    Some(journal) => orders::put_aside(journal, &source.key).await?,
+                    Some(journal) => operator_commands::put_aside(journal, &source.key).await?,
                     None => Vec::new(),
                 };
                 let rows = rejected

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::HeldTask;
-use crate::orders::PutAside;
+use crate::operator_commands::RejectedReport;
 use bridgehead_bridge::Task;
-use bridgehead_store::{Entry, Kept, Outcome, State};
+use bridgehead_store::{Entry, Outcome, RetainedOutcome, State};
 
 /// No text of a row is longer, in characters.
 const LONGEST: usize = 1000;
@@ -92,7 +92,7 @@ impl TaskRow {
     }
 
     /// A report that Iden refused.
-    pub(super) fn of_rejected(app: &str, aside: PutAside) -> Self {
+    pub(super) fn of_rejected(app: &str, aside: RejectedReport) -> Self {
         Self {
             app: app.to_owned(),
             task: aside.task.to_string(),
@@ -120,7 +120,7 @@ impl TaskRow {
     /// Adds the code and the message that the journal keeps of a task that failed, where Iden gives none.
     pub(super) fn add_failure(&mut self, entry: &Entry) {
         let (code, message) = match (&entry.kept, &entry.state) {
-            (Some(Kept::Failed { code, message }), _) => (code, message.as_ref()),
+            (Some(RetainedOutcome::Failed { code, message }), _) => (code, message.as_ref()),
             (_, State::Decided(Outcome::Failed { code, message })) => (code, Some(message)),
             _ => return,
         };

@@ -6,7 +6,7 @@ use bridgehead_sdk::{Redactor, TaskId};
 use jiff::Timestamp;
 
 use bridgehead_bridge::{self as bridge, Api, AppId};
-use bridgehead_store::{self as journal, AppKey, Journal};
+use bridgehead_store::{self as journal, AppKey, TaskJournal};
 
 /// Whom to ask about the tasks of an app.
 #[expect(missing_debug_implementations, reason = "it refers to a client and a journal, which nobody prints")]
@@ -20,7 +20,7 @@ pub struct Source<'a> {
     /// Iden, or why it cannot be asked.
     pub bridge: Result<&'a dyn Api, String>,
     /// The journal; `None` where there is none yet.
-    pub journal: Option<&'a dyn Journal>,
+    pub journal: Option<&'a dyn TaskJournal>,
     /// What the guard holds.
     pub held: HashMap<TaskId, Timestamp>,
     /// Knows every secret of the configuration.

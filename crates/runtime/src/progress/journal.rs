@@ -9,16 +9,18 @@ use bridgehead_sdk::TaskId;
 use jiff::Timestamp;
 
 use crate::status::AppStatus;
-use bridgehead_store::{AppKey, Counts, Doubt, Ended, Entry, Error, Held, Intent, Journal, Known, Outcome};
+use bridgehead_store::{
+    AppKey, Counts, Doubt, Entry, Error, Held, Intent, Known, Outcome, ReportResult, TaskJournal,
+};
 
 /// The journal of one app. It adds nothing to what the journal does, so that no caller can forget to tell.
 pub(crate) struct WatchedJournal {
-    journal: Arc<dyn Journal>,
+    journal: Arc<dyn TaskJournal>,
     status: Arc<AppStatus>,
 }
 
 impl WatchedJournal {
-    pub(crate) fn new(journal: Arc<dyn Journal>, status: Arc<AppStatus>) -> Self {
+    pub(crate) fn new(journal: Arc<dyn TaskJournal>, status: Arc<AppStatus>) -> Self {
         Self { journal, status }
     }
 
@@ -35,7 +37,7 @@ impl fmt::Debug for WatchedJournal {
 }
 
 #[async_trait]
-impl Journal for WatchedJournal {
+impl TaskJournal for WatchedJournal {
     async fn intent(&self, app: &AppKey, intent: &Intent) -> Result<(), Error> {
         self.wrote(self.journal.intent(app, intent).await)?;
         self.status.progress().attempt(&intent.task, &intent.action, intent.attempt);
@@ -46,13 +48,19 @@ impl Journal for WatchedJournal {
         self.wrote(self.journal.not_applied(app, task).await)
     }
 
-    async fn decide(&self, app: &AppKey, identity: &Intent, outcome: &Outcome) -> Result<(), Error> {
-        self.wrote(self.journal.decide(app, identity, outcome).await)?;
+    async fn record_outcome(&self, app: &AppKey, identity: &Intent, outcome: &Outcome) -> Result<(), Error> {
+        self.wrote(self.journal.record_outcome(app, identity, outcome).await)?;
         self.status.progress().decided(&identity.task);
         Ok(())
     }
 
-    async fn ended(&self, app: &AppKey, task: &TaskId, ended: &Ended, at: Timestamp) -> Result<(), Error> {
+    async fn ended(
+        &self,
+        app: &AppKey,
+        task: &TaskId,
+        ended: &ReportResult,
+        at: Timestamp,
+    ) -> Result<(), Error> {
         self.wrote(self.journal.ended(app, task, ended, at).await)
     }
 

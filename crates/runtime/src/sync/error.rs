@@ -1,6 +1,6 @@
 //! What ends a sync before it is complete.
 
-use super::summary::FollowUp;
+use super::summary::NextSync;
 use bridgehead_bridge as bridge;
 use bridgehead_store as journal;
 use bridgehead_store::RunResult;
@@ -162,7 +162,7 @@ pub enum Error {
     Journal(#[from] journal::Error),
     /// The daemon is stopping.
     #[error("stopped before the end; nobody was removed")]
-    Stopped,
+    ShuttingDown,
     /// The daemon is stopping, and Iden has not cleaned up yet. It does so by itself.
     #[error("completed; stopped before Iden had cleaned up")]
     Unwatched,
@@ -186,7 +186,7 @@ impl Error {
             | Self::NothingShown { .. }
             | Self::Invalid { .. }
             | Self::Overtaken(_)
-            | Self::Stopped => RunResult::Abandoned,
+            | Self::ShuttingDown => RunResult::Abandoned,
             Self::Undescribed(_)
             | Self::Unregistered(_)
             | Self::Bridge { .. }
@@ -200,7 +200,7 @@ impl Error {
     }
 
     /// What the schedule is to do about it.
-    pub(crate) fn follow_up(&self) -> FollowUp {
+    pub(crate) fn follow_up(&self) -> NextSync {
         match self {
             Self::Held { .. }
             | Self::LostState { .. }
@@ -208,10 +208,10 @@ impl Error {
             | Self::Unproven { .. }
             | Self::NothingShown { .. }
             | Self::Invalid { .. }
-            | Self::Unwatched => FollowUp::Regular,
-            Self::Overtaken(_) => FollowUp::AtOnce,
-            Self::CleanupFailed { .. } => FollowUp::CleanUp,
-            _ => FollowUp::Soon,
+            | Self::Unwatched => NextSync::Regular,
+            Self::Overtaken(_) => NextSync::AtOnce,
+            Self::CleanupFailed { .. } => NextSync::CleanUp,
+            _ => NextSync::Soon,
         }
     }
 }

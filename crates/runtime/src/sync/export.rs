@@ -6,10 +6,10 @@ use std::sync::Arc;
 use bridgehead_sdk::{Record, ResourceType};
 use tokio_util::sync::CancellationToken;
 
-use super::engine::{Stage, Sync};
+use super::sync_run::{ReadState, SyncRun};
 use super::validate;
 use super::{Error, InvalidRecord, Options};
-use crate::app::App;
+use crate::app::AppContext;
 
 /// Takes the records of a type as they come; `false` if it cannot take more.
 pub(crate) type Take = Box<dyn Fn(&ResourceType, &[Record]) -> bool + Send + std::marker::Sync>;
@@ -30,18 +30,18 @@ pub struct Export {
 }
 
 /// Reads every type of the target.
-pub(crate) async fn run(app: &Arc<App>, take: Take, stop: &CancellationToken) -> Export {
+pub(crate) async fn run(app: &Arc<AppContext>, take: Take, stop: &CancellationToken) -> Export {
     let touched = app.activity.begin();
     let options = Options { dry_run: true, ..Options::default() };
-    let mut sync = Sync::new(app, options, &touched);
+    let mut sync = SyncRun::new(app, options, &touched);
     sync.take = Some(take);
     let read = tokio::select! {
         biased;
         read = sync.read_all() => read,
-        () = stop.cancelled() => Err(Error::Stopped),
+        () = stop.cancelled() => Err(Error::ShuttingDown),
     };
     let mut records = BTreeMap::new();
-    if sync.stage > Stage::Before {
+    if sync.stage > ReadState::Before {
         for of in &sync.types {
             let slug = of.slug.to_string();
             let count = app.listings.seen_count(&app.key, &slug).await.unwrap_or_default();
@@ -57,15 +57,15 @@ pub(crate) async fn run(app: &Arc<App>, take: Take, stop: &CancellationToken) ->
     }
 }
 
-impl Sync<'_> {
+impl SyncRun<'_> {
     async fn read_all(&mut self) -> Result<(), Error> {
         self.prepare().await?;
         self.app.listings.begin_dry_run(&self.app.key).await?;
-        self.stage = Stage::Reading;
+        self.stage = ReadState::Reading;
         for of in self.types.clone() {
             self.sync_type(&of).await?;
         }
-        self.stage = Stage::Whole;
+        self.stage = ReadState::Whole;
         Ok(())
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Loss {
 /// neither a cut listing nor a slow drip passes. A type with fewer than `min_records` is exempt: one person in nine is
 /// more than a tenth. What the window saw lost counts as there, or a drip would wear a type down to the exemption. That
 /// nothing is left of a type is held whatever its size and the limits, from two on: that is what a broken listing looks like.
-pub(super) fn verdict(slug: &str, guard: &Guard, loss: Loss) -> Option<String> {
+pub(super) fn violation(slug: &str, guard: &Guard, loss: Loss) -> Option<String> {
     let Loss { kind, known, lost, in_window, is_everything } = loss;
     // The window's share is taken of what there was before its losses.
     let before = known.saturating_add(in_window);
@@ -89,7 +89,7 @@ mod tests {
 
     fn judged(kind: LossKind, known: u64, lost: u64, in_window: u64) -> Option<String> {
         let is_everything = known > 0 && lost == known;
-        verdict("account", &GUARD, Loss { kind, known, lost, in_window, is_everything })
+        violation("account", &GUARD, Loss { kind, known, lost, in_window, is_everything })
     }
 
     fn held(known: u64, removed: u64, removed_in_window: u64) -> Option<String> {
@@ -170,16 +170,16 @@ mod tests {
             for known in [2, 9, 10, 1_000_000] {
                 let loss = Loss { kind, known, lost: known, in_window: 0, is_everything: true };
                 assert!(
-                    verdict("account", &bold, loss).unwrap().contains("all of a type"),
+                    violation("account", &bold, loss).unwrap().contains("all of a type"),
                     "{kind:?} {known}"
                 );
                 let loss = Loss { lost: known - 1, is_everything: false, ..loss };
-                assert_eq!(verdict("account", &bold, loss), None, "{kind:?} {known}");
+                assert_eq!(violation("account", &bold, loss), None, "{kind:?} {known}");
             }
             let alone = Loss { kind, known: 1, lost: 1, in_window: 0, is_everything: true };
-            assert_eq!(verdict("account", &bold, alone), None, "one alone is no whole type");
+            assert_eq!(violation("account", &bold, alone), None, "one alone is no whole type");
             let last = Loss { in_window: 1, ..alone };
-            assert!(verdict("account", &bold, last).is_some(), "but the last of a drip is");
+            assert!(violation("account", &bold, last).is_some(), "but the last of a drip is");
         }
     }
 

@@ -3,7 +3,7 @@
 use bridgehead_sdk::ResourceKind;
 
 use super::consent::Digester;
-use super::engine::Sync;
+use super::sync_run::SyncRun;
 use super::{Error, guard};
 use bridgehead_store::{AccessBase, Difference, LossCount, LossKind, Which};
 
@@ -47,7 +47,7 @@ impl Losses {
     }
 }
 
-impl Sync<'_> {
+impl SyncRun<'_> {
     /// Measures one type, of which this is the difference.
     pub(super) async fn measure_losses(
         &self,

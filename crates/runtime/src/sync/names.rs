@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bridgehead_sdk::{Account, AccountRecord, ResourceKind};
 
-use super::engine::Sync;
+use super::sync_run::SyncRun;
 use super::{LossSummary, LostRecord};
 use crate::target::Priority;
 use bridgehead_store::LossKind;
@@ -14,7 +14,7 @@ const LOOKED_UP: usize = 20;
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-impl Sync<'_> {
+impl SyncRun<'_> {
     /// What the access guard counted, with the names of the first ones if somebody has to judge them.
     pub(super) async fn show_losses(&self) -> Vec<LossSummary> {
         let losses = self.losses.iter().flat_map(|losses| &losses.all).filter(|one| one.loss.lost > 0);

@@ -10,12 +10,12 @@ use bridgehead_sdk::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Consent, HeldReason, Options, Summary};
-use crate::app::{App, Parts};
+use crate::app::{AppContext, Parts};
 use crate::status::AppStatus;
 use bridgehead_bridge::{ApiKey, Client, Settings};
 use bridgehead_config::{self as config, Connectors, Document, WithoutProof};
 use bridgehead_sandbox::{Options as Offer, Sandbox};
-use bridgehead_store::{AppKey, Journal, Listings, RunResult, Sqlite};
+use bridgehead_store::{AppKey, RunResult, SnapshotStore, Sqlite, TaskJournal};
 
 const APP: &str = "11111111-1111-4111-8111-111111111111";
 
@@ -82,13 +82,13 @@ impl World {
         let mut settings = config.apps.remove("hr").unwrap();
         settings.sync.complete_without_proof = without_proof;
         let key = Arc::new(ApiKey::new("key").unwrap());
-        let app = App::new(Parts {
+        let app = AppContext::new(Parts {
             name: "hr".to_owned(),
             settings,
             connector: Arc::new(target),
             bridge: Arc::new(Client::new(Settings::new(url.parse().unwrap()), key).unwrap()),
-            journal: Arc::clone(&self.journal) as Arc<dyn Journal>,
-            listings: Arc::clone(&self.journal) as Arc<dyn Listings>,
+            journal: Arc::clone(&self.journal) as Arc<dyn TaskJournal>,
+            listings: Arc::clone(&self.journal) as Arc<dyn SnapshotStore>,
             redactor: Redactor::new(),
             clock: Arc::new(SystemClock),
             rng: Arc::new(SeededRng::seeded(1)),

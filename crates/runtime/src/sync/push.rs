@@ -11,7 +11,7 @@ use bridgehead_sdk::{Record, Slug};
 use tokio::task::JoinSet;
 
 use super::Error;
-use crate::app::App;
+use crate::app::AppContext;
 use crate::upstream::Patience;
 use bridgehead_bridge::{self as bridge, Operation, Pushed, SyncId};
 
@@ -30,8 +30,8 @@ pub(super) struct Refused {
 
 /// What became of a page.
 #[derive(Debug, Default)]
-struct Sent {
-    tally: Tally,
+struct PageResult {
+    tally: PushCount,
     refused: Vec<Refused>,
     /// Collided with another page that was under way ("already exists"): to be sent again alone.
     again: Vec<Vec<Record>>,
@@ -39,7 +39,7 @@ struct Sent {
 
 /// What Iden answered to the pages of a type, in records. One that is sent twice counts twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally {
+pub(super) struct PushCount {
     pub(super) accepted: u64,
     /// New to Iden, as far as it said.
     pub(super) created: u64,
@@ -49,26 +49,26 @@ pub(super) struct Tally {
 
 /// The tallies of all types, by slug, shared so that they outlive a sync that is cut off.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tallies(Arc<Mutex<BTreeMap<String, Tally>>>);
+pub(super) struct PushCounts(Arc<Mutex<BTreeMap<String, PushCount>>>);
 
-impl Tallies {
-    fn add(&self, slug: &str, tally: Tally) {
+impl PushCounts {
+    fn add(&self, slug: &str, tally: PushCount) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.entry(slug.to_owned()).or_default().add(tally);
     }
 
-    pub(super) fn of(&self, slug: &str) -> Tally {
+    pub(super) fn of(&self, slug: &str) -> PushCount {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(slug).copied().unwrap_or_default()
     }
 
-    pub(super) fn sum(&self) -> Tally {
-        let mut sum = Tally::default();
+    pub(super) fn sum(&self) -> PushCount {
+        let mut sum = PushCount::default();
         self.0.lock().unwrap_or_else(PoisonError::into_inner).values().for_each(|tally| sum.add(*tally));
         sum
     }
 }
 
-impl Tally {
+impl PushCount {
     /// A page that was sent again says nothing of what Iden knew before it: its first arrival may have been heard.
     fn of(records: usize, pushed: Pushed) -> Self {
         let told = |figure: Option<u64>| if pushed.repeated { 0 } else { figure.unwrap_or(0) };
@@ -83,19 +83,19 @@ impl Tally {
 }
 
 /// Pushes the records of one resource type.
-pub(super) struct Pusher {
-    app: Arc<App>,
+pub(super) struct PushPipeline {
+    app: Arc<AppContext>,
     session: SyncId,
     slug: Slug,
     buffer: Vec<Record>,
-    under_way: JoinSet<Result<Sent, Error>>,
+    under_way: JoinSet<Result<PageResult, Error>>,
     refused: Vec<Refused>,
     again: Vec<Vec<Record>>,
-    tallies: Tallies,
+    tallies: PushCounts,
 }
 
-impl Pusher {
-    pub(super) fn new(app: &Arc<App>, session: SyncId, slug: Slug, tallies: Tallies) -> Self {
+impl PushPipeline {
+    pub(super) fn new(app: &Arc<AppContext>, session: SyncId, slug: Slug, tallies: PushCounts) -> Self {
         Self {
             app: Arc::clone(app),
             session,
@@ -156,7 +156,7 @@ impl Pusher {
         }
     }
 
-    fn account(&mut self, sent: Sent) {
+    fn account(&mut self, sent: PageResult) {
         let slug = self.slug.as_str();
         self.tallies.add(slug, sent.tally);
         self.app.status.sync_progress(|progress| {
@@ -169,17 +169,17 @@ impl Pusher {
 
 /// Sends a page. One that is refused for its contents is split until the bad records stand alone.
 async fn send(
-    app: &App,
+    app: &AppContext,
     session: &SyncId,
     slug: &Slug,
     page: Vec<Record>,
     alone: bool,
-) -> Result<Sent, Error> {
-    let mut sent = Sent::default();
+) -> Result<PageResult, Error> {
+    let mut sent = PageResult::default();
     let mut pages = VecDeque::from([page]);
     while let Some(mut page) = pages.pop_front() {
         match send_once(app, session, slug, &page).await? {
-            Answer::Accepted(pushed) => sent.tally.add(Tally::of(page.len(), pushed)),
+            Answer::Accepted(pushed) => sent.tally.add(PushCount::of(page.len(), pushed)),
             Answer::Refused(detail) if detail.contains("already exists") && !alone => sent.again.push(page),
             Answer::Refused(detail) if page.len() == 1 => {
                 sent.refused.extend(page.pop().map(|record| Refused { id: record.id().to_owned(), detail }));
@@ -202,7 +202,12 @@ enum Answer {
 }
 
 /// Sends a page until it is accepted, or refused for its contents.
-async fn send_once(app: &App, session: &SyncId, slug: &Slug, page: &[Record]) -> Result<Answer, Error> {
+async fn send_once(
+    app: &AppContext,
+    session: &SyncId,
+    slug: &Slug,
+    page: &[Record],
+) -> Result<Answer, Error> {
     let repeated = AtomicBool::new(false);
     let answer = app.upstream.call(
         Operation::Push,
@@ -256,7 +261,7 @@ mod tests {
     #[derive(Default)]
     struct Answers {
         left: Mutex<Vec<Result<Pushed, bridge::Error>>>,
-        app: Mutex<Option<Arc<App>>>,
+        app: Mutex<Option<Arc<AppContext>>>,
         refused: Mutex<Vec<bool>>,
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use bridgehead_sdk::{EntityRecord, Record, Slug, async_trait};
 use proptest::prelude::*;
 
-use super::push::{Pusher, Tallies};
+use super::push::{PushCounts, PushPipeline};
 use crate::fakes::{Place, Script};
 use bridgehead_bridge::{self as bridge, Call, Operation, Progress, Pushed, SyncId, fuzz};
 
@@ -107,7 +107,7 @@ fn exactly_the_bad_records_are_refused_and_every_good_one_arrives_once() {
         let session = Arc::new(Session { flaws: flaws.clone(), most, seen: Mutex::default() });
         let app = place.app(&session);
         let refused = place.runtime.block_on(async {
-            let mut pusher = Pusher::new(&app, SyncId::new("s1"), "team".into(), Tallies::default());
+            let mut pusher = PushPipeline::new(&app, SyncId::new("s1"), "team".into(), PushCounts::default());
             let all = (0..records).map(|n| EntityRecord::new(n.to_string(), "x").into()).collect();
             pusher.push(all).await.unwrap();
             pusher.flush().await.unwrap()

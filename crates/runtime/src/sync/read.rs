@@ -7,13 +7,13 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::Error;
 use super::evidence::Testimony;
-use crate::app::App;
+use crate::app::AppContext;
 use crate::policies;
 use crate::target::Priority;
 
 /// One listing, from its first page to its proven end.
 pub(super) struct Listing<'a> {
-    app: &'a App,
+    app: &'a AppContext,
     of: &'a ResourceType,
     cursor: Option<Cursor>,
     /// The cursors seen, as hashes: eight bytes a page.
@@ -24,7 +24,7 @@ pub(super) struct Listing<'a> {
 }
 
 impl<'a> Listing<'a> {
-    pub(super) fn new(app: &'a App, of: &'a ResourceType) -> Self {
+    pub(super) fn new(app: &'a AppContext, of: &'a ResourceType) -> Self {
         Self { app, of, cursor: None, seen: HashSet::new(), is_over: false, testimony: Testimony::default() }
     }
 

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bridgehead_sdk::{Record, ResourceType};
 
 use super::Error;
-use super::engine::Sync;
-use super::push::Pusher;
+use super::push::PushPipeline;
 use super::read::Listing;
+use super::sync_run::SyncRun;
 use super::validate::{self, Problem};
 
 /// So many references that lead nowhere are remembered of each type.
@@ -16,7 +16,7 @@ const DANGLING: usize = 10_000;
 /// Unknown references of a page, by slug.
 type Unknown = BTreeMap<String, BTreeSet<String>>;
 
-impl Sync<'_> {
+impl SyncRun<'_> {
     /// Parts records whose references are all in their listings from those with one that is not.
     pub(super) async fn split_by_references(
         &self,
@@ -51,14 +51,14 @@ impl Sync<'_> {
 
     /// Records that refer to something which was not in its listing: that type is listed once more, for it may have been
     /// created meanwhile; what is unknown even then is bad.
-    pub(super) async fn second_look(
+    pub(super) async fn recheck(
         &mut self,
         of: &ResourceType,
         records: Vec<Record>,
-        pusher: &mut Option<Pusher>,
+        pusher: &mut Option<PushPipeline>,
     ) -> Result<(), Error> {
         let good = self.look_again(of, records).await?;
-        self.take_in(of, good, pusher).await
+        self.ingest(of, good, pusher).await
     }
 
     /// The records whose references are known after their types were listed once more; the others are rejected.
@@ -114,7 +114,7 @@ impl Sync<'_> {
                     fresh.push(record);
                 }
             }
-            self.take_in(of, fresh, &mut pusher).await?;
+            self.ingest(of, fresh, &mut pusher).await?;
         }
         self.flush(of, pusher).await?;
         self.prove(of, &listing).await

@@ -9,9 +9,9 @@ use croner::parser::{CronParser, Seconds};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use super::series::Series;
+use super::resync::Series;
 use super::{Options, Summary};
-use crate::app::App;
+use crate::app::AppContext;
 use bridgehead_config::Schedule;
 use bridgehead_store::{self as journal, RunResult};
 
@@ -19,7 +19,7 @@ use bridgehead_store::{self as journal, RunResult};
 const LOGGED: usize = 20;
 
 /// Syncs on schedule until `stop`.
-pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
+pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
     let schedule = &app.settings.sync.schedule;
     let mut due = first(&app).await;
     let mut series = Series::default();
@@ -51,7 +51,7 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
 }
 
 /// When the first sync of this process is due.
-async fn first(app: &App) -> Timestamp {
+async fn first(app: &AppContext) -> Timestamp {
     let now = app.clock.now();
     if app.settings.sync.on_start {
         return now;
@@ -67,7 +67,7 @@ async fn first(app: &App) -> Timestamp {
 }
 
 /// The first time after the last sync; `None` where none has come to its end, and so one is due now.
-async fn catch_up(app: &App) -> Result<Option<Timestamp>, journal::Error> {
+async fn catch_up(app: &AppContext) -> Result<Option<Timestamp>, journal::Error> {
     if app.listings.was_interrupted(&app.key).await? {
         tracing::warn!(app = %app.name, "the last sync was cut off in the middle; beginning anew");
         return Ok(None);
@@ -79,7 +79,7 @@ async fn catch_up(app: &App) -> Result<Option<Timestamp>, journal::Error> {
 
 /// Sleeps until a time of day, looking at the clock now and then: it may be set meanwhile. A clock that was ahead and is
 /// set back makes nobody wait for longer than the schedule says.
-async fn until(app: &App, mut due: Timestamp) {
+async fn until(app: &AppContext, mut due: Timestamp) {
     loop {
         let now = app.clock.now();
         due = no_later(&app.settings.sync.schedule, due, now);
@@ -117,7 +117,7 @@ fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
 
-fn log(app: &App, summary: &Summary) {
+fn log(app: &AppContext, summary: &Summary) {
     let invalid = summary.invalid_count;
     if summary.is_success() {
         tracing::info!(app = %app.name, invalid, types = ?summary.resource_types, "sync {}: {}", summary.result, summary.detail);

@@ -146,12 +146,12 @@ pub struct Summary {
     pub evidence: BTreeMap<String, String>,
     /// What the schedule is to do next.
     #[serde(skip)]
-    pub(crate) follow_up: FollowUp,
+    pub(crate) follow_up: NextSync,
 }
 
 /// What a sync that has ended calls for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum FollowUp {
+pub(crate) enum NextSync {
     /// The next sync on schedule: this one went through, or somebody has to act first.
     #[default]
     Regular,

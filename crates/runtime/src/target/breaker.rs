@@ -28,7 +28,7 @@ const FORGOTTEN: Duration = Duration::from_mins(15);
 
 /// Why an app's tasks are held.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Cause {
+pub(crate) struct Outage {
     /// The code that tasks are failed with when they have been held for too long.
     pub(crate) code: Code,
     /// What the connector said.
@@ -37,8 +37,8 @@ pub(crate) struct Cause {
     pub(crate) since: Instant,
 }
 
-impl From<Cause> for Error {
-    fn from(cause: Cause) -> Self {
+impl From<Outage> for Error {
+    fn from(cause: Outage) -> Self {
         Self::new(cause.code, cause.message)
             .with_effect(Effect::NotApplied)
             .with_retry(Retry::Backoff)
@@ -70,7 +70,7 @@ struct Counts {
 #[derive(Debug)]
 pub(crate) struct Breaker {
     counts: Mutex<Counts>,
-    state: Watched<Option<Cause>>,
+    state: Watched<Option<Outage>>,
     /// How often it has been doubted that the target answers at all.
     doubts: watch::Sender<u32>,
 }
@@ -83,7 +83,7 @@ impl Default for Breaker {
 
 impl Breaker {
     /// The target answered, whatever it said.
-    pub(crate) fn reached(&self) {
+    pub(crate) fn succeeded(&self) {
         *self.counts() = Counts::default();
         self.close();
     }
@@ -110,7 +110,7 @@ impl Breaker {
         }
         // Only a refusal shows that the target is there: a call that was cut off says nothing.
         if error.effect() == Effect::NotApplied {
-            self.reached();
+            self.succeeded();
         }
         false
     }
@@ -178,13 +178,13 @@ impl Breaker {
         self.state.modify(|state| {
             let opened = state.is_none();
             let since = state.as_ref().map(|cause| cause.since).or(since).unwrap_or_else(Instant::now);
-            *state = Some(Cause { code, message: message.to_owned(), since });
+            *state = Some(Outage { code, message: message.to_owned(), since });
             opened
         })
     }
 
     /// Why tasks are held, if they are.
-    pub(crate) fn cause(&self) -> Option<Cause> {
+    pub(crate) fn cause(&self) -> Option<Outage> {
         self.state.read(Option::clone)
     }
 
@@ -214,7 +214,7 @@ impl Breaker {
     }
 
     /// Waits until calls may be made, `patience` at most; then says why they may not.
-    pub(crate) async fn admit(&self, patience: Duration) -> Result<(), Cause> {
+    pub(crate) async fn wait_available(&self, patience: Duration) -> Result<(), Outage> {
         match tokio::time::timeout(patience, self.closed()).await {
             Ok(()) => Ok(()),
             // The breaker may have closed at the very end of the wait.
@@ -254,16 +254,16 @@ mod tests {
         }
         assert!(breaker.observe(None, &unreachable()));
         assert!(!breaker.observe(None, &unreachable()), "it opens once");
-        assert!(breaker.admit(Duration::from_mins(1)).await.is_err());
-        breaker.reached();
-        assert!(breaker.admit(Duration::from_mins(1)).await.is_ok());
+        assert!(breaker.wait_available(Duration::from_mins(1)).await.is_err());
+        breaker.succeeded();
+        assert!(breaker.wait_available(Duration::from_mins(1)).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_refused_credential_opens_it_at_once() {
         let breaker = Breaker::default();
         assert!(breaker.observe(None, &Error::credential_refused("HR refuses the password")));
-        let cause = breaker.admit(Duration::from_secs(1)).await.unwrap_err();
+        let cause = breaker.wait_available(Duration::from_secs(1)).await.unwrap_err();
         assert_eq!(cause.code, Code::PermissionDenied);
     }
 
@@ -283,11 +283,11 @@ mod tests {
         breaker.observe(None, &Error::credential_refused("HR refuses the password"));
         let waiting = tokio::spawn({
             let breaker = breaker.clone();
-            async move { breaker.admit(Duration::from_hours(1)).await }
+            async move { breaker.wait_available(Duration::from_hours(1)).await }
         });
         tokio::time::sleep(Duration::from_secs(10)).await;
         assert!(!waiting.is_finished());
-        breaker.reached();
+        breaker.succeeded();
         assert!(waiting.await.unwrap().is_ok());
     }
 
@@ -314,7 +314,7 @@ mod tests {
         }
         assert!(!breaker.check_failed(&Error::permission_denied("an answer, if not a kind one")));
         assert_eq!((breaker.cause(), breaker.silence().unwrap().calls), (None, 100));
-        breaker.reached();
+        breaker.succeeded();
         assert_eq!(breaker.silence(), None);
     }
 
@@ -345,7 +345,7 @@ mod tests {
         let breaker = Breaker::default();
         hangs(&breaker, "ann");
         hangs(&breaker, "ann");
-        breaker.reached();
+        breaker.succeeded();
         assert!(!breaker.check_failed(&Error::timeout("checking: no answer within 60s")));
         assert_eq!(breaker.cause(), None);
     }
@@ -362,7 +362,7 @@ mod tests {
         tokio::time::advance(Duration::from_mins(1)).await;
         assert!(hangs(&breaker, "ann"));
         assert_eq!((breaker.cause().unwrap().since, breaker.relapses()), (since, 2), "the same silence");
-        breaker.reached();
+        breaker.succeeded();
         assert!(!hangs(&breaker, "ann"), "an answer is an answer");
     }
 

@@ -5,7 +5,7 @@
 
 pub(super) mod breaker;
 pub(super) mod isolate;
-pub(super) mod pacing;
+pub(super) mod rate_limiter;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use bridgehead_sdk::{
 };
 use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
 
-use self::breaker::{Breaker, Cause, Silence};
-use self::pacing::Pacing;
+use self::breaker::{Breaker, Outage, Silence};
+use self::rate_limiter::RateLimiter;
 use super::proof::IntentRecorded;
 use bridgehead_config as config;
 
@@ -48,7 +48,7 @@ pub(crate) struct Target {
     timeout: Duration,
     redactor: Redactor,
     breaker: Breaker,
-    pacing: Pacing,
+    pacing: RateLimiter,
     /// `tasks.concurrency` slots: one for each call that changes something.
     slots: Semaphore,
     description: Mutex<Option<Arc<Description>>>,
@@ -68,7 +68,7 @@ impl Target {
             timeout: settings.tasks.timeout,
             redactor,
             breaker: Breaker::default(),
-            pacing: Pacing::new(rate),
+            pacing: RateLimiter::new(rate),
             slots: Semaphore::new(settings.tasks.concurrency),
             description: Mutex::new(None),
         }
@@ -211,7 +211,7 @@ impl Target {
     }
 
     /// Why tasks are held, if the target is out of reach.
-    pub(crate) fn outage(&self) -> Option<Cause> {
+    pub(crate) fn outage(&self) -> Option<Outage> {
         self.breaker.cause()
     }
 
@@ -221,8 +221,8 @@ impl Target {
     }
 
     /// Waits until the target is in reach, `patience` at most; then says why it is not.
-    pub(crate) async fn wait_available(&self, patience: Duration) -> Result<(), Cause> {
-        self.breaker.admit(patience).await
+    pub(crate) async fn wait_available(&self, patience: Duration) -> Result<(), Outage> {
+        self.breaker.wait_available(patience).await
     }
 
     /// For the loop that finds out whether the target is back.
@@ -256,7 +256,7 @@ impl Target {
     /// Tells the breaker what came of a call, and whom it was about.
     fn record<T>(&self, account: Option<&Account>, result: &Result<T, Error>) {
         match result {
-            Ok(_) => self.breaker.reached(),
+            Ok(_) => self.breaker.succeeded(),
             Err(error) => {
                 let error = self.without_secrets(error);
                 if self.breaker.observe(account.map(Account::label), &error) {

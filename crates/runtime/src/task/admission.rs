@@ -3,13 +3,13 @@
 use bridgehead_sdk::{Account, AccountRecord, Action, Code, Description, Operation, Payload};
 use serde_json::Value;
 
-use crate::app::App;
-use crate::task::trial::Failure;
+use crate::app::AppContext;
+use crate::task::attempts::Failure;
 use bridgehead_bridge::{TOO_LARGE, Task, UNREADABLE};
 use bridgehead_config::Protect;
 
 /// Checks a task against everything that can be checked without the target.
-pub(super) fn admit(app: &App, description: &Description, task: &Task) -> Result<Operation, Failure> {
+pub(super) fn admit(app: &AppContext, description: &Description, task: &Task) -> Result<Operation, Failure> {
     let system = &app.name;
     if task.payload.as_str() == Some(TOO_LARGE) {
         return Err(Failure::new(
@@ -59,7 +59,7 @@ fn read_payload(payload: &Value) -> Result<Payload, String> {
 }
 
 /// Refuses an account that a pattern protects under any of the names it has in the target.
-pub(super) fn admit_record(app: &App, record: &AccountRecord) -> Result<(), Failure> {
+pub(super) fn admit_record(app: &AppContext, record: &AccountRecord) -> Result<(), Failure> {
     let names = [Some(record.id.as_str()), record.username.as_deref(), record.email.as_deref()];
     refuse_protected(app, names.into_iter().flatten().map(str::to_owned))
 }
@@ -69,7 +69,7 @@ pub(super) fn has_patterns(protect: &Protect) -> bool {
     !protect.accounts.is_empty()
 }
 
-fn refuse_protected(app: &App, names: impl IntoIterator<Item = String>) -> Result<(), Failure> {
+fn refuse_protected(app: &AppContext, names: impl IntoIterator<Item = String>) -> Result<(), Failure> {
     for name in names {
         if let Some(pattern) = app.settings.protect.accounts.iter().find(|pattern| pattern.matches(&name)) {
             let system = &app.name;

@@ -6,14 +6,14 @@ use bridgehead_sdk::{
 };
 use tokio::time::Instant;
 
-use super::trial::{Failure, Trial};
-use super::{admission, life};
-use crate::activity::Before;
-use crate::app::App;
+use super::attempts::{Failure, Trial};
+use super::{admission, executor};
+use crate::app::AppContext;
+use crate::change_tracker::PriorState;
 use crate::policies;
 use crate::proof::IntentRecorded;
 use crate::target::Priority;
-use crate::{Stopped, wanted};
+use crate::{ShuttingDown, desired_state};
 use bridgehead_store::{Intent, PriorAccount};
 
 /// What came of an attempt.
@@ -31,12 +31,12 @@ pub(super) enum Attempt {
 
 impl Trial<'_> {
     /// Waits for its turn, writes the intent, calls the connector.
-    pub(super) async fn attempt(&mut self) -> Result<Attempt, Stopped> {
+    pub(super) async fn attempt(&mut self) -> Result<Attempt, ShuttingDown> {
         let app = self.app;
         let _slot = tokio::select! {
             biased;
-            () = self.stop.cancelled() => return Err(Stopped),
-            slot = app.target.slot() => slot.ok_or(Stopped)?,
+            () = self.stop.cancelled() => return Err(ShuttingDown),
+            slot = app.target.slot() => slot.ok_or(ShuttingDown)?,
         };
         // Hundreds may have waited for a slot when the breaker opened; none of them is to try its luck.
         if app.target.outage().is_some() {
@@ -56,12 +56,12 @@ impl Trial<'_> {
         }
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => return Err(Stopped),
+            () = self.stop.cancelled() => return Err(ShuttingDown),
             () = app.target.wait_for_rate(Priority::Task) => {}
         }
         let change = app.activity.change().await;
         if self.stop.is_cancelled() {
-            return Err(Stopped);
+            return Err(ShuttingDown);
         }
         if app.target.outage().is_some() {
             return Ok(Attempt::NotMade);
@@ -70,7 +70,7 @@ impl Trial<'_> {
         if is_first && self.operation.action().is_destructive() && !app.guard.has_passed(&self.intent.task) {
             // It was listed as something else. It is listed again, and judged as what it is.
             tracing::error!(app = %app.name, task = %self.intent.task, "has become destructive since it was listed; it is listed again");
-            return Err(Stopped);
+            return Err(ShuttingDown);
         }
         self.intent.attempt += 1;
         self.intent.at = app.clock.now();
@@ -86,7 +86,7 @@ impl Trial<'_> {
         if let Ok(completion) = &result
             && let Some(id) = completion.result.get("account_id").and_then(serde_json::Value::as_str)
         {
-            app.activity.touch(&Account::by_id(id), Before::NotAsked);
+            app.activity.touch(&Account::by_id(id), PriorState::NotAsked);
         }
         drop(change);
         self.note_effect(&result).await;
@@ -103,22 +103,22 @@ impl Trial<'_> {
 
     /// A sync that is under way may have pushed the account already, and then has to push it once more, as inactive; only
     /// now can its record still be read.
-    async fn record_before_delete(&self, found: Looked) -> Before {
+    async fn record_before_delete(&self, found: Looked) -> PriorState {
         if !matches!(*self.operation, Operation::DeleteAccount(_)) {
-            return Before::NotAsked;
+            return PriorState::NotAsked;
         }
         match found {
-            Looked::Found(record) => return Before::Account(record),
-            Looked::Nobody => return Before::Nobody,
+            Looked::Found(record) => return PriorState::Account(record),
+            Looked::Nobody => return PriorState::Nobody,
             Looked::NotAsked => {}
         }
         if !self.app.activity.is_sync_under_way() {
-            return Before::Unknown;
+            return PriorState::Unknown;
         }
         match self.app.target.find_account(self.operation.account(), Priority::Task).await {
-            Ok(Some(record)) => Before::Account(Box::new(record)),
-            Ok(None) => Before::Nobody,
-            Err(_) => Before::Unknown,
+            Ok(Some(record)) => PriorState::Account(Box::new(record)),
+            Ok(None) => PriorState::Nobody,
+            Err(_) => PriorState::Unknown,
         }
     }
 
@@ -173,7 +173,7 @@ impl Trial<'_> {
     pub(super) fn taken(&self, found: &AccountRecord) -> Option<Error> {
         let Operation::CreateAccount(create) = &*self.operation else { return None };
         let message = || format!("User {} exists in {} already", create.account.label(), self.app.name);
-        wanted::same_login(&create.account, found).then(|| Error::account_already_exists(message()))
+        desired_state::same_login(&create.account, found).then(|| Error::account_already_exists(message()))
     }
 
     /// Whether the account has to be looked at before the first attempt. Creations and deletions cannot be told from somebody else's
@@ -216,12 +216,12 @@ impl Trial<'_> {
     }
 
     /// The intent is durable before the connector is called; while it cannot be written, nothing is called.
-    async fn write_intent(&mut self) -> Result<IntentRecorded, Stopped> {
+    async fn write_intent(&mut self) -> Result<IntentRecorded, ShuttingDown> {
         let (app, task) = (self.app, &self.intent.task);
         let retry = app.retry(policies::LOCAL).until(self.stop);
         let written = retry.run(
             |_| app.store.record_intent(&self.intent),
-            life::unless_decided,
+            executor::unless_decided,
             |failed| {
                 tracing::error!(app = %app.name, %task, error = %failed.error, "the journal cannot be written; nothing is executed until it can");
             },
@@ -230,7 +230,7 @@ impl Trial<'_> {
             if matches!(interrupted, Interrupted::Failed(_)) {
                 tracing::error!(app = %app.name, %task, "the journal holds an outcome already; not executing again");
             }
-            Stopped
+            ShuttingDown
         })
     }
 }
@@ -244,10 +244,10 @@ enum Looked {
 }
 
 /// The intent of a task, before its first attempt.
-pub(super) fn intent_of(app: &App, task: &bridgehead_bridge::Task) -> Intent {
+pub(super) fn intent_of(app: &AppContext, task: &bridgehead_bridge::Task) -> Intent {
     let id: TaskId = task.id.clone();
     Intent {
-        keys: super::lanes::keys_of(&id, &task.payload),
+        keys: super::account_queues::keys_of(&id, &task.payload),
         task: id,
         action: task.action.chars().take(100).collect(),
         created_at: task.created_at,

@@ -10,13 +10,13 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, intent_of};
-use super::read_back::{self, Purpose, Verdict};
-use super::trial::{End, Failure, Trial};
-use super::{admission, life, report_of, verify};
-use crate::Stopped;
-use crate::app::App;
-use crate::decide::{self, Step};
+use super::attempts::{AttemptsEnd, Failure, Trial};
+use super::verification::{self, Verdict, VerifyReason};
+use super::{admission, executor, report_of, verify};
+use crate::ShuttingDown;
+use crate::app::AppContext;
 use crate::policies;
+use crate::retry_decision::{self, NextStep};
 use bridgehead_bridge::{Task, TaskStatus};
 use bridgehead_config as config;
 
@@ -121,12 +121,12 @@ pub struct ByHand {
 
 /// Tries an operation once. `settings` are those of the daemon; those of `app` may have less patience.
 pub(crate) async fn run(
-    app: &Arc<App>,
+    app: &Arc<AppContext>,
     settings: &config::Tasks,
     action: Action,
     payload: Value,
     stop: &CancellationToken,
-) -> Result<ByHand, Stopped> {
+) -> Result<ByHand, ShuttingDown> {
     let id = format!("by-hand-{}", uuid::Uuid::new_v4());
     let fields = json!({ "id": id, "action": action, "payload": payload });
     let hand = Hand { app, settings, action };
@@ -134,7 +134,7 @@ pub(crate) async fn run(
         Ok(task) => task,
         Err(why) => return Ok(hand.fails(None, &Failure::new(Code::InternalError, why))),
     };
-    let _protection = app.redactor.protect(life::secrets_of(&task));
+    let _protection = app.redactor.protect(executor::secrets_of(&task));
     let description = match app.target.describe().await {
         Ok(description) => description,
         Err(error) => {
@@ -155,7 +155,7 @@ pub(crate) async fn run(
 
 /// What an operation by hand goes by.
 struct Hand<'a> {
-    app: &'a Arc<App>,
+    app: &'a Arc<AppContext>,
     settings: &'a config::Tasks,
     action: Action,
 }
@@ -163,7 +163,7 @@ struct Hand<'a> {
 type Answered = Option<Answer<Map<String, Value>>>;
 
 impl Hand<'_> {
-    async fn once(&self, trial: &mut Trial<'_>) -> Result<ByHand, Stopped> {
+    async fn once(&self, trial: &mut Trial<'_>) -> Result<ByHand, ShuttingDown> {
         let error = match trial.attempt().await? {
             Attempt::Completed(completion) => {
                 let mut result = Value::Object(completion.result.clone());
@@ -182,17 +182,17 @@ impl Hand<'_> {
         // Where a look shows the account that is to be created, the connector is not asked.
         let answer = (trial.intent.attempt > 0).then(|| self.refused(&error));
         let failure = Failure::of(&error);
-        let purpose = match decide::after_error(self.action, trial.effects(), &error) {
-            Step::Fail => return Ok(self.fails(answer, &failure)),
-            Step::AlreadyDone => {
+        let purpose = match retry_decision::after_error(self.action, trial.effects(), &error) {
+            NextStep::Fail => return Ok(self.fails(answer, &failure)),
+            NextStep::AlreadyDone => {
                 return Ok(self.completes(trial, answer, bridgehead_sdk::Completion::done()));
             }
-            Step::Hold => return Ok(self.holds(answer)),
-            Step::Retry { after } => return Ok(self.retries(answer, after, &failure)),
-            Step::ReadBack { again } => Purpose::Unknown { again, since: Duration::ZERO },
-            Step::CompareExisting => Purpose::Existing,
+            NextStep::Hold => return Ok(self.holds(answer)),
+            NextStep::Retry { after } => return Ok(self.retries(answer, after, &failure)),
+            NextStep::ReadBack { again } => VerifyReason::Unknown { again, since: Duration::ZERO },
+            NextStep::CompareExisting => VerifyReason::Existing,
         };
-        let verdict = read_back::run(trial, purpose, failure.clone()).await?;
+        let verdict = verification::run(trial, purpose, failure.clone()).await?;
         Ok(match verdict {
             Verdict::Completed(completion) => self.completes(trial, answer, completion),
             Verdict::Failed(failure) if trial.is_out_of_time => self.looks(answer, &failure),
@@ -208,12 +208,14 @@ impl Hand<'_> {
         })
     }
 
-    fn verified(&self, trial: &Trial<'_>, answer: Answered, end: End) -> ByHand {
+    fn verified(&self, trial: &Trial<'_>, answer: Answered, end: AttemptsEnd) -> ByHand {
         match end {
-            End::Failed(failure) if trial.is_out_of_time => self.looks(answer, &failure),
-            End::Failed(failure) => self.fails(answer, &failure),
-            End::Completed(completion) => self.completes(trial, answer, completion),
-            End::PassedOver => self.looks(answer, &Failure::new(Code::InternalError, "it was passed over")),
+            AttemptsEnd::Failed(failure) if trial.is_out_of_time => self.looks(answer, &failure),
+            AttemptsEnd::Failed(failure) => self.fails(answer, &failure),
+            AttemptsEnd::Completed(completion) => self.completes(trial, answer, completion),
+            AttemptsEnd::PassedOver => {
+                self.looks(answer, &Failure::new(Code::InternalError, "it was passed over"))
+            }
         }
     }
 
@@ -238,11 +240,11 @@ impl Hand<'_> {
             }
             (_, Some(_)) => "completed: the account was read back, and shows what was asked for",
         };
-        let end = trial.told(End::Completed(completion));
+        let end = trial.told(AttemptsEnd::Completed(completion));
         let outcome = match end {
-            End::Completed(completion) => life::completed(self.app, completion),
-            End::Failed(failure) => life::failed(self.app, &failure),
-            End::PassedOver => {
+            AttemptsEnd::Completed(completion) => executor::completed(self.app, completion),
+            AttemptsEnd::Failed(failure) => executor::failed(self.app, &failure),
+            AttemptsEnd::PassedOver => {
                 return self.looks(answer, &Failure::new(Code::InternalError, "it was passed over"));
             }
         };
@@ -263,13 +265,13 @@ impl Hand<'_> {
             }
             Some(Answer::Error(_)) => format!("failed with {}, at once", failure.code),
         };
-        let report = report_of(&life::failed(self.app, failure)).to_json();
+        let report = report_of(&executor::failed(self.app, failure)).to_json();
         self.told(answer, Decision::Fail, &says, Some(report))
     }
 
     fn retries(&self, answer: Answered, after: Option<Duration>, failure: &Failure) -> ByHand {
         let limit = self.settings.give_up_after;
-        if after.is_some_and(|after| !decide::fits(Duration::ZERO, after, limit)) {
+        if after.is_some_and(|after| !retry_decision::fits(Duration::ZERO, after, limit)) {
             let mut told = self.fails(answer, failure);
             told.says = format!("{}: the target wants more time than give_up_after ({limit:?})", told.says);
             return told;

@@ -1,12 +1,12 @@
 //! Whether tasks may have been begun of which the journal knows nothing: it was lost, or is an old copy.
 
-use crate::app::App;
+use crate::app::AppContext;
 use bridgehead_bridge::{self as bridge, Operation};
 use bridgehead_store::{self as journal, Doubt};
 
 /// The doubt that tasks which the journal does not know are under. A folder that is new puts a question to Iden; as long as
 /// Iden does not answer it, it is a doubt. A journal that cannot be read says nothing: then nothing new is started.
-pub(super) async fn ask(app: &App) -> Result<Option<Doubt>, journal::Error> {
+pub(super) async fn ask(app: &AppContext) -> Result<Option<Doubt>, journal::Error> {
     let Some(doubt) = app.store.doubted().await? else {
         return Ok(None);
     };
@@ -31,7 +31,7 @@ pub(super) async fn ask(app: &App) -> Result<Option<Doubt>, journal::Error> {
 }
 
 /// Whether Iden has ever completed a sync of the app; `None` if it does not list the app.
-async fn synced_before(app: &App) -> Result<Option<bool>, bridge::Error> {
+async fn synced_before(app: &AppContext) -> Result<Option<bool>, bridge::Error> {
     let apps = app.upstream.ask(Operation::ListApps, |bridge| bridge.list_apps()).await?;
     Ok(apps.into_iter().find(|one| one.id == app.id).map(|one| one.last_synced_at.is_some()))
 }

@@ -1,29 +1,29 @@
 //! The life of a task: `poll → lane → intent → execute → outcome → report → reported`.
 //!
-//! [`dispatch`] is an app's event loop. It takes tasks from [`walk`], decides with [`lanes`] which may run, and starts a
-//! [`life`] for each, unless [`holding`] keeps it back: [`admission`] refuses what must not reach the connector, [`trial`]
-//! makes [`attempt`]s at it with [`read_back`] where an effect is not known and [`hold`] where the target is out of reach,
+//! [`scheduler`] is an app's event loop. It takes tasks from [`poller`], decides with [`account_queues`] which may run, and starts a
+//! [`executor`] for each, unless [`approval_queue`] keeps it back: [`admission`] refuses what must not reach the connector, [`attempts`]
+//! makes [`attempt`]s at it with [`verification`] where an effect is not known and [`wait_for_target`] where the target is out of reach,
 //! [`verify`] looks whether a success shows, and [`report`] tells Iden. A task that Iden lists after its end is [`relisted`].
 //! One that an operator makes up is tried once, [`by_hand`], without Iden.
 
+pub(crate) mod account_queues;
 mod admission;
+mod approval_queue;
 mod attempt;
+mod attempts;
 mod by_hand;
-mod course;
-pub(crate) mod dispatch;
 mod doubt;
-mod hold;
-mod holding;
-pub(crate) mod lanes;
-mod life;
-mod read_back;
+mod executor;
+mod offset_pager;
+mod poller;
+#[cfg(test)]
+mod poller_model;
 mod relisted;
 mod report;
-mod trial;
+pub(crate) mod scheduler;
+mod verification;
 mod verify;
-mod walk;
-#[cfg(test)]
-mod walk_model;
+mod wait_for_target;
 
 pub(crate) use by_hand::run as by_hand;
 pub use by_hand::{Answer, ByHand, Decision, Refused};

@@ -4,13 +4,13 @@ use bridgehead_resilience::{Interrupted, Next};
 use bridgehead_sdk::TaskId;
 use tokio_util::sync::CancellationToken;
 
-use crate::Stopped;
-use crate::app::App;
+use crate::ShuttingDown;
+use crate::app::AppContext;
 use crate::policies;
 use crate::proof::OutcomeRecorded;
 use crate::upstream::Patience;
 use bridgehead_bridge::{self as bridge, Operation, Report};
-use bridgehead_store::{Ended, Outcome};
+use bridgehead_store::{Outcome, ReportResult};
 
 /// An outcome as it is reported.
 pub(crate) fn report_of(outcome: &Outcome) -> Report {
@@ -22,7 +22,7 @@ pub(crate) fn report_of(outcome: &Outcome) -> Report {
 
 /// Reports once more what Iden was told before, because it still lists the task as pending. Once only: as long as it does
 /// so, it is told again later.
-pub(super) async fn again(app: &App, task: &TaskId, outcome: &OutcomeRecorded) {
+pub(super) async fn again(app: &AppContext, task: &TaskId, outcome: &OutcomeRecorded) {
     let report = report_of(outcome.outcome());
     match app.upstream.ask(Operation::Report, |bridge| bridge.report(app.id, task, &report)).await {
         Ok(()) => {
@@ -37,11 +37,11 @@ pub(super) async fn again(app: &App, task: &TaskId, outcome: &OutcomeRecorded) {
 /// Reports an outcome that is durable. Repeats without limit; when the daemon stops, the outcome stays in the journal
 /// and is reported at the next start.
 pub(super) async fn until_heard(
-    app: &App,
+    app: &AppContext,
     task: &TaskId,
     outcome: &OutcomeRecorded,
     stop: &CancellationToken,
-) -> Result<(), Stopped> {
+) -> Result<(), ShuttingDown> {
     let report = report_of(outcome.outcome());
     app.status.progress().decided(task);
     let answer = app.upstream.call_until(
@@ -57,19 +57,19 @@ pub(super) async fn until_heard(
         },
     );
     let ended = match answer.await {
-        Ok(()) => Ended::Accepted,
-        Err(Interrupted::Stopped) => return Err(Stopped),
+        Ok(()) => ReportResult::Accepted,
+        Err(Interrupted::Stopped) => return Err(ShuttingDown),
         Err(Interrupted::Failed(bridge::Error::Conflict { .. })) => {
             tracing::info!(app = %app.name, %task, "was resolved by somebody else meanwhile (409); passed over");
-            Ended::Conflict
+            ReportResult::Conflict
         }
         Err(Interrupted::Failed(bridge::Error::NotFound { .. })) => {
             tracing::warn!(app = %app.name, %task, "is not known to Iden any more (404); its outcome is dropped");
-            Ended::Missing
+            ReportResult::Missing
         }
         Err(Interrupted::Failed(error)) => {
             tracing::error!(app = %app.name, %task, %error, "Iden does not accept the report of this task; it is put aside. See `bridgehead tasks list --rejected`");
-            Ended::Rejected { detail: app.redactor.redact(&error.to_string()).into_owned() }
+            ReportResult::Rejected { detail: app.redactor.redact(&error.to_string()).into_owned() }
         }
     };
     app.status.ended(outcome.outcome(), &ended);
@@ -81,7 +81,7 @@ pub(super) async fn until_heard(
             tracing::error!(app = %app.name, %task, error = %failed.error, "the journal cannot be written; a restart would report this task again");
         },
     );
-    written.await.map_err(|_| Stopped)
+    written.await.map_err(|_| ShuttingDown)
 }
 
 /// Whether a report is repeated: until Iden has said something about it.

@@ -5,23 +5,23 @@ use bridgehead_sdk::{Account, AccountId, AccountRecord, Code, Completion, Error,
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::trial::{End, Failure, Seen, Trial};
-use crate::Stopped;
-use crate::activity::Before;
-use crate::decide;
+use super::attempts::{AttemptsEnd, Failure, Seen, Trial};
+use crate::ShuttingDown;
+use crate::change_tracker::PriorState;
+use crate::comparison::Verification;
+use crate::metrics::Verified;
 use crate::policies;
-use crate::tally::Verified;
+use crate::retry_decision;
 use crate::target::Priority;
-use crate::verification::Verification;
 
 /// So many looks must fail for good until it is believed that the account cannot be looked at: one may be a mistake of the moment.
 const REFUSALS: u32 = 3;
 
 /// Looks until the account shows what was wanted, or the task's time is over. One look is enough if it does already.
-pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result<End, Stopped> {
+pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result<AttemptsEnd, ShuttingDown> {
     let app = trial.app;
     if !app.settings.tasks.verify {
-        return Ok(End::Completed(completion));
+        return Ok(AttemptsEnd::Completed(completion));
     }
     let began = Instant::now();
     let mut backoff = Backoff::new(policies::TARGET);
@@ -31,7 +31,7 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
         // The target answered a moment ago, so the first look is made whatever else is going on: a daemon that stops lets
         // what runs finish.
         if backoff.failures() > 0
-            && let Some(failure) = trial.hold().await?
+            && let Some(failure) = trial.wait_for_target().await?
         {
             trial.is_out_of_time = true;
             break failure.message;
@@ -41,7 +41,7 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
                 Verification::Seen { differing, not_shown } => {
                     seen(trial, backoff.failures() + 1, &differing, &not_shown);
                     trial.seen = Some(Seen { differing, not_shown });
-                    return Ok(End::Completed(completion));
+                    return Ok(AttemptsEnd::Completed(completion));
                 }
                 Verification::NotSeen(missing) => {
                     contradiction = Some(missing);
@@ -49,7 +49,7 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
                 }
             },
             Err(error) => {
-                refused += u32::from(!decide::may_pass(&error));
+                refused += u32::from(!retry_decision::may_pass(&error));
                 if refused >= REFUSALS {
                     break error.message().to_owned();
                 }
@@ -58,8 +58,8 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
         };
         let wait = backoff.failed(app.rng.unit());
         // However long the attempts took, the target has a moment to show what it did.
-        let has_time = decide::fits(trial.spent(), wait, app.settings.tasks.give_up_after)
-            || decide::fits(began.elapsed(), wait, trial.moment);
+        let has_time = retry_decision::fits(trial.spent(), wait, app.settings.tasks.give_up_after)
+            || retry_decision::fits(began.elapsed(), wait, trial.moment);
         if !has_time {
             trial.is_out_of_time = true;
             break reason;
@@ -74,10 +74,10 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
         app.status.tally().verified(Verified::NotLooked);
         tracing::warn!(app = %app.name, task = %trial.intent.task, "completed without being verified, the account could not be read back: {}",
             app.redactor.redact(&why_unseen));
-        return Ok(End::Completed(completion));
+        return Ok(AttemptsEnd::Completed(completion));
     };
     app.status.tally().verified(Verified::Contradicted);
-    Ok(End::Failed(Failure::new(
+    Ok(AttemptsEnd::Failed(Failure::new(
         Code::InternalError,
         format!(
             "{}: {} said that it was done, but the account does not show it: {}",
@@ -149,6 +149,6 @@ fn seen(trial: &Trial<'_>, looks: u32, differing: &[String], not_shown: &[String
     }
     if looks > 1 {
         // It came to pass after the call: a sync that has begun since then has to look again.
-        app.activity.touch(trial.operation.account(), Before::NotAsked);
+        app.activity.touch(trial.operation.account(), PriorState::NotAsked);
     }
 }

@@ -15,7 +15,7 @@ pub(super) enum Attempts {
     Brief,
     /// As long as it may pass, up to this long.
     Within(Duration),
-    Endless,
+    EndlessList,
 }
 
 /// How long a call is tried, and which failures are worth another attempt.
@@ -44,7 +44,7 @@ impl Patience {
 
     /// Without a limit, until `next` gives up.
     pub(crate) const fn until_answered(next: fn(&Error) -> Next) -> Self {
-        Self { attempts: Attempts::Endless, at_once: false, next }
+        Self { attempts: Attempts::EndlessList, at_once: false, next }
     }
 
     /// Does not wait while key or app are refused.
@@ -71,7 +71,7 @@ impl Patience {
             _ if self.at_once => false,
             Attempts::One | Attempts::Brief => false,
             Attempts::Within(limit) => began.elapsed() < limit,
-            Attempts::Endless => true,
+            Attempts::EndlessList => true,
         }
     }
 }

@@ -1,6 +1,6 @@
 use bridgehead_resilience::{Clock, SystemClock};
 
-use super::super::{Journal, Reason};
+use super::super::{Reason, TaskJournal};
 use super::*;
 
 each_state! {

@@ -4,7 +4,7 @@ use bridgehead_sdk::{Code, TaskId};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::super::{AppKey, Intent, Outcome, PriorAccount, Seen};
+use super::super::{AppKey, Intent, Outcome, PriorAccount, RecordHash};
 
 pub(crate) fn app(number: u128) -> AppKey {
     uuid::Uuid::from_u128(number).into()
@@ -35,6 +35,6 @@ pub(crate) fn failed(message: &str) -> Outcome {
     Outcome::Failed { code: Code::AccountNotFound, message: message.to_owned() }
 }
 
-pub(crate) fn seen(id: &str, hash: u64) -> Seen {
-    Seen { id: id.to_owned(), hash, facts: None }
+pub(crate) fn seen(id: &str, hash: u64) -> RecordHash {
+    RecordHash { id: id.to_owned(), hash, facts: None }
 }

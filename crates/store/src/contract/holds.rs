@@ -1,6 +1,6 @@
 use bridgehead_sdk::Action;
 
-use super::super::{Ended, Held, Intent, Journal};
+use super::super::{Held, Intent, ReportResult, TaskJournal};
 use super::*;
 
 each_state! {
@@ -39,11 +39,11 @@ async fn a_task_counts_from_its_first_call_whatever_came_of_it<P: Place>() {
     state.intent(&app, &delete("old", 2, 100)).await.unwrap();
     state.intent(&app, &delete("edge", 1, 50)).await.unwrap();
     state.intent(&app, &delete("failed", 1, 70)).await.unwrap();
-    state.decide(&app, &delete("failed", 1, 70), &failed("no such account")).await.unwrap();
-    state.ended(&app, &"failed".into(), &Ended::Accepted, at(71)).await.unwrap();
+    state.record_outcome(&app, &delete("failed", 1, 70), &failed("no such account")).await.unwrap();
+    state.ended(&app, &"failed".into(), &ReportResult::Accepted, at(71)).await.unwrap();
     state.intent(&app, &delete("running", 1, 60)).await.unwrap();
     // Refused before the connector was called.
-    state.decide(&app, &delete("protected", 0, 65), &failed("is protected")).await.unwrap();
+    state.record_outcome(&app, &delete("protected", 0, 65), &failed("is protected")).await.unwrap();
     assert_eq!(state.destructive_since(&app, at(50)).await.unwrap(), [at(60), at(70)]);
 }
 

@@ -1,6 +1,6 @@
 use super::super::{
-    AccessBase, AccessFacts, Belief, Changes, Error, IdenTime, Listings, LossCount, LossKind, Run, RunResult,
-    Shown, Which,
+    AccessBase, AccessFacts, Changes, Error, IdenTime, LossCount, LossKind, Run, RunResult, Shown,
+    SnapshotStore, Trust, Which,
 };
 use super::*;
 
@@ -20,25 +20,25 @@ each_state! {
 
 pub(crate) const SLUG: &str = "account";
 
-pub(crate) fn account(id: &str, is_active: bool, refs: &[u64]) -> Seen {
+pub(crate) fn account(id: &str, is_active: bool, refs: &[u64]) -> RecordHash {
     let facts = AccessFacts::new(is_active, refs.iter().copied());
     // The hash says nothing here; it only has to differ where the record does.
     let hash = refs.iter().sum::<u64>() + u64::from(is_active);
-    Seen { id: id.to_owned(), hash, facts: Some(facts) }
+    RecordHash { id: id.to_owned(), hash, facts: Some(facts) }
 }
 
-async fn list(state: &impl Listings, records: &[Seen]) {
+async fn list(state: &impl SnapshotStore, records: &[RecordHash]) {
     state.begin(&app(1)).await.unwrap();
     state.add(&app(1), SLUG, records).await.unwrap();
 }
 
-async fn complete(state: &impl Listings, second: i64, records: &[Seen]) {
+async fn complete(state: &impl SnapshotStore, second: i64, records: &[RecordHash]) {
     list(state, records).await;
-    state.promote(&app(1), at(second)).await.unwrap();
+    state.commit(&app(1), at(second)).await.unwrap();
 }
 
 /// Who loses what if a sync of these completes: id, deactivated, memberships lost.
-pub(crate) async fn lost(state: &impl Listings, records: &[Seen]) -> Vec<(String, bool, u32)> {
+pub(crate) async fn lost(state: &impl SnapshotStore, records: &[RecordHash]) -> Vec<(String, bool, u32)> {
     list(state, records).await;
     let mut all = Vec::new();
     let mut after = None;
@@ -88,10 +88,10 @@ async fn all_of_many_losers_are_read_piece_by_piece_in_order<P: Place>() {
 async fn a_loss_stays_a_loss_until_a_sync_completes_whatever_ended_those_in_between<P: Place>() {
     let state = P::fleeting().await;
     complete(&state, 1, &[account("a", true, &[1])]).await;
-    for belief in [Belief::Plausible, Belief::Unjudged, Belief::Doubted] {
+    for belief in [Trust::Accepted, Trust::Unverified, Trust::Rejected] {
         let now = [account("a", false, &[])];
         assert_eq!(lost(&state, &now).await, [loser("a", true, 1)], "{belief:?}");
-        state.keep(&app(1), belief).await.unwrap();
+        state.retain(&app(1), belief).await.unwrap();
     }
     complete(&state, 2, &[account("a", false, &[])]).await;
     assert_eq!(lost(&state, &[account("a", false, &[])]).await, []);
@@ -101,14 +101,14 @@ async fn the_access_of_new_people_counts_from_the_listing_that_brought_them_unle
     P: Place,
 >() {
     for (belief, wanted) in [
-        (Belief::Plausible, vec![loser("new", true, 0)]),
-        (Belief::Unjudged, vec![loser("new", true, 0)]),
-        (Belief::Doubted, vec![]),
+        (Trust::Accepted, vec![loser("new", true, 0)]),
+        (Trust::Unverified, vec![loser("new", true, 0)]),
+        (Trust::Rejected, vec![]),
     ] {
         let state = P::fleeting().await;
         complete(&state, 1, &[account("a", true, &[])]).await;
         list(&state, &[account("a", true, &[]), account("new", true, &[])]).await;
-        state.keep(&app(1), belief).await.unwrap();
+        state.retain(&app(1), belief).await.unwrap();
         assert_eq!(
             lost(&state, &[account("a", true, &[]), account("new", false, &[])]).await,
             wanted,
@@ -147,7 +147,7 @@ async fn the_losses_of_a_completed_sync_are_remembered_by_kind_also_after_a_cras
     complete(state, 1, &[account("a", true, &[]), account("b", true, &[])]).await;
     list(state, &[account("a", false, &[])]).await;
     let losses = [LossCount { slug: SLUG.to_owned(), kind: LossKind::Deactivated, count: 1 }];
-    state.completing(&app(1), at(5), &losses).await.unwrap();
+    state.prepare_commit(&app(1), at(5), &losses).await.unwrap();
     let place = place.reopen().await;
     let state = place.state();
     let since = async |kind, second| state.losses_since(&app(1), SLUG, kind, at(second)).await.unwrap();
@@ -162,7 +162,7 @@ async fn what_is_gone_and_counts_is_told_from_what_only_doubted_listings_had<P: 
     let state = P::fleeting().await;
     complete(&state, 1, &[account("a", true, &[]), account("b", true, &[])]).await;
     list(&state, &[account("x", true, &[])]).await;
-    state.keep(&app(1), Belief::Doubted).await.unwrap();
+    state.retain(&app(1), Trust::Rejected).await.unwrap();
     list(&state, &[account("b", true, &[]), account("n", true, &[])]).await;
     let ids = async |which| state.ids(&app(1), SLUG, which, None, 9).await.unwrap();
     assert_eq!(ids(Which::Removed).await, ["a", "x"]);
@@ -206,8 +206,8 @@ async fn what_iden_calls_the_time_of_our_sync_is_pending_from_complete_until_it_
     let state = place.state();
     assert_eq!(state.iden_time(&app(1)).await.unwrap(), IdenTime::default());
     list(state, &[]).await;
-    state.completing(&app(1), at(5), &[]).await.unwrap();
-    state.promote(&app(1), at(6)).await.unwrap();
+    state.prepare_commit(&app(1), at(5), &[]).await.unwrap();
+    state.commit(&app(1), at(6)).await.unwrap();
     let place = place.reopen().await;
     let state = place.state();
     let pending = IdenTime { synced_at: None, pending_since: Some(at(5)) };
@@ -225,7 +225,7 @@ async fn what_was_shown_is_kept_until_a_sync_completes<P: Place>() {
         let shown = Shown { digest, losses: 30 };
         state.set_shown(&app(1), shown).await.unwrap();
         list(&state, &[]).await;
-        state.keep(&app(1), Belief::Doubted).await.unwrap();
+        state.retain(&app(1), Trust::Rejected).await.unwrap();
         assert_eq!(state.shown(&app(1)).await.unwrap(), Some(shown));
     }
     complete(&state, 1, &[]).await;

@@ -26,17 +26,17 @@ macro_rules! each_state {
 mod doubts;
 mod given;
 mod holds;
-mod listings;
-mod listings_model;
 pub(super) mod losses;
 mod model;
 mod place;
 mod same;
+mod snapshots;
+mod snapshots_model;
 mod tasks;
 
 use bridgehead_sdk::{Code, TaskId};
 use serde_json::json;
 
-use super::{AppKey, Intent, Outcome, PriorAccount, Seen};
+use super::{AppKey, Intent, Outcome, PriorAccount, RecordHash};
 pub(super) use given::{app, at, completed, failed, intent, seen};
 use place::Place;

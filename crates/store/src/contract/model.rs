@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
-use super::super::{Counts, Ended, Error, Journal, Kept, Known, State};
+use super::super::{Counts, Error, Known, ReportResult, RetainedOutcome, State, TaskJournal};
 use super::*;
 
 each_state! {
@@ -46,9 +46,9 @@ fn outcomes() -> [Outcome; 3] {
     [completed("a1"), completed("a2"), failed("not found")]
 }
 
-fn ends() -> [Ended; 4] {
+fn ends() -> [ReportResult; 4] {
     let detail = "refused".to_owned();
-    [Ended::Accepted, Ended::Conflict, Ended::Missing, Ended::Rejected { detail }]
+    [ReportResult::Accepted, ReportResult::Conflict, ReportResult::Missing, ReportResult::Rejected { detail }]
 }
 
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ struct Modelled {
     first: i64,
     last: i64,
     outcome: Option<Outcome>,
-    ended: Option<(Ended, i64)>,
+    ended: Option<(ReportResult, i64)>,
 }
 
 impl Modelled {
@@ -82,10 +82,10 @@ impl Modelled {
     }
 
     fn is_rejected(&self) -> bool {
-        matches!(self.ended, Some((Ended::Rejected { .. }, _)))
+        matches!(self.ended, Some((ReportResult::Rejected { .. }, _)))
     }
 
-    fn kept(&self) -> Option<Kept> {
+    fn kept(&self) -> Option<RetainedOutcome> {
         self.ended.as_ref()?;
         Some(match self.outcome.as_ref()? {
             Outcome::Completed { result } => {
@@ -93,9 +93,11 @@ impl Modelled {
                     let id = result.get("account_id")?;
                     Some(serde_json::Map::from_iter([("account_id".to_owned(), id.clone())]))
                 };
-                Kept::Completed { result: result.as_ref().and_then(kept) }
+                RetainedOutcome::Completed { result: result.as_ref().and_then(kept) }
             }
-            Outcome::Failed { code, message } => Kept::Failed { code: *code, message: Some(message.clone()) },
+            Outcome::Failed { code, message } => {
+                RetainedOutcome::Failed { code: *code, message: Some(message.clone()) }
+            }
         })
     }
 }
@@ -144,7 +146,9 @@ fn expect(model: &mut HashMap<&'static str, Modelled>, step: &Step) -> Answer {
             Some(known) if known.outcome.is_some() => {
                 known.ended = Some(match known.ended.take() {
                     // An end stays; that it was reported again keeps it from being pruned.
-                    Some((first, at)) if !matches!(first, Ended::Rejected { .. }) => (first, at.max(second)),
+                    Some((first, at)) if !matches!(first, ReportResult::Rejected { .. }) => {
+                        (first, at.max(second))
+                    }
                     _ => (ends()[ended].clone(), second),
                 });
                 Answer::Fine
@@ -168,13 +172,13 @@ fn expect(model: &mut HashMap<&'static str, Modelled>, step: &Step) -> Answer {
     }
 }
 
-async fn run(state: &impl Journal, app: &AppKey, step: &Step) -> Answer {
+async fn run(state: &impl TaskJournal, app: &AppKey, step: &Step) -> Answer {
     match *step {
         Step::Intent { task, attempt, second } => {
             answer(state.intent(app, &intent(TASKS[task], attempt, second)).await)
         }
         Step::Decide { task, outcome } => {
-            answer(state.decide(app, &intent(TASKS[task], 9, 500), &outcomes()[outcome]).await)
+            answer(state.record_outcome(app, &intent(TASKS[task], 9, 500), &outcomes()[outcome]).await)
         }
         Step::End { task, ended, second } => {
             answer(state.ended(app, &TASKS[task].into(), &ends()[ended], at(second)).await)
@@ -184,7 +188,7 @@ async fn run(state: &impl Journal, app: &AppKey, step: &Step) -> Answer {
     }
 }
 
-async fn compare(state: &impl Journal, app: &AppKey, model: &HashMap<&'static str, Modelled>) {
+async fn compare(state: &impl TaskJournal, app: &AppKey, model: &HashMap<&'static str, Modelled>) {
     let tasks = TASKS.map(TaskId::from);
     let known = state.known(app, &tasks).await.unwrap();
     let mut counts = Counts::default();
@@ -203,10 +207,10 @@ async fn compare(state: &impl Journal, app: &AppKey, model: &HashMap<&'static st
         *match (&expected.outcome, &expected.ended) {
             (None, _) => &mut counts.intended,
             (_, None) => &mut counts.decided,
-            (_, Some((Ended::Accepted, _))) => &mut counts.ended_accepted,
-            (_, Some((Ended::Conflict, _))) => &mut counts.ended_conflict,
-            (_, Some((Ended::Missing, _))) => &mut counts.ended_missing,
-            (_, Some((Ended::Rejected { .. }, _))) => &mut counts.rejected,
+            (_, Some((ReportResult::Accepted, _))) => &mut counts.ended_accepted,
+            (_, Some((ReportResult::Conflict, _))) => &mut counts.ended_conflict,
+            (_, Some((ReportResult::Missing, _))) => &mut counts.ended_missing,
+            (_, Some((ReportResult::Rejected { .. }, _))) => &mut counts.rejected,
         } += 1;
     }
     assert_eq!(state.counts(app).await.unwrap(), counts);

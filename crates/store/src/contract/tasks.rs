@@ -1,4 +1,4 @@
-use super::super::{Counts, Ended, Error, Journal, Kept, Known, State};
+use super::super::{Counts, Error, Known, ReportResult, RetainedOutcome, State, TaskJournal};
 use super::*;
 
 each_state! {
@@ -28,17 +28,17 @@ async fn a_task_lives_from_intent_to_end<P: Place>() {
     assert_eq!((entry.keys, entry.created_at), (vec![7, u64::MAX], Some(at(1_000))));
     assert_eq!((entry.state, entry.kept), (State::Intended, None));
 
-    state.decide(&app, &intent("t1", 2, 20), &completed("a1")).await.unwrap();
+    state.record_outcome(&app, &intent("t1", 2, 20), &completed("a1")).await.unwrap();
     let open = state.open(&app).await.unwrap();
     assert_eq!(open.len(), 1);
     assert_eq!(open[0].state, State::Decided(completed("a1")));
 
-    state.ended(&app, &task, &Ended::Accepted, at(30)).await.unwrap();
+    state.ended(&app, &task, &ReportResult::Accepted, at(30)).await.unwrap();
     assert_eq!(state.open(&app).await.unwrap(), []);
     let entry = state.entry(&app, &task).await.unwrap().unwrap();
     assert_eq!(
         (entry.state, entry.kept),
-        (State::Ended(Ended::Accepted), Some(Kept::Completed { result: account("a1") }))
+        (State::Ended(ReportResult::Accepted), Some(RetainedOutcome::Completed { result: account("a1") }))
     );
 }
 
@@ -46,10 +46,10 @@ async fn a_task_with_an_outcome_is_not_intended_again<P: Place>() {
     let state = P::fleeting().await;
     let app = app(1);
     state.intent(&app, &intent("t1", 1, 10)).await.unwrap();
-    state.decide(&app, &intent("t1", 1, 10), &completed("a1")).await.unwrap();
+    state.record_outcome(&app, &intent("t1", 1, 10), &completed("a1")).await.unwrap();
     let refused = state.intent(&app, &intent("t1", 2, 20)).await;
     assert!(matches!(refused, Err(Error::AlreadyDecided { .. })), "{refused:?}");
-    state.ended(&app, &"t1".into(), &Ended::Conflict, at(30)).await.unwrap();
+    state.ended(&app, &"t1".into(), &ReportResult::Conflict, at(30)).await.unwrap();
     let refused = state.intent(&app, &intent("t1", 2, 20)).await;
     assert!(matches!(refused, Err(Error::AlreadyDecided { .. })), "{refused:?}");
     assert_eq!(state.entry(&app, &"t1".into()).await.unwrap().unwrap().attempt, 1);
@@ -59,9 +59,9 @@ async fn the_first_outcome_wins<P: Place>() {
     let state = P::fleeting().await;
     let app = app(1);
     let identity = intent("t1", 1, 10);
-    state.decide(&app, &identity, &failed("first")).await.unwrap();
-    state.decide(&app, &identity, &failed("first")).await.unwrap();
-    let refused = state.decide(&app, &identity, &failed("second")).await;
+    state.record_outcome(&app, &identity, &failed("first")).await.unwrap();
+    state.record_outcome(&app, &identity, &failed("first")).await.unwrap();
+    let refused = state.record_outcome(&app, &identity, &failed("second")).await;
     assert!(matches!(refused, Err(Error::AlreadyDecided { .. })), "{refused:?}");
     let entry = state.entry(&app, &"t1".into()).await.unwrap().unwrap();
     assert_eq!(entry.state, State::Decided(failed("first")));
@@ -98,8 +98,8 @@ async fn what_is_reported_again_is_what_was_reported<P: Place>() {
     let result = json!({"account_id": "a1", "not_verified": ["password"], "password": "hunter2"});
     let done = Outcome::Completed { result: result.as_object().cloned() };
     for (task, outcome) in [("done", &done), ("failed", &failed("nobody"))] {
-        state.decide(&app, &intent(task, 1, 1), outcome).await.unwrap();
-        state.ended(&app, &task.into(), &Ended::Accepted, at(2)).await.unwrap();
+        state.record_outcome(&app, &intent(task, 1, 1), outcome).await.unwrap();
+        state.ended(&app, &task.into(), &ReportResult::Accepted, at(2)).await.unwrap();
     }
     let kept =
         async |task: &str| state.entry(&app, &task.into()).await.unwrap().unwrap().kept.unwrap().outcome();
@@ -111,44 +111,44 @@ async fn what_is_reported_again_is_what_was_reported<P: Place>() {
         "what a connector adds may be a secret"
     );
     // Iden lists it still, and was told again: it is not forgotten.
-    state.ended(&app, &"done".into(), &Ended::Conflict, at(90)).await.unwrap();
+    state.ended(&app, &"done".into(), &ReportResult::Conflict, at(90)).await.unwrap();
     assert_eq!(state.prune(&app, at(50)).await.unwrap(), 1);
     let entry = state.entry(&app, &"done".into()).await.unwrap().unwrap();
-    assert_eq!(entry.state, State::Ended(Ended::Accepted));
+    assert_eq!(entry.state, State::Ended(ReportResult::Accepted));
 }
 
 async fn only_a_rejected_report_can_end_again<P: Place>() {
     let state = P::fleeting().await;
     let app = app(1);
     let task = TaskId::from("t1");
-    let rejected = Ended::Rejected { detail: "unknown field".to_owned() };
-    state.decide(&app, &intent("t1", 1, 10), &failed("no such account")).await.unwrap();
+    let rejected = ReportResult::Rejected { detail: "unknown field".to_owned() };
+    state.record_outcome(&app, &intent("t1", 1, 10), &failed("no such account")).await.unwrap();
     state.ended(&app, &task, &rejected, at(20)).await.unwrap();
 
     let listed = state.rejected(&app).await.unwrap();
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].state, State::Ended(rejected));
     let kept = |message: Option<&str>| {
-        Some(Kept::Failed { code: Code::AccountNotFound, message: message.map(str::to_owned) })
+        Some(RetainedOutcome::Failed { code: Code::AccountNotFound, message: message.map(str::to_owned) })
     };
     assert_eq!(listed[0].kept, kept(Some("no such account")));
 
-    state.ended(&app, &task, &Ended::Accepted, at(30)).await.unwrap();
+    state.ended(&app, &task, &ReportResult::Accepted, at(30)).await.unwrap();
     assert_eq!(state.rejected(&app).await.unwrap(), []);
     assert_eq!(state.entry(&app, &task).await.unwrap().unwrap().kept, kept(Some("no such account")));
 
-    state.ended(&app, &task, &Ended::Missing, at(40)).await.unwrap();
+    state.ended(&app, &task, &ReportResult::Missing, at(40)).await.unwrap();
     let entry = state.entry(&app, &task).await.unwrap().unwrap();
-    assert_eq!(entry.state, State::Ended(Ended::Accepted), "an end is final");
+    assert_eq!(entry.state, State::Ended(ReportResult::Accepted), "an end is final");
 }
 
 async fn a_report_cannot_end_without_an_outcome<P: Place>() {
     let state = P::fleeting().await;
     let app = app(1);
-    let ended = state.ended(&app, &"t1".into(), &Ended::Accepted, at(20)).await;
+    let ended = state.ended(&app, &"t1".into(), &ReportResult::Accepted, at(20)).await;
     assert!(matches!(ended, Err(Error::NotDecided { .. })), "{ended:?}");
     state.intent(&app, &intent("t1", 1, 10)).await.unwrap();
-    let ended = state.ended(&app, &"t1".into(), &Ended::Accepted, at(20)).await;
+    let ended = state.ended(&app, &"t1".into(), &ReportResult::Accepted, at(20)).await;
     assert!(matches!(ended, Err(Error::NotDecided { .. })), "{ended:?}");
 }
 
@@ -160,7 +160,7 @@ async fn an_intent_can_be_forgotten_and_an_outcome_cannot<P: Place>() {
     assert_eq!(state.entry(&app, &"t1".into()).await.unwrap(), None);
     state.forget(&app, &"t1".into()).await.unwrap();
 
-    state.decide(&app, &intent("t2", 1, 10), &completed("a2")).await.unwrap();
+    state.record_outcome(&app, &intent("t2", 1, 10), &completed("a2")).await.unwrap();
     let refused = state.forget(&app, &"t2".into()).await;
     assert!(matches!(refused, Err(Error::AlreadyDecided { .. })), "{refused:?}");
     assert_eq!(state.open(&app).await.unwrap().len(), 1);
@@ -176,7 +176,7 @@ async fn open_tasks_come_oldest_first_and_apps_are_apart<P: Place>() {
         state.intent(&app(1), &created(task, created_at, 250)).await.unwrap();
     }
     state.intent(&app(2), &created("elsewhere", Some(1), 1)).await.unwrap();
-    state.decide(&app(1), &created("a", Some(200), 250), &completed("a")).await.unwrap();
+    state.record_outcome(&app(1), &created("a", Some(200), 250), &completed("a")).await.unwrap();
     let order: Vec<String> =
         state.open(&app(1)).await.unwrap().into_iter().map(|entry| entry.task.into_string()).collect();
     assert_eq!(order, ["a", "b", "d", "c"]);
@@ -186,9 +186,9 @@ async fn known_takes_any_number_of_tasks<P: Place>() {
     let state = P::fleeting().await;
     let app = app(1);
     state.intent(&app, &intent("t-5", 1, 1)).await.unwrap();
-    state.decide(&app, &intent("t-39999", 1, 1), &completed("a")).await.unwrap();
-    state.decide(&app, &intent("t-700", 1, 1), &completed("a")).await.unwrap();
-    state.ended(&app, &"t-700".into(), &Ended::Accepted, at(2)).await.unwrap();
+    state.record_outcome(&app, &intent("t-39999", 1, 1), &completed("a")).await.unwrap();
+    state.record_outcome(&app, &intent("t-700", 1, 1), &completed("a")).await.unwrap();
+    state.ended(&app, &"t-700".into(), &ReportResult::Accepted, at(2)).await.unwrap();
     let tasks: Vec<TaskId> = (0..40_000).map(|n| TaskId::from(format!("t-{n}"))).collect();
     let known = state.known(&app, &tasks).await.unwrap();
     assert_eq!(known.len(), 3);
@@ -201,11 +201,12 @@ async fn known_takes_any_number_of_tasks<P: Place>() {
 async fn counts_say_how_many_stand_where<P: Place>() {
     let state = P::fleeting().await;
     let app = app(1);
-    let rejected = Ended::Rejected { detail: String::new() };
-    let ends = [Ended::Accepted, Ended::Conflict, Ended::Missing, rejected.clone(), rejected];
+    let rejected = ReportResult::Rejected { detail: String::new() };
+    let ends =
+        [ReportResult::Accepted, ReportResult::Conflict, ReportResult::Missing, rejected.clone(), rejected];
     for (number, end) in ends.iter().enumerate() {
         let task = format!("ended-{number}");
-        state.decide(&app, &intent(&task, 1, 1), &completed("a")).await.unwrap();
+        state.record_outcome(&app, &intent(&task, 1, 1), &completed("a")).await.unwrap();
         state.ended(&app, &task.into(), end, at(2)).await.unwrap();
     }
     state.intent(&app, &intent("intended", 1, 1)).await.unwrap();
@@ -223,18 +224,18 @@ async fn counts_say_how_many_stand_where<P: Place>() {
 async fn pruning_leaves_open_and_rejected_tasks<P: Place>() {
     let state = P::fleeting().await;
     let app = app(1);
-    let rejected = Ended::Rejected { detail: "no".to_owned() };
-    let end = async |task: &str, ended: &Ended, second: i64| {
-        state.decide(&app, &intent(task, 1, 1), &completed("a")).await.unwrap();
+    let rejected = ReportResult::Rejected { detail: "no".to_owned() };
+    let end = async |task: &str, ended: &ReportResult, second: i64| {
+        state.record_outcome(&app, &intent(task, 1, 1), &completed("a")).await.unwrap();
         state.ended(&app, &task.into(), ended, at(second)).await.unwrap();
     };
     for number in 0..2_100 {
-        end(&format!("old-{number}"), &Ended::Accepted, 50).await;
+        end(&format!("old-{number}"), &ReportResult::Accepted, 50).await;
     }
-    end("young", &Ended::Accepted, 100).await;
+    end("young", &ReportResult::Accepted, 100).await;
     end("rejected", &rejected, 50).await;
     state.intent(&app, &intent("intended", 1, 1)).await.unwrap();
-    state.decide(&app, &intent("decided", 1, 1), &completed("a")).await.unwrap();
+    state.record_outcome(&app, &intent("decided", 1, 1), &completed("a")).await.unwrap();
 
     assert_eq!(state.prune(&app, at(100)).await.unwrap(), 2_100);
     assert_eq!(state.prune(&app, at(100)).await.unwrap(), 0);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use super::super::{AccessBase, AccessFacts, Belief, Changes, Difference, Loser, Losers, Which};
+use super::super::{AccessBase, AccessFacts, Changes, Difference, Loser, Losers, Trust, Which};
 
 /// How many records that differ in access are compared at a time.
 const PIECE: usize = 500;
@@ -36,12 +36,12 @@ pub(super) enum Standing {
     Created,
 }
 
-impl From<Belief> for Standing {
-    fn from(belief: Belief) -> Self {
+impl From<Trust> for Standing {
+    fn from(belief: Trust) -> Self {
         match belief {
-            Belief::Plausible => Self::Believed,
-            Belief::Unjudged => Self::Unjudged,
-            Belief::Doubted => Self::Doubted,
+            Trust::Accepted => Self::Believed,
+            Trust::Unverified => Self::Unjudged,
+            Trust::Rejected => Self::Doubted,
         }
     }
 }

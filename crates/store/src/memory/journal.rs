@@ -7,13 +7,13 @@ use bridgehead_sdk::TaskId;
 use jiff::Timestamp;
 
 use super::super::{
-    AppKey, Counts, Doubt, Ended, Entry, Error, Held, Intent, Journal, Known, Outcome, Reason,
+    AppKey, Counts, Doubt, Entry, Error, Held, Intent, Known, Outcome, Reason, ReportResult, TaskJournal,
 };
 use super::Memory;
 use super::instant::kept;
 
 #[async_trait]
-impl Journal for Memory {
+impl TaskJournal for Memory {
     async fn intent(&self, app: &AppKey, intent: &Intent) -> Result<(), Error> {
         self.change(app, |app| app.tasks.intent(intent))?
     }
@@ -22,11 +22,17 @@ impl Journal for Memory {
         self.change(app, |app| app.tasks.not_applied(task))
     }
 
-    async fn decide(&self, app: &AppKey, identity: &Intent, outcome: &Outcome) -> Result<(), Error> {
-        self.change(app, |app| app.tasks.decide(identity, outcome))?
+    async fn record_outcome(&self, app: &AppKey, identity: &Intent, outcome: &Outcome) -> Result<(), Error> {
+        self.change(app, |app| app.tasks.record_outcome(identity, outcome))?
     }
 
-    async fn ended(&self, app: &AppKey, task: &TaskId, ended: &Ended, at: Timestamp) -> Result<(), Error> {
+    async fn ended(
+        &self,
+        app: &AppKey,
+        task: &TaskId,
+        ended: &ReportResult,
+        at: Timestamp,
+    ) -> Result<(), Error> {
         self.change(app, |app| app.tasks.ended(task, ended, at))?
     }
 

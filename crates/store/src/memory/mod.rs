@@ -7,7 +7,7 @@ mod compared;
 mod holds;
 mod instant;
 mod journal;
-mod listings;
+mod snapshots;
 mod syncs;
 mod tasks;
 
@@ -22,7 +22,7 @@ use super::{AppKey, Doubt, Error, Reason};
 use syncs::Syncs;
 use tasks::Tasks;
 
-/// A [`Journal`](super::Journal) and [`Listings`](super::Listings) for tests and simulations: nothing survives the process. Clones
+/// A [`TaskJournal`](super::TaskJournal) and [`SnapshotStore`](super::SnapshotStore) for tests and simulations: nothing survives the process. Clones
 /// share it.
 ///
 /// A process that ends and starts again is simulated with [`reopened`](Self::reopened). There is no disk that could fail, so the
@@ -103,7 +103,7 @@ impl fmt::Debug for Memory {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Journal;
+    use super::super::TaskJournal;
     use super::super::contract::{app, at, completed, intent};
     use super::*;
 
@@ -114,7 +114,7 @@ mod tests {
         first.intent(&app(1), &intent("t1", 1, 1)).await.unwrap();
         let next = first.reopened().unwrap();
         for ended in [&first, &clone] {
-            let late = ended.decide(&app(1), &intent("t1", 1, 1), &completed("a1")).await;
+            let late = ended.record_outcome(&app(1), &intent("t1", 1, 1), &completed("a1")).await;
             assert!(matches!(late, Err(Error::Closed)), "{late:?}");
             assert!(matches!(ended.open(&app(1)).await, Err(Error::Closed)));
             assert!(matches!(ended.verify().await, Err(Error::Closed)));
@@ -126,7 +126,7 @@ mod tests {
     #[tokio::test]
     async fn debug_shows_nobody() {
         let memory = Memory::new(at(0));
-        memory.decide(&app(1), &intent("t1", 1, 1), &completed("alice")).await.unwrap();
+        memory.record_outcome(&app(1), &intent("t1", 1, 1), &completed("alice")).await.unwrap();
         let text = format!("{memory:?}");
         assert!(text.contains("apps: Some(1)") && !text.contains("alice") && !text.contains("t1"), "{text}");
     }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
 
-use super::super::listing::{REMEMBERED, RUNS};
+use super::super::snapshot::{REMEMBERED, RUNS};
 use super::super::{
-    Added, AppKey, Belief, Changes, Duplicate, Error, IdenTime, LastSync, LossCount, LossKind, Past, Run,
-    Seen, Shown,
+    Added, AppKey, BaselineOrigin, Changes, Duplicate, Error, IdenTime, LastSync, LossCount, LossKind,
+    RecordHash, Run, Shown, Trust,
 };
 use super::compared::{Compared, EMPTY, Record, Records, Standing};
 use super::instant::kept;
@@ -24,7 +24,7 @@ pub(super) struct Syncs {
     changes: BTreeMap<(String, String), Changes>,
     /// What completed syncs took away.
     losses: Vec<(Timestamp, LossCount)>,
-    pub(super) past: Option<Past>,
+    pub(super) past: Option<BaselineOrigin>,
     pub(super) iden: IdenTime,
     pub(super) shown: Option<Shown>,
     /// Whether a sync has begun of which no run was recorded.
@@ -73,7 +73,7 @@ impl Syncs {
         Ok(present.listings.entry(slug.to_owned()).or_default())
     }
 
-    pub(super) fn add(&mut self, app: &AppKey, slug: &str, records: &[Seen]) -> Result<Added, Error> {
+    pub(super) fn add(&mut self, app: &AppKey, slug: &str, records: &[RecordHash]) -> Result<Added, Error> {
         let listing = self.present(app, slug)?;
         let mut added = Added::default();
         for seen in records {
@@ -87,7 +87,7 @@ impl Syncs {
         Ok(added)
     }
 
-    pub(super) fn set(&mut self, app: &AppKey, slug: &str, seen: &Seen) -> Result<(), Error> {
+    pub(super) fn set(&mut self, app: &AppKey, slug: &str, seen: &RecordHash) -> Result<(), Error> {
         self.present(app, slug)?.insert(seen.id.clone(), record(seen));
         Ok(())
     }
@@ -114,7 +114,7 @@ impl Syncs {
         self.changes.get(&key).copied().unwrap_or(Changes { status: false, memberships: false })
     }
 
-    pub(super) fn completing(
+    pub(super) fn prepare_commit(
         &mut self,
         app: &AppKey,
         at: Timestamp,
@@ -126,7 +126,7 @@ impl Syncs {
         Ok(())
     }
 
-    pub(super) fn promote(&mut self, app: &AppKey, at: Timestamp) -> Result<(), Error> {
+    pub(super) fn commit(&mut self, app: &AppKey, at: Timestamp) -> Result<(), Error> {
         let present = self.present.take().ok_or_else(|| no_listing(app))?;
         self.complete(present, at);
         Ok(())
@@ -153,13 +153,13 @@ impl Syncs {
         self.shown = None;
     }
 
-    pub(super) fn keep(&mut self, app: &AppKey, belief: Belief) -> Result<(), Error> {
+    pub(super) fn retain(&mut self, app: &AppKey, belief: Trust) -> Result<(), Error> {
         let present = self.present.take().ok_or_else(|| no_listing(app))?;
         for (slug, records) in present.listings {
             let known = &mut self.known.entry(slug).or_default().records;
             for (id, mut seen) in records {
                 seen.standing = belief.into();
-                if belief == Belief::Doubted {
+                if belief == Trust::Rejected {
                     seen.facts = None;
                 }
                 match known.get_mut(&id) {
@@ -231,7 +231,7 @@ impl Syncs {
     }
 }
 
-fn record(seen: &Seen) -> Record {
+fn record(seen: &RecordHash) -> Record {
     Record { hash: seen.hash, facts: seen.facts.clone(), standing: Standing::Believed }
 }
 

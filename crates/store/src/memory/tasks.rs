@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bridgehead_sdk::{Action, TaskId};
 use jiff::Timestamp;
 
-use super::super::{Counts, Ended, Entry, Error, Intent, Kept, Known, Outcome, State};
+use super::super::{Counts, Entry, Error, Intent, Known, Outcome, ReportResult, RetainedOutcome, State};
 use super::holds::Holds;
 use super::instant::kept;
 
@@ -44,7 +44,7 @@ impl Task {
     }
 
     fn is_rejected(&self) -> bool {
-        matches!(self.entry.state, State::Ended(Ended::Rejected { .. }))
+        matches!(self.entry.state, State::Ended(ReportResult::Rejected { .. }))
     }
 }
 
@@ -75,7 +75,7 @@ impl Tasks {
         }
     }
 
-    pub(super) fn decide(&mut self, identity: &Intent, outcome: &Outcome) -> Result<(), Error> {
+    pub(super) fn record_outcome(&mut self, identity: &Intent, outcome: &Outcome) -> Result<(), Error> {
         let task = self.by_id.entry(identity.task.clone()).or_insert_with(|| Task::new(identity));
         match &task.entry.state {
             State::Intended => {
@@ -87,14 +87,14 @@ impl Tasks {
         }
     }
 
-    pub(super) fn ended(&mut self, task: &TaskId, ended: &Ended, at: Timestamp) -> Result<(), Error> {
+    pub(super) fn ended(&mut self, task: &TaskId, ended: &ReportResult, at: Timestamp) -> Result<(), Error> {
         let at = kept(at);
         let not_decided = || Error::NotDecided { task: task.clone() };
         let row = self.by_id.get_mut(task).ok_or_else(not_decided)?;
         match &row.entry.state {
             State::Intended => return Err(not_decided()),
-            State::Decided(outcome) => row.entry.kept = Some(Kept::of(outcome.clone())),
-            State::Ended(Ended::Rejected { .. }) => {}
+            State::Decided(outcome) => row.entry.kept = Some(RetainedOutcome::of(outcome.clone())),
+            State::Ended(ReportResult::Rejected { .. }) => {}
             State::Ended(_) => {
                 row.ended_at = row.ended_at.max(Some(at));
                 return Ok(());
@@ -147,10 +147,10 @@ impl Tasks {
             *match &row.entry.state {
                 State::Intended => &mut counts.intended,
                 State::Decided(_) => &mut counts.decided,
-                State::Ended(Ended::Accepted) => &mut counts.ended_accepted,
-                State::Ended(Ended::Conflict) => &mut counts.ended_conflict,
-                State::Ended(Ended::Missing) => &mut counts.ended_missing,
-                State::Ended(Ended::Rejected { .. }) => &mut counts.rejected,
+                State::Ended(ReportResult::Accepted) => &mut counts.ended_accepted,
+                State::Ended(ReportResult::Conflict) => &mut counts.ended_conflict,
+                State::Ended(ReportResult::Missing) => &mut counts.ended_missing,
+                State::Ended(ReportResult::Rejected { .. }) => &mut counts.rejected,
             } += 1;
         }
         counts

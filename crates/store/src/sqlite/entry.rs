@@ -4,8 +4,8 @@
 use bridgehead_sdk::{Code, TaskId};
 use sqlx::FromRow;
 
-use super::super::{Ended, Entry, Error, Kept, Known, Outcome, PriorAccount, State};
-use super::{erasure, time};
+use super::super::{Entry, Error, Known, Outcome, PriorAccount, ReportResult, RetainedOutcome, State};
+use super::{secure_delete, time};
 
 /// The names of states and ends, as they are kept.
 pub(super) mod name {
@@ -81,26 +81,30 @@ impl Row {
         })
     }
 
-    fn end(&self) -> Result<Ended, Error> {
+    fn end(&self) -> Result<ReportResult, Error> {
         match self.ended.as_deref() {
-            Some(name::ACCEPTED) => Ok(Ended::Accepted),
-            Some(name::CONFLICT) => Ok(Ended::Conflict),
-            Some(name::MISSING) => Ok(Ended::Missing),
-            Some(name::REJECTED) => Ok(Ended::Rejected { detail: self.detail.clone().unwrap_or_default() }),
+            Some(name::ACCEPTED) => Ok(ReportResult::Accepted),
+            Some(name::CONFLICT) => Ok(ReportResult::Conflict),
+            Some(name::MISSING) => Ok(ReportResult::Missing),
+            Some(name::REJECTED) => {
+                Ok(ReportResult::Rejected { detail: self.detail.clone().unwrap_or_default() })
+            }
             other => Err(unreadable(&self.task, format!("its end is {other:?}"))),
         }
     }
 
-    fn kept(&self) -> Result<Kept, Error> {
+    fn kept(&self) -> Result<RetainedOutcome, Error> {
         let code = self.code.as_deref().map(str::parse::<Code>);
         match (self.status.as_deref(), code) {
             (Some(name::COMPLETED), _) => {
                 let result = self.kept.as_deref().map(serde_json::from_str).transpose();
                 let result =
                     result.map_err(|_| unreadable(&self.task, "its result is damaged".to_owned()))?;
-                Ok(Kept::Completed { result })
+                Ok(RetainedOutcome::Completed { result })
             }
-            (Some(name::FAILED), Some(Ok(code))) => Ok(Kept::Failed { code, message: self.message.clone() }),
+            (Some(name::FAILED), Some(Ok(code))) => {
+                Ok(RetainedOutcome::Failed { code, message: self.message.clone() })
+            }
             (status, _) => {
                 let detail = format!("its status is {status:?} with the code {:?}", self.code);
                 Err(unreadable(&self.task, detail))
@@ -122,7 +126,7 @@ pub(super) fn known(task: &str, state: &str) -> Result<Known, Error> {
 /// Understands the outcome of a decided task.
 pub(super) fn outcome(task: &str, sealed: Option<&[u8]>) -> Result<Outcome, Error> {
     let sealed = sealed.ok_or_else(|| unreadable(task, "its outcome is gone".to_owned()))?;
-    erasure::open(sealed).map_err(|detail| unreadable(task, detail))
+    secure_delete::open(sealed).map_err(|detail| unreadable(task, detail))
 }
 
 pub(super) fn unreadable(task: &str, detail: String) -> Error {

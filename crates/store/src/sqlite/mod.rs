@@ -1,7 +1,7 @@
 //! State in SQLite, in one folder.
 //!
-//! The folder holds two databases, `tasks.db` for the [`Journal`](super::Journal) and `listings.db` for the
-//! [`Listings`](super::Listings), and the files `lock` and `witness`. There are two databases because a sync of a million records must
+//! The folder holds two databases, `tasks.db` for the [`TaskJournal`](super::TaskJournal) and `listings.db` for the
+//! [`SnapshotStore`](super::SnapshotStore), and the files `lock` and `witness`. There are two databases because a sync of a million records must
 //! not make a task wait for its turn to write, and because losing what syncs saw is bearable, while losing the
 //! journal is not.
 //!
@@ -9,23 +9,23 @@
 //! answers them after the commit, and a few read-only connections.
 
 mod chunks;
+mod commit;
 mod custody;
 mod doubts;
 mod entry;
-mod erasure;
 mod fence;
 mod files;
 mod holds;
-mod keeping;
 mod lineage;
-mod listings;
 mod lock;
 mod losses;
 mod noted;
 mod open;
 mod process;
-mod promotion;
-mod rehearsal;
+mod read_only_copy;
+mod retention;
+mod secure_delete;
+mod snapshots;
 mod store;
 mod tasks;
 #[cfg(test)]
@@ -37,4 +37,4 @@ mod writer;
 
 pub use files::TASKS as TASKS_FILE;
 pub use open::{Sqlite, Stats};
-pub use writer::{Moment, Observer, Step};
+pub use writer::{CommitPhase, Observer, Step};

@@ -12,8 +12,8 @@ use super::custody::Custody;
 use super::files::{self, Guest, Identity, LISTINGS, TASKS};
 use super::lock::Lock;
 use super::store::{Format, Store, Surroundings};
-use super::writer::{Chore, Observer};
-use super::{lineage, promotion, rehearsal};
+use super::writer::{Maintenance, Observer};
+use super::{commit, lineage, read_only_copy};
 
 static TASKS_MIGRATIONS: Migrator = sqlx::migrate!("src/migrations/tasks");
 static LISTINGS_MIGRATIONS: Migrator = sqlx::migrate!("src/migrations/listings");
@@ -24,7 +24,7 @@ pub(super) static TASKS_FORMAT: Format = Format {
     cache: [8 * 1024, 2 * 1024],
     erase: true,
     check: true,
-    chore: Some(Chore::Erase),
+    chore: Some(Maintenance::Erase),
 };
 
 /// What syncs saw. It is large; the ids in it are no secret, and lists of them are read in order. Its caches are small all
@@ -35,11 +35,11 @@ pub(super) static LISTINGS_FORMAT: Format = Format {
     cache: [2 * 1024, 256],
     erase: false,
     check: false,
-    chore: Some(Chore::Discard),
+    chore: Some(Maintenance::Discard),
 };
 
-/// The state of the daemon, in a folder: a [`Journal`](super::super::Journal) and
-/// [`Listings`](super::super::Listings). Clones share it.
+/// The state of the daemon, in a folder: a [`TaskJournal`](super::super::TaskJournal) and
+/// [`SnapshotStore`](super::super::SnapshotStore). Clones share it.
 ///
 /// The lock on the folder is held until [`close`](Self::close) returns, or, when the last clone is dropped
 /// without it, until the writers have run what was waiting and have ended, a moment later.
@@ -69,7 +69,7 @@ impl Sqlite {
     /// Opens the state in this folder, which is made if there is none, and takes the lock on it.
     ///
     /// The folder must belong to the user of this process. It gets the mode 0700, its files 0600; links are not followed in
-    /// it. Listings that an earlier process left unfinished are dropped. Must be called within a tokio runtime.
+    /// it. SnapshotStore that an earlier process left unfinished are dropped. Must be called within a tokio runtime.
     pub async fn open(folder: &Path) -> Result<Self, Error> {
         let state = Self::open_as(folder, Guest::Owner, None).await?;
         state.ok_or_else(|| nothing(folder))
@@ -161,7 +161,7 @@ impl Sqlite {
         })
         .await?;
         if let Some(folder) = folder {
-            rehearsal::copy(&folder.join(LISTINGS), &copy.join(LISTINGS)).await?;
+            read_only_copy::copy(&folder.join(LISTINGS), &copy.join(LISTINGS)).await?;
         }
         let tasks = Self::copied(&copy.join(TASKS), &TASKS_FORMAT).await?;
         let listings = Self::copied(&copy.join(LISTINGS), &LISTINGS_FORMAT).await?;
@@ -179,7 +179,9 @@ impl Sqlite {
     pub async fn read_only(folder: &Path) -> Result<Option<Self>, Error> {
         let [tasks, listings] = [folder.join(TASKS), folder.join(LISTINGS)];
         let paths = [tasks.clone(), listings.clone()];
-        let urls = blocking(move || Ok((rehearsal::in_place(&paths[0])?, rehearsal::in_place(&paths[1])?)));
+        let urls = blocking(move || {
+            Ok((read_only_copy::in_place(&paths[0])?, read_only_copy::in_place(&paths[1])?))
+        });
         let (Some(tasks_url), Some(listings_url)) = urls.await? else {
             return Ok(None);
         };
@@ -193,7 +195,7 @@ impl Sqlite {
 
     /// Drops what an earlier process left unfinished.
     async fn ready(self) -> Result<Self, Error> {
-        match self.listings().write(promotion::DropUnfinished).await {
+        match self.listings().write(commit::DropUnfinished).await {
             Ok(()) => Ok(self),
             Err(error) => {
                 // Otherwise the lock would be held until the writers notice, and trying again would say so.

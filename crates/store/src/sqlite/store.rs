@@ -11,9 +11,9 @@ use tokio::sync::{mpsc, oneshot};
 use url::Url;
 
 use super::super::Error;
-use super::erasure;
 use super::fence::Fence;
-use super::writer::{Chore, Chores, Counters, Message, Observer, QUEUE, Queued, Write, Writer};
+use super::secure_delete;
+use super::writer::{Chores, Counters, Maintenance, Message, Observer, QUEUE, Queued, Write, Writer};
 
 /// How long a connection waits for another one. Only opening, closing and emptying the log can meet one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ pub(super) struct Format {
     /// Check the whole database when it is opened, which reads all of it.
     pub(super) check: bool,
     /// What may be left to do from the last time.
-    pub(super) chore: Option<Chore>,
+    pub(super) chore: Option<Maintenance>,
 }
 
 /// What a database gets from the one who opens it.
@@ -164,7 +164,7 @@ async fn bring_up(
     }
     migrate(path, format.migrator, connection).await?;
     // A crash may have left what had been erased. If a reader is in the way, it is done later.
-    erasure::empty_log(connection).await.map_err(|error| Error::from_database(path, error))?;
+    secure_delete::empty_log(connection).await.map_err(|error| Error::from_database(path, error))?;
     Ok(version)
 }
 

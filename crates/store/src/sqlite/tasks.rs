@@ -9,13 +9,16 @@ use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::super::{AppKey, Counts, Doubt, Ended, Entry, Error, Held, Intent, Journal, Kept, Known, Outcome};
+use super::super::{
+    AppKey, Counts, Doubt, Entry, Error, Held, Intent, Known, Outcome, ReportResult, RetainedOutcome,
+    TaskJournal,
+};
 use super::chunks::{Statements, parameters};
 use super::entry::{self, Row, name};
 use super::holds::Change;
 use super::open::Sqlite;
-use super::writer::{Chore, Problem, Write};
-use super::{erasure, time};
+use super::writer::{Maintenance, Problem, Write};
+use super::{secure_delete, time};
 
 /// How many ended tasks one write removes, so that others do not wait for long.
 const PRUNED_AT_ONCE: i64 = 1000;
@@ -27,7 +30,7 @@ static KNOWN: LazyLock<Statements> = LazyLock::new(|| {
 });
 
 #[async_trait]
-impl Journal for Sqlite {
+impl TaskJournal for Sqlite {
     async fn intent(&self, app: &AppKey, intent: &Intent) -> Result<(), Error> {
         let (app, intent) = (app.clone(), intent.clone());
         self.tasks().write(WriteIntent { app, intent }).await
@@ -38,12 +41,18 @@ impl Journal for Sqlite {
         self.tasks().write(NotApplied { app, task }).await
     }
 
-    async fn decide(&self, app: &AppKey, identity: &Intent, outcome: &Outcome) -> Result<(), Error> {
+    async fn record_outcome(&self, app: &AppKey, identity: &Intent, outcome: &Outcome) -> Result<(), Error> {
         let (app, identity, outcome) = (app.clone(), identity.clone(), outcome.clone());
         self.tasks().write(Decide { app, identity, outcome }).await
     }
 
-    async fn ended(&self, app: &AppKey, task: &TaskId, ended: &Ended, at: Timestamp) -> Result<(), Error> {
+    async fn ended(
+        &self,
+        app: &AppKey,
+        task: &TaskId,
+        ended: &ReportResult,
+        at: Timestamp,
+    ) -> Result<(), Error> {
         let (app, task, ended) = (app.clone(), task.clone(), ended.clone());
         self.tasks().write(End { app, task, ended, at }).await
     }
@@ -261,7 +270,7 @@ impl Write for Decide {
             Outcome::Completed { .. } => (name::COMPLETED, None),
             Outcome::Failed { code, .. } => (name::FAILED, Some(code.as_str())),
         };
-        let sealed = erasure::seal(&self.outcome).map_err(|_| {
+        let sealed = secure_delete::seal(&self.outcome).map_err(|_| {
             entry::unreadable(task.as_str(), "its outcome cannot be written as JSON".to_owned())
         })?;
         sqlx::query(
@@ -282,7 +291,7 @@ impl Write for Decide {
 struct End {
     app: AppKey,
     task: TaskId,
-    ended: Ended,
+    ended: ReportResult,
     at: Timestamp,
 }
 
@@ -290,7 +299,7 @@ struct End {
 impl Write for End {
     type Answer = ();
     const NAME: &'static str = "ended";
-    const CHORE: Option<Chore> = Some(Chore::Erase);
+    const CHORE: Option<Maintenance> = Some(Maintenance::Erase);
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         let (message, kept) = match standing(connection, &self.app, &self.task).await? {
@@ -299,9 +308,11 @@ impl Write for End {
                 return Err(Error::NotDecided { task }.into());
             }
             Some((Known::Decided, sealed)) => {
-                match Kept::of(entry::outcome(self.task.as_str(), sealed.as_deref())?) {
-                    Kept::Completed { result } => (None, result.map(|kept| Value::Object(kept).to_string())),
-                    Kept::Failed { message, .. } => (message, None),
+                match RetainedOutcome::of(entry::outcome(self.task.as_str(), sealed.as_deref())?) {
+                    RetainedOutcome::Completed { result } => {
+                        (None, result.map(|kept| Value::Object(kept).to_string()))
+                    }
+                    RetainedOutcome::Failed { message, .. } => (message, None),
                 }
             }
             Some((Known::Ended, _)) => {
@@ -324,10 +335,10 @@ impl Write for End {
             }
         };
         let (ended, detail) = match &self.ended {
-            Ended::Accepted => (name::ACCEPTED, None),
-            Ended::Conflict => (name::CONFLICT, None),
-            Ended::Missing => (name::MISSING, None),
-            Ended::Rejected { detail } => (name::REJECTED, Some(detail)),
+            ReportResult::Accepted => (name::ACCEPTED, None),
+            ReportResult::Conflict => (name::CONFLICT, None),
+            ReportResult::Missing => (name::MISSING, None),
+            ReportResult::Rejected { detail } => (name::REJECTED, Some(detail)),
         };
         sqlx::query(
             "UPDATE tasks SET state = 'ended', ended = ?3, detail = ?4, message = ?5, ended_at = ?6, \

@@ -17,9 +17,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::super::Error;
-use super::erasure;
+use super::commit;
 use super::fence::Fence;
-use super::promotion;
+use super::secure_delete;
 
 /// How many writes share a commit at most.
 const BATCH: usize = 256;
@@ -41,14 +41,14 @@ pub type Observer = Arc<dyn Fn(&Step<'_>) + Send + Sync>;
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
     /// Where in the step the writer is.
-    pub moment: Moment,
+    pub moment: CommitPhase,
     /// The writes that share the commit, by name: `intent`, `decide`, `ended`, `promote`…
     pub writes: &'a [&'static str],
 }
 
 /// Where in a durable step a writer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum CommitPhase {
     /// The writes are in the transaction, and nothing of them is durable.
     BeforeCommit,
     /// The writes are durable, and nobody has been told.
@@ -65,7 +65,7 @@ pub(super) trait Write: Send + 'static {
     const NAME: &'static str;
 
     /// What is to be done when it is quiet, after this.
-    const CHORE: Option<Chore> = None;
+    const CHORE: Option<Maintenance> = None;
 
     /// Runs inside the transaction. What it did is undone if it fails.
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Answer, Problem>;
@@ -73,7 +73,7 @@ pub(super) trait Write: Send + 'static {
 
 /// What a writer does when nothing waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Chore {
+pub(super) enum Maintenance {
     /// Empty the write-ahead log: it still holds what was erased.
     Erase,
     /// Remove the records of discarded listings.
@@ -122,7 +122,7 @@ pub(super) enum Message {
 #[async_trait]
 pub(super) trait Command: Send {
     fn name(&self) -> &'static str;
-    fn chore(&self) -> Option<Chore>;
+    fn chore(&self) -> Option<Maintenance>;
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem>;
     /// Tells the caller, if it still waits.
     fn answer(self: Box<Self>, committed: Result<(), Error>);
@@ -147,7 +147,7 @@ impl<W: Write> Command for Queued<W> {
         W::NAME
     }
 
-    fn chore(&self) -> Option<Chore> {
+    fn chore(&self) -> Option<Maintenance> {
         W::CHORE
     }
 
@@ -196,7 +196,7 @@ pub(super) struct Chores {
 
 impl Chores {
     /// What a database that was just opened may need.
-    pub(super) fn at_start(chore: Option<Chore>) -> Self {
+    pub(super) fn at_start(chore: Option<Maintenance>) -> Self {
         let mut chores = Self::default();
         if let Some(chore) = chore {
             chores.add(chore);
@@ -204,10 +204,10 @@ impl Chores {
         chores
     }
 
-    fn add(&mut self, chore: Chore) {
+    fn add(&mut self, chore: Maintenance) {
         match chore {
-            Chore::Erase => self.erased_at = self.erased_at.or_else(|| Some(Instant::now())),
-            Chore::Discard => self.discarded = true,
+            Maintenance::Erase => self.erased_at = self.erased_at.or_else(|| Some(Instant::now())),
+            Maintenance::Discard => self.discarded = true,
         }
     }
 
@@ -323,9 +323,9 @@ impl Writer {
             results.push(apart(&mut transaction, command.as_mut(), &path).await.map_err(fault)?);
         }
         let names: Vec<&'static str> = commands.iter().map(|command| command.name()).collect();
-        self.observer.observe(Moment::BeforeCommit, &names);
+        self.observer.observe(CommitPhase::BeforeCommit, &names);
         transaction.commit().await.map_err(fault)?;
-        self.observer.observe(Moment::AfterCommit, &names);
+        self.observer.observe(CommitPhase::AfterCommit, &names);
         if let (Some(fence), Some(number)) = (&mut self.fence, number) {
             fence.committed(number)?;
         }
@@ -384,12 +384,12 @@ impl Writer {
             return Err(sqlx::Error::WorkerCrashed);
         };
         if self.chores.erased_at.is_some() {
-            if !erasure::empty_log(connection).await? {
+            if !secure_delete::empty_log(connection).await? {
                 return Ok(false);
             }
             self.chores.erased_at = None;
         } else if self.chores.discarded {
-            self.chores.discarded = promotion::remove_discarded(connection).await?;
+            self.chores.discarded = commit::remove_discarded(connection).await?;
         }
         Ok(true)
     }
@@ -415,7 +415,7 @@ impl Writer {
             let error = problem.at(self.options.get_filename());
             tracing::warn!(error = %error, "the state could not be left in order");
         }
-        match erasure::empty_log(connection).await {
+        match secure_delete::empty_log(connection).await {
             Ok(true) => {}
             Ok(false) => tracing::warn!("the write-ahead log was not emptied: it is being read"),
             Err(error) => tracing::warn!(error = %error, "the write-ahead log was not emptied"),
@@ -450,11 +450,11 @@ async fn apart(
 
 /// Calls an observer, if there is one.
 trait Observe {
-    fn observe(&self, moment: Moment, writes: &[&'static str]);
+    fn observe(&self, moment: CommitPhase, writes: &[&'static str]);
 }
 
 impl Observe for Option<Observer> {
-    fn observe(&self, moment: Moment, writes: &[&'static str]) {
+    fn observe(&self, moment: CommitPhase, writes: &[&'static str]) {
         if let Some(observer) = self {
             observer(&Step { moment, writes });
         }

@@ -6,8 +6,8 @@ use bridgehead_sdk::TaskId;
 use jiff::Timestamp;
 
 use super::super::super::{
-    AccessBase, Added, AppKey, Counts, Difference, Doubt, Entry, Error, Held, IdenTime, Journal, Known,
-    LastSync, Listings, Loser, LossKind, Past, Run, Shown, Which,
+    AccessBase, Added, AppKey, BaselineOrigin, Counts, Difference, Doubt, Entry, Error, Held, IdenTime,
+    Known, LastSync, Loser, LossKind, Run, Shown, SnapshotStore, TaskJournal, Which,
 };
 use super::super::at;
 use super::step::{Change, IDS, SLUGS, TASKS};
@@ -26,15 +26,15 @@ pub(super) enum Written {
 /// A trait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    Journal,
-    Listings,
+    TaskJournal,
+    SnapshotStore,
 }
 
 /// Everything that can be asked.
 #[derive(Debug, PartialEq)]
 pub(super) enum Observed {
-    Journal(Box<OfTasks>),
-    Listings(Box<OfSyncs>),
+    TaskJournal(Box<OfTasks>),
+    SnapshotStore(Box<OfSyncs>),
 }
 
 #[derive(Debug, PartialEq)]
@@ -55,7 +55,7 @@ pub(super) struct OfSyncs {
     types: Vec<OfType>,
     known_slugs: Answer<Vec<String>>,
     last: Answer<Option<LastSync>>,
-    past: Answer<Option<Past>>,
+    past: Answer<Option<BaselineOrigin>>,
     iden_time: Answer<IdenTime>,
     shown: Answer<Option<Shown>>,
     was_interrupted: Answer<bool>,
@@ -79,11 +79,15 @@ fn answer<T>(result: Result<T, Error>) -> Answer<T> {
 }
 
 /// What a state answers to a write.
-pub(super) async fn run(state: &(impl Journal + Listings), app: &AppKey, change: &Change) -> Answer<Written> {
+pub(super) async fn run(
+    state: &(impl TaskJournal + SnapshotStore),
+    app: &AppKey,
+    change: &Change,
+) -> Answer<Written> {
     let done = match change {
         Change::Intent(intent) => state.intent(app, intent).await,
         Change::NotApplied(task) => state.not_applied(app, task).await,
-        Change::Decide(identity, outcome) => state.decide(app, identity, outcome).await,
+        Change::Decide(identity, outcome) => state.record_outcome(app, identity, outcome).await,
         Change::End(task, ended, at) => state.ended(app, task, ended, *at).await,
         Change::Forget(task) => state.forget(app, task).await,
         Change::Hold(tasks, at) => state.hold(app, tasks, *at).await,
@@ -97,14 +101,14 @@ pub(super) async fn run(state: &(impl Journal + Listings), app: &AppKey, change:
         Change::Add(slug, records) => return answer(state.add(app, slug, records).await).map(Written::Added),
         Change::Set(slug, seen) => state.set(app, slug, seen).await,
         Change::Unset(slug, id) => state.unset(app, slug, id).await,
-        Change::Completing(at, losses) => state.completing(app, *at, losses).await,
-        Change::Promote(at) => state.promote(app, *at).await,
-        Change::Keep(belief) => state.keep(app, *belief).await,
+        Change::Completing(at, losses) => state.prepare_commit(app, *at, losses).await,
+        Change::Promote(at) => state.commit(app, *at).await,
+        Change::Keep(belief) => state.retain(app, *belief).await,
         Change::Created(slug, id) => state.note_created(app, slug, id).await,
         Change::Deleted(slug, id) => state.note_deleted(app, slug, id).await,
         Change::Changed(slug, id, changes) => state.note_changed(app, slug, id, *changes).await,
         Change::Forgive => state.forgive_removals(app).await,
-        Change::Past(past) => state.set_past(app, *past).await,
+        Change::BaselineOrigin(past) => state.set_past(app, *past).await,
         Change::IdenTime(at) => state.set_iden_time(app, *at).await,
         Change::Shown(shown) => state.set_shown(app, *shown).await,
         Change::Run(run) => state.record_run(app, run).await,
@@ -114,14 +118,14 @@ pub(super) async fn run(state: &(impl Journal + Listings), app: &AppKey, change:
 
 /// What a state answers to questions of a trait: to all of them, or to those that tell most.
 pub(super) async fn observe(
-    state: &(impl Journal + Listings),
+    state: &(impl TaskJournal + SnapshotStore),
     app: &AppKey,
     part: Part,
     all: bool,
 ) -> Observed {
     match part {
-        Part::Journal => Observed::Journal(Box::new(of_tasks(state, app, all).await)),
-        Part::Listings => Observed::Listings(Box::new(of_syncs(state, app, all).await)),
+        Part::TaskJournal => Observed::TaskJournal(Box::new(of_tasks(state, app, all).await)),
+        Part::SnapshotStore => Observed::SnapshotStore(Box::new(of_syncs(state, app, all).await)),
     }
 }
 
@@ -131,7 +135,7 @@ fn instants(all: bool) -> Vec<Timestamp> {
     instants[..if all { 3 } else { 1 }].to_vec()
 }
 
-async fn of_tasks(state: &impl Journal, app: &AppKey, all: bool) -> OfTasks {
+async fn of_tasks(state: &impl TaskJournal, app: &AppKey, all: bool) -> OfTasks {
     let tasks = TASKS.map(TaskId::from);
     let mut entries = Vec::new();
     for task in &tasks {
@@ -154,7 +158,7 @@ async fn of_tasks(state: &impl Journal, app: &AppKey, all: bool) -> OfTasks {
     }
 }
 
-async fn of_syncs(state: &impl Listings, app: &AppKey, all: bool) -> OfSyncs {
+async fn of_syncs(state: &impl SnapshotStore, app: &AppKey, all: bool) -> OfSyncs {
     let mut types = Vec::new();
     for slug in &SLUGS[..if all { 2 } else { 1 }] {
         types.push(of_type(state, app, slug, all).await);
@@ -175,7 +179,7 @@ async fn of_syncs(state: &impl Listings, app: &AppKey, all: bool) -> OfSyncs {
     }
 }
 
-async fn of_type(state: &impl Listings, app: &AppKey, slug: &str, all: bool) -> OfType {
+async fn of_type(state: &impl SnapshotStore, app: &AppKey, slug: &str, all: bool) -> OfType {
     let mut ids = Vec::new();
     let mut losers = Vec::new();
     for after in if all { vec![None, Some(""), Some("a")] } else { vec![None] } {

@@ -6,7 +6,7 @@ mod step;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use super::super::Journal;
+use super::super::TaskJournal;
 use super::app;
 use super::place::{Folder, Nowhere, Place};
 use answers::{Part, observe, run};
@@ -54,7 +54,7 @@ impl Both {
 
     async fn compare_all(&self, after: &str) {
         for number in step::APPS {
-            for part in [Part::Journal, Part::Listings] {
+            for part in [Part::TaskJournal, Part::SnapshotStore] {
                 self.compare(number, part, true, after).await;
             }
         }
@@ -91,10 +91,10 @@ fn try_all(part: Part, steps: impl Strategy<Value = Vec<Step>>) {
 
 #[test]
 fn any_steps_with_tasks_get_the_same_answers_from_both() {
-    try_all(Part::Journal, step::of_tasks());
+    try_all(Part::TaskJournal, step::of_tasks());
 }
 
 #[test]
 fn any_steps_with_listings_get_the_same_answers_from_both() {
-    try_all(Part::Listings, step::of_listings());
+    try_all(Part::SnapshotStore, step::of_listings());
 }

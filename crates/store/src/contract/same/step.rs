@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::super::super::{
-    AccessFacts, Belief, Changes, Ended, Intent, LossCount, LossKind, Outcome, Past, PriorAccount, Run,
-    RunResult, Seen, Shown,
+    AccessFacts, BaselineOrigin, Changes, Intent, LossCount, LossKind, Outcome, PriorAccount, RecordHash,
+    ReportResult, Run, RunResult, Shown, Trust,
 };
 
 pub(super) const APPS: [u128; 2] = [1, 2];
@@ -29,7 +29,7 @@ pub(super) enum Change {
     Intent(Intent),
     NotApplied(TaskId),
     Decide(Intent, Outcome),
-    End(TaskId, Ended, Timestamp),
+    End(TaskId, ReportResult, Timestamp),
     Forget(TaskId),
     Hold(Vec<TaskId>, Timestamp),
     Release(Vec<TaskId>, Timestamp),
@@ -39,17 +39,17 @@ pub(super) enum Change {
     Begin,
     DryRun,
     Discard,
-    Add(&'static str, Vec<Seen>),
-    Set(&'static str, Seen),
+    Add(&'static str, Vec<RecordHash>),
+    Set(&'static str, RecordHash),
     Unset(&'static str, &'static str),
     Completing(Timestamp, Vec<LossCount>),
     Promote(Timestamp),
-    Keep(Belief),
+    Keep(Trust),
     Created(&'static str, &'static str),
     Deleted(&'static str, &'static str),
     Changed(&'static str, &'static str, Changes),
     Forgive,
-    Past(Past),
+    BaselineOrigin(BaselineOrigin),
     IdenTime(Timestamp),
     Shown(Shown),
     Run(Run),
@@ -138,7 +138,7 @@ fn listing_change() -> impl Strategy<Value = Change> {
         2 => (slug(), id()).prop_map(|(slug, id)| Change::Deleted(slug, id)),
         3 => (slug(), id(), changes).prop_map(|(slug, id, changes)| Change::Changed(slug, id, changes)),
         1 => Just(Change::Forgive),
-        1 => prop::sample::select(&Past::ALL[..]).prop_map(Change::Past),
+        1 => prop::sample::select(&BaselineOrigin::ALL[..]).prop_map(Change::BaselineOrigin),
         1 => instant().prop_map(Change::IdenTime),
         2 => (any::<u64>(), 0..9_u64).prop_map(|(digest, losses)| Change::Shown(Shown { digest, losses })),
         1 => a_run().prop_map(Change::Run),
@@ -154,7 +154,7 @@ fn app() -> impl Strategy<Value = u128> {
     mostly(&APPS)
 }
 
-fn records() -> impl Strategy<Value = Vec<Seen>> {
+fn records() -> impl Strategy<Value = Vec<RecordHash>> {
     prop::collection::vec(seen(), 0..7)
 }
 
@@ -189,9 +189,9 @@ fn id() -> impl Strategy<Value = &'static str> {
     prop::sample::select(&IDS[..])
 }
 
-fn belief() -> impl Strategy<Value = Belief> {
-    use Belief::{Doubted, Plausible, Unjudged};
-    prop::sample::select(&[Doubted, Unjudged, Doubted, Unjudged, Plausible][..])
+fn belief() -> impl Strategy<Value = Trust> {
+    use Trust::{Accepted, Rejected, Unverified};
+    prop::sample::select(&[Rejected, Unverified, Rejected, Unverified, Accepted][..])
 }
 
 fn intent() -> impl Strategy<Value = Intent> {
@@ -225,24 +225,24 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     ])
 }
 
-fn ended() -> impl Strategy<Value = Ended> {
-    let rejected = |detail: &str| Ended::Rejected { detail: detail.to_owned() };
+fn ended() -> impl Strategy<Value = ReportResult> {
+    let rejected = |detail: &str| ReportResult::Rejected { detail: detail.to_owned() };
     prop::sample::select(vec![
-        Ended::Accepted,
-        Ended::Conflict,
-        Ended::Missing,
+        ReportResult::Accepted,
+        ReportResult::Conflict,
+        ReportResult::Missing,
         rejected(""),
         rejected("unknown field"),
     ])
 }
 
-fn seen() -> impl Strategy<Value = Seen> {
+fn seen() -> impl Strategy<Value = RecordHash> {
     let refs = prop::collection::vec(prop_oneof![0..3_u64, Just(u64::MAX)], 0..3);
     let facts = (any::<bool>(), refs).prop_map(|(is_active, refs)| AccessFacts::new(is_active, refs));
     let hash = prop_oneof![0..2_u64, Just(u64::MAX)];
     (id(), hash, prop::option::weighted(0.8, facts)).prop_map(|(id, hash, facts)| {
         let id = id.to_owned();
-        Seen { id, hash, facts }
+        RecordHash { id, hash, facts }
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::super::super::{Error, Journal, Listings, Loss};
+use super::super::super::{Error, Loss, SnapshotStore, TaskJournal};
 use super::writer::Raw;
 use super::*;
 

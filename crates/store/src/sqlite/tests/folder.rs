@@ -1,7 +1,7 @@
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
-use super::super::super::{Distrust, Error, Journal};
+use super::super::super::{Distrust, Error, TaskJournal};
 use super::*;
 
 fn mode(path: &Path) -> u32 {
@@ -115,7 +115,7 @@ async fn state_that_was_dropped_without_closing_can_be_opened_again() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     state.intent(&app(1), &intent("t1", 1, 1)).await.unwrap();
-    state.decide(&app(1), &intent("t1", 1, 1), &completed("a1")).await.unwrap();
+    state.record_outcome(&app(1), &intent("t1", 1, 1), &completed("a1")).await.unwrap();
     let clone = state.clone();
     drop(state);
     clone.intent(&app(1), &intent("t2", 1, 1)).await.unwrap();

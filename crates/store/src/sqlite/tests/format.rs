@@ -4,7 +4,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection};
 
-use super::super::super::{Error, Journal, Known};
+use super::super::super::{Error, Known, TaskJournal};
 use super::super::open::{LISTINGS_FORMAT, TASKS_FORMAT};
 use super::super::store::{Format, Store, Surroundings};
 use super::*;

@@ -2,7 +2,7 @@
 
 use bridgehead_resilience::{Clock, SystemClock};
 
-use super::super::super::{Journal, Reason};
+use super::super::super::{Reason, TaskJournal};
 use super::*;
 
 /// Opens state, begins a task, and closes it again; a copy of the folder is made before the task.
@@ -22,7 +22,7 @@ async fn crashed() -> (TempDir, Sqlite) {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     at_rest(folder.path()).await;
-    // Past the question that a new folder puts.
+    // BaselineOrigin the question that a new folder puts.
     state.settle_new(&app(1), false).await.unwrap();
     state.intent(&app(1), &intent("begun", 1, 1)).await.unwrap();
     let crashed = temporary();

@@ -1,12 +1,12 @@
 use super::super::super::contract::losses::{SLUG, account, lost};
-use super::super::super::{AccessBase, AccessLoss, Listings, LossKind, Past};
+use super::super::super::{AccessBase, AccessLoss, BaselineOrigin, LossKind, SnapshotStore};
 use super::*;
 
 #[tokio::test]
 async fn what_an_earlier_version_noted_of_the_past_without_evidence_is_not_believed() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
-    for past in Past::ALL {
+    for past in BaselineOrigin::ALL {
         state.set_past(&app(1), past).await.unwrap();
         assert_eq!(state.past(&app(1)).await.unwrap(), Some(past));
     }

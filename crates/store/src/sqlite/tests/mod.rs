@@ -1,15 +1,15 @@
 //! Tests of the state as a whole, against real files.
 
 mod custody;
-mod erasure;
 mod folder;
 mod format;
 mod lineage;
-mod listings;
 mod losses;
+mod read_only_copy;
 mod reading;
-mod rehearsal;
 mod scale;
+mod secure_delete;
+mod snapshots;
 mod tasks;
 mod writer;
 

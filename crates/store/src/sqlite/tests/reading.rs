@@ -1,5 +1,5 @@
-use super::super::super::{Error, Journal, Listings};
-use super::rehearsal::{snapshot, synced};
+use super::super::super::{Error, SnapshotStore, TaskJournal};
+use super::read_only_copy::{snapshot, synced};
 use super::*;
 
 /// Reads the state of [`synced`] in a folder, and whatever was in the folder stays as it is.

@@ -1,4 +1,4 @@
-use super::super::super::{Listings, Which};
+use super::super::super::{SnapshotStore, Which};
 use super::*;
 
 /// Two syncs of that many records, in pages, in no order; every tenth id is another one in the second.
@@ -48,7 +48,7 @@ async fn two_syncs(records: u64, page: usize) {
             assert_eq!(removed, records / 10);
             lap("paged through the removed");
         }
-        state.promote(&app, at(i64::try_from(sync).unwrap())).await.unwrap();
+        state.commit(&app, at(i64::try_from(sync).unwrap())).await.unwrap();
         lap("promoted");
     }
     let size: u64 =

@@ -1,4 +1,4 @@
-use super::super::super::{Ended, Error, Journal};
+use super::super::super::{Error, ReportResult, TaskJournal};
 use super::*;
 
 /// What a version to come might write.
@@ -22,8 +22,8 @@ async fn a_state_that_is_not_known_is_an_error_and_not_a_lost_task() {
         state.known(&app, std::slice::from_ref(&task)).await.map(drop),
         state.counts(&app).await.map(drop),
         state.intent(&app, &identity).await,
-        state.decide(&app, &identity, &completed("a")).await,
-        state.ended(&app, &task, &Ended::Accepted, at(3)).await,
+        state.record_outcome(&app, &identity, &completed("a")).await,
+        state.ended(&app, &task, &ReportResult::Accepted, at(3)).await,
         state.forget(&app, &task).await,
     ];
     for (number, result) in results.into_iter().enumerate() {
@@ -39,8 +39,8 @@ async fn values_that_are_not_known_are_named_in_the_error() {
     let task = TaskId::from("t1");
     let reset = async || {
         overwrite(&state, "DELETE FROM tasks").await;
-        state.decide(&app, &intent("t1", 1, 1), &failed("x")).await.unwrap();
-        state.ended(&app, &task, &Ended::Accepted, at(2)).await.unwrap();
+        state.record_outcome(&app, &intent("t1", 1, 1), &failed("x")).await.unwrap();
+        state.ended(&app, &task, &ReportResult::Accepted, at(2)).await.unwrap();
     };
     for (statement, named) in [
         ("UPDATE tasks SET ended = 'postponed'", "postponed"),

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use sqlx::SqliteConnection;
 
-use super::super::super::{Error, Journal};
-use super::super::writer::{Moment, Observer, Problem, Write};
+use super::super::super::{Error, TaskJournal};
+use super::super::writer::{CommitPhase, Observer, Problem, Write};
 use super::*;
 
 /// Runs any statement through the writer.
@@ -40,7 +40,7 @@ fn recorder() -> (Observer, Arc<Mutex<Vec<Vec<&'static str>>>>) {
     let commits = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&commits);
     let observer: Observer = Arc::new(move |step| {
-        if step.moment == Moment::AfterCommit {
+        if step.moment == CommitPhase::AfterCommit {
             noted.lock().unwrap().push(step.writes.to_vec());
         }
     });
@@ -77,7 +77,7 @@ async fn an_answer_comes_after_the_commit() {
             }
             assert!(!answered.load(Ordering::SeqCst), "answered before {:?}", step.moment);
             commits.fetch_add(1, Ordering::SeqCst);
-            if step.moment == Moment::BeforeCommit {
+            if step.moment == CommitPhase::BeforeCommit {
                 copy_folder(&from, to.path());
             }
         })
@@ -101,7 +101,7 @@ async fn a_write_that_fails_fails_alone() {
     let (observer, commits) = recorder();
     let state = Sqlite::open_observed(folder.path(), observer).await.unwrap();
     let app = app(1);
-    state.decide(&app, &intent("decided", 1, 1), &completed("a")).await.unwrap();
+    state.record_outcome(&app, &intent("decided", 1, 1), &completed("a")).await.unwrap();
     commits.lock().unwrap().clear();
 
     let good = intent("good", 1, 1);
@@ -133,13 +133,14 @@ async fn a_full_disk_is_said_and_survived() {
     state.tasks().write(Raw("PRAGMA max_page_count = 1")).await.unwrap();
     let large = failed(&"x".repeat(100_000));
     let (identity, other) = (intent("before", 1, 1), intent("other", 1, 1));
-    let (shared, full) = tokio::join!(state.intent(&app, &other), state.decide(&app, &identity, &large));
+    let (shared, full) =
+        tokio::join!(state.intent(&app, &other), state.record_outcome(&app, &identity, &large));
     assert!(matches!(full, Err(Error::Full { .. })), "{full:?}");
     assert!(full.unwrap_err().to_string().contains("tasks.db"));
     assert!(matches!(shared, Err(Error::Full { .. })), "SQLite undoes the whole transaction: {shared:?}");
 
     // The limit went with the connection: there is room again.
-    state.decide(&app, &identity, &large).await.unwrap();
+    state.record_outcome(&app, &identity, &large).await.unwrap();
     state.intent(&app, &other).await.unwrap();
     assert_eq!(state.open(&app).await.unwrap().len(), 2);
 }

@@ -1,0 +1,267 @@
+//! Attending to one process: writing what is asked, reading what is answered, noticing its end.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{debug, info, warn};
+
+use crate::failure::Death;
+use crate::lines::{LineError, LineReader, Overflow};
+use crate::pending::Delivery;
+use crate::process::{Outgoing, Phase, Process, Shared};
+use crate::protocol::{Outcome, VERSION, parse_answer, request_line};
+use crate::settings::Launch;
+use crate::{answers, errors};
+
+/// The identifier of `initialize`.
+const INITIALIZE: u64 = 0;
+
+/// How long what a process leaves behind is read: another process may hold its output open for ever.
+const LEFT_BEHIND: Duration = Duration::from_secs(2);
+
+/// How much of a line of diagnostics is kept, in bytes. More than is logged, so that a secret is never cut in two
+/// before it is redacted.
+const DIAGNOSTIC_BYTES: usize = 64 * 1024;
+
+/// How much of a line of diagnostics is logged, in characters.
+const DIAGNOSTIC_CHARACTERS: usize = 4 * 1024;
+
+/// Attends to one process until it is gone. It owns the process, and everything that runs for it ends with it.
+pub(crate) struct ProcessSession {
+    launch: Arc<Launch>,
+    shared: Arc<Shared>,
+    process: Process,
+    output: LineReader<ChildStdout>,
+    /// How many lines were read.
+    lines: u64,
+    /// Until when it must have answered `initialize`; `None` once it has.
+    start_deadline: Option<Instant>,
+    writer: AbortOnDropHandle<io::Result<()>>,
+    diagnostics: AbortOnDropHandle<()>,
+}
+
+impl ProcessSession {
+    /// Begins to write requests and to read diagnostics; [`run`](Self::run) does the rest.
+    pub(crate) fn new(
+        launch: Arc<Launch>,
+        shared: Arc<Shared>,
+        process: Process,
+        (stdin, stdout, stderr): (ChildStdin, ChildStdout, ChildStderr),
+        requests: mpsc::Receiver<Outgoing>,
+    ) -> Self {
+        let params = json!({ "protocol": VERSION, "app": launch.app, "settings": launch.settings });
+        let initialize = request_line(INITIALIZE, "initialize", &params);
+        // Writing has a task of its own: a process that does not read until its answers are read must not stop
+        // the reading.
+        let writer =
+            tokio::spawn(write(stdin, initialize, requests, Arc::clone(&shared), Arc::clone(&launch)));
+        let diagnostics = tokio::spawn(log_diagnostics(stderr, Arc::clone(&launch)));
+        Self {
+            output: LineReader::new(stdout, launch.max_line_bytes, Overflow::Fail),
+            lines: 0,
+            start_deadline: Some(Instant::now() + launch.start_timeout),
+            writer: AbortOnDropHandle::new(writer),
+            diagnostics: AbortOnDropHandle::new(diagnostics),
+            launch,
+            shared,
+            process,
+        }
+    }
+
+    /// Attends to the process until it is gone, and says why it is.
+    pub(crate) async fn run(mut self) {
+        let death = self.attend().await;
+        self.writer.abort();
+        // It must be gone before its calls are failed: they are repeated, and must not meet themselves.
+        self.process.kill().await;
+        // The last diagnostics, a traceback perhaps, are the most useful ones.
+        if timeout(LEFT_BEHIND, &mut self.diagnostics).await.is_err() {
+            debug!(target: "bridgehead::exec", app = %self.launch.app, "standard error is still held open");
+        }
+        if self.shared.stopping.is_cancelled() {
+            info!(target: "bridgehead::exec", app = %self.launch.app, "the connector process {death}");
+        } else {
+            warn!(target: "bridgehead::exec", app = %self.launch.app, "the connector process {death}");
+        }
+        self.shared.die(death);
+    }
+
+    async fn attend(&mut self) -> Death {
+        let mut writing = true;
+        let mut ended: Option<(Death, Instant)> = None;
+        loop {
+            let hang = self.shared.pending.next_hang();
+            let hangs_at = hang.as_ref().map(|(moment, _)| *moment);
+            let read_until = ended.as_ref().map(|(_, moment)| *moment);
+            tokio::select! {
+                () = self.shared.kill.cancelled() => return Death::Stopped,
+                () = self.shared.pending.given_up() => {}
+                () = at(hangs_at) => {
+                    let what = hang.map(|(_, what)| what).unwrap_or_default();
+                    return Death::Hung { what };
+                }
+                () = at(self.start_deadline) => return Death::StartTimeout(self.launch.start_timeout),
+                () = at(read_until) => return ended.map_or(Death::Unattended, |(death, _)| death),
+                line = self.output.next() => match line {
+                    Ok(Some(line)) => if let Err(death) = self.take(&line) {
+                        return death;
+                    },
+                    Ok(None) => return self.output_ended(ended, Death::OutputClosed).await,
+                    Err(error) => return self.output_ended(ended, Death::Output(error)).await,
+                },
+                status = self.process.ended(), if ended.is_none() => {
+                    // What it wrote before it ended still counts.
+                    let death = status.map_or(Death::Unattended, Death::Ended);
+                    ended = Some((death, Instant::now() + LEFT_BEHIND));
+                }
+                written = &mut self.writer, if writing => {
+                    writing = false;
+                    if !matches!(written, Ok(Ok(()))) && ended.is_none() {
+                        // Most likely it ended; then that is the better reason.
+                        ended = Some((self.ended_soon(Death::InputClosed).await, Instant::now() + LEFT_BEHIND));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The output ended; the process most likely did so too, and how is the better reason.
+    async fn output_ended(&mut self, ended: Option<(Death, Instant)>, otherwise: Death) -> Death {
+        match (ended, otherwise) {
+            (_, death @ Death::Output(LineError::TooLong { .. })) | (Some((death, _)), _) => death,
+            (None, otherwise) => self.ended_soon(otherwise).await,
+        }
+    }
+
+    async fn ended_soon(&mut self, otherwise: Death) -> Death {
+        match timeout(LEFT_BEHIND, self.process.ended()).await {
+            Ok(Ok(status)) => Death::Ended(status),
+            _ => otherwise,
+        }
+    }
+
+    fn take(&mut self, line: &[u8]) -> Result<(), Death> {
+        self.lines += 1;
+        if let Some(trace) = &self.launch.trace {
+            trace.received(&self.launch.app, &trace.shown(line));
+        }
+        let answer = parse_answer(line).map_err(|reason| Death::NotAnAnswer { line: self.lines, reason })?;
+        if answer.id == INITIALIZE && self.start_deadline.is_some() {
+            return self.initialized(answer.outcome);
+        }
+        let app = &self.launch.app;
+        match self.shared.pending.answer(answer.id, answer.outcome) {
+            Delivery::Delivered => self.shared.healthy.store(true, Ordering::Relaxed),
+            Delivery::Late { what } => {
+                self.shared.healthy.store(true, Ordering::Relaxed);
+                debug!(target: "bridgehead::exec", %app, %what, "an answer came after its call was given up");
+            }
+            Delivery::Unknown => {
+                warn!(
+                    target: "bridgehead::exec", %app, id = answer.id,
+                    "the connector process answered a request that is not open; the answer is ignored"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn initialized(&mut self, outcome: Outcome) -> Result<(), Death> {
+        let app = &self.launch.app;
+        let redactor = &self.launch.redactor;
+        let result = outcome.map_err(|object| {
+            let error = errors::from_object(&object, app, "initialize", redactor);
+            Death::Refused { code: error.code(), message: error.message().to_owned(), retry: error.retry() }
+        })?;
+        let answers::Initialized { description, unknown_actions } =
+            answers::description(result).map_err(Death::Description)?;
+        for action in unknown_actions {
+            let action = errors::text(&action, errors::LABEL, redactor);
+            warn!(target: "bridgehead::exec", %app, %action, "the connector process names an action that bridgehead does not know");
+        }
+        self.start_deadline = None;
+        self.shared.phase.send_replace(Phase::Ready(Arc::new(description)));
+        Ok(())
+    }
+}
+
+impl Drop for ProcessSession {
+    /// If this task was ended from outside, or panicked, nobody must wait for ever.
+    fn drop(&mut self) {
+        self.shared.die(Death::Unattended);
+    }
+}
+
+/// Waits for a moment; for ever, if there is none.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Writes `initialize`, then requests as they come, until the connector is stopping or dropped. Dropping `stdin` at
+/// the end is what tells the process to go.
+async fn write(
+    mut stdin: ChildStdin,
+    initialize: Vec<u8>,
+    mut requests: mpsc::Receiver<Outgoing>,
+    shared: Arc<Shared>,
+    launch: Arc<Launch>,
+) -> io::Result<()> {
+    let show = |line: &[u8]| {
+        if let Some(trace) = &launch.trace {
+            trace.sent(&launch.app, &trace.shown(line));
+        }
+    };
+    show(&initialize);
+    stdin.write_all(&initialize).await?;
+    stdin.flush().await?;
+    drop(initialize);
+    loop {
+        let request = tokio::select! {
+            () = shared.stopping.cancelled() => return Ok(()),
+            request = requests.recv() => request,
+        };
+        let Some(Outgoing { id, line }) = request else {
+            return Ok(());
+        };
+        if shared.pending.sending(id) {
+            show(&line);
+            stdin.write_all(&line).await?;
+            stdin.flush().await?;
+        }
+    }
+}
+
+/// Passes what the process writes to standard error on to the log: redacted, bounded, one line at a time.
+async fn log_diagnostics(stderr: ChildStderr, launch: Arc<Launch>) {
+    let mut lines = LineReader::new(stderr, DIAGNOSTIC_BYTES, Overflow::Cut);
+    while let Ok(Some(line)) = lines.next().await {
+        let line = String::from_utf8_lossy(&line);
+        let line = errors::text(&line, DIAGNOSTIC_CHARACTERS, &launch.redactor);
+        if !line.is_empty() {
+            info!(target: "bridgehead::exec", app = %launch.app, "{line}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_moment_that_is_none_never_comes() {
+        let far = timeout(Duration::from_secs(1_000_000), at(None)).await;
+        assert!(far.is_err());
+        at(Some(Instant::now() + Duration::from_secs(5))).await;
+    }
+}

@@ -1,0 +1,138 @@
+//! What went wrong, as far as it was told.
+
+use sqlx::mysql::MySqlDatabaseError;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
+use super::{Kind, mysql, postgres, sqlite};
+use crate::settings::Engine;
+
+/// What went wrong with a call to the database.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// The server said so. What it takes to mend it depends on what it said.
+    #[error("{0}")]
+    ServerMessage(ServerMessage),
+    /// The server cannot be reached. The operator starts it, or corrects the address.
+    #[error("cannot be reached: {0}")]
+    Unreachable(String),
+    /// An encrypted connection does not come about. The operator corrects certificates or settings.
+    #[error("no encrypted connection comes about: {0}")]
+    Tls(String),
+    /// The connection broke. Nobody needs to act.
+    #[error("the connection broke: {0}")]
+    Lost(String),
+    /// No answer came in time. Nobody needs to act, unless it goes on.
+    #[error("no answer came in time")]
+    Silent,
+    /// All connections are in use. Nobody needs to act, unless it goes on: then `pool.max_connections` is too small.
+    #[error("all {0} connections of the pool are in use")]
+    Busy(usize),
+    /// A column is of a type that cannot be read. The operator casts it.
+    #[error("{0}")]
+    Unreadable(String),
+    /// A pool in between hands out a connection for each statement. The operator lets it do so for each transaction.
+    #[error(
+        "a pool in between has no transactions (pool_mode = statement of PgBouncer), so that a task could be carried out by half"
+    )]
+    NoTransactions,
+    /// A text has a NUL in it, and PostgreSQL holds none.
+    #[error("a text of the task has a NUL character, which PostgreSQL cannot hold")]
+    Nul,
+}
+
+/// What a server said, without details that quote values.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{engine} {code}", engine = engine.title())]
+pub(crate) struct ServerMessage {
+    pub(crate) engine: Engine,
+    /// The SQLSTATE, the error number, or the extended result code.
+    pub(crate) code: String,
+    pub(crate) kind: Kind,
+    /// The constraint that was violated, where it has a name.
+    pub(crate) constraint: Option<String>,
+    /// What the server said. It may hold values: see [`Meaning::quotes`](super::kind::Meaning).
+    pub(crate) message: String,
+    /// The server ended the connection with it.
+    pub(crate) ends_connection: bool,
+}
+
+impl Fault {
+    /// Whether the connection can still be used.
+    pub(crate) fn leaves_connection(&self) -> bool {
+        match self {
+            Self::ServerMessage(told) => !told.ends_connection && told.kind.leaves_connection(),
+            Self::Unreadable(_) | Self::Nul => true,
+            Self::Unreachable(_)
+            | Self::Tls(_)
+            | Self::Lost(_)
+            | Self::Silent
+            | Self::Busy(_)
+            | Self::NoTransactions => false,
+        }
+    }
+
+    /// Whether other connections that were made before are as useless: the server is another one by now, or in another state.
+    pub(crate) fn is_of_all_connections(&self) -> bool {
+        matches!(self, Self::ServerMessage(told) if matches!(told.kind, Kind::ReadOnly | Kind::Unavailable | Kind::Stale))
+    }
+}
+
+/// Reads an error of sqlx. `connecting` tells a server that cannot be reached from one that is lost.
+pub(crate) fn read(engine: Engine, error: sqlx::Error, connecting: bool) -> Fault {
+    match error {
+        sqlx::Error::Database(error) => Fault::ServerMessage(told(engine, &*error, connecting)),
+        sqlx::Error::Io(error) if is_tls(&error) => Fault::Tls(error.to_string()),
+        sqlx::Error::Io(error) if connecting => Fault::Unreachable(error.to_string()),
+        sqlx::Error::Io(error) => Fault::Lost(error.to_string()),
+        sqlx::Error::Tls(error) => Fault::Tls(error.to_string()),
+        sqlx::Error::ColumnDecode { index, source } => Fault::Unreadable(format!("column {index}: {source}")),
+        sqlx::Error::Decode(error) => Fault::Unreadable(error.to_string()),
+        other if connecting => Fault::Unreachable(other.to_string()),
+        other => Fault::Lost(other.to_string()),
+    }
+}
+
+/// rustls' errors arrive inside those of the operating system.
+fn is_tls(error: &std::io::Error) -> bool {
+    error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
+}
+
+fn told(engine: Engine, error: &dyn sqlx::error::DatabaseError, connecting: bool) -> ServerMessage {
+    let message = error.message().to_owned();
+    if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+        let kind = match error.code() {
+            postgres::OF_POOL if connecting => postgres::refused_by_pool(&message),
+            state => postgres::kind(state),
+        };
+        return ServerMessage {
+            engine,
+            code: error.code().to_owned(),
+            kind,
+            constraint: error.constraint().or(error.column()).map(str::to_owned),
+            message,
+            ends_connection: matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic),
+        };
+    }
+    if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
+        let number = error.number();
+        let kind = mysql::kind(number);
+        return ServerMessage {
+            engine,
+            code: number.to_string(),
+            kind,
+            constraint: mysql::constraint(number, &message),
+            ends_connection: false,
+            message,
+        };
+    }
+    let code = error.code().unwrap_or_default().into_owned();
+    let kind = sqlite::kind(code.parse().unwrap_or_default(), &message);
+    ServerMessage {
+        engine,
+        kind,
+        constraint: sqlite::constraint(&message),
+        ends_connection: false,
+        code,
+        message,
+    }
+}

@@ -1,0 +1,250 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use bridgehead_resilience::{SeededRng, SystemClock};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, advance, sleep, timeout};
+
+use super::*;
+use crate::Health;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn gate() -> Arc<BridgeBreaker> {
+    Arc::new(BridgeBreaker::new(
+        BreakerSettings::default(),
+        Arc::new(SystemClock),
+        Arc::new(SeededRng::seeded(1)),
+    ))
+}
+
+fn far() -> Instant {
+    Instant::now() + 3600 * SECOND
+}
+
+fn failed() -> Outcome {
+    Outcome::Failed("connection refused".to_owned())
+}
+
+async fn call(gate: &BridgeBreaker, outcome: Outcome) {
+    gate.pass(far()).await.unwrap().record(outcome);
+}
+
+async fn is_closed(gate: &BridgeBreaker) -> bool {
+    timeout(Duration::ZERO, gate.pass(far())).await.is_err()
+}
+
+async fn take_down(gate: &BridgeBreaker) {
+    for _ in 0..3 {
+        call(gate, failed()).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_failures_are_not_an_outage_and_an_answer_between_starts_the_count_anew() {
+    let gate = gate();
+    for _ in 0..5 {
+        call(&gate, failed()).await;
+        call(&gate, failed()).await;
+        assert!(!is_closed(&gate).await);
+        call(&gate, Outcome::Answered).await;
+    }
+    take_down(&gate).await;
+    assert!(is_closed(&gate).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn fifty_callers_in_an_outage_send_less_than_two_calls_a_second() {
+    let gate = gate();
+    let sent = Arc::new(AtomicU32::new(0));
+    let mut callers = JoinSet::new();
+    for _ in 0..50 {
+        let (gate, sent) = (Arc::clone(&gate), Arc::clone(&sent));
+        callers.spawn(async move {
+            loop {
+                let pass = gate.pass(far()).await.unwrap();
+                sent.fetch_add(1, Ordering::Relaxed);
+                pass.record(failed());
+                sleep(Duration::from_millis(10)).await;
+            }
+        });
+    }
+    sleep(SECOND / 2).await;
+    let burst = sent.swap(0, Ordering::Relaxed);
+    assert!(burst <= 50, "{burst}: what was under way when the outage began, and no more");
+    for minute in 0..10 {
+        sleep(60 * SECOND).await;
+        let sent = sent.swap(0, Ordering::Relaxed);
+        assert!((1..=60).contains(&sent), "{sent} calls in minute {minute}");
+        assert!(minute < 2 || sent <= 30, "the distance grows: {sent} calls in minute {minute}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_go_one_at_a_time_in_an_outage_and_all_at_once_after_the_first_answer() {
+    let gate = gate();
+    take_down(&gate).await;
+    let probe = gate.pass(far()).await.unwrap();
+    sleep(600 * SECOND).await;
+    assert!(is_closed(&gate).await, "a probe is under way");
+
+    let mut waiting = JoinSet::new();
+    for _ in 0..50 {
+        let gate = Arc::clone(&gate);
+        waiting.spawn(async move { gate.pass(far()).await.map(|pass| pass.record(Outcome::Answered)) });
+    }
+    sleep(SECOND).await;
+    let before = Instant::now();
+    probe.record(Outcome::Answered);
+    assert!(waiting.join_all().await.into_iter().all(|passed| passed.is_ok()));
+    assert_eq!(before.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_is_given_up_frees_its_place_but_not_its_distance() {
+    let gate = gate();
+    take_down(&gate).await;
+    let start = Instant::now();
+    for _ in 0..20 {
+        drop(gate.pass(far()).await.unwrap());
+    }
+    assert!(start.elapsed() >= 19 * SECOND, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_a_call_from_before_the_outage_opens_the_gate() {
+    let gate = gate();
+    let slow = gate.pass(far()).await.unwrap();
+    take_down(&gate).await;
+    assert!(is_closed(&gate).await);
+    slow.record(Outcome::Answered);
+    assert!(!is_closed(&gate).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_holds_every_call_until_its_time() {
+    let gate = gate();
+    let early = gate.pass(far()).await.unwrap();
+    call(&gate, Outcome::Throttled(Some(30 * SECOND))).await;
+    assert!(matches!(*gate.health().borrow(), Health::Paused { .. }));
+    // The answer to a call that was sent before the pause does not end it.
+    early.record(Outcome::Answered);
+    let start = Instant::now();
+    let mut callers = JoinSet::new();
+    for _ in 0..10 {
+        let gate = Arc::clone(&gate);
+        callers.spawn(async move {
+            call(&gate, Outcome::Answered).await;
+            Instant::now()
+        });
+    }
+    let passed = callers.join_all().await;
+    assert!(passed.iter().all(|at| *at - start >= 30 * SECOND && *at - start < 31 * SECOND), "{passed:?}");
+    assert_eq!(*gate.health().borrow(), Health::Up);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_pause_one_call_goes_first() {
+    let gate = gate();
+    call(&gate, Outcome::Throttled(Some(5 * SECOND))).await;
+    let first = gate.pass(far()).await.unwrap();
+    assert!(is_closed(&gate).await);
+    first.record(Outcome::Throttled(Some(7 * SECOND)));
+    let start = Instant::now();
+    let second = gate.pass(far()).await.unwrap();
+    assert_eq!(start.elapsed(), 7 * SECOND);
+    second.record(Outcome::Answered);
+    assert!(!is_closed(&gate).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_never_gets_shorter() {
+    let gate = gate();
+    let (first, second) = (gate.pass(far()).await.unwrap(), gate.pass(far()).await.unwrap());
+    first.record(Outcome::Throttled(Some(60 * SECOND)));
+    second.record(Outcome::Throttled(Some(2 * SECOND)));
+    let start = Instant::now();
+    call(&gate, Outcome::Answered).await;
+    assert_eq!(start.elapsed(), 60 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_without_a_time_grows_with_each_in_a_row_but_not_with_each_caller() {
+    let gate = gate();
+    let together: Vec<_> = futures::future::join_all((0..50).map(|_| gate.pass(far()))).await;
+    for pass in together {
+        pass.unwrap().record(Outcome::Throttled(None));
+    }
+    let start = Instant::now();
+    call(&gate, Outcome::Throttled(None)).await;
+    assert!(start.elapsed() <= 2 * SECOND, "fifty refusals at once are one: {:?}", start.elapsed());
+    let mut longest = Duration::ZERO;
+    for _ in 0..30 {
+        let start = Instant::now();
+        call(&gate, Outcome::Throttled(None)).await;
+        longest = longest.max(start.elapsed());
+    }
+    assert!(longest > 15 * SECOND && longest <= 60 * SECOND, "{longest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_would_wait_past_its_deadline_is_refused_with_the_reason() {
+    let gate = gate();
+    call(&gate, Outcome::Throttled(Some(60 * SECOND))).await;
+    let start = Instant::now();
+    let refused = gate.pass(start + 10 * SECOND).await.unwrap_err();
+    assert_eq!((refused, start.elapsed()), (Refusal::Paused(60 * SECOND), Duration::ZERO));
+
+    advance(61 * SECOND).await;
+    call(&gate, Outcome::Answered).await;
+    take_down(&gate).await;
+    let _probe = gate.pass(far()).await.unwrap();
+    let start = Instant::now();
+    let refused = gate.pass(start + 10 * SECOND).await.unwrap_err();
+    assert_eq!((refused, start.elapsed()), (Refusal::Down("connection refused".to_owned()), 10 * SECOND));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_during_a_pause_does_not_end_the_pause() {
+    let gate = gate();
+    let early: Vec<_> = futures::future::join_all((0..5).map(|_| gate.pass(far()))).await;
+    call(&gate, Outcome::Throttled(Some(30 * SECOND))).await;
+    let start = Instant::now();
+    let mut early: Vec<_> = early.into_iter().map(Result::unwrap).collect();
+    let last = early.pop().unwrap();
+    for pass in early {
+        pass.record(failed());
+    }
+    last.record(Outcome::Answered);
+    call(&gate, Outcome::Answered).await;
+    assert_eq!(start.elapsed(), 30 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_from_before_a_closing_is_not_valid_after_it() {
+    let gate = gate();
+    let before = gate.pass(far()).await.unwrap();
+    assert!(before.is_valid());
+    call(&gate, Outcome::Throttled(Some(SECOND))).await;
+    assert!(!before.is_valid());
+    let probe = gate.pass(far()).await.unwrap();
+    assert!(probe.is_valid());
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_tells_what_was_found() {
+    let gate = gate();
+    let health = gate.health();
+    assert_eq!(*health.borrow(), Health::Unknown);
+    call(&gate, failed()).await;
+    assert_eq!(*health.borrow(), Health::Unknown);
+    call(&gate, Outcome::Answered).await;
+    assert_eq!(*health.borrow(), Health::Up);
+    call(&gate, Outcome::Refused("401".to_owned())).await;
+    assert_eq!(*health.borrow(), Health::Refused { cause: "401".to_owned() });
+    take_down(&gate).await;
+    assert!(matches!(&*health.borrow(), Health::Down { cause, .. } if cause == "connection refused"));
+    call(&gate, Outcome::Answered).await;
+    assert_eq!(*health.borrow(), Health::Up);
+}

@@ -1,0 +1,58 @@
+//! Under which names tasks have created accounts, so that a deletion by name alone is known to be theirs.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use bridgehead_sdk::Account;
+
+/// More are not kept. Forgetting one errs on the safe side: the removal guard counts somebody who is gone already.
+const MOST: usize = 20_000;
+
+/// The identifiers of the accounts that tasks of this process have created, by user name and e-mail, without regard to case.
+#[derive(Debug, Default)]
+pub(crate) struct CreatedAccounts(Mutex<HashMap<String, String>>);
+
+impl CreatedAccounts {
+    /// An account was created under this identifier.
+    pub(crate) fn came(&self, account: &Account, id: &str) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST {
+            known.clear();
+        }
+        known.extend(names(account).map(|name| (name, id.to_owned())));
+    }
+
+    /// An account was deleted; under which identifier it was created, if a task of this process has.
+    pub(crate) fn went(&self, account: &Account) -> Option<String> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = names(account).find_map(|name| known.get(&name).cloned())?;
+        known.retain(|_, other| *other != id);
+        Some(id)
+    }
+}
+
+fn names(account: &Account) -> impl Iterator<Item = String> + '_ {
+    [&account.username, &account.email].into_iter().flatten().map(|name| name.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(username: Option<&str>, email: Option<&str>) -> Account {
+        let mut account = Account::by_id("unused");
+        (account.username, account.email) = (username.map(str::to_owned), email.map(str::to_owned));
+        account
+    }
+
+    #[test]
+    fn whoever_came_is_known_by_either_name_until_they_went() {
+        let newcomers = CreatedAccounts::default();
+        newcomers.came(&account(Some("ann"), Some("Ann@example.com")), "n-1");
+        newcomers.came(&account(Some("bob"), None), "n-2");
+        assert_eq!(newcomers.went(&account(None, Some("ann@EXAMPLE.com"))).as_deref(), Some("n-1"));
+        assert_eq!(newcomers.went(&account(Some("ann"), None)), None);
+        assert_eq!(newcomers.went(&account(Some("BOB"), None)).as_deref(), Some("n-2"));
+        assert_eq!(newcomers.went(&account(None, None)), None);
+    }
+}

@@ -1,0 +1,109 @@
+//! Whether the daemon's own loops live.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+/// How often the heart beats.
+const BEAT: Duration = Duration::from_secs(1);
+/// A heart that has not beaten for so long has stopped: ten missed beats are more than a busy machine explains.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// Why the daemon counts as unhealthy. Nobody can act from outside but by restarting it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unhealthy {
+    /// The supervisor does not run.
+    #[error("the supervisor has given no sign of life for {} seconds; restart the daemon", .0.as_secs())]
+    Silent(Duration),
+    /// Loops have ended that should run as long as the daemon.
+    #[error("loops have ended that should go on: {0}; restart the daemon")]
+    Ended(String),
+}
+
+/// The signs of life of a runtime.
+#[derive(Debug)]
+pub struct Liveness {
+    beat: Mutex<Instant>,
+    ended: Mutex<BTreeSet<String>>,
+}
+
+impl Default for Liveness {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Liveness {
+    /// Alive, for now.
+    pub fn new() -> Self {
+        Self { beat: Mutex::new(Instant::now()), ended: Mutex::default() }
+    }
+
+    /// Does the supervisor's work and beats between its steps: if it blocks, the heart stops.
+    pub async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        let mut beats = interval(BEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                _ = beats.tick() => self.beat(),
+            }
+        }
+    }
+
+    /// A loop has ended although the daemon is not stopping.
+    pub fn ended(&self, app: &str, name: &str) {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).insert(format!("{name} of {app}"));
+    }
+
+    /// Whether all is well.
+    pub fn check(&self) -> Result<(), Unhealthy> {
+        let silence = self.beat.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+        if silence >= SILENCE {
+            return Err(Unhealthy::Silent(silence));
+        }
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        if ended.is_empty() {
+            return Ok(());
+        }
+        Err(Unhealthy::Ended(ended.iter().map(String::as_str).collect::<Vec<_>>().join(", ")))
+    }
+
+    fn beat(&self) {
+        *self.beat.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_supervisor_that_works_on_is_alive_however_long_it_takes() {
+        let vitals = Liveness::new();
+        vitals.during(tokio::time::sleep(Duration::from_hours(1))).await;
+        assert_eq!(vitals.check(), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_supervisor_that_is_gone_is_noticed() {
+        let vitals = Liveness::new();
+        vitals.during(async {}).await;
+        tokio::time::advance(SILENCE.saturating_sub(BEAT)).await;
+        assert_eq!(vitals.check(), Ok(()));
+        tokio::time::advance(BEAT).await;
+        let ailment = vitals.check().unwrap_err();
+        assert!(ailment.to_string().contains("no sign of life for 10 seconds"), "{ailment}");
+    }
+
+    #[tokio::test]
+    async fn a_loop_that_has_ended_is_named() {
+        let vitals = Liveness::new();
+        vitals.ended("hr", "sync");
+        assert!(vitals.check().unwrap_err().to_string().contains("sync of hr"));
+    }
+}

@@ -1,0 +1,270 @@
+//! Looking at a runtime from outside, while it runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bridgehead_resilience::{Clock, SystemClock};
+use bridgehead_sdk::visible;
+use futures::future::join_all;
+use jiff::{SignedDuration, Timestamp, Unit};
+use tokio::time::Instant;
+
+use super::alarm;
+use super::app::AppContext;
+use super::liveness::{Liveness, Unhealthy};
+use super::policies;
+use super::progress::{Seen, TaskSeen};
+use super::readiness::Readiness;
+use super::report::{
+    AppOverview, Completed, DaemonOverview, Guarded, Held, PollFailing, Silence, StatusReport, SyncRun,
+    TaskAttempts, Unwritable,
+};
+use super::status::AppStatus;
+use bridgehead_store::{self as journal, AppKey, SnapshotStore, TaskJournal};
+
+/// So many of the last syncs are shown.
+const SHOWN: usize = 10;
+/// So many tasks that are tried again are shown.
+const SHOWN_ATTEMPTS: usize = 20;
+/// So many are looked at to say since when something is so.
+const LOOKED_AT: u32 = 200;
+/// How long the state folder may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a panic is shown.
+const PANIC_SHOWN: SignedDuration = SignedDuration::from_hours(1);
+
+/// Looks at a runtime. Clones look at the same one. It holds the journal open as long as it lives.
+#[derive(Clone, Debug)]
+pub struct StatusReporter {
+    apps: BTreeMap<String, Arc<AppContext>>,
+    vitals: Arc<Liveness>,
+    clock: Arc<dyn Clock>,
+    started_at: Timestamp,
+}
+
+impl StatusReporter {
+    pub(crate) fn new(
+        apps: BTreeMap<String, Arc<AppContext>>,
+        vitals: Arc<Liveness>,
+        clock: Arc<dyn Clock>,
+        started_at: Timestamp,
+    ) -> Self {
+        Self { apps, vitals, clock, started_at }
+    }
+
+    /// An observer of a daemon that has no app, for tests of what shows it.
+    #[doc(hidden)]
+    pub fn without_apps(vitals: Arc<Liveness>, clock: Arc<dyn Clock>, started_at: Timestamp) -> Self {
+        Self::new(BTreeMap::new(), vitals, clock, started_at)
+    }
+
+    /// Whether the loops live.
+    pub fn health(&self) -> Result<(), Unhealthy> {
+        self.vitals.check()
+    }
+
+    /// Watches for readiness.
+    pub fn readiness(&self) -> Readiness {
+        let apps = self.apps.iter().filter(|(_, app)| app.settings.tasks.enabled);
+        Readiness::new(apps.map(|(name, app)| (name.clone(), Arc::clone(&app.status))).collect())
+    }
+
+    /// What the daemon counts of each app.
+    pub fn statuses(&self) -> impl Iterator<Item = (&str, &AppStatus)> {
+        self.apps.iter().map(|(name, app)| (name.as_str(), &*app.status))
+    }
+
+    /// Everything that can be seen now. Asks the journal; what it does not answer in time is missing.
+    pub async fn overview(&self) -> StatusReport {
+        let apps =
+            join_all(self.apps.iter().map(async |(name, app)| (name.clone(), self.look_at(app).await)));
+        let apps = apps.await.into_iter().collect();
+        let now = self.clock.now();
+        let ready = self.readiness().now();
+        let uptime = now.duration_since(self.started_at).as_secs();
+        let daemon = DaemonOverview {
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            started_at: self.started_at,
+            uptime_seconds: u64::try_from(uptime).unwrap_or(0),
+            unhealthy: self.health().err().map(|ailment| ailment.to_string()),
+            ready: ready.is_ready(),
+            readiness: ready.to_string(),
+        };
+        StatusReport { at: now, daemon: Some(daemon), apps }
+    }
+
+    async fn look_at(&self, app: &AppContext) -> AppOverview {
+        let mut seen = AppOverview::configured(&app.settings);
+        remember(&mut seen, app.store.for_operator(), &*app.listings, &app.key).await;
+        let now = self.clock.now();
+        let status = &app.status;
+        let clean = |text: &str| visible(&app.redactor.redact(text)).into_owned();
+        seen.access_refused = app.upstream.refused().map(|cause| clean(&cause));
+        seen.held = app.target.outage().map(|cause| Held {
+            since: long_ago(now, cause.since.elapsed()),
+            code: cause.code,
+            message: clean(&cause.message),
+            hold_for_seconds: app.settings.tasks.hold_for.as_secs(),
+        });
+        seen.tasks.contact = *status.contact().borrow();
+        seen.tasks.polled_at = status.polled_at();
+        seen.tasks.failing = status.poll_failure().map(|failure| PollFailing {
+            since: failure.since,
+            message: clean(&failure.message),
+            advice: failure.advice,
+        });
+        seen.tasks.counts = Some(status.tasks());
+        add_progress(&mut seen, status.progress().seen(), now);
+        seen.silence = app
+            .target
+            .silence()
+            .map(|silence| Silence { since: long_ago(now, silence.since.elapsed()), calls: silence.calls });
+        seen.tasks.guarded = status.holding().map(Into::into);
+        seen.sync.next_due_at = status.next_sync();
+        let progress = status.sync().borrow().clone();
+        seen.sync.under_way = (!progress.phase.is_empty()).then_some(progress);
+        if let Some(last) = status.last_sync().borrow().clone() {
+            seen.sync.last = Some(last.into());
+        }
+        seen.panicked = status
+            .tally()
+            .last_panic()
+            .filter(|(_, at)| now.duration_since(*at) < PANIC_SHOWN)
+            .map(|(name, at)| (name.to_owned(), at));
+        // What an earlier process wrote down may hold what was found to be a secret only since.
+        let details = seen.sync.recent.iter_mut().map(|run| &mut run.detail);
+        for detail in details.chain(seen.sync.last.iter_mut().map(|last| &mut last.detail)) {
+            *detail = clean(detail);
+        }
+        seen.alarms = alarm::all(&app.name, &seen, now);
+        // The worst are shown: those that were tried most often, then those that have been under way for the longest.
+        seen.tasks.attempts.sort_by_key(|task| std::cmp::Reverse(task.attempts));
+        seen.tasks.attempts.truncate(SHOWN_ATTEMPTS);
+        seen
+    }
+}
+
+/// What can be told of apps without a daemon: what the journal knows, which is open for reading.
+pub async fn from_state(
+    apps: &BTreeMap<String, bridgehead_config::App>,
+    state: Option<&journal::Sqlite>,
+) -> StatusReport {
+    let now = SystemClock.now();
+    let mut overview = StatusReport { at: now, daemon: None, apps: BTreeMap::new() };
+    for (name, settings) in apps {
+        let mut seen = AppOverview::configured(settings);
+        if let Some(state) = state {
+            let key = AppKey::from(settings.app_id);
+            remember(&mut seen, state, state, &key).await;
+            // An earlier version may have written this state, which then knows nothing of holding.
+            seen.tasks.guarded = state.held(&key).await.ok().and_then(|held| still_held(&held));
+        }
+        seen.alarms = alarm::all(name, &seen, now);
+        overview.apps.insert(name.clone(), seen);
+    }
+    overview
+}
+
+fn still_held(tasks: &[journal::Held]) -> Option<Guarded> {
+    let held = || tasks.iter().filter(|task| task.released_at.is_none());
+    let since = held().map(|task| task.held_at).min()?;
+    Some(Guarded { since, held: held().count() as u64, executed: None, max: None, per_seconds: None })
+}
+
+/// Adds what should move, and since when it has not.
+fn add_progress(app: &mut AppOverview, progress: Seen, now: Timestamp) {
+    let at = |instant: Instant| long_ago(now, instant.elapsed());
+    let tasks = &mut app.tasks;
+    tasks.attempts_total = progress.tasks.len() as u64;
+    tasks.attempts =
+        progress.tasks.into_iter().take(SHOWN_ATTEMPTS).map(|task| attempts(task, now)).collect();
+    tasks.not_due = progress.not_due;
+    tasks.unreadable = progress.unreadable;
+    tasks.still_since = progress.still.map(at);
+    if tasks.enabled {
+        // Between two readings the list is left alone for `poll_interval`, or for a growing wait after a failure.
+        let rest = Duration::from_millis(tasks.poll_interval_ms).saturating_mul(2) + policies::BRIDGE.cap;
+        let overdue = progress.heard.checked_add(rest).filter(|due| *due <= Instant::now());
+        tasks.silent_since = progress.asked.or(overdue).map(at);
+    }
+    app.state_unwritable = progress
+        .unwritten
+        .map(|unwritten| Unwritable { since: at(unwritten.since), message: unwritten.message });
+    app.sync.moved_at = Some(at(progress.sync_moved));
+}
+
+fn attempts(task: TaskSeen, now: Timestamp) -> TaskAttempts {
+    let at = |instant: Instant| long_ago(now, instant.elapsed());
+    let until = |instant: Instant| {
+        let left = SignedDuration::try_from(instant.saturating_duration_since(Instant::now()));
+        let then = now.saturating_add(left.unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX);
+        then.round(Unit::Second).unwrap_or(then)
+    };
+    TaskAttempts {
+        task: task.task.into_string(),
+        action: task.action,
+        attempts: task.attempts,
+        since: at(task.since),
+        tried_at: task.tried.map(at),
+        code: task.code,
+        reason: task.reason,
+        next_try_at: task.next.map(until),
+        decided_at: task.decided.map(at),
+    }
+}
+
+/// Adds what the journal knows.
+async fn remember(
+    seen: &mut AppOverview,
+    journal: &dyn TaskJournal,
+    listings: &dyn SnapshotStore,
+    key: &AppKey,
+) {
+    match journal.verify().await {
+        Ok(()) => {}
+        Err(error @ journal::Error::NotOurs { .. }) => {
+            // What it still reads is of the past.
+            seen.state_gone = Some(error.to_string());
+            return;
+        }
+        Err(error) => {
+            seen.state_unreadable = Some(error.to_string());
+            return;
+        }
+    }
+    // An earlier version may have written this state, which then knows of no doubts. A question is none yet.
+    let doubt = tokio::time::timeout(PATIENCE, journal.doubted(key)).await;
+    let doubt = doubt.ok().and_then(Result::ok).flatten();
+    seen.state_doubted = doubt.filter(|doubt| !doubt.is_question()).map(Into::into);
+    let deadline = Instant::now() + PATIENCE;
+    let asked =
+        async { tokio::try_join!(journal.counts(key), listings.runs(key, LOOKED_AT), listings.last(key)) };
+    let (counts, runs, last) = match tokio::time::timeout_at(deadline, asked).await {
+        Ok(Ok(answers)) => answers,
+        Ok(Err(error)) => {
+            seen.state_unreadable = Some(error.to_string());
+            return;
+        }
+        Err(_) => {
+            seen.state_unreadable = Some(format!("no answer within {PATIENCE:?}"));
+            return;
+        }
+    };
+    let mut runs: Vec<SyncRun> = runs.into_iter().map(SyncRun::from).collect();
+    seen.tasks.journal = Some(counts);
+    seen.sync.failures_in_a_row = alarm::failures_in_a_row(&runs);
+    seen.sync.unchanged_since = alarm::unchanged_since(&runs);
+    seen.sync.last = alarm::told(&runs).next().map(Into::into);
+    runs.truncate(SHOWN);
+    seen.sync.last_completed = last.map(|last| Completed { at: last.at, counts: last.counts });
+    seen.sync.recent = runs;
+}
+
+/// An instant of the past, to the second: computed anew each time, it would differ in its last digits.
+fn long_ago(now: Timestamp, elapsed: Duration) -> Timestamp {
+    let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
+    let then = now.saturating_sub(elapsed).unwrap_or(Timestamp::MIN);
+    then.round(Unit::Second).unwrap_or(then)
+}

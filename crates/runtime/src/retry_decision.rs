@@ -1,0 +1,174 @@
+//! The decision table of the design: what the runtime does with what came back from a connector. Pure.
+
+use std::time::Duration;
+
+use bridgehead_sdk::{Action, Code, Effect, Error, Retry, Subject};
+
+/// What to do after one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NextStep {
+    /// Report `failed`, with the error's code and message.
+    Fail,
+    /// Report `completed`: an earlier attempt did the work.
+    AlreadyDone,
+    /// Try again; not before `after`, where the target said so.
+    Retry {
+        /// The least time to wait.
+        after: Option<Duration>,
+    },
+    /// The target is out of reach: the breaker decides when to go on.
+    Hold,
+    /// Nobody knows what happened: look at the account, then go on as `then` says.
+    ReadBack {
+        /// Whether another attempt may follow if the account is not in the wanted state.
+        again: bool,
+    },
+    /// Somebody is there already: it may be the account that is wanted.
+    CompareExisting,
+}
+
+/// What is known of the earlier attempts at a task. Their number is no evidence: they may have failed before they reached the
+/// target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Effects {
+    /// One of them may have been applied.
+    pub(crate) may_have_applied: bool,
+    /// The account was seen before the first of them.
+    pub(crate) was_seen: bool,
+}
+
+/// Decides on an error.
+pub(crate) fn after_error(action: Action, effects: Effects, error: &Error) -> NextStep {
+    match (error.code(), action) {
+        (Code::AccountAlreadyExists, Action::CreateAccount) => return NextStep::CompareExisting,
+        (Code::AccountNotFound, Action::DeleteAccount)
+            if effects.may_have_applied && effects.was_seen && error.subject() == Subject::Account =>
+        {
+            return NextStep::AlreadyDone;
+        }
+        _ => {}
+    }
+    // Every task meets the same fate until somebody mends it: none of them is to blame, whatever the connector says about
+    // trying again.
+    let again = error.retry() != Retry::Never || error.subject() == Subject::Connection;
+    match (error.effect(), error.subject()) {
+        (Effect::Unknown, _) => NextStep::ReadBack { again },
+        (Effect::NotApplied, Subject::Connection) => NextStep::Hold,
+        (Effect::NotApplied, _) => match error.retry() {
+            Retry::Never => NextStep::Fail,
+            Retry::Backoff => NextStep::Retry { after: None },
+            Retry::After(after) => NextStep::Retry { after: Some(after) },
+        },
+    }
+}
+
+/// Whether another try fits into `give_up_after`, which is the time for all attempts at one task.
+pub(crate) fn fits(spent: Duration, wait: Duration, give_up_after: Duration) -> bool {
+    spent.saturating_add(wait) < give_up_after
+}
+
+/// Whether a look that failed is worth another one: looking changes nothing, so an unknown effect does no harm.
+pub(crate) fn may_pass(error: &Error) -> bool {
+    error.retry() != Retry::Never
+        || error.subject() == Subject::Connection
+        || error.effect() == Effect::Unknown
+}
+
+/// Looks that found nobody before a create of unknown effect counts as not applied. A replica may lag behind, so one
+/// look is not enough.
+const LOOKS: u32 = 3;
+
+/// Whether "nobody there" may be believed after an attempt of unknown effect: it was seen several times, and the attempt
+/// is so long past that it cannot be under way any more. Believing it too early makes a second account of a create, and lets
+/// somebody keep their access whom a deletion was for.
+pub(crate) fn is_settled(looks_that_found_nobody: u32, since_attempt: Duration, timeout: Duration) -> bool {
+    looks_that_found_nobody >= LOOKS && since_attempt >= timeout
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(clippy::needless_pass_by_value, reason = "errors are made where they are passed")]
+    fn decide(action: Action, error: Error) -> NextStep {
+        after_error(action, Effects { may_have_applied: false, was_seen: true }, &error)
+    }
+
+    #[test]
+    fn an_error_that_will_not_change_is_reported_at_once() {
+        for error in [
+            Error::account_not_found("x"),
+            Error::license_exhausted("x"),
+            Error::permission_denied("x"),
+            Error::internal("x"),
+            Error::group_not_found("x"),
+            Error::account_already_exists("x"),
+        ] {
+            assert_eq!(decide(Action::UpdateAccount, error), NextStep::Fail);
+        }
+        assert_eq!(decide(Action::DeleteAccount, Error::account_not_found("x")), NextStep::Fail);
+    }
+
+    #[test]
+    fn what_was_not_applied_is_tried_again() {
+        assert_eq!(decide(Action::CreateAccount, Error::rate_limited("x")), NextStep::Retry { after: None });
+        let after = Duration::from_secs(7);
+        assert_eq!(
+            decide(Action::CreateAccount, Error::rate_limited("x").with_retry(Retry::After(after))),
+            NextStep::Retry { after: Some(after) }
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_read_back() {
+        assert_eq!(decide(Action::CreateAccount, Error::timeout("x")), NextStep::ReadBack { again: true });
+        assert_eq!(
+            decide(Action::CreateAccount, Error::new(Code::InternalError, "x")),
+            NextStep::ReadBack { again: false }
+        );
+        let cut = Error::timeout("x").with_subject(Subject::Connection);
+        assert_eq!(decide(Action::CreateAccount, cut), NextStep::ReadBack { again: true });
+    }
+
+    #[test]
+    fn a_connection_error_holds() {
+        assert_eq!(decide(Action::DeleteAccount, Error::unreachable("x")), NextStep::Hold);
+        assert_eq!(decide(Action::DeleteAccount, Error::credential_refused("x")), NextStep::Hold);
+        let for_good = || Error::permission_denied("x").with_subject(Subject::Connection);
+        assert_eq!(decide(Action::DeleteAccount, for_good()), NextStep::Hold);
+        let cut = for_good().with_effect(Effect::Unknown);
+        assert_eq!(decide(Action::DeleteAccount, cut), NextStep::ReadBack { again: true });
+    }
+
+    #[test]
+    fn nobody_to_delete_is_done_only_if_somebody_was_seen_and_an_attempt_may_have_removed_them() {
+        let decide = |action, may_have_applied, was_seen, error| {
+            after_error(action, Effects { may_have_applied, was_seen }, &error)
+        };
+        let nobody = || Error::account_not_found("x");
+        assert_eq!(decide(Action::DeleteAccount, true, true, nobody()), NextStep::AlreadyDone);
+        assert_eq!(decide(Action::DeleteAccount, false, true, nobody()), NextStep::Fail);
+        assert_eq!(decide(Action::DeleteAccount, true, false, nobody()), NextStep::Fail);
+        assert_eq!(decide(Action::SuspendAccount, true, true, nobody()), NextStep::Fail);
+        assert_eq!(
+            decide(Action::DeleteAccount, true, true, nobody().with_subject(Subject::Group)),
+            NextStep::Fail
+        );
+    }
+
+    #[test]
+    fn an_account_that_exists_is_compared() {
+        assert_eq!(
+            decide(Action::CreateAccount, Error::account_already_exists("x")),
+            NextStep::CompareExisting
+        );
+    }
+
+    #[test]
+    fn nobody_there_is_believed_late() {
+        let timeout = Duration::from_mins(1);
+        assert!(!is_settled(1, Duration::from_mins(10), timeout));
+        assert!(!is_settled(9, Duration::from_secs(59), timeout));
+        assert!(is_settled(3, Duration::from_mins(1), timeout));
+    }
+}

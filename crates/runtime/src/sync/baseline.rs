@@ -1,0 +1,310 @@
+//! What Iden may hold beyond what is known here: the very first sync of an app, told apart from a state that was lost, and
+//! an old copy of the state, told apart from the current one. See `docs/decisions/0006-lost-state.md`.
+
+use std::time::Duration;
+
+use bridgehead_sdk::ResourceKind;
+use jiff::{SignedDuration, Timestamp};
+
+use super::Error;
+use super::push::PushCount;
+use super::sync_run::SyncRun;
+use crate::upstream::Patience;
+use bridgehead_bridge::Operation;
+use bridgehead_store::{BaselineOrigin, IdenTime};
+
+/// For how long Iden is asked when the app was last synced.
+const ASKED: Duration = Duration::from_secs(30);
+
+/// How long after our `complete` Iden may say that the app was synced, where we could not ask it at once: as long as its
+/// clean-up is watched, and an hour by which the two clocks may differ.
+const OURS: SignedDuration = SignedDuration::from_mins(90);
+
+/// What the removals of a sync are counted from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Baseline {
+    /// The last completed sync.
+    Known,
+    /// The last completed sync, although Iden has seen a later one: this is why one knows.
+    Stale(String),
+    /// Nothing: Iden holds no more than what syncs recorded here have pushed.
+    First,
+    /// Nothing, and nobody has looked at what the pages are answered with yet.
+    Unproven(Told),
+    /// Nothing, although Iden holds records: this is why one knows.
+    Lost(String),
+    /// Nothing, and what Iden holds could not be found out: this is why.
+    Unknown(String),
+}
+
+/// What Iden told of the last sync of the app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// It was synced then.
+    SyncedAt(Timestamp),
+    /// It lists the app, and no time with it.
+    NoTime,
+    /// Nothing of the app: this is why.
+    Nothing(String),
+}
+
+/// Whether what is known here is the last that Iden has seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Currency {
+    Current,
+    /// It is, and Iden's time of it was not known yet.
+    Learned(Timestamp),
+    /// Iden has seen a later one, at this time.
+    Stale(Timestamp),
+}
+
+impl SyncRun<'_> {
+    /// Finds out what the removals are to be counted from.
+    pub(super) async fn determine_baseline(&mut self) -> Result<(), Error> {
+        let (app, listings) = (&self.app.key, &self.app.listings);
+        let last = listings.last(app).await?;
+        let told = self.ask_iden().await;
+        if let Told::SyncedAt(at) = told {
+            self.synced_before = Some(at);
+        }
+        if last.is_none() && !self.options.dry_run {
+            self.settle_new(&told).await?;
+        }
+        self.baseline = match (last, told) {
+            (Some(last), Told::SyncedAt(at)) => {
+                let known = listings.iden_time(app).await?;
+                match currency(known, last.at, at) {
+                    Currency::Current => Baseline::Known,
+                    Currency::Learned(at) => {
+                        if !self.options.dry_run {
+                            listings.set_iden_time(app, at).await?;
+                        }
+                        Baseline::Known
+                    }
+                    Currency::Stale(at) => Baseline::Stale(format!(
+                        "Iden says that {} was last synced at {at}, and the last sync known here is that of {}",
+                        self.app.name,
+                        known.synced_at.unwrap_or(last.at)
+                    )),
+                }
+            }
+            (Some(_), _) => Baseline::Known,
+            (None, Told::SyncedAt(at)) => {
+                Baseline::Lost(format!("Iden says that the app was last synced at {at}"))
+            }
+            (None, told) => match listings.past(app).await? {
+                Some(BaselineOrigin::Lost) => {
+                    Baseline::Lost("an earlier sync here found records in Iden".into())
+                }
+                Some(BaselineOrigin::Ours) => Baseline::First,
+                None => Baseline::Unproven(told),
+            },
+        };
+        Ok(())
+    }
+
+    /// Answers what a new state folder asks for the sake of tasks. It has to be now: later, Iden's time is that of our own
+    /// sync, and a new installation would be taken for one whose state was lost.
+    async fn settle_new(&self, told: &Told) -> Result<(), Error> {
+        let store = &self.app.store;
+        let synced_before = match told {
+            Told::SyncedAt(_) => true,
+            Told::NoTime => false,
+            Told::Nothing(_) => return Ok(()),
+        };
+        if store.doubted().await?.is_some_and(|doubt| doubt.is_question()) {
+            store.settle_new(synced_before).await?;
+        }
+        Ok(())
+    }
+
+    /// Judges by what the pages were answered with, and keeps the judgement where there was evidence for it: later, the
+    /// pages of this very sync would be taken for those of another. What nobody could find out is never kept.
+    pub(super) async fn prove_past(&mut self) -> Result<(), Error> {
+        if let Baseline::Unproven(told) = &self.baseline {
+            if !self.has_begun {
+                return Ok(());
+            }
+            let own = self.pushed_before(None).await?;
+            let accounts = self.pushed_before(Some(ResourceKind::Account)).await?;
+            let told = told.clone();
+            self.baseline = judge(&told, self.tallies.sum(), own);
+            let of = self.types.iter().filter(|of| of.kind == ResourceKind::Account);
+            let mut tally = PushCount::default();
+            of.for_each(|of| tally.add(self.tallies.of(of.slug.as_str())));
+            self.is_past_shown = shows_ours(tally, accounts);
+        }
+        let past = match self.baseline {
+            Baseline::First if self.is_past_shown => BaselineOrigin::Ours,
+            Baseline::Lost(_) => BaselineOrigin::Lost,
+            _ => return Ok(()),
+        };
+        if !self.options.dry_run && self.app.listings.past(&self.app.key).await? != Some(past) {
+            self.app.listings.set_past(&self.app.key, past).await?;
+        }
+        Ok(())
+    }
+
+    /// How many records of the present listing earlier syncs of this state have pushed: that Iden knows those says nothing.
+    async fn pushed_before(&self, kind: Option<ResourceKind>) -> Result<u64, Error> {
+        let mut pushed = 0;
+        for of in self.types.iter().filter(|of| kind.is_none_or(|kind| of.kind == kind)) {
+            match self.app.listings.difference(&self.app.key, of.slug.as_str()).await {
+                Ok(found) => pushed += found.seen.saturating_sub(found.created),
+                Err(bridgehead_store::Error::NoListing { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(pushed)
+    }
+
+    /// Our sync is completed. Iden is asked what it calls the time of that, once: it is what later times are compared with.
+    /// Where it does not say, the next sync asks again.
+    pub(super) async fn learn_iden_time(&self) -> Result<(), Error> {
+        let (app, listings) = (&self.app.key, &self.app.listings);
+        let Ok(apps) = self.app.upstream.ask(Operation::ListApps, |bridge| bridge.list_apps()).await.inspect_err(|error| {
+            tracing::warn!(app = %self.app.name, %error, "Iden cannot be asked for the time of this sync; the next sync asks again");
+        }) else {
+            return Ok(());
+        };
+        let at = apps.into_iter().find(|one| one.id == self.app.id).and_then(|one| one.last_synced_at);
+        let known = listings.iden_time(app).await?.synced_at;
+        match at.map(cut) {
+            // The time of an earlier sync: that of this one is still to come.
+            Some(at) if known.max(self.synced_before).is_some_and(|before| at <= before) => Ok(()),
+            Some(at) => Ok(listings.set_iden_time(app, at).await?),
+            None => Ok(()),
+        }
+    }
+
+    /// When Iden last completed a sync of this app. An error is no answer, and an app that is not listed is another thing
+    /// than one without a time.
+    async fn ask_iden(&self) -> Told {
+        let app = self.app;
+        let patience = Patience::within(ASKED);
+        match app.upstream.patiently(Operation::ListApps, patience, |bridge| bridge.list_apps()).await {
+            Ok(apps) => match apps.into_iter().find(|one| one.id == app.id) {
+                None => Told::Nothing("it does not list this app".into()),
+                Some(one) => one.last_synced_at.map_or(Told::NoTime, |at| Told::SyncedAt(cut(at))),
+            },
+            // What the pages are answered with tells too.
+            Err(error) => {
+                tracing::warn!(app = %app.name, %error, "Iden cannot be asked when the app was last synced");
+                Told::Nothing(error.to_string())
+            }
+        }
+    }
+}
+
+/// As precise as the journal keeps it.
+fn cut(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
+}
+
+/// Compares the last sync known here with what Iden says: its clock against its clock. `completed_at` is by our clock; only
+/// where Iden's own time of our sync never became known are the two compared.
+fn currency(known: IdenTime, completed_at: Timestamp, said: Timestamp) -> Currency {
+    if known.synced_at.is_some_and(|known| said <= known) {
+        return Currency::Current;
+    }
+    let unheard = known.pending_since.or_else(|| known.synced_at.is_none().then_some(completed_at));
+    let is_ours = unheard.is_some_and(|ours| said <= ours.saturating_add(OURS).unwrap_or(Timestamp::MAX));
+    if is_ours { Currency::Learned(said) } else { Currency::Stale(said) }
+}
+
+/// Iden may know a few of an app that was never synced: those whom tasks have created. What syncs of this state have pushed
+/// before says nothing either.
+fn judge(told: &Told, all: PushCount, own: u64) -> Baseline {
+    let foreign = all.updated.saturating_sub(own);
+    if foreign > all.created {
+        return Baseline::Lost(format!(
+            "Iden knew {foreign} of the {} records that were pushed",
+            all.accepted
+        ));
+    }
+    match told {
+        // Without an answer, somebody must have been new: else nothing at all speaks for a first sync.
+        Told::Nothing(why) if all.created == 0 => Baseline::Unknown(format!(
+            "Iden cannot be asked when it was last synced ({why}), and what it answered to the pages does not show that it held nothing"
+        )),
+        _ => Baseline::First,
+    }
+}
+
+/// Whether the answers to the pages of accounts show that Iden holds none but ours.
+fn shows_ours(accounts: PushCount, own: u64) -> bool {
+    accounts.created > accounts.updated.saturating_sub(own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(created: u64, updated: u64) -> PushCount {
+        PushCount { accepted: created + updated, created, updated }
+    }
+
+    fn nothing() -> Told {
+        Told::Nothing("403".into())
+    }
+
+    #[test]
+    fn a_first_sync_is_told_from_a_lost_state_by_what_iden_knew() {
+        for told in [Told::NoTime, nothing()] {
+            assert_eq!(judge(&told, tally(1000, 0), 0), Baseline::First);
+            assert_eq!(judge(&told, tally(900, 100), 0), Baseline::First, "tasks have created some");
+            assert_eq!(
+                judge(&told, tally(10, 990), 0),
+                Baseline::Lost("Iden knew 990 of the 1000 records that were pushed".into())
+            );
+            assert_eq!(judge(&told, tally(50, 300), 300), Baseline::First, "an earlier try pushed those");
+            assert!(matches!(judge(&told, tally(50, 300), 200), Baseline::Lost(_)));
+        }
+    }
+
+    #[test]
+    fn a_bridge_that_gives_no_figures_and_no_answer_proves_nothing() {
+        let no_figures = PushCount { accepted: 1000, created: 0, updated: 0 };
+        assert_eq!(judge(&Told::NoTime, no_figures, 0), Baseline::First);
+        for all in [no_figures, PushCount::default(), tally(0, 300)] {
+            assert!(matches!(judge(&nothing(), all, 300), Baseline::Unknown(_)), "{all:?}");
+        }
+    }
+
+    #[test]
+    fn only_new_accounts_show_that_iden_held_none() {
+        assert!(
+            shows_ours(tally(100, 0), 0) && shows_ours(tally(100, 50), 0) && shows_ours(tally(1, 300), 300)
+        );
+        assert!(
+            !shows_ours(PushCount::default(), 0)
+                && !shows_ours(tally(0, 300), 300)
+                && !shows_ours(tally(9, 10), 0)
+        );
+    }
+
+    #[test]
+    fn a_later_time_than_that_of_our_last_sync_is_an_old_copy_of_the_state_unless_ours_was_not_heard_of() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let ours = OURS.as_secs();
+        let known = |synced_at: Option<i64>, pending: Option<i64>| IdenTime {
+            synced_at: synced_at.map(at),
+            pending_since: pending.map(at),
+        };
+        // Known, pending, completed here, said; Iden's clock is far from ours.
+        let table = [
+            (known(Some(500), None), 90_000, 500, Currency::Current),
+            (known(Some(500), None), 90_000, 400, Currency::Current),
+            (known(Some(500), None), 90_000, 501, Currency::Stale(at(501))),
+            (known(Some(500), Some(90_000)), 90_000, 500, Currency::Current),
+            (known(Some(500), Some(90_000)), 90_000, 90_001, Currency::Learned(at(90_001))),
+            (known(Some(500), Some(90_000)), 90_000, 90_001 + ours, Currency::Stale(at(90_001 + ours))),
+            (known(None, None), 90_000, 90_000 + ours, Currency::Learned(at(90_000 + ours))),
+            (known(None, None), 90_000, 90_001 + ours, Currency::Stale(at(90_001 + ours))),
+            (known(None, Some(90_000)), 90_000, 90_001, Currency::Learned(at(90_001))),
+        ];
+        for (known, completed, said, wanted) in table {
+            assert_eq!(currency(known, at(completed), at(said)), wanted, "{known:?} {said}");
+        }
+    }
+}

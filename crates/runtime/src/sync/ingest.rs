@@ -1,0 +1,296 @@
+//! Taking records in: from a page of the target into the listing and to Iden.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use bridgehead_sdk::{AccountStatus, Page, Record, ResourceKind, ResourceType};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::evidence::Proof;
+use super::push::PushPipeline;
+use super::read::Listing;
+use super::sync_run::SyncRun;
+use super::validate::{self, Problem};
+use super::{Error, InvalidRecord};
+use bridgehead_store::{AccessFacts, Duplicate, RecordHash};
+
+/// Accounts whose references are not known yet wait for a second look, so many at most.
+const DEFERRED: usize = 1000;
+
+impl SyncRun<'_> {
+    /// Reads a type to its end and pushes what is good of it.
+    pub(super) async fn sync_type(&mut self, of: &ResourceType) -> Result<(), Error> {
+        self.phase(&format!("listing {}", of.slug));
+        let app = Arc::clone(self.app);
+        let mut listing = Listing::new(&app, of);
+        let mut pusher = None;
+        let mut deferred = Vec::new();
+        while let Some(page) = listing.next().await? {
+            let records = self.admit(of, page).await?;
+            deferred.extend(self.accept(of, records, &mut pusher).await?);
+            if deferred.len() >= DEFERRED {
+                self.recheck(of, std::mem::take(&mut deferred), &mut pusher).await?;
+            }
+        }
+        if !deferred.is_empty() {
+            self.recheck(of, deferred, &mut pusher).await?;
+        }
+        self.flush(of, pusher).await?;
+        self.prove(of, &listing).await
+    }
+
+    /// Whether a listing that has ended was read to its end. What it had of a type is all that was read of it, in this and in
+    /// earlier listings of this sync, bad records included.
+    pub(super) async fn prove(&mut self, of: &ResourceType, listing: &Listing<'_>) -> Result<(), Error> {
+        let slug = of.slug.as_str();
+        let good = self.app.listings.seen_count(&self.app.key, slug).await?;
+        let bad = self.bad.get(slug).map_or(0, Bad::count);
+        match listing.testimony.judge(good.saturating_add(bad)) {
+            Proof::Whole(evidence) => {
+                self.evidence.entry(slug.to_owned()).or_insert_with(|| evidence.as_str().to_owned());
+                tracing::debug!(app = %self.app.name, resource_type = slug, evidence = evidence.as_str(), "listed to the end");
+                Ok(())
+            }
+            Proof::Short { read, total } => Err(Error::Incomplete { slug: slug.to_owned(), read, total }),
+            Proof::None => {
+                self.evidence.insert(slug.to_owned(), "none".to_owned());
+                self.unproven.insert(slug.to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends what is left of a type. What Iden refuses is no part of the listing any more.
+    pub(super) async fn flush(
+        &mut self,
+        of: &ResourceType,
+        pusher: Option<PushPipeline>,
+    ) -> Result<(), Error> {
+        let Some(mut pusher) = pusher else { return Ok(()) };
+        for refused in pusher.flush().await? {
+            self.app.listings.unset(&self.app.key, of.slug.as_str(), &refused.id).await?;
+            if of.kind != ResourceKind::Account {
+                self.refused.insert(name_of(of, &refused.id));
+            }
+            self.read_bad(of, Some(&refused.id));
+            self.reject(
+                of,
+                &refused.id,
+                Problem { field: String::new(), rule: format!("is refused by Iden: {}", refused.detail) },
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether Iden has refused this group or licence in this sync.
+    pub(super) fn was_refused(&self, of: &ResourceType, id: &str) -> bool {
+        self.refused.contains(&name_of(of, id))
+    }
+
+    pub(super) fn reject(&mut self, of: &ResourceType, record: &str, problem: Problem) {
+        self.app.status.sync_progress(|progress| progress.invalid += 1);
+        let record = InvalidRecord {
+            resource_type: of.slug.to_string(),
+            record: record.to_owned(),
+            field: problem.field,
+            rule: self.app.redactor.redact(&problem.rule).into_owned(),
+        };
+        if self.invalid.is_worth_a_line() {
+            tracing::warn!(app = %self.app.name, "invalid record: {record}");
+        }
+        self.invalid.add(record);
+    }
+
+    /// The records of a page that keep every rule which the record alone can break.
+    async fn admit(&mut self, of: &ResourceType, page: Page) -> Result<Vec<Record>, Error> {
+        let mut bad = Vec::new();
+        let mut nameless = 0_u64;
+        for rejected in page.rejected {
+            match &rejected.id {
+                Some(id) => bad.push(id.clone()),
+                None => nameless += 1,
+            }
+            let record = rejected.id.unwrap_or_else(|| "without an id".into());
+            self.reject(
+                of,
+                &record,
+                Problem { field: rejected.field, rule: format!("must be {}", rejected.rule) },
+            );
+        }
+        let mut good = Vec::with_capacity(page.records.len());
+        for record in page.records {
+            match validate::check(&record, of, &self.kinds) {
+                Ok(()) => good.push(record),
+                Err(problem) => {
+                    bad.push(record.id().to_owned());
+                    self.reject(of, record.id(), problem);
+                }
+            }
+        }
+        for _ in 0..nameless {
+            self.read_bad(of, None);
+        }
+        if !bad.is_empty() {
+            // One that a good record of an earlier page had as well is no further record.
+            let ids: Vec<&str> = bad.iter().map(String::as_str).collect();
+            for id in self.app.listings.missing(&self.app.key, of.slug.as_str(), &ids).await? {
+                self.read_bad(of, Some(&id));
+            }
+        }
+        // A page may take a while to be worked through; let others have the processor.
+        tokio::task::yield_now().await;
+        Ok(good)
+    }
+
+    /// Pushes the records whose references are all known, and returns the others.
+    async fn accept(
+        &mut self,
+        of: &ResourceType,
+        records: Vec<Record>,
+        pusher: &mut Option<PushPipeline>,
+    ) -> Result<Vec<Record>, Error> {
+        let (records, deferred) = self.split_by_references(records).await?;
+        self.ingest(of, records, pusher).await?;
+        Ok(deferred)
+    }
+
+    /// Pushes records that are not in the listing yet, and adds them to it.
+    pub(super) async fn ingest(
+        &mut self,
+        of: &ResourceType,
+        records: Vec<Record>,
+        pusher: &mut Option<PushPipeline>,
+    ) -> Result<(), Error> {
+        let seen: Vec<RecordHash> = records.iter().map(seen).collect();
+        if let Some(bad) = self.bad.get_mut(of.slug.as_str()) {
+            for record in &records {
+                bad.is_good(record.id());
+            }
+        }
+        let added = self.app.listings.add(&self.app.key, of.slug.as_str(), &seen).await?;
+        self.reject_twins(of, &records, &added.duplicates);
+        let mut duplicates: HashMap<&str, usize> = HashMap::new();
+        for duplicate in &added.duplicates {
+            *duplicates.entry(&duplicate.id).or_default() += 1;
+        }
+        let mut occurrences: HashMap<String, usize> = HashMap::new();
+        if !duplicates.is_empty() {
+            for record in &records {
+                *occurrences.entry(record.id().to_owned()).or_default() += 1;
+            }
+        }
+        let mut fresh = records;
+        fresh.retain(|record| match duplicates.get(record.id()) {
+            None => true,
+            // If not all records of an id are duplicates, the first is the one that stays.
+            Some(again) => occurrences.remove(record.id()).is_some_and(|all| *again < all),
+        });
+        let listed = fresh.len() as u64;
+        self.app.status.sync_progress(|progress| {
+            *progress.listed.entry(of.slug.to_string()).or_default() += listed;
+        });
+        if let Some(take) = &self.take
+            && !take(of, &fresh)
+        {
+            return Err(Error::ShuttingDown);
+        }
+        if self.options.dry_run || fresh.is_empty() {
+            return Ok(());
+        }
+        self.push(of, fresh, pusher).await
+    }
+
+    /// A record was read that is not taken into the listing, and yet is there.
+    pub(super) fn read_bad(&mut self, of: &ResourceType, id: Option<&str>) {
+        self.bad.entry(of.slug.to_string()).or_default().read(id);
+    }
+
+    /// Two records of one identifier that differ are bad, unless a task changed the account between the two pages: then
+    /// it is read once more before completing.
+    fn reject_twins(&mut self, of: &ResourceType, records: &[Record], duplicates: &[Duplicate]) {
+        let differing = duplicates.iter().filter(|duplicate| !duplicate.same);
+        let differing: BTreeSet<&str> = differing.map(|duplicate| duplicate.id.as_str()).collect();
+        for id in differing {
+            let was_touched = records.iter().any(
+                |record| matches!(record, Record::Account(account) if account.id.as_str() == id && self.touched.concerns(account)),
+            );
+            if !was_touched {
+                let rule = "is used by two records that differ".into();
+                self.reject(of, id, Problem { field: "id".into(), rule });
+            }
+        }
+    }
+
+    /// Hands records to the pusher of their type, which is made at the first need.
+    pub(super) async fn push(
+        &mut self,
+        of: &ResourceType,
+        records: Vec<Record>,
+        pusher: &mut Option<PushPipeline>,
+    ) -> Result<(), Error> {
+        if pusher.is_none() {
+            let session = self.session().await?;
+            *pusher = Some(PushPipeline::new(self.app, session, of.slug.clone(), self.tallies.clone()));
+        }
+        match pusher {
+            Some(pusher) => pusher.push(records).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// So many bad records of a type are told apart; more of them are not counted as read.
+const TOLD_APART: usize = 200_000;
+
+/// The bad records of a type: each identifier once, each record without one.
+#[derive(Debug, Default)]
+pub(super) struct Bad {
+    ids: HashSet<u64>,
+    nameless: u64,
+}
+
+impl Bad {
+    fn read(&mut self, id: Option<&str>) {
+        match id {
+            None => self.nameless += 1,
+            Some(id) if self.ids.len() < TOLD_APART => {
+                self.ids.insert(xxh3_64(id.as_bytes()));
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// It came again, and is good: the listing counts it.
+    fn is_good(&mut self, id: &str) {
+        self.ids.remove(&xxh3_64(id.as_bytes()));
+    }
+
+    fn count(&self) -> u64 {
+        self.nameless.saturating_add(self.ids.len() as u64)
+    }
+}
+
+/// A record, as the listing keeps it.
+pub(super) fn seen(record: &Record) -> RecordHash {
+    RecordHash { id: record.id().to_owned(), hash: hash(record), facts: facts(record) }
+}
+
+fn facts(record: &Record) -> Option<AccessFacts> {
+    let Record::Account(account) = record else { return None };
+    let refs = validate::refs_of(account)
+        .map(|(field, slug, id)| xxh3_64(format!("{field}\0{slug}\0{id}").as_bytes()));
+    Some(AccessFacts::new(account.status == AccountStatus::Active, refs))
+}
+
+fn name_of(of: &ResourceType, id: &str) -> u64 {
+    xxh3_64(format!("{}\0{id}", of.slug).as_bytes())
+}
+
+/// A hash of a record as it goes on the wire.
+fn hash(record: &Record) -> u64 {
+    let text = match record {
+        Record::Account(account) => serde_json::to_vec(account),
+        Record::Entity(entity) => serde_json::to_vec(entity),
+    };
+    xxh3_64(&text.unwrap_or_default())
+}

@@ -1,0 +1,120 @@
+//! What follows a sync that did not go through: how soon the next one comes, and when somebody is told. Pure.
+
+use std::time::Duration;
+
+use super::summary::NextSync;
+use bridgehead_config::Schedule;
+use bridgehead_resilience::{RetryPolicy, SeededRng};
+
+/// The longest first wait before a sync is repeated.
+const SOON: Duration = Duration::from_secs(30);
+/// The longest wait of all.
+const LATE: Duration = Duration::from_hours(1);
+/// The first wait is this part of the interval at most, so that a short interval is not outdone by its own repeats.
+const PART: u32 = 60;
+/// So often in a row is a sync begun anew at once.
+const AT_ONCE: u32 = 3;
+
+/// The syncs of one app since the last one that needed no repeat.
+#[derive(Debug, Default)]
+pub(super) struct Series {
+    failures: u32,
+    clean_ups: u32,
+    restarts: u32,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct After {
+    /// How long to wait for the next sync at most; `None` for the next one on schedule.
+    pub(super) wait: Option<Duration>,
+    /// Somebody must be told that Iden's clean-up keeps failing.
+    pub(super) alarm: bool,
+}
+
+impl Series {
+    /// "A new sync is the remedy" for a clean-up that failed (Error Reference); so many are tried in a row.
+    pub(super) const CLEAN_UPS: u32 = 3;
+
+    pub(super) fn after(&mut self, follow_up: NextSync, schedule: &Schedule, rng: &SeededRng) -> After {
+        let backoff = backoff(schedule);
+        let wait = |wait| After { wait: Some(wait), alarm: false };
+        match follow_up {
+            NextSync::Regular => {
+                *self = Self::default();
+                After { wait: None, alarm: false }
+            }
+            NextSync::AtOnce if self.restarts < AT_ONCE => {
+                self.restarts += 1;
+                wait(Duration::ZERO)
+            }
+            NextSync::Soon | NextSync::AtOnce => {
+                self.failures = self.failures.saturating_add(1);
+                wait(backoff.delay(self.failures, rng.unit()))
+            }
+            NextSync::CleanUp if self.clean_ups < Self::CLEAN_UPS => {
+                self.clean_ups += 1;
+                wait(backoff.delay(self.clean_ups, rng.unit()))
+            }
+            NextSync::CleanUp => After { wait: None, alarm: true },
+        }
+    }
+}
+
+fn backoff(schedule: &Schedule) -> RetryPolicy {
+    match schedule {
+        Schedule::Every(every) => RetryPolicy::new(SOON.min(*every / PART), LATE.min(*every)),
+        Schedule::Cron { .. } => RetryPolicy::new(SOON, LATE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOURS: Schedule = Schedule::Every(Duration::from_hours(6));
+
+    fn waits(follow_ups: &[NextSync]) -> Vec<Option<u64>> {
+        let (mut series, rng) = (Series::default(), SeededRng::seeded(1));
+        let mut after = |follow_up: &NextSync| series.after(*follow_up, &HOURS, &rng);
+        follow_ups.iter().map(|follow_up| after(follow_up).wait.map(|wait| wait.as_secs())).collect()
+    }
+
+    #[test]
+    fn a_clean_up_that_fails_is_followed_by_three_syncs_and_then_by_an_alarm() {
+        let (mut series, rng) = (Series::default(), SeededRng::seeded(1));
+        let mut after = |follow_up| series.after(follow_up, &HOURS, &rng);
+        for n in 0..3 {
+            let after = after(NextSync::CleanUp);
+            assert!(after.wait.unwrap() <= SOON * 2_u32.pow(n) && !after.alarm, "{after:?}");
+        }
+        // The alarm comes again with each regular sync that fails in the same way; no further ones are added.
+        for _ in 0..2 {
+            assert_eq!(after(NextSync::CleanUp), After { wait: None, alarm: true });
+        }
+        after(NextSync::Regular);
+        assert!(!after(NextSync::CleanUp).alarm, "a sync that went through starts the count anew");
+    }
+
+    #[test]
+    fn failures_wait_longer_and_longer_but_never_longer_than_an_hour() {
+        let waits = waits(&[NextSync::Soon; 12]);
+        let first = waits[0].unwrap();
+        assert!((15..=30).contains(&first), "{waits:?}");
+        assert!(waits.iter().all(|wait| wait.unwrap() <= 3600), "{waits:?}");
+        assert!(waits[11].unwrap() >= 1800, "{waits:?}");
+    }
+
+    #[test]
+    fn what_was_overtaken_begins_anew_at_once_and_not_for_ever() {
+        let waits = waits(&[NextSync::AtOnce; 4]);
+        assert_eq!(waits[..3], [Some(0); 3]);
+        assert!(waits[3].unwrap() >= 15);
+    }
+
+    #[test]
+    fn a_short_interval_has_short_repeats() {
+        let backoff = backoff(&Schedule::Every(Duration::from_mins(1)));
+        assert_eq!((backoff.base, backoff.cap), (Duration::from_secs(1), Duration::from_mins(1)));
+    }
+}

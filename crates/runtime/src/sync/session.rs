@@ -1,0 +1,205 @@
+//! The beginning and the ends of a session: start, verify, complete and watch, abandon.
+
+use std::time::Duration;
+
+use bridgehead_resilience::{Interrupted, Next};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Error;
+use super::sync_run::SyncRun;
+use crate::app::AppContext;
+use crate::policies;
+use crate::proof::CompletionPermit;
+use crate::upstream::Patience;
+use bridgehead_bridge::{self as bridge, Operation, Progress, SyncId, SyncStatus};
+
+/// How long one call is tried while the Bridge does not answer.
+const PATIENCE: Duration = Duration::from_mins(15);
+/// How long a clean-up is watched. It runs at Iden's end; this only decides when to stop looking.
+const WATCH: Duration = Duration::from_mins(30);
+/// How long a session that was given up is tried to be abandoned. The next one cancels it in any case.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// Starts a session. Repeating a start whose answer was lost is safe: the new session cancels the one nobody knows.
+pub(super) async fn start(app: &AppContext) -> Result<SyncId, Error> {
+    let started = app
+        .upstream
+        .patiently(Operation::StartSync, Patience::within(PATIENCE), |bridge| bridge.start_sync(app.id));
+    started.await.map_err(Error::bridge("starting the sync"))
+}
+
+async fn progress(app: &AppContext, session: &SyncId) -> Result<Progress, bridge::Error> {
+    let patience = Patience::within(PATIENCE);
+    app.upstream.patiently(Operation::Progress, patience, |bridge| bridge.progress(app.id, session)).await
+}
+
+/// The counts of the session must be what was pushed. If not, somebody else's session has cancelled it: pushes go on
+/// answering 200, but their records are discarded.
+pub(super) async fn verify(sync: &SyncRun<'_>) -> Result<(), Error> {
+    let Some(session) = &sync.session else {
+        return Ok(());
+    };
+    let app = sync.app;
+    let progress = progress(app, session).await.map_err(Error::bridge("asking how the sync stands"))?;
+    if !progress.status.is_running() {
+        return Err(Error::SessionLost { detail: format!("its status is '{}'", progress.status) });
+    }
+    for of in &sync.types {
+        let (slug, pushed) = (of.slug.as_str(), app.listings.seen_count(&app.key, of.slug.as_str()).await?);
+        let counted = match progress.counts.iter().find(|count| count.slug == of.slug) {
+            Some(count) => count.synced_count.ok_or_else(|| Error::Uncounted(slug.to_owned()))?,
+            // A type of which nothing was pushed may be left out.
+            None if pushed == 0 => 0,
+            None => return Err(Error::Uncounted(slug.to_owned())),
+        };
+        if counted < pushed {
+            return Err(Error::SessionLost {
+                detail: format!("{pushed} records of {slug} were pushed, Iden counts {counted}"),
+            });
+        }
+        // Whether a record that is sent twice counts twice is not documented, and a page whose answer was lost is sent
+        // twice without anybody noticing. More than was pushed shows no other session: fewer does.
+        let most = sync.tallies.of(slug).accepted.max(pushed);
+        if counted > most {
+            tracing::warn!(app = %app.name, resource_type = slug, pushed, counted, "Iden counts more records than were pushed");
+        }
+    }
+    Ok(())
+}
+
+/// Completes the session. If the answer is lost, the session's status tells whether it was heard. A stop is heeded
+/// between two tries, never in the middle of one: whoever asks must know whether it was completed.
+pub(super) async fn complete(
+    _proof: &CompletionPermit<'_>,
+    app: &AppContext,
+    session: &SyncId,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    if stop.is_cancelled() {
+        return Err(Error::ShuttingDown);
+    }
+    let retry = app.retry(policies::BRIDGE).give_up_after(PATIENCE).until(stop);
+    let completed = retry.run(
+        |_| complete_once(app, session, stop),
+        |failed| match failed {
+            Incomplete::MayPass(_) => Next::Retry,
+            Incomplete::Final(_) => Next::GiveUp,
+        },
+        |failed| {
+            if let Incomplete::MayPass(error) = failed.error {
+                tracing::warn!(app = %app.name, %error, wait = ?failed.wait, "completing the sync did not work; trying again");
+            }
+        },
+    );
+    completed.await.map_err(|interrupted| match interrupted {
+        Interrupted::Stopped => Error::ShuttingDown,
+        Interrupted::Failed(Incomplete::Final(error)) => error,
+        Interrupted::Failed(Incomplete::MayPass(source)) => {
+            Error::Bridge { what: "completing the sync", source }
+        }
+    })
+}
+
+/// Why one attempt has not completed a session.
+enum Incomplete {
+    /// It was not heard, and the session still runs.
+    MayPass(bridge::Error),
+    Final(Error),
+}
+
+async fn complete_once(
+    app: &AppContext,
+    session: &SyncId,
+    stop: &CancellationToken,
+) -> Result<(), Incomplete> {
+    let answer = app.upstream.call_until(
+        stop,
+        Operation::Complete,
+        Patience::once(),
+        |bridge| bridge.complete(app.id, session),
+        |_| {},
+    );
+    let error = match answer.await {
+        Ok(()) => return Ok(()),
+        Err(Interrupted::Stopped) => return Err(Incomplete::Final(Error::ShuttingDown)),
+        Err(Interrupted::Failed(error)) => error,
+    };
+    let progress = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Err(Incomplete::Final(Error::Unheard(error.to_string()))),
+        progress = progress(app, session) => progress,
+    };
+    let progress = progress.map_err(|unasked| Incomplete::Final(Error::Unheard(unasked.to_string())))?;
+    if is_completing(&progress.status) {
+        return Ok(());
+    }
+    if !progress.status.is_running() {
+        let detail = format!("its status is '{}'", progress.status);
+        return Err(Incomplete::Final(Error::SessionLost { detail }));
+    }
+    if error.is_transient() || error.is_access() {
+        return Err(Incomplete::MayPass(error));
+    }
+    Err(Incomplete::Final(Error::Bridge { what: "completing the sync", source: error }))
+}
+
+/// Whether `complete` was heard. Only the status `error` is documented; of the others there are but likely names.
+fn is_completing(status: &SyncStatus) -> bool {
+    let name = status.as_str().to_lowercase();
+    *status == SyncStatus::Error || name.contains("clean") || name.starts_with("complet")
+}
+
+/// Watches the clean-up that Iden runs after `complete`, until it has ended.
+pub(super) async fn await_cleanup(app: &AppContext, session: &SyncId) -> Result<(), Error> {
+    let began = Instant::now();
+    let mut wait = Duration::from_millis(100);
+    loop {
+        let progress = progress(app, session).await.map_err(Error::bridge("watching the clean-up"))?;
+        if let Some(error) = progress.error {
+            return Err(Error::CleanupFailed { code: error.error_code, message: error.message });
+        }
+        if progress.status == SyncStatus::Error {
+            return Err(Error::CleanupFailed {
+                code: "an error".into(),
+                message: "without saying which.".into(),
+            });
+        }
+        if !progress.status.is_running() {
+            return Ok(());
+        }
+        if began.elapsed() >= WATCH {
+            tracing::warn!(app = %app.name, status = %progress.status, "Iden is still cleaning up; not waiting any longer");
+            return Ok(());
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_secs(10));
+    }
+}
+
+/// Ends a session without removing anybody. Best effort: the next session cancels this one in any case.
+pub(super) async fn abandon(app: &AppContext, session: &SyncId) {
+    // Nobody waits for a key that is refused: the session is cancelled by the next one.
+    if app.upstream.refused().is_some() {
+        tracing::debug!(app = %app.name, "the session is not abandoned, as the Bridge refuses the key");
+        return;
+    }
+    let patience = Patience::within(FAREWELL).at_once().whatever_is_asked();
+    let abandoned = app.upstream.call(
+        Operation::Abandon,
+        patience,
+        |bridge| bridge.abandon(app.id, session),
+        |failed| {
+            tracing::debug!(app = %app.name, error = %failed.error, "the session could not be abandoned; trying again");
+        },
+    );
+    match tokio::time::timeout(FAREWELL, abandoned).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(app = %app.name, %error, "the session could not be abandoned; the next one cancels it");
+        }
+        Err(_) => {
+            tracing::warn!(app = %app.name, "the session could not be abandoned in time; the next one cancels it");
+        }
+    }
+}

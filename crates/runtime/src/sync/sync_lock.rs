@@ -1,0 +1,21 @@
+//! One sync at a time: a second session of the same app would silently cancel the first.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Error, Options, Summary, sync_run};
+use crate::app::AppContext;
+
+/// Waits for the app's turn, and runs one sync of it. Never fails as such: the summary says how it ended.
+pub(crate) async fn run(app: &Arc<AppContext>, options: Options, stop: &CancellationToken) -> Summary {
+    let _turn = tokio::select! {
+        biased;
+        turn = app.sync_lock.lock() => turn,
+        () = stop.cancelled() => {
+            let detail = Error::ShuttingDown.to_string();
+            return Summary { result: "abandoned".into(), detail, dry_run: options.dry_run, ..Summary::default() };
+        }
+    };
+    Box::pin(sync_run::run(app, options, stop)).await
+}

@@ -1,0 +1,96 @@
+//! The pacing of a target: one rate for tasks and syncs together, tasks first.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter as Governor};
+use tokio::sync::Notify;
+
+/// How often the target may be called.
+#[derive(Debug, Default)]
+pub struct RateLimiter {
+    limiter: Option<DefaultDirectRateLimiter>,
+    tasks_waiting: AtomicUsize,
+    no_task_waits: Notify,
+}
+
+impl RateLimiter {
+    /// `per_second` calls on average, `burst` at once; without a rate nothing is ever held back.
+    pub fn new(rate: Option<(f64, u32)>) -> Self {
+        let limiter = rate.and_then(|(per_second, burst)| {
+            let period = Duration::try_from_secs_f64(1.0 / per_second).ok()?;
+            let burst = NonZeroU32::new(burst.max(1))?;
+            Some(Governor::direct(Quota::with_period(period)?.allow_burst(burst)))
+        });
+        Self { limiter, ..Self::default() }
+    }
+
+    /// Waits for a call that a task makes.
+    pub async fn for_task(&self) {
+        let Some(limiter) = &self.limiter else { return };
+        let _waiting = Waiting::new(self);
+        limiter.until_ready().await;
+    }
+
+    /// Waits for a call that a sync makes: not while a task waits.
+    pub async fn for_sync(&self) {
+        let Some(limiter) = &self.limiter else { return };
+        loop {
+            let nobody = self.no_task_waits.notified();
+            if self.tasks_waiting.load(Ordering::Acquire) == 0 {
+                break;
+            }
+            nobody.await;
+        }
+        limiter.until_ready().await;
+    }
+}
+
+/// Counts a waiting task, also when its future is dropped.
+struct Waiting<'a>(&'a RateLimiter);
+
+impl<'a> Waiting<'a> {
+    fn new(pacing: &'a RateLimiter) -> Self {
+        pacing.tasks_waiting.fetch_add(1, Ordering::AcqRel);
+        Self(pacing)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.0.tasks_waiting.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.no_task_waits.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sync_waits_while_a_task_waits() {
+        let pacing = RateLimiter::new(Some((0.000_1, 1)));
+        pacing.for_task().await;
+        let mut task = Box::pin(pacing.for_task());
+        assert!((&mut task).now_or_never().is_none());
+        let mut sync = Box::pin(pacing.for_sync());
+        assert!((&mut sync).now_or_never().is_none());
+        assert_eq!(pacing.tasks_waiting.load(Ordering::Acquire), 1);
+        drop(task);
+        assert_eq!(pacing.tasks_waiting.load(Ordering::Acquire), 0, "a dropped wait is not counted for ever");
+        assert!((&mut sync).now_or_never().is_none(), "the rate holds for syncs too");
+    }
+
+    #[tokio::test]
+    async fn without_a_rate_nothing_waits() {
+        let pacing = RateLimiter::new(None);
+        for _ in 0..1000 {
+            pacing.for_task().await;
+            pacing.for_sync().await;
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Which task may run now: one lane per account.
+//!
+//! A task names its account by identifier, user name, e-mail or several of them. Two tasks that share any one of these
+//! are of the same account, and run one after the other in the order in which Iden created them. A task with two names
+//! joins all tasks under either: once a creation has said that `ann` is `ann@example.org`, a change by e-mail and a
+//! suspension by user name are of one account too, though they share nothing. A lane lives as long as it holds a task.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bridgehead_sdk::TaskId;
+use jiff::Timestamp;
+use serde_json::Value;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The hash of one name of an account. What must wait is kept as hashes: they are small, and hold no payload. A
+/// collision only makes two accounts share a lane.
+pub(crate) type AccountKey = u64;
+
+/// When a task was created; those without a time come last, in the order of their arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Order {
+    created: i128,
+    arrival: u64,
+}
+
+/// The tasks of one account.
+#[derive(Debug, Default)]
+struct Lane {
+    keys: Vec<AccountKey>,
+    waiting: BTreeSet<Order>,
+    /// More than one only where lanes were joined while both ran.
+    running: usize,
+}
+
+/// All tasks of one app that are waiting or running.
+#[derive(Debug, Default)]
+pub(crate) struct AccountQueues {
+    arrivals: u64,
+    /// The lane that each name leads to.
+    lane_of: HashMap<AccountKey, u64>,
+    by_number: HashMap<u64, Lane>,
+    /// A name of each waiting or running task, by which its lane is found.
+    names: HashMap<TaskId, AccountKey>,
+    by_order: BTreeMap<Order, TaskId>,
+    ready: BTreeSet<Order>,
+}
+
+impl AccountQueues {
+    /// Takes a task in. False if it is known already. `keys` names its account; there is at least one.
+    pub(crate) fn insert(
+        &mut self,
+        id: TaskId,
+        created_at: Option<Timestamp>,
+        keys: Vec<AccountKey>,
+    ) -> bool {
+        if self.contains(&id) {
+            return false;
+        }
+        self.arrivals += 1;
+        let created = created_at.map_or(i128::MAX, Timestamp::as_nanosecond);
+        let order = Order { created, arrival: self.arrivals };
+        let keys = if keys.is_empty() { vec![xxh3_64(id.as_str().as_bytes())] } else { keys };
+        self.names.insert(id.clone(), keys[0]);
+        let mut lane = self.join(keys);
+        lane.waiting.insert(order);
+        self.by_order.insert(order, id);
+        self.put_back(lane);
+        true
+    }
+
+    /// The oldest task that may run, which from now on counts as running.
+    pub(crate) fn start_next(&mut self) -> Option<TaskId> {
+        let order = self.ready.pop_first()?;
+        let id = self.by_order.remove(&order)?;
+        let mut lane = self.take_lane(*self.names.get(&id)?)?;
+        lane.waiting.remove(&order);
+        lane.running += 1;
+        self.put_back(lane);
+        Some(id)
+    }
+
+    /// A running task has ended; the next one of its account may follow.
+    pub(crate) fn finish(&mut self, id: &TaskId) {
+        let Some(mut lane) = self.names.remove(id).and_then(|name| self.take_lane(name)) else { return };
+        lane.running = lane.running.saturating_sub(1);
+        self.put_back(lane);
+    }
+
+    /// Whether the task waits or runs.
+    pub(crate) fn contains(&self, id: &TaskId) -> bool {
+        self.names.contains_key(id)
+    }
+
+    /// How many tasks wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.by_order.len()
+    }
+
+    /// Whether any waiting task may run now.
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// One lane out of all that these names lead to. It has to be put back.
+    fn join(&mut self, keys: Vec<AccountKey>) -> Lane {
+        let mut joined = Lane::default();
+        for key in keys {
+            match self.take_lane(key) {
+                Some(mut lane) => {
+                    // The longer one takes the shorter one in, so that many joins stay cheap.
+                    if lane.keys.len() + lane.waiting.len() > joined.keys.len() + joined.waiting.len() {
+                        std::mem::swap(&mut lane, &mut joined);
+                    }
+                    joined.keys.extend(lane.keys);
+                    joined.waiting.extend(lane.waiting);
+                    joined.running += lane.running;
+                }
+                None if joined.keys.contains(&key) => {}
+                None => joined.keys.push(key),
+            }
+        }
+        joined
+    }
+
+    fn take_lane(&mut self, name: AccountKey) -> Option<Lane> {
+        let lane = self.by_number.remove(self.lane_of.get(&name)?)?;
+        if let Some(head) = lane.waiting.first() {
+            self.ready.remove(head);
+        }
+        Some(lane)
+    }
+
+    /// Under a new number, so that every name of it leads there. A lane without a task is forgotten.
+    fn put_back(&mut self, lane: Lane) {
+        if lane.waiting.is_empty() && lane.running == 0 {
+            for key in &lane.keys {
+                self.lane_of.remove(key);
+            }
+            return;
+        }
+        if lane.running == 0
+            && let Some(head) = lane.waiting.first()
+        {
+            self.ready.insert(*head);
+        }
+        self.arrivals += 1;
+        for key in &lane.keys {
+            self.lane_of.insert(*key, self.arrivals);
+        }
+        self.by_number.insert(self.arrivals, lane);
+    }
+}
+
+/// Every name a task has for its account. Identifiers, user names and e-mails share one space and disregard case: many a
+/// target's identifier is the user name, and a task that deletes by it must not be overtaken by one that creates under
+/// it. A name too many only makes two tasks wait for each other, one too few would let them overtake. A change to a name
+/// takes the new name too, so that what follows under it waits. A task that names nobody has a lane of its own.
+pub(crate) fn keys_of(id: &TaskId, payload: &Value) -> Vec<AccountKey> {
+    let account = payload.get("account").unwrap_or(&Value::Null);
+    let changes = payload.get("changes").unwrap_or(&Value::Null);
+    let mut keys = Vec::new();
+    let mut add = |value: Option<&Value>| {
+        let name = match value {
+            Some(Value::String(text)) if !text.is_empty() => text.to_lowercase(),
+            Some(Value::Number(number)) => number.to_string(),
+            _ => return,
+        };
+        keys.push(xxh3_64(format!("name\0{name}").as_bytes()));
+    };
+    for place in [account, changes, payload] {
+        for field in ["id", "account_id"] {
+            add(place.get(field));
+        }
+    }
+    add(payload.get("account"));
+    for place in [account, changes] {
+        for field in ["username", "email"] {
+            add(place.get(field));
+        }
+    }
+    if keys.is_empty() {
+        keys.push(xxh3_64(format!("task\0{id}").as_bytes()));
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[expect(clippy::unnecessary_wraps, reason = "a task may have no time")]
+    fn at(second: i64) -> Option<Timestamp> {
+        Some(Timestamp::from_second(second).unwrap())
+    }
+
+    fn start(lanes: &mut AccountQueues) -> Option<String> {
+        lanes.start_next().map(TaskId::into_string)
+    }
+
+    #[test]
+    fn tasks_of_one_account_run_one_at_a_time_in_order_of_creation() {
+        let mut lanes = AccountQueues::default();
+        lanes.insert("second".into(), at(2), vec![1]);
+        lanes.insert("first".into(), at(1), vec![1]);
+        lanes.insert("other".into(), at(3), vec![2]);
+        assert_eq!(start(&mut lanes).as_deref(), Some("first"));
+        assert_eq!(start(&mut lanes).as_deref(), Some("other"));
+        assert_eq!(start(&mut lanes), None);
+        lanes.finish(&"first".into());
+        assert_eq!(start(&mut lanes).as_deref(), Some("second"));
+    }
+
+    #[test]
+    fn a_task_that_joins_two_accounts_waits_for_both() {
+        let mut lanes = AccountQueues::default();
+        lanes.insert("a".into(), at(1), vec![1]);
+        lanes.insert("b".into(), at(2), vec![2]);
+        assert_eq!(start(&mut lanes).as_deref(), Some("a"));
+        assert_eq!(start(&mut lanes).as_deref(), Some("b"));
+        lanes.insert("both".into(), at(3), vec![1, 2]);
+        lanes.insert("after".into(), at(4), vec![2]);
+        lanes.finish(&"b".into());
+        assert_eq!(start(&mut lanes), None, "`after` must not overtake `both`");
+        lanes.finish(&"a".into());
+        assert_eq!(start(&mut lanes).as_deref(), Some("both"));
+        assert_eq!(start(&mut lanes), None);
+        lanes.finish(&"both".into());
+        assert_eq!(start(&mut lanes).as_deref(), Some("after"));
+    }
+
+    #[test]
+    fn names_that_one_task_has_joined_stay_one_account_when_it_has_ended() {
+        let (ann, mail) = (1, 2);
+        let mut lanes = AccountQueues::default();
+        lanes.insert("create".into(), at(1), vec![ann, mail]);
+        lanes.insert("update".into(), at(2), vec![mail]);
+        lanes.insert("suspend".into(), at(3), vec![ann]);
+        assert_eq!(start(&mut lanes).as_deref(), Some("create"));
+        lanes.finish(&"create".into());
+        assert_eq!(start(&mut lanes).as_deref(), Some("update"));
+        assert_eq!(start(&mut lanes), None, "the suspension waits for the change before it");
+        lanes.finish(&"update".into());
+        assert_eq!(start(&mut lanes).as_deref(), Some("suspend"));
+        lanes.finish(&"suspend".into());
+        assert_eq!(
+            (lanes.by_number.len(), lanes.lane_of.len()),
+            (0, 0),
+            "a lane without a task is forgotten"
+        );
+    }
+
+    #[test]
+    fn an_older_task_that_arrives_late_goes_before_one_that_has_not_begun() {
+        let mut lanes = AccountQueues::default();
+        lanes.insert("new".into(), at(2), vec![1]);
+        lanes.insert("old".into(), at(1), vec![1]);
+        assert_eq!(start(&mut lanes).as_deref(), Some("old"));
+        assert_eq!(start(&mut lanes), None);
+    }
+
+    #[test]
+    fn names_of_an_account_meet_in_one_lane() {
+        let keys = |payload| keys_of(&"t".into(), &payload);
+        let meets = |a: &[AccountKey], b: &[AccountKey]| a.iter().any(|key| b.contains(key));
+        let create = keys(json!({"account": {"username": "Ann", "email": "ann@example.org"}}));
+        assert!(meets(&create, &keys(json!({"account": {"email": "ANN@example.org"}}))));
+        assert!(meets(&create, &keys(json!({"account": {"id": "7"}, "changes": {"username": "ann"}}))));
+        assert!(meets(
+            &keys(json!({"account": {"id": 7}})),
+            &keys(json!({"account": null, "account_id": "7"}))
+        ));
+        assert!(meets(&keys(json!({"account": "7"})), &keys(json!({"account": {"account_id": "7"}}))));
+        assert!(
+            meets(&create, &keys(json!({"account": {"id": "ann"}}))),
+            "a user name may be the identifier"
+        );
+        assert!(!meets(&create, &keys(json!({"account": {"username": "bob"}}))));
+        assert!(!meets(&keys_of(&"t1".into(), &json!(null)), &keys_of(&"t2".into(), &json!([1]))));
+    }
+
+    proptest! {
+        /// Against the rule itself: whatever comes and ends in whatever order, a task starts only when no older waiting
+        /// task and no running task shares a key with it, and everything runs in the end.
+        #[test]
+        fn no_task_overlaps_or_overtakes_one_of_its_account(
+            tasks in prop::collection::vec((0_i64..20, prop::collection::vec(0_u64..6, 1..3)), 1..40),
+            choices in prop::collection::vec(any::<prop::sample::Index>(), 200),
+        ) {
+            let mut lanes = AccountQueues::default();
+            let mut running: Vec<usize> = Vec::new();
+            let mut waiting: Vec<usize> = Vec::new();
+            let mut incoming = (0..tasks.len()).collect::<Vec<_>>().into_iter();
+            let mut choices = choices.into_iter();
+            let mut done = 0;
+            let shares = |a: usize, b: usize| tasks[a].1.iter().any(|key| tasks[b].1.contains(key));
+            while done < tasks.len() {
+                let choice = choices.next().map_or(1, |index| index.index(3));
+                if choice == 0 && let Some(n) = incoming.next() {
+                    prop_assert!(lanes.insert(n.to_string().into(), at(tasks[n].0), tasks[n].1.clone()));
+                    waiting.push(n);
+                } else if choice == 1 && let Some(id) = lanes.start_next() {
+                    let n: usize = id.as_str().parse().unwrap();
+                    waiting.retain(|other| *other != n);
+                    prop_assert!(!running.iter().any(|other| shares(n, *other)));
+                    prop_assert!(!waiting.iter().any(|other| shares(n, *other) && (tasks[*other].0, *other) < (tasks[n].0, n)));
+                    running.push(n);
+                } else if let Some(n) = running.pop() {
+                    lanes.finish(&n.to_string().into());
+                    done += 1;
+                } else if let Some(n) = incoming.next() {
+                    lanes.insert(n.to_string().into(), at(tasks[n].0), tasks[n].1.clone());
+                    waiting.push(n);
+                } else {
+                    prop_assert!(lanes.has_ready(), "{} tasks wait for nothing", waiting.len());
+                }
+            }
+            prop_assert_eq!(lanes.waiting(), 0);
+        }
+    }
+}

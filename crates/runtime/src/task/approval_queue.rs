@@ -1,0 +1,144 @@
+//! Tasks that take access away, on their way from their lanes to their lives: the guard lets them pass, makes them wait
+//! or holds them.
+//!
+//! A task that is kept back has left the queue of its lane and keeps the lane, so that nothing of its account overtakes
+//! it, while other accounts go on. It has no life and no body in memory: there may be very many.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use bridgehead_sdk::TaskId;
+use tokio::time::Instant;
+
+use super::account_queues::AccountQueues;
+use super::poller::{self, PollResult};
+use crate::app::AppContext;
+use crate::guard::{Change, Decision};
+use bridgehead_bridge::{self as bridge, Operation, Task};
+
+/// So many held tasks that the list does not show are looked up after a walk.
+const LOOKED_UP: usize = 50;
+
+/// What is kept back, of one app.
+#[derive(Debug, Default)]
+pub(super) struct Holding {
+    /// Waiting in their lanes, and not judged yet.
+    expected: HashSet<TaskId>,
+    /// Waiting to see whether room is left for them, in order.
+    parked: VecDeque<TaskId>,
+    held: HashSet<TaskId>,
+    /// Let go, and about to start.
+    released: VecDeque<TaskId>,
+}
+
+impl Holding {
+    /// A destructive task was put into its lane.
+    pub(super) fn expect(&mut self, id: TaskId) {
+        self.expected.insert(id);
+    }
+
+    /// How many wait for room.
+    pub(super) fn waiting_for_quota(&self) -> usize {
+        self.parked.len()
+    }
+
+    /// The next task that may start, which from now on counts as running in its lane.
+    pub(super) fn start_next(
+        &mut self,
+        app: &AppContext,
+        lanes: &mut AccountQueues,
+        kept: &mut HashMap<TaskId, (Task, Instant)>,
+    ) -> Option<TaskId> {
+        self.heed(app, lanes);
+        loop {
+            let id = if let Some(id) = self.released.pop_front().or_else(|| self.parked.pop_front()) {
+                id
+            } else {
+                let id = lanes.start_next()?;
+                if !self.expected.remove(&id) {
+                    return Some(id);
+                }
+                id
+            };
+            match app.guard.check(&id, app.clock.now()) {
+                Decision::Start => return Some(id),
+                Decision::Hold => {
+                    kept.remove(&id);
+                    self.held.insert(id);
+                }
+                Decision::Wait => {
+                    self.parked.push_front(id);
+                    return self.pass_by(lanes);
+                }
+            }
+        }
+    }
+
+    /// The next task that the guard has no say in, while destructive ones wait for room.
+    fn pass_by(&mut self, lanes: &mut AccountQueues) -> Option<TaskId> {
+        loop {
+            let id = lanes.start_next()?;
+            if !self.expected.remove(&id) {
+                return Some(id);
+            }
+            self.parked.push_back(id);
+        }
+    }
+
+    fn heed(&mut self, app: &AppContext, lanes: &mut AccountQueues) {
+        while let Some(change) = app.guard.next_change() {
+            match change {
+                Change::Released(id) if self.held.remove(&id) => self.released.push_back(id),
+                Change::Gone(id) if self.held.remove(&id) => lanes.finish(&id),
+                // Not listed yet by this process.
+                Change::Released(_) | Change::Gone(_) => {}
+            }
+        }
+    }
+}
+
+/// Reads the whole list, and finds out which held tasks are not pending any more: somebody cancelled or resolved them in
+/// Iden. That a task is not in the list does not say so, hence those are looked up.
+pub(super) async fn walk(app: &AppContext, room: usize) -> PollResult {
+    let walked = poller::walk(app, room).await;
+    if walked.error.is_some() {
+        return walked;
+    }
+    let held = app.guard.held();
+    if held.is_empty() {
+        return walked;
+    }
+    let listed: HashSet<&TaskId> = walked.tasks.iter().map(|listed| &listed.id).collect();
+    let absent = held.into_iter().map(|held| held.task).filter(|task| !listed.contains(task));
+    let mut gone = Vec::new();
+    for task in absent.take(LOOKED_UP) {
+        match is_gone(app, &task).await {
+            Ok(true) => gone.push(task),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::debug!(app = %app.name, %task, %error, "a held task could not be looked up");
+                break;
+            }
+        }
+    }
+    if gone.is_empty() {
+        return walked;
+    }
+    match app.store.unhold(&gone).await {
+        Ok(()) => {
+            tracing::info!(app = %app.name, tasks = gone.len(), "tasks that were held are not pending in Iden any more; they are dropped");
+            app.guard.gone(&gone);
+        }
+        Err(error) => {
+            tracing::error!(app = %app.name, %error, "the journal cannot be written; tasks that are gone stay held for now");
+        }
+    }
+    walked
+}
+
+async fn is_gone(app: &AppContext, task: &TaskId) -> Result<bool, bridge::Error> {
+    match app.upstream.ask(Operation::ReadTask, |bridge| bridge.task(app.id, task)).await {
+        Ok(task) => Ok(task.status.is_terminal()),
+        Err(bridge::Error::NotFound { from_bridge: true, .. }) => Ok(true),
+        Err(error) => Err(error),
+    }
+}

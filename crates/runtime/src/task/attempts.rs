@@ -1,0 +1,341 @@
+//! The attempts at one task, until there is an outcome.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bridgehead_resilience::Jitter;
+use bridgehead_sdk::{
+    AccountId, AccountRecord, Action, Code, Completion, Description, Effect, Error, Operation, Retry,
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::attempt::Attempt;
+use super::verification::{self, Verdict, VerifyReason};
+use super::{executor, verify};
+use crate::ShuttingDown;
+use crate::app::AppContext;
+use crate::comparison::{self, Verification};
+use crate::policies;
+use crate::retry_decision::{self, Effects, NextStep};
+use bridgehead_store::{Intent, NOT_VERIFIED, PriorAccount};
+
+/// Why a task is reported as failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) code: Code,
+    pub(super) message: String,
+}
+
+impl Failure {
+    pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    pub(super) fn of(error: &Error) -> Self {
+        Self::new(error.code(), error.message())
+    }
+}
+
+/// How a task ends, as far as this daemon is concerned.
+#[derive(Debug)]
+pub(super) enum AttemptsEnd {
+    Completed(Completion),
+    Failed(Failure),
+    /// There is nothing left to do: somebody else has resolved it.
+    PassedOver,
+}
+
+/// What is known of a task from before this process.
+#[derive(Clone, Debug)]
+pub(super) struct PriorAttempts {
+    /// The attempts that were begun.
+    pub(super) attempts: u32,
+    /// Whether one of them may have been applied.
+    pub(super) may_have_applied: bool,
+    /// What the account looked like before the first of them.
+    pub(super) account: PriorAccount,
+    /// How long ago the last of them began, as far as that is certain: no clock that can be set counts.
+    pub(super) since_last: Duration,
+}
+
+/// One task, being tried.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and they come in any combination"
+)]
+pub(super) struct Trial<'a> {
+    pub(super) app: &'a Arc<AppContext>,
+    pub(super) operation: Arc<Operation>,
+    pub(super) stop: &'a CancellationToken,
+    pub(super) intent: Intent,
+    description: Arc<Description>,
+    /// An attempt that was made may have been applied.
+    pub(super) may_have_applied: bool,
+    /// The account was looked at before the first attempt, or it is too late for that.
+    pub(super) has_looked: bool,
+    /// The identifier that the account had then.
+    pub(super) prior_id: Option<AccountId>,
+    /// How often it could not be looked at.
+    pub(super) failed_looks: u32,
+    began: Instant,
+    /// Time for which the target was out of reach; it does not count towards `give_up_after`.
+    pub(super) held: Duration,
+    /// When the task was last known to be pending; `None` if so much has happened since that it has to be asked.
+    pending_at: Option<Instant>,
+    /// Until when an attempt of unknown effect may still be under way in the target.
+    pub(super) under_way_until: Option<Instant>,
+    /// An attempt was repeated of which the target does not show whether it took effect.
+    pub(super) in_doubt: bool,
+    /// How long the target has at least to show what it did, however long the attempts took.
+    pub(super) moment: Duration,
+    /// There was no time left to wait for the target, or for another look.
+    pub(super) is_out_of_time: bool,
+    /// What the look has shown by which a success was believed.
+    pub(super) seen: Option<Seen>,
+}
+
+/// What a look showed that was enough: what is otherwise than it was asked for, and what the target does not show at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) differing: Vec<String>,
+    pub(super) not_shown: Vec<String>,
+}
+
+impl<'a> Trial<'a> {
+    pub(super) fn new(
+        app: &'a Arc<AppContext>,
+        operation: Operation,
+        intent: Intent,
+        description: Arc<Description>,
+        stop: &'a CancellationToken,
+    ) -> Self {
+        let operation = Arc::new(operation);
+        let now = Instant::now();
+        Self {
+            app,
+            operation,
+            stop,
+            intent,
+            description,
+            may_have_applied: false,
+            has_looked: false,
+            prior_id: None,
+            failed_looks: 0,
+            began: now,
+            held: Duration::ZERO,
+            pending_at: Some(now),
+            under_way_until: None,
+            in_doubt: false,
+            moment: app.settings.tasks.timeout,
+            is_out_of_time: false,
+            seen: None,
+        }
+    }
+
+    /// Makes attempts until there is an outcome, or the daemon stops. A failure is no more certain than the attempts were.
+    pub(super) async fn run(&mut self, prior: Option<PriorAttempts>) -> Result<AttemptsEnd, ShuttingDown> {
+        let end = self.try_on(prior).await?;
+        Ok(self.told(end))
+    }
+
+    /// The end as Iden is told of it: with what was not verified, and no more certain than it is.
+    pub(super) fn told(&self, end: AttemptsEnd) -> AttemptsEnd {
+        match end {
+            AttemptsEnd::Completed(mut completion) => {
+                // What the connector declares; that a password is never shown goes without saying.
+                let declared = &self.description.unverifiable;
+                let not_verified: Vec<String> =
+                    self.unverifiable().into_iter().filter(|name| declared.contains(name)).collect();
+                if self.app.settings.tasks.verify && !not_verified.is_empty() {
+                    completion.result.insert(NOT_VERIFIED.to_owned(), not_verified.into());
+                }
+                AttemptsEnd::Completed(completion)
+            }
+            AttemptsEnd::Failed(failure) if self.in_doubt => {
+                let message =
+                    format!("{}; whether an earlier attempt took effect is not known", failure.message);
+                AttemptsEnd::Failed(Failure::new(failure.code, message))
+            }
+            end => end,
+        }
+    }
+
+    async fn try_on(&mut self, prior: Option<PriorAttempts>) -> Result<AttemptsEnd, ShuttingDown> {
+        let interrupted = prior.and_then(|prior| {
+            self.intent.attempt = prior.attempts;
+            self.intent.prior = prior.account;
+            self.may_have_applied = prior.may_have_applied;
+            self.has_looked = true;
+            prior.may_have_applied.then_some(prior.since_last)
+        });
+        if let Some(since_last) = interrupted {
+            tracing::info!(app = %self.app.name, task = %self.intent.task, attempts = self.intent.attempt, "was interrupted; reading back");
+            let failure = Failure::new(
+                Code::Timeout,
+                format!("{}: was interrupted, and its effect is not known", self.what()),
+            );
+            // Its last request may have left as late as the deadline, and reached the target after that.
+            let since = since_last.saturating_sub(self.app.settings.tasks.timeout);
+            let purpose = VerifyReason::Unknown { again: true, since };
+            match verification::run(self, purpose, failure).await? {
+                Verdict::Completed(completion) => return Ok(AttemptsEnd::Completed(completion)),
+                Verdict::Failed(failure) => return Ok(AttemptsEnd::Failed(failure)),
+                Verdict::TryAgain => {}
+            }
+        }
+        loop {
+            if let Some(failure) = self.wait_for_target().await? {
+                return Ok(AttemptsEnd::Failed(failure));
+            }
+            if !self.is_still_wanted().await? {
+                return Ok(AttemptsEnd::PassedOver);
+            }
+            let began = Instant::now();
+            let error = match self.attempt().await? {
+                Attempt::Completed(completion) => return verify::run(self, completion).await,
+                Attempt::Denied(failure) => return Ok(AttemptsEnd::Failed(failure)),
+                Attempt::NotMade => continue,
+                Attempt::Failed(error) => error,
+                Attempt::NotLooked(error) => {
+                    self.failed_looks = self.failed_looks.saturating_add(1);
+                    error
+                }
+            };
+            let failure = Failure::of(&error);
+            let verdict = match retry_decision::after_error(self.operation.action(), self.effects(), &error) {
+                NextStep::Fail => {
+                    // Nobody is there, and nobody knows who was there before an attempt that may have removed them.
+                    self.in_doubt |= self.may_have_applied
+                        && self.operation.action() == Action::DeleteAccount
+                        && self.intent.prior == PriorAccount::Unknown;
+                    Verdict::Failed(failure)
+                }
+                // The target itself says that nobody is there any more.
+                NextStep::AlreadyDone => Verdict::Completed(Completion::done()),
+                NextStep::Retry { after } => self.wait(after, failure).await?,
+                NextStep::Hold => {
+                    self.hold_back(began, failure).await?.map_or(Verdict::TryAgain, Verdict::Failed)
+                }
+                NextStep::ReadBack { again } => {
+                    let purpose = VerifyReason::Unknown { again, since: Duration::ZERO };
+                    match verification::run(self, purpose, failure.clone()).await? {
+                        Verdict::TryAgain => {
+                            let after =
+                                if let Retry::After(after) = error.retry() { Some(after) } else { None };
+                            self.wait(after, failure).await?
+                        }
+                        verdict => verdict,
+                    }
+                }
+                NextStep::CompareExisting => verification::run(self, VerifyReason::Existing, failure).await?,
+            };
+            match verdict {
+                Verdict::Completed(completion) => return Ok(AttemptsEnd::Completed(completion)),
+                Verdict::Failed(failure) => return Ok(AttemptsEnd::Failed(failure)),
+                Verdict::TryAgain => self.app.status.retried(),
+            }
+        }
+    }
+
+    pub(super) fn effects(&self) -> Effects {
+        Effects { may_have_applied: self.may_have_applied, was_seen: self.intent.prior.was_seen() }
+    }
+
+    /// What came of the call of the connector, for the attempts after this one and for the next process.
+    pub(super) async fn note_effect<T>(&mut self, result: &Result<T, Error>) {
+        match result {
+            Err(error) if error.effect() == Effect::NotApplied && !self.may_have_applied => {
+                if let Err(error) = self.app.store.not_applied(&self.intent.task).await {
+                    // Then the next process looks where it would not have to.
+                    tracing::warn!(app = %self.app.name, task = %self.intent.task, %error, "that an attempt was not applied could not be written down");
+                }
+            }
+            Err(error) if error.effect() == Effect::NotApplied => {}
+            Ok(_) | Err(_) => self.may_have_applied = true,
+        }
+    }
+
+    /// Keeps what the account looks like before the first attempt.
+    pub(super) fn note_prior(&mut self, found: Option<&AccountRecord>) {
+        self.has_looked = true;
+        self.prior_id = found.map(|found| found.id.clone());
+        self.intent.prior = comparison::prior(&self.operation, &self.intent.task, found);
+    }
+
+    /// Whether an account that is found may be the work of an attempt at this task.
+    pub(super) fn may_be_ours(&self) -> bool {
+        self.may_have_applied && !self.intent.prior.was_seen()
+    }
+
+    /// Holds what was found against what the task wants.
+    pub(super) fn verification(&self, found: Option<&AccountRecord>) -> Verification {
+        let declared = &self.description.unverifiable;
+        comparison::verify(&self.operation, &self.intent.task, &self.intent.prior, found, declared)
+    }
+
+    /// What the task sets that the target cannot show.
+    pub(super) fn unverifiable(&self) -> Vec<String> {
+        comparison::unverifiable(&self.operation, &self.description.unverifiable)
+    }
+
+    /// Asks Iden whether the task is still pending, if it was held or if it is long since that was known: meanwhile an
+    /// administrator may have done by hand, and undone again, what it asks for.
+    async fn is_still_wanted(&mut self) -> Result<bool, ShuttingDown> {
+        if self.pending_at.is_some_and(|at| at.elapsed() < executor::FRESH) {
+            return Ok(true);
+        }
+        let task = executor::fetch(self.app, &self.intent.task, true, self.stop).await?;
+        let wanted = executor::is_wanted(self.app, &self.intent.task, task.as_ref()).await;
+        self.pending_at = Some(Instant::now());
+        Ok(wanted)
+    }
+
+    /// The target has been out of reach since `began`.
+    pub(super) fn was_held(&mut self, began: Instant) {
+        self.held += began.elapsed();
+        self.pending_at = None;
+    }
+
+    /// "create_account for ann in acme-hr".
+    pub(super) fn what(&self) -> String {
+        format!("{} for {} in {}", self.operation.action(), self.operation.account().label(), self.app.name)
+    }
+
+    /// Time spent on this task, without what the breaker held it.
+    pub(super) fn spent(&self) -> Duration {
+        self.began.elapsed().saturating_sub(self.held)
+    }
+
+    /// Waits before another try, or says that there is no time left for one.
+    pub(super) async fn wait(
+        &self,
+        after: Option<Duration>,
+        failure: Failure,
+    ) -> Result<Verdict, ShuttingDown> {
+        let tries = self.intent.attempt.saturating_add(self.failed_looks);
+        let jittered = policies::TARGET.with_jitter(Jitter::Full).delay(tries, self.app.rng.unit());
+        let wait = after.map_or(jittered, |after| after + jittered.min(Duration::from_secs(1)));
+        if !retry_decision::fits(self.spent(), wait, self.app.settings.tasks.give_up_after) {
+            return Ok(Verdict::Failed(failure));
+        }
+        tracing::info!(app = %self.app.name, task = %self.intent.task, attempt = self.intent.attempt, code = %failure.code, ?wait,
+            "{}; trying again", self.app.redactor.redact(&failure.message));
+        self.show_wait(wait, &failure);
+        self.pause(wait).await
+    }
+
+    /// Shows in the status why the task is not done yet, and when it goes on.
+    pub(super) fn show_wait(&self, wait: Duration, failure: &Failure) {
+        let reason = self.app.redactor.redact(&failure.message);
+        self.app.status.progress().wait(&self.intent.task, Some(failure.code), &reason, wait);
+    }
+
+    pub(super) async fn pause(&self, wait: Duration) -> Result<Verdict, ShuttingDown> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(ShuttingDown),
+            () = tokio::time::sleep(wait) => Ok(Verdict::TryAgain),
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! One task from its start to the moment Iden has heard of its outcome.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use bridgehead_resilience::{Interrupted, Next};
+use bridgehead_sdk::{Account, AccountId, Completion, Description, Operation, ResourceKind, TaskId};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::attempt::intent_of;
+use super::attempts::{AttemptsEnd, Failure, PriorAttempts, Trial};
+use super::{admission, poller, report, wait_for_target};
+use crate::ShuttingDown;
+use crate::app::AppContext;
+use crate::policies;
+use crate::proof::OutcomeRecorded;
+use crate::upstream::Patience;
+use bridgehead_bridge::{self as bridge, Task, TaskStatus};
+use bridgehead_store::{self as journal, Changes, Entry, Intent, Outcome, PriorAccount, State};
+
+/// A task that was listed longer ago is read again before it is executed: somebody else may have resolved it.
+pub(super) const FRESH: Duration = Duration::from_secs(30);
+
+/// So often in a row a task must be too large to be read before it is failed as such.
+const TOO_LARGE: u32 = 3;
+
+/// What a life begins with.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub(super) id: TaskId,
+    /// The task as it was listed, if that was a moment ago; else it is fetched.
+    pub(super) task: Option<Task>,
+    /// What the journal knows from before this process.
+    pub(super) entry: Option<Entry>,
+    /// The journal knows nothing of it, and may have lost that.
+    pub(super) may_have_begun: bool,
+}
+
+/// How a life ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TaskEnd {
+    /// Iden has heard of the outcome, and so has the journal.
+    Reported,
+    /// There was nothing to do, and the journal knows nothing of it.
+    PassedOver,
+}
+
+/// Lives one life. `ShuttingDown` means that the daemon stops; the journal knows where to go on.
+pub(super) async fn run(
+    app: Arc<AppContext>,
+    start: Start,
+    stop: CancellationToken,
+) -> Result<TaskEnd, ShuttingDown> {
+    let prior = match start.entry {
+        Some(entry) if entry.state != State::Intended => {
+            let is_decided = matches!(entry.state, State::Decided(_));
+            match OutcomeRecorded::in_journal(&entry) {
+                Some(outcome) if is_decided => report::until_heard(&app, &start.id, &outcome, &stop).await?,
+                Some(outcome) => report::again(&app, &start.id, &outcome).await,
+                None => {}
+            }
+            return Ok(TaskEnd::Reported);
+        }
+        Some(entry) => {
+            let since = app.clock.now().duration_since(entry.last_intent_at);
+            Some(PriorAttempts {
+                attempts: entry.attempt,
+                may_have_applied: entry.may_have_applied,
+                account: entry.prior,
+                // The wall clock may have been set since: only the time that this process has seen pass is certain.
+                since_last: Duration::try_from(since).unwrap_or_default().min(app.started.elapsed()),
+            })
+        }
+        None => start.may_have_begun.then(|| PriorAttempts {
+            attempts: 0,
+            may_have_applied: true,
+            account: PriorAccount::Unknown,
+            since_last: app.started.elapsed(),
+        }),
+    };
+    let task = match start.task {
+        Some(task) => Some(task),
+        None => fetch(&app, &start.id, prior.is_some(), &stop).await?,
+    };
+    let is_early = |task: &Task| prior.is_none() && poller::is_early(task, app.clock.now());
+    let is_wanted = is_wanted(&app, &start.id, task.as_ref()).await && !task.as_ref().is_some_and(is_early);
+    let Some(task) = task.filter(|_| is_wanted) else {
+        return Ok(TaskEnd::PassedOver);
+    };
+    let _protection = app.redactor.protect(secrets_of(&task));
+    let intent = intent_of(&app, &task);
+    let (end, under_way_until) = attempt(&app, &task, intent.clone(), prior, &stop).await?;
+    let outcome = match end {
+        AttemptsEnd::Completed(completion) => completed(&app, completion),
+        AttemptsEnd::Failed(failure) => failed(&app, &failure),
+        AttemptsEnd::PassedOver => return Ok(TaskEnd::PassedOver),
+    };
+    let Some(outcome) = write_outcome(&app, &intent, &outcome).await else {
+        return Ok(TaskEnd::Reported);
+    };
+    log(&app, &task, outcome.outcome());
+    report::until_heard(&app, &task.id, &outcome, &stop).await?;
+    // A call that may still be under way must not land in the middle of the account's next task.
+    if let Some(until) = under_way_until {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep_until(until) => {}
+        }
+    }
+    Ok(TaskEnd::Reported)
+}
+
+/// How the attempts ended, and until when one of them may still be under way in the target.
+async fn attempt(
+    app: &Arc<AppContext>,
+    task: &Task,
+    intent: Intent,
+    prior: Option<PriorAttempts>,
+    stop: &CancellationToken,
+) -> Result<(AttemptsEnd, Option<Instant>), ShuttingDown> {
+    let what = format!("{} in {}", intent.action, app.name);
+    let description = match wait_for_target::describe(app, &what, stop).await? {
+        Ok(description) => description,
+        Err(failure) => return Ok((AttemptsEnd::Failed(failure), None)),
+    };
+    app.status.started();
+    match admission::admit(app, &description, task) {
+        Ok(operation) => {
+            let mut trial = Trial::new(app, operation, intent, Arc::clone(&description), stop);
+            let end = Box::pin(trial.run(prior)).await?;
+            if let AttemptsEnd::Completed(completion) = &end {
+                note(app, &description, &trial.operation, completion).await;
+            }
+            Ok((end, trial.under_way_until))
+        }
+        Err(failure) => Ok((AttemptsEnd::Failed(failure), None)),
+    }
+}
+
+/// Iden holds an account from the moment it hears that it was created. The removal guard must know that before a sync has
+/// seen it; else a listing that is cut short could remove any number of new people.
+async fn note(app: &AppContext, description: &Description, operation: &Operation, completion: &Completion) {
+    let mut types = description.resource_types.iter();
+    let Some(of) = types.find(|of| of.kind == ResourceKind::Account) else { return };
+    let slug = of.slug.as_str();
+    let told = completion.result.get("account_id").and_then(serde_json::Value::as_str);
+    let noted = match operation {
+        // A new account has the identifier that the target gave it, whatever the task called it.
+        Operation::CreateAccount(create) => {
+            let Some(id) = told else { return };
+            app.newcomers.came(&create.account, id);
+            app.listings.note_created(&app.key, slug, id).await
+        }
+        Operation::DeleteAccount(delete) => {
+            // Whoever is deleted by name alone was noted by an identifier all the same.
+            let created = app.newcomers.went(&delete.account);
+            let asked = delete.account.id.as_ref().map(AccountId::as_str);
+            let Some(id) = told.or(asked).or(created.as_deref()) else { return };
+            app.listings.note_deleted(&app.key, slug, id).await
+        }
+        // What a task took away is no surprise to the access guard.
+        operation => {
+            let Some((account, changes)) = access_changes(operation) else { return };
+            let Some(id) = told.or(account.id.as_ref().map(AccountId::as_str)) else { return };
+            app.listings.note_changed(&app.key, slug, id, changes).await
+        }
+    };
+    if let Err(error) = noted {
+        tracing::warn!(app = %app.name, %error, "what a task did could not be noted for the removal guard");
+    }
+}
+
+/// What a task changes of an account's access, if it takes some away.
+fn access_changes(operation: &Operation) -> Option<(&Account, Changes)> {
+    match operation {
+        // Many targets take a suspended account out of its groups.
+        Operation::SuspendAccount(suspend) => {
+            Some((&suspend.account, Changes { status: true, memberships: true }))
+        }
+        Operation::UpdateAccount(update) => {
+            let names = |field: &str| update.changes.contains_key(field);
+            let changes = Changes {
+                status: names("status"),
+                memberships: update.memberships.is_some() || names("memberships") || names("assignments"),
+            };
+            (changes.status || changes.memberships).then_some((&update.account, changes))
+        }
+        _ => None,
+    }
+}
+
+/// Nothing leaves the daemon, and nothing is written down, before known secrets are taken out.
+pub(super) fn completed(app: &AppContext, completion: Completion) -> Outcome {
+    let id = completion.result.get("account_id").and_then(serde_json::Value::as_str).map(str::to_owned);
+    let mut result = serde_json::Value::Object(completion.result);
+    app.redactor.redact_json(&mut result);
+    // A secret that happens to be a part of the identifier, such as a short PIN of another task, must not change whom
+    // Iden takes the account for. Only an identifier that is a secret from end to end is taken out.
+    if let Some(id) = id.filter(|id| app.redactor.redact(id) != bridgehead_sdk::REDACTED) {
+        result["account_id"] = id.into();
+    }
+    Outcome::Completed { result: result.as_object().filter(|fields| !fields.is_empty()).cloned() }
+}
+
+/// As [`completed`].
+pub(super) fn failed(app: &AppContext, failure: &Failure) -> Outcome {
+    const LONGEST: usize = 2000;
+    let message = app.redactor.redact(&failure.message);
+    Outcome::Failed { code: failure.code, message: message.chars().take(LONGEST).collect() }
+}
+
+/// The outcome is durable before Iden hears of it. It is known to nobody else, so this never gives up. Where the journal holds another
+/// one already, that is the outcome; `None` if it has been reported so long ago that it is not kept any more.
+async fn write_outcome(app: &AppContext, intent: &Intent, outcome: &Outcome) -> Option<OutcomeRecorded> {
+    let task = &intent.task;
+    let write = |_| async {
+        match app.store.record_outcome(intent, outcome).await {
+            Err(error) if unless_decided(&error) == Next::GiveUp => {
+                tracing::error!(app = %app.name, %task, %error, "the journal holds another outcome of this task, which counts");
+                app.store.recorded_outcome(task).await
+            }
+            answer => answer.map(Some),
+        }
+    };
+    let retry = app.retry(policies::LOCAL);
+    let written = retry.until_success(write, |failed| {
+        tracing::error!(app = %app.name, %task, error = %failed.error, "the outcome cannot be written to the journal; trying again");
+    });
+    written.await
+}
+
+/// A write to the journal is tried until it works, unless the task has an outcome already.
+pub(super) fn unless_decided(error: &journal::Error) -> Next {
+    if matches!(error, journal::Error::AlreadyDecided { .. }) { Next::GiveUp } else { Next::Retry }
+}
+
+/// Whether a task that was read just now is to be executed. What was resolved, or is gone, leaves the journal too.
+pub(super) async fn is_wanted(app: &AppContext, id: &TaskId, task: Option<&Task>) -> bool {
+    match task.map(|task| &task.status) {
+        Some(TaskStatus::Pending) => return true,
+        // Neither pending nor resolved: it will be listed again when its time has come.
+        Some(status) if !status.is_terminal() => return false,
+        Some(_) => {
+            tracing::info!(app = %app.name, task = %id, "was resolved by somebody else meanwhile; passed over");
+        }
+        None => {
+            tracing::warn!(app = %app.name, task = %id, "is not known to Iden any more (404); it is dropped");
+        }
+    }
+    if let Err(error) = app.store.forget(id).await {
+        tracing::error!(app = %app.name, task = %id, %error, "the journal cannot be written");
+    }
+    false
+}
+
+/// Reads a task again that is known from long ago. `None` if Iden does not know it. One that stays too large to be read is
+/// failed as such, unless it has begun: then one answer too many must not decide what became of it.
+pub(super) async fn fetch(
+    app: &AppContext,
+    id: &TaskId,
+    has_begun: bool,
+    stop: &CancellationToken,
+) -> Result<Option<Task>, ShuttingDown> {
+    let too_large = AtomicU32::new(0);
+    let read = app.upstream.call_until(
+        stop,
+        bridge::Operation::ReadTask,
+        Patience::until_answered(unless_unknown),
+        |bridge| {
+            let (read, too_large) = (bridge.task(app.id, id), &too_large);
+            Box::pin(async move {
+                let answer = read.await;
+                let is_too_large = answer.as_ref().is_err_and(bridge::Error::is_too_large);
+                let in_a_row = if is_too_large { too_large.fetch_add(1, Relaxed) + 1 } else { 0 };
+                too_large.store(in_a_row, Relaxed);
+                match Task::too_large(id.as_str()) {
+                    Ok(task) if in_a_row >= TOO_LARGE && !has_begun => Ok(task),
+                    _ => answer,
+                }
+            })
+        },
+        |failed| {
+            let (error, wait) = (failed.error, failed.wait);
+            tracing::warn!(app = %app.name, task = %id, %error, ?wait, "the task could not be read; trying again");
+        },
+    );
+    let read = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Err(ShuttingDown),
+        read = read => read,
+    };
+    match read {
+        Ok(task) => Ok(Some(task)),
+        Err(Interrupted::Failed(_)) => Ok(None),
+        Err(Interrupted::Stopped) => Err(ShuttingDown),
+    }
+}
+
+/// Whether reading a task is repeated: until Iden gives it, or does not know it.
+fn unless_unknown(error: &bridge::Error) -> Next {
+    match error {
+        bridge::Error::NotFound { from_bridge: true, .. } => Next::GiveUp,
+        error => error.retry_after().map_or(Next::Retry, Next::RetryAfter),
+    }
+}
+
+pub(super) fn secrets_of(task: &Task) -> Vec<zeroize::Zeroizing<String>> {
+    serde_json::from_value::<bridgehead_sdk::Payload>(task.payload.clone())
+        .map(|payload| payload.secrets())
+        .unwrap_or_default()
+}
+
+fn log(app: &AppContext, task: &Task, outcome: &Outcome) {
+    match outcome {
+        Outcome::Completed { .. } => {
+            tracing::info!(app = %app.name, task = %task.id, action = task.action, "completed");
+        }
+        Outcome::Failed { code, message } => {
+            tracing::warn!(app = %app.name, task = %task.id, action = task.action, %code, "failed: {message}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bridgehead_sdk::Code;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::fakes::{Place, Script};
+    use bridgehead_store::ReportResult;
+
+    struct Nothing;
+
+    impl Script for Nothing {}
+
+    fn failed(message: &str) -> Outcome {
+        Outcome::Failed { code: Code::InternalError, message: message.into() }
+    }
+
+    fn intent(task: &str) -> Intent {
+        Intent {
+            task: task.into(),
+            action: "suspend_account".into(),
+            created_at: None,
+            keys: vec![1],
+            attempt: 1,
+            prior: PriorAccount::Unknown,
+            at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn an_outcome_that_the_journal_holds_already_is_the_one_that_counts() {
+        let place = Place::new();
+        let app = place.app(&Arc::new(Nothing));
+        let intent = intent("t-1");
+        place.runtime.block_on(async {
+            let first = write_outcome(&app, &intent, &failed("the first")).await.unwrap();
+            assert_eq!(*first.outcome(), failed("the first"));
+            let second = write_outcome(&app, &intent, &failed("another")).await.unwrap();
+            assert_eq!(*second.outcome(), failed("the first"));
+            app.store.ended(&intent.task, &ReportResult::Accepted, Timestamp::UNIX_EPOCH).await.unwrap();
+            let kept = write_outcome(&app, &intent, &failed("another")).await.unwrap();
+            assert_eq!(*kept.outcome(), failed("the first"));
+        });
+    }
+}

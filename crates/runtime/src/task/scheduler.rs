@@ -1,0 +1,372 @@
+//! The event loop of an app's tasks: what is listed goes into lanes, what may run is started.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bridgehead_resilience::{Backoff, Next};
+use bridgehead_sdk::TaskId;
+use jiff::SignedDuration;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::account_queues::AccountQueues;
+use super::approval_queue::{self, Holding};
+use super::doubt;
+use super::executor::{self, FRESH, Start, TaskEnd};
+use super::poller::{self, PendingTask, PollResult};
+use super::relisted::Relisted;
+use crate::ShuttingDown;
+use crate::app::AppContext;
+use crate::clock::SteadyClock;
+use crate::guard;
+use crate::policies;
+use bridgehead_bridge::Task;
+use bridgehead_store::{Entry, Known, ReportResult, State};
+
+/// So many lives at once: those that run, and those that wait for their backoff or for the target.
+const LIVES: usize = 4096;
+/// So many tasks are kept whole; of the others only who they are about, and they are read again when their turn comes.
+const KEPT: usize = 4096;
+/// How long a task that has ended is remembered; one that Iden still lists is not forgotten.
+const KEEP_ENDED: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How often old tasks are removed from the journal.
+const PRUNE_EVERY: Duration = Duration::from_hours(6);
+/// After so many walks in a row that broke off, what they saw is acted upon all the same.
+const PATIENCE: u32 = 5;
+
+/// Runs until `stop`, then lets what is under way finish until `grace` is cancelled too.
+///
+/// Being cut off loses nothing: what has an intent or an outcome is in the journal, the rest is still pending in Iden.
+pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken, grace: CancellationToken) {
+    let mut dispatch = Dispatch::new(app, stop.clone());
+    if dispatch.recover().await.is_err() {
+        return;
+    }
+    let mut walk: Option<AbortOnDropHandle<PollResult>> = None;
+    loop {
+        dispatch.start_ready();
+        if !dispatch.has_room() {
+            dispatch.app.status.progress().heard();
+        }
+        dispatch.app.guard.settle(&dispatch.app).await;
+        let may_poll = walk.is_none() && dispatch.app.settings.tasks.enabled && dispatch.has_room();
+        let next_poll = dispatch.next_poll();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep_until(next_poll), if may_poll => {
+                let app = Arc::clone(&dispatch.app);
+                walk = Some(AbortOnDropHandle::new(tokio::spawn(async move { approval_queue::walk(&app, KEPT).await })));
+            }
+            Some(walked) = finished(&mut walk) => {
+                walk = None;
+                dispatch.take(walked).await;
+            }
+            Some(ended) = dispatch.lives.join_next_with_id() => dispatch.on_finished(ended),
+            () = dispatch.app.guard.changed() => {}
+        }
+    }
+    drop(walk);
+    dispatch.drain(grace).await;
+}
+
+/// The walk's answer; never, when none is under way. A walk that panicked counts as one that saw nothing.
+async fn finished(walk: &mut Option<AbortOnDropHandle<PollResult>>) -> Option<PollResult> {
+    match walk {
+        Some(walk) => Some(walk.await.unwrap_or_default()),
+        None => std::future::pending().await,
+    }
+}
+
+struct Dispatch {
+    app: Arc<AppContext>,
+    stop: CancellationToken,
+    lanes: AccountQueues,
+    holding: Holding,
+    /// Tasks as they were listed, and when.
+    kept: HashMap<TaskId, (Task, Instant)>,
+    /// What the journal knows of tasks that an earlier process began.
+    entries: HashMap<TaskId, Entry>,
+    lives: JoinSet<Result<TaskEnd, ShuttingDown>>,
+    names: HashMap<Id, TaskId>,
+    /// Tasks that were passed over since the last walk: one that is under way may have seen them before.
+    passed_over: HashSet<TaskId>,
+    /// How often a life itself panicked, so that the next one begins later.
+    panics: HashMap<TaskId, u32>,
+    complaints: HashSet<String>,
+    polled_at: Option<Instant>,
+    wait: Duration,
+    broken_walks: Backoff,
+    relisted: Relisted,
+    /// Tasks that a journal which was lost may have begun.
+    doubted: HashSet<TaskId>,
+    clock: SteadyClock,
+    pruned_at: Option<Instant>,
+    /// The last walk found something: look again as soon as that is done.
+    eager: bool,
+}
+
+impl Dispatch {
+    fn new(app: Arc<AppContext>, stop: CancellationToken) -> Self {
+        let clock = SteadyClock::start(app.clock.now());
+        Self {
+            app,
+            stop,
+            lanes: AccountQueues::default(),
+            holding: Holding::default(),
+            kept: HashMap::new(),
+            entries: HashMap::new(),
+            lives: JoinSet::new(),
+            names: HashMap::new(),
+            passed_over: HashSet::new(),
+            panics: HashMap::new(),
+            complaints: HashSet::new(),
+            polled_at: None,
+            wait: Duration::ZERO,
+            broken_walks: Backoff::new(policies::BRIDGE),
+            relisted: Relisted::default(),
+            doubted: HashSet::new(),
+            clock,
+            // Not at once: until the clock of a machine that was just switched on is set, everything may seem to be old.
+            pruned_at: Some(Instant::now()),
+            eager: false,
+        }
+    }
+
+    /// Takes up what an earlier process began, before anything new: its tasks keep their place in their lanes.
+    async fn recover(&mut self) -> Result<(), ShuttingDown> {
+        let app = &self.app;
+        let retry = app.retry(policies::LOCAL).until(&self.stop);
+        let entries = retry.run(
+            |_| app.store.open(),
+            |_| Next::Retry,
+            |failed| tracing::error!(app = %app.name, error = %failed.error, "the journal cannot be read"),
+        );
+        let entries = entries.await.map_err(|_| ShuttingDown)?;
+        if !entries.is_empty() {
+            tracing::info!(app = %self.app.name, tasks = entries.len(), "taking up what was begun earlier");
+        }
+        for entry in entries {
+            self.take_up(entry);
+        }
+        guard::load(&self.app, &self.stop).await
+    }
+
+    fn take_up(&mut self, entry: Entry) {
+        let id = entry.task.clone();
+        if self.lanes.insert(id.clone(), entry.created_at, entry.keys.clone()) {
+            self.entries.insert(id, entry);
+        }
+    }
+
+    fn next_poll(&self) -> Instant {
+        match self.polled_at {
+            Some(_) if self.eager && self.lives.is_empty() && self.lanes.waiting() == 0 => Instant::now(),
+            Some(at) => at + self.wait,
+            None => Instant::now(),
+        }
+    }
+
+    fn start_ready(&mut self) {
+        while self.lives.len() < LIVES
+            && let Some(id) = self.holding.start_next(&self.app, &mut self.lanes, &mut self.kept)
+        {
+            let entry = self.entries.remove(&id);
+            let task = self.kept.remove(&id).filter(|(_, at)| at.elapsed() < FRESH).map(|(task, _)| task);
+            let delay =
+                self.panics.get(&id).map(|panics| policies::LOCAL.delay(*panics, self.app.rng.unit()));
+            let (app, stop) = (Arc::clone(&self.app), self.stop.clone());
+            let may_have_begun = self.doubted.remove(&id);
+            let start = Start { id: id.clone(), task, entry, may_have_begun };
+            let handle = self.lives.spawn(async move {
+                if let Some(delay) = delay {
+                    tokio::select! {
+                        biased;
+                        () = stop.cancelled() => return Err(ShuttingDown),
+                        () = tokio::time::sleep(delay) => {}
+                    }
+                }
+                Box::pin(executor::run(app, start, stop)).await
+            });
+            self.app.status.progress().begin(&id);
+            self.names.insert(handle.id(), id);
+        }
+        self.app.status.queue(self.lanes.waiting() + self.holding.waiting_for_quota(), self.lives.len());
+    }
+
+    /// Whether more is to be listed. However much waits behind tasks that are held or tried again, it does not keep the
+    /// tasks of others from being seen.
+    fn has_room(&self) -> bool {
+        self.lanes.waiting() < KEPT || !self.lanes.has_ready()
+    }
+
+    async fn take(&mut self, walked: PollResult) {
+        self.polled_at = Some(Instant::now());
+        self.app.status.polled(walked.error.as_ref());
+        let walked_unreadable = walked.unreadable;
+        for complaint in &walked_unreadable {
+            if self.complaints.len() < 1000 && self.complaints.insert(complaint.clone()) {
+                tracing::error!(app = %self.app.name, "an item of the task list is no task and is passed over: {complaint}");
+            }
+        }
+        if walked.error.is_none() {
+            self.app.status.progress().passed_over(&walked_unreadable, walked.not_due);
+        }
+        self.wait = self.app.rng.around(self.app.settings.tasks.poll_interval);
+        if let Some(error) = &walked.error {
+            self.wait = self.wait.max(self.broken_walks.failed(self.app.rng.unit()));
+            tracing::warn!(app = %self.app.name, %error, "the task list could not be read to its end");
+            // An unread page may hold an older task of the same account, so what was seen waits for a whole walk; but
+            // a page that can never be read must not stop everybody for good.
+            if self.broken_walks.failures() < PATIENCE {
+                return;
+            }
+        } else {
+            self.broken_walks.succeeded();
+        }
+        let is_whole = walked.error.is_none();
+        let all: HashSet<TaskId> = walked.tasks.iter().map(|listed| listed.id.clone()).collect();
+        let mut fresh = walked.tasks;
+        poller::oldest_first(&mut fresh);
+        let passed_over = std::mem::take(&mut self.passed_over);
+        fresh.retain(|listed| !self.lanes.contains(&listed.id) && !passed_over.contains(&listed.id));
+        let ids: Vec<TaskId> = fresh.iter().map(|listed| listed.id.clone()).collect();
+        let known = match self.app.store.known(&ids).await {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::error!(app = %self.app.name, %error, "the journal cannot be read; nothing new is started");
+                return;
+            }
+        };
+        let doubt = if known.len() < ids.len() { doubt::ask(&self.app).await } else { Ok(None) };
+        let doubt = match doubt {
+            Ok(doubt) => doubt,
+            Err(error) => {
+                tracing::error!(app = %self.app.name, %error, "the journal cannot be read; nothing new is started");
+                return;
+            }
+        };
+        self.eager = false;
+        for listed in fresh {
+            match known.get(&listed.id) {
+                Some(Known::Ended) => self.take_ended(listed, walked.began).await,
+                Some(Known::Intended | Known::Decided) => {
+                    if let Ok(Some(entry)) = self.app.store.entry(&listed.id).await {
+                        self.take_up(entry);
+                    }
+                }
+                None => {
+                    self.eager = true;
+                    if doubt.as_ref().is_some_and(|doubt| doubt.covers(listed.created_at)) {
+                        self.doubted.insert(listed.id.clone());
+                    }
+                    if !self.lanes.insert(listed.id.clone(), listed.created_at, listed.keys) {
+                        continue;
+                    }
+                    if listed.is_destructive {
+                        self.holding.expect(listed.id.clone());
+                    }
+                    if let Some(task) = listed.task
+                        && self.kept.len() < KEPT
+                    {
+                        self.kept.insert(listed.id, (task, Instant::now()));
+                    }
+                }
+            }
+        }
+        if is_whole {
+            self.relisted.settle(&all.iter().collect(), walked.began);
+            self.app.status.relisted(self.relisted.stuck());
+            self.prune().await;
+        }
+    }
+
+    /// A task that has ended is listed as pending. If the list was not read before Iden heard of it, Iden does not agree, and
+    /// is told again. What the journal knows of it is kept meanwhile: without it the task would be executed again.
+    async fn take_ended(&mut self, listed: PendingTask, list_began: Instant) {
+        if !self.relisted.is_due(&listed.id, list_began) {
+            return;
+        }
+        let (app, id) = (&self.app, &listed.id);
+        let entry = match app.store.entry(id).await {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(app = %app.name, task = %id, %error, "the journal cannot be read");
+                return;
+            }
+        };
+        let State::Ended(ended) = &entry.state else { return };
+        // Those that Iden refused wait for the operator.
+        if matches!(ended, ReportResult::Rejected { .. }) {
+            return;
+        }
+        if let Err(error) = app.store.ended(id, ended, app.clock.now()).await {
+            tracing::error!(app = %app.name, task = %id, %error, "the journal cannot be written");
+        }
+        if self.lanes.insert(listed.id.clone(), listed.created_at, listed.keys) {
+            self.entries.insert(listed.id, entry);
+        }
+    }
+
+    /// Forgets tasks that ended long ago, after a whole list has shown which of them Iden still has.
+    async fn prune(&mut self) {
+        if self.pruned_at.is_some_and(|at| at.elapsed() < PRUNE_EVERY) {
+            return;
+        }
+        self.pruned_at = Some(Instant::now());
+        let now = self.clock.now(self.app.clock.now());
+        let Ok(before) = now.checked_sub(KEEP_ENDED) else { return };
+        match self.app.store.prune(before).await {
+            Ok(0) => {}
+            Ok(count) => tracing::debug!(app = %self.app.name, count, "forgot tasks that ended long ago"),
+            Err(error) => {
+                tracing::warn!(app = %self.app.name, %error, "old tasks could not be removed from the journal");
+            }
+        }
+    }
+
+    fn on_finished(&mut self, ended: Result<(Id, Result<TaskEnd, ShuttingDown>), JoinError>) {
+        let (handle, panicked, left) = match ended {
+            Ok((handle, left)) => (handle, false, left.ok()),
+            Err(error) => (error.id(), error.is_panic(), None),
+        };
+        let Some(id) = self.names.remove(&handle) else {
+            return;
+        };
+        self.lanes.finish(&id);
+        self.app.status.progress().end(&id);
+        match left {
+            Some(TaskEnd::PassedOver) => drop(self.passed_over.insert(id.clone())),
+            Some(TaskEnd::Reported) => self.relisted.ended(id.clone()),
+            None => {}
+        }
+        self.app.guard.give_back(&id);
+        if panicked {
+            tracing::error!(app = %self.app.name, task = %id, "the daemon itself panicked over this task; it is tried again later");
+            *self.panics.entry(id).or_default() += 1;
+        } else {
+            self.panics.remove(&id);
+        }
+    }
+
+    async fn drain(mut self, grace: CancellationToken) {
+        loop {
+            tokio::select! {
+                biased;
+                ended = self.lives.join_next_with_id() => match ended {
+                    Some(ended) => self.on_finished(ended),
+                    None => break,
+                },
+                () = grace.cancelled() => {
+                    tracing::warn!(app = %self.app.name, tasks = self.lives.len(), "the grace is over; what runs is cut off and read back at the next start");
+                    self.lives.shutdown().await;
+                    break;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Reading an account back, when nobody knows what a call did to it.
+
+use std::time::Duration;
+
+use bridgehead_resilience::Backoff;
+use bridgehead_sdk::{AccountRecord, AccountStatus, Completion, Operation};
+use tokio::time::Instant;
+
+use super::attempts::{Failure, Trial};
+use super::verify;
+use crate::change_tracker::PriorState;
+use crate::desired_state::{self, Convergence};
+use crate::policies;
+use crate::{ShuttingDown, retry_decision};
+use bridgehead_store::PriorAccount;
+
+/// Why the account is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum VerifyReason {
+    /// The effect of an attempt is not known. `since` is how long ago it was made; `again` says whether another may
+    /// follow.
+    Unknown { again: bool, since: Duration },
+    /// The target says that the account to be created exists.
+    Existing,
+}
+
+/// What the look led to.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    Completed(Completion),
+    Failed(Failure),
+    TryAgain,
+}
+
+/// How often "nobody there" is asked again when the target says that somebody is: a replica may lag.
+const LOOKS: u32 = 3;
+
+/// Looks until there is a verdict. Not being able to look never counts as "nobody there".
+pub(super) async fn run(
+    trial: &mut Trial<'_>,
+    purpose: VerifyReason,
+    failure: Failure,
+) -> Result<Verdict, ShuttingDown> {
+    let began = Instant::now();
+    let tasks = trial.app.settings.tasks.clone();
+    let (mut backoff, mut nobody) = (Backoff::new(policies::TARGET), 0);
+    if let VerifyReason::Unknown { since, .. } = purpose {
+        trial.under_way_until = Some(began + tasks.timeout.saturating_sub(since));
+    }
+    loop {
+        if let Some(held) = trial.wait_for_target().await? {
+            trial.is_out_of_time = true;
+            let message = format!("{}; it could not be read back: {}", failure.message, held.message);
+            return Ok(Verdict::Failed(Failure::new(failure.code, message)));
+        }
+        let operation = trial.operation.clone();
+        let asked = Instant::now();
+        let answer = tokio::select! {
+            biased;
+            () = trial.stop.cancelled() => return Err(ShuttingDown),
+            answer = verify::look(trial, None) => answer,
+        };
+        if answer.is_err() && trial.app.target.outage().is_some() {
+            // The target is out of reach, or hangs: the time that took does not count against the task.
+            trial.was_held(asked);
+        }
+        let mut doubt = "nobody was found yet";
+        match answer {
+            Err(error) if retry_decision::may_pass(&error) => doubt = "it could not be read back",
+            Err(error) => {
+                let message = format!("{}; it could not be read back: {}", failure.message, error.message());
+                return Ok(Verdict::Failed(Failure::new(failure.code, message)));
+            }
+            Ok(found) => {
+                nobody += u32::from(found.is_none());
+                let settled = match purpose {
+                    VerifyReason::Unknown { since, .. } => {
+                        retry_decision::is_settled(nobody, since + began.elapsed(), tasks.timeout)
+                    }
+                    VerifyReason::Existing => nobody >= LOOKS,
+                };
+                // It may still come to pass: what is not so now says nothing yet.
+                let over = trial.under_way_until.is_none_or(|until| until <= Instant::now());
+                let judged = judge(trial, found.as_ref(), purpose, settled, over, &failure);
+                if let Some(verdict) = judged {
+                    if found.is_some() && matches!(*operation, Operation::CreateAccount(_)) {
+                        trial.under_way_until = None;
+                    }
+                    if matches!(verdict, Verdict::TryAgain) {
+                        if found.is_some() && trial.intent.prior == PriorAccount::Unknown {
+                            // Nothing is under way any more, so this is what the next attempt finds.
+                            trial.note_prior(found.as_ref());
+                        }
+                        trial.in_doubt |=
+                            desired_state::compare(&operation, found.as_ref()) == Convergence::Unverifiable;
+                    }
+                    if matches!(purpose, VerifyReason::Unknown { .. }) {
+                        // It may have come to pass long after the attempt was given up: a sync that has begun since
+                        // then has to look again.
+                        let deletes = matches!(*operation, Operation::DeleteAccount(_));
+                        let before = if deletes { PriorState::Unknown } else { PriorState::NotAsked };
+                        trial.app.activity.touch(operation.account(), before);
+                    }
+                    return Ok(verdict);
+                }
+                doubt = if found.is_none() { doubt } else { "it was not seen in the target yet" };
+            }
+        }
+        let mut wait = backoff.failed(trial.app.rng.unit());
+        // As soon as the attempt is over a look says more.
+        if let Some(left) = trial.under_way_until.map(|until| until.saturating_duration_since(Instant::now()))
+            && !left.is_zero()
+        {
+            wait = wait.min(left);
+        }
+        if !retry_decision::fits(trial.spent(), wait, tasks.give_up_after) {
+            trial.is_out_of_time = true;
+            let message = format!("{}; {doubt}, and it is not known whether it took effect", failure.message);
+            return Ok(Verdict::Failed(Failure::new(failure.code, message)));
+        }
+        trial.show_wait(wait, &Failure::new(failure.code, format!("{}; {doubt}", failure.message)));
+        trial.pause(wait).await?;
+    }
+}
+
+/// A verdict, or none if it has to be looked at again.
+fn judge(
+    trial: &Trial<'_>,
+    found: Option<&AccountRecord>,
+    purpose: VerifyReason,
+    settled: bool,
+    over: bool,
+    failure: &Failure,
+) -> Option<Verdict> {
+    let operation = &*trial.operation;
+    let may_repeat = matches!(purpose, VerifyReason::Unknown { again: true, .. });
+    let state = match (desired_state::compare(operation, found), operation, found) {
+        // An account that was there before every attempt, or that no attempt can have made, is what the task would have made
+        // only if nothing at all differs.
+        (Convergence::Reached, Operation::CreateAccount(create), Some(found))
+            if !trial.may_be_ours() && !desired_state::is_identical(create, found) =>
+        {
+            Convergence::NotReached
+        }
+        // That nobody is there is no effect of an attempt if nobody was there before it.
+        (Convergence::Reached, Operation::DeleteAccount(_), None)
+            if settled && !trial.intent.prior.was_seen() =>
+        {
+            Convergence::NotReached
+        }
+        (state, ..) => state,
+    };
+    match (state, found, operation) {
+        // It has the attributes, and cannot be used: nobody asked for that.
+        (Convergence::Reached, Some(found), Operation::CreateAccount(create))
+            if matches!(purpose, VerifyReason::Existing)
+                && create.account.status.is_none()
+                && found.status != AccountStatus::Active =>
+        {
+            Some(Verdict::Failed(failure.clone()))
+        }
+        (Convergence::Reached, Some(found), Operation::CreateAccount(_)) => {
+            Some(Verdict::Completed(Completion::created(found.id.clone())))
+        }
+        // A replica may not show yet whom the task before has created; they would keep their access.
+        (Convergence::Reached, None, _) if !settled => None,
+        (Convergence::Reached, ..) => Some(Verdict::Completed(Completion::done())),
+        // Only a create makes a second account when it is repeated too early.
+        (_, None, Operation::CreateAccount(_)) if !settled => None,
+        // An attempt that may still be under way would overlap the next one, or undo what comes after it.
+        _ if !over => None,
+        // Whoever made it, a second one of its name is not wanted, and not every target refuses that.
+        (_, Some(found), Operation::CreateAccount(_))
+            if may_repeat && let Some(taken) = trial.taken(found) =>
+        {
+            let ours = "; an earlier attempt may have created it, but it is not as it was asked for";
+            let ours = if trial.may_be_ours() { ours } else { "" };
+            Some(Verdict::Failed(Failure::new(taken.code(), format!("{}{ours}", taken.message()))))
+        }
+        _ if may_repeat => Some(Verdict::TryAgain),
+        (Convergence::Unverifiable, ..) => {
+            let message = format!(
+                "{}; the target does not show whether it took effect, so that is not known",
+                failure.message
+            );
+            Some(Verdict::Failed(Failure::new(failure.code, message)))
+        }
+        _ => Some(Verdict::Failed(failure.clone())),
+    }
+}

@@ -1,0 +1,89 @@
+//! Holding tasks while the target is out of reach: they stay pending in Iden, `hold_for` long.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bridgehead_resilience::{Backoff, Jitter};
+use bridgehead_sdk::{Code, Description};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::attempts::{Failure, Trial};
+use crate::ShuttingDown;
+use crate::app::AppContext;
+use crate::policies;
+
+impl Trial<'_> {
+    /// Waits while the breaker is open, `hold_for` in all; then the task is failed with the cause's code.
+    pub(super) async fn wait_for_target(&mut self) -> Result<Option<Failure>, ShuttingDown> {
+        if self.app.target.outage().is_none() {
+            return Ok(None);
+        }
+        let began = Instant::now();
+        let patience = self.app.settings.tasks.hold_for.saturating_sub(self.held);
+        let admitted = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(ShuttingDown),
+            admitted = self.app.target.wait_available(patience) => admitted,
+        };
+        self.was_held(began);
+        Ok(admitted.err().map(|cause| gave_up(self.app, &self.what(), cause.code, &cause.message)))
+    }
+
+    /// The target was out of reach for this attempt, which began at `began`. The breaker may be closed all the same: it
+    /// has not counted enough yet, or other calls get through. Waits a little, and says when that has been going on for
+    /// `hold_for`.
+    pub(super) async fn hold_back(
+        &mut self,
+        began: Instant,
+        failure: Failure,
+    ) -> Result<Option<Failure>, ShuttingDown> {
+        let wait = policies::TARGET.with_jitter(Jitter::Full).delay(self.intent.attempt, self.app.rng.unit());
+        if self.held + began.elapsed() + wait >= self.app.settings.tasks.hold_for {
+            return Ok(Some(gave_up(self.app, &self.what(), failure.code, &failure.message)));
+        }
+        self.show_wait(wait, &failure);
+        self.pause(wait).await?;
+        self.was_held(began);
+        Ok(None)
+    }
+}
+
+/// Learns what the connector offers. One that cannot say holds its tasks, like a target out of reach.
+pub(super) async fn describe(
+    app: &AppContext,
+    what: &str,
+    stop: &CancellationToken,
+) -> Result<Result<Arc<Description>, Failure>, ShuttingDown> {
+    let began = Instant::now();
+    let left = || app.settings.tasks.hold_for.saturating_sub(began.elapsed());
+    let mut backoff = Backoff::new(policies::TARGET);
+    loop {
+        let answer = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Err(ShuttingDown),
+            answer = app.target.describe() => answer,
+        };
+        let error = match answer {
+            Ok(description) => return Ok(Ok(description)),
+            Err(error) => error,
+        };
+        if left() == Duration::ZERO {
+            return Ok(Err(gave_up(app, what, error.code(), error.message())));
+        }
+        let wait = backoff.failed(app.rng.unit()).min(left());
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Err(ShuttingDown),
+            () = async {
+                tokio::time::sleep(wait).await;
+                drop(app.target.wait_available(left()).await);
+            } => {}
+        }
+    }
+}
+
+fn gave_up(app: &AppContext, what: &str, code: Code, why: &str) -> Failure {
+    let hold_for = app.settings.tasks.hold_for;
+    Failure::new(code, format!("{what}: {why}; held for {hold_for:?}, then given up"))
+}

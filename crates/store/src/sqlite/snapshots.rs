@@ -1,0 +1,594 @@
+//! What syncs saw: reads, and the writes that are handed to the writer.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::LazyLock;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::{AssertSqlSafe, SqliteConnection};
+
+use super::super::snapshot::RUNS;
+use super::super::{
+    AccessBase, AccessFacts, Added, AppKey, BaselineOrigin, Changes, Difference, Duplicate, Error, IdenTime,
+    LastSync, Losers, LossCount, LossKind, RecordHash, Run, RunResult, Shown, SnapshotStore, Trust, Which,
+};
+use super::chunks::{Statements, parameters};
+use super::commit::{self, Begin, Completing, Discard, NONE, Promote};
+use super::noted::{NoteChanged, NoteCreated, NoteDeleted};
+use super::open::Sqlite;
+use super::writer::{Problem, Write};
+use super::{losses, retention, time, told};
+
+/// What earlier versions noted of the past of an app whether there was evidence for it or not.
+const WITHOUT_EVIDENCE: &str = "ours";
+
+static INSERT: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::new(|size| {
+        let rows: Vec<String> =
+            (0..size).map(|row| format!("(?1, {})", parameters(3 * row + 2, 3))).collect();
+        format!("INSERT INTO records (listing, id, hash, facts) VALUES {}", rows.join(", "))
+    })
+});
+
+static HELD: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::new(|size| {
+        format!("SELECT id FROM records WHERE listing = ?1 AND id IN ({})", parameters(2, size))
+    })
+});
+
+#[async_trait]
+impl SnapshotStore for Sqlite {
+    async fn begin(&self, app: &AppKey) -> Result<(), Error> {
+        self.listings().write(Begin { app: app.clone(), is_dry_run: false }).await
+    }
+
+    async fn begin_dry_run(&self, app: &AppKey) -> Result<(), Error> {
+        self.listings().write(Begin { app: app.clone(), is_dry_run: true }).await
+    }
+
+    async fn discard(&self, app: &AppKey) -> Result<(), Error> {
+        self.listings().write(Discard { app: app.clone() }).await
+    }
+
+    async fn add(&self, app: &AppKey, slug: &str, records: &[RecordHash]) -> Result<Added, Error> {
+        let (app, slug, records) = (app.clone(), slug.to_owned(), records.to_vec());
+        self.listings().write(Add { app, slug, records }).await
+    }
+
+    async fn set(&self, app: &AppKey, slug: &str, seen: &RecordHash) -> Result<(), Error> {
+        let (app, slug, seen) = (app.clone(), slug.to_owned(), seen.clone());
+        self.listings().write(Set { app, slug, seen }).await
+    }
+
+    async fn unset(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {
+        let (app, slug, id) = (app.clone(), slug.to_owned(), id.to_owned());
+        self.listings().write(Unset { app, slug, id }).await
+    }
+
+    async fn missing(&self, app: &AppKey, slug: &str, ids: &[&str]) -> Result<Vec<String>, Error> {
+        let listing = self.compared(app, slug).await?.present;
+        let store = self.listings();
+        let mut held = HashSet::new();
+        for (statement, piece) in HELD.cut(ids) {
+            let mut query = sqlx::query_scalar(AssertSqlSafe(statement)).bind(listing);
+            for id in piece {
+                query = query.bind(*id);
+            }
+            let rows: Vec<String> =
+                query.fetch_all(store.readers()).await.map_err(|error| store.fault(error))?;
+            held.extend(rows);
+        }
+        Ok(ids.iter().filter(|id| !held.contains(**id)).map(|id| (*id).to_owned()).collect())
+    }
+
+    async fn seen_count(&self, app: &AppKey, slug: &str) -> Result<u64, Error> {
+        let listing = self.compared(app, slug).await?.present;
+        self.count("SELECT count(*) FROM records WHERE listing = ?1", listing, None).await
+    }
+
+    async fn difference(&self, app: &AppKey, slug: &str) -> Result<Difference, Error> {
+        let compared = self.compared(app, slug).await?;
+        let (present, last) = (compared.present, compared.last);
+        let seen = self.count("SELECT count(*) FROM records WHERE listing = ?1", present, None).await?;
+        if last == NONE {
+            return Ok(Difference { seen, created: seen, ..Difference::default() });
+        }
+        let both = self.count(commit::IN_BOTH, present, Some(last)).await?;
+        let store = self.listings();
+        let (removed, counting): (i64, i64) = sqlx::query_as(commit::GONE)
+            .bind(last)
+            .bind(present)
+            .fetch_one(store.readers())
+            .await
+            .map_err(|error| store.fault(error))?;
+        Ok(Difference {
+            known: self.count(COUNTING, last, None).await?,
+            seen,
+            created: seen.saturating_sub(both),
+            changed: self.count(CHANGED, present, Some(last)).await?,
+            removed: removed.unsigned_abs(),
+            doubted: removed.abs_diff(counting),
+        })
+    }
+
+    async fn ids(
+        &self,
+        app: &AppKey,
+        slug: &str,
+        which: Which,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<String>, Error> {
+        let compared = self.compared(app, slug).await?;
+        let (one, other) = match which {
+            Which::Created | Which::Changed | Which::Seen => (compared.present, compared.last),
+            Which::Removed | Which::Counted => (compared.last, compared.present),
+        };
+        let statement = match which {
+            Which::Created | Which::Removed => IDS_IN_ONE,
+            Which::Counted => IDS_COUNTED,
+            Which::Seen => IDS_SEEN,
+            Which::Changed => IDS_CHANGED,
+        };
+        let store = self.listings();
+        sqlx::query_scalar(statement)
+            .bind(one)
+            .bind(other)
+            .bind(after.unwrap_or_default())
+            .bind(after)
+            .bind(limit)
+            .fetch_all(store.readers())
+            .await
+            .map_err(|error| store.fault(error))
+    }
+
+    async fn losers(&self, app: &AppKey, slug: &str, after: Option<&str>) -> Result<Losers, Error> {
+        let compared = self.compared(app, slug).await?;
+        losses::losers(self.listings(), app, slug, [compared.present, compared.last], after).await
+    }
+
+    async fn access_base(&self, app: &AppKey, slug: &str) -> Result<AccessBase, Error> {
+        let last = self.compared(app, slug).await?.last;
+        losses::base(self.listings(), last).await
+    }
+
+    async fn prepare_commit(&self, app: &AppKey, at: Timestamp, losses: &[LossCount]) -> Result<(), Error> {
+        let (app, losses) = (app.clone(), losses.to_vec());
+        self.listings().write(Completing { app, at, losses }).await
+    }
+
+    async fn commit(&self, app: &AppKey, at: Timestamp) -> Result<(), Error> {
+        self.listings().write(Promote { app: app.clone(), at }).await
+    }
+
+    async fn retain(&self, app: &AppKey, belief: Trust) -> Result<(), Error> {
+        retention::retain(self.listings(), app, belief).await
+    }
+
+    async fn note_created(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {
+        let (app, slug, id) = (app.clone(), slug.to_owned(), id.to_owned());
+        self.listings().write(NoteCreated { app, slug, id }).await
+    }
+
+    async fn note_deleted(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {
+        let (app, slug, id) = (app.clone(), slug.to_owned(), id.to_owned());
+        self.listings().write(NoteDeleted { app, slug, id }).await
+    }
+
+    async fn note_changed(&self, app: &AppKey, slug: &str, id: &str, changes: Changes) -> Result<(), Error> {
+        let (app, slug, id) = (app.clone(), slug.to_owned(), id.to_owned());
+        self.listings().write(NoteChanged { app, slug, id, changes }).await
+    }
+
+    async fn known_slugs(&self, app: &AppKey) -> Result<Vec<String>, Error> {
+        let store = self.listings();
+        sqlx::query_scalar(
+            "SELECT slug FROM listings WHERE app = ?1 AND state = 'last' AND EXISTS \
+             (SELECT 1 FROM records WHERE records.listing = listings.listing) ORDER BY slug",
+        )
+        .bind(app.as_str())
+        .fetch_all(store.readers())
+        .await
+        .map_err(|error| store.fault(error))
+    }
+
+    async fn removals_since(&self, app: &AppKey, slug: &str, since: Timestamp) -> Result<u64, Error> {
+        losses::since(self.listings(), app, slug, LossKind::Removed, since).await
+    }
+
+    async fn losses_since(
+        &self,
+        app: &AppKey,
+        slug: &str,
+        kind: LossKind,
+        since: Timestamp,
+    ) -> Result<u64, Error> {
+        losses::since(self.listings(), app, slug, kind, since).await
+    }
+
+    async fn forgive_removals(&self, app: &AppKey) -> Result<(), Error> {
+        self.listings().write(ForgiveRemovals { app: app.clone() }).await
+    }
+
+    async fn last(&self, app: &AppKey) -> Result<Option<LastSync>, Error> {
+        let store = self.listings();
+        // One statement, so that a promotion between two cannot give the time of one sync and the counts of
+        // another.
+        let rows: Vec<(i64, Option<String>, i64)> = sqlx::query_as(
+            "SELECT syncs.completed_at, listings.slug, coalesce(listings.records, 0) FROM syncs \
+             LEFT JOIN listings ON listings.app = syncs.app AND listings.state = 'last' \
+             WHERE syncs.app = ?1 AND syncs.completed_at IS NOT NULL",
+        )
+        .bind(app.as_str())
+        .fetch_all(store.readers())
+        .await
+        .map_err(|error| store.fault(error))?;
+        let Some((completed_at, _, _)) = rows.first() else {
+            return Ok(None);
+        };
+        let at = time::from_column(*completed_at, &|| format!("the last sync of app {app}"))?;
+        let counts =
+            rows.into_iter().filter_map(|(_, slug, records)| Some((slug?, records.unsigned_abs()))).collect();
+        Ok(Some(LastSync { at, counts }))
+    }
+
+    async fn past(&self, app: &AppKey) -> Result<Option<BaselineOrigin>, Error> {
+        let store = self.listings();
+        let past: Option<Option<String>> = sqlx::query_scalar("SELECT past FROM syncs WHERE app = ?1")
+            .bind(app.as_str())
+            .fetch_optional(store.readers())
+            .await
+            .map_err(|error| store.fault(error))?;
+        let Some(past) = past.flatten().filter(|past| past != WITHOUT_EVIDENCE) else {
+            return Ok(None);
+        };
+        let known = BaselineOrigin::ALL.into_iter().find(|known| known.as_str() == past);
+        known.map(Some).ok_or_else(|| Error::Unreadable {
+            what: format!("the past of app {app}"),
+            detail: format!("it is {past:?}"),
+        })
+    }
+
+    async fn set_past(&self, app: &AppKey, past: BaselineOrigin) -> Result<(), Error> {
+        self.listings().write(SetPast { app: app.clone(), past }).await
+    }
+
+    async fn iden_time(&self, app: &AppKey) -> Result<IdenTime, Error> {
+        told::iden_time(self.listings(), app).await
+    }
+
+    async fn set_iden_time(&self, app: &AppKey, synced_at: Timestamp) -> Result<(), Error> {
+        self.listings().write(told::SetIdenTime { app: app.clone(), synced_at }).await
+    }
+
+    async fn shown(&self, app: &AppKey) -> Result<Option<Shown>, Error> {
+        told::shown(self.listings(), app).await
+    }
+
+    async fn set_shown(&self, app: &AppKey, shown: Shown) -> Result<(), Error> {
+        self.listings().write(told::SetShown { app: app.clone(), shown }).await
+    }
+
+    async fn was_interrupted(&self, app: &AppKey) -> Result<bool, Error> {
+        let store = self.listings();
+        let unrecorded: Option<bool> = sqlx::query_scalar("SELECT unrecorded = 1 FROM syncs WHERE app = ?1")
+            .bind(app.as_str())
+            .fetch_optional(store.readers())
+            .await
+            .map_err(|error| store.fault(error))?;
+        Ok(unrecorded.unwrap_or_default())
+    }
+
+    async fn record_run(&self, app: &AppKey, run: &Run) -> Result<(), Error> {
+        let (app, run) = (app.clone(), run.clone());
+        self.listings().write(RecordRun { app, run }).await
+    }
+
+    async fn runs(&self, app: &AppKey, limit: u32) -> Result<Vec<Run>, Error> {
+        let store = self.listings();
+        let rows: Vec<(i64, i64, String, String, String, String)> = sqlx::query_as(
+            "SELECT started_at, ended_at, result, detail, pushed, removed FROM runs \
+             WHERE app = ?1 ORDER BY run DESC LIMIT ?2",
+        )
+        .bind(app.as_str())
+        .bind(limit)
+        .fetch_all(store.readers())
+        .await
+        .map_err(|error| store.fault(error))?;
+        let what = || format!("a sync of app {app}");
+        rows.into_iter()
+            .map(|(started_at, ended_at, result, detail, pushed, removed)| {
+                let result =
+                    RunResult::ALL.into_iter().find(|known| known.as_str() == result).ok_or_else(|| {
+                        Error::Unreadable { what: what(), detail: format!("its result is {result:?}") }
+                    })?;
+                Ok(Run {
+                    started_at: time::from_column(started_at, &what)?,
+                    ended_at: time::from_column(ended_at, &what)?,
+                    result,
+                    detail,
+                    pushed: counts_from_column(&pushed, &what)?,
+                    removed: counts_from_column(&removed, &what)?,
+                })
+            })
+            .collect()
+    }
+}
+
+/// In the first listing and not in the second, from the id after ?4 on.
+const IDS_IN_ONE: &str = "SELECT one.id FROM records AS one WHERE one.listing = ?1 AND one.id >= ?3 \
+     AND one.id IS NOT ?4 AND NOT EXISTS \
+     (SELECT 1 FROM records AS other WHERE other.listing = ?2 AND other.id = one.id AND other.standing <> 3) \
+     ORDER BY one.id LIMIT ?5";
+
+/// In the first listing, from the id after ?4 on.
+const IDS_SEEN: &str = "SELECT id FROM records WHERE listing = ?1 AND listing <> ?2 AND id >= ?3 AND id IS NOT ?4 \
+     ORDER BY id LIMIT ?5";
+
+/// The same, of the records that count.
+const IDS_COUNTED: &str = "SELECT one.id FROM records AS one WHERE one.listing = ?1 AND one.id >= ?3 \
+     AND one.id IS NOT ?4 AND one.standing <> 2 AND NOT EXISTS \
+     (SELECT 1 FROM records AS other WHERE other.listing = ?2 AND other.id = one.id) \
+     ORDER BY one.id LIMIT ?5";
+
+/// In both, with different hashes, from the id after ?4 on. The CROSS JOIN fixes the order of reading.
+const IDS_CHANGED: &str = "SELECT one.id FROM records AS one CROSS JOIN records AS other \
+     ON other.listing = ?2 AND other.id = one.id AND other.hash <> one.hash AND other.standing <> 3 \
+     WHERE one.listing = ?1 AND one.id >= ?3 AND one.id IS NOT ?4 ORDER BY one.id LIMIT ?5";
+
+const CHANGED: &str = "SELECT count(*) FROM records AS one CROSS JOIN records AS other \
+     ON other.listing = ?2 AND other.id = one.id AND other.hash <> one.hash AND other.standing <> 3 \
+     WHERE one.listing = ?1";
+
+/// How many records of the last listing count when removals are judged.
+const COUNTING: &str = "SELECT count(*) FROM records WHERE listing = ?1 AND standing <> 2";
+
+/// The two listings of a resource type.
+struct Compared {
+    present: i64,
+    last: i64,
+}
+
+impl Sqlite {
+    /// The listings of a type, if a listing of the app is under way.
+    async fn compared(&self, app: &AppKey, slug: &str) -> Result<Compared, Error> {
+        let store = self.listings();
+        let row: Option<(Option<i64>, Option<i64>)> = sqlx::query_as(
+            "SELECT present.listing, last.listing FROM syncs \
+             LEFT JOIN listings AS present \
+             ON present.app = syncs.app AND present.state = 'present' AND present.slug = ?2 \
+             LEFT JOIN listings AS last \
+             ON last.app = syncs.app AND last.state = 'last' AND last.slug = ?2 \
+             WHERE syncs.app = ?1 AND syncs.under_way = 1",
+        )
+        .bind(app.as_str())
+        .bind(slug)
+        .fetch_optional(store.readers())
+        .await
+        .map_err(|error| store.fault(error))?;
+        let (present, last) = row.ok_or_else(|| Error::NoListing { app: app.clone() })?;
+        Ok(Compared { present: present.unwrap_or(NONE), last: last.unwrap_or(NONE) })
+    }
+
+    async fn count(&self, statement: &'static str, one: i64, other: Option<i64>) -> Result<u64, Error> {
+        let store = self.listings();
+        let mut query = sqlx::query_scalar(statement).bind(one);
+        if let Some(other) = other {
+            query = query.bind(other);
+        }
+        let count: i64 = query.fetch_one(store.readers()).await.map_err(|error| store.fault(error))?;
+        Ok(count.unsigned_abs())
+    }
+}
+
+struct Add {
+    app: AppKey,
+    slug: String,
+    records: Vec<RecordHash>,
+}
+
+#[async_trait]
+impl Write for Add {
+    type Answer = Added;
+    const NAME: &'static str = "add";
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Added, Problem> {
+        let listing = commit::present(connection, &self.app, &self.slug).await?;
+        let mut added = Added::default();
+        for (statement, piece) in INSERT.cut(&self.records) {
+            let mut query = sqlx::query(AssertSqlSafe(statement)).bind(listing);
+            for seen in piece {
+                query = query.bind(&seen.id).bind(seen.hash.cast_signed()).bind(facts(seen));
+            }
+            match query.execute(&mut *connection).await {
+                Ok(_) => {}
+                // SQLite has undone the whole statement, so its rows are added one by one.
+                Err(error) if is_duplicate(&error) => {
+                    for seen in piece {
+                        added.duplicates.extend(add_one(connection, listing, seen).await?);
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(added)
+    }
+}
+
+/// What a record says of somebody's access, as it is kept.
+fn facts(seen: &RecordHash) -> Option<Vec<u8>> {
+    seen.facts.as_ref().map(AccessFacts::to_bytes)
+}
+
+fn is_duplicate(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
+
+async fn add_one(
+    connection: &mut SqliteConnection,
+    listing: i64,
+    seen: &RecordHash,
+) -> Result<Option<Duplicate>, Problem> {
+    let done = sqlx::query(
+        "INSERT INTO records (listing, id, hash, facts) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+    )
+    .bind(listing)
+    .bind(&seen.id)
+    .bind(seen.hash.cast_signed())
+    .bind(facts(seen))
+    .execute(&mut *connection)
+    .await?;
+    if done.rows_affected() == 1 {
+        return Ok(None);
+    }
+    let first: i64 = sqlx::query_scalar("SELECT hash FROM records WHERE listing = ?1 AND id = ?2")
+        .bind(listing)
+        .bind(&seen.id)
+        .fetch_one(connection)
+        .await?;
+    Ok(Some(Duplicate { id: seen.id.clone(), same: first.cast_unsigned() == seen.hash }))
+}
+
+struct Set {
+    app: AppKey,
+    slug: String,
+    seen: RecordHash,
+}
+
+#[async_trait]
+impl Write for Set {
+    type Answer = ();
+    const NAME: &'static str = "set";
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        let listing = commit::present(connection, &self.app, &self.slug).await?;
+        sqlx::query(
+            "INSERT INTO records (listing, id, hash, facts) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT DO UPDATE SET hash = excluded.hash, facts = excluded.facts",
+        )
+        .bind(listing)
+        .bind(&self.seen.id)
+        .bind(self.seen.hash.cast_signed())
+        .bind(facts(&self.seen))
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+struct Unset {
+    app: AppKey,
+    slug: String,
+    id: String,
+}
+
+#[async_trait]
+impl Write for Unset {
+    type Answer = ();
+    const NAME: &'static str = "unset";
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        let listing = commit::present(connection, &self.app, &self.slug).await?;
+        sqlx::query("DELETE FROM records WHERE listing = ?1 AND id = ?2")
+            .bind(listing)
+            .bind(&self.id)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+struct ForgiveRemovals {
+    app: AppKey,
+}
+
+#[async_trait]
+impl Write for ForgiveRemovals {
+    type Answer = ();
+    const NAME: &'static str = "forgive_removals";
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        sqlx::query("DELETE FROM removals WHERE app = ?1")
+            .bind(self.app.as_str())
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+struct SetPast {
+    app: AppKey,
+    past: BaselineOrigin,
+}
+
+#[async_trait]
+impl Write for SetPast {
+    type Answer = ();
+    const NAME: &'static str = "set_past";
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        sqlx::query(
+            "INSERT INTO syncs (app, under_way, past) VALUES (?1, 0, ?2) \
+             ON CONFLICT DO UPDATE SET past = excluded.past",
+        )
+        .bind(self.app.as_str())
+        .bind(self.past.as_str())
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+struct RecordRun {
+    app: AppKey,
+    run: Run,
+}
+
+#[async_trait]
+impl Write for RecordRun {
+    type Answer = ();
+    const NAME: &'static str = "record_run";
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        let run = &self.run;
+        sqlx::query(
+            "INSERT INTO runs (app, started_at, ended_at, result, detail, pushed, removed) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )
+        .bind(self.app.as_str())
+        .bind(time::to_column(run.started_at))
+        .bind(time::to_column(run.ended_at))
+        .bind(run.result.as_str())
+        .bind(&run.detail)
+        .bind(counts_to_column(&run.pushed))
+        .bind(counts_to_column(&run.removed))
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query("UPDATE syncs SET unrecorded = 0 WHERE app = ?1")
+            .bind(self.app.as_str())
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query(
+            "DELETE FROM runs WHERE app = ?1 AND run <= \
+             (SELECT run FROM runs WHERE app = ?1 ORDER BY run DESC LIMIT 1 OFFSET ?2)",
+        )
+        .bind(self.app.as_str())
+        .bind(i64::from(RUNS))
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+fn counts_to_column(counts: &BTreeMap<String, u64>) -> String {
+    let fields: serde_json::Map<String, serde_json::Value> =
+        counts.iter().map(|(slug, count)| (slug.clone(), (*count).into())).collect();
+    serde_json::Value::Object(fields).to_string()
+}
+
+fn counts_from_column(column: &str, what: &dyn Fn() -> String) -> Result<BTreeMap<String, u64>, Error> {
+    serde_json::from_str(column).map_err(|error| Error::Unreadable {
+        what: what(),
+        detail: format!("its counts are damaged: {error}"),
+    })
+}

@@ -1,0 +1,373 @@
+//! An overview in words, for the page and for `bridgehead status`: both say the same.
+
+use jiff::{SignedDuration, Timestamp};
+
+use bridgehead_runtime::{Alarm, AlarmKind, AppOverview, Level, PollState, TaskAttempts};
+
+/// How something stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Severity {
+    /// Off, or nothing is known yet.
+    Quiet,
+    /// As it should be.
+    Good,
+    /// It may pass by itself.
+    Uneasy,
+    /// Somebody must act.
+    Bad,
+}
+
+/// One thing about an app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SummaryLine {
+    pub(crate) mood: Severity,
+    pub(crate) text: String,
+}
+
+/// What an operator asks first of an app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Words {
+    /// Whether it polls.
+    pub(crate) polling: SummaryLine,
+    /// What it has to do.
+    pub(crate) tasks: SummaryLine,
+    /// Whether the target can be reached.
+    pub(crate) target: SummaryLine,
+    /// The last sync, or the one that is under way.
+    pub(crate) last_sync: SummaryLine,
+    /// When the next one comes.
+    pub(crate) next_sync: SummaryLine,
+}
+
+impl Severity {
+    /// A word for it, for those who see no colours and for style sheets.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Quiet => "quiet",
+            Self::Good => "good",
+            Self::Uneasy => "uneasy",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+impl SummaryLine {
+    fn new(mood: Severity, text: impl Into<String>) -> Self {
+        Self { mood, text: text.into() }
+    }
+}
+
+/// Puts an app into words.
+pub(crate) fn of(app: &AppOverview, now: Timestamp) -> Words {
+    Words {
+        polling: polling(app, now),
+        tasks: tasks(app),
+        target: target(app, now),
+        last_sync: last_sync(app, now),
+        next_sync: next_sync(app, now),
+    }
+}
+
+/// How an app stands on the whole.
+pub(crate) fn mood(app: &AppOverview) -> Severity {
+    match app.alarms.iter().map(|alarm| alarm.level).max() {
+        Some(Level::Alarm) => Severity::Bad,
+        Some(Level::Notice) => Severity::Uneasy,
+        None if !app.tasks.enabled && !app.sync.enabled => Severity::Quiet,
+        None => Severity::Good,
+    }
+}
+
+/// What an alarm is called.
+pub(crate) fn title(kind: AlarmKind) -> &'static str {
+    match kind {
+        AlarmKind::AccessRefused => "Access refused",
+        AlarmKind::PollingFails => "Polling fails",
+        AlarmKind::TargetUnreachable => "Target out of reach",
+        AlarmKind::TaskGuard => "Guard on tasks",
+        AlarmKind::RemovalGuard => "Removal guard",
+        AlarmKind::CleanupFailed => "Clean-up failed",
+        AlarmKind::InvalidRecords => "Invalid records",
+        AlarmKind::SyncFails => "Sync fails",
+        AlarmKind::ReportsRejected => "Reports rejected",
+        AlarmKind::ReportsNotKept => "Reports not kept",
+        AlarmKind::StateUnreadable => "State unreadable",
+        AlarmKind::StateGone => "State gone",
+        AlarmKind::StateDoubted => "Journal lost",
+        AlarmKind::StateUnwritable => "State cannot be written",
+        AlarmKind::TaskRetrying => "Task tried again and again",
+        AlarmKind::TasksStalled => "Tasks stalled",
+        AlarmKind::TasksUnreadable => "Task list partly unreadable",
+        AlarmKind::ReportsDelayed => "Outcome not heard",
+        AlarmKind::SyncStalled => "Sync stalled",
+        AlarmKind::LoopPanicked => "Panic",
+        AlarmKind::Other => "Alarm",
+    }
+}
+
+fn polling(app: &AppOverview, now: Timestamp) -> SummaryLine {
+    let tasks = &app.tasks;
+    if !tasks.enabled {
+        return SummaryLine::new(Severity::Quiet, "off");
+    }
+    if app.access_refused.is_some() {
+        return SummaryLine::new(Severity::Bad, "paused: access refused");
+    }
+    if let Some(failing) = &tasks.failing {
+        let is_alarm = app
+            .alarms
+            .iter()
+            .any(|alarm| alarm.kind == AlarmKind::PollingFails && alarm.level == Level::Alarm);
+        let mood = if is_alarm { Severity::Bad } else { Severity::Uneasy };
+        return SummaryLine::new(mood, format!("failing for {}", long(now.duration_since(failing.since))));
+    }
+    if let Some(alarm) = app.alarms.iter().find(|alarm| alarm.kind == AlarmKind::PollingFails) {
+        let mood = if alarm.level == Level::Alarm { Severity::Bad } else { Severity::Uneasy };
+        let since = alarm.since.map(|since| format!(" for {}", long(now.duration_since(since))));
+        return SummaryLine::new(mood, format!("no answer{}", since.unwrap_or_default()));
+    }
+    match (tasks.polled_at, tasks.contact) {
+        (Some(at), PollState::Made) => SummaryLine::new(Severity::Good, ago(now, at)),
+        (Some(at), _) => SummaryLine::new(Severity::Quiet, ago(now, at)),
+        (None, _) if tasks.counts.is_some() => SummaryLine::new(Severity::Quiet, "not yet"),
+        (None, _) => SummaryLine::new(Severity::Quiet, "not known"),
+    }
+}
+
+/// A task that is not done at the first attempt, in a line.
+pub(crate) fn attempts(task: &TaskAttempts, now: Timestamp) -> String {
+    let times =
+        if task.attempts == 1 { "1 attempt".to_owned() } else { format!("{} attempts", task.attempts) };
+    let since = long(now.duration_since(task.since));
+    let what = match task.decided_at {
+        Some(decided) => format!("done, to be reported for {}", long(now.duration_since(decided))),
+        None => match task.next_try_at {
+            Some(next) => format!("next in {}", long(next.duration_since(now))),
+            None => "an attempt is under way, or it is held".to_owned(),
+        },
+    };
+    let reason = match (task.code, &task.reason) {
+        (Some(code), Some(reason)) => format!(": {code}, {reason}"),
+        (None, Some(reason)) => format!(": {reason}"),
+        _ => String::new(),
+    };
+    format!("{} {}, {times} in {since}, {what}{reason}", task.task, task.action)
+}
+
+fn tasks(app: &AppOverview) -> SummaryLine {
+    let journal = app.tasks.journal.unwrap_or_default();
+    let (waiting, under_way) = match &app.tasks.counts {
+        Some(counts) => (counts.waiting, counts.under_way),
+        None => (0, journal.intended),
+    };
+    let mut parts = Vec::new();
+    if waiting > 0 {
+        parts.push(format!("{waiting} waiting"));
+    }
+    if under_way > 0 {
+        let state = match (&app.held, &app.tasks.counts) {
+            (Some(_), _) => "held",
+            (None, Some(_)) => "under way",
+            (None, None) => "begun",
+        };
+        parts.push(format!("{under_way} {state}"));
+    }
+    if app.tasks.attempts_total > 0 {
+        parts.push(format!("{} tried again or to report", app.tasks.attempts_total));
+    }
+    if app.tasks.not_due > 0 {
+        parts.push(format!("{} not due yet", app.tasks.not_due));
+    }
+    let guarded = app.tasks.guarded.as_ref().map_or(0, |guarded| guarded.held);
+    if guarded > 0 {
+        parts.push(format!("{guarded} held by the guard"));
+    }
+    if app.tasks.counts.is_none() && journal.decided > 0 {
+        parts.push(format!("{} to report", journal.decided));
+    }
+    if journal.rejected > 0 {
+        parts.push(format!("{} rejected", journal.rejected));
+    }
+    let is_about_tasks = |alarm: &&Alarm| {
+        use AlarmKind::{ReportsDelayed, StateUnwritable, TaskRetrying, TasksStalled};
+        matches!(alarm.kind, ReportsDelayed | StateUnwritable | TaskRetrying | TasksStalled)
+    };
+    let level = app.alarms.iter().filter(is_about_tasks).map(|alarm| alarm.level).max();
+    let needs_somebody = journal.rejected > 0 || guarded > 0 || level == Some(Level::Alarm);
+    let mood = match (app.held.is_some() && under_way > 0, needs_somebody, parts.is_empty()) {
+        (true, ..) | (_, true, _) => Severity::Bad,
+        _ if level == Some(Level::Notice) => Severity::Uneasy,
+        (.., true) if !app.tasks.enabled => Severity::Quiet,
+        _ => Severity::Good,
+    };
+    if parts.is_empty() {
+        let nothing = match (&app.tasks.counts, app.tasks.journal) {
+            (None, None) => "not known",
+            _ => "none",
+        };
+        return SummaryLine::new(if nothing == "none" { mood } else { Severity::Quiet }, nothing);
+    }
+    SummaryLine::new(mood, parts.join(", "))
+}
+
+fn target(app: &AppOverview, now: Timestamp) -> SummaryLine {
+    if let (None, Some(silence)) = (&app.held, app.silence.as_ref().filter(|silence| silence.calls > 1)) {
+        return SummaryLine::new(Severity::Uneasy, format!("{} calls without an answer", silence.calls));
+    }
+    match (&app.held, &app.tasks.counts) {
+        (Some(held), _) => {
+            let since = long(now.duration_since(held.since));
+            SummaryLine::new(Severity::Bad, format!("out of reach for {since} ({})", held.code))
+        }
+        (None, Some(_)) => SummaryLine::new(Severity::Good, "no trouble known"),
+        (None, None) => SummaryLine::new(Severity::Quiet, "not known"),
+    }
+}
+
+fn last_sync(app: &AppOverview, now: Timestamp) -> SummaryLine {
+    if let Some(progress) = &app.sync.under_way {
+        let records: u64 = progress.listed.values().sum();
+        let noun = if records == 1 { "record" } else { "records" };
+        return SummaryLine::new(Severity::Good, format!("under way: {}, {records} {noun}", progress.phase));
+    }
+    let Some(last) = &app.sync.last else {
+        return SummaryLine::new(Severity::Quiet, if app.sync.enabled { "none yet" } else { "none" });
+    };
+    let mood = match last.result.as_str() {
+        "completed" => Severity::Good,
+        "held" => Severity::Bad,
+        _ if app.needs_somebody() => Severity::Bad,
+        _ => Severity::Uneasy,
+    };
+    SummaryLine::new(mood, format!("{} {}", last.result, ago(now, last.at)))
+}
+
+fn next_sync(app: &AppOverview, now: Timestamp) -> SummaryLine {
+    match (app.sync.enabled, &app.sync.under_way, app.sync.next_due_at) {
+        (false, ..) => SummaryLine::new(Severity::Quiet, "off"),
+        (_, Some(_), _) => SummaryLine::new(Severity::Good, "after this one"),
+        (_, None, Some(at)) if at.duration_since(now) >= SignedDuration::from_secs(1) => {
+            SummaryLine::new(Severity::Good, format!("in {}", long(at.duration_since(now))))
+        }
+        (_, None, Some(_)) => SummaryLine::new(Severity::Good, "now"),
+        (_, None, None) => SummaryLine::new(Severity::Quiet, "not known"),
+    }
+}
+
+/// "12 s ago", "3 min ago", "5 h 12 min ago", "2 d 3 h ago".
+pub(crate) fn ago(now: Timestamp, at: Timestamp) -> String {
+    let passed = now.duration_since(at);
+    if passed < SignedDuration::from_secs(1) {
+        "just now".to_owned()
+    } else {
+        format!("{} ago", long(passed))
+    }
+}
+
+/// A duration in the one or two units that matter at its length.
+pub(crate) fn long(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs().max(0);
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    let two = |large: i64, unit: &str, small: i64, smaller: &str| match small {
+        0 => format!("{large} {unit}"),
+        _ => format!("{large} {unit} {small} {smaller}"),
+    };
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min"),
+        (0, ..) => two(hours, "h", minutes % 60, "min"),
+        _ => two(days, "d", hours % 24, "h"),
+    }
+}
+
+/// An instant on a clock, in UTC.
+pub(crate) fn clock(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use bridgehead_sdk::Code;
+
+    use super::*;
+    use bridgehead_runtime::{Held, SyncProgress, TaskCounts};
+    use bridgehead_store::Counts;
+
+    fn now() -> Timestamp {
+        "2026-03-01T12:00:00Z".parse().unwrap()
+    }
+
+    fn before(seconds: i64) -> Timestamp {
+        now().saturating_sub(SignedDuration::from_secs(seconds)).unwrap()
+    }
+
+    fn running() -> AppOverview {
+        let mut app = AppOverview::default();
+        app.tasks.enabled = true;
+        app.sync.enabled = true;
+        app.tasks.counts = Some(TaskCounts::default());
+        app
+    }
+
+    #[test]
+    fn a_duration_has_the_units_that_matter() {
+        let told = |seconds| long(SignedDuration::from_secs(seconds));
+        assert_eq!(
+            [0, 59, 60, 3599, 3600, 3660, 86_399, 86_400, 90_000, -5].map(told),
+            ["0 s", "59 s", "1 min", "59 min", "1 h", "1 h 1 min", "23 h 59 min", "1 d", "1 d 1 h", "0 s"]
+        );
+        assert_eq!(ago(now(), now()), "just now");
+        assert_eq!(ago(now(), before(61)), "1 min ago");
+    }
+
+    #[test]
+    fn an_app_that_is_well_says_so() {
+        let mut app = running();
+        app.tasks.polled_at = Some(before(4));
+        app.tasks.contact = PollState::Made;
+        app.sync.next_due_at = Some(now().saturating_add(SignedDuration::from_hours(6)).unwrap());
+        let words = of(&app, now());
+        assert_eq!(words.polling, SummaryLine::new(Severity::Good, "4 s ago"));
+        assert_eq!(words.tasks, SummaryLine::new(Severity::Good, "none"));
+        assert_eq!(words.next_sync, SummaryLine::new(Severity::Good, "in 6 h"));
+        assert_eq!(mood(&app), Severity::Good);
+    }
+
+    #[test]
+    fn tasks_of_a_target_out_of_reach_are_held() {
+        let mut app = running();
+        app.tasks.counts = Some(TaskCounts { waiting: 3, under_way: 2, ..TaskCounts::default() });
+        app.held = Some(Held {
+            since: before(300),
+            code: Code::Timeout,
+            message: "HR does not answer".into(),
+            hold_for_seconds: 3600,
+        });
+        let words = of(&app, now());
+        assert_eq!(words.tasks, SummaryLine::new(Severity::Bad, "3 waiting, 2 held"));
+        assert_eq!(words.target, SummaryLine::new(Severity::Bad, "out of reach for 5 min (TIMEOUT)"));
+    }
+
+    #[test]
+    fn without_a_daemon_nothing_is_made_up() {
+        let mut app = running();
+        app.tasks.counts = None;
+        let words = of(&app, now());
+        assert_eq!([words.polling.text, words.tasks.text, words.target.text], ["not known"; 3]);
+        app.tasks.journal = Some(Counts { intended: 2, decided: 1, ..Counts::default() });
+        assert_eq!(of(&app, now()).tasks.text, "2 begun, 1 to report");
+    }
+
+    #[test]
+    fn a_sync_under_way_stands_before_the_last_one() {
+        let mut app = running();
+        app.sync.under_way = Some(SyncProgress {
+            phase: "listing account".into(),
+            listed: [("account".to_owned(), 200), ("team".to_owned(), 5)].into(),
+            ..SyncProgress::default()
+        });
+        let words = of(&app, now());
+        assert_eq!(words.last_sync.text, "under way: listing account, 205 records");
+        assert_eq!(words.next_sync.text, "after this one");
+    }
+}
