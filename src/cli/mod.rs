@@ -22,6 +22,7 @@ mod failure;
 mod hardening;
 mod logging;
 mod looking;
+mod manual;
 mod new;
 mod orders;
 mod overview;

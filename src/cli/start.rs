@@ -8,8 +8,8 @@ use clap::Parser;
 use super::args::{Cli, Command};
 use super::failure::{Exit, Failure, Outcome};
 use super::{
-    apps, call, check, completions, config, conformance, demo, export, hardening, new, print, run as daemon,
-    sandbox, status, sync, tasks,
+    apps, call, check, completions, config, conformance, demo, export, hardening, manual, new, print,
+    run as daemon, sandbox, status, sync, tasks,
 };
 use crate::children;
 use crate::config::Connectors;
@@ -106,6 +106,7 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
             completions::shell(shell);
             Ok(())
         }
-        Command::Man => completions::manual(),
+        Command::Man { dir: Some(dir), .. } => manual::write(&dir),
+        Command::Man { command, dir: None } => manual::print(&command),
     }
 }

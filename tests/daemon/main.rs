@@ -33,6 +33,7 @@ mod health;
 mod hostile;
 mod large;
 mod looking;
+mod manual;
 mod memory;
 mod monitoring;
 mod network;
