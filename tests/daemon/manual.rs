@@ -17,7 +17,7 @@ fn pages(folder: &Path) -> BTreeSet<String> {
 
 /// Every command that the help shows, as the name of its page.
 fn commands(path: &mut Vec<String>, into: &mut BTreeSet<String>) {
-    into.insert(format!("bridgehead{}.1", path.iter().map(|name| format!("-{name}")).collect::<String>()));
+    into.insert(format!("{}.1", [&["bridgehead".to_owned()], path.as_slice()].concat().join("-")));
     let mut arguments: Vec<&str> = path.iter().map(String::as_str).collect();
     arguments.push("--help");
     let help = String::from_utf8(bridgehead(&arguments).stdout).expect("UTF-8");
