@@ -20,6 +20,7 @@ mod demo;
 mod export;
 mod failure;
 mod hardening;
+mod journald;
 mod logging;
 mod looking;
 mod manual;

@@ -27,11 +27,9 @@ const FULL: Duration = Duration::from_secs(10);
 pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     // First of all: a signal that comes while the daemon starts must not end it out of order.
     let stop = CancellationToken::new();
-    let _signals = AbortOnDropHandle::new(tokio::spawn(heed(
-        Told::listen_but_to_hangups()?,
-        Hangups::listen()?,
-        stop.clone(),
-    )));
+    let hangups = Hangups::listen()?;
+    let told = Told::listen_but_to_hangups()?;
+    let _signals = AbortOnDropHandle::new(tokio::spawn(heed(told, hangups, stop.clone())));
     let context = Context::load(global, connectors)?;
     logging::start(&context.config.log, &context.redactor);
     for warning in context.config.warnings(&context.environment) {

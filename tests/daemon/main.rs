@@ -40,6 +40,7 @@ mod network;
 mod new;
 mod orphans;
 mod other_iden;
+mod service;
 mod smoke;
 mod state;
 mod support;

@@ -101,6 +101,10 @@ fn the_service_runs_under_systemd_from_the_first_start_to_the_purge() {
     assert_eq!(property(&machine, "bridgehead", "MainPID"), pid);
     let log = machine.run("journalctl -u bridgehead -o cat");
     assert!(!log.contains("<6>") && !log.contains("<4>"), "{log}");
+    let found = machine.run("journalctl -u bridgehead -o cat BRIDGEHEAD_FOLDER=/var/lib/bridgehead");
+    assert_eq!(found.trim(), "the state folder is new folder=/var/lib/bridgehead");
+    let wrong = machine.run("journalctl -u bridgehead -p err..err -o cat");
+    assert!(wrong.contains("bridge.base_url: missing"), "{wrong}");
 
     // Another daemon beside it sees neither its state nor its configuration.
     machine.write(
