@@ -20,11 +20,16 @@ pub(crate) fn bridgehead() -> PathBuf {
 #[derive(Debug)]
 pub(crate) struct Made {
     folder: tempfile::TempDir,
+    binary: PathBuf,
 }
 
 impl Made {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a folder") }
+        let folder = tempfile::tempdir().expect("a folder");
+        // Half as large, as the one that is released.
+        let binary = folder.path().join("bridgehead");
+        run(Command::new("strip").arg("-o").arg(&binary).arg(bridgehead()));
+        Self { folder, binary }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -37,7 +42,7 @@ impl Made {
             .args(["dist", step, "--quick", "--version", version, "--out"])
             .arg(self.folder.path())
             .arg("--binary")
-            .arg(bridgehead())
+            .arg(&self.binary)
             .output()
             .expect("the task runs");
         assert!(output.status.success(), "{}", said(&output));
