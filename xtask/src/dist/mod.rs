@@ -84,24 +84,32 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let product = Product { binary, out, version, quick: options.quick, epoch: epoch()? };
     let mut made = Vec::new();
     for step in steps {
-        made.push(match step {
-            Step::Man => pages::manual(&product)?,
-            Step::Completions => pages::completions(&product)?,
-            Step::Deb => deb::build(&product)?,
-            Step::Rpm => rpm::build(&product)?,
-            Step::Sbom => sbom::build(&product)?,
-            Step::Musl => binary::musl(&product)?,
-        });
-        report(made.last());
+        let result = match step {
+            Step::Man => pages::manual(&product),
+            Step::Completions => pages::completions(&product),
+            Step::Deb => deb::build(&product),
+            Step::Rpm => rpm::build(&product),
+            Step::Sbom => sbom::build(&product),
+            Step::Musl => binary::musl(&product),
+        };
+        match result {
+            Ok(path) => {
+                report(&path);
+                made.push(path);
+            }
+            // Not every toolchain has this target; all else is of use without it.
+            Err(failure @ Failure::Missing { .. }) if *step == Step::Musl && options.steps.is_empty() => {
+                failure.complain();
+            }
+            Err(failure) => return Err(failure),
+        }
     }
     checksums(&product, &made)
 }
 
 #[expect(clippy::print_stdout, reason = "this is a command's own output")]
-fn report(made: Option<&PathBuf>) {
-    if let Some(path) = made {
-        println!("{}", path.display());
-    }
+fn report(path: &Path) {
+    println!("{}", path.display());
 }
 
 /// Of the files; the pages are inside the packages.

@@ -55,7 +55,8 @@ impl Machine {
         let children = format!("/proc/{0}/task/{0}/children", child.id());
         let mut machine = Self { child, first: String::new(), folder };
         eventually("the copy of this machine is ready", || {
-            machine.first = fs::read_to_string(&children).unwrap_or_default().trim().to_owned();
+            let first = fs::read_to_string(&children).unwrap_or_default();
+            first.trim().clone_into(&mut machine.first);
             let is_ready = fs::exists(format!("/proc/{}/root/ready", machine.first)).unwrap_or(false);
             (is_ready && !machine.first.is_empty(), machine.log())
         });
