@@ -81,6 +81,7 @@ fn the_service_runs_under_systemd_from_the_first_start_to_the_purge() {
         machine.run("journalctl -u bridgehead")
     );
     machine.run("umask 077; printf sandbox-key >/etc/bridgehead/iden-api-key");
+    machine.run("CREDENTIALS_DIRECTORY=/etc/bridgehead bridgehead check");
     let early = machine.run("CREDENTIALS_DIRECTORY=/etc/bridgehead bridgehead sync --dry-run");
     assert!(early.contains("account"), "{early}");
 
