@@ -45,7 +45,7 @@ pub(crate) struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the daemon: execute tasks and sync on schedule, until SIGTERM, SIGINT or SIGHUP.
+    /// Run the daemon: execute tasks and sync on schedule, until SIGTERM or SIGINT.
     Run,
     /// Show everything on made-up people: a sandbox, the real daemon, syncs and tasks. Needs no account and no network.
     #[cfg(feature = "sandbox")]
@@ -140,8 +140,15 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Print the manual page.
-    Man,
+    /// Print the manual page of a command, or write the pages of all.
+    Man {
+        /// The command, such as `tasks list`; bridgehead itself when absent.
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
+        /// Write the pages of all commands into this folder, which must be there.
+        #[arg(long, value_name = "DIR", conflicts_with = "command")]
+        dir: Option<PathBuf>,
+    },
 }
 
 /// What can be done with tasks.

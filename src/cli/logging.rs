@@ -1,9 +1,10 @@
-//! The log: to standard error, as text or JSON. No known secret and no invisible character leaves it raw.
+//! The log: to standard error, as text or JSON, or to systemd's journal. No known secret and no invisible character leaves it raw.
 
 use std::fmt::{self, Debug};
 use std::io::Write;
 
 use bridgehead_sdk::{Redactor, visible};
+use tracing::Metadata;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::Layer;
 use tracing_subscriber::field::RecordFields;
@@ -13,30 +14,33 @@ use tracing_subscriber::fmt::{MakeWriter, layer};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::journald;
 use bridgehead_config::{Log, LogFormat};
 
 /// Starts the log as the configuration says. Only the first call of a process counts.
 pub(crate) fn start(log: &Log, redactor: &Redactor) {
     let filter: Targets =
         log.level.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let to_journal = journald::is_stderr();
+    let clean = |escape| Clean { redactor: redactor.clone(), escape, prefix: to_journal.then_some("") };
     let layer = match log.format {
+        LogFormat::Text if to_journal => match journald::Journald::connect(redactor) {
+            Some(journal) => journal.boxed(),
+            // The journal has a time of its own.
+            None => text(redactor, false).without_time().with_writer(clean(false)).boxed(),
+        },
         LogFormat::Text => {
             let colours = std::io::IsTerminal::is_terminal(&std::io::stderr())
                 && std::env::var_os("NO_COLOR").is_none();
-            layer()
-                .fmt_fields(TextFields { redactor: redactor.clone() })
-                .with_ansi(colours)
-                .with_target(false)
-                .with_writer(Clean { redactor: redactor.clone(), escape: false })
-                .boxed()
+            text(redactor, colours).with_writer(clean(false)).boxed()
         }
-        LogFormat::Json => layer()
-            .json()
-            .flatten_event(true)
-            .with_writer(Clean { redactor: redactor.clone(), escape: true })
-            .boxed(),
+        LogFormat::Json => layer().json().flatten_event(true).with_writer(clean(true)).boxed(),
     };
     drop(tracing_subscriber::registry().with(layer.with_filter(filter)).try_init());
+}
+
+fn text<S>(redactor: &Redactor, colours: bool) -> tracing_subscriber::fmt::Layer<S, TextFields> {
+    layer().fmt_fields(TextFields { redactor: redactor.clone() }).with_ansi(colours).with_target(false)
 }
 
 /// Starts a log for commands that print their result: warnings only, unless the configuration asks for more detail.
@@ -105,6 +109,8 @@ struct Clean {
     redactor: Redactor,
     /// Whether invisible characters, which JSON may hold as they are, are written as its escapes.
     escape: bool,
+    /// What stands before each event, where the journal reads it.
+    prefix: Option<&'static str>,
 }
 
 impl<'a> MakeWriter<'a> for Clean {
@@ -113,6 +119,10 @@ impl<'a> MakeWriter<'a> for Clean {
     fn make_writer(&'a self) -> Self {
         self.clone()
     }
+
+    fn make_writer_for(&'a self, event: &Metadata<'_>) -> Self {
+        Self { prefix: self.prefix.map(|_| journald::prefix(*event.level())), ..self.clone() }
+    }
 }
 
 impl Write for Clean {
@@ -120,6 +130,7 @@ impl Write for Clean {
         let text = String::from_utf8_lossy(event);
         let text = self.redactor.redact(&text);
         let mut out = std::io::stderr().lock();
+        out.write_all(self.prefix.unwrap_or_default().as_bytes())?;
         if self.escape {
             out.write_all(super::print::escaped(&text).as_bytes())?;
         } else {

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::journald;
 use bridgehead_sdk::is_invisible;
 
 /// What standard output refused first. After that, nothing more is written to it.
@@ -45,6 +46,13 @@ pub(crate) fn json_line(value: &serde_json::Value) {
 /// Prints a line to standard error, or several.
 pub(crate) fn complain(text: impl std::fmt::Display) {
     drop(writeln!(std::io::stderr().lock(), "{}", lines(&text.to_string())));
+}
+
+/// Says why a command ends other than well: for systemd's journal, each line as an error.
+pub(crate) fn fail(text: &str) {
+    let before = if journald::is_stderr() { journald::prefix(tracing::Level::ERROR) } else { "" };
+    let text: Vec<String> = lines(text).split('\n').map(|line| format!("{before}{line}")).collect();
+    drop(writeln!(std::io::stderr().lock(), "{}", text.join("\n")));
 }
 
 /// Whether anybody still reads what is printed: not after `| head` has seen enough.

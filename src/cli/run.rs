@@ -12,7 +12,7 @@ use super::context::{self, Context};
 use super::failure::{Failure, Outcome};
 use super::service;
 use super::serving::Serving;
-use super::signals::Told;
+use super::signals::{Hangup, Hangups, Told};
 use super::{check, logging};
 use crate::control;
 use bridgehead_config::Connectors;
@@ -27,7 +27,9 @@ const FULL: Duration = Duration::from_secs(10);
 pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     // First of all: a signal that comes while the daemon starts must not end it out of order.
     let stop = CancellationToken::new();
-    let _signals = AbortOnDropHandle::new(tokio::spawn(heed(Told::listen()?, stop.clone())));
+    let hangups = Hangups::listen()?;
+    let told = Told::listen_but_to_hangups()?;
+    let _signals = AbortOnDropHandle::new(tokio::spawn(heed(told, hangups, stop.clone())));
     let context = Context::load(global, connectors)?;
     logging::start(&context.config.log, &context.redactor);
     for warning in context.config.warnings(&context.environment) {
@@ -134,10 +136,21 @@ async fn close(journal: Arc<Sqlite>) {
     }
 }
 
-/// The first signal stops in order; a second one at once.
-async fn heed(mut told: Told, stop: CancellationToken) {
+/// The first signal stops in order; a second one at once. To read the configuration again is not within the daemon's power, and
+/// no reason to stop.
+async fn heed(mut told: Told, mut hangups: Hangups, stop: CancellationToken) {
     loop {
-        told.wait().await;
+        tokio::select! {
+            biased;
+            () = told.wait() => {}
+            hangup = hangups.next() => match hangup {
+                Hangup::Closed => {}
+                Hangup::Reload => {
+                    tracing::warn!("SIGHUP is ignored: restart the daemon to apply changes of the configuration");
+                    continue;
+                }
+            }
+        }
         if stop.is_cancelled() {
             tracing::warn!("told to stop a second time; stopping at once, the journal knows where to go on");
             leave_now();

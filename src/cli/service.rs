@@ -5,7 +5,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 
 use crate::admin::summary;
-use bridgehead_runtime::{Level, StatusReport, StatusReporter};
+use bridgehead_runtime::{Level, StatusReport, StatusReporter, Unhealthy};
 
 /// So long at most until systemd is told that the daemon is ready; it gives up on one that does not say so in 90 seconds.
 /// Whether Iden answers is not for it to mend.
@@ -40,11 +40,16 @@ pub(crate) async fn feed_watchdog(observer: StatusReporter) {
     let Some(every) = sd_notify::watchdog_enabled() else {
         return;
     };
+    feed(every, || observer.health(), || drop(sd_notify::notify(&[NotifyState::Watchdog]))).await;
+}
+
+/// Three times within the time that systemd waits, so that one that comes late does no harm.
+async fn feed(every: Duration, health: impl Fn() -> Result<(), Unhealthy>, tell: impl Fn()) {
     let mut beat = tokio::time::interval(every / 3);
     loop {
         beat.tick().await;
-        match observer.health() {
-            Ok(()) => drop(sd_notify::notify(&[NotifyState::Watchdog])),
+        match health() {
+            Ok(()) => tell(),
             Err(ailment) => tracing::error!("the watchdog is not fed: {ailment}"),
         }
     }
@@ -71,6 +76,8 @@ fn state(overview: &StatusReport) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use bridgehead_runtime::{Alarm, AlarmKind, AppOverview, DaemonOverview};
 
@@ -89,5 +96,28 @@ mod tests {
             state(&overview),
             "needs attention: hr: access refused; the Bridge cannot be used at present for hr (line break)"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_watchdog_is_fed_while_all_is_well_and_not_a_moment_longer() {
+        let (ails, fed) = (Cell::new(false), Cell::new(0));
+        let health = || {
+            if ails.get() { Err(Unhealthy::Silent(Duration::from_secs(10))) } else { Ok(()) }
+        };
+        let feeding = feed(Duration::from_mins(1), health, || fed.set(fed.get() + 1));
+        let watched = async {
+            tokio::time::sleep(Duration::from_secs(59)).await;
+            assert_eq!(fed.get(), 3, "three times before systemd's patience ends");
+            ails.set(true);
+            tokio::time::sleep(Duration::from_hours(1)).await;
+            assert_eq!(fed.get(), 3, "nothing tells that it lives");
+            ails.set(false);
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            assert_eq!(fed.get(), 4);
+        };
+        tokio::select! {
+            () = feeding => {}
+            () = watched => {}
+        }
     }
 }

@@ -1,10 +1,15 @@
-//! Being told to stop from outside.
+//! Being told to stop from outside, or to read the configuration again.
+
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::failure::{Exit, Failure};
+
+/// How long after its SIGHUP a terminal that is closed may still seem to be there.
+const CLOSING: Duration = Duration::from_millis(100);
 
 /// SIGTERM, SIGINT, and SIGHUP, which a terminal sends when it is closed: all of them mean the same.
 #[derive(Debug)]
@@ -15,15 +20,17 @@ pub(crate) struct Told {
 impl Told {
     /// From now on none of them ends the process out of order.
     pub(crate) fn listen() -> Result<Self, Failure> {
-        let mut kinds = vec![SignalKind::terminate(), SignalKind::interrupt()];
+        let mut told = Self::listen_but_to_hangups()?;
         if !is_ignored(SignalKind::hangup()) {
-            kinds.push(SignalKind::hangup());
+            told.signals.push(listen_to(SignalKind::hangup())?);
         }
-        let signals =
-            kinds.into_iter().map(signal).collect::<Result<_, _>>().map_err(|error| {
-                Failure::new(Exit::Failed, format!("signals cannot be received: {error}"))
-            })?;
-        Ok(Self { signals })
+        Ok(told)
+    }
+
+    /// The same for a daemon, to which SIGHUP means something else: [`Hangups`].
+    pub(crate) fn listen_but_to_hangups() -> Result<Self, Failure> {
+        let kinds = [SignalKind::terminate(), SignalKind::interrupt()];
+        Ok(Self { signals: kinds.into_iter().map(listen_to).collect::<Result<_, _>>()? })
     }
 
     /// Waits for one of them.
@@ -51,6 +58,55 @@ impl Told {
     pub(crate) fn cancels(self, stop: &CancellationToken) -> AbortOnDropHandle<()> {
         self.cancels_one_by_one([stop.clone()])
     }
+}
+
+/// What SIGHUP says to a daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hangup {
+    /// The terminal that it runs on was closed.
+    Closed,
+    /// Somebody wants it to read its configuration again.
+    Reload,
+}
+
+/// SIGHUP to a daemon: it comes from its terminal, or from whoever has changed the configuration.
+#[derive(Debug)]
+pub(crate) struct Hangups {
+    /// None if the process was started so that it does not get any.
+    signal: Option<Signal>,
+    /// It was started on a terminal.
+    has_terminal: bool,
+}
+
+impl Hangups {
+    /// From now on none of them ends the process.
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        let kind = SignalKind::hangup();
+        let signal = if is_ignored(kind) { None } else { Some(listen_to(kind)?) };
+        Ok(Self { signal, has_terminal: is_on_terminal() })
+    }
+
+    /// Waits for one of them.
+    pub(crate) async fn next(&mut self) -> Hangup {
+        let Some(signal) = &mut self.signal else {
+            return std::future::pending().await;
+        };
+        signal.recv().await;
+        if !self.has_terminal {
+            return Hangup::Reload;
+        }
+        tokio::time::sleep(CLOSING).await;
+        if is_on_terminal() { Hangup::Reload } else { Hangup::Closed }
+    }
+}
+
+fn listen_to(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("signals cannot be received: {error}")))
+}
+
+/// Whether the process has a terminal that could close: that of its session, wherever its output goes.
+fn is_on_terminal() -> bool {
+    std::fs::File::open("/dev/tty").is_ok()
 }
 
 /// Whether whoever started the process wants it not to be bothered by this signal, as `nohup` does for SIGHUP. Where that

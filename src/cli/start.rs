@@ -10,7 +10,7 @@ use super::args::{Cli, Command};
 use super::conformance;
 use super::failure::{Exit, Failure, Outcome};
 use super::{
-    apps, call, check, completions, config, export, hardening, new, print, run as daemon, status, sync, tasks,
+    apps, call, check, completions, config, export, hardening, manual, new, print, run as daemon, status, sync, tasks,
 };
 #[cfg(feature = "sandbox")]
 use super::{demo, sandbox};
@@ -35,7 +35,7 @@ pub fn run(connectors: &Connectors) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            print::complain(format!("bridgehead: the asynchronous runtime cannot be started: {error}"));
+            print::fail(&format!("bridgehead: the asynchronous runtime cannot be started: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -44,14 +44,14 @@ pub fn run(connectors: &Connectors) -> ExitCode {
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     let unprinted = print::finish().map(|error| unprinted(&error));
     if let Some(unprinted) = &unprinted {
-        print::complain(unprinted.message());
+        print::fail(unprinted.message());
     }
     match (outcome, unprinted) {
         (Ok(()), None) => ExitCode::SUCCESS,
         (Ok(()), Some(unprinted)) => unprinted.code(),
         (Err(failure), _) => {
             if !failure.message().is_empty() {
-                print::complain(failure.message());
+                print::fail(failure.message());
             }
             failure.code()
         }
@@ -64,7 +64,7 @@ fn answer(told: &clap::Error) -> ExitCode {
     match printed {
         Err(error) if !told.use_stderr() && error.kind() != ErrorKind::BrokenPipe => {
             let unprinted = unprinted(&error);
-            print::complain(unprinted.message());
+            print::fail(unprinted.message());
             unprinted.code()
         }
         _ => u8::try_from(told.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from),
@@ -112,6 +112,7 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
             completions::shell(shell);
             Ok(())
         }
-        Command::Man => completions::manual(),
+        Command::Man { dir: Some(dir), .. } => manual::write(&dir),
+        Command::Man { command, dir: None } => manual::print(&command),
     }
 }

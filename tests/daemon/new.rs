@@ -263,7 +263,9 @@ fn the_crate_is_formatted_and_its_unit_is_as_closed_as_our_own() {
     let ours = std::fs::read_to_string(ours).expect("a unit");
     let settings = |unit: &str| -> Vec<String> {
         let named = unit.replace("bridgehead-jira", "bridgehead");
+        // Theirs has a dynamic user: there is no package that could make one.
         let lines = named.lines().filter(|line| line.contains('=') && !line.starts_with(['#', 'D']));
+        let lines = lines.filter(|line| !line.starts_with("User=") && !line.starts_with("Group="));
         lines.map(str::to_owned).collect()
     };
     let (theirs, ours) = (settings(&unit), settings(&ours));

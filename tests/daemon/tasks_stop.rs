@@ -112,10 +112,38 @@ async fn a_task_that_waits_for_another_attempt_does_not_hold_up_the_end() {
 async fn a_terminal_that_closes_stops_it_in_order_unless_it_was_told_not_to_care() {
     let world = World::new().await;
     world.script(QUICK, "");
-    let mut daemon = world.start();
-    daemon.signal("HUP").await;
+    // A terminal of its own, which is closed once this helper hears SIGUSR1.
+    let terminal = "import os, pty, signal, sys\n\
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])\n\
+        log = os.dup(2)\n\
+        pid, terminal = pty.fork()\n\
+        if pid == 0:\n    \
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])\n    \
+            os.dup2(log, 2)\n    \
+            os.execvp(sys.argv[1], sys.argv[1:])\n\
+        print(f'on a terminal: {pid}.', flush=True)\n\
+        signal.sigwait([signal.SIGUSR1])\n\
+        os.close(terminal)\n\
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n";
+    let command = world.command(&["run"]);
+    let mut on_terminal = Command::new("python3");
+    on_terminal.args(["-c", terminal]).arg(command.get_program()).args(command.get_args());
+    on_terminal.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    on_terminal.env_remove("NOTIFY_SOCKET");
+    let mut daemon = World::started(on_terminal);
+    daemon.says("ready").await;
+    let log = daemon.log();
+    let pid =
+        log.split("on a terminal: ").nth(1).and_then(|rest| rest.split('.').next()).expect("the process");
+    let kill =
+        |signal: &str, pid: &str| Command::new("kill").args([signal, pid]).status().expect("kill runs");
+    assert!(kill("-HUP", pid).success());
+    daemon.says("SIGHUP is ignored").await;
+    assert!(!daemon.log().contains("told to stop"), "the terminal is still there: {}", daemon.log());
+    assert!(kill("-USR1", &daemon.pid().to_string()).success());
     let status = daemon.ended().await;
     assert_eq!(status.code(), Some(0), "{}", daemon.log());
+    daemon.says("told to stop; what runs may finish").await;
 
     // As nohup does it.
     let command = world.command(&["run"]);
@@ -129,6 +157,28 @@ async fn a_terminal_that_closes_stops_it_in_order_unless_it_was_told_not_to_care
     let daemon = World::started(careless);
     daemon.says("ready").await;
     daemon.signal("HUP").await;
+    let task = world.task_for("create_account", json!("ann"));
+    world.drained().await;
+    assert_eq!(world.applied(&task), 1);
+    assert!(!daemon.log().contains("told to stop"), "{}", daemon.log());
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_wants_it_to_read_its_configuration_again_is_told_to_restart_it_and_it_works_on() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    let mut command = Command::new("setsid");
+    let daemon = world.command(&["run"]);
+    command.arg(daemon.get_program()).args(daemon.get_args());
+    command.envs(daemon.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.env_remove("NOTIFY_SOCKET");
+    let daemon = World::started(command);
+    // While it starts there is nothing to read again, and still it does not end.
+    daemon.signal("HUP").await;
+    daemon.says("ready").await;
+    daemon.signal("HUP").await;
+    daemon.says("SIGHUP is ignored: restart the daemon to apply changes").await;
     let task = world.task_for("create_account", json!("ann"));
     world.drained().await;
     assert_eq!(world.applied(&task), 1);

@@ -89,7 +89,7 @@ pub enum SecretError {
         cause: std::io::Error,
     },
     /// The operator has to put the secret there.
-    #[error("{place} is empty; put the secret there")]
+    #[error("{place} is empty; put the secret {}", there(place))]
     Empty {
         /// The variable, file or credential.
         place: Secret,
@@ -100,6 +100,16 @@ pub enum SecretError {
         /// The variable, file or credential.
         place: Secret,
     },
+}
+
+/// Where an empty place is filled.
+fn there(place: &Secret) -> String {
+    match place {
+        Secret::Credential { name } => {
+            format!("into the file that the unit names with `LoadCredential={name}:/path/to/file`")
+        }
+        _ => "there".to_owned(),
+    }
 }
 
 /// The name of a variable, as it can be shown: what is not written as variables are may be the secret itself, put in the wrong place.

@@ -55,7 +55,7 @@ fn a_secret_that_cannot_be_had_says_what_to_do() {
     insta::assert_snapshot!(message(&credential, &directory), @"the credential 'key' was not passed to the daemon; add `LoadCredential=key:/path/to/file` to the unit");
     std::fs::write(&path, "").unwrap();
     insta::assert_snapshot!(message(&file(&path), &[]), @"DIR/key is empty; put the secret there");
-    insta::assert_snapshot!(message(&credential, &directory), @"the credential 'key' is empty; put the secret there");
+    insta::assert_snapshot!(message(&credential, &directory), @"the credential 'key' is empty; put the secret into the file that the unit names with `LoadCredential=key:/path/to/file`");
     for bytes in [b"\xff\xfehunter2".to_vec(), vec![b'x'; 65 * 1024]] {
         std::fs::write(&path, bytes).unwrap();
         insta::allow_duplicates! {

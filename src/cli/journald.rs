@@ -1,0 +1,198 @@
+//! The log where standard error is systemd's journal: each line with its priority, and each field to search for.
+//!
+//! The journal's own protocol takes an event as `NAME=value` lines in one datagram. It is spoken here, as `tracing-journald` offers no
+//! place to take secrets out of a field. Where its socket cannot be reached, and for JSON, standard error gets the priority as a
+//! prefix, which the journal takes off again.
+
+use std::fmt::{Debug, Write as _};
+use std::io::Write as _;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+
+use bridgehead_sdk::{Redactor, visible};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+
+/// Where the journal takes events.
+const SOCKET: &str = "/run/systemd/journal/socket";
+
+/// Whether standard error is the journal, as it says itself: a unit's output may have been sent elsewhere since.
+pub(crate) fn is_stderr() -> bool {
+    let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    rustix::fs::fstat(std::io::stderr())
+        .is_ok_and(|file| stream == format!("{}:{}", file.st_dev, file.st_ino))
+}
+
+/// What stands before a line of this level.
+pub(crate) fn prefix(level: Level) -> &'static str {
+    match priority(level) {
+        3 => "<3>",
+        4 => "<4>",
+        6 => "<6>",
+        _ => "<7>",
+    }
+}
+
+/// As syslog numbers them.
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        Level::DEBUG | Level::TRACE => 7,
+    }
+}
+
+/// Sends events to the journal.
+#[derive(Debug)]
+pub(crate) struct Journald {
+    socket: UnixDatagram,
+    redactor: Redactor,
+    /// How the journal calls this program.
+    identifier: String,
+}
+
+impl Journald {
+    /// To the journal of this machine, if it can be reached.
+    pub(crate) fn connect(redactor: &Redactor) -> Option<Self> {
+        Self::to(Path::new(SOCKET), redactor).ok()
+    }
+
+    fn to(socket: &Path, redactor: &Redactor) -> std::io::Result<Self> {
+        let own = UnixDatagram::unbound()?;
+        own.connect(socket)?;
+        // A journal that is stuck must not hold up tasks; the event goes to standard error then.
+        own.set_nonblocking(true)?;
+        let program = std::env::args_os().next().unwrap_or_default();
+        let name = Path::new(&program).file_name().map(|name| visible(&name.to_string_lossy()).into_owned());
+        let identifier = name.unwrap_or_else(|| "bridgehead".to_owned());
+        Ok(Self { socket: own, redactor: redactor.clone(), identifier })
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Journald {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut entry = Entry {
+            redactor: &self.redactor,
+            message: String::new(),
+            shown: String::new(),
+            fields: String::new(),
+        };
+        event.record(&mut entry);
+        let level = *event.metadata().level();
+        let message = format!("{}{}", entry.message, entry.shown);
+        let message = message.trim_start();
+        let datagram = format!(
+            "PRIORITY={}\nSYSLOG_IDENTIFIER={}\nMESSAGE={message}\n{}",
+            priority(level),
+            self.identifier,
+            entry.fields
+        );
+        if self.socket.send(datagram.as_bytes()).is_err() {
+            let mut out = std::io::stderr().lock();
+            // There is nobody left to tell.
+            drop(writeln!(out, "{}{message}", prefix(level)));
+        }
+    }
+}
+
+/// An event on its way: what is read, and the fields to search for. All of it is one line each and without secrets.
+struct Entry<'a> {
+    redactor: &'a Redactor,
+    message: String,
+    shown: String,
+    fields: String,
+}
+
+impl Entry<'_> {
+    fn put(&mut self, field: &Field, plain: &str, shown: &str) {
+        // Secrets first: they are not recognised once their lines are joined.
+        let clean = |text: &str| visible(&self.redactor.redact(text)).into_owned();
+        let (plain, shown) = (clean(plain), clean(shown));
+        let name = field.name().strip_prefix("r#").unwrap_or(field.name());
+        if name == "message" {
+            self.message = plain;
+            return;
+        }
+        // Writing to a text cannot fail.
+        let _written = write!(self.shown, " {name}={shown}");
+        let capital = |one: char| if one.is_ascii_alphanumeric() { one.to_ascii_uppercase() } else { '_' };
+        let name: String = name.chars().map(capital).collect();
+        let _written = writeln!(self.fields, "BRIDGEHEAD_{name}={plain}");
+    }
+}
+
+impl Visit for Entry<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value, &format!("{value:?}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let text = format!("{value:?}");
+        self.put(field, &text, &text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    fn sent(log: impl FnOnce()) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let journal = UnixDatagram::bind(&socket).unwrap();
+        journal.set_nonblocking(true).unwrap();
+        let redactor = Redactor::new();
+        redactor.protect_for_good(["first line\nsecond line"]);
+        let layer = Journald::to(&socket, &redactor).unwrap();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
+        let mut events = Vec::new();
+        let mut datagram = [0; 4096];
+        while let Ok(length) = journal.recv(&mut datagram) {
+            events.push(String::from_utf8(datagram[..length].to_vec()).unwrap());
+        }
+        events
+    }
+
+    #[test]
+    fn each_event_has_its_priority_and_its_fields_to_search_for() {
+        let events = sent(|| {
+            tracing::warn!(app = "hr", task = %"t-1", took = ?3, "it is slow");
+            tracing::error!(alarm.kind = "x", "lost");
+            tracing::info!("fine");
+            tracing::debug!("detail");
+        });
+        let lines: Vec<&str> = events[0].lines().filter(|line| !line.starts_with("SYSLOG")).collect();
+        assert_eq!(
+            lines,
+            [
+                "PRIORITY=4",
+                "MESSAGE=it is slow app=\"hr\" task=t-1 took=3",
+                "BRIDGEHEAD_APP=hr",
+                "BRIDGEHEAD_TASK=t-1",
+                "BRIDGEHEAD_TOOK=3"
+            ]
+        );
+        assert!(events[1].starts_with("PRIORITY=3\n") && events[1].contains("\nBRIDGEHEAD_ALARM_KIND=x\n"));
+        assert!(events[2].starts_with("PRIORITY=6\n") && events[3].starts_with("PRIORITY=7\n"), "{events:?}");
+    }
+
+    #[test]
+    fn nothing_that_is_logged_forges_a_field_or_leaves_with_a_secret() {
+        let forged = "all is well\nPRIORITY=7\n_UID=0";
+        let events = sent(|| {
+            tracing::error!(account = %forged, name = forged, key = "first line\nsecond line", "{forged} first line\nsecond line");
+        });
+        let [event] = events.as_slice() else { panic!("{events:?}") };
+        assert_eq!(
+            event.lines().filter(|line| line.starts_with("PRIORITY=")).collect::<Vec<_>>(),
+            ["PRIORITY=3"]
+        );
+        assert!(!event.contains("\n_UID") && !event.contains("second line"), "{event}");
+        assert!(event.contains("\nBRIDGEHEAD_KEY=[redacted]\n"), "{event}");
+    }
+}

@@ -1,0 +1,159 @@
+//! What systemd and its journal are told.
+
+use std::collections::BTreeSet;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use bridgehead::sandbox::{Effect, Fault};
+
+use crate::support::{KEY, World, eventually};
+use crate::target::QUICK;
+
+/// The socket that systemd would listen on.
+struct Heard {
+    socket: UnixDatagram,
+    said: String,
+}
+
+impl Heard {
+    fn new(world: &World) -> Self {
+        let socket = UnixDatagram::bind(world.path("notify")).expect("a socket");
+        socket.set_nonblocking(true).expect("it can be");
+        Self { socket, said: String::new() }
+    }
+
+    /// All of it so far, each message on lines of its own.
+    fn all(&mut self) -> &str {
+        let mut message = [0; 4096];
+        while let Ok(length) = self.socket.recv(&mut message) {
+            self.said.push_str(&String::from_utf8_lossy(&message[..length]));
+            self.said.push('\n');
+        }
+        &self.said
+    }
+}
+
+fn socket(world: &World) -> String {
+    world.path("notify").to_str().expect("text").to_owned()
+}
+
+/// `bridgehead run` behind a line of shell, which ends with `exec "$0" "$@"`.
+fn behind(world: &World, shell: &str) -> Command {
+    let daemon = world.command(&["run"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", shell]).arg(daemon.get_program()).args(daemon.get_args());
+    command.env_remove("NOTIFY_SOCKET").env("IDEN_API_KEY", KEY).stdin(Stdio::null());
+    command
+}
+
+#[tokio::test]
+async fn the_watchdog_is_fed_from_the_start_to_the_end() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    let mut heard = Heard::new(&world);
+    let daemon = world.start_with(&[("NOTIFY_SOCKET", &socket(&world)), ("WATCHDOG_USEC", "300000")]);
+    let fed = |said: &str| said.matches("WATCHDOG=1\n").count();
+    eventually("it is fed", || fed(heard.all()) > 3 && heard.all().contains("READY=1")).await;
+    // A process that stands still feeds nothing, and feeds again when it goes on.
+    daemon.signal("STOP").await;
+    let status = format!("/proc/{}/status", daemon.pid());
+    eventually("it stands still", || {
+        std::fs::read_to_string(&status).is_ok_and(|status| status.contains("State:\tT"))
+    })
+    .await;
+    let before = fed(heard.all());
+    daemon.signal("CONT").await;
+    eventually("it is fed again", || fed(heard.all()) > before).await;
+    daemon.stop().await;
+    assert!(heard.all().contains("STOPPING=1"), "{}", heard.said);
+}
+
+/// A Bridge that takes requests and answers none must not keep the machine from booting.
+#[tokio::test]
+async fn a_bridge_that_never_answers_does_not_keep_the_service_from_being_ready() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    world.sandbox.add_fault(Fault::new(Effect::Stall(Duration::from_hours(1))));
+    let mut heard = Heard::new(&world);
+    let daemon = world.start_with(&[("NOTIFY_SOCKET", &socket(&world))]);
+    let began = tokio::time::Instant::now();
+    eventually("it is ready", || heard.all().contains("READY=1")).await;
+    assert!(began.elapsed().as_secs() < 45, "systemd would wait for 90 seconds: {:?}", began.elapsed());
+    assert!(!heard.all().contains("STATUS=connected"), "{}", heard.said);
+    assert!(heard.all().contains("STATUS=") && heard.said.contains("hr"), "{}", heard.said);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_at_the_start_is_waited_for_and_systemd_is_asked_for_time() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    let configuration = world.read("bridgehead.toml").replace("path = \"state\"", "path = \"disk/state\"");
+    world.write("bridgehead.toml", &configuration);
+    world.write("disk/nothing", "");
+    let mut heard = Heard::new(&world);
+    // A disk of its own, which something else has filled.
+    let disk = world.path("disk");
+    let full = "mount -t tmpfs -o size=4m tmpfs \"$DISK\" && ! cat /dev/zero 2>/dev/null >\"$DISK/ballast\" && exec \"$0\" \"$@\"";
+    let inner = behind(&world, full);
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount"]).arg(inner.get_program()).args(inner.get_args());
+    command
+        .env("IDEN_API_KEY", KEY)
+        .env("NOTIFY_SOCKET", socket(&world))
+        .env("DISK", &disk)
+        .stdin(Stdio::null());
+    let daemon = World::started(command);
+    daemon.says("the daemon cannot start").await;
+    eventually("systemd knows", || heard.all().contains("EXTEND_TIMEOUT_USEC=30000000")).await;
+    assert!(heard.all().contains("STATUS=") && !heard.said.contains("READY=1"), "{}", heard.said);
+    let ballast = disk.join("ballast");
+    let ballast = format!("/proc/{}/root{}", daemon.pid(), ballast.display());
+    std::fs::remove_file(ballast).expect("there is room again");
+    eventually("it starts", || heard.all().contains("READY=1")).await;
+    let task = world.task_for("create_account", serde_json::json!("ann"));
+    world.drained().await;
+    assert_eq!(world.applied(&task), 1);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn the_journal_reads_the_priority_of_each_line() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    let configuration = world.read("bridgehead.toml");
+    world.write("bridgehead.toml", &format!("{configuration}\n[log]\nformat = \"json\"\n"));
+    // As systemd says which stream is the journal.
+    let journal =
+        "JOURNAL_STREAM=$(stat --dereference --format=%d:%i /proc/self/fd/2) exec setsid \"$0\" \"$@\"";
+    let daemon = World::started(behind(&world, journal));
+    daemon.says("ready").await;
+    daemon.signal("HUP").await;
+    daemon.says("SIGHUP is ignored").await;
+    let log = daemon.stop().await;
+    let levels: BTreeSet<(&str, String)> = log
+        .lines()
+        .map(|line| {
+            let (priority, event) = line.split_once('>').unwrap_or_else(|| panic!("no priority: {line}"));
+            let event: serde_json::Value = serde_json::from_str(event).expect("JSON behind the priority");
+            (priority, event["level"].as_str().expect("a level").to_owned())
+        })
+        .collect();
+    assert_eq!(levels, [("<4", "WARN".to_owned()), ("<6", "INFO".to_owned())].into());
+
+    // Nor does what ends the daemon look like a line of no importance.
+    world.write("bridgehead.toml", "[bridge]\n");
+    let mut daemon = World::started(behind(&world, journal));
+    let status = daemon.ended().await;
+    assert_eq!(status.code(), Some(78));
+    eventually("it says why", || daemon.log().contains("base_url")).await;
+    assert!(daemon.log().lines().all(|line| line.starts_with("<3>")), "{}", daemon.log());
+
+    // The variable alone says nothing: a unit's output may go to a file.
+    let elsewhere = "JOURNAL_STREAM=1:1 exec \"$0\" \"$@\"";
+    let mut daemon = World::started(behind(&world, elsewhere));
+    daemon.ended().await;
+    eventually("it says why", || daemon.log().contains("base_url")).await;
+    assert!(!daemon.log().contains('<'), "{}", daemon.log());
+}

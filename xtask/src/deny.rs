@@ -1,0 +1,24 @@
+//! `cargo xtask deny`: licences, advisories and bans of what the project depends on.
+
+use crate::failure::{Failure, Result};
+use crate::tool;
+
+/// The version that deny.toml is written for.
+const VERSION: &str = "0.20.2";
+
+/// Runs cargo-deny. It is not part of CI: it compiles for minutes on a new machine, and the list of advisories is fetched from
+/// a place that not every machine reaches.
+pub(crate) fn run(install: bool) -> Result<()> {
+    let is_there = tool::run(tool::cargo().args(["deny", "--version"])).is_ok();
+    if !is_there && !install {
+        return Err(Failure::Missing {
+            tool: "cargo-deny".to_owned(),
+            remedy: format!("`cargo xtask deny --install`, or: cargo install --locked cargo-deny@{VERSION}"),
+        });
+    }
+    if !is_there {
+        let package = format!("cargo-deny@{VERSION}");
+        tool::show(tool::cargo().args(["install", "--locked", package.as_str()]))?;
+    }
+    tool::show(tool::cargo().args(["deny", "--all-features", "check"]))
+}

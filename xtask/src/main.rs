@@ -1,0 +1,56 @@
+//! What is done with this repository beside compiling it: `cargo xtask ci`, `cargo xtask dist`, `cargo xtask deny`.
+//!
+//! [`dist`] makes what is handed out: packages, manual pages, the list of what is inside. Each format is written by its own tool
+//! (`dpkg-deb`, `rpmbuild`), which knows what a package needs of libraries; here is only what goes where.
+
+mod deny;
+mod dist;
+mod failure;
+mod tool;
+
+use std::process::{Command, ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use failure::Result;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "What is done with this repository beside compiling it.")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Check everything that must pass before a change lands, as CI does.
+    Ci,
+    /// Make what is handed out, into target/dist: packages, manual pages, completions, SBOM, checksums.
+    Dist(dist::Options),
+    /// Check licences, advisories and bans with cargo-deny, after deny.toml.
+    Deny {
+        /// Install the version of cargo-deny that this is meant for, where there is none. It compiles for minutes.
+        #[arg(long)]
+        install: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().task {
+        Task::Ci => ci(),
+        Task::Dist(options) => dist::run(&options),
+        Task::Deny { install } => deny::run(install),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.complain();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The script stays the one place that says what CI runs.
+fn ci() -> Result<()> {
+    tool::show(Command::new("bash").arg(".ci/run"))
+}

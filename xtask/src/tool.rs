@@ -1,0 +1,76 @@
+//! Running other programs.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use crate::failure::{Failure, Result};
+
+/// The repository, wherever the task was called.
+pub(crate) fn root() -> PathBuf {
+    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    own.parent().map_or(own.clone(), PathBuf::from)
+}
+
+/// The folder that cargo builds into.
+pub(crate) fn target() -> PathBuf {
+    let chosen = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    root().join(chosen.unwrap_or_else(|| PathBuf::from("target")))
+}
+
+/// The cargo that runs this task.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Runs a program whose output is not of interest unless it fails, and returns what it printed.
+pub(crate) fn run(command: &mut Command) -> Result<String> {
+    let output = command.output().map_err(|error| missing(command, error))?;
+    if !output.status.success() {
+        return Err(failed(command, &output));
+    }
+    String::from_utf8(output.stdout)
+        .map_err(|_| Failure::Unfit(format!("{} printed what is not text", name(command))))
+}
+
+/// Runs a program in the repository, whose output is shown as it comes.
+pub(crate) fn show(command: &mut Command) -> Result<()> {
+    command.current_dir(root());
+    let status = command.status().map_err(|error| missing(command, error))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Failure::Tool { command: name(command), status: status.to_string(), said: String::new() })
+}
+
+fn missing(command: &Command, error: std::io::Error) -> Failure {
+    let tool = name(command);
+    if error.kind() != ErrorKind::NotFound {
+        return Failure::File { path: tool.into(), source: error };
+    }
+    let package = match tool.as_str() {
+        "rpmbuild" => "rpm",
+        "dpkg-shlibdeps" => "dpkg-dev",
+        other => other,
+    };
+    let remedy = format!("on Debian: apt-get install {package}, or tests/install for everything");
+    Failure::Missing { tool, remedy }
+}
+
+fn failed(command: &Command, output: &Output) -> Failure {
+    let mut said = String::new();
+    for stream in [&output.stdout, &output.stderr] {
+        let text = String::from_utf8_lossy(stream);
+        if !text.trim().is_empty() {
+            said.push_str(":\n");
+            said.push_str(text.trim());
+        }
+    }
+    Failure::Tool { command: name(command), status: output.status.to_string(), said }
+}
+
+fn name(command: &Command) -> String {
+    command.get_program().to_string_lossy().into_owned()
+}
