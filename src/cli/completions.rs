@@ -1,22 +1,20 @@
 //! Completions for shells, and the manual page.
 
-use clap::CommandFactory;
-
-use super::args::Cli;
 use super::failure::{Exit, Failure, Outcome};
-use super::print;
+use super::{init, print};
+use crate::config::Connectors;
 
 /// Prints completions for a shell.
-pub(crate) fn shell(shell: clap_complete::Shell) {
+pub(crate) fn shell(connectors: &Connectors, shell: clap_complete::Shell) {
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "bridgehead", &mut text);
+    clap_complete::generate(shell, &mut init::command_line(connectors), "bridgehead", &mut text);
     print::raw(&text);
 }
 
 /// Prints the manual page, in roff.
-pub(crate) fn manual() -> Outcome {
+pub(crate) fn manual(connectors: &Connectors) -> Outcome {
     let mut text = Vec::new();
-    clap_mangen::Man::new(Cli::command())
+    clap_mangen::Man::new(init::command_line(connectors))
         .render(&mut text)
         .map_err(|error| Failure::new(Exit::Failed, format!("the manual page cannot be written: {error}")))?;
     print::raw(&text);

@@ -20,6 +20,7 @@ mod demo;
 mod export;
 mod failure;
 mod hardening;
+mod init;
 mod logging;
 mod looking;
 mod new;

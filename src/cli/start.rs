@@ -3,12 +3,10 @@
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use super::args::{Cli, Command};
 use super::failure::{Exit, Failure, Outcome};
 use super::{
-    apps, call, check, completions, config, conformance, demo, export, hardening, new, print, run as daemon,
+    apps, call, check, completions, config, conformance, demo, export, hardening, init, new, print, run as daemon,
     sandbox, status, sync, tasks,
 };
 use crate::children;
@@ -23,7 +21,7 @@ pub fn run(connectors: &Connectors) -> ExitCode {
     }
     children::enable();
     hardening::apply();
-    let cli = match Cli::try_parse() {
+    let cli = match init::parse(connectors) {
         Ok(cli) => cli,
         Err(told) => return answer(&told),
     };
@@ -79,6 +77,7 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
     let global = &cli.global;
     match cli.command {
         Command::Run => daemon::run(global, connectors).await,
+        Command::Init(options) => Box::pin(init::run(global, connectors, options)).await,
         Command::Demo { stay } => demo::run(global, connectors, stay).await,
         Command::Check { apps, kit: options, .. } if options.conformance => {
             conformance::run(global, connectors, &apps, &options).await
@@ -103,9 +102,9 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
         Command::Sandbox(options) => sandbox::run(global, options).await,
         Command::Config(command) => config::run(global, connectors, &command),
         Command::Completions { shell } => {
-            completions::shell(shell);
+            completions::shell(connectors, shell);
             Ok(())
         }
-        Command::Man => completions::manual(),
+        Command::Man => completions::manual(connectors),
     }
 }
