@@ -172,7 +172,12 @@ impl Draft {
         factory: &dyn Factory,
         target: Map<String, Value>,
     ) -> Result<Arc<dyn Connector>, SettingsError> {
-        factory.build(Setup { target, ..self.setup.clone() })
+        factory.build(self.setup_with(target))
+    }
+
+    /// The setup with these settings, secrets in their places, to look at the target with.
+    pub fn setup_with(&self, target: Map<String, Value>) -> Setup {
+        Setup { target, ..self.setup.clone() }
     }
 }
 
