@@ -206,7 +206,7 @@ mod tests {
     async fn a_folder_without_the_usual_name_asks_for_the_file() {
         let files = [("staff.jsonl", "{\"id\":\"1\",\"email\":\"a@example.org\"}\n"), ("x.jsonl", "{}\n")];
         let asked = discovered(&files, &[]).await.unwrap();
-        assert_eq!(asked.questions[0].0.default.as_deref(), Some("staff.jsonl"));
+        assert_eq!(asked.questions[0].default.as_deref(), Some("staff.jsonl"));
         let found = discovered(&files, &[(ACCOUNTS, "staff.jsonl")]).await.unwrap();
         assert_eq!(found.sections[1].settings[0].value, "staff.jsonl");
         let empty = discovered(&[("a.txt", "")], &[]).await.unwrap_err();

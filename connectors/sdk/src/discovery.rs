@@ -182,11 +182,11 @@ impl Draft {
 }
 
 /// What was found out.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Discovered {
     /// What is to be asked next. While there is anything, the rest is not final.
-    pub questions: Vec<NextQuestion>,
+    pub questions: Vec<Question>,
     /// What was seen, a sentence each, such as "OpenLDAP, with 48 people below ou=people".
     pub seen: Vec<String>,
     /// What somebody should look at before the daemon runs, a sentence each.
@@ -195,20 +195,10 @@ pub struct Discovered {
     pub sections: Vec<Section>,
 }
 
-/// A question that comes of a look at the target. Two are the same if they have the same key.
-#[derive(Clone, Debug)]
-pub struct NextQuestion(pub Question);
-
-impl PartialEq for NextQuestion {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.key == other.0.key
-    }
-}
-
 impl Discovered {
     /// What is to be asked next.
     pub fn ask(questions: impl IntoIterator<Item = Question>) -> Self {
-        Self { questions: questions.into_iter().map(NextQuestion).collect(), ..Self::default() }
+        Self { questions: questions.into_iter().collect(), ..Self::default() }
     }
 
     /// The `target` table.

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use bridgehead_sdk::{Network, Question, Redactor};
-use serde_json::json;
+use bridgehead_sdk::{Discovered, Network, Question, Redactor};
+use serde_json::{Value, json};
 
 use super::super::args::{Global, Init};
 use super::super::failure::{Exit, Failure, Outcome};
@@ -16,6 +16,7 @@ use super::super::{check, context, logging, print, sync};
 use super::drive::{Circumstances, drive};
 use super::interview::Interview;
 use super::lines::{self, Lines};
+use super::next::Next;
 use super::place::Place;
 use super::plan::Plan;
 use super::secret::Kept;
@@ -28,6 +29,8 @@ use crate::sandbox::{self, Sandbox};
 
 /// Where a sandbox listens, as `bridgehead sandbox` does.
 const SANDBOX: &str = "127.0.0.1:8900";
+/// The file of the API key, if it was typed.
+pub(super) const KEY_FILE: &str = "iden-api-key";
 
 /// What is asked of everybody.
 pub(super) fn basics(connectors: &Connectors) -> Vec<Question> {
@@ -88,50 +91,26 @@ async fn work(global: &Global, connectors: &Connectors, options: Init) -> Outcom
     if interview.text("write") == Some("no") {
         return Err(Failure::new(Exit::Failed, "nothing was written"));
     }
-    let target = plan.into_target();
-    for warning in &target.warnings {
-        print::complain(format!("  look at this: {warning}"));
-    }
-    let name = interview.text("name").unwrap_or_default().to_owned();
-    let is_sandbox = interview.text(iden::URL) == Some(iden::SANDBOX);
-    let sandbox = if is_sandbox { Some(start(options.sandbox).await?) } else { None };
-    let address = Iden::of(&interview, &place, sandbox.as_ref(), &environment)?;
-    make_folder(&place.folder)?;
-    for kept in interview.secrets().chain(address.iter().map(|address| &address.key)) {
-        kept.store().map_err(|error| unwritten(kept.file.as_deref().unwrap_or(&place.folder), &error))?;
-    }
-    let app_id = app(&interview, &place, &network, sandbox.as_ref(), &name, &environment, global).await?;
-    let ca_file = options.ca_file.as_deref().and_then(|path| std::path::absolute(path).ok());
-    let ca_file = ca_file.as_ref().map(|path| path.to_string_lossy());
-    let daemon = address.as_ref().map(|address| Daemon {
-        url: &address.url,
-        key: &address.key.reference,
-        state: place.state(),
-        ca_file: ca_file.as_deref(),
-    });
-    let text = write::file(daemon.as_ref(), &App {
-        name: &name,
-        id: &app_id,
-        connector: interview.text("connector").unwrap_or_default(),
-        warnings: &target.warnings,
-        sections: &target.sections,
-    });
-    let file = place.file(&name);
-    create(&file, &text)?;
-    let secrets: Vec<_> = interview
-        .secrets()
-        .chain(address.iter().map(|address| &address.key))
-        .filter_map(|kept| kept.file.clone())
-        .collect();
-    let next = Next { place: &place, name: &name, app_id: &app_id, sandbox: sandbox.as_ref() };
+    let sandbox = match interview.text(iden::URL) {
+        Some(iden::SANDBOX) => Some(start(options.sandbox).await?),
+        _ => None,
+    };
+    let answers = Answers {
+        interview: &interview,
+        target: plan.into_target(),
+        place: &place,
+        network: &network,
+        environment: &environment,
+        ca_file: options.ca_file.as_deref().and_then(|path| std::path::absolute(path).ok()),
+        sandbox: sandbox.as_ref(),
+    };
+    let app_id = answers.write(global, connectors).await?;
+    let next = Next { place: &place, name: answers.name(), app_id: &app_id, sandbox: sandbox.as_ref() };
     if global.json {
-        print::json(&json!({
-            "configuration": file, "app": name, "app_id": app_id, "secrets": secrets,
-            "seen": target.seen, "warnings": target.warnings, "next": next.commands(),
-        }));
+        print::json(&answers.written(&next));
     } else {
-        print::line(format!("wrote {}", file.display()));
-        for secret in &secrets {
+        print::line(format!("wrote {}", place.file(answers.name()).display()));
+        for secret in answers.secret_files() {
             print::line(format!("wrote {} (mode 0600)", secret.display()));
         }
     }
@@ -139,18 +118,7 @@ async fn work(global: &Global, connectors: &Connectors, options: Init) -> Outcom
         next.say(global, "To check it and preview the first sync:");
         return Ok(());
     }
-    let there = Global { config: vec![place.configuration().to_owned()], json: global.json };
-    let names = [name.clone()];
-    let heading = |text: &str| if !global.json { print::line(format!("\n{text}")) };
-    heading("Check:");
-    let checked = check::run(&there, connectors, &names, false).await;
-    let outcome = match checked {
-        Ok(()) => {
-            heading("Dry run: what the first sync would do. Nothing is changed.");
-            sync::run(&there, connectors, &names, Options { dry_run: true, ..Options::default() }).await
-        }
-        failed => failed,
-    };
+    let outcome = prove(global, connectors, &place, answers.name()).await;
     match &outcome {
         Ok(()) => next.say(global, "Next, the daemon:"),
         Err(_) => next.say(global, "Correct this in the configuration, then:"),
@@ -161,62 +129,126 @@ async fn work(global: &Global, connectors: &Connectors, options: Init) -> Outcom
     outcome
 }
 
-/// Where Iden is, for a configuration that does not say so yet.
-struct Iden {
-    url: String,
-    key: Kept,
+/// Checks what was written, and rehearses the first sync, with the commands that do so.
+async fn prove(global: &Global, connectors: &Connectors, place: &Place, name: &str) -> Outcome {
+    let there = Global { config: vec![place.configuration().to_owned()], json: global.json };
+    let names = [name.to_owned()];
+    let heading = |text: &str| {
+        if !global.json {
+            print::line(format!("\n{text}"));
+        }
+    };
+    heading("Check:");
+    check::run(&there, connectors, &names, false).await?;
+    heading("Dry run: what the first sync would do. Nothing is changed.");
+    sync::run(&there, connectors, &names, Options { dry_run: true, ..Options::default() }).await
 }
 
-impl Iden {
-    fn of(
-        interview: &Interview,
-        place: &Place,
-        sandbox: Option<&Sandbox>,
-        environment: &BTreeMap<String, String>,
-    ) -> Result<Option<Self>, Failure> {
-        if place.existing.is_some() {
+/// Everything that is written.
+struct Answers<'a> {
+    interview: &'a Interview,
+    target: Discovered,
+    place: &'a Place,
+    network: &'a Network,
+    environment: &'a BTreeMap<String, String>,
+    ca_file: Option<PathBuf>,
+    sandbox: Option<&'a Sandbox>,
+}
+
+impl Answers<'_> {
+    fn name(&self) -> &str {
+        self.interview.text("name").unwrap_or_default()
+    }
+
+    /// The files of the secrets that were typed.
+    fn secret_files(&self) -> Vec<PathBuf> {
+        let of_sandbox = self.sandbox.and_then(|_| self.iden().ok()??.1.file);
+        self.interview.secrets().filter_map(|kept| kept.file.clone()).chain(of_sandbox).collect()
+    }
+
+    /// Writes the secrets and the configuration, and makes the app in Iden if it is wanted; gives its id.
+    async fn write(&self, global: &Global, connectors: &Connectors) -> Result<String, Failure> {
+        let iden = self.iden()?;
+        let file = self.place.file(self.name());
+        // Before anything is made, here or in Iden.
+        acceptable(&file, &self.text(&uuid::Uuid::nil().to_string(), iden.as_ref()), connectors)?;
+        let folder = &self.place.folder;
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o755).create(folder);
+        made.map_err(|error| unwritten(folder, &error))?;
+        for kept in self.interview.secrets().chain(iden.iter().map(|(_, key)| key)) {
+            kept.store().map_err(|error| unwritten(kept.file.as_deref().unwrap_or(folder), &error))?;
+        }
+        let app_id = self.app(global).await?;
+        create(&file, &self.text(&app_id, iden.as_ref()))?;
+        Ok(app_id)
+    }
+
+    fn text(&self, app_id: &str, iden: Option<&(String, Kept)>) -> String {
+        let ca_file = self.ca_file.as_ref().map(|path| path.to_string_lossy());
+        let daemon = iden.map(|(url, key)| Daemon {
+            url,
+            key: &key.reference,
+            state: self.place.state(),
+            ca_file: ca_file.as_deref(),
+        });
+        write::file(daemon.as_ref(), &App {
+            name: self.name(),
+            id: app_id,
+            connector: self.interview.text("connector").unwrap_or_default(),
+            warnings: &self.target.warnings,
+            sections: &self.target.sections,
+        })
+    }
+
+    /// Where Iden is and the key, for a configuration that does not say so yet.
+    fn iden(&self) -> Result<Option<(String, Kept)>, Failure> {
+        if self.place.existing.is_some() {
             return Ok(None);
         }
-        if let Some(sandbox) = sandbox {
-            let key = Kept::take(sandbox.api_key(), "iden-api-key", &place.folder, environment);
-            let key = key.map_err(|why| Failure::new(Exit::Failed, why))?;
-            return Ok(Some(Self { url: sandbox.base_url(), key }));
+        if let Some(sandbox) = self.sandbox {
+            let key = Kept::take(sandbox.api_key(), KEY_FILE, &self.place.folder, self.environment);
+            return Ok(Some((sandbox.base_url(), key.map_err(failed)?)));
         }
-        let (url, key) = (interview.text(iden::URL), interview.secret(iden::KEY));
-        let both = url.zip(key).map(|(url, key)| Self { url: url.to_owned(), key: key.clone() });
-        both.map(Some).ok_or_else(|| Failure::new(Exit::Usage, "it is not answered where Iden is"))
+        let both = self.interview.text(iden::URL).zip(self.interview.secret(iden::KEY));
+        let both = both.map(|(url, key)| (url.to_owned(), key.clone()));
+        both.map(Some).ok_or_else(|| failed("it is not answered where Iden is".to_owned()))
+    }
+
+    /// The id of the app, which is created if that was chosen.
+    async fn app(&self, global: &Global) -> Result<String, Failure> {
+        let name = self.name();
+        if let Some(sandbox) = self.sandbox {
+            let id = uuid::Uuid::new_v4();
+            sandbox.add_app(id, name);
+            return Ok(id.to_string());
+        }
+        match self.interview.text(iden::APP) {
+            Some(iden::NEW) | None => {}
+            Some(id) => return Ok(id.to_owned()),
+        }
+        let client = match &self.place.existing {
+            None => iden::client(self.interview, self.network),
+            Some(config) => iden::configured(config, self.network, self.environment),
+        };
+        let id = iden::create(&client.map_err(failed)?, name).await.map_err(failed)?;
+        if !global.json {
+            print::line(format!("created the Bridge app '{name}' in Iden"));
+        }
+        Ok(id.to_string())
+    }
+
+    /// The same as JSON.
+    fn written(&self, next: &Next<'_>) -> Value {
+        json!({
+            "configuration": self.place.file(self.name()), "app": self.name(), "app_id": next.app_id,
+            "secrets": self.secret_files(), "seen": self.target.seen, "warnings": self.target.warnings,
+            "next": next.commands(),
+        })
     }
 }
 
-/// The id of the app, which is created if that was chosen.
-async fn app(
-    interview: &Interview,
-    place: &Place,
-    network: &Network,
-    sandbox: Option<&Sandbox>,
-    name: &str,
-    environment: &BTreeMap<String, String>,
-    global: &Global,
-) -> Result<String, Failure> {
-    if let Some(sandbox) = sandbox {
-        let id = uuid::Uuid::new_v4();
-        sandbox.add_app(id, name);
-        return Ok(id.to_string());
-    }
-    match interview.text(iden::APP) {
-        Some(iden::NEW) | None => {}
-        Some(id) => return Ok(id.to_owned()),
-    }
-    let failed = |why: String| Failure::new(Exit::Failed, why);
-    let client = match &place.existing {
-        None => iden::client(interview, network).map_err(failed)?,
-        Some(config) => iden::configured(config, network, environment).map_err(failed)?,
-    };
-    let id = iden::create(&client, name).await.map_err(failed)?;
-    if !global.json {
-        print::line(format!("created the Bridge app '{name}' in Iden"));
-    }
-    Ok(id.to_string())
+fn failed(why: String) -> Failure {
+    Failure::new(Exit::Failed, why)
 }
 
 async fn start(address: Option<SocketAddr>) -> Result<Sandbox, Failure> {
@@ -251,9 +283,15 @@ fn network(
     Ok(config.network.resolve(environment, redactor)?)
 }
 
-fn make_folder(folder: &Path) -> Outcome {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o755).create(folder);
-    made.map_err(|error| unwritten(folder, &error))
+/// That the configuration can be read, and that no answer has put a secret into it in plain text.
+fn acceptable(file: &Path, text: &str, connectors: &Connectors) -> Outcome {
+    let bridge = "[bridge]\nbase_url = \"https://iden.invalid/org/none\"\napi_key = { env = \"NONE\" }\n";
+    let documents =
+        [bridge, text].map(|text| Document { path: file.to_owned(), text: text.to_owned() });
+    config::parse(&documents, &BTreeMap::new(), connectors).map(drop).map_err(|errors| {
+        let message = format!("{errors}\nNothing was written to {}. Answer this in another way.", file.display());
+        Failure::new(Exit::Configuration, message)
+    })
 }
 
 fn create(file: &Path, text: &str) -> Outcome {
@@ -265,47 +303,4 @@ fn create(file: &Path, text: &str) -> Outcome {
 
 fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(Exit::Failed, format!("{} cannot be written: {error}", path.display()))
-}
-
-/// What to do next.
-struct Next<'a> {
-    place: &'a Place,
-    name: &'a str,
-    app_id: &'a str,
-    sandbox: Option<&'a Sandbox>,
-}
-
-impl Next<'_> {
-    fn commands(&self) -> Vec<String> {
-        let with = if self.place.is_usual() {
-            String::new()
-        } else {
-            format!(" --config {}", quoted(&self.place.configuration().to_string_lossy()))
-        };
-        let sandbox = self.sandbox.map(|sandbox| {
-            format!("bridgehead sandbox --listen {} --app {} &", sandbox.address(), self.app_id)
-        });
-        let own = ["check", "sync --dry-run", "run"].map(|what| {
-            let name = if what == "run" { String::new() } else { format!(" {}", self.name) };
-            format!("bridgehead{with} {what}{name}")
-        });
-        sandbox.into_iter().chain(own).collect()
-    }
-
-    fn say(&self, global: &Global, heading: &str) {
-        if global.json {
-            return;
-        }
-        let commands = self.commands();
-        let is_done = heading.starts_with("Next");
-        let shown = commands.iter().filter(|command| !is_done || command.ends_with(" run") || command.ends_with('&'));
-        let shown: Vec<String> = shown.map(|command| format!("  {command}")).collect();
-        print::line(format!("\n{heading}\n{}", shown.join("\n")));
-    }
-}
-
-/// A path as a shell takes it.
-fn quoted(path: &str) -> String {
-    let plain = |one: char| one.is_alphanumeric() || "/._-+:@".contains(one);
-    if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }

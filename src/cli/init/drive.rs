@@ -11,8 +11,7 @@ use super::interview::{Answer, Interview, accept};
 use super::plan::{Next, Plan};
 use super::secret::Kept;
 
-/// What somebody said.
-#[derive(Debug, PartialEq, Eq)]
+/// What somebody said. It has no `Debug`: it may be a secret.
 pub(super) enum Reply {
     Line(String),
     Back,
@@ -83,6 +82,11 @@ pub(super) async fn drive(
                             asker.say(&format!("  found: {line}"));
                         }
                     }
+                    for line in &found.warnings {
+                        if told.insert(line.clone()) {
+                            asker.say(&format!("  look at this: {line}"));
+                        }
+                    }
                     plan.saw_target(interview.len(), found);
                     Ok(())
                 }
@@ -103,7 +107,7 @@ pub(super) async fn drive(
 
 /// Whether a connector asks only for what it has been told.
 fn is_answered(found: &Discovered, interview: &Interview) -> bool {
-    !found.questions.is_empty() && found.questions.iter().all(|next| interview.has(&next.0.key))
+    !found.questions.is_empty() && found.questions.iter().all(|question| interview.has(&question.key))
 }
 
 async fn ask(
@@ -132,7 +136,7 @@ async fn ask(
             ("", None) if question.is_optional => Ok(Answer::Secret(None)),
             ("", None) => Err("an answer is needed".to_owned()),
             (line, _) => {
-                let name = if key == super::iden::KEY { "iden-api-key".to_owned() } else { format!("{app}.{key}") };
+                let name = if key == super::iden::KEY { super::command::KEY_FILE.to_owned() } else { format!("{app}.{key}") };
                 Kept::take(line, &name, setting.folder, setting.environment).map(|kept| Answer::Secret(Some(kept)))
             }
         }

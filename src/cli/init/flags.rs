@@ -18,6 +18,24 @@ const PLACES: [(&str, &str, &str); 3] =
 struct Asked {
     question: Question,
     by: Vec<String>,
+    /// What each of them asks.
+    texts: Vec<String>,
+}
+
+impl Asked {
+    /// What is asked, with who asks it.
+    fn help(&self) -> String {
+        if self.by.is_empty() {
+            return self.question.text.clone();
+        }
+        match self.texts.iter().all(|text| *text == self.question.text) {
+            true => format!("{}: {}", self.by.join(", "), self.question.text),
+            false => {
+                let each = self.by.iter().zip(&self.texts).map(|(by, text)| format!("{by}: {text}"));
+                each.collect::<Vec<_>>().join(". ")
+            }
+        }
+    }
 }
 
 /// The command line with the flags of all questions.
@@ -33,15 +51,14 @@ pub(crate) fn command(connectors: &Connectors) -> clap::Command {
     let mut arguments = Vec::new();
     for asked in questions(connectors) {
         let heading = if asked.by.is_empty() { "Answers" } else { "Answers about the target" };
-        let by = if asked.by.is_empty() { String::new() } else { format!("{}: ", asked.by.join(", ")) };
         let long = name(&asked.question.key);
         if asked.question.is_secret {
             for (kind, value, what) in PLACES {
-                let help = format!("{by}{}: the name of {what} that holds it", asked.question.text);
+                let help = format!("{}: the name of {what} that holds it", asked.help());
                 arguments.push(flag(format!("{long}-{kind}"), value, help, heading));
             }
         } else {
-            arguments.push(flag(long, "TEXT", format!("{by}{}", asked.question.text), heading));
+            arguments.push(flag(long, "TEXT", asked.help(), heading));
         }
     }
     // A flag that `init` has anyway cannot be a connector's as well: that question is asked.
@@ -92,14 +109,20 @@ fn answers(connectors: &Connectors, matches: &ArgMatches) -> BTreeMap<String, St
 /// All questions, each once.
 fn questions(connectors: &Connectors) -> Vec<Asked> {
     let own = command::basics(connectors).into_iter().chain(iden::questions()).chain([iden::given()]);
-    let mut all: Vec<Asked> = own.map(|question| Asked { question, by: Vec::new() }).collect();
+    let mut all: Vec<Asked> = own.map(|question| Asked { question, by: Vec::new(), texts: Vec::new() }).collect();
     for (connector, factory) in connectors {
         for question in generic::questions(&**factory) {
             match all.iter_mut().find(|known| known.question.key == question.key) {
                 // What all are asked is no connector's.
                 Some(known) if known.by.is_empty() => {}
-                Some(known) => known.by.push(connector.clone()),
-                None => all.push(Asked { question, by: vec![connector.clone()] }),
+                Some(known) => {
+                    known.by.push(connector.clone());
+                    known.texts.push(question.text);
+                }
+                None => {
+                    let texts = vec![question.text.clone()];
+                    all.push(Asked { question, by: vec![connector.clone()], texts });
+                }
             }
         }
     }

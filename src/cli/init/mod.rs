@@ -4,7 +4,8 @@
 //! These three are pure but for two traits: who is asked, and what looks at the target and at Iden. [`lines`] asks at a terminal or on
 //! standard input, [`flags`] takes answers from the command line, [`target`] looks at a
 //! target through its connector, [`generic`] at what the schema of one says that finds out nothing, [`iden`] at Iden.
-//! [`place`] is where the configuration goes, [`secret`] where secrets stay, [`write`] what is written, [`command`] puts it together.
+//! [`place`] is where the configuration goes, [`secret`] where secrets stay, [`write`] what is written, [`next`] what to type
+//! next, [`command`] puts it together.
 
 mod command;
 mod drive;
@@ -13,6 +14,7 @@ mod generic;
 mod iden;
 mod interview;
 mod lines;
+mod next;
 mod place;
 mod plan;
 mod secret;

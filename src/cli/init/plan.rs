@@ -55,7 +55,7 @@ impl Plan {
         }
         let Some(looked) = &self.target else { return Next::LookAtTarget };
         if !looked.found.questions.is_empty() {
-            let next = looked.found.questions.iter().map(|next| &next.0).find(open);
+            let next = looked.found.questions.iter().find(open);
             return next.map_or(Next::LookAtTarget, |question| Next::Ask(question.clone()));
         }
         // A sandbox is begun with its key, and with a new app.
