@@ -54,6 +54,14 @@ pub(crate) enum Command {
         #[arg(long)]
         stay: bool,
     },
+    /// Connect a first target: ask what is needed, look at the target, write a commented configuration, check it and show a dry run.
+    ///
+    /// Nothing is changed in the target or in the daemon's state. Every question is a flag, too. "<" goes back to the question before.
+    /// A secret that is typed is not shown; it goes to a file of its own beside the configuration, which refers to it. Instead of the
+    /// secret, "env:NAME", "file:PATH" or "credential:NAME" says where it is.
+    ///
+    /// No file is overwritten. With --json, three documents are printed: what was written, what `check` found, and the dry run.
+    Init(Init),
     /// Check everything that `run` needs, and say what to do about what is wrong: configuration, state folder, admin.listen, key,
     /// access, resource types and targets.
     ///
@@ -195,6 +203,30 @@ pub(crate) struct ListTasks {
     /// How many at most, of each app [default: 50; with --json all].
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
+}
+
+/// How a first configuration is written. Each question of a connector is a flag as well: see `init::flags`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Init {
+    /// The file to write, or a folder that `run` reads as a whole. When absent, what --config names, /etc/bridgehead if you may write
+    /// there, or else bridgehead.toml in the current folder.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
+    /// Try everything against a sandbox instead of Iden: the same as `--iden-url sandbox`. It is started here and ends with this command.
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8900")]
+    pub(crate) sandbox: Option<SocketAddr>,
+    /// Certificates (PEM) to trust beside those of the operating system.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Only write the configuration: no check and no dry run.
+    #[arg(long)]
+    pub(crate) no_check: bool,
+    /// Ask nothing: what no flag answers takes its default, or is an error.
+    #[arg(long)]
+    pub(crate) non_interactive: bool,
+    /// What the flags of the questions answer, by the question's key.
+    #[arg(skip)]
+    pub(crate) answers: std::collections::BTreeMap<String, String>,
 }
 
 /// One operation by hand.

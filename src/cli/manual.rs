@@ -2,20 +2,20 @@
 
 use std::path::Path;
 
-use clap::{Command, CommandFactory};
+use bridgehead_config::Connectors;
+use clap::Command;
 use clap_mangen::Man;
 
-use super::args::Cli;
 use super::failure::{Exit, Failure, Outcome};
-use super::print;
+use super::{init, print};
 
 /// Prints the page of a command, in roff.
-pub(crate) fn print(path: &[String]) -> Outcome {
-    let root = commands();
+pub(crate) fn print(connectors: &Connectors, path: &[String]) -> Outcome {
+    let root = commands(connectors);
     let mut command = &root;
     for name in path {
         command = command.find_subcommand(name).ok_or_else(|| {
-            let known: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+            let known: Vec<&str> = command.get_subcommands(&Connectors::new()).map(Command::get_name).collect();
             let known = if known.is_empty() {
                 "it has none".to_owned()
             } else {
@@ -33,20 +33,20 @@ pub(crate) fn print(path: &[String]) -> Outcome {
 }
 
 /// Writes the pages of all commands into a folder.
-pub(crate) fn write(folder: &Path) -> Outcome {
+pub(crate) fn write(connectors: &Connectors, folder: &Path) -> Outcome {
     fn all(command: &Command, folder: &Path) -> std::io::Result<()> {
         page(command).generate_to(folder)?;
-        command.get_subcommands().try_for_each(|command| all(command, folder))
+        command.get_subcommands(&Connectors::new()).try_for_each(|command| all(command, folder))
     }
-    all(&commands(), folder).map_err(|error| {
+    all(&commands(connectors), folder).map_err(|error| {
         let message = format!("the manual pages cannot be written into {}: {error}", folder.display());
         Failure::new(Exit::Output, message)
     })
 }
 
 /// All commands but `help`, which explains the others and itself.
-fn commands() -> Command {
-    let mut root = Cli::command().disable_help_subcommand(true);
+fn commands(connectors: &Connectors) -> Command {
+    let mut root = init::command_line(connectors).disable_help_subcommand(true);
     root.build();
     root
 }

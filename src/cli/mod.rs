@@ -22,6 +22,7 @@ mod demo;
 mod export;
 mod failure;
 mod hardening;
+mod init;
 mod journald;
 mod logging;
 mod looking;

@@ -3,14 +3,13 @@
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use super::args::{Cli, Command};
 #[cfg(feature = "conformance")]
 use super::conformance;
 use super::failure::{Exit, Failure, Outcome};
 use super::{
-    apps, call, check, completions, config, export, hardening, manual, new, print, run as daemon, status, sync, tasks,
+    apps, call, check, completions, config, export, hardening, init, manual, new, print, run as daemon, status, sync,
+    tasks,
 };
 #[cfg(feature = "sandbox")]
 use super::{demo, sandbox};
@@ -26,7 +25,7 @@ pub fn run(connectors: &Connectors) -> ExitCode {
     }
     children::enable();
     hardening::apply();
-    let cli = match Cli::try_parse() {
+    let cli = match init::parse(connectors) {
         Ok(cli) => cli,
         Err(told) => return answer(&told),
     };
@@ -82,6 +81,7 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
     let global = &cli.global;
     match cli.command {
         Command::Run => daemon::run(global, connectors).await,
+        Command::Init(options) => Box::pin(init::run(global, connectors, options)).await,
         #[cfg(feature = "sandbox")]
         Command::Demo { stay } => demo::run(global, connectors, stay).await,
         #[cfg(feature = "conformance")]
@@ -109,10 +109,10 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
         Command::Sandbox(options) => sandbox::run(global, options).await,
         Command::Config(command) => config::run(global, connectors, &command),
         Command::Completions { shell } => {
-            completions::shell(shell);
+            completions::shell(connectors, shell);
             Ok(())
         }
-        Command::Man { dir: Some(dir), .. } => manual::write(&dir),
-        Command::Man { command, dir: None } => manual::print(&command),
+        Command::Man { dir: Some(dir), .. } => manual::write(connectors, &dir),
+        Command::Man { command, dir: None } => manual::print(connectors, &command),
     }
 }

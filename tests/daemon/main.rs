@@ -31,6 +31,7 @@ mod guard;
 mod guide;
 mod health;
 mod hostile;
+mod init;
 mod large;
 mod looking;
 mod manual;

@@ -9,6 +9,7 @@ use bridgehead_sdk::{
 use serde_json::{Map, Value, json};
 
 use crate::answers::{self, Unexpected};
+use crate::discovery::Start;
 use crate::errors;
 use crate::process::Request;
 use crate::settings::{Launch, Settings, secret_lines};
@@ -21,6 +22,11 @@ pub struct ExecConnector {
 
 /// What the daemon's registry is given: `.connector("exec", bridgehead_exec::factory())`.
 pub fn factory() -> Arc<dyn Factory> {
+    bridgehead_sdk::with_discovery(plain_factory(), Start)
+}
+
+/// The same, without what looks for a first configuration.
+pub(crate) fn plain_factory() -> Arc<dyn Factory> {
     bridgehead_sdk::factory(|settings: Settings, setup| {
         Ok(ExecConnector { supervisor: Supervisor::new(Launch::new(settings, setup)?) })
     })

@@ -12,12 +12,14 @@
 //! - `process` is the life of one child process, `attendant` who reads, writes and notices its end, `pending` what
 //!   it works on, `lines` its output, `spawn` the thread that starts it.
 //! - `supervisor` decides when there is a process, and `restart` how long there is none.
+//! - `discovery` is what `bridgehead init` finds out of a program.
 //! - `connector` is the SDK's trait on top of all that.
 //!
 //! The protocol, for those who write such a process, is in `docs/connectors/exec.md`.
 
 mod answers;
 mod connector;
+mod discovery;
 mod errors;
 mod failure;
 #[doc(hidden)]

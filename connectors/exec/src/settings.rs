@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 /// The shortest part of a secret of several lines that is looked for on its own.
 const SHORTEST_LINE: usize = 8;
 
-/// The `target` table of an exec connector.
+/// The target is any system, through a program of your own in any language.
 #[derive(Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use tokio::sync::RwLock;
 
 use crate::check;
+use crate::discovery::Columns;
 use crate::layout::{Layout, TypeFile};
 use crate::listing::Listings;
 use crate::lock;
@@ -47,7 +48,8 @@ struct Inner {
 
 /// Makes file connectors: `.connector("file", bridgehead_file::factory())`.
 pub fn factory() -> Arc<dyn Factory> {
-    bridgehead_sdk::factory(FileConnector::new)
+    let factory = bridgehead_sdk::factory(FileConnector::new);
+    bridgehead_sdk::with_discovery(factory, Columns)
 }
 
 impl FileConnector {

@@ -21,6 +21,7 @@
 //! - `changes`, `operations`: what the six actions make of a row
 //! - `rewrite`, `access`, `lock`: putting it on disk, for the same programs to get at
 //! - `check`: what can be told of a folder before anything is asked of it
+//! - `discovery`: what `bridgehead init` asks and finds out
 //! - `connector`: the contract with the runtime
 
 mod access;
@@ -28,6 +29,7 @@ mod census;
 mod changes;
 mod check;
 mod connector;
+mod discovery;
 mod error;
 #[doc(hidden)]
 pub mod fuzz;

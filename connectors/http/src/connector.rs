@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::application::Application;
+use crate::discovery;
 use crate::execute::{self, Execution};
 use crate::look::Look;
 use crate::settings::Settings;
@@ -31,7 +32,7 @@ const LOOK_LASTS: Duration = Duration::from_mins(10);
 
 /// Makes http connectors: `.connector("http", bridgehead_http::factory())`.
 pub fn factory() -> Arc<dyn Factory> {
-    bridgehead_sdk::factory(HttpConnector::new)
+    bridgehead_sdk::with_discovery(bridgehead_sdk::factory(HttpConnector::new), discovery::Look)
 }
 
 impl HttpConnector {

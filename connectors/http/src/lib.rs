@@ -15,12 +15,14 @@
 //! - `actions`, `execute`: what the six actions do, checked and carried out
 //! - `look`, `rehearsal`: what syncs and tasks would fail on
 //! - `application`: from settings to all of this
+//! - `discovery`, `shape`: what `bridgehead init` finds out of an application that nothing is known of
 //! - `connector`: the contract with the runtime
 
 mod accounts;
 mod actions;
 mod application;
 mod connector;
+mod discovery;
 mod entities;
 mod execute;
 mod link;
@@ -37,6 +39,7 @@ mod reply;
 mod request;
 mod rules;
 pub mod settings;
+mod shape;
 mod signs;
 mod target;
 mod template;

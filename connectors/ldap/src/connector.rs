@@ -11,6 +11,7 @@ use crate::advice;
 use crate::create;
 use crate::delete;
 use crate::directory::Directory;
+use crate::discovery::Look;
 use crate::listing::Listings;
 use crate::memberships::Resolver;
 use crate::password;
@@ -33,7 +34,8 @@ pub struct LdapConnector {
 
 /// Makes LDAP connectors: `.connector("ldap", bridgehead_ldap::factory())`.
 pub fn factory() -> Arc<dyn Factory> {
-    bridgehead_sdk::factory(|settings: Settings, setup| LdapConnector::new(&settings, setup))
+    let factory = bridgehead_sdk::factory(|settings: Settings, setup| LdapConnector::new(&settings, setup));
+    bridgehead_sdk::with_discovery(factory, Look)
 }
 
 impl LdapConnector {

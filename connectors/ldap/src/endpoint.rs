@@ -170,7 +170,8 @@ fn parse_url(key: &str, text: &str) -> Result<Url, SettingsError> {
     Ok(url)
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether a server is on this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())

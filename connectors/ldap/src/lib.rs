@@ -18,8 +18,9 @@
 //! - `memberships`, `groups`: who is in which group, and changing it
 //! - `roster`: who is in which group, read once for a listing; `index`: where that is kept
 //! - `records`, `listing`: pages of records
-//! - `draft`, `staging`, `create`, `undo`, `duplicates`, `update`, `delete`, `suspension`, `lock`, `password`: the six actions
+//! - `new_entry`, `staging`, `create`, `undo`, `duplicates`, `update`, `delete`, `suspension`, `lock`, `password`: the six actions
 //! - `plan`, `apply`, `rename`: what an update comes to, and carrying it out
+//! - `discovery`, `survey`: what `bridgehead init` finds out of a directory that nothing is known of
 //! - `connector`: the contract with the runtime
 //!
 //! # Decisions
@@ -40,6 +41,7 @@ mod create;
 mod delete;
 mod diagnosis;
 mod directory;
+mod discovery;
 mod duplicates;
 mod endpoint;
 mod entry;
@@ -71,6 +73,7 @@ mod servers;
 mod session;
 mod settings;
 mod staging;
+mod survey;
 mod suspension;
 mod template;
 mod traced;

@@ -15,6 +15,7 @@ use crate::application::Application;
 use crate::check::{BlindSpots, summary};
 use crate::client::Scim;
 use crate::discovery::Features;
+use crate::first_look::Look;
 use crate::listing::Listing;
 use crate::mapping::Mapping;
 use crate::memberships::Listings;
@@ -39,7 +40,7 @@ const LOOK_LASTS: Duration = Duration::from_mins(10);
 
 /// Makes SCIM connectors: `.connector("scim", bridgehead_scim::factory())`.
 pub fn factory() -> Arc<dyn Factory> {
-    bridgehead_sdk::factory(ScimConnector::new)
+    bridgehead_sdk::with_discovery(bridgehead_sdk::factory(ScimConnector::new), Look)
 }
 
 impl ScimConnector {

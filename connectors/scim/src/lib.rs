@@ -12,6 +12,7 @@
 //! - `paging`, `listing`: from page to page, so that nobody is passed over
 //! - `groups`, `memberships`: who is in which group
 //! - `operations`, `check`, `look`: the actions, and what is looked at beforehand
+//! - `first_look`: what `bridgehead init` finds out
 //! - `connector`: the contract with the runtime
 
 mod application;
@@ -21,6 +22,7 @@ mod client;
 mod connector;
 mod discovery;
 mod errors;
+mod first_look;
 mod groups;
 mod listing;
 mod look;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::{Connector, Network, ProcessRegistry, Redactor, SettingsError};
+use crate::{Connector, Discovery, Network, ProcessRegistry, Redactor, SettingsError};
 
 /// What a factory is given: one app's `target` table, and where it stands.
 ///
@@ -109,6 +109,11 @@ pub trait Factory: Send + Sync + 'static {
 
     /// The JSON schema of the `target` table, for `bridgehead config schema`.
     fn schema(&self) -> Value;
+
+    /// What `bridgehead init` asks and finds out. Without it, `init` asks for the keys that the schema requires.
+    fn discovery(&self) -> Option<&dyn Discovery> {
+        None
+    }
 }
 
 struct FromSettings<T, F>(F, std::marker::PhantomData<fn(T)>);

@@ -5,6 +5,7 @@
 //! - [`Operation`] is what a task asks for, [`Completion`] what is answered, [`Error`] what went wrong.
 //! - [`Page`], [`Cursor`] and [`Record`] are how a target is listed.
 //! - [`Factory`] and [`Setup`] are how a connector comes from a configuration file.
+//! - [`Discovery`] is what a connector asks and finds out for `bridgehead init`.
 //! - [`Network`] says whom to trust and which way out to take; with the feature `http`, the module `http` has a client that goes by it.
 //! - The crate `bridgehead-conformance` has the kit that proves a connector.
 //! - [`Redactor`] keeps secrets out of what is logged and reported.
@@ -16,6 +17,7 @@ mod account_record;
 mod action;
 mod connector;
 mod convert;
+mod discovery;
 mod error;
 mod factory;
 #[cfg(feature = "http")]
@@ -39,6 +41,7 @@ pub use account::{Account, AccountStatus};
 pub use account_record::AccountRecord;
 pub use action::{Action, UnknownAction};
 pub use connector::{Completion, Connector, Context, Description};
+pub use discovery::{Discovered, Discovery, Draft, Question, Section, Setting, with_discovery};
 pub use error::{Code, Effect, Error, Retry, Subject, UnknownCode};
 pub use factory::{Factory, Setup, factory};
 pub use id::{AccountId, Slug, TaskId};

@@ -9,6 +9,7 @@ use bridgehead_sdk::{
 };
 use jiff::Timestamp;
 
+use crate::discovery::MadeUp;
 use crate::faults::Faults;
 use crate::operations;
 use crate::overlay::{Key, Overlay};
@@ -30,7 +31,8 @@ pub struct SimulatedConnector {
 
 /// Makes simulated connectors: `.connector("simulated", bridgehead_simulated::factory())`.
 pub fn factory() -> Arc<dyn Factory> {
-    bridgehead_sdk::factory(|settings: Settings, setup: Setup| SimulatedConnector::new(setup.app, &settings))
+    let factory = bridgehead_sdk::factory(|settings: Settings, setup: Setup| SimulatedConnector::new(setup.app, &settings));
+    bridgehead_sdk::with_discovery(factory, MadeUp)
 }
 
 impl SimulatedConnector {

@@ -11,9 +11,11 @@
 //! - `faults`: errors by chance, reproducibly
 //! - `triggers`: errors by name
 //! - `operations`: the six actions
+//! - `discovery`: what `bridgehead init` asks and finds out
 //! - `connector`: the contract with the runtime
 
 mod connector;
+mod discovery;
 mod faults;
 mod operations;
 mod overlay;

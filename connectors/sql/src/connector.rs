@@ -9,6 +9,7 @@ use bridgehead_sdk::{
 };
 use tokio::sync::OnceCell;
 
+use crate::discovery::Look;
 use crate::driver::{Target, Transaction};
 use crate::fault::{Doing, Fault, Verdicts};
 use crate::plan::Plan;
@@ -28,7 +29,8 @@ pub struct SqlConnector {
 
 /// Makes connectors to databases: `.connector("sql", bridgehead_sql::factory())`.
 pub fn factory() -> Arc<dyn Factory> {
-    bridgehead_sdk::factory(|settings: Settings, setup: Setup| SqlConnector::new(&settings, setup))
+    let factory = bridgehead_sdk::factory(|settings: Settings, setup: Setup| SqlConnector::new(&settings, setup));
+    bridgehead_sdk::with_discovery(factory, Look)
 }
 
 impl SqlConnector {

@@ -17,15 +17,18 @@
 //! - `taken`: whose the name is that is taken
 //! - `hash`, `scram`: what applications, and PostgreSQL itself, keep of a password
 //! - `check`, `catalogue`: what the database says of a configuration
+//! - `discovery`, `tables`, `guess`: what `bridgehead init` finds out of a database that nothing is known of
 //! - `traced`: what is shown of statements and answers
 //! - `connector`: the contract with the runtime
 
 mod catalogue;
 mod check;
 mod connector;
+mod discovery;
 mod driver;
 mod fault;
 mod find;
+mod guess;
 mod hash;
 mod listing;
 mod operations;
@@ -36,6 +39,7 @@ mod rows;
 mod scram;
 mod settings;
 mod snapshots;
+mod tables;
 mod taken;
 mod target;
 mod traced;

@@ -6,9 +6,11 @@
 //! - [`LimitSettings`] and [`endpoint`] are the other keys that such connectors have in common.
 //! - [`Answer`] is what came back, whole; [`Answer::refusal`] is what its status usually means.
 //! - [`Shown`] counts the distinct records of a listing, which is the proof that none is missing.
+//! - [`Access`] is what `bridgehead init` asks for an [`Auth`].
 //! - [`Recording`] writes the exchanges with a real target to a file, and answers from it in tests.
 //! - [`retry_after`] and [`body`] are the pieces it is made of.
 
+mod access;
 mod answer;
 mod auth;
 pub mod body;
@@ -20,6 +22,7 @@ mod settings;
 mod shown;
 mod token;
 
+pub use access::Access;
 pub use answer::Answer;
 pub use auth::{ApiKey, Auth, Basic, ClientAuthentication, ClientCredentials};
 pub use client::{Client, Limits};

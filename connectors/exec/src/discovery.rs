@@ -1,0 +1,125 @@
+//! What `bridgehead init` finds out of a connector program: it is started, and says what it can do.
+
+use bridgehead_sdk::{Discovered, Discovery, Draft, Error, Question, Section, async_trait, is_secret_name};
+use serde_json::{Map, Value, json};
+
+const COMMAND: &str = "command";
+const SETTINGS: &str = "settings";
+const ENVIRONMENT: &str = "inherit";
+
+/// Starts the program.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start;
+
+#[async_trait]
+impl Discovery for Start {
+    fn questions(&self) -> Vec<Question> {
+        vec![
+            Question::text(COMMAND, "The program and its arguments, such as: python3 hr.py; it starts in the folder of the configuration")
+                .with_check(|text| {
+                    let words = shlex::split(text).ok_or("has a quote that does not end")?;
+                    if words.is_empty() { Err("must name a program".to_owned()) } else { Ok(()) }
+                }),
+            Question::text(SETTINGS, "What it is told at its start, as JSON; a secret only by where it is: {\"token\": {\"env\": \"HR_TOKEN\"}}")
+                .optional()
+                .with_check(|text| match serde_json::from_str(text) {
+                    Ok(Value::Object(settings)) => no_secret(&settings),
+                    _ => Err("must be an object of JSON, such as {\"path\": \"hr.json\"}".to_owned()),
+                }),
+            Question::text(ENVIRONMENT, "Variables that it inherits beside PATH, HOME and LANG, separated by blanks").optional(),
+        ]
+    }
+
+    async fn discover(&self, draft: &Draft) -> Result<Discovered, Error> {
+        let command = shlex::split(draft.text(COMMAND).unwrap_or_default()).unwrap_or_default();
+        let settings: Option<Map<String, Value>> =
+            draft.text(SETTINGS).and_then(|text| serde_json::from_str(text).ok());
+        let inherited: Vec<&str> = draft.text(ENVIRONMENT).unwrap_or_default().split_whitespace().collect();
+        let mut target = Map::new();
+        target.insert(COMMAND.to_owned(), json!(command));
+        let mut root = Section::root().with(COMMAND, json!(command), "runs without a shell, in the folder of this file");
+        if !inherited.is_empty() {
+            target.insert("env".to_owned(), json!(inherited));
+            root = root.with("env", json!(inherited), "inherited beside PATH, HOME and LANG");
+        }
+        let mut sections = Vec::new();
+        if let Some(settings) = settings {
+            target.insert(SETTINGS.to_owned(), resolved(&Value::Object(settings.clone()), draft)?);
+            let mut section = Section::table(SETTINGS).with_comment("What the program is told at its start.");
+            for (key, value) in settings {
+                section = section.with(key, value, "");
+            }
+            sections.push(section);
+        } else {
+            root = root.with(SETTINGS, Value::Null, "What the program is told at its start: settings = { token = { env = \"HR_TOKEN\" } }");
+        }
+        sections.insert(0, root);
+        let connector = draft.build(&*crate::connector::plain_factory(), target);
+        let connector = connector.map_err(|error| Error::internal(error.to_string()))?;
+        let described = connector.describe().await;
+        connector.shutdown().await;
+        let description = described?;
+        let types: Vec<&str> = description.resource_types.iter().map(|of| of.slug.as_str()).collect();
+        let actions: Vec<&str> = description.actions.iter().map(|action| action.as_str()).collect();
+        let mut found = Discovered::target(sections)
+            .with_seen(format!("{} {}, with the types {}", description.name, description.version, types.join(", ")))
+            .with_seen(format!("actions: {}", if actions.is_empty() { "none".to_owned() } else { actions.join(", ") }));
+        found.warnings.extend(description.warnings);
+        Ok(found)
+    }
+}
+
+/// That no secret stands in the settings itself.
+fn no_secret(settings: &Map<String, Value>) -> Result<(), String> {
+    for (key, value) in settings {
+        match value {
+            Value::String(_) if is_secret_name(key) => {
+                let name = key.to_uppercase().replace(|one: char| !one.is_ascii_alphanumeric(), "_");
+                return Err(format!("'{key}' is a secret: say where it is, as in {{\"{key}\": {{\"env\": \"{name}\"}}}}"));
+            }
+            Value::Object(below) if reference(below).is_none() => no_secret(below)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Where a secret is, if the table says that.
+fn reference(table: &Map<String, Value>) -> Option<(&str, &str)> {
+    let mut entries = table.iter();
+    let (kind, place) = entries.next().filter(|_| entries.next().is_none())?;
+    matches!(kind.as_str(), "env" | "file" | "credential").then_some((kind.as_str(), place.as_str()?))
+}
+
+/// The settings with the secrets in their places, for the one start. The daemon reads them by itself.
+fn resolved(value: &Value, draft: &Draft) -> Result<Value, Error> {
+    let Value::Object(table) = value else { return Ok(value.clone()) };
+    let Some((kind, place)) = reference(table) else {
+        let fields = table.iter().map(|(key, value)| Ok((key.clone(), resolved(value, draft)?)));
+        return Ok(Value::Object(fields.collect::<Result<_, Error>>()?));
+    };
+    let read = match kind {
+        "env" => std::env::var(place).ok(),
+        "file" => std::fs::read_to_string(draft.setup.resolve(place)).ok(),
+        _ => None,
+    };
+    let secret = read.ok_or_else(|| {
+        Error::internal(format!("settings: the secret of {{ {kind} = \"{place}\" }} cannot be read here; set it for this command"))
+    })?;
+    let secret = secret.trim_end_matches(['\n', '\r']);
+    draft.setup.redactor.protect_for_good([secret]);
+    Ok(Value::from(secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_stands_in_the_settings_only_by_where_it_is() {
+        let check = |value: Value| no_secret(value.as_object().unwrap());
+        assert!(check(json!({ "path": "hr.json", "token": { "env": "HR_TOKEN" } })).is_ok());
+        let told = check(json!({ "login": { "password": "hunter2" } })).unwrap_err();
+        assert!(told.contains("'password' is a secret") && !told.contains("hunter2"), "{told}");
+    }
+}

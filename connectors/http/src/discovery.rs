@@ -1,0 +1,175 @@
+//! What `bridgehead init` finds out of an application: whether it answers, and what a list of its accounts looks like.
+
+use bridgehead_sdk::http::reqwest::Method;
+use bridgehead_sdk::http::{Access, Answer, Auth, Client, Credential, Limits, endpoint};
+use bridgehead_sdk::{Discovered, Discovery, Draft, Error, Question, Section, SettingsError, async_trait};
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use crate::link;
+use crate::shape::{Shape, find_list};
+
+const BASE_URL: &str = "base_url";
+const PATH: &str = "accounts_path";
+
+/// Looks at an application.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look;
+
+#[async_trait]
+impl Discovery for Look {
+    fn questions(&self) -> Vec<Question> {
+        let url = Question::text(BASE_URL, "What every path of the application's interface follows, such as https://example.com/api/v1");
+        let path = Question::text(PATH, "The path that lists its accounts; it may have a query, as in /users?limit=100")
+            .with_default("/users")
+            .with_check(|text| {
+                let is_path = text.starts_with('/') && !text.starts_with("//") && !text.contains(['{', '#', ' ']);
+                if is_path { Ok(()) } else { Err("must be a path such as /users".to_owned()) }
+            });
+        std::iter::once(url).chain(Access::questions()).chain([path]).collect()
+    }
+
+    async fn discover(&self, draft: &Draft) -> Result<Discovered, Error> {
+        let open = Access::open(draft);
+        if !open.is_empty() {
+            return Ok(Discovered::ask(open));
+        }
+        let application = Application::of(draft)?;
+        let path = draft.text(PATH).unwrap_or_default();
+        let answer = application.get(path).await?;
+        if answer.status() != 200 {
+            return Err(answer.refusal(&format!("the accounts cannot be listed at {path}")));
+        }
+        let body: Value = answer.json()?;
+        let Some((place, records)) = find_list(&body) else {
+            return Err(Error::internal(format!(
+                "{}: the answer of {path} holds no list of records; name another path",
+                draft.setup.app
+            )));
+        };
+        let mut found = Discovered::default().with_seen(format!("{} records in {place} of {path}", records.len()));
+        let Some(shape) = Shape::of(records) else {
+            return Err(Error::internal(format!(
+                "{}: the records that {path} lists have nothing like an identifier with a user name or an e-mail address; name \
+                 another path, or write the configuration by hand (docs/connectors/http.md)",
+                draft.setup.app
+            )));
+        };
+        found = found.with_seen(shape.seen());
+        let (plain, query) = split(path);
+        let by_id = application.finds(plain, &shape, records).await;
+        let follows = follows(&answer);
+        if !follows && has_more(&body, records.len()) {
+            found = found.with_warning(format!(
+                "{path} seems to give a part of the accounts only; say how the rest is asked for (accounts.list.paging), or a sync \
+                 is incomplete and removes nobody"
+            ));
+        }
+        found = found.with_warning(
+            "the requests are guessed from one answer, and accounts are only read so far; add what creates and changes them \
+             (docs/connectors/http.md)",
+        );
+        found.sections = sections(draft, plain, query, &place, &shape, by_id, follows);
+        Ok(found)
+    }
+}
+
+/// What is written.
+fn sections(
+    draft: &Draft,
+    path: &str,
+    query: Map<String, Value>,
+    place: &str,
+    shape: &Shape,
+    by_id: bool,
+    follows: bool,
+) -> Vec<Section> {
+    let mut root = Section::root().with(BASE_URL, draft.text(BASE_URL), "");
+    if let Some(auth) = Access::referred(draft) {
+        root = root.with("auth", auth, "");
+    }
+    let check = Section::table("check")
+        .with_comment("A request that is cheap, and succeeds only with the right address and credential.")
+        .with("path", path, "better: one that asks who bridgehead is");
+    let mut list = Section::table("accounts.list").with("path", path, "");
+    if !query.is_empty() {
+        list = list.with("query", Value::Object(query), "");
+    }
+    if place != "answer" {
+        list = list.with("records", place, "where the records stand in the answer");
+    }
+    list = if follows {
+        list.with("paging", json!({ "type": "link" }), "the answer has a header Link with rel=\"next\"")
+    } else {
+        list.with("paging", Value::Null, "One answer holds all. Else, for example: paging = { type = \"page\", size = 100 }, and query = { page = \"{{ page.number }}\" }")
+    };
+    let mut find = Section::table("find").with("scan", true, "reads the whole list where there is no request below: slow, and always right");
+    if by_id {
+        let lookup = json!({ "path": format!("{path}/{{{{ account.id }}}}"), "absent": { "status": 404 } });
+        find = find.with("by_id", lookup, "tried with the first of them");
+    }
+    vec![root, check, list, shape.section(), find]
+}
+
+/// The path and its query.
+fn split(path: &str) -> (&str, Map<String, Value>) {
+    let Some((path, query)) = path.split_once('?') else { return (path, Map::new()) };
+    let pairs = url::form_urlencoded::parse(query.as_bytes());
+    (path, pairs.map(|(name, value)| (name.into_owned(), Value::from(value.into_owned()))).collect())
+}
+
+/// Whether the answer says where the next page is.
+fn follows(answer: &Answer) -> bool {
+    let headers = answer.headers().get_all("link").iter().filter_map(|value| value.to_str().ok());
+    matches!(link::next(headers), Ok(Some(_)))
+}
+
+/// Whether the answer speaks of more records than it holds.
+fn has_more(body: &Value, count: usize) -> bool {
+    let Some(fields) = body.as_object() else { return false };
+    fields.iter().any(|(name, value)| {
+        let name = name.to_lowercase().replace(['_', '-'], "");
+        let total = name.starts_with("total") || name == "count";
+        (total && value.as_u64().is_some_and(|total| total > count as u64))
+            || (name.starts_with("next") && !matches!(value, Value::Null) && value != "")
+    })
+}
+
+/// The application, with what shows who bridgehead is.
+struct Application {
+    client: Client,
+    credential: Credential,
+    base: Url,
+}
+
+impl Application {
+    fn of(draft: &Draft) -> Result<Self, Error> {
+        let wrong = |error: SettingsError| Error::internal(error.to_string());
+        let base = endpoint(BASE_URL, draft.text(BASE_URL).unwrap_or_default()).map_err(wrong)?;
+        let auth: Auth = match Access::resolved(draft) {
+            Some(auth) => serde_json::from_value(auth).map_err(|_| Error::internal("auth: is not complete"))?,
+            None => Auth::default(),
+        };
+        let setup = &draft.setup;
+        let client = Client::new(setup.app.as_str(), &setup.network, Limits::default());
+        let client = client.map_err(|error| Error::internal(error.to_string()))?;
+        let credential = Credential::new(&auth, "auth", &client, &setup.redactor).map_err(wrong)?;
+        Ok(Self { client, credential, base })
+    }
+
+    async fn get(&self, path: &str) -> Result<Answer, Error> {
+        let address = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
+        let url = Url::parse(&address).map_err(|_| Error::internal(format!("{path} is no path")))?;
+        let request = self.client.request(Method::GET, url).header("accept", "application/json");
+        self.credential.send(&self.client, request).await
+    }
+
+    /// Whether the first record is found by its identifier behind the path of the list.
+    async fn finds(&self, path: &str, shape: &Shape, records: &[Value]) -> bool {
+        let Some(id) = records.first().and_then(|record| shape.id_of(record)) else { return false };
+        let encoded: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
+        let Ok(answer) = self.get(&format!("{path}/{}", encoded.replace('+', "%20"))).await else { return false };
+        let found: Option<Value> = answer.json().ok().filter(|_| answer.status() == 200);
+        found.is_some_and(|record| shape.id_of(&record).as_deref() == Some(id.as_str()))
+    }
+}

@@ -1,0 +1,128 @@
+//! What `bridgehead init` asks of an application with an interface over HTTP: how bridgehead shows who it is.
+
+use serde_json::{Map, Value, json};
+
+use crate::{Draft, ExposeSecret, Question};
+
+const AUTH: &str = "auth";
+const TOKEN: &str = "token";
+const USERNAME: &str = "username";
+const PASSWORD: &str = "password";
+const HEADER: &str = "header";
+const KEY: &str = "key";
+const TOKEN_URL: &str = "token_url";
+const CLIENT_ID: &str = "client_id";
+const CLIENT_SECRET: &str = "client_secret";
+const SCOPE: &str = "scope";
+
+/// How an application is asked for the answers that make up [`Auth`](super::Auth).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Access;
+
+impl Access {
+    /// Everything that may be asked; only the first is asked unseen.
+    pub fn questions() -> Vec<Question> {
+        let ways = [
+            ("bearer", "a token, as Authorization: Bearer"),
+            ("basic", "a user name and a password"),
+            ("api_key", "a key in a header of its own"),
+            ("oauth2", "tokens by the client credentials of OAuth 2.0"),
+            ("none", "it asks for nothing"),
+        ];
+        let way = Question::text(AUTH, "How bridgehead shows who it is").with_choices(ways).with_default("bearer");
+        let details = ["bearer", "basic", "api_key", "oauth2"].into_iter().flat_map(details);
+        std::iter::once(way).chain(details.map(Question::later)).collect()
+    }
+
+    /// What is still to be asked, as the first answer has it.
+    pub fn open(draft: &Draft) -> Vec<Question> {
+        let mut open = details(draft.text(AUTH).unwrap_or_default());
+        open.retain(|question| !draft.has(&question.key));
+        open
+    }
+
+    /// The table `auth` with references to the secrets, as the configuration has it; nothing if the application asks for nothing.
+    pub fn referred(draft: &Draft) -> Option<Value> {
+        Self::table(draft, |key| draft.reference(key))
+    }
+
+    /// The same with the secrets in their places, to look at the application with.
+    pub fn resolved(draft: &Draft) -> Option<Value> {
+        Self::table(draft, |key| Some(draft.secret(key)?.expose_secret().into()))
+    }
+
+    fn table(draft: &Draft, secret: impl Fn(&str) -> Option<Value>) -> Option<Value> {
+        let text = |key: &str| Value::from(draft.text(key));
+        Some(match draft.text(AUTH)? {
+            "bearer" => json!({ "bearer": secret(TOKEN)? }),
+            "basic" => json!({ "basic": { "username": text(USERNAME), "password": secret(PASSWORD)? } }),
+            "api_key" => json!({ "api_key": { "header": text(HEADER), "value": secret(KEY)? } }),
+            "oauth2" => {
+                let mut table = Map::new();
+                for key in [TOKEN_URL, CLIENT_ID] {
+                    table.insert(key.to_owned(), text(key));
+                }
+                table.insert(CLIENT_SECRET.to_owned(), secret(CLIENT_SECRET)?);
+                if draft.text(SCOPE).is_some() {
+                    table.insert(SCOPE.to_owned(), text(SCOPE));
+                }
+                json!({ "oauth2": table })
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// What a way needs.
+fn details(way: &str) -> Vec<Question> {
+    match way {
+        "bearer" => vec![Question::secret(TOKEN, "The token")],
+        "basic" => vec![
+            Question::text(USERNAME, "The user name"),
+            Question::secret(PASSWORD, "The password of that"),
+        ],
+        "api_key" => vec![
+            Question::text(HEADER, "The header that takes the key").with_default("X-Api-Key"),
+            Question::secret(KEY, "The key"),
+        ],
+        "oauth2" => vec![
+            Question::text(TOKEN_URL, "Where tokens are given out, such as https://login.example.com/oauth2/token"),
+            Question::text(CLIENT_ID, "The client's identifier"),
+            Question::secret(CLIENT_SECRET, "The client's secret"),
+            Question::text(SCOPE, "The scopes to ask for, separated by blanks").optional(),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Setup;
+    use crate::http::Auth;
+
+    #[test]
+    fn each_way_asks_for_what_it_needs_and_makes_a_table_that_is_valid() {
+        for (way, count) in [("bearer", 1), ("basic", 2), ("api_key", 2), ("oauth2", 4), ("none", 0)] {
+            let mut draft = Draft::new(Setup::new("app", Map::new())).with_text(AUTH, way);
+            let open = Access::open(&draft);
+            assert_eq!(open.len(), count, "{way}");
+            for question in open {
+                draft = if question.is_secret {
+                    draft.with_secret(question.key, json!({ "env": "SECRET" }), "hunter2".to_owned().into())
+                } else {
+                    draft.with_text(question.key, "https://login.example.com/token")
+                };
+            }
+            assert!(Access::open(&draft).is_empty());
+            let Some(resolved) = Access::resolved(&draft) else {
+                assert_eq!((way, Access::referred(&draft)), ("none", None));
+                continue;
+            };
+            assert!(resolved.to_string().contains("hunter2"));
+            let referred = Access::referred(&draft).map(|table| table.to_string()).unwrap_or_default();
+            assert!(referred.contains(r#"{"env":"SECRET"}"#) && !referred.contains("hunter2"), "{referred}");
+            let _: Auth = serde_json::from_value(resolved).unwrap();
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! What `bridgehead init` asks of a target that exists in memory only.
+
+use bridgehead_sdk::{Discovered, Discovery, Draft, Error, Question, Section, async_trait};
+
+/// There is nothing to find out: the people are made up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MadeUp;
+
+#[async_trait]
+impl Discovery for MadeUp {
+    fn questions(&self) -> Vec<Question> {
+        vec![Question::text("accounts", "How many accounts there are").with_default("1000").with_check(|text| {
+            text.parse::<u64>().map(drop).map_err(|_| "must be a number, such as 1000".to_owned())
+        })]
+    }
+
+    async fn discover(&self, draft: &Draft) -> Result<Discovered, Error> {
+        let accounts: u64 = draft.text("accounts").and_then(|text| text.parse().ok()).unwrap_or(1000);
+        let section = Section::root()
+            .with("accounts", accounts, "made up, the same ones in every run")
+            .with("groups", 10, "")
+            .with("licenses", 3, "");
+        Ok(Discovered::target([section])
+            .with_seen(format!("{accounts} accounts in memory"))
+            .with_warning("this target is made up: it exists in memory only, and forgets everything when the daemon ends"))
+    }
+}

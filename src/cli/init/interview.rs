@@ -1,0 +1,154 @@
+//! What was answered so far, in its order, so that a step can be taken back.
+
+use std::collections::BTreeMap;
+
+use bridgehead_sdk::Question;
+
+use super::secret::Kept;
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    Text(String),
+    /// A secret; `None` if an optional one was left out.
+    Secret(Option<Kept>),
+}
+
+#[derive(Clone, Debug)]
+struct Given {
+    key: String,
+    answer: Answer,
+    /// Somebody was asked: where going back ends.
+    was_asked: bool,
+}
+
+/// The answers, in the order in which they were given.
+#[derive(Debug, Default)]
+pub(super) struct Interview {
+    given: Vec<Given>,
+    /// What was answered before somebody went back.
+    before: BTreeMap<String, Answer>,
+}
+
+impl Interview {
+    pub(super) fn len(&self) -> usize {
+        self.given.len()
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.given.iter().any(|given| given.key == key)
+    }
+
+    pub(super) fn answer(&self, key: &str) -> Option<&Answer> {
+        self.given.iter().find(|given| given.key == key).map(|given| &given.answer)
+    }
+
+    /// A text that was answered; nothing if it is empty.
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        match self.answer(key)? {
+            Answer::Text(text) if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn secret(&self, key: &str) -> Option<&Kept> {
+        match self.answer(key)? {
+            Answer::Secret(kept) => kept.as_ref(),
+            Answer::Text(_) => None,
+        }
+    }
+
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &Kept> {
+        self.given.iter().filter_map(|given| match &given.answer {
+            Answer::Secret(kept) => kept.as_ref(),
+            Answer::Text(_) => None,
+        })
+    }
+
+    pub(super) fn answers(&self) -> impl Iterator<Item = (&str, &Answer)> {
+        self.given.iter().map(|given| (given.key.as_str(), &given.answer))
+    }
+
+    /// What was answered to this before somebody went back.
+    pub(super) fn before(&self, key: &str) -> Option<&Answer> {
+        self.before.get(key)
+    }
+
+    pub(super) fn add(&mut self, key: &str, answer: Answer, was_asked: bool) {
+        self.given.push(Given { key: key.to_owned(), answer, was_asked });
+    }
+
+    /// Takes back the last answer that somebody was asked for, with all that came after it. False if there is none.
+    pub(super) fn back(&mut self) -> bool {
+        let Some(at) = self.given.iter().rposition(|given| given.was_asked) else { return false };
+        for given in self.given.drain(at..) {
+            self.before.insert(given.key, given.answer);
+        }
+        true
+    }
+}
+
+/// A text as the answer to a question, or what is wrong with it.
+pub(super) fn accept(question: &Question, line: &str, before: Option<&str>) -> Result<String, String> {
+    let line = line.trim();
+    let text = match line {
+        "" => before.or(question.default.as_deref()).unwrap_or_default(),
+        line => chosen(question, line)?,
+    };
+    if text.is_empty() {
+        return if question.is_optional { Ok(String::new()) } else { Err("an answer is needed".to_owned()) };
+    }
+    if let Some(check) = question.check {
+        check(text)?;
+    }
+    Ok(text.to_owned())
+}
+
+/// The choice of this value, or of this number.
+fn chosen<'a>(question: &'a Question, line: &'a str) -> Result<&'a str, String> {
+    let choices = &question.choices;
+    if choices.is_empty() {
+        return Ok(line);
+    }
+    let by_value = choices.iter().find(|(value, _)| value.eq_ignore_ascii_case(line));
+    let by_number = || line.parse::<usize>().ok().and_then(|number| choices.get(number.checked_sub(1)?));
+    by_value.or_else(by_number).map(|(value, _)| value.as_str()).ok_or_else(|| {
+        let values: Vec<&str> = choices.iter().map(|(value, _)| value.as_str()).take(20).collect();
+        let near = bridgehead_sdk::nearest(line, values.iter().copied());
+        let near = near.map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
+        format!("must be one of {}{near}", values.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn going_back_passes_over_what_nobody_was_asked_for_and_remembers() {
+        let mut interview = Interview::default();
+        interview.add("connector", Answer::Text("ldap".into()), true);
+        interview.add("url", Answer::Text("ldap://x".into()), true);
+        interview.add("base", Answer::Text("dc=x".into()), false);
+        assert!(interview.back());
+        assert_eq!((interview.len(), interview.text("url"), interview.text("base")), (1, None, None));
+        assert!(matches!(interview.before("url"), Some(Answer::Text(url)) if url == "ldap://x"));
+        assert!(interview.back() && !interview.back());
+    }
+
+    #[test]
+    fn an_answer_is_a_choice_by_value_or_number_the_default_or_refused() {
+        let question = Question::text("engine", "Which?").with_choices([("sqlite", "a file"), ("mysql", "")]);
+        assert_eq!(accept(&question, " SQLite ", None).as_deref(), Ok("sqlite"));
+        assert_eq!(accept(&question, "2", None).as_deref(), Ok("mysql"));
+        assert!(accept(&question, "3", None).is_err() && accept(&question, "0", None).is_err());
+        assert!(accept(&question, "sqlit", None).unwrap_err().contains("did you mean 'sqlite'?"));
+        assert_eq!(accept(&question, "", None).unwrap_err(), "an answer is needed");
+        let question = question.with_default("mysql");
+        assert_eq!(accept(&question, "", None).as_deref(), Ok("mysql"));
+        assert_eq!(accept(&question, "", Some("sqlite")).as_deref(), Ok("sqlite"));
+        let even = Question::text("n", "?").optional().with_check(|_| Err("odd".into()));
+        assert_eq!(accept(&even, "", None).as_deref(), Ok(""));
+        assert_eq!(accept(&even, "1", None).unwrap_err(), "odd");
+    }
+}

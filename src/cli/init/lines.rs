@@ -1,0 +1,116 @@
+//! Asks at a terminal, or on standard input line by line.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+
+use bridgehead_sdk::{Question, async_trait};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use zeroize::Zeroizing;
+
+use super::super::failure::{Exit, Failure};
+use super::super::print;
+use super::drive::{Asker, Reply};
+
+/// The answer that takes the last one back.
+const BACK: [&str; 2] = ["<", "back"];
+/// So many choices are shown.
+const SHOWN: usize = 40;
+
+/// The terminal as it was before a secret is typed.
+static SHOWING: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// Whoever types lines.
+#[derive(Debug)]
+pub(super) struct Lines {
+    is_first: bool,
+}
+
+impl Lines {
+    pub(super) fn new() -> Self {
+        Self { is_first: true }
+    }
+}
+
+#[async_trait]
+impl Asker for Lines {
+    async fn ask(&mut self, question: &Question, before: Option<&str>) -> Result<Reply, Failure> {
+        if std::mem::take(&mut self.is_first) {
+            self.say("Enter takes what stands in [brackets]; '<' goes back to the question before.\n");
+        }
+        self.say(&prompt(question, before));
+        let is_secret = question.is_secret;
+        let read = tokio::task::spawn_blocking(move || read(is_secret)).await;
+        let line = match read {
+            Ok(Ok(Some(line))) => line,
+            Ok(Ok(None)) => return Ok(Reply::End),
+            Ok(Err(error)) => {
+                let message = format!("standard input cannot be read: {error}");
+                return Err(Failure::new(Exit::Failed, message));
+            }
+            Err(error) => return Err(Failure::new(Exit::Failed, format!("reading broke off: {error}"))),
+        };
+        let is_back = BACK.contains(&line.trim());
+        Ok(if is_back { Reply::Back } else { Reply::Line(line.trim_end_matches(['\n', '\r']).to_owned()) })
+    }
+
+    fn say(&mut self, text: &str) {
+        let is_prompt = text.ends_with(": ");
+        let shown: Vec<String> = text.split('\n').map(print::visible).collect();
+        let mut out = std::io::stderr().lock();
+        // Who cannot read the question cannot answer it either.
+        write!(out, "{}{}", shown.join("\n"), if is_prompt { "" } else { "\n" }).and_then(|()| out.flush()).ok();
+    }
+}
+
+fn prompt(question: &Question, before: Option<&str>) -> String {
+    let mut text = String::new();
+    for (number, (value, meaning)) in question.choices.iter().take(SHOWN).enumerate() {
+        text.push_str(format!("  {:>2}  {value:<12}  {meaning}", number + 1).trim_end());
+        text.push('\n');
+    }
+    if question.choices.len() > SHOWN {
+        text.push_str(&format!("      and {} more, by name\n", question.choices.len() - SHOWN));
+    }
+    text.push_str(&question.text);
+    if question.is_secret {
+        text.push_str("\n  (not shown, kept in a file of its own; or env:NAME, file:PATH, credential:NAME)");
+    }
+    match before.or(question.default.as_deref()) {
+        Some(usual) => text.push_str(&format!(" [{usual}]")),
+        None if question.is_optional => text.push_str(" [none]"),
+        None => {}
+    }
+    text + ": "
+}
+
+/// A line; nothing at the end of the input.
+fn read(is_secret: bool) -> std::io::Result<Option<String>> {
+    let input = std::io::stdin();
+    if is_secret && input.is_terminal() {
+        hide();
+    }
+    let mut line = Zeroizing::new(String::new());
+    let read = input.lock().read_line(&mut line);
+    if is_secret && input.is_terminal() {
+        restore();
+        writeln!(std::io::stderr().lock()).ok();
+    }
+    Ok((read? > 0).then(|| line.to_string()))
+}
+
+/// What is typed is not shown any more.
+fn hide() {
+    let Ok(showing) = tcgetattr(std::io::stdin()) else { return };
+    let mut hiding = showing.clone();
+    hiding.local_modes.remove(LocalModes::ECHO);
+    if tcsetattr(std::io::stdin(), OptionalActions::Flush, &hiding).is_ok() {
+        *SHOWING.lock().unwrap_or_else(PoisonError::into_inner) = Some(showing);
+    }
+}
+
+/// The terminal as it was, also when somebody leaves in the middle of a secret.
+pub(super) fn restore() {
+    if let Some(showing) = SHOWING.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        tcsetattr(std::io::stdin(), OptionalActions::Now, &showing).ok();
+    }
+}

@@ -1,0 +1,119 @@
+//! Where the configuration goes. What is there already is never overwritten.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+
+use super::super::args::Global;
+use super::super::context;
+use super::super::failure::{Exit, Failure};
+use bridgehead_config::{self as config, Config, Connectors, Sources};
+
+/// The folder that `bridgehead run` reads.
+const SYSTEM: &str = "/etc/bridgehead";
+/// The file that is written where nothing else is said.
+const USUAL: &str = "bridgehead.toml";
+
+/// Where the configuration goes.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// The folder of the file; absolute. Secrets go there too.
+    pub(super) folder: PathBuf,
+    /// The file; in a folder that is read as a whole, one that is named after the app.
+    file: Option<PathBuf>,
+    /// What the folder says already, if anything.
+    pub(super) existing: Option<Config>,
+}
+
+impl Place {
+    pub(super) fn choose(
+        output: Option<&Path>,
+        global: &Global,
+        connectors: &Connectors,
+    ) -> Result<Self, Failure> {
+        let named = match (output, global.config.as_slice()) {
+            (Some(output), _) => output.to_owned(),
+            (None, [only]) if only != Path::new(SYSTEM) => only.clone(),
+            (None, [_]) if access(SYSTEM, Access::WRITE_OK | Access::EXEC_OK).is_ok() => PathBuf::from(SYSTEM),
+            (None, [_]) => PathBuf::from(USUAL),
+            (None, _) => {
+                let message = "several configurations are named; say with --output where to write";
+                return Err(Failure::new(Exit::Usage, message));
+            }
+        };
+        let absolute = std::path::absolute(&named).map_err(|error| {
+            Failure::new(Exit::Usage, format!("{}: not a place to write to: {error}", named.display()))
+        })?;
+        let is_file = !absolute.is_dir() && absolute.extension().is_some_and(|end| end == "toml");
+        if !is_file {
+            let existing = existing(&absolute, global, connectors)?;
+            return Ok(Self { folder: absolute, file: None, existing });
+        }
+        free(&absolute)?;
+        let folder = absolute.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned);
+        Ok(Self { folder, file: Some(absolute), existing: None })
+    }
+
+    /// The file of an app.
+    pub(super) fn file(&self, app: &str) -> PathBuf {
+        self.file.clone().unwrap_or_else(|| self.folder.join(format!("{app}.toml")))
+    }
+
+    /// What `--config` has to say for commands to read it.
+    pub(super) fn configuration(&self) -> &Path {
+        self.file.as_deref().unwrap_or(&self.folder)
+    }
+
+    /// Whether `bridgehead run` reads it without being told.
+    pub(super) fn is_usual(&self) -> bool {
+        self.configuration() == Path::new(SYSTEM)
+    }
+
+    /// Where the daemon's state goes.
+    pub(super) fn state(&self) -> &'static str {
+        if self.folder == Path::new(SYSTEM) { "/var/lib/bridgehead" } else { "state" }
+    }
+
+    /// What is wrong with the name of an app.
+    pub(super) fn refuse(&self, name: &str) -> Option<String> {
+        let plain = |one: char| one.is_ascii_alphanumeric() || "-_".contains(one);
+        if name.len() > 64 || !name.chars().all(plain) {
+            return Some("must be 1 to 64 letters, digits, '-' and '_', such as \"acme-hr\"".to_owned());
+        }
+        if self.existing.as_ref().is_some_and(|config| config.apps.contains_key(name)) {
+            return Some(format!("an app '{name}' is configured already; choose another name"));
+        }
+        free(&self.file(name)).err().map(|failure| failure.message().to_owned())
+    }
+}
+
+/// What a folder says already.
+fn existing(folder: &Path, global: &Global, connectors: &Connectors) -> Result<Option<Config>, Failure> {
+    let is_toml = |path: PathBuf| path.extension().is_some_and(|end| end == "toml");
+    let has_any = std::fs::read_dir(folder)
+        .is_ok_and(|entries| entries.flatten().any(|entry| is_toml(entry.path())));
+    if !has_any {
+        return Ok(None);
+    }
+    let environment = context::sources(global).environment;
+    let config = config::load(&Sources { paths: vec![folder.to_owned()], environment }, connectors);
+    config.map(Some).map_err(|errors| {
+        let shown = folder.display();
+        let message =
+            format!("{errors}\nCorrect what is in {shown} first, or write elsewhere with --output FILE.");
+        Failure::new(Exit::Configuration, message)
+    })
+}
+
+/// Refuses a file that is there.
+fn free(file: &Path) -> Result<(), Failure> {
+    if file.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let message = format!(
+        "{} is there already and is not overwritten. For another file: --output FILE. To add an app to a configuration, \
+         put its files into a folder, and name that: --output FOLDER.",
+        file.display()
+    );
+    Err(Failure::new(Exit::Configuration, message))
+}

@@ -1,0 +1,212 @@
+//! The configuration as text.
+
+use std::fmt::Write as _;
+
+use bridgehead_sdk::{Section, Setting};
+use serde_json::Value;
+
+/// How long a line with a comment may be.
+const WIDTH: usize = 110;
+
+/// What is written beside the target.
+#[derive(Debug)]
+pub(super) struct App<'a> {
+    pub(super) name: &'a str,
+    pub(super) id: &'a str,
+    pub(super) connector: &'a str,
+    pub(super) warnings: &'a [String],
+    pub(super) sections: &'a [Section],
+}
+
+/// What is written where there is no configuration yet.
+#[derive(Debug)]
+pub(super) struct Daemon<'a> {
+    pub(super) url: &'a str,
+    pub(super) key: &'a Value,
+    pub(super) state: &'a str,
+    pub(super) ca_file: Option<&'a str>,
+}
+
+/// The file.
+pub(super) fn file(daemon: Option<&Daemon<'_>>, app: &App<'_>) -> String {
+    let mut text = String::from("# Written by `bridgehead init`. Change it as you like; `bridgehead check` says what is wrong.\n");
+    text.push_str("# All keys are listed in config/bridgehead.toml, and those of a target in docs/connectors/.\n");
+    if let Some(daemon) = daemon {
+        section(&mut text, "bridge", false, "", &[
+            Setting::new("base_url", daemon.url, "the address of Iden"),
+            Setting::new("api_key", daemon.key.clone(), "never the key itself: { env = … }, { file = … } or { credential = … }"),
+        ]);
+        section(&mut text, "state", false, "", &[Setting::new("path", daemon.state, "the daemon's own folder")]);
+        if let Some(ca_file) = daemon.ca_file {
+            let comment = "trusted beside what the operating system trusts";
+            section(&mut text, "network", false, "", &[Setting::new("ca_file", ca_file, comment)]);
+        }
+    }
+    let name = key(app.name);
+    section(&mut text, &format!("apps.{name}"), false, "", &[
+        Setting::new("app_id", app.id, "the Bridge app in Iden"),
+        Setting::new("connector", app.connector, ""),
+    ]);
+    section(&mut text, &format!("apps.{name}.sync"), false, "", &[
+        Setting::new("every", "6h", "a full sync; look at `bridgehead sync --dry-run` before the first one"),
+    ]);
+    let protect = [
+        Setting::new("accounts", Value::Null, "Accounts that no task may touch, such as that of bridgehead itself: accounts = [\"admin\", \"svc-*\"]"),
+    ];
+    section(&mut text, &format!("apps.{name}.protect"), false, "", &protect);
+    for warning in app.warnings {
+        text.push('\n');
+        comment(&mut text, &format!("Look at this: {warning}"));
+    }
+    let path = |table: &str| match table {
+        "" => format!("apps.{name}.target"),
+        table => format!("apps.{name}.target.{}", table.split('.').map(key).collect::<Vec<_>>().join(".")),
+    };
+    if app.sections.is_empty() {
+        section(&mut text, &path(""), false, "", &[]);
+    }
+    for one in app.sections {
+        section(&mut text, &path(&one.table), one.is_one_of_several, &one.comment, &one.settings);
+    }
+    text
+}
+
+fn section(text: &mut String, table: &str, is_one_of_several: bool, above: &str, settings: &[Setting]) {
+    text.push('\n');
+    comment(text, above);
+    let (open, close) = if is_one_of_several { ("[[", "]]") } else { ("[", "]") };
+    // Writing to a text cannot fail.
+    writeln!(text, "{open}{table}{close}").ok();
+    for one in settings {
+        if one.value.is_null() {
+            comment(text, &one.comment);
+            continue;
+        }
+        let line = format!("{} = {}", key(&one.key), value(&one.value));
+        let length = line.chars().count() + 3 + one.comment.chars().count();
+        if one.comment.is_empty() {
+            writeln!(text, "{line}").ok();
+        } else if line.contains('\n') || length > WIDTH {
+            comment(text, &one.comment);
+            writeln!(text, "{line}").ok();
+        } else {
+            writeln!(text, "{line} # {}", visible(&one.comment)).ok();
+        }
+    }
+}
+
+/// A comment in lines of a readable length.
+fn comment(text: &mut String, said: &str) {
+    let mut line = String::new();
+    for word in said.split_whitespace() {
+        if !line.is_empty() && line.chars().count() + word.chars().count() + 3 > WIDTH {
+            writeln!(text, "# {}", visible(&line)).ok();
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    if !line.is_empty() {
+        writeln!(text, "# {}", visible(&line)).ok();
+    }
+}
+
+/// What a target says must not end a comment.
+fn visible(text: &str) -> String {
+    bridgehead_sdk::visible(text).into_owned()
+}
+
+/// A key, in quotes if it needs them.
+fn key(name: &str) -> String {
+    let is_bare = !name.is_empty() && name.chars().all(|one| one.is_ascii_alphanumeric() || "-_".contains(one));
+    if is_bare { name.to_owned() } else { string(name) }
+}
+
+/// A value of TOML, on one line but for texts of several.
+pub(super) fn value(value: &Value) -> String {
+    match value {
+        Value::String(text) if text.contains('\n') && !text.contains(['\\', '\r']) && !text.contains("\"\"\"") => {
+            format!("\"\"\"\n{text}\"\"\"")
+        }
+        Value::String(text) => string(text),
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(self::value).collect::<Vec<_>>().join(", "))
+        }
+        Value::Object(fields) if fields.is_empty() => "{}".to_owned(),
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, one)| format!("{} = {}", key(name), self::value(one)));
+            format!("{{ {} }}", fields.collect::<Vec<_>>().join(", "))
+        }
+        // TOML knows no null; nothing that is written holds one.
+        Value::Null => "\"\"".to_owned(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
+}
+
+/// A text on one line.
+fn string(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for one in text.chars() {
+        match one {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            one if bridgehead_sdk::is_invisible(one) => {
+                write!(quoted, "\\U{:08x}", u32::from(one)).ok();
+            }
+            one => quoted.push(one),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read_back(of: &Value) -> Value {
+        let text = format!("x = {}", value(of));
+        let table: toml::Table = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+        serde_json::to_value(&table["x"]).unwrap()
+    }
+
+    #[test]
+    fn values_are_read_back_as_they_were() {
+        for of in [
+            json!("a\nb\\c"),
+            json!("SELECT id\n  FROM \"people\""),
+            json!({ "a b": { "file": "x.y" }, "list": [1, true, "\u{7f}\u{202e}\r"] }),
+            json!([{ "slug": "team" }]),
+        ] {
+            assert_eq!(read_back(&of), of);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_back_as_it_was(text in "\\PC*|[\\x00-\\x7f\\n\"]*") {
+            prop_assert_eq!(read_back(&json!(text)), json!(text));
+        }
+    }
+
+    #[test]
+    fn the_file_is_toml_with_comments_and_nothing_breaks_out_of_them() {
+        let section = Section::root()
+            .with("url", "ldap://x", "seen\nevil = 1")
+            .with("long", "y", "word ".repeat(40));
+        let groups = Section::one_of("groups").with_comment("two").with("slug", "team", "");
+        let key = json!({ "file": "iden-api-key" });
+        let daemon = Daemon { url: "https://x/org/y", key: &key, state: "state", ca_file: None };
+        let sections = [section, groups];
+        let warnings = ["mind\n[this]".to_owned()];
+        let app = App { name: "hr", id: "1", connector: "ldap", warnings: &warnings, sections: &sections };
+        insta::assert_snapshot!(file(Some(&daemon), &app));
+    }
+}
