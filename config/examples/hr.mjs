@@ -70,7 +70,7 @@ function password(task) { // it stands in the changes, in the account, or beside
   const places = [task.changes ?? {}, task.account, task];
   const found = places.flatMap((place) => PASSWORD.map((name) => place[name])).find((value) => value != null);
   if (found !== undefined && (typeof found !== "string" || !found))
-    throw refuse(`A password of ${hr.app} is text that is not empty`);
+    throw refuse(`A password of ${hr.app} is non-empty text`);
   return found;
 }
 

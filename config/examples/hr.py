@@ -67,7 +67,7 @@ def password(task):  # it stands in the changes, in the account, or beside them
     places = (task["changes"] or {}, task["account"], task)
     found = next((place[name] for place in places for name in PASSWORD if place.get(name) is not None), None)
     if found is not None and (not isinstance(found, str) or not found):
-        raise refuse(f"A password of {hr['app']} is text that is not empty")
+        raise refuse(f"A password of {hr['app']} is non-empty text")
     return found
 
 def execute(action, task):  # whether an earlier attempt did it already is bridgehead's affair: nothing here asks for `attempt`

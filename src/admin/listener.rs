@@ -118,7 +118,7 @@ async fn answer(stream: TcpStream, routes: axum::Router, has_asked: Arc<AtomicBo
         .serve_connection(TokioIo::new(stream), service);
     match tokio::time::timeout(DEADLINE, connection).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a connection to the admin listener broke"),
+        Ok(Err(error)) => tracing::debug!(%error, "a connection to the admin listener failed"),
         Err(_) => tracing::debug!("a connection to the admin listener took too long and was closed"),
     }
 }

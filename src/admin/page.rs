@@ -134,10 +134,10 @@ fn page(overview: &Overview) -> Page {
 
 fn verdict(mood: Mood) -> &'static str {
     match mood {
-        Mood::Bad => "Somebody must act",
-        Mood::Uneasy => "Something to watch",
-        Mood::Good => "All well",
-        Mood::Quiet => "Nothing to do",
+        Mood::Bad => "Action required",
+        Mood::Uneasy => "Worth watching",
+        Mood::Good => "All good",
+        Mood::Quiet => "Idle",
     }
 }
 
@@ -172,11 +172,11 @@ fn card(name: &str, app: &AppOverview, now: Timestamp) -> Card {
     ];
     if let Some(counts) = &app.tasks.counts {
         let word = Word { mood: Mood::Quiet, text: done(counts) };
-        lines.push(Line { is_wide: true, ..line("Since the start", word) });
+        lines.push(Line { is_wide: true, ..line("Since startup", word) });
     }
     lines.extend(app.tasks.attempts.iter().take(ATTEMPTS).map(|task| {
         let word = Word { mood: Mood::Uneasy, text: words::attempts(task, now) };
-        Line { is_wide: true, ..line("Tried again", word) }
+        Line { is_wide: true, ..line("Retrying", word) }
     }));
     let mood = words::mood(app);
     let last = app.sync.last.as_ref();
@@ -212,7 +212,7 @@ fn done(counts: &TaskCounts) -> String {
     }
     let more = [
         (counts.retried, "retries"),
-        (counts.conflicts, "resolved elsewhere"),
+        (counts.conflicts, "already resolved in Iden"),
         (counts.missing, "unknown to Iden"),
         (counts.rejected, "rejected"),
         (counts.reports_delayed, "reports delayed"),
@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn a_page_shows_every_app_and_loads_nothing() {
         let html = render(&overview()).unwrap();
-        assert!(html.contains("<h2>hr</h2>") && html.contains("7 completed") && html.contains("All well"));
+        assert!(html.contains("<h2>hr</h2>") && html.contains("7 completed") && html.contains("All good"));
         for foreign in ["http://", "https://", "<script", "<link", "<img", "@import", "url("] {
             assert!(!html.contains(foreign), "{foreign}");
         }
@@ -306,7 +306,7 @@ mod tests {
         let (alarm, app) = (html.find("Too many would go").unwrap(), html.find("<h2>hr</h2>").unwrap());
         assert!(alarm < app);
         assert!(html.contains("<code>bridgehead sync hr --dry-run</code>"));
-        assert!(html.contains("Somebody must act"));
+        assert!(html.contains("Action required"));
     }
 
     #[test]

@@ -175,7 +175,7 @@ impl Client {
                 super::detail::clean(&listed.kind),
                 wanted.kind
             ),
-            None => format!("{told}; yet it is not among the resource types of the app"),
+            None => format!("{told}; however, the app's resource types do not include it"),
         };
         Err(Error::Conflict { call, detail })
     }
@@ -209,7 +209,7 @@ impl Client {
                     None => page,
                 };
             }
-            tracing::warn!(%app, limit, "a page of tasks is too large; asking for half as many");
+            tracing::warn!(%app, limit, "a page of tasks is too large; requesting half as many");
             let half = self.inner.narrow(app, limit);
             request.url = next::with(&request.url, "limit", &half.to_string());
         }
@@ -240,7 +240,7 @@ impl Client {
                 }
             }
             FirstItem::Named(_) | FirstItem::Unnamed => {
-                page.unreadable.push("a task is too large to be read, and its id is not known".to_owned());
+                page.unreadable.push("a task is too large to read, and its id is unknown".to_owned());
             }
         }
         Ok(page)
@@ -273,7 +273,7 @@ impl Api for Client {
             let slug = listed.slug.clone();
             let known = listed.known();
             if known.is_none() {
-                tracing::warn!(%app, %slug, "a resource type of an unknown kind is left out");
+                tracing::warn!(%app, %slug, "skipping a resource type of an unknown kind");
             }
             known
         });

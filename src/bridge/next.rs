@@ -18,7 +18,7 @@ impl NextPage {
     /// `page` is the address of the page itself, `trail` how it was reached.
     pub(super) fn from_link(call: &Call, page: &Url, trail: Trail, link: &str) -> Result<Self, Error> {
         let foreign = |target: String| Error::ForeignLink { call: call.clone(), target };
-        let url = page.join(link).map_err(|_| foreign("no address at all".to_owned()))?;
+        let url = page.join(link).map_err(|_| foreign("an invalid address".to_owned()))?;
         check(page, &url).map_err(foreign)?;
         let trail = trail.then(&url).ok_or_else(|| Error::LinkLoop { call: call.clone() })?;
         Ok(Self { url, trail })
@@ -106,7 +106,7 @@ fn check(endpoint: &Url, link: &Url) -> Result<(), String> {
         return Err(format!("another endpoint, {}", detail::clean(link.path())));
     }
     if !link.username().is_empty() || link.password().is_some() {
-        return Err("an address with credentials of its own".to_owned());
+        return Err("an address that contains credentials".to_owned());
     }
     Ok(())
 }

@@ -113,16 +113,16 @@ impl Settings {
             return wrong("it must start with https://");
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return wrong("it must not carry a user name or password; the API key is a setting of its own");
+            return wrong("it must not contain a user name or password; the API key has its own setting");
         }
         if url.query().is_some() || url.fragment().is_some() {
             return wrong("it must end with the path, without '?' or '#'");
         }
         if url.path().contains("/api/v1/") {
-            return wrong("it must end before /api/v1/…, which is appended");
+            return wrong("it must not include /api/v1/…, which is appended");
         }
         if url.scheme() == "http" && !self.is_local() && !self.allow_plain_http {
-            return wrong("it must start with https://, or the API key would travel unencrypted");
+            return wrong("it must start with https://, otherwise the API key would be sent unencrypted");
         }
         if self.request_timeout.is_zero() {
             return Err(BuildError::NoTime);
@@ -146,7 +146,7 @@ impl RateLimit {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum BuildError {
     /// The base URL cannot be used.
-    #[error("base_url cannot be used: {reason}")]
+    #[error("base_url is not valid: {reason}")]
     BaseUrl {
         /// What is wrong, and what would be right.
         reason: &'static str,
@@ -156,7 +156,7 @@ pub enum BuildError {
     NoTime,
     /// The rate limit lets nothing through, or is none.
     #[error(
-        "rate_limit cannot be used: per_second is {per_second} and burst is {burst}; both must be more than 0"
+        "rate_limit is not valid: per_second is {per_second} and burst is {burst}; both must be more than 0"
     )]
     RateLimit {
         /// As given.

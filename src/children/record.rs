@@ -61,7 +61,8 @@ impl Registry {
         let record = Record { boot: proc::boot(), owner: owner.identity, children: running.to_vec() };
         if let Err(error) = put(folder, &record) {
             tracing::warn!(folder = %folder.display(), %error,
-                "the connector programs that run cannot be written down; should bridgehead be killed, what they have started may go on");
+                "the running connector programs cannot be recorded; if bridgehead is killed, processes that \
+                 they started may keep running");
         }
     }
 }

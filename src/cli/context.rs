@@ -127,10 +127,10 @@ impl Context {
         if let Some(unknown) = names.iter().find(|name| !known.contains_key(*name)) {
             let keys = known.keys().map(String::as_str);
             let hint = bridgehead_sdk::nearest(unknown, keys.clone()).map_or_else(
-                || format!("configured are {}", keys.collect::<Vec<_>>().join(", ")),
+                || format!("the configured apps are {}", keys.collect::<Vec<_>>().join(", ")),
                 |near| format!("did you mean '{near}'?"),
             );
-            return Err(Failure::new(Exit::Usage, format!("no app '{unknown}' is configured; {hint}")));
+            return Err(Failure::new(Exit::Usage, format!("no app named '{unknown}' is configured; {hint}")));
         }
         Ok(if names.is_empty() { known.keys().cloned().collect() } else { names.to_vec() })
     }

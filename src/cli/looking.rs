@@ -91,5 +91,5 @@ pub(super) async fn ask<T: serde::de::DeserializeOwned>(
         return Ok(None);
     };
     let answer = daemon.look(request, |_| true).await?;
-    answer.map(Some).ok_or_else(|| Failure::new(Exit::Temporary, "the daemon gave no answer"))
+    answer.map(Some).ok_or_else(|| Failure::new(Exit::Temporary, "the daemon did not respond"))
 }

@@ -31,7 +31,7 @@ pub(crate) fn raw(bytes: &[u8]) {
 pub(crate) fn json(value: &impl serde::Serialize) {
     match serde_json::to_string_pretty(value) {
         Ok(text) => write(|out| writeln!(out, "{}", escaped(&text))),
-        Err(error) => complain(format!("the answer cannot be written as JSON: {error}")),
+        Err(error) => complain(format!("the output cannot be written as JSON: {error}")),
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
         network: check::network(&context, &context.network()?),
     };
     let Some(journal) = open_journal(&context, &stop).await? else {
-        tracing::info!("bridgehead has stopped before it could open its state");
+        tracing::info!("bridgehead stopped before it could open its state");
         return Ok(());
     };
     let journal = Arc::new(journal);
@@ -57,7 +57,11 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
             return Err(error.into());
         }
     };
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), apps = ?apps.keys().collect::<Vec<_>>(), "bridgehead starts");
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        apps = apps.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
+        "bridgehead is starting"
+    );
 
     let runtime = Assembly::new(
         apps,
@@ -139,16 +143,16 @@ async fn heed(mut told: Told, stop: CancellationToken) {
     loop {
         told.wait().await;
         if stop.is_cancelled() {
-            tracing::warn!("told to stop a second time; stopping at once, the journal knows where to go on");
+            tracing::warn!("second stop signal received; stopping immediately, the journal allows resuming");
             leave_now();
         }
-        tracing::info!("told to stop; what runs may finish");
+        tracing::info!("stop signal received; waiting for running work to finish");
         drop(sd_notify::notify(&[NotifyState::Stopping]));
         stop.cancel();
     }
 }
 
-#[expect(clippy::exit, reason = "a second signal means now; the journal makes that safe")]
+#[expect(clippy::exit, reason = "a second signal stops immediately; the journal makes that safe")]
 fn leave_now() {
     std::process::exit(1);
 }
@@ -159,7 +163,7 @@ async fn watch_state(journal: Arc<Sqlite>) {
     loop {
         look.tick().await;
         if let Err(error) = journal.verify().await {
-            tracing::debug!(%error, "the state folder is not as it should be");
+            tracing::debug!(%error, "the state folder has a problem");
         }
     }
 }

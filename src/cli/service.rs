@@ -45,7 +45,7 @@ pub(crate) async fn feed_watchdog(observer: Observer) {
         beat.tick().await;
         match observer.health() {
             Ok(()) => drop(sd_notify::notify(&[NotifyState::Watchdog])),
-            Err(ailment) => tracing::error!("the watchdog is not fed: {ailment}"),
+            Err(ailment) => tracing::error!("not notifying the systemd watchdog: {ailment}"),
         }
     }
 }
@@ -61,7 +61,7 @@ fn state(overview: &Overview) -> String {
     let mut parts = Vec::new();
     parts.extend(daemon.unhealthy);
     if !alarms.is_empty() {
-        parts.push(format!("needs attention: {}", alarms.join(", ")));
+        parts.push(format!("action required: {}", alarms.join(", ")));
     }
     parts.push(daemon.readiness);
     // A line break would be taken for the next of several messages.
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn what_needs_somebody_comes_first_and_in_one_line() {
-        let readiness = "the Bridge cannot be used at present for hr (line\nbreak)".to_owned();
+        let readiness = "the Bridge is currently unavailable for hr (line\nbreak)".to_owned();
         let daemon = DaemonOverview { readiness, ..DaemonOverview::default() };
         let alarm =
             |kind, level| Alarm { kind, level, since: None, message: String::new(), advice: String::new() };
@@ -87,7 +87,7 @@ mod tests {
         let overview = Overview { at, daemon: Some(daemon), apps: [("hr".to_owned(), app)].into() };
         assert_eq!(
             state(&overview),
-            "needs attention: hr: access refused; the Bridge cannot be used at present for hr (line break)"
+            "action required: hr: access refused; the Bridge is currently unavailable for hr (line break)"
         );
     }
 }

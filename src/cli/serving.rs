@@ -19,9 +19,10 @@ impl Serving {
         let listener = Listener::bind(settings.listen).await?;
         let address = listener.address();
         if !address.ip().is_loopback() {
-            tracing::warn!(%address, "admin.listen is open to a network: whoever reaches it can read the daemon's state, without a password");
+            tracing::warn!(%address, "admin.listen is open to the network: anyone who can reach it can read \
+                                      the daemon's state, without a password");
         }
-        tracing::info!("the status is at http://{address}/");
+        tracing::info!("status page: http://{address}/");
         Ok(Some(listener))
     }
 

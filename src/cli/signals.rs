@@ -19,10 +19,11 @@ impl Told {
         if !is_ignored(SignalKind::hangup()) {
             kinds.push(SignalKind::hangup());
         }
-        let signals =
-            kinds.into_iter().map(signal).collect::<Result<_, _>>().map_err(|error| {
-                Failure::new(Exit::Failed, format!("signals cannot be received: {error}"))
-            })?;
+        let signals = kinds
+            .into_iter()
+            .map(signal)
+            .collect::<Result<_, _>>()
+            .map_err(|error| Failure::new(Exit::Failed, format!("cannot receive signals: {error}")))?;
         Ok(Self { signals })
     }
 

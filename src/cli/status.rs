@@ -27,24 +27,25 @@ const LARGEST: usize = 16 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Silence {
     #[error(
-        "No daemon listens on its control socket {0}: it does not run, or runs with another configuration. Look at \
-         `systemctl status bridgehead` and `journalctl -u bridgehead`."
+        "No daemon listens on the control socket {0}: it is not running, or runs with a different \
+         configuration. Check `systemctl status bridgehead` and `journalctl -u bridgehead`."
     )]
     NoSocket(PathBuf),
     #[error("{0}.")]
     Control(#[from] control::Error),
     #[error(
-        "Nothing listens on {0} (admin.listen): the daemon does not run, or runs with another configuration. Look at \
-         `systemctl status bridgehead` and `journalctl -u bridgehead`."
+        "Nothing listens on {0} (admin.listen): the daemon is not running, or runs with a different \
+         configuration. Check `systemctl status bridgehead` and `journalctl -u bridgehead`."
     )]
     Nobody(SocketAddr),
     #[error(
-        "The daemon at {0} (admin.listen) does not answer within {PATIENCE:?}. If that stays so, look at `journalctl -u \
-         bridgehead` and restart it; nothing is lost by that."
+        "The daemon at {0} (admin.listen) did not respond within {PATIENCE:?}. If this persists, check \
+         `journalctl -u bridgehead` and restart it; a restart loses nothing."
     )]
     Late(SocketAddr),
     #[error(
-        "What listens on {0} (admin.listen) is no bridgehead ({1}). Set admin.listen to a free port, and restart the daemon."
+        "The process that listens on {0} (admin.listen) is not bridgehead ({1}). Set admin.listen to a free \
+         port, and restart the daemon."
     )]
     Stranger(SocketAddr, String),
 }
@@ -94,7 +95,7 @@ fn show(global: &Global, overview: &Overview) {
 async fn from_journal(context: &Context) -> Result<Overview, Failure> {
     let folder = &context.config.state.path;
     let unreadable = |error: crate::journal::Error| {
-        Failure::new(Exit::Temporary, format!("The journal cannot be read either: {error}"))
+        Failure::new(Exit::Temporary, format!("The journal is not readable either: {error}"))
     };
     let state = Sqlite::read_only(folder).await.map_err(unreadable)?;
     if state.is_none() {
@@ -134,16 +135,16 @@ pub(super) async fn ask(listen: SocketAddr) -> Result<Overview, Silence> {
         error => stranger(error.without_url().to_string()),
     })?;
     if !response.status().is_success() {
-        return Err(stranger(format!("it answers {} to /status", response.status())));
+        return Err(stranger(format!("it responds with {} to /status", response.status())));
     }
     let answer = body::read(&mut response, LARGEST, deadline).await.map_err(|error| match error {
         body::Error::Late => Silence::Late(address),
         error => stranger(error.to_string()),
     })?;
-    let overview: Overview =
-        serde_json::from_slice(&answer).map_err(|_| stranger("its /status is something else".to_owned()))?;
+    let overview: Overview = serde_json::from_slice(&answer)
+        .map_err(|_| stranger("its /status has an unexpected format".to_owned()))?;
     if overview.daemon.is_none() {
-        return Err(stranger("its /status names no daemon".to_owned()));
+        return Err(stranger("its /status does not name a daemon".to_owned()));
     }
     Ok(overview)
 }

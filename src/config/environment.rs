@@ -70,15 +70,15 @@ fn path(
 ) -> Result<Vec<String>, (String, String)> {
     let mut path: Vec<String> = Vec::new();
     if segments.len() > DEEPEST {
-        return Err((shown(&path, "…"), "no key lies that deep".to_owned()));
+        return Err((shown(&path, "…"), "the configuration has no keys that deep".to_owned()));
     }
     let mut node = Some(tree);
     for (index, segment) in segments.iter().enumerate() {
         let name = match keys.kind() {
-            _ if segment.is_empty() => Err("a level of the name is empty".to_owned()),
+            _ if segment.is_empty() => Err("one level of the name is empty".to_owned()),
             Kind::Table | Kind::Secret => known(keys, segment),
             Kind::Map => app(node, segment),
-            Kind::Leaf => Err("the key above it is a value, and has no keys of its own".to_owned()),
+            Kind::Leaf => Err("the parent key is a value, and cannot contain other keys".to_owned()),
             Kind::Free => {
                 let connector = path.get(1).and_then(|app| tree.get("apps")?.get(app)?.get("connector"));
                 let factory = connector.and_then(Node::as_str).and_then(|name| connectors.get(name));
@@ -96,7 +96,7 @@ fn path(
                 None => Ok(path),
                 Some(next) => Err((
                     shown(&path, next),
-                    "the key above it is a value, and has no keys of its own".to_owned(),
+                    "the parent key is a value, and cannot contain other keys".to_owned(),
                 )),
             };
         };
@@ -155,7 +155,7 @@ fn app(apps: Option<&Node>, segment: &str) -> Result<String, String> {
             Err(format!("may mean '{one}' or '{other}'; set the key in a file instead"))
         }
         (None, _) => {
-            const ADVICE: &str = "an app has to be defined in a file first";
+            const ADVICE: &str = "an app must be defined in a file first";
             Err(match nearest(segment, apps.iter().copied()) {
                 Some(near) => format!("unknown app; did you mean '{near}'? ({ADVICE})"),
                 None => format!("unknown app; {ADVICE}"),

@@ -153,7 +153,7 @@ pub(super) fn unknown(what: &str, name: &str, known: &[&str]) -> String {
 pub(super) fn not_known(what: &str, near: Option<&str>, known: &[&str]) -> String {
     match near {
         Some(near) => format!("unknown {what}; did you mean '{near}'?"),
-        None if known.is_empty() => format!("unknown {what}; there is none"),
-        None => format!("unknown {what}; known are {}", known.join(", ")),
+        None if known.is_empty() => format!("unknown {what}; no keys are allowed here"),
+        None => format!("unknown {what}; known keys are {}", known.join(", ")),
     }
 }

@@ -49,8 +49,10 @@ fn trust(folder: &Path, path: &Path) -> Result<(), Error> {
     if found.file_type().is_socket() && (found.uid() == folder.uid() || found.uid() == 0) {
         return Ok(());
     }
-    let source =
-        io::Error::other("it is not a socket of the owner of the state folder; find out who made it");
+    let source = io::Error::other(
+        "it is not a socket that belongs to the owner of the state folder; find out what \
+                          created it",
+    );
     Err(Error::Denied { path: path.to_owned(), source })
 }
 

@@ -159,7 +159,7 @@ impl Kept {
             Self::Completed { result } => Outcome::Completed { result: result.clone() },
             Self::Failed { code, message } => Outcome::Failed {
                 code: *code,
-                message: message.clone().unwrap_or_else(|| "failed; the message is not kept".to_owned()),
+                message: message.clone().unwrap_or_else(|| "failed; the message was not saved".to_owned()),
             },
         }
     }

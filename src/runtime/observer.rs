@@ -237,7 +237,7 @@ async fn remember(seen: &mut AppOverview, journal: &dyn Journal, listings: &dyn 
             return;
         }
         Err(_) => {
-            seen.state_unreadable = Some(format!("no answer within {PATIENCE:?}"));
+            seen.state_unreadable = Some(format!("no response within {PATIENCE:?}"));
             return;
         }
     };

@@ -169,7 +169,7 @@ pub(super) async fn release_in(
     let (released, not_held) = selection.pick(candidates);
     app.store.release(&released, app.clock.now()).await?;
     if !released.is_empty() {
-        tracing::info!(app = %app.name, tasks = released.len(), "the operator lets held tasks go");
+        tracing::info!(app = %app.name, tasks = released.len(), "the operator releases held tasks");
     }
     app.guard.release(&released);
     Ok(Released { released, not_held, unexpected: None })

@@ -72,8 +72,10 @@ impl ExecConnector {
     }
 
     fn wrong(&self, what: &str, error: &Unexpected) -> String {
-        let message =
-            format!("the connector process of {} answered {what} wrongly: {error}", self.launch().app);
+        let message = format!(
+            "the connector process of {} sent an invalid response to {what}: {error}",
+            self.launch().app
+        );
         errors::text(&message, 500, &self.launch().redactor)
     }
 }

@@ -105,11 +105,11 @@ impl Session {
         let not_started = |source| Death::NotStarted { program: launch.program.clone(), source };
         let (command, protection) = command(launch).map_err(not_started)?;
         let mut child = spawn(command).map_err(not_started)?;
-        info!(target: "bridgehead::exec", app = %launch.app, pid = child.id(), "the connector process was started");
+        info!(target: "bridgehead::exec", app = %launch.app, pid = child.id(), "connector process started");
         let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let process = Process::new(child, launch.processes.clone());
         let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
-            return Err(not_started(std::io::Error::other("its streams are not there")));
+            return Err(not_started(std::io::Error::other("its standard streams are not available")));
         };
         let shared = Arc::new(Shared {
             app: launch.app.clone(),
@@ -186,7 +186,7 @@ impl Session {
                 protection: None,
             };
             if timeout_at(deadline, self.call(request, None)).await.is_err() {
-                debug!(target: "bridgehead::exec", app = %self.shared.app, "shutdown was not answered");
+                debug!(target: "bridgehead::exec", app = %self.shared.app, "the connector process did not respond to shutdown");
             }
         }
         self.shared.stopping.cancel();
@@ -195,7 +195,7 @@ impl Session {
         if timeout_at(deadline, self.phase(dead)).await.is_err() {
             self.shared.kill.cancel();
             if timeout(KILLED, self.phase(dead)).await.is_err() {
-                debug!(target: "bridgehead::exec", app = %self.shared.app, "the connector process did not end");
+                debug!(target: "bridgehead::exec", app = %self.shared.app, "the connector process did not exit");
             }
         }
     }
@@ -299,7 +299,7 @@ impl Process {
                 debug!(target: "bridgehead::exec", %error, "the connector process could not be killed");
             }
             Err(_) => {
-                debug!(target: "bridgehead::exec", "the connector process was killed and is not gone yet");
+                debug!(target: "bridgehead::exec", "the connector process was killed but has not exited yet");
             }
         }
     }

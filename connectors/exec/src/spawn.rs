@@ -33,8 +33,8 @@ fn run(job: Job) -> io::Result<()> {
         *starter = Some(jobs);
     }
     let jobs =
-        starter.as_ref().ok_or_else(|| io::Error::other("there is no thread to start processes on"))?;
-    jobs.send(job).map_err(|_| io::Error::other("the thread that starts processes is gone"))
+        starter.as_ref().ok_or_else(|| io::Error::other("there is no thread to start processes from"))?;
+    jobs.send(job).map_err(|_| io::Error::other("the thread that starts processes has stopped"))
 }
 
 /// Fails as starting the program would, where it is not there or may not be executed: behind a launcher, that would not be

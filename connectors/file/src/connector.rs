@@ -42,6 +42,8 @@ struct Inner {
     listings: Listings,
     /// The file of accounts as bridgehead itself wrote it last: it is whole, however new it is.
     written: Mutex<Option<Identity>>,
+    /// The actions that were last reported as not offered: the connector is asked to describe itself again and again.
+    told: Mutex<Vec<check::Missing>>,
     turn: Arc<RwLock<()>>,
 }
 
@@ -61,6 +63,7 @@ impl FileConnector {
             layout: Mutex::default(),
             listings: Listings::new(),
             written: Mutex::default(),
+            told: Mutex::default(),
             turn: Arc::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -93,8 +96,10 @@ impl FileConnector {
         let inner = self.inner.clone();
         let done = tokio::task::spawn_blocking(move || work(&inner)).await;
         done.unwrap_or_else(|error| {
-            let message =
-                format!("{}: the file connector broke off: a bug, please report it", self.inner.system);
+            let message = format!(
+                "{}: the file connector panicked: this is a bug, please report it",
+                self.inner.system
+            );
             Err(Error::internal(message)
                 .with_effect(Effect::Unknown)
                 .with_retry(Retry::Never)
@@ -169,7 +174,14 @@ impl Connector for FileConnector {
             if inner.settings.read_only {
                 return Ok(description);
             }
-            Ok(description.with_actions(check::actions(&accounts)))
+            let missing = check::missing(&accounts);
+            let actions = check::actions(&missing);
+            let mut told = inner.told.lock().unwrap_or_else(PoisonError::into_inner);
+            if *told != missing {
+                check::tell(&accounts.name, &missing);
+                *told = missing;
+            }
+            Ok(description.with_actions(actions))
         })
         .await
     }

@@ -28,25 +28,23 @@ pub(crate) enum Error {
     )]
     Changed { file: String },
     /// What a listing was reading is no longer at hand. Nobody needs to act: the next sync starts afresh.
-    #[error("the listing of {file} cannot go on: {reason}; the next sync starts it afresh")]
+    #[error("the listing of {file} cannot continue: {reason}; the next sync starts over")]
     Lost { file: String, reason: &'static str },
     /// Another process holds the lock of the folder. Nobody needs to act, unless it goes on.
     #[error("{} is locked by another process; nothing was changed", path.display())]
     Locked { path: PathBuf },
     /// A file cannot be replaced without ending the access of those who have it. The operator lets bridgehead keep it.
     #[error(
-        "{} is left as it is: {lost}, and a program that works with the file would be locked out; let bridgehead run as the file's \
-         owner, or give it CAP_CHOWN",
+        "{} was not changed: {lost}, which would lock out a program that uses the file; run bridgehead as \
+         the file's owner, or give it CAP_CHOWN",
         path.display()
     )]
     Access { path: PathBuf, lost: Lost },
     /// A file was written to a moment ago. Nobody needs to act: it is tried again.
-    #[error(
-        "{file} is being written to: it changed within `settle`; replace files by renaming, never in place"
-    )]
+    #[error("{file} is being written: it changed within `settle`; replace files by renaming, never in place")]
     Unsettled { file: String },
     /// A file was replaced, and whether that survives a power failure is not known. It is read back.
-    #[error("{} was written, but not confirmed to be on disk: {source}", path.display())]
+    #[error("{} was written, but it is not confirmed to be on disk: {source}", path.display())]
     Unconfirmed { path: PathBuf, source: io::Error },
 }
 
@@ -68,11 +66,11 @@ impl Error {
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                     sdk::Error::credential_refused(format!(
-                        "{message}; give the user that bridgehead runs as access to it"
+                        "{message}; give the user that runs bridgehead access to it"
                     ))
                 }
                 io::ErrorKind::NotFound => {
-                    sdk::Error::unreachable(format!("{message}; put it there, or correct the app's target"))
+                    sdk::Error::unreachable(format!("{message}; create it, or correct the app's target"))
                 }
                 _ => sdk::Error::unreachable(message),
             },

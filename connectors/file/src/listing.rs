@@ -71,7 +71,7 @@ impl Listings {
     ) -> Result<Page, Error> {
         let of = layout
             .find(slug)
-            .ok_or_else(|| Error::Layout(format!("no file of the folder stands for '{slug}'")))?;
+            .ok_or_else(|| Error::Layout(format!("no file of the folder defines '{slug}'")))?;
         let (listing, position) = match cursor {
             None => (self.start(layout, of)?, None),
             Some(cursor) => {
@@ -100,7 +100,7 @@ impl Listings {
             listing.ended.store(true, Ordering::Relaxed);
             page.evidence = Some(Evidence::Atomic);
             let bytes = listing.bytes_read.load(Ordering::Relaxed);
-            tracing::debug!(file = %listing.snapshot.name, bytes, "listed to the end");
+            tracing::debug!(file = %listing.snapshot.name, bytes, "complete");
         }
         Ok(page)
     }
@@ -142,14 +142,14 @@ impl Listings {
         let mut number = || parts.next().and_then(|part| part.parse::<u64>().ok());
         let (Some(nonce), Some(listing), Some(position), Some(line)) = (nonce, number(), number(), number())
         else {
-            return Err(lost("its cursor is not one of this connector"));
+            return Err(lost("its cursor does not belong to this connector"));
         };
         if nonce != self.nonce {
-            return Err(lost("it was begun before the daemon was started"));
+            return Err(lost("it was started before the daemon was restarted"));
         }
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let found = held.iter().find(|one| one.number == listing && one.of.slug() == of.slug());
-        let listing = found.ok_or_else(|| lost("too many others were begun since"))?;
+        let listing = found.ok_or_else(|| lost("too many other listings were started since"))?;
         Ok((listing.clone(), (position, line)))
     }
 }

@@ -63,9 +63,9 @@ pub(crate) fn remove_leftovers(folder: &Path) {
             continue;
         }
         match fs::remove_file(entry.path()) {
-            Ok(()) => tracing::info!(file = name, "removed what an interrupted write had left behind"),
+            Ok(()) => tracing::info!(file = name, "removed the leftovers of an interrupted write"),
             Err(error) => {
-                tracing::warn!(file = name, %error, "cannot remove what an interrupted write has left behind");
+                tracing::warn!(file = name, %error, "cannot remove the leftovers of an interrupted write");
             }
         }
     }

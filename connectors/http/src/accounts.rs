@@ -59,7 +59,7 @@ enum Stage {
     Accounts(Option<Place>),
 }
 
-/// A request for more of a record.
+/// A follow-up request for more data of a record.
 #[derive(Debug)]
 pub(crate) struct FollowUp {
     pub(crate) name: String,
@@ -184,10 +184,12 @@ impl Accounts {
         let Some((entities, members)) =
             self.entities.get(of).and_then(|one| Some((one, one.members.as_ref()?)))
         else {
-            return Err(Error::incomplete_listing("a listing is to go on from a type that has no members"));
+            return Err(Error::incomplete_listing(
+                "the listing cannot continue at a type that has no members",
+            ));
         };
         let slug = entities.resource_type.slug.as_str();
-        let what = format!("{slug} cannot be listed for the accounts in them");
+        let what = format!("{slug} cannot be listed to find its members");
         let page = entities.page(target, Spot { place, shown: &reading.groups }, &what).await?;
         let read = page.twins.into_iter().map(Err).chain(page.read);
         let groups: Result<Vec<String>, RejectedRecord> =
@@ -347,7 +349,7 @@ impl Accounts {
                 return match self.complete(target, raw, &what).await? {
                     Some(Ok(found)) if account.is_same_as(&found.record) => Ok(Some(found)),
                     Some(Ok(found)) => Err(Error::internal(format!(
-                        "{what}: {} answered with another account, {}",
+                        "{what}: {} returned a different account, {}",
                         target.system, found.record.id
                     ))),
                     // Whatever identifier it seems to have: it is the answer to the question for this one.
@@ -362,8 +364,8 @@ impl Accounts {
         let found = pick(target, account, read, &what)?;
         if found.is_none() && !is_heeded {
             return Err(Error::internal(format!(
-                "{what}: the request of find.{} gives people who have nothing to do with the one that is asked for, so that it seems to \
-                 pass its condition over; correct its query, or leave it out and set find.scan = true",
+                "{what}: the request of find.{} returns accounts that do not match, so the target seems to \
+                 ignore its condition; correct its query, or remove it and set find.scan = true",
                 by(account)
             )));
         }
@@ -393,8 +395,9 @@ impl Accounts {
         match lookup.look(target, &vars, what, |raw| self.mapping.id(raw)).await? {
             // It may have been removed between the two requests; another attempt will tell.
             Looked::Nobody { .. } => Err(Error::internal(format!(
-                "{what}: {} lists {id} and says to the request of find.{} that nobody is there, so that nobody can tell who is; correct \
-                 its path, or say in `absent.when` how it says so",
+                "{what}: {} lists {id} but reports that it does not exist when asked by find.{}, so a \
+                 missing account cannot be recognized; correct its path, or describe the response in \
+                 `absent.when`",
                 target.system,
                 by(account)
             ))
@@ -426,7 +429,7 @@ impl Accounts {
 
     /// Whether the target is there and accepts the credential.
     pub(crate) async fn check(&self, target: &Target) -> Result<(), Error> {
-        let what = "The check request fails";
+        let what = "The check request failed";
         target.read(Ask { request: &self.check, vars: &target.vars, what, about: About::Target }).await?;
         Ok(())
     }
@@ -445,7 +448,7 @@ impl Accounts {
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
                 Err(fault) => {
-                    let rule = format!("what accounts.list.filter can judge, but {fault}");
+                    let rule = format!("a value that accounts.list.filter can evaluate, but {fault}");
                     let id = self.mapping.id(&raw);
                     return Ok(Some(Err(RejectedRecord::new(id, "record", rule))));
                 }
@@ -516,7 +519,7 @@ fn pick(target: &Target, account: &Account, read: Vec<Read>, what: &str) -> Resu
     }
     match (found.pop(), found.pop(), unreadable) {
         (Some(one), Some(other), _) if one.record.id != other.record.id => Err(Error::internal(format!(
-            "{what}: {} has two accounts of that name, {} and {}",
+            "{what}: {} has two accounts with that name, {} and {}",
             target.system, one.record.id, other.record.id
         ))),
         (Some(one), _, _) => Ok(Some(one)),

@@ -57,7 +57,7 @@ impl Login {
         redactor: &Redactor,
     ) -> Result<Self, SettingsError> {
         if settings.save.is_empty() {
-            return Err(SettingsError::new(format!("{key}.save"), "must keep something of the answer"));
+            return Err(SettingsError::new(format!("{key}.save"), "must save something from the response"));
         }
         let request = Request::new(key, settings.request(), scope)?;
         let of_answer = reply::scope(scope.clone());
@@ -66,7 +66,7 @@ impl Login {
         });
         let renew_on = settings.renew_on.as_ref().map_or_else(|| [401].into(), |statuses| statuses.0.clone());
         if let Some(status) = request.expect().has_any_of(&renew_on) {
-            let message = format!("{status} is expected of the log-in itself");
+            let message = format!("{status} is an expected status of the login itself");
             return Err(SettingsError::new(format!("{key}.renew_on"), message));
         }
         Ok(Self {
@@ -123,7 +123,7 @@ impl Login {
         target.judge(ask, &reply).map_err(|error| {
             if matches!(reply.status(), 400 | 401 | 403 | 422) {
                 let message = format!(
-                    "{} refuses the connector's own credential (the log-in is answered with {})",
+                    "{} rejected the connector's own credential (the login returned {})",
                     target.system,
                     reply.status()
                 );

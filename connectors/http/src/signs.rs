@@ -108,8 +108,8 @@ impl Signs {
             {
                 return Ok(name);
             }
-            let message = "must be names of members or headers that usually say that more follows or that something went wrong, such \
-                           as \"error\", \"next\", \"total\", \"X-Total-Count\" or \"Link\"";
+            let message = "must contain names of members or headers that usually indicate more records or \
+                           an error, such as \"error\", \"next\", \"total\", \"X-Total-Count\" or \"Link\"";
             Err(SettingsError::new(key, message))
         };
         Ok(Self { allowed: allowed.iter().map(allow).collect::<Result<_, _>>()? })
@@ -203,7 +203,7 @@ impl Signs {
 pub(crate) fn fault_of_change(reply: &Reply) -> Option<String> {
     match reply.json() {
         Some(answer) => fault_within(answer, DEEPEST),
-        None => reply.is_page().then(|| "a page for people (HTML)".to_owned()),
+        None => reply.is_page().then(|| "a web page (HTML)".to_owned()),
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Part {
 
 /// A text that is no distinguished name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is no distinguished name such as \"ou=people,dc=example,dc=com\"")]
+#[error("is not a distinguished name, such as \"ou=people,dc=example,dc=com\"")]
 pub(crate) struct Malformed;
 
 impl Name {

@@ -72,7 +72,7 @@ pub(crate) async fn set(
         (lease, result)
     });
     let broke_off = |error: tokio::task::JoinError| {
-        let message = format!("{}: setting the password of User {label} broke off", directory.system());
+        let message = format!("{}: setting the password of User {label} was interrupted", directory.system());
         Error::internal(message).with_effect(Effect::Unknown).with_source(error)
     };
     let (lease, result) = both.await.map_err(broke_off)?;
@@ -117,7 +117,7 @@ pub(crate) async fn refused(
     match &failure {
         Failure::Refused(refusal) if matches!(refusal.code, 19 | 53) => {
             let message = format!(
-                "{}: the password of User {label} is not taken: {refusal}; it must meet the password policy",
+                "{}: the password of User {label} was rejected: {refusal}; it must meet the password policy",
                 directory.system()
             );
             Error::internal(directory.redactor.redact(&message)).with_source(failure)

@@ -17,8 +17,9 @@ use crate::usability;
 const SYNC: &str = "1.3.6.1.4.1.4203.1.9.1.1";
 
 /// Why a server is not used that sends everybody to another one.
-pub(crate) const REFERS: &str = "it refers to another server for everything, as a replica that is being filled, or whose filling broke off. \
-     Wait until it is complete, or fill it again; if bind_dn or the accounts are always elsewhere, point url there";
+pub(crate) const REFERS: &str = "it refers to another server for everything, like a replica whose initial \
+                                 load is running or was interrupted. Wait until it is complete, or reload \
+                                 it; if bind_dn or the accounts are always elsewhere, point url there";
 
 /// What the server says about itself.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +46,7 @@ pub(crate) async fn examine(session: &Session, readiness: &Readiness) -> Result<
         && readiness.replica != Some(false)
     {
         return Err(Failure::Incomplete(
-            "it has not finished its first replication (isSynchronized is FALSE); wait until it has",
+            "its first replication is not complete (isSynchronized is FALSE); wait until it is",
         ));
     }
     match session.search(&one(&readiness.accounts, &["1.1"])).await {
@@ -93,8 +94,8 @@ async fn was_filled(session: &Session, readiness: &Readiness, contexts: &[String
     if known.peek().is_none() {
         return if readiness.replica == Some(true) {
             Err(Failure::Incomplete(
-                "it does not show how far its replication has come (nsds50ruv); let bind_dn read that attribute, also below \
-                 cn=mapping tree,cn=config",
+                "it does not show its replication state (nsds50ruv); allow bind_dn to read that attribute, \
+                 also below cn=mapping tree,cn=config",
             ))
         } else {
             Ok(())
@@ -104,8 +105,8 @@ async fn was_filled(session: &Session, readiness: &Readiness, contexts: &[String
         return Ok(());
     }
     Err(Failure::Incomplete(
-        "it is a replica that has not received everything yet (its nsds50ruv names no other server); fill it, or set replica = false if \
-         it is to be read as it is",
+        "it is a replica that has not received everything yet (its nsds50ruv names no other server); load \
+         it, or set replica = false to read it as it is",
     ))
 }
 
@@ -126,9 +127,9 @@ async fn received_everything(
     }
     if readiness.replica == Some(true) || provides || session.is_read_only(&context).await? {
         return Err(Failure::Incomplete(
-            "there is no contextCSN at the root of its database, as on a replica whose first refresh has not come to its end. Wait \
-             until it has, or let bind_dn read that attribute; for a server that is no replica and merely read only, set \
-             replica = false",
+            "there is no contextCSN at the root of its database, like on a replica whose first refresh is \
+             not complete. Wait until it is, or allow bind_dn to read that attribute; for a read-only \
+             server that is not a replica, set replica = false",
         ));
     }
     Ok(())

@@ -124,7 +124,8 @@ async fn not_renamed(
     if failure.code() != Some(68) {
         return directory.changing_failed(session, failure, entry, label).await;
     }
-    let message = format!("User {label}: the name {rdn} is taken in {} by another entry", directory.system());
+    let message =
+        format!("User {label}: the name {rdn} is already taken in {} by another entry", directory.system());
     Error::account_already_exists(message).with_source(failure)
 }
 

@@ -75,8 +75,8 @@ pub(crate) async fn memberships(directory: &Directory, session: &Session) -> Res
         return match witness::of_accounts(directory, session).await? {
             None => Ok(()),
             Some(Hidden { key, member, group, account }) => Err(directory.reporter.wrong(format!(
-                "{key}: {account} is in {group} (it shows so in {}), and {group} shows no {member}; {} may not read that: give it the \
-                 right to",
+                "{key}: {account} is in {group} (according to {}), but {group} does not show {member}; \
+                 grant {} permission to read it",
                 layout.member_of, directory.reporter.bind_dn
             ))),
         };
@@ -88,15 +88,16 @@ pub(crate) async fn memberships(directory: &Directory, session: &Session) -> Res
     match (witness::of_groups(directory, session).await?, shown) {
         (Witness::Shows, _) | (Witness::Nobody, Shown::Fine | Shown::Nobody) => Ok(()),
         (Witness::ShowsNot { group, member }, Shown::Fine) => Err(directory.reporter.wrong(format!(
-            "memberships.attribute: {group} has the member {member}, which shows no {of}, as others do; {bind_dn} may not read it there: give \
-             it the right to, or set memberships.read_from = \"members\"; or the server did not keep that attribute when the member was \
-             added: let it be made anew",
+            "memberships.attribute: {group} has the member {member}, which does not show {of} like others \
+             do; grant {bind_dn} permission to read it there, or set memberships.read_from = \"members\"; \
+             or the server did not maintain that attribute when the member was added: regenerate it",
             of = layout.member_of,
             bind_dn = directory.reporter.bind_dn
         ))),
         (Witness::ShowsNot { group, member }, Shown::Nobody) => Err(directory.reporter.wrong(format!(
-            "memberships.read_from: {group} has the member {member}, and no account shows {}; the server does not keep \
-             that attribute any more (the overlay or plug-in is gone): restore it, or set read_from = \"members\"",
+            "memberships.read_from: {group} has the member {member}, but no account shows {}; the server no \
+             longer maintains that attribute (the overlay or plug-in is missing): restore it, or set \
+             read_from = \"members\"",
             layout.member_of
         ))),
         _ => {
@@ -110,7 +111,7 @@ fn hidden(directory: &Directory, key: &str, attribute: &str, place: &str) -> Err
     let bind_dn = &directory.reporter.bind_dn;
     directory
         .reporter
-        .wrong(format!("{key}: {bind_dn} may not read {attribute} of {place}; give it the right to"))
+        .wrong(format!("{key}: {bind_dn} is not allowed to read {attribute} of {place}; grant it permission"))
 }
 
 async fn look(
@@ -162,7 +163,7 @@ pub(crate) async fn first(
         }
         Err(Failure::Refused(refusal)) if refusal.code == 32 => Ok(Found::Nothing),
         Err(failure) if failure.code().is_some() => Ok(Found::Undecided),
-        Err(failure) => Err(directory.report(failure, About::Reading("what bind_dn may read"))),
+        Err(failure) => Err(directory.report(failure, About::Reading("the permissions of bind_dn"))),
     }
 }
 

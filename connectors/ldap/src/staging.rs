@@ -118,7 +118,8 @@ impl Broken {
     pub(crate) fn told(&self, dn: &str, error: Error) -> Error {
         let Some(why) = &self.left else { return error };
         let message = format!(
-            "{}; the half-made entry {dn} could not be taken away ({why}): the next attempt does so, otherwise delete it",
+            "{}; the half-created entry {dn} could not be removed ({why}): the next attempt removes it, \
+             otherwise delete it",
             error.message()
         );
         Error::new(error.code(), message)

@@ -21,7 +21,7 @@ pub(crate) const NORMAL_ACCOUNT: u32 = 512;
 /// How often a login to FreeIPA's Kerberos has failed; 0 ends the lock that follows from it.
 const FAILED_KERBEROS: &str = "krbLoginFailedCount";
 
-/// How accounts are suspended.
+/// How to suspend accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Suspension {
     /// OpenLDAP's overlay `ppolicy`; the policy is the one for accounts without one of their own, where the settings name it.

@@ -128,13 +128,13 @@ async fn not_taken(
     update: &UpdateAccount,
     entry: &Entry,
 ) -> Result<(), Error> {
-    for (field, what) in [("username", "user name"), ("email", "e-mail address")] {
+    for (field, what) in [("username", "user name"), ("email", "email address")] {
         let wanted = update.changes.get(field).and_then(Value::as_str).filter(|value| !value.is_empty());
         let (Some(value), Some(attribute)) = (wanted, directory.layout().attribute(field)) else { continue };
         let others = directory.find_all(session, &equals(attribute, value)).await?;
         if let Some(other) = others.iter().find(|other| folded(&other.dn) != folded(&entry.dn)) {
             return Err(Error::account_already_exists(format!(
-                "User {}: the {what} {value} is taken in {} by {}",
+                "User {}: the {what} {value} is already taken in {} by {}",
                 update.account.label(),
                 directory.system(),
                 other.dn

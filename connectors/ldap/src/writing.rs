@@ -47,7 +47,8 @@ pub(crate) async fn missing(
     match asked {
         // It does not answer such a question, or not to bridgehead.
         Err(failure) if failure.code().is_some() => {
-            tracing::debug!(app = %directory.system(), "what bind_dn may write cannot be asked: {failure}");
+            tracing::debug!(app = %directory.system(), "the write permissions of bind_dn cannot be read: \
+                                                        {failure}");
             Ok(Vec::new())
         }
         asked => asked,
@@ -56,12 +57,15 @@ pub(crate) async fn missing(
 
 fn not_writable(directory: &Directory, key: &str, attribute: &str, dn: &str) -> String {
     let bind_dn = &directory.reporter.bind_dn;
-    format!("{key}: {bind_dn} may not write {attribute} of {dn}, as tasks do; give it the right to")
+    format!(
+        "{key}: {bind_dn} is not allowed to write {attribute} of {dn}, which tasks need; grant it \
+             permission"
+    )
 }
 
 fn not_addable(directory: &Directory) -> String {
     let (bind_dn, base) = (&directory.reporter.bind_dn, &directory.layout().create.base);
-    format!("create.base: {bind_dn} may not add entries below {base}; give it the right to")
+    format!("create.base: {bind_dn} is not allowed to add entries below {base}; grant it permission")
 }
 
 async fn by_values_of_nobody(
@@ -132,7 +136,7 @@ async fn by_effective_rights(
     for (letter, key, what) in [('d', "accounts.base", "delete"), ('n', "create.rdn", "rename")] {
         if !rights.contains(letter) {
             missing.push(format!(
-                "{key}: {bind_dn} may not {what} {}, as tasks do; give it the right to",
+                "{key}: {bind_dn} is not allowed to {what} {}, which tasks need; grant it permission",
                 account.dn
             ));
         }

@@ -65,8 +65,8 @@ impl Application<'_> {
         };
         if self.features.groups.is_some() && rules_out(&self.features, schema, attribute) {
             return Err(Error::incomplete_listing(format!(
-                "{}: its schemas know no attribute '{attribute}', from which memberships would be read; set \
-                 groups.memberships_from = \"{other}\"",
+                "{}: its schemas do not contain the attribute '{attribute}', from which memberships are \
+                 read; set groups.memberships_from = \"{other}\"",
                 self.system()
             )));
         }
@@ -89,7 +89,7 @@ impl Application<'_> {
             return self.find_by(path, email).await;
         }
         let message = format!(
-            "User {} cannot be looked for in {}: neither its user name nor its e-mail stands in an attribute; see \
+            "User {} cannot be looked up in {}: no attribute holds its user name or email; see \
              target.attributes",
             account.label(),
             self.system()
@@ -128,7 +128,7 @@ impl Application<'_> {
                 if is_same(path.get(&user)) {
                     if found.as_ref().is_some_and(|known| id(known) != id(&user)) {
                         let message = format!(
-                            "{value} stands for several users in {}; change all but one of them there",
+                            "{value} identifies several users in {}; change all but one of them there",
                             self.system()
                         );
                         return Err(Error::internal(message));
@@ -136,8 +136,7 @@ impl Application<'_> {
                     found = Some(user);
                 } else if filter.is_some() && !path.holds(&user, is_same) {
                     let message = format!(
-                        "{} does not heed the filter on {path}: it gives users that are not asked for; set lookup = \
-                         \"list\"",
+                        "{} ignores the filter on {path}: it returns other users; set lookup = \"list\"",
                         self.system()
                     );
                     return Err(Error::internal(message));

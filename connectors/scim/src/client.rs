@@ -92,7 +92,7 @@ impl Scim {
     }
 
     fn endpoint(&self, endpoint: &str) -> Result<Url, Error> {
-        let message = || format!("{}: '{endpoint}' is no path of an endpoint", self.system());
+        let message = || format!("{}: '{endpoint}' is not the path of an endpoint", self.system());
         self.address(endpoint, None).ok_or_else(|| Error::internal(message()))
     }
 
@@ -197,7 +197,8 @@ impl Scim {
                     // Something that answers every address in the same way must not pass for the resource.
                     _ => {
                         let message = format!(
-                            "{} answered with another resource than the one asked for behind {endpoint}; check target.url",
+                            "{} returned a different resource from the one requested from {endpoint}; check \
+                             target.url",
                             self.system()
                         );
                         return Err(Error::internal(message));
@@ -239,8 +240,8 @@ impl Scim {
         }
         // It may have been removed between the two requests; another attempt will tell.
         let message = format!(
-            "{} answers 404 to {endpoint}/{listed}, which it lists, so that nobody can tell whether {wanted} is there; look at the \
-             permissions of its credential",
+            "{} responds with 404 to {endpoint}/{listed}, which it lists, so it is unknown whether {wanted} \
+             exists; check the permissions of its credential",
             self.system()
         );
         Err(Error::internal(message).with_retry(Retry::Backoff))
@@ -299,13 +300,13 @@ impl Scim {
     }
 
     fn resource(&self, endpoint: &str, id: &str) -> Result<Url, Error> {
-        let message = || format!("{}: no address can name the identifier '{id}'", self.system());
+        let message = || format!("{}: the identifier '{id}' cannot be used in an address", self.system());
         self.address(endpoint, Some(id)).ok_or_else(|| Error::internal(message()))
     }
 
     fn no_scim(&self, endpoint: &str) -> Error {
         let message =
-            format!("{} answered {endpoint} with something else than SCIM; check target.url", self.system());
+            format!("{} returned something other than SCIM from {endpoint}; check target.url", self.system());
         Error::internal(message)
     }
 }

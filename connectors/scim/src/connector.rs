@@ -102,7 +102,7 @@ impl ScimConnector {
         let application = self.application(Arc::clone(&found));
         let mut features = self.features.lock().await;
         if features.as_ref() != Some(&found) {
-            tracing::info!(app = self.scim.system(), features = %summary(&application), "the application has described itself");
+            tracing::info!(app = self.scim.system(), features = %summary(&application), "read the application's service provider configuration");
         }
         *features = Some(found);
         Ok(application)

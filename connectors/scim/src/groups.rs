@@ -52,8 +52,8 @@ impl Application<'_> {
             return Ok(());
         }
         let message = format!(
-            "{} {own} of {} cannot be changed: without PATCH its members are written as a whole, and it does not show who they are; \
-             set groups.absent_members = \"nobody\" if such a group has no members",
+            "{} {own} of {} cannot be changed: without PATCH its members must be written as a whole, but it \
+             does not show them; set groups.absent_members = \"nobody\" if such a group has no members",
             self.settings.groups.name,
             self.system()
         );
@@ -73,8 +73,8 @@ impl Application<'_> {
         match self.scim.get(endpoint, group, &[("excludedAttributes", "members")]).await {
             Ok(None) => self.group_missing(group),
             Ok(Some(_)) => Error::internal(format!(
-                "{what}: {} answers 404 to the change, and shows the group when it is looked up; perhaps it does not know the user, or its \
-                 credential may not change the group",
+                "{what}: {} responds with 404 to the change, but finds the group when it is looked up; it \
+                 may not know the user, or its credential may lack permission to change the group",
                 self.system()
             ))
             .with_subject(Subject::Group)
@@ -93,9 +93,9 @@ impl Application<'_> {
     ) -> Result<(), Error> {
         let Some(endpoint) = &self.features.groups else { return Ok(()) };
         let what = if is_member {
-            format!("User {label} cannot be put into {} {group}", self.settings.groups.name)
+            format!("User {label} cannot be added to {} {group}", self.settings.groups.name)
         } else {
-            format!("User {label} cannot be taken out of {} {group}", self.settings.groups.name)
+            format!("User {label} cannot be removed from {} {group}", self.settings.groups.name)
         };
         let (change, version, _turn) = if self.features.patch {
             let by_value = self.settings.groups.remove_member == RemoveMember::Value;

@@ -82,12 +82,12 @@ impl Mapping {
         for (name, text) in &settings.attributes {
             let key = format!("attributes.{name}");
             if RESERVED.contains(&name.as_str()) {
-                return Err(SettingsError::new(key, "stands in a fixed place and cannot be moved"));
+                return Err(SettingsError::new(key, "has a fixed place and cannot be moved"));
             }
             if bridgehead_sdk::is_secret_name(name) {
                 return Err(SettingsError::new(
                     key,
-                    "has the name of a secret; such fields are not passed on",
+                    "has the name of a secret; such fields are never passed on",
                 ));
             }
             if text.is_empty() {
@@ -102,7 +102,7 @@ impl Mapping {
                 .iter()
                 .any(|own| path.schema.is_none() && path.attribute.eq_ignore_ascii_case(own))
             {
-                return Err(SettingsError::new(key, "names an attribute with a meaning of its own"));
+                return Err(SettingsError::new(key, "is an attribute with a special meaning"));
             }
             explicit.push(name.clone());
             fields.insert(name.clone(), path);
@@ -144,7 +144,7 @@ impl Mapping {
     /// The account that a user is. Memberships are added by whoever knows them.
     pub(crate) fn record(&self, user: &Fields) -> Result<AccountRecord, RejectedRecord> {
         let rejected = |field: &str, rule: &str| RejectedRecord::new(id(user), field, rule);
-        let own = id(user).ok_or_else(|| rejected("id", "text that is not empty"))?;
+        let own = id(user).ok_or_else(|| rejected("id", "non-empty text"))?;
         let mut record = AccountRecord::new(own);
         for (name, path) in &self.fields {
             let Some(value) = path.get(user) else { continue };
@@ -306,7 +306,7 @@ pub(crate) fn blank() -> Fields {
 /// The group that a resource is.
 pub(crate) fn group(resource: &Fields) -> Result<EntityRecord, RejectedRecord> {
     let rejected = |field: &str, rule: &str| RejectedRecord::new(id(resource), field, rule);
-    let own = id(resource).ok_or_else(|| rejected("id", "text that is not empty"))?;
+    let own = id(resource).ok_or_else(|| rejected("id", "non-empty text"))?;
     let name = text(resource, "displayName")
         .ok_or_else(|| rejected("displayName", "text: every group has a name"))?;
     let mut record = EntityRecord::new(own, name);
@@ -389,7 +389,7 @@ mod tests {
         for (attributes, key) in [
             (json!({"id": "userName"}), "attributes.id: "),
             (json!({"badge": "a b"}), "attributes.badge: must be a path"),
-            (json!({"badge": "groups"}), "attributes.badge: names an attribute"),
+            (json!({"badge": "groups"}), "attributes.badge: is an attribute"),
             (json!({"api_token": "title"}), "attributes.api_token: has the name of a secret"),
             (json!({"username": "", "email": ""}), "attributes: must leave"),
         ] {

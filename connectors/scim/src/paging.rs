@@ -166,7 +166,7 @@ impl Walk<'_> {
     }
 
     async fn by_cursor(&self, place: &Place, token: &str, empty: u32) -> Result<Step, Error> {
-        let circle = || self.incomplete("its cursors lead in a circle");
+        let circle = || self.incomplete("its cursors form a loop");
         if !self.shown.follow(place.page, token) {
             return Err(circle());
         }
@@ -176,7 +176,7 @@ impl Walk<'_> {
         let size = page.resources.len();
         let news = self.has_news(place, &page.resources);
         if size > 0 && !news {
-            return Err(self.incomplete("a page holds only records that were read before"));
+            return Err(self.incomplete("a page contains only records that were already read"));
         }
         totals.pages += u32::from(news);
         let news_of_page = self.take(place, page.resources);
@@ -186,9 +186,7 @@ impl Walk<'_> {
             Next::Cursor(token) => {
                 let empty = if size == 0 { empty + 1 } else { 0 };
                 if empty > MOST_EMPTY {
-                    return Err(self.incomplete(
-                        "page after page is empty, and each leads to another, so that the list finds no end",
-                    ));
+                    return Err(self.incomplete("one empty page follows another, so the list never ends"));
                 }
                 Ok(news_of_page.step(Some(place.behind(At::Cursor { token, empty }, totals)), None))
             }
@@ -202,7 +200,8 @@ impl Walk<'_> {
                         Behind::Page(page) if totals.have_grown_by(&page) => Evidence::EndOfCursor,
                         Behind::Page(page) if self.has_news(place, &page.resources) => {
                             return Err(self.incomplete(
-                                "it gives no nextCursor, though more records follow; set paging = \"index\"",
+                                "it returns no nextCursor although there are more records; set paging = \
+                                 \"index\"",
                             ));
                         }
                         Behind::Page(_) | Behind::Refused => {
@@ -246,8 +245,7 @@ impl Walk<'_> {
             }
             if !self.has_news(place, &records) {
                 return Err(self.incomplete(
-                    "its pages do not go on: one holds only records that were read before, so that it seems to ignore \
-                     startIndex",
+                    "a page contains only records that were already read, so it seems to ignore startIndex",
                 ));
             }
         }
@@ -298,10 +296,10 @@ impl Walk<'_> {
             if let Some(start) = start.filter(|_| !begins_as_expected) {
                 let hint = match window.next {
                     Next::None => "",
-                    _ => "; it gives a nextCursor: set paging = \"cursor\"",
+                    _ => "; it returns a nextCursor: set paging = \"cursor\"",
                 };
                 return Err(self.incomplete(&format!(
-                    "asked for the records from {from} on, it answers with those from {start} on{hint}"
+                    "asked for the records from {from}, it returns those from {start}{hint}"
                 )));
             }
             // From the first record on, or from one that was seen, nobody is passed over.
@@ -310,7 +308,7 @@ impl Walk<'_> {
             }
             *retreats += 1;
             if *retreats > MOST_RETREATS {
-                return Err(self.incomplete("the order of its records keeps changing"));
+                return Err(self.incomplete("the order of its records changes between requests"));
             }
             from = from.saturating_sub(step).max(1);
             step = step.saturating_mul(2);
@@ -324,9 +322,9 @@ impl Walk<'_> {
             return Ok(taken.step(None, Some((evidence, totals.most))));
         }
         if place.again {
-            let twins = if self.shown.has_twins() { "; two of them that differ have one id" } else { "" };
+            let twins = if self.shown.has_twins() { "; two different records have the same id" } else { "" };
             return Err(self.incomplete(&format!(
-                "read twice, it shows {count} different records, and says that it has {most}{twins}"
+                "read twice, it shows {count} different records, but reports {most}{twins}"
             )));
         }
         self.shown.begin_again();
@@ -357,7 +355,8 @@ impl Walk<'_> {
             return Ok(Evidence::TotalMet);
         }
         Err(self.incomplete(
-            "its pages do not go on, and its totalResults counts the records of the page; it seems to ignore startIndex",
+            "a page contains no new records, and its totalResults counts only the records of the page; it \
+             seems to ignore startIndex",
         ))
     }
 
@@ -398,13 +397,13 @@ impl Walk<'_> {
         if page.total.is_none() {
             let hint = match page.next {
                 Next::None => "",
-                _ => "; it gives a nextCursor: set paging = \"cursor\"",
+                _ => "; it returns a nextCursor: set paging = \"cursor\"",
             };
-            return Err(self.incomplete(&format!("it does not say how many records there are{hint}")));
+            return Err(self.incomplete(&format!("it does not report the number of records{hint}")));
         }
         // From any other position on, a record that was seen says more than what the server says.
         if from == 1 && page.start.is_some_and(|start| start > 1) {
-            return Err(self.incomplete("it does not begin with the first record"));
+            return Err(self.incomplete("it does not start with the first record"));
         }
         Ok(page)
     }
@@ -426,7 +425,7 @@ impl Walk<'_> {
 
     fn empty(&self, totals: Totals) -> Error {
         let most = totals.most.unwrap_or_default();
-        self.incomplete(&format!("a page is empty, though there are {most} records"))
+        self.incomplete(&format!("a page is empty although there are {most} records"))
     }
 
     fn incomplete(&self, why: &str) -> Error {
@@ -448,6 +447,6 @@ fn name(record: &Fields) -> Option<String> {
 }
 
 fn twin(id: String) -> RejectedRecord {
-    let rule = "its own: two records that differ have it, so that nobody can tell whose it is".to_owned();
+    let rule = "unique: two different records have it, so it does not identify a record".to_owned();
     RejectedRecord::new(id, "id", rule)
 }

@@ -62,7 +62,8 @@ impl Application<'_> {
                 MembershipsFrom::Groups => "filter_members = false",
             };
             return Err(Error::internal(format!(
-                "{}: the account {user_id} seems to be in no group, yet the group {} has it as a member; set groups.{key}",
+                "{}: the account {user_id} seems to be in no group, but the group {} has it as a member; \
+                 set groups.{key}",
                 self.system(),
                 group.id
             )));
@@ -145,8 +146,8 @@ impl Application<'_> {
             let found = self.scim.get(endpoint, group, &[]).await?;
             if found.is_some_and(|group| members(&group).is_ok_and(|all| !all.is_empty())) {
                 return Err(Error::incomplete_listing(format!(
-                    "{}: the list of its groups shows no members, yet the group {group} has some when it is read by itself; set \
-                     groups.memberships_from = \"accounts\"",
+                    "{}: the list of its groups shows no members, but the group {group} has members when \
+                     read individually; set groups.memberships_from = \"accounts\"",
                     self.system()
                 )));
             }
@@ -157,8 +158,8 @@ impl Application<'_> {
     /// Groups that show no members, and an account that says it is in one: the members are not shown.
     pub(crate) fn groups_are_bare(&self, user: &Fields) -> Error {
         Error::incomplete_listing(format!(
-            "{}: none of its groups shows a member, yet the account {} is in one; set groups.memberships_from = \
-             \"accounts\"",
+            "{}: none of its groups shows any members, but the account {} is in one; set \
+             groups.memberships_from = \"accounts\"",
             self.system(),
             id(user).unwrap_or_default()
         ))
@@ -167,8 +168,8 @@ impl Application<'_> {
     /// Groups have members, and no account is any of them: they are named by something else than their identifiers.
     pub(crate) fn members_are_strangers(&self) -> Error {
         Error::incomplete_listing(format!(
-            "{}: its groups have members, and none of them is the id of an account, so that everybody would be in no group; set \
-             groups.memberships_from = \"accounts\", or groups.enabled = false",
+            "{}: its groups have members, but none of them is the id of an account, so no account would be \
+             in a group; set groups.memberships_from = \"accounts\", or groups.enabled = false",
             self.system()
         ))
     }

@@ -5,18 +5,18 @@ use serde_json::{Map, Value};
 
 use crate::{AccountId, AccountRecord, PayloadError, payload};
 
-/// Whether an account can be used.
+/// Whether an account is active.
 // Exhaustive on purpose: a connector that writes a state must not pass over one that it has never heard of. A state that this version
 // does not know stays among the other fields of a task (`Account::extra`), where a connector refuses it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AccountStatus {
-    /// It can be used.
+    /// The account is active.
     #[default]
     Active,
-    /// It is there, and not in use.
+    /// The account exists but is not in use.
     Inactive,
-    /// It is kept, and nobody gets in.
+    /// The account is kept, but cannot be used.
     Suspended,
 }
 
@@ -60,7 +60,7 @@ pub struct Account {
     /// The identifier in the target system, where Iden knows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<AccountId>,
-    /// The e-mail address.
+    /// The email address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// The name to log in with.
@@ -72,7 +72,7 @@ pub struct Account {
     /// The family name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_name: Option<String>,
-    /// What people read.
+    /// The display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
     /// The state that is wanted, where the task says one.

@@ -38,7 +38,7 @@ pub struct AccountRecord {
     /// The family name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_name: Option<String>,
-    /// What people read.
+    /// The display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
     /// Whether it can be used; `active` where the target says nothing.

@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Action {
-    /// Make an account that does not exist yet.
+    /// Create an account that does not exist yet.
     CreateAccount,
     /// Change fields, memberships or assignments of an account.
     UpdateAccount,
-    /// Remove an account for good.
+    /// Delete an account permanently.
     DeleteAccount,
-    /// Keep the account, but let nobody in.
+    /// Keep the account, but prevent its use.
     SuspendAccount,
-    /// Undo a suspension.
+    /// End a suspension.
     UnsuspendAccount,
-    /// Give the account another password.
+    /// Set a new password.
     ResetPassword,
 }
 

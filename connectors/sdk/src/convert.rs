@@ -74,14 +74,17 @@ impl From<serde_json::Error> for Error {
         if let Some(kind) = error.io_error_kind() {
             return from_kind(kind);
         }
-        let what =
-            if error.is_data() { "JSON of another shape than the connector expects" } else { "no JSON" };
+        let what = if error.is_data() {
+            "JSON in a different form than the connector expects"
+        } else {
+            "invalid JSON"
+        };
         // A value that was built in memory has no lines.
         let place = match error.line() {
             0 => String::new(),
             line => format!(" (line {line}, column {})", error.column()),
         };
-        Self::new(Code::InternalError, format!("the connector has met {what}{place}"))
+        Self::new(Code::InternalError, format!("the connector received {what}{place}"))
     }
 }
 
@@ -146,7 +149,7 @@ mod tests {
         let error = number().unwrap_err();
         assert_eq!(
             error.message(),
-            "the connector has met JSON of another shape than the connector expects (line 2, column 9)"
+            "the connector received JSON in a different form than the connector expects (line 2, column 9)"
         );
         assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::Unknown));
         assert!(error.source().is_none() && !format!("{error:?}").contains("hunter2"), "{error:?}");
@@ -181,6 +184,6 @@ mod tests {
     #[test]
     fn a_network_that_cannot_be_used_names_its_key() {
         let error = SettingsError::from(NetworkError::Proxy("no host".to_owned()));
-        assert_eq!(error.to_string(), "network.proxy cannot be used: no host");
+        assert_eq!(error.to_string(), "network.proxy is not valid: no host");
     }
 }

@@ -14,17 +14,17 @@ use serde::{Deserialize, Serialize};
 pub enum Code {
     /// The account does not exist in the target system.
     AccountNotFound,
-    /// The account that was to be created exists already.
+    /// The account to create already exists.
     AccountAlreadyExists,
-    /// No seat of a licence is left.
+    /// No seat of a license is free.
     LicenseExhausted,
     /// The connector's credentials, or the operator's rules, do not allow this.
     PermissionDenied,
-    /// The target asks to slow down.
+    /// The target limits the rate of calls.
     RateLimited,
-    /// No answer in time.
+    /// No response in time.
     Timeout,
-    /// Anything that none of the others says.
+    /// Anything that no other code describes.
     InternalError,
 }
 
@@ -78,10 +78,10 @@ impl std::str::FromStr for Code {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
-    /// Nothing changed: the request was never sent, or the target refused it. Say this only when it is certain.
+    /// Nothing changed: the request was never sent, or the target rejected it. Use this only when it is certain.
     NotApplied,
-    /// The request went out and no answer came: a timeout, a connection cut after sending. The runtime reads
-    /// back before it does anything else.
+    /// The request was sent and no response arrived: a timeout, or a connection that failed after sending.
+    /// The runtime verifies the account before it does anything else.
     Unknown,
 }
 
@@ -89,7 +89,7 @@ pub enum Effect {
 // Exhaustive on purpose: see `Code`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Retry {
-    /// It will fail the same way again.
+    /// It will fail in the same way again.
     Never,
     /// Later, at a moment the runtime chooses.
     Backoff,
@@ -97,19 +97,19 @@ pub enum Retry {
     After(Duration),
 }
 
-/// Whom or what the error is about.
+/// What the error is about.
 // Exhaustive on purpose: see `Code`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
     /// The account of the task.
     Account,
-    /// A group that the task names. A group that is missing is not a missing account.
+    /// A group that the task names. A missing group is not a missing account.
     Group,
-    /// A licence that the task names.
+    /// A license that the task names.
     License,
-    /// The way to the target: it is unreachable, or refuses the connector's own credential. Every task of the
-    /// app meets the same fate, so they are held back rather than failed.
+    /// The connection to the target: it is unreachable, or rejects the connector's own credential. Every task
+    /// of the app would fail in the same way, so tasks are held instead of failed.
     Connection,
 }
 
@@ -193,7 +193,7 @@ impl Error {
         Self::new(Code::AccountAlreadyExists, message)
     }
 
-    /// No seat of a licence is left.
+    /// No seat of a license is free.
     pub fn license_exhausted(message: impl Into<String>) -> Self {
         Self::new(Code::LicenseExhausted, message)
     }
@@ -286,7 +286,7 @@ impl Error {
         self.retry
     }
 
-    /// Whom or what the error is about.
+    /// What the error is about.
     pub fn subject(&self) -> Subject {
         self.subject
     }

@@ -83,10 +83,10 @@ impl std::fmt::Debug for Network {
 #[non_exhaustive]
 pub enum NetworkError {
     /// The operator must mend the file that `network.ca_file` names.
-    #[error("the file of network.ca_file holds no certificate that can be read: {0}")]
+    #[error("the file of network.ca_file contains no readable certificate: {0}")]
     Authorities(String),
     /// The operator must mend `network.proxy`.
-    #[error("network.proxy cannot be used: {0}")]
+    #[error("network.proxy is not valid: {0}")]
     Proxy(String),
     /// The operating system's certificates cannot be loaded, and no others are given.
     #[error(

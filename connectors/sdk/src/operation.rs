@@ -37,17 +37,17 @@ pub enum Operation {
     CreateAccount(CreateAccount),
     /// Change an account.
     UpdateAccount(UpdateAccount),
-    /// Remove an account for good.
+    /// Delete an account permanently.
     DeleteAccount(DeleteAccount),
     /// Keep an account, and let nobody in.
     SuspendAccount(SuspendAccount),
-    /// Undo a suspension.
+    /// End a suspension.
     UnsuspendAccount(UnsuspendAccount),
     /// Give an account another password.
     ResetPassword(ResetPassword),
 }
 
-/// Make an account that does not exist yet.
+/// Create an account that does not exist yet.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CreateAccount {
@@ -78,7 +78,7 @@ pub struct UpdateAccount {
     pub payload: Payload,
 }
 
-/// Remove an account for good.
+/// Delete an account permanently.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DeleteAccount {
@@ -98,7 +98,7 @@ pub struct SuspendAccount {
     pub payload: Payload,
 }
 
-/// Undo a suspension.
+/// End a suspension.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct UnsuspendAccount {
@@ -163,7 +163,7 @@ impl Operation {
         if !account.is_identified() {
             return Err(PayloadError::missing(
                 "account",
-                "an account that is named by at least one of id, username and email",
+                "an account identified by at least one of id, username and email",
             ));
         }
         Ok(match action {

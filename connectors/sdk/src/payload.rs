@@ -111,7 +111,7 @@ impl PayloadError {
             Value::Null => "null",
             Value::Bool(_) => "a boolean",
             Value::Number(_) => "a number",
-            Value::String(_) => "another text",
+            Value::String(_) => "other text",
             Value::Array(_) => "a list",
             Value::Object(_) => "an object",
         };
@@ -156,7 +156,7 @@ pub(crate) fn take_required_identifier(
     fields: &mut Map<String, Value>,
     name: &str,
 ) -> Result<String, PayloadError> {
-    take_identifier(fields, name)?.ok_or_else(|| PayloadError::missing(name, "text that is not empty"))
+    take_identifier(fields, name)?.ok_or_else(|| PayloadError::missing(name, "non-empty text"))
 }
 
 /// Takes a text out of a map; absent and `null` are `None`, so is the empty text, anything else an error.

@@ -72,7 +72,7 @@ impl From<EntityRecord> for Record {
 pub struct EntityRecord {
     /// The identifier in the target system.
     pub id: String,
-    /// What people read.
+    /// The display name.
     pub name: String,
     /// Fields bridgehead has no name for; they go to Iden as they are.
     #[serde(flatten)]
@@ -94,7 +94,7 @@ impl EntityRecord {
     fn from_fields(mut fields: Map<String, Value>) -> Result<Self, PayloadError> {
         let id = payload::take_required_identifier(&mut fields, "id")?;
         let name = payload::take_text(&mut fields, "name")?
-            .ok_or_else(|| PayloadError::missing("name", "text: every group and licence has a name"))?;
+            .ok_or_else(|| PayloadError::missing("name", "text: every group and license has a name"))?;
         Ok(Self { id, name, extra: fields })
     }
 }

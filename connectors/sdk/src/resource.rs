@@ -49,7 +49,7 @@ impl std::fmt::Display for ResourceKind {
 pub struct ResourceType {
     /// Unique within the app; `memberships` and `assignments` refer to it.
     pub slug: Slug,
-    /// What people read.
+    /// The display name.
     pub name: String,
     /// What its records stand for.
     #[serde(rename = "type")]

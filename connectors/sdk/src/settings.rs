@@ -41,7 +41,7 @@ fn without_values(message: &str) -> String {
     };
     match rest.rsplit_once(", expected ") {
         Some((_, expected)) => format!("must be {expected}"),
-        None => "is not what it should be".to_owned(),
+        None => "has an unexpected value".to_owned(),
     }
 }
 
@@ -104,7 +104,7 @@ fn resolve<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
 fn unknown_key<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     match nearest(name, known.clone()) {
         Some(near) => format!("unknown key; did you mean '{near}'?"),
-        None => format!("unknown key; known are {}", known.collect::<Vec<_>>().join(", ")),
+        None => format!("unknown key; known keys are {}", known.collect::<Vec<_>>().join(", ")),
     }
 }
 
@@ -156,7 +156,7 @@ mod tests {
         let error = parse::<Settings>(json!({"path": "people", "pool": {"sise": 4}})).unwrap_err();
         assert_eq!(error.to_string(), "pool.sise: unknown key; did you mean 'size'?");
         let error = parse::<Settings>(json!({"path": "people", "zzz": 4})).unwrap_err();
-        assert_eq!(error.to_string(), "zzz: unknown key; known are path, pool");
+        assert_eq!(error.to_string(), "zzz: unknown key; known keys are path, pool");
     }
 
     #[test]

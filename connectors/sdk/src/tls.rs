@@ -20,7 +20,7 @@ impl Network {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| NetworkError::Authorities(error.to_string()))?;
         if certificates.is_empty() {
-            return Err(NetworkError::Authorities("there is none in it".to_owned()));
+            return Err(NetworkError::Authorities("it contains none".to_owned()));
         }
         Ok(certificates)
     }

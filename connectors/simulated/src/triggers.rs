@@ -56,22 +56,22 @@ impl Trigger {
         let once = |error: Error, applied: bool| (attempt <= 1).then_some((error, applied));
         match self {
             Self::Fail(code) => {
-                Some((Error::new(code, format!("User {label}: simulated, as the name asks for")), false))
+                Some((Error::new(code, format!("User {label}: simulated, as requested by the name")), false))
             }
             Self::Slow | Self::Panic => None,
             Self::RateLimitedOnce => {
-                let error = Error::rate_limited(format!("simulated: User {label} came too soon"));
+                let error = Error::rate_limited(format!("simulated: User {label} was rate limited"));
                 once(error.with_retry(Retry::After(Duration::from_secs(1))), false)
             }
             Self::UnknownOnce => {
-                once(Error::timeout(format!("simulated: the answer about User {label} was lost")), true)
+                once(Error::timeout(format!("simulated: the response for User {label} was lost")), true)
             }
             Self::LostOnce => {
-                once(Error::timeout(format!("simulated: the question about User {label} was lost")), false)
+                once(Error::timeout(format!("simulated: the request for User {label} was lost")), false)
             }
             Self::UnreachableOnce => {
                 let error =
-                    Error::unreachable(format!("simulated: the target was not reached for User {label}"));
+                    Error::unreachable(format!("simulated: the target was unreachable for User {label}"));
                 once(error, false)
             }
         }

@@ -231,7 +231,7 @@ impl Lease {
 
     /// Takes the connection for one call, so that it ends with a call that is dropped.
     fn take(&mut self) -> Result<Box<dyn Session>, Fault> {
-        self.session.take().ok_or_else(|| Fault::Lost("it was given up after an error".to_owned()))
+        self.session.take().ok_or_else(|| Fault::Lost("it was discarded after an error".to_owned()))
     }
 
     /// Puts the connection back after a call, unless it cannot be used any more.

@@ -48,8 +48,8 @@ impl Database {
             Ok(answer) => Ok(single(&statement.key, &answer)?),
             Err(Fault::Told(told)) if told.kind == Kind::Value || told.kind == Kind::Statement => {
                 Err(Stop::Shifted(format!(
-                    "the rows of {} cannot be counted, so that nobody knows whether it gives all of them: set {} to a statement \
-                     that counts them [{told}]",
+                    "the rows of {} cannot be counted, so it is unknown whether it returns all of them: set \
+                     {} to a statement that counts them [{told}]",
                     statement.key,
                     count_key(statement)
                 )))
@@ -98,9 +98,10 @@ impl Database {
                     "the first page of {} leaves out the identifier {id}, and maybe others: {}",
                     statement.key,
                     if is_number {
-                        "begin it with COALESCE(:after, -9223372036854775808), or leave such records out by a condition of their own"
+                        "start it with COALESCE(:after, -9223372036854775808), or exclude such records with \
+                         a separate condition"
                     } else {
-                        "let it begin with everybody where :after is NULL, and correct id_type"
+                        "make it start with all records where :after is NULL, and correct id_type"
                     }
                 )));
             }
@@ -164,9 +165,9 @@ impl Subject<'_> {
 /// A listing gave fewer rows than there are, or more.
 pub(crate) fn missing(statement: &Statement, rows: u64, total: u64) -> Stop {
     Stop::Shifted(format!(
-        "{key} gives {rows} rows page by page where there are {total}, so that somebody would be missing: order by the identifier \
-         and compare it in the same way (with the same collation, such as COLLATE \"C\" or utf8mb4_bin), give each once, or \
-         correct {count}",
+        "{key} returns {rows} rows page by page, but there are {total}, so records would be missing: order \
+         by the identifier and compare it in the same way (with the same collation, such as COLLATE \"C\" \
+         or utf8mb4_bin), return each once, or correct {count}",
         key = statement.key,
         count = count_key(statement)
     ))
@@ -182,7 +183,7 @@ fn single(key: &str, answer: &Answer) -> Result<u64, Fault> {
         _ => None,
     };
     number.and_then(|number| number.parse().ok()).ok_or_else(|| {
-        Fault::Unreadable(format!("{key} must give one row with one column, a whole number, and does not"))
+        Fault::Unreadable(format!("{key} must return one row with one column, a whole number, but does not"))
     })
 }
 

@@ -172,13 +172,13 @@ fn tell(before: &Health, now: &Health) {
         | (Health::Refused { .. }, Health::Refused { .. })
         | (Health::Unknown | Health::Up, Health::Unknown | Health::Up) => {}
         (_, Health::Down { cause, .. }) => {
-            tracing::warn!(%cause, "the Bridge does not answer; calls go one at a time until it does");
+            tracing::warn!(%cause, "the Bridge does not respond; making one call at a time until it does");
         }
         (_, Health::Paused { until }) => {
-            tracing::warn!(%until, "the Bridge asks to slow down; calls are held back");
+            tracing::warn!(%until, "rate limited by the Bridge; delaying calls");
         }
-        (_, Health::Refused { cause }) => tracing::warn!(%cause, "the Bridge API key does not work"),
-        (_, Health::Unknown | Health::Up) => tracing::info!("the Bridge answers again"),
+        (_, Health::Refused { cause }) => tracing::warn!(%cause, "the Bridge rejects the API key"),
+        (_, Health::Unknown | Health::Up) => tracing::info!("the Bridge responds again"),
     }
 }
 

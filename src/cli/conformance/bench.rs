@@ -136,7 +136,7 @@ impl<'a> LiveBench<'a> {
         let built =
             config::build_connector(self.name, &app, self.connectors, &self.network, &self.context.redactor);
         let built = built.map_err(|error| {
-            let message = format!("{error} (with apps.{}.conformance.{key} laid over target)", self.name);
+            let message = format!("{error} (with apps.{}.conformance.{key} applied to target)", self.name);
             Failure::new(Exit::Configuration, message)
         })?;
         Ok(Some(built))
@@ -158,7 +158,9 @@ impl<'a> LiveBench<'a> {
         let place = Arc::clone(&self.places).acquire_owned();
         match tokio::time::timeout(PATIENCE, place).await {
             Ok(Ok(place)) => Ok(place),
-            _ => Err(Skip::because(format!("{AT_ONCE} connectors are there already, and none of them ends"))),
+            _ => Err(Skip::because(format!(
+                "{AT_ONCE} connectors are already running, and none of them exits"
+            ))),
         }
     }
 
@@ -184,7 +186,7 @@ impl Bench for LiveBench<'_> {
             return Ok(self.noted(another));
         }
         let Some((key, what)) = key(situation) else {
-            return Err(Skip::because("this version of bridgehead has no key for it"));
+            return Err(Skip::because("this version of bridgehead does not have a key for it"));
         };
         let place = self.place().await?;
         match self.build(situation, key) {
@@ -193,7 +195,7 @@ impl Bench for LiveBench<'_> {
                 Ok(self.noted(connector))
             }
             Ok(None) => {
-                Err(Skip::because(format!("apps.{}.conformance.{key} does not say {what}", self.name)))
+                Err(Skip::because(format!("apps.{}.conformance.{key} is not set: {what}", self.name)))
             }
             // The same settings were in order with another address.
             Err(failure) => Err(Skip::because(failure.message())),
@@ -206,7 +208,8 @@ impl Bench for LiveBench<'_> {
 
     async fn populated(&self, _: usize) -> Result<Arc<dyn Connector>, Skip> {
         Err(Skip::because(
-            "a live target is not filled; page_size lets the kit make several pages of accounts, and the connector's own tests do the rest",
+            "a live target is not filled; with page_size the kit can create several pages of accounts, and \
+             the connector's own tests cover the rest",
         ))
     }
 
@@ -277,11 +280,11 @@ impl Bench for LiveBench<'_> {
 
     fn remedy(&self, action: Action) -> Option<String> {
         let (key, what) = match action {
-            Action::CreateAccount => ("account", "a new account needs other fields than the kit's"),
-            Action::UpdateAccount => ("changes", "other fields can be changed than the kit's"),
+            Action::CreateAccount => ("account", "a new account needs fields that the kit does not set"),
+            Action::UpdateAccount => ("changes", "the target cannot change the kit's default fields"),
             _ => return None,
         };
-        Some(format!("if {what}, say them with {key} in [apps.{}.conformance]", self.name))
+        Some(format!("if {what}, set suitable fields with {key} in [apps.{}.conformance]", self.name))
     }
 }
 
@@ -295,19 +298,17 @@ async fn end((connector, place): Built) {
 /// The key for a situation, and what it says.
 fn key(situation: Situation) -> Option<(&'static str, &'static str)> {
     Some(match situation {
-        Situation::BadCredential => ("bad_credential", "which credential the target refuses"),
-        Situation::RefusedPermission => ("refused_permission", "which credential may read and not change"),
+        Situation::BadCredential => ("bad_credential", "a credential that the target rejects"),
+        Situation::RefusedPermission => ("refused_permission", "a read-only credential"),
         Situation::Unreachable(_) => {
-            ("unreachable", "how the target is missed, with {address} where nobody listens")
+            ("unreachable", "how to address a target that is down, with {address} where nothing listens")
         }
-        Situation::Silent(_) => ("silent", "how a target at {address} is used that never says a word"),
-        Situation::Through(_) => ("through", "how the target is reached through the kit at {address}"),
-        Situation::SmallPages(_) => {
-            ("small_pages", "how the connector is told to ask for pages of two records")
-        }
+        Situation::Silent(_) => ("silent", "how to address a target at {address} that never responds"),
+        Situation::Through(_) => ("through", "how to reach the target through the kit at {address}"),
+        Situation::SmallPages(_) => ("small_pages", "how to make the connector request pages of two records"),
         Situation::CutListing => (
             "cut_listing",
-            "how a listing breaks off; for a target with an address, set address and through instead",
+            "how to interrupt a listing; for a target with an address, set address and through instead",
         ),
         _ => return None,
     })
@@ -347,6 +348,6 @@ struct Plain;
 #[async_trait]
 impl Bench for Plain {
     async fn connect(&self, _: Situation) -> Result<Arc<dyn Connector>, Skip> {
-        Err(Skip::because("there is none"))
+        Err(Skip::because("it is not available"))
     }
 }

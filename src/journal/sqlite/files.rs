@@ -141,15 +141,15 @@ impl Folder {
         let refuse = |why: String| Error::Permissions { path: path.clone(), mode, why };
         // A path such as /tmp or /var/lib, set by mistake, must not be closed to everybody else.
         if mode & STICKY != 0 || !self.is_ours().map_err(|error| Error::from_io(path, error))? {
-            return Err(refuse("holds other files than bridgehead's".to_owned()));
+            return Err(refuse("contains files that are not bridgehead's".to_owned()));
         }
         self.directory
             .set_permissions(folder_permissions())
-            .map_err(|error| refuse(format!("cannot be closed: {error}")))?;
+            .map_err(|error| refuse(format!("cannot be restricted to its owner: {error}")))?;
         tracing::warn!(
             folder = %path.display(),
             mode = format_args!("{mode:04o}"),
-            "the state folder was open to others; its mode is now 0700"
+            "the state folder was accessible to other users; its mode is now 0700"
         );
         Ok(())
     }
@@ -241,6 +241,6 @@ fn close(path: &Path, file: &File, metadata: &Metadata) -> io::Result<()> {
     if metadata.mode() & OTHERS == 0 {
         return Ok(());
     }
-    tracing::warn!(file = %path.display(), "the file was open to others; its mode is now 0600");
+    tracing::warn!(file = %path.display(), "the file was accessible to other users; its mode is now 0600");
     file.set_permissions(Permissions::from_mode(FILE_MODE))
 }

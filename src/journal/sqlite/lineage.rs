@@ -159,8 +159,8 @@ fn announce(folder: &std::path::Path, reason: Reason, until: Timestamp) {
     } else {
         tracing::error!(
             %folder, %until,
-            "{reason}. Tasks that Iden made before {until} may have been begun already: each is looked up in the target before \
-             its first attempt. Find out what happened to the folder"
+            "{reason}. Tasks that Iden created before {until} may already have been started: each one is \
+             looked up in the target before its first attempt. Find out what happened to the folder"
         );
     }
 }
@@ -176,8 +176,8 @@ fn complain_of_listings(listings: &Side, tasks: &Side, found: &Found) {
     };
     if is_lost {
         tracing::error!(
-            "the database listings.db was missing, or is older than what was last written: what earlier syncs saw is not known \
-             any more. Find out what happened to the state folder"
+            "the database listings.db was missing or out of date: the results of earlier syncs are lost. \
+             Find out what happened to the state folder"
         );
     }
 }

@@ -141,7 +141,7 @@ fn length(path: &Path) -> std::io::Result<u64> {
     match std::fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_file() => Ok(metadata.len()),
         // A link may lead to files of somebody else.
-        Ok(_) => Err(std::io::Error::other(format!("{} is no regular file", path.display()))),
+        Ok(_) => Err(std::io::Error::other(format!("{} is not a regular file", path.display()))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(error),
     }

@@ -345,7 +345,7 @@ impl Writer {
         if let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await
         {
-            tracing::debug!(error = %error, "a failed connection to the state did not close");
+            tracing::debug!(error = %error, "a failed database connection did not close");
         }
         if let Some(fence) = &mut self.fence {
             fence.disconnected();
@@ -367,7 +367,7 @@ impl Writer {
         let result = self.try_work().await;
         if let Err(error) = &result {
             let file = self.options.get_filename().display();
-            tracing::warn!(error = %error, file = %file, "tidying up the state failed; it is tried again");
+            tracing::warn!(error = %error, file = %file, "cleaning up the state failed; retrying later");
             self.abandon().await;
         }
         if let Ok(true) = result {
@@ -406,19 +406,19 @@ impl Writer {
         if self.fence.is_some()
             && let Err(error) = self.connect().await
         {
-            tracing::warn!(error = %error, "the state could not be left in order");
+            tracing::warn!(error = %error, "the state could not be closed cleanly");
         }
         let Some(connection) = &mut self.connection else { return };
         if let Some(fence) = &mut self.fence
             && let Err(problem) = fence.leave(connection).await
         {
             let error = problem.at(self.options.get_filename());
-            tracing::warn!(error = %error, "the state could not be left in order");
+            tracing::warn!(error = %error, "the state could not be closed cleanly");
         }
         match erasure::empty_log(connection).await {
             Ok(true) => {}
-            Ok(false) => tracing::warn!("the write-ahead log was not emptied: it is being read"),
-            Err(error) => tracing::warn!(error = %error, "the write-ahead log was not emptied"),
+            Ok(false) => tracing::warn!("the write-ahead log was not truncated: a reader is using it"),
+            Err(error) => tracing::warn!(error = %error, "the write-ahead log was not truncated"),
         }
     }
 }

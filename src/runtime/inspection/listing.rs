@@ -236,7 +236,7 @@ async fn waiting(source: &Source<'_>, mut rows: HashMap<TaskId, TaskRow>, end: &
             (Ok(bridge), None) => match bridge.task(source.app, &id).await {
                 Ok(task) => row = row.merge(TaskRow::of_task(source.name, &task)),
                 Err(bridge::Error::NotFound { from_bridge: true, .. }) => {
-                    row.detail.get_or_insert_with(|| "Iden does not know this task any more".to_owned());
+                    row.detail.get_or_insert_with(|| "Iden no longer knows this task".to_owned());
                 }
                 Err(error) => end.without_names = Some(error.to_string()),
             },

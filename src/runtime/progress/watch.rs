@@ -284,9 +284,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_write_that_fails_is_told_of_until_one_succeeds() {
         let progress = Progress::default();
-        progress.not_written("no space is left".into());
+        progress.not_written("no space left".into());
         tokio::time::advance(MINUTE).await;
-        progress.not_written("no space is left".into());
+        progress.not_written("no space left".into());
         assert_eq!(progress.seen().unwritten.unwrap().since.elapsed(), MINUTE);
         progress.written();
         assert_eq!(progress.seen().unwritten, None);

@@ -163,7 +163,7 @@ impl<'a> Sync<'a> {
         }
         completed?;
         drop(permit);
-        self.phase("waiting for the clean-up");
+        self.phase("waiting for the cleanup");
         tokio::select! {
             biased;
             watched = finish::watch(self.app, &session) => watched?,
@@ -241,7 +241,7 @@ impl<'a> Sync<'a> {
                 let registration =
                     registration.await.map_err(Error::bridge("registering a resource type"))?;
                 if registration == Registration::Existed {
-                    tracing::debug!(app = %app.name, resource_type = %of.slug, "was registered already");
+                    tracing::debug!(app = %app.name, resource_type = %of.slug, "was already registered");
                 }
             }
             return Ok(());

@@ -41,7 +41,7 @@ pub(super) async fn verify(sync: &Sync<'_>) -> Result<(), Error> {
         return Ok(());
     };
     let app = sync.app;
-    let progress = progress(app, session).await.map_err(Error::bridge("asking how the sync stands"))?;
+    let progress = progress(app, session).await.map_err(Error::bridge("checking the sync session"))?;
     if !progress.status.is_running() {
         return Err(Error::SessionLost { detail: format!("its status is '{}'", progress.status) });
     }
@@ -88,7 +88,7 @@ pub(super) async fn complete(
         },
         |failed| {
             if let Incomplete::MayPass(error) = failed.error {
-                tracing::warn!(app = %app.name, %error, wait = ?failed.wait, "completing the sync did not work; trying again");
+                tracing::warn!(app = %app.name, %error, wait = ?failed.wait, "completing the sync failed; retrying");
             }
         },
     );
@@ -151,7 +151,7 @@ pub(super) async fn watch(app: &App, session: &SyncId) -> Result<(), Error> {
     let began = Instant::now();
     let mut wait = Duration::from_millis(100);
     loop {
-        let progress = progress(app, session).await.map_err(Error::bridge("watching the clean-up"))?;
+        let progress = progress(app, session).await.map_err(Error::bridge("waiting for the cleanup"))?;
         if let Some(error) = progress.error {
             return Err(Error::CleanupFailed { code: error.error_code, message: error.message });
         }
@@ -165,7 +165,7 @@ pub(super) async fn watch(app: &App, session: &SyncId) -> Result<(), Error> {
             return Ok(());
         }
         if began.elapsed() >= WATCH {
-            tracing::warn!(app = %app.name, status = %progress.status, "Iden is still cleaning up; not waiting any longer");
+            tracing::warn!(app = %app.name, status = %progress.status, "Iden is still cleaning up; no longer waiting");
             return Ok(());
         }
         tokio::time::sleep(wait).await;
@@ -177,7 +177,7 @@ pub(super) async fn watch(app: &App, session: &SyncId) -> Result<(), Error> {
 pub(super) async fn abandon(app: &App, session: &SyncId) {
     // Nobody waits for a key that is refused: the session is cancelled by the next one.
     if app.upstream.refused().is_some() {
-        tracing::debug!(app = %app.name, "the session is not abandoned, as the Bridge refuses the key");
+        tracing::debug!(app = %app.name, "not abandoning the session, because the Bridge rejects the key");
         return;
     }
     let patience = Patience::within(FAREWELL).at_once().whatever_is_asked();
@@ -186,16 +186,18 @@ pub(super) async fn abandon(app: &App, session: &SyncId) {
         patience,
         |bridge| bridge.abandon(app.id, session),
         |failed| {
-            tracing::debug!(app = %app.name, error = %failed.error, "the session could not be abandoned; trying again");
+            tracing::debug!(app = %app.name, error = %failed.error, "the session could not be abandoned; retrying");
         },
     );
     match tokio::time::timeout(FAREWELL, abandoned).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            tracing::warn!(app = %app.name, %error, "the session could not be abandoned; the next one cancels it");
+            tracing::warn!(app = %app.name, %error, "the session could not be abandoned; the next sync \
+                                                     cancels it");
         }
         Err(_) => {
-            tracing::warn!(app = %app.name, "the session could not be abandoned in time; the next one cancels it");
+            tracing::warn!(app = %app.name, "the session could not be abandoned in time; the next sync \
+                                             cancels it");
         }
     }
 }

@@ -48,7 +48,7 @@ impl Sync<'_> {
         match listing.testimony.judge(good.saturating_add(bad)) {
             Proof::Whole(evidence) => {
                 self.evidence.entry(slug.to_owned()).or_insert_with(|| evidence.as_str().to_owned());
-                tracing::debug!(app = %self.app.name, resource_type = slug, evidence = evidence.as_str(), "listed to the end");
+                tracing::debug!(app = %self.app.name, resource_type = slug, evidence = evidence.as_str(), "complete");
                 Ok(())
             }
             Proof::Short { read, total } => Err(Error::Incomplete { slug: slug.to_owned(), read, total }),
@@ -72,7 +72,7 @@ impl Sync<'_> {
             self.reject(
                 of,
                 &refused.id,
-                Problem { field: String::new(), rule: format!("is refused by Iden: {}", refused.detail) },
+                Problem { field: String::new(), rule: format!("is rejected by Iden: {}", refused.detail) },
             );
         }
         Ok(())
@@ -211,7 +211,7 @@ impl Sync<'_> {
                 |record| matches!(record, Record::Account(account) if account.id.as_str() == id && self.touched.concerns(account)),
             );
             if !was_touched {
-                let rule = "is used by two records that differ".into();
+                let rule = "is used by two different records".into();
                 self.reject(of, id, Problem { field: "id".into(), rule });
             }
         }

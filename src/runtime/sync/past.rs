@@ -82,7 +82,8 @@ impl Sync<'_> {
                         Baseline::Known
                     }
                     Currency::Stale(at) => Baseline::Stale(format!(
-                        "Iden says that {} was last synced at {at}, and the last sync known here is that of {}",
+                        "Iden says that {} was last synced at {at}, but the last sync recorded here is from \
+                         {}",
                         self.app.name,
                         known.synced_at.unwrap_or(last.at)
                     )),
@@ -160,9 +161,16 @@ impl Sync<'_> {
     /// Where it does not say, the next sync asks again.
     pub(super) async fn learn_iden_time(&self) -> Result<(), Error> {
         let (app, listings) = (&self.app.key, &self.app.listings);
-        let Ok(apps) = self.app.upstream.ask(Operation::ListApps, |bridge| bridge.list_apps()).await.inspect_err(|error| {
-            tracing::warn!(app = %self.app.name, %error, "Iden cannot be asked for the time of this sync; the next sync asks again");
-        }) else {
+        let Ok(apps) = self
+            .app
+            .upstream
+            .ask(Operation::ListApps, |bridge| bridge.list_apps())
+            .await
+            .inspect_err(|error| {
+                tracing::warn!(app = %self.app.name, %error, "cannot ask Iden for the time of this sync; the \
+                                                          next sync asks again");
+            })
+        else {
             return Ok(());
         };
         let at = apps.into_iter().find(|one| one.id == self.app.id).and_then(|one| one.last_synced_at);
@@ -187,7 +195,7 @@ impl Sync<'_> {
             },
             // What the pages are answered with tells too.
             Err(error) => {
-                tracing::warn!(app = %app.name, %error, "Iden cannot be asked when the app was last synced");
+                tracing::warn!(app = %app.name, %error, "cannot ask Iden when the app was last synced");
                 Told::Nothing(error.to_string())
             }
         }
@@ -216,14 +224,15 @@ fn judge(told: &Told, all: Tally, own: u64) -> Baseline {
     let foreign = all.updated.saturating_sub(own);
     if foreign > all.created {
         return Baseline::Lost(format!(
-            "Iden knew {foreign} of the {} records that were pushed",
+            "Iden already had {foreign} of the {} records that were pushed",
             all.accepted
         ));
     }
     match told {
         // Without an answer, somebody must have been new: else nothing at all speaks for a first sync.
         Told::Nothing(why) if all.created == 0 => Baseline::Unknown(format!(
-            "Iden cannot be asked when it was last synced ({why}), and what it answered to the pages does not show that it held nothing"
+            "Iden did not say when it was last synced ({why}), and its responses to the pushed pages do not \
+             prove that it had no records"
         )),
         _ => Baseline::First,
     }
@@ -253,7 +262,7 @@ mod tests {
             assert_eq!(judge(&told, tally(900, 100), 0), Baseline::First, "tasks have created some");
             assert_eq!(
                 judge(&told, tally(10, 990), 0),
-                Baseline::Lost("Iden knew 990 of the 1000 records that were pushed".into())
+                Baseline::Lost("Iden already had 990 of the 1000 records that were pushed".into())
             );
             assert_eq!(judge(&told, tally(50, 300), 300), Baseline::First, "an earlier try pushed those");
             assert!(matches!(judge(&told, tally(50, 300), 200), Baseline::Lost(_)));

@@ -210,7 +210,7 @@ async fn send_once(app: &App, session: &SyncId, slug: &Slug, page: &[Record]) ->
         |bridge| bridge.push(app.id, session, slug, page),
         |failed| {
             let (error, wait) = (failed.error, failed.wait);
-            tracing::warn!(app = %app.name, resource_type = %slug, %error, ?wait, "a page could not be pushed; trying again");
+            tracing::warn!(app = %app.name, resource_type = %slug, %error, ?wait, "a page could not be pushed; retrying");
             repeated.store(true, Relaxed);
         },
     );
@@ -230,7 +230,7 @@ async fn send_once(app: &App, session: &SyncId, slug: &Slug, page: &[Record]) ->
             // The documents use 400 for a bad record and for a session that is over.
             let progress =
                 app.upstream.ask(Operation::Progress, |bridge| bridge.progress(app.id, session)).await;
-            let progress = progress.map_err(Error::bridge("asking how the sync stands"))?;
+            let progress = progress.map_err(Error::bridge("checking the sync session"))?;
             if !progress.status.is_running() {
                 let detail = format!("its status is '{}'", progress.status);
                 return Err(Error::SessionLost { detail });

@@ -64,7 +64,7 @@ impl<'a> Listing<'a> {
             _ => Next::Retry,
         };
         let page = retry.run(list, next, |failed| {
-            tracing::warn!(app = %app.name, resource_type = %self.of.slug, wait = ?failed.wait, "a page could not be read: {}; trying again",
+            tracing::warn!(app = %app.name, resource_type = %self.of.slug, wait = ?failed.wait, "a page could not be read: {}; retrying",
                 shown(failed.error));
         });
         page.await

@@ -74,7 +74,7 @@ impl Sync<'_> {
             if self.dangling.get(stale.slug.as_str()).is_some_and(|known| ids.is_subset(known)) {
                 continue;
             }
-            self.phase(&format!("listing {} once more", stale.slug));
+            self.phase(&format!("listing {} again", stale.slug));
             self.catch_up(&stale).await?;
         }
         self.phase(&format!("listing {}", of.slug));
@@ -85,7 +85,7 @@ impl Sync<'_> {
                 None => good.push(record),
                 Some((field, id)) => {
                     self.read_bad(of, Some(record.id()));
-                    let rule = format!("refers to '{id}', which is in no listing of that type");
+                    let rule = format!("refers to '{id}', which no listing of that type contains");
                     self.reject(of, record.id(), Problem { field, rule });
                 }
             }

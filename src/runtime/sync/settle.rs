@@ -23,7 +23,7 @@ impl Sync<'_> {
         let Some(of) = of.filter(|_| !touched.is_empty()) else {
             return Ok(());
         };
-        self.phase("catching up with tasks");
+        self.phase("applying changes made by tasks");
         let mut pusher = None;
         // An account may have been touched under several names; a page holds it once.
         let mut done = HashSet::new();

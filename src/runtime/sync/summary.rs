@@ -30,6 +30,13 @@ pub struct TypeSummary {
     pub removed: u64,
 }
 
+impl std::fmt::Display for TypeSummary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { listed, created, changed, removed } = self;
+        write!(f, "{listed} records, {created} new, {changed} changed, {removed} removed")
+    }
+}
+
 /// A record that was not pushed, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvalidRecord {

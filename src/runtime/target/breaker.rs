@@ -292,7 +292,7 @@ mod tests {
     }
 
     fn hangs(breaker: &Breaker, account: &str) -> bool {
-        breaker.observe(Some(account), &Error::timeout(format!("{account}: no answer within 60s")))
+        breaker.observe(Some(account), &Error::timeout(format!("{account}: no response within 60s")))
     }
 
     #[tokio::test(start_paused = true)]
@@ -336,7 +336,7 @@ mod tests {
         hangs(&breaker, "ann");
         assert!(doubts.has_changed().unwrap());
         doubts.mark_unchanged();
-        assert!(breaker.check_failed(&Error::timeout("checking: no answer within 60s")));
+        assert!(breaker.check_failed(&Error::timeout("checking: no response within 60s")));
         assert_eq!(breaker.cause().unwrap().code, Code::Timeout);
     }
 
@@ -346,7 +346,7 @@ mod tests {
         hangs(&breaker, "ann");
         hangs(&breaker, "ann");
         breaker.reached();
-        assert!(!breaker.check_failed(&Error::timeout("checking: no answer within 60s")));
+        assert!(!breaker.check_failed(&Error::timeout("checking: no response within 60s")));
         assert_eq!(breaker.cause(), None);
     }
 

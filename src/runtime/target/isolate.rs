@@ -24,8 +24,8 @@ where
             let why = panic_message(payload.as_ref());
             Err(Error::new(Code::InternalError, format!("{what}: the connector panicked: {why}")))
         }
-        Ok(Err(_)) => Err(Error::new(Code::InternalError, format!("{what}: the call was stopped"))),
-        Err(_) => Err(Error::timeout(format!("{what}: no answer within {timeout:?}"))),
+        Ok(Err(_)) => Err(Error::new(Code::InternalError, format!("{what}: the call was cancelled"))),
+        Err(_) => Err(Error::timeout(format!("{what}: no response within {timeout:?}"))),
     }
 }
 

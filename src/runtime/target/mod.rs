@@ -105,7 +105,8 @@ impl Target {
         // One whose target is down may have nothing to offer; what it offers then is not known.
         let answer = answer.and_then(|description| {
             if description.actions.is_empty() && description.resource_types.is_empty() {
-                let message = format!("the connector of {} says that it offers nothing at all", self.app);
+                let message =
+                    format!("the connector of {} offers no actions and no resource types", self.app);
                 return Err(Error::internal(message)
                     .with_retry(Retry::Backoff)
                     .with_subject(Subject::Connection));
@@ -114,7 +115,7 @@ impl Target {
         });
         self.record(None, &answer);
         let description = Arc::new(answer.inspect_err(|error| {
-            tracing::warn!(app = %self.app, code = %error.code(), "the connector cannot say what it offers, tasks are held: {}",
+            tracing::warn!(app = %self.app, code = %error.code(), "the connector cannot describe what it offers, tasks are held: {}",
                 self.redactor.redact(error.message()));
         })?);
         *known = Some(Arc::clone(&description));
@@ -186,7 +187,7 @@ impl Target {
         context: Context,
         operation: &Arc<Operation>,
     ) -> Result<Completion, Error> {
-        debug_assert!(proof.is_of(&context.task_id, context.attempt), "the intent of another attempt");
+        debug_assert!(proof.is_of(&context.task_id, context.attempt), "the intent of a different attempt");
         let (connector, operation) = (Arc::clone(&self.connector), Arc::clone(operation));
         isolate::isolate(what, self.timeout, async move { connector.execute(&context, &operation).await })
             .await
@@ -260,7 +261,7 @@ impl Target {
             Err(error) => {
                 let error = self.without_secrets(error);
                 if self.breaker.observe(account.map(Account::label), &error) {
-                    tracing::error!(app = %self.app, code = %error.code(), "the target is out of reach, tasks are held: {}", error.message());
+                    tracing::error!(app = %self.app, code = %error.code(), "the target is unreachable, tasks are held: {}", error.message());
                 }
             }
         }

@@ -51,7 +51,7 @@ impl Trial<'_> {
         if let Looked::Found(record) = &found
             && let Some(taken) = self.taken(record)
         {
-            tracing::info!(app = %app.name, task = %self.intent.task, account = %record.id, "the account to be created is there already");
+            tracing::info!(app = %app.name, task = %self.intent.task, account = %record.id, "the account to create already exists");
             return Ok(Attempt::Failed(taken));
         }
         tokio::select! {
@@ -69,7 +69,7 @@ impl Trial<'_> {
         let is_first = self.intent.attempt == 0;
         if is_first && self.operation.action().is_destructive() && !app.guard.has_passed(&self.intent.task) {
             // It was listed as something else. It is listed again, and judged as what it is.
-            tracing::error!(app = %app.name, task = %self.intent.task, "has become destructive since it was listed; it is listed again");
+            tracing::error!(app = %app.name, task = %self.intent.task, "has become destructive since it was listed; waiting until it is listed again");
             return Err(Stopped);
         }
         self.intent.attempt += 1;
@@ -152,8 +152,8 @@ impl Trial<'_> {
             return Ok(Err(Failure::new(
                 Code::InternalError,
                 format!(
-                    "{what}: the connector finds {} when it is asked for {label}, so that the wrong account might be changed; nothing was \
-                     changed",
+                    "{what}: the connector returns {} when asked for {label}, so the wrong account might be \
+                     changed; nothing was changed",
                     other.id
                 ),
             )));
@@ -172,7 +172,7 @@ impl Trial<'_> {
     /// That a creation cannot succeed because of this account, which has the name that the new one is to have.
     pub(super) fn taken(&self, found: &AccountRecord) -> Option<Error> {
         let Operation::CreateAccount(create) = &*self.operation else { return None };
-        let message = || format!("User {} exists in {} already", create.account.label(), self.app.name);
+        let message = || format!("User {} already exists in {}", create.account.label(), self.app.name);
         wanted::same_login(&create.account, found).then(|| Error::account_already_exists(message()))
     }
 
@@ -223,12 +223,13 @@ impl Trial<'_> {
             |_| app.store.record_intent(&self.intent),
             life::unless_decided,
             |failed| {
-                tracing::error!(app = %app.name, %task, error = %failed.error, "the journal cannot be written; nothing is executed until it can");
+                tracing::error!(app = %app.name, %task, error = %failed.error, "the journal cannot be written; no task is executed until it can");
             },
         );
         written.await.map_err(|interrupted| {
             if matches!(interrupted, Interrupted::Failed(_)) {
-                tracing::error!(app = %app.name, %task, "the journal holds an outcome already; not executing again");
+                tracing::error!(app = %app.name, %task, "the journal already holds an outcome; not \
+                                                         executing again");
             }
             Stopped
         })

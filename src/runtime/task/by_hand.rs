@@ -139,7 +139,7 @@ pub(crate) async fn run(
         Ok(description) => description,
         Err(error) => {
             let refused = hand.refused(&error);
-            let says = "the connector cannot say what it offers, so the daemon would hold the task";
+            let says = "the connector cannot describe what it offers, so the daemon would hold the task";
             return Ok(hand.told(Some(refused), Decision::Hold, says, None));
         }
     };
@@ -174,7 +174,7 @@ impl Hand<'_> {
             }
             Attempt::Denied(failure) => return Ok(self.fails(None, &failure)),
             Attempt::NotMade => {
-                let says = "the target is out of reach, so the daemon would hold the task";
+                let says = "the target is unreachable, so the daemon would hold the task";
                 return Ok(self.told(None, Decision::Hold, says, None));
             }
             Attempt::Failed(error) | Attempt::NotLooked(error) => error,
@@ -213,7 +213,7 @@ impl Hand<'_> {
             End::Failed(failure) if trial.is_out_of_time => self.looks(answer, &failure),
             End::Failed(failure) => self.fails(answer, &failure),
             End::Completed(completion) => self.completes(trial, answer, completion),
-            End::PassedOver => self.looks(answer, &Failure::new(Code::InternalError, "it was passed over")),
+            End::PassedOver => self.looks(answer, &Failure::new(Code::InternalError, "it was skipped")),
         }
     }
 
@@ -225,25 +225,24 @@ impl Hand<'_> {
     ) -> ByHand {
         let seen = trial.seen.clone();
         let says = match (&answer, &seen) {
-            (None, _) => {
-                "completed: the account is there already, as it was asked for, and the connector is not asked"
-            }
+            (None, _) => "completed: the account already exists as requested, so the connector is not called",
             (Some(Answer::Error(_)), _) => {
-                "completed: the account is in the state that was asked for, although the call failed"
+                "completed: the account is in the requested state, although the call failed"
             }
-            (_, _) if !self.settings.verify => "completed, as the connector says (tasks.verify is off)",
-            (_, None) => "completed without being verified: the account could not be read back",
+            (_, _) if !self.settings.verify => "completed, according to the connector (tasks.verify is off)",
+            (_, None) => "completed, not verified: the account could not be read back",
             (_, Some(seen)) if !seen.differing.is_empty() => {
-                "completed: the account shows the change, and the target keeps some of it otherwise than it was asked for"
+                "completed: the account shows the change, but the target stores some values in a different \
+                 form"
             }
-            (_, Some(_)) => "completed: the account was read back, and shows what was asked for",
+            (_, Some(_)) => "completed: the account was read back and shows the requested state",
         };
         let end = trial.told(End::Completed(completion));
         let outcome = match end {
             End::Completed(completion) => life::completed(self.app, completion),
             End::Failed(failure) => life::failed(self.app, &failure),
             End::PassedOver => {
-                return self.looks(answer, &Failure::new(Code::InternalError, "it was passed over"));
+                return self.looks(answer, &Failure::new(Code::InternalError, "it was skipped"));
             }
         };
         let mut told = self.told(answer, Decision::Complete, says, Some(report_of(&outcome).to_json()));
@@ -257,11 +256,11 @@ impl Hand<'_> {
 
     fn fails(&self, answer: Answered, failure: &Failure) -> ByHand {
         let says = match &answer {
-            None => format!("failed with {}, and the connector is not asked", failure.code),
+            None => format!("failed with {}, without calling the connector", failure.code),
             Some(Answer::Ok(_)) => {
-                format!("failed with {}, although the connector said that it was done", failure.code)
+                format!("failed with {}, although the connector reported success", failure.code)
             }
-            Some(Answer::Error(_)) => format!("failed with {}, at once", failure.code),
+            Some(Answer::Error(_)) => format!("failed with {} immediately", failure.code),
         };
         let report = report_of(&life::failed(self.app, failure)).to_json();
         self.told(answer, Decision::Fail, &says, Some(report))
@@ -271,22 +270,23 @@ impl Hand<'_> {
         let limit = self.settings.give_up_after;
         if after.is_some_and(|after| !decide::fits(Duration::ZERO, after, limit)) {
             let mut told = self.fails(answer, failure);
-            told.says = format!("{}: the target wants more time than give_up_after ({limit:?})", told.says);
+            told.says =
+                format!("{}: the target requires a longer wait than give_up_after ({limit:?})", told.says);
             return told;
         }
         let when = match after {
             Some(after) => format!("no sooner than {after:?} from now"),
-            None => format!("within {:?}, and then ever later", policies::TARGET.ceiling(1)),
+            None => format!("within {:?}, then with increasing delays", policies::TARGET.ceiling(1)),
         };
-        let says =
-            format!("tried again {when}; failed with {} when that has gone on for {limit:?}", failure.code);
+        let says = format!("retried {when}; failed with {} after retrying for {limit:?}", failure.code);
         self.told(answer, Decision::Retry, &says, None)
     }
 
     fn holds(&self, answer: Answered) -> ByHand {
         let limit = self.settings.hold_for;
         let says = format!(
-            "held with all tasks of {}, while the connector's check is asked now and then; failed after {limit:?}",
+            "held with all tasks of {}, while the daemon repeats the connector's check; failed after \
+             {limit:?}",
             self.app.name
         );
         self.told(answer, Decision::Hold, &says, None)
@@ -294,7 +294,7 @@ impl Hand<'_> {
 
     fn looks(&self, answer: Answered, failure: &Failure) -> ByHand {
         let says = format!(
-            "looked at again until it is certain, for up to {:?}; so far: {}",
+            "looked up again until the result is certain, for up to {:?}; so far: {}",
             self.settings.give_up_after, failure.message
         );
         self.told(answer, Decision::Look, &says, None)

@@ -147,7 +147,7 @@ impl Dispatch {
         );
         let entries = entries.await.map_err(|_| Stopped)?;
         if !entries.is_empty() {
-            tracing::info!(app = %self.app.name, tasks = entries.len(), "taking up what was begun earlier");
+            tracing::info!(app = %self.app.name, tasks = entries.len(), "resuming tasks from an earlier run");
         }
         for entry in entries {
             self.take_up(entry);
@@ -209,7 +209,8 @@ impl Dispatch {
         let walked_unreadable = walked.unreadable;
         for complaint in &walked_unreadable {
             if self.complaints.len() < 1000 && self.complaints.insert(complaint.clone()) {
-                tracing::error!(app = %self.app.name, "an item of the task list is no task and is passed over: {complaint}");
+                tracing::error!(app = %self.app.name, "skipping an invalid entry of the task list: \
+                                                       {complaint}");
             }
         }
         if walked.error.is_none() {
@@ -218,7 +219,7 @@ impl Dispatch {
         self.wait = self.app.rng.around(self.app.settings.tasks.poll_interval);
         if let Some(error) = &walked.error {
             self.wait = self.wait.max(self.broken_walks.failed(self.app.rng.unit()));
-            tracing::warn!(app = %self.app.name, %error, "the task list could not be read to its end");
+            tracing::warn!(app = %self.app.name, %error, "the task list could not be read completely");
             // An unread page may hold an older task of the same account, so what was seen waits for a whole walk; but
             // a page that can never be read must not stop everybody for good.
             if self.broken_walks.failures() < PATIENCE {
@@ -237,7 +238,7 @@ impl Dispatch {
         let known = match self.app.store.known(&ids).await {
             Ok(known) => known,
             Err(error) => {
-                tracing::error!(app = %self.app.name, %error, "the journal cannot be read; nothing new is started");
+                tracing::error!(app = %self.app.name, %error, "the journal cannot be read; no new task is started");
                 return;
             }
         };
@@ -245,7 +246,7 @@ impl Dispatch {
         let doubt = match doubt {
             Ok(doubt) => doubt,
             Err(error) => {
-                tracing::error!(app = %self.app.name, %error, "the journal cannot be read; nothing new is started");
+                tracing::error!(app = %self.app.name, %error, "the journal cannot be read; no new task is started");
                 return;
             }
         };
@@ -322,9 +323,9 @@ impl Dispatch {
         let Ok(before) = now.checked_sub(KEEP_ENDED) else { return };
         match self.app.store.prune(before).await {
             Ok(0) => {}
-            Ok(count) => tracing::debug!(app = %self.app.name, count, "forgot tasks that ended long ago"),
+            Ok(count) => tracing::debug!(app = %self.app.name, count, "deleted old tasks from the journal"),
             Err(error) => {
-                tracing::warn!(app = %self.app.name, %error, "old tasks could not be removed from the journal");
+                tracing::warn!(app = %self.app.name, %error, "old tasks could not be deleted from the journal");
             }
         }
     }
@@ -346,7 +347,7 @@ impl Dispatch {
         }
         self.app.guard.give_back(&id);
         if panicked {
-            tracing::error!(app = %self.app.name, task = %id, "the daemon itself panicked over this task; it is tried again later");
+            tracing::error!(app = %self.app.name, task = %id, "the daemon panicked while processing this task; retrying it later");
             *self.panics.entry(id).or_default() += 1;
         } else {
             self.panics.remove(&id);
@@ -362,7 +363,7 @@ impl Dispatch {
                     None => break,
                 },
                 () = grace.cancelled() => {
-                    tracing::warn!(app = %self.app.name, tasks = self.lives.len(), "the grace is over; what runs is cut off and read back at the next start");
+                    tracing::warn!(app = %self.app.name, tasks = self.lives.len(), "grace period expired; running tasks are interrupted, and verified at the next start");
                     self.lives.shutdown().await;
                     break;
                 }

@@ -85,5 +85,5 @@ pub(super) async fn describe(
 
 fn given_up(app: &App, what: &str, code: Code, why: &str) -> Failure {
     let hold_for = app.settings.tasks.hold_for;
-    Failure::new(code, format!("{what}: {why}; held for {hold_for:?}, then given up"))
+    Failure::new(code, format!("{what}: {why}; held for {hold_for:?}, then gave up"))
 }

@@ -125,11 +125,12 @@ pub(super) async fn walk(app: &App, room: usize) -> Walked {
     }
     match app.store.unhold(&gone).await {
         Ok(()) => {
-            tracing::info!(app = %app.name, tasks = gone.len(), "tasks that were held are not pending in Iden any more; they are dropped");
+            tracing::info!(app = %app.name, tasks = gone.len(), "dropping held tasks that are no longer pending in Iden");
             app.guard.gone(&gone);
         }
         Err(error) => {
-            tracing::error!(app = %app.name, %error, "the journal cannot be written; tasks that are gone stay held for now");
+            tracing::error!(app = %app.name, %error, "the journal cannot be written; held tasks that no \
+                                                      longer exist stay held for now");
         }
     }
     walked

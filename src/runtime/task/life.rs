@@ -166,7 +166,8 @@ async fn note(app: &App, description: &Description, operation: &Operation, compl
         }
     };
     if let Err(error) = noted {
-        tracing::warn!(app = %app.name, %error, "what a task did could not be noted for the removal guard");
+        tracing::warn!(app = %app.name, %error, "the change made by a task could not be recorded for the \
+                                                 removal guard");
     }
 }
 
@@ -216,7 +217,7 @@ async fn write_outcome(app: &App, intent: &Intent, outcome: &Outcome) -> Option<
     let write = |_| async {
         match app.store.record_outcome(intent, outcome).await {
             Err(error) if unless_decided(&error) == Next::GiveUp => {
-                tracing::error!(app = %app.name, %task, %error, "the journal holds another outcome of this task, which counts");
+                tracing::error!(app = %app.name, %task, %error, "the journal holds a different outcome for this task, which takes precedence");
                 app.store.recorded_outcome(task).await
             }
             answer => answer.map(Some),
@@ -224,7 +225,7 @@ async fn write_outcome(app: &App, intent: &Intent, outcome: &Outcome) -> Option<
     };
     let retry = app.retry(policies::LOCAL);
     let written = retry.until_success(write, |failed| {
-        tracing::error!(app = %app.name, %task, error = %failed.error, "the outcome cannot be written to the journal; trying again");
+        tracing::error!(app = %app.name, %task, error = %failed.error, "the outcome cannot be written to the journal; retrying");
     });
     written.await
 }
@@ -241,10 +242,10 @@ pub(super) async fn is_wanted(app: &App, id: &TaskId, task: Option<&Task>) -> bo
         // Neither pending nor resolved: it will be listed again when its time has come.
         Some(status) if !status.is_terminal() => return false,
         Some(_) => {
-            tracing::info!(app = %app.name, task = %id, "was resolved by somebody else meanwhile; passed over");
+            tracing::info!(app = %app.name, task = %id, "was already resolved in Iden; skipped");
         }
         None => {
-            tracing::warn!(app = %app.name, task = %id, "is not known to Iden any more (404); it is dropped");
+            tracing::warn!(app = %app.name, task = %id, "is no longer known to Iden (404); dropped");
         }
     }
     if let Err(error) = app.store.forget(id).await {
@@ -281,7 +282,7 @@ pub(super) async fn fetch(
         },
         |failed| {
             let (error, wait) = (failed.error, failed.wait);
-            tracing::warn!(app = %app.name, task = %id, %error, ?wait, "the task could not be read; trying again");
+            tracing::warn!(app = %app.name, task = %id, %error, ?wait, "the task could not be read; retrying");
         },
     );
     let read = tokio::select! {

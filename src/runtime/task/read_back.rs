@@ -64,7 +64,7 @@ pub(super) async fn run(
             // The target is out of reach, or hangs: the time that took does not count against the task.
             trial.was_held(asked);
         }
-        let mut doubt = "nobody was found yet";
+        let mut doubt = "account not found yet";
         match answer {
             Err(error) if decide::may_pass(&error) => doubt = "it could not be read back",
             Err(error) => {
@@ -102,7 +102,7 @@ pub(super) async fn run(
                     }
                     return Ok(verdict);
                 }
-                doubt = if found.is_none() { doubt } else { "it was not seen in the target yet" };
+                doubt = if found.is_none() { doubt } else { "the change is not visible in the target yet" };
             }
         }
         let mut wait = backoff.failed(trial.app.rng.unit());
@@ -114,7 +114,8 @@ pub(super) async fn run(
         }
         if !decide::fits(trial.spent(), wait, tasks.give_up_after) {
             trial.is_out_of_time = true;
-            let message = format!("{}; {doubt}, and it is not known whether it took effect", failure.message);
+            let message =
+                format!("{}; {doubt}, and it is unknown whether the change took effect", failure.message);
             return Ok(Verdict::Failed(Failure::new(failure.code, message)));
         }
         trial.show_wait(wait, &Failure::new(failure.code, format!("{}; {doubt}", failure.message)));
@@ -170,14 +171,14 @@ fn judge(
         (_, Some(found), Operation::CreateAccount(_))
             if may_repeat && let Some(taken) = trial.taken(found) =>
         {
-            let ours = "; an earlier attempt may have created it, but it is not as it was asked for";
+            let ours = "; an earlier attempt may have created it, but it differs from the request";
             let ours = if trial.may_be_ours() { ours } else { "" };
             Some(Verdict::Failed(Failure::new(taken.code(), format!("{}{ours}", taken.message()))))
         }
         _ if may_repeat => Some(Verdict::TryAgain),
         (State::Unverifiable, ..) => {
             let message = format!(
-                "{}; the target does not show whether it took effect, so that is not known",
+                "{}; the target does not show this change, so it is unknown whether it took effect",
                 failure.message
             );
             Some(Verdict::Failed(Failure::new(failure.code, message)))

@@ -154,7 +154,7 @@ impl<'a> Trial<'a> {
             }
             End::Failed(failure) if self.in_doubt => {
                 let message =
-                    format!("{}; whether an earlier attempt took effect is not known", failure.message);
+                    format!("{}; it is unknown whether an earlier attempt took effect", failure.message);
                 End::Failed(Failure::new(failure.code, message))
             }
             end => end,
@@ -170,10 +170,10 @@ impl<'a> Trial<'a> {
             prior.may_have_applied.then_some(prior.since_last)
         });
         if let Some(since_last) = interrupted {
-            tracing::info!(app = %self.app.name, task = %self.intent.task, attempts = self.intent.attempt, "was interrupted; reading back");
+            tracing::info!(app = %self.app.name, task = %self.intent.task, attempts = self.intent.attempt, "was interrupted; verifying");
             let failure = Failure::new(
                 Code::Timeout,
-                format!("{}: was interrupted, and its effect is not known", self.what()),
+                format!("{}: was interrupted, so its effect is unknown", self.what()),
             );
             // Its last request may have left as late as the deadline, and reached the target after that.
             let since = since_last.saturating_sub(self.app.settings.tasks.timeout);
@@ -248,7 +248,7 @@ impl<'a> Trial<'a> {
             Err(error) if error.effect() == Effect::NotApplied && !self.may_have_applied => {
                 if let Err(error) = self.app.store.not_applied(&self.intent.task).await {
                     // Then the next process looks where it would not have to.
-                    tracing::warn!(app = %self.app.name, task = %self.intent.task, %error, "that an attempt was not applied could not be written down");
+                    tracing::warn!(app = %self.app.name, task = %self.intent.task, %error, "the record that an attempt had no effect could not be saved");
                 }
             }
             Err(error) if error.effect() == Effect::NotApplied => {}
@@ -316,7 +316,7 @@ impl<'a> Trial<'a> {
             return Ok(Verdict::Failed(failure));
         }
         tracing::info!(app = %self.app.name, task = %self.intent.task, attempt = self.intent.attempt, code = %failure.code, ?wait,
-            "{}; trying again", self.app.redactor.redact(&failure.message));
+            "{}; retrying", self.app.redactor.redact(&failure.message));
         self.show_wait(wait, &failure);
         self.pause(wait).await
     }

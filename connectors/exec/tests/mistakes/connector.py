@@ -44,7 +44,7 @@ def once(method, path, body):
         except OSError as error:
             held = {"retry": "never" if has("UnreachableIsFinal") else "backoff",
                     "subject": "account" if has("UnreachableIsAboutTheAccount") else "connection"}
-            raise Failure("TIMEOUT", f"{DESK} cannot be reached: {error.strerror}", effect="not_applied", **held)
+            raise Failure("TIMEOUT", f"{DESK} is unreachable: {error.strerror}", effect="not_applied", **held)
         try:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
@@ -592,7 +592,7 @@ def put_references(id_, wanted):
     for kind, ids in wanted.items():
         for one in ids:
             try:
-                send("User cannot be put into a team", "PUT", path("users", id_, kind, one))
+                send("User cannot be added to a team", "PUT", path("users", id_, kind, one))
             except Failure as failure:
                 if has("TeamFailureIsIgnored"):
                     continue

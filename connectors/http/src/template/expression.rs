@@ -22,7 +22,7 @@ impl Expression {
         let error = |message: String| SettingsError::new(key, message);
         let compiled = ENGINE
             .compile_expression_owned(source.to_owned())
-            .map_err(|fault| error(format!("is no expression: {}", syntax(&fault))))?;
+            .map_err(|fault| error(format!("is not a valid expression: {}", syntax(&fault))))?;
         let uses: BTreeSet<String> = compiled.undeclared_variables(true).into_iter().collect();
         scope.check(&uses).map_err(error)?;
         match names::unknown_in_expression(source) {

@@ -22,7 +22,7 @@ impl Text {
         let error = |message: String| SettingsError::new(key, message);
         let template = ENGINE
             .template_from_str(source)
-            .map_err(|fault| error(format!("is no template: {}", syntax(&fault))))?;
+            .map_err(|fault| error(format!("is not a valid template: {}", syntax(&fault))))?;
         let uses: BTreeSet<String> = template.undeclared_variables(true).into_iter().collect();
         scope.check(&uses).map_err(error)?;
         match names::unknown_in_text(source) {

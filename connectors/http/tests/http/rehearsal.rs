@@ -37,7 +37,7 @@ async fn check_names_the_key_to_change() {
         (
             "accounts.list.filter",
             json!("record.title == 'new'"),
-            "accounts.list.filter leaves out each of the 10",
+            "accounts.list.filter excludes every one of the 10",
         ),
         ("accounts.list.records", json!("answer.persons"), "a sync fails: The accounts cannot be listed"),
         (
@@ -54,7 +54,7 @@ async fn check_names_the_key_to_change() {
         (
             "find.by_username.expect",
             json!({ "when": "answer.people | length > 0" }),
-            "find.by_username fails for a name that nobody has",
+            "find.by_username fails for an unused name",
         ),
         ("groups.0.list.records", json!("answer.teams"), "a sync fails: group cannot be listed"),
         (

@@ -317,7 +317,7 @@ async fn no_right_to_delete(directory: &Directory) {
         (Code::PermissionDenied, Effect::NotApplied, Subject::Account),
         "{error}"
     );
-    assert!(error.message().contains("in its groups again"), "{error}");
+    assert!(error.message().contains("back in its groups"), "{error}");
     assert!(held(directory, "engineering").contains(&dn));
     remove(directory, "kept");
 }

@@ -169,16 +169,16 @@ impl std::fmt::Display for Bad {
             Self::Wait(status) => write!(f, "{status} with Retry-After: {WAIT}"),
             Self::Until(status) => write!(f, "{status} with a date as Retry-After"),
             Self::Page(status) => write!(f, "{status} with an HTML page"),
-            Self::Elsewhere => f.write_str("302 to a page where people log in"),
-            Self::NoContent => f.write_str("204 with nothing in it"),
+            Self::Elsewhere => f.write_str("302 to a login page"),
+            Self::NoContent => f.write_str("204 without a body"),
             Self::ErrorInBody => f.write_str("200 with {\"error\": …}"),
             Self::Html => f.write_str("200 with an HTML page"),
             Self::Empty => f.write_str("200 with an empty body"),
             Self::Null => f.write_str("200 with null"),
             Self::Says(said) => write!(f, "{said}"),
-            Self::Partly(said) => write!(f, "a part of it, and then {said}"),
-            Self::Half => f.write_str("an answer that breaks off in its middle"),
-            Self::HangUp => f.write_str("no answer, and the connection closed"),
+            Self::Partly(said) => write!(f, "a part of it, then {said}"),
+            Self::Half => f.write_str("a response that is truncated in the middle"),
+            Self::HangUp => f.write_str("no response, and the connection closed"),
         }
     }
 }

@@ -142,7 +142,7 @@ pub trait Bench: Send + Sync {
     /// changed, or must not be.
     fn usable_ref(&self, slug: &str, listed: &[EntityRecord]) -> Result<String, Skip> {
         let first = listed.first().map(|record| record.id.clone());
-        first.ok_or_else(|| Skip::because(format!("the target holds no {slug}")))
+        first.ok_or_else(|| Skip::because(format!("the target contains no {slug}")))
     }
 
     /// Several groups (or licences) of the resource type `slug` in which the kit may put accounts at once, for the checks of several

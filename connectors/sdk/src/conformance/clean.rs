@@ -60,7 +60,7 @@ impl Kit<'_> {
         }
         let until = Instant::now() + within;
         if timeout_at(until, self.clean_up()).await.is_err() {
-            let unseen = |name: &str| format!("{name} may be left: there was no time to look");
+            let unseen = |name: &str| format!("{name} may be left: there was no time to check");
             let mut left = std::mem::take(&mut *lock(&self.left));
             left.extend(lock(&self.given).iter().map(|fields| unseen(identity(fields).label())));
             left.extend(lock(&self.renamed).iter().map(|id| unseen(id.as_str())));

@@ -73,7 +73,8 @@ pub(super) async fn attempt(probe: &Probe, of: &ResourceType) -> Verdict<Result<
         if page.next.is_some() && (repeated >= MOST_REPEATED || barren >= MOST_BARREN) {
             let pages = listing.pages.len();
             return failed(format!(
-                "list {}: no end: after {pages} pages, the last {barren} of which brought nothing new, there is another one",
+                "list {}: no end: after {pages} pages, the last {barren} of which had nothing new, there is \
+                 another one",
                 of.slug
             ));
         }

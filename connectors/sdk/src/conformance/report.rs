@@ -90,7 +90,7 @@ impl Report {
     /// If a check failed, or was skipped and is not accepted, or nothing was checked.
     pub fn assert_proven(&self, accepted: &[&str]) {
         let skipped: Vec<&str> = self.skipped().into_iter().filter(|name| !accepted.contains(name)).collect();
-        assert!(skipped.is_empty(), "skipped, and not accepted: {}\n{self}", skipped.join(", "));
+        assert!(skipped.is_empty(), "skipped and not accepted: {}\n{self}", skipped.join(", "));
         self.assert_passed();
     }
 
@@ -99,7 +99,7 @@ impl Report {
     ///
     /// # Panics
     /// If a check failed, or nothing was checked.
-    #[expect(clippy::print_stdout, reason = "for tests, whose output the test runner keeps")]
+    #[expect(clippy::print_stdout, reason = "for tests, whose output the test runner captures")]
     pub fn assert_passed(&self) {
         let passed = self.checks.iter().filter(|check| check.outcome == Outcome::Passed).count();
         println!("{self}\n{passed} passed, {} failed, {} skipped", self.failed().len(), self.skipped().len());
@@ -124,7 +124,7 @@ impl std::fmt::Display for Report {
                 Outcome::Passed => writeln!(f, "ok       {name}")?,
                 Outcome::Failed(why) => {
                     wrapped(f, "failed   ", &format!("{name}: {why}"))?;
-                    wrapped(f, "         ", &format!("The rule: {rule}"))?;
+                    wrapped(f, "         ", &format!("Rule: {rule}"))?;
                 }
                 Outcome::Skipped(why) => wrapped(f, "skipped  ", &format!("{name}: {why}"))?,
             }
@@ -173,7 +173,7 @@ mod tests {
         let failed = report(Outcome::Failed(why)).to_string();
         assert!(failed.lines().all(|line| line.chars().count() <= 80), "{failed}");
         assert!(failed.starts_with("failed   delete-again: expected"), "{failed}");
-        assert!(failed.contains("\n         The rule: Somebody"), "{failed}");
+        assert!(failed.contains("\n         Rule: Somebody"), "{failed}");
         let skipped = report(Outcome::Skipped("nobody is deleted".into())).to_string();
         assert_eq!(skipped, "skipped  delete-again: nobody is deleted\n0 passed, 0 failed, 1 skipped");
     }

@@ -65,7 +65,7 @@ pub(super) fn differences(wanted: &Map<String, Value>, record: &AccountRecord, e
         let now = held.get(name).unwrap_or(&Value::Null);
         let folds = matches!(name.as_str(), "username" | "email");
         if now != value && !(folds && folded(now) == folded(value)) {
-            differences.push(format!("{name} is {} and not {}", shown(now), shown(value)));
+            differences.push(format!("{name} is {} instead of {}", shown(now), shown(value)));
         }
     }
     differences

@@ -81,9 +81,10 @@ impl Answer {
         serde_json::from_slice(body).map_err(|error| {
             // The parser's own words may quote the text; its position does not.
             let (line, column) = (error.line(), error.column());
-            let what = if error.is_data() { "JSON of another shape than is documented" } else { "no JSON" };
+            let what =
+                if error.is_data() { "JSON in a different form than documented" } else { "invalid JSON" };
             let message = format!(
-                "{} answered {} with {what} (line {line}, column {column})",
+                "{} returned {} with {what} (line {line}, column {column})",
                 self.system,
                 self.status.as_u16()
             );
@@ -111,10 +112,10 @@ impl Answer {
         let later = self.retry_after.map_or(Retry::Backoff, Retry::After);
         match status {
             401 => Error::credential_refused(format!(
-                "{} refuses the connector's own credential (401)",
+                "{} rejected the connector's own credential (401)",
                 self.system
             )),
-            403 => Error::permission_denied(told(", which means that the connector may not do this")),
+            403 => Error::permission_denied(told(", which means that the connector lacks permission")),
             404 | 410 => Error::account_not_found(told("")),
             409 => Error::account_already_exists(told("")),
             408 | 504 => Error::timeout(told("")).with_retry(later),
@@ -123,7 +124,7 @@ impl Answer {
                 Error::rate_limited(told("")).with_effect(Effect::Unknown).with_retry(later)
             }
             500..=599 => Error::new(Code::InternalError, told("")).with_retry(later),
-            300..=399 => Error::internal(told(", which points to another address; set the final one")),
+            300..=399 => Error::internal(told(", which redirects to another address; set the final one")),
             _ => Error::internal(told("")),
         }
     }

@@ -28,8 +28,8 @@ pub struct Auth {
     pub bearer: Option<SecretString>,
     /// A key in a header or in the query.
     pub api_key: Option<ApiKey>,
-    /// Tokens that are fetched with the client credentials grant of OAuth 2.0 (RFC 6749, section 4.4), kept until shortly
-    /// before they end, and fetched anew when one is refused.
+    /// Tokens from the client credentials grant of OAuth 2.0 (RFC 6749, section 4.4), cached until shortly before they
+    /// expire, and renewed when one is rejected.
     pub oauth2: Option<ClientCredentials>,
 }
 
@@ -38,7 +38,7 @@ pub struct Auth {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Basic {
-    /// The user name. It holds no colon.
+    /// The user name. It must not contain a colon.
     pub username: String,
     /// The password.
     #[schemars(with = "String")]
@@ -50,14 +50,14 @@ pub struct Basic {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ApiKey {
-    /// The header that takes the key, such as `X-Api-Key`. Either this or `query`.
+    /// The header for the key, such as `X-Api-Key`. Either this or `query`.
     pub header: Option<String>,
-    /// The parameter of the query that takes the key. Servers write queries into their logs: prefer `header`.
+    /// The query parameter for the key. Servers write queries to their logs, so prefer `header`.
     pub query: Option<String>,
     /// The key.
     #[schemars(with = "String")]
     pub value: SecretString,
-    /// What stands before the key, such as `"Token "`; nothing when absent.
+    /// The prefix of the key, such as `"Token "`; nothing when absent.
     #[serde(default)]
     pub prefix: String,
 }
@@ -69,29 +69,29 @@ pub struct ApiKey {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ClientCredentials {
-    /// Where tokens are given out.
+    /// The URL of the token endpoint.
     pub token_url: String,
-    /// The client's identifier.
+    /// The client id.
     pub client_id: String,
-    /// The client's secret.
+    /// The client secret.
     #[schemars(with = "String")]
     pub client_secret: SecretString,
-    /// The scopes to ask for, separated by blanks, where the server wants them.
+    /// The scopes to request, separated by spaces, if the server requires them.
     pub scope: Option<String>,
-    /// Other parameters of the request for a token, such as `audience` or `resource`.
+    /// Additional parameters of the token request, such as `audience` or `resource`.
     #[serde(default)]
     pub parameters: BTreeMap<String, String>,
-    /// How the secret is sent.
+    /// How to send the secret.
     #[serde(default)]
     pub authentication: ClientAuthentication,
 }
 
-/// How a client shows its secret to the server that gives out tokens, by the names of OAuth's own registry.
+/// How a client sends its secret to the token server, with the names of OAuth's registry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ClientAuthentication {
-    /// As user name and password in the `Authorization` header, which every server must know.
+    /// As user name and password in the `Authorization` header, which every server must support.
     #[default]
     ClientSecretBasic,
     /// As `client_id` and `client_secret` in the body.
@@ -134,18 +134,18 @@ impl Auth {
         let ways =
             [self.basic.is_some(), self.bearer.is_some(), self.api_key.is_some(), self.oauth2.is_some()];
         if ways.into_iter().filter(|is_set| *is_set).count() > 1 {
-            let message = "must hold one of basic, bearer, api_key and oauth2, not several";
+            let message = "must contain only one of basic, bearer, api_key and oauth2";
             return Err(SettingsError::new(key, message));
         }
         if let Some(basic) = &self.basic
             && (basic.username.is_empty() || basic.username.contains(':'))
         {
-            return error("basic.username", "must not be empty, and must hold no colon");
+            return error("basic.username", "must not be empty, and must not contain a colon");
         }
         if let Some(bearer) = &self.bearer
             && !is_token(bearer.expose_secret())
         {
-            return error("bearer", "must be a token: printable ASCII without blanks, and not empty");
+            return error("bearer", "must be a token: printable ASCII without spaces, and not empty");
         }
         if let Some(api_key) = &self.api_key {
             api_key.validate(&format!("{key}.api_key"))?;
@@ -184,13 +184,13 @@ impl ApiKey {
                 return error("query", "must be the name of a parameter");
             }
             (Some(_), None) | (None, Some(_)) => {}
-            _ => return Err(SettingsError::new(key, "must hold either header or query")),
+            _ => return Err(SettingsError::new(key, "must contain either header or query")),
         }
         if self.value.expose_secret().is_empty() {
             return error("value", "must not be empty");
         }
         if self.header.is_some() && HeaderValue::from_str(&self.text()).is_err() {
-            return error("value", "must be text that a header may hold, without a line break");
+            return error("value", "must be text that is allowed in a header, without a line break");
         }
         Ok(())
     }
@@ -260,7 +260,7 @@ impl ClientCredentials {
             return error("client_secret", "must not be empty");
         }
         if let Some(name) = self.parameters.keys().find(|name| OWN.contains(&name.as_str())) {
-            return error(&format!("parameters.{name}"), "has a key of its own, or is always sent");
+            return error(&format!("parameters.{name}"), "has its own key, or is always sent");
         }
         Ok(())
     }
@@ -308,22 +308,22 @@ mod tests {
         for (auth, message) in [
             (
                 json!({"bearer": "hunter2", "basic": {"username": "u", "password": "p"}}),
-                "auth: must hold one of",
+                "auth: must contain only one of",
             ),
             (json!({"bearer": ""}), "auth.bearer: must be a token"),
             (json!({"bearer": "hunter2\n"}), "auth.bearer: must be a token"),
             (json!({"basic": {"username": "a:b", "password": "hunter2"}}), "auth.basic.username: "),
-            (json!({"api_key": {"value": "hunter2"}}), "auth.api_key: must hold either"),
+            (json!({"api_key": {"value": "hunter2"}}), "auth.api_key: must contain either"),
             (
                 json!({"api_key": {"header": "A", "query": "b", "value": "x"}}),
-                "auth.api_key: must hold either",
+                "auth.api_key: must contain either",
             ),
             (json!({"api_key": {"header": "A B", "value": "x"}}), "auth.api_key.header: "),
             (json!({"api_key": {"header": "A", "value": ""}}), "auth.api_key.value: "),
             (json!({"api_key": {"header": "A", "value": "hunter2\r\nB: c"}}), "auth.api_key.value: "),
             (
                 oauth2("token_url", json!("http://example.com/t")),
-                "auth.oauth2.token_url: must begin with https",
+                "auth.oauth2.token_url: must start with https",
             ),
             (oauth2("client_id", json!("")), "auth.oauth2.client_id: "),
             (oauth2("client_secret", json!("")), "auth.oauth2.client_secret: "),

@@ -14,10 +14,10 @@ pub enum Error {
     #[error("larger than {0} bytes")]
     TooLarge(usize),
     /// The connection broke, or what came cannot be decompressed.
-    #[error("the answer was cut off")]
+    #[error("the response was cut off")]
     Cut(#[source] reqwest::Error),
     /// It did not come to its end in time.
-    #[error("the answer did not end in time")]
+    #[error("the response did not end in time")]
     Late,
 }
 

@@ -156,7 +156,7 @@ impl Client {
             Err(_) => return Err(self.late()),
             Ok(Err(error)) if error.is_builder() => return Err(self.unmade(error)),
             Ok(Err(error)) if error.is_connect() => {
-                let message = format!("{system} cannot be reached: {}", cause(&error));
+                let message = format!("{system} is unreachable: {}", cause(&error));
                 return Err(Error::unreachable(message).with_source(error.without_url()));
             }
             Ok(Err(error)) => return Err(self.broken(error)),
@@ -169,7 +169,7 @@ impl Client {
             Err(body::Error::TooLarge(limit)) => {
                 return Err(Error::new(
                     Code::InternalError,
-                    format!("an answer of {system} is larger than {limit} bytes"),
+                    format!("a response from {system} is larger than {limit} bytes"),
                 ));
             }
         };
@@ -178,18 +178,18 @@ impl Client {
     }
 
     fn unmade(&self, error: reqwest::Error) -> Error {
-        let message = format!("a request to {} cannot be made: {}", self.system, cause(&error));
+        let message = format!("a request to {} cannot be created: {}", self.system, cause(&error));
         Error::internal(message).with_source(error.without_url())
     }
 
     fn late(&self) -> Error {
         let seconds = self.limits.request.as_secs_f64();
-        Error::timeout(format!("{} did not answer within {seconds} s", self.system))
+        Error::timeout(format!("{} did not respond within {seconds} s", self.system))
     }
 
     fn broken(&self, error: reqwest::Error) -> Error {
         let message =
-            format!("the connection to {} broke before it had answered: {}", self.system, cause(&error));
+            format!("the connection to {} failed before it responded: {}", self.system, cause(&error));
         Error::new(Code::Timeout, message)
             .with_effect(Effect::Unknown)
             .with_retry(Retry::Backoff)

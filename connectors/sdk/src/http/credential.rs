@@ -94,7 +94,7 @@ fn api_key_kind(api_key: &ApiKey, key: &str) -> Result<Kind, SettingsError> {
 
 fn sensitive(text: &str, key: &str) -> Result<HeaderValue, SettingsError> {
     let mut value = HeaderValue::from_str(text)
-        .map_err(|_| SettingsError::new(key, "must be text that a header may hold"))?;
+        .map_err(|_| SettingsError::new(key, "must be text that is allowed in a header"))?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -172,7 +172,7 @@ impl TokenSource {
         let is_bearer = granted.token_type.is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
         if !is_bearer || !is_token(text) {
             return Err(Error::internal(format!(
-                "{} gave a token that is no bearer token",
+                "{} returned a token that is not a bearer token",
                 self.client.system()
             )));
         }
@@ -191,19 +191,19 @@ impl TokenSource {
             (400..=403, _) if reason != Some("invalid_request") => {
                 let reason = reason.map(|reason| format!(", {reason}")).unwrap_or_default();
                 Error::credential_refused(format!(
-                    "{} refuses the connector's client_id and client_secret ({status}{reason})",
+                    "{} rejected the connector's client_id and client_secret ({status}{reason})",
                     self.client.system()
                 ))
             }
             (400..=403, Some(reason)) => Error::internal(format!(
-                "{} cannot make sense of the request for a token ({status}, {reason}); see auth.oauth2",
+                "{} did not understand the request for a token ({status}, {reason}); see auth.oauth2",
                 self.client.system()
             )),
             (404 | 405, _) => Error::internal(format!(
-                "{} answered {status}; check auth.oauth2.token_url",
+                "{} returned {status}; check auth.oauth2.token_url",
                 self.client.system()
             )),
-            _ => answer.refusal("no token can be had"),
+            _ => answer.refusal("no token is available"),
         }
     }
 

@@ -53,7 +53,7 @@ impl Redactor {
     }
 
     /// Looks for these secrets from now on, for as long as the result lives and a while longer.
-    #[must_use = "the secrets are looked for as long as this lives"]
+    #[must_use = "the secrets are redacted as long as this lives"]
     pub fn protect<S: AsRef<str>>(&self, secrets: impl IntoIterator<Item = S>) -> Protection {
         let mut held: Vec<u64> = Vec::new();
         for secret in secrets {

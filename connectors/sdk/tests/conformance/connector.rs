@@ -694,7 +694,7 @@ impl Reference {
         for (field, ids) in refs {
             for one in ids.as_array().into_iter().flatten().filter_map(Value::as_str) {
                 let url = self.url(&["users", id, field, one], &[]);
-                let put = self.send("User cannot be put into a team", Method::PUT, url, None).await;
+                let put = self.send("User cannot be added to a team", Method::PUT, url, None).await;
                 match put {
                     Err(_) if self.has(TeamFailureIsIgnored) => {}
                     Err(error) if error.code() == Code::AccountNotFound => {
@@ -1138,7 +1138,7 @@ impl Connector for Reference {
             use std::io::Read;
             let address = (self.base.host_str().unwrap(), self.base.port().unwrap());
             let mut connection = std::net::TcpStream::connect(address)
-                .map_err(|_| Error::unreachable("the help desk cannot be reached"))?;
+                .map_err(|_| Error::unreachable("the help desk is unreachable"))?;
             drop(connection.read(&mut [0; 1]));
             return Err(Error::timeout("no answer"));
         }

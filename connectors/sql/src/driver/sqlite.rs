@@ -41,7 +41,7 @@ struct Sqlite {
 /// Opens the file.
 pub(super) async fn connect(target: &Target) -> Result<Box<dyn Session>, Fault> {
     let Place::File(path) = &target.place else {
-        return Err(Fault::Unreachable("no file is named".to_owned()));
+        return Err(Fault::Unreachable("no file is configured".to_owned()));
     };
     let options = SqliteConnectOptions::new()
         .filename(path)
@@ -178,7 +178,7 @@ impl Session for Sqlite {
 
     async fn ping(&mut self) -> Result<(), Fault> {
         if identity(&self.path) != Some(self.identity) {
-            return Err(Fault::Lost("another file has taken the place of the database".to_owned()));
+            return Err(Fault::Lost("the database file was replaced by another file".to_owned()));
         }
         self.connection.ping().await.map_err(|error| fault(error, false))
     }

@@ -13,16 +13,16 @@ pub(crate) enum Fault {
     #[error("{0}")]
     Told(Told),
     /// The server cannot be reached. The operator starts it, or corrects the address.
-    #[error("cannot be reached: {0}")]
+    #[error("is unreachable: {0}")]
     Unreachable(String),
     /// An encrypted connection does not come about. The operator corrects certificates or settings.
-    #[error("no encrypted connection comes about: {0}")]
+    #[error("no encrypted connection can be established: {0}")]
     Tls(String),
     /// The connection broke. Nobody needs to act.
-    #[error("the connection broke: {0}")]
+    #[error("the connection failed: {0}")]
     Lost(String),
     /// No answer came in time. Nobody needs to act, unless it goes on.
-    #[error("no answer came in time")]
+    #[error("no response in time")]
     Silent,
     /// All connections are in use. Nobody needs to act, unless it goes on: then `pool.max_connections` is too small.
     #[error("all {0} connections of the pool are in use")]
@@ -32,11 +32,12 @@ pub(crate) enum Fault {
     Unreadable(String),
     /// A pool in between hands out a connection for each statement. The operator lets it do so for each transaction.
     #[error(
-        "a pool in between has no transactions (pool_mode = statement of PgBouncer), so that a task could be carried out by half"
+        "a connection pool in front of the database does not support transactions (PgBouncer's pool_mode = \
+         statement), so a task could be half done"
     )]
     NoTransactions,
     /// A text has a NUL in it, and PostgreSQL holds none.
-    #[error("a text of the task has a NUL character, which PostgreSQL cannot hold")]
+    #[error("a text of the task contains a NUL character, which PostgreSQL cannot store")]
     Nul,
 }
 

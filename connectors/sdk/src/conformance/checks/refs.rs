@@ -20,27 +20,27 @@ pub(in crate::conformance) const RULES: [Rule; 6] = [
         &[CREATE],
         |kit| Box::pin(on_create(kit, GROUP)),
     ),
-    Rule::changes("membership-added", "An update puts an account into a group.", &[CREATE, UPDATE], |kit| {
+    Rule::changes("membership-added", "An update adds an account to a group.", &[CREATE, UPDATE], |kit| {
         Box::pin(added(kit, GROUP))
     }),
     Rule::changes(
         "membership-removed",
-        "Of each type that an update names, the list is the whole of what is wanted: other groups are left.",
+        "For each type that an update names, the list is complete: the account leaves other groups.",
         &[CREATE, UPDATE],
         |kit| Box::pin(removed(kit, GROUP)),
     ),
     Rule::changes(
         "license-on-create",
-        "A new account has the licences that the task names.",
+        "A new account has the licenses that the task names.",
         &[CREATE],
         |kit| Box::pin(on_create(kit, LICENSE)),
     ),
-    Rule::changes("license-added", "An update gives an account a licence.", &[CREATE, UPDATE], |kit| {
+    Rule::changes("license-added", "An update assigns a license to an account.", &[CREATE, UPDATE], |kit| {
         Box::pin(added(kit, LICENSE))
     }),
     Rule::changes(
         "license-removed",
-        "Of each type that an update names, the list is the whole of what is wanted: other licences are taken away.",
+        "For each type that an update names, the list is complete: other licenses are removed.",
         &[CREATE, UPDATE],
         |kit| Box::pin(removed(kit, LICENSE)),
     ),

@@ -11,18 +11,18 @@ pub(in crate::conformance) const CLEAN_UP: &str = "clean-up";
 pub(in crate::conformance) const RULES: [Rule; 4] = [
     Rule::reads(
         "secrets-out-of-errors",
-        "No error holds a secret: not its message, not its Debug, not its causes.",
+        "No error contains a secret: not its message, not its Debug output, not its causes.",
         |kit| Box::pin(std::future::ready(none(&kit.watch.leaks().errors))),
     ),
-    Rule::reads("secrets-out-of-records", "No record holds a secret.", |kit| {
+    Rule::reads("secrets-out-of-records", "No record contains a secret.", |kit| {
         Box::pin(std::future::ready(none(&kit.watch.leaks().records)))
     }),
-    Rule::reads("secrets-out-of-answers", "No result, cursor or description holds a secret.", |kit| {
+    Rule::reads("secrets-out-of-answers", "No result, cursor or description contains a secret.", |kit| {
         Box::pin(std::future::ready(none(&kit.watch.leaks().answers)))
     }),
     Rule::changes(
         CLEAN_UP,
-        "Whatever the kit has made can be removed again.",
+        "Everything that the kit created can be removed again.",
         &[Action::CreateAccount],
         |kit| Box::pin(clean_up(kit)),
     ),
@@ -30,7 +30,7 @@ pub(in crate::conformance) const RULES: [Rule; 4] = [
 
 fn none(leaks: &std::collections::BTreeSet<String>) -> Verdict {
     let calls: Vec<&str> = leaks.iter().map(String::as_str).collect();
-    ensure(calls.is_empty(), || format!("a secret came out of {}", calls.join(", ")))
+    ensure(calls.is_empty(), || format!("{} exposed a secret", calls.join(", ")))
 }
 
 async fn clean_up(kit: &Kit<'_>) -> Verdict {

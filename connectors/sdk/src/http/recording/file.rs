@@ -30,7 +30,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Exchange>, RecordingError> {
     let document: Document<Vec<Exchange>> =
         serde_json::from_slice(&text).map_err(|error| invalid(error.to_string()))?;
     if document.version != VERSION {
-        return Err(invalid(format!("it says version {}, and this is {VERSION}", document.version)));
+        return Err(invalid(format!("it has version {}, this version reads {VERSION}", document.version)));
     }
     Ok(document.exchanges)
 }

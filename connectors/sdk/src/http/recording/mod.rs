@@ -84,7 +84,7 @@ pub enum RecordingError {
         source: std::io::Error,
     },
     /// It holds something else, or was written by another version.
-    #[error("{path} is no recording of this version ({problem}): record it again with {VARIABLE}=1")]
+    #[error("{path} is not a recording of this version ({problem}): record it again with {VARIABLE}=1")]
     Invalid {
         /// Where it is.
         path: PathBuf,
@@ -95,7 +95,7 @@ pub enum RecordingError {
     #[error("{0}")]
     Failed(String),
     /// The connector asked for less than was recorded.
-    #[error("the connector did not ask for {count} of the recorded exchanges; the first is {first}")]
+    #[error("the connector did not make {count} of the recorded requests; the first is {first}")]
     Unplayed {
         /// How many.
         count: usize,
@@ -187,7 +187,7 @@ impl Recording {
         let same = exchanges.iter().any(|exchange| exchange.request == *asked);
         let other = exchanges.iter().any(|exchange| exchange.request.is_same_but_for_the_body(asked));
         let why = match (same, other) {
-            (true, _) => "as often as this",
+            (true, _) => "this many times",
             (_, true) => "with this body",
             _ => "at all",
         };

@@ -52,14 +52,14 @@ class Task {
       if (!known && create && !Object.hasOwn(changes, name)) {
         if (value !== null) this.not_kept.push(name);
       } else if (!known || !(value === null || typeof value === "string")) {
-        throw refused(`${app} cannot keep this value of the field '${name}'`);
+        throw refused(`${app} cannot store this value of the field '${name}'`);
       } else if (value !== null || !create) {
         this.fields[name] = value;
       }
     }
     /** "active", "inactive", "suspended", or undefined where the task says nothing of it. */
     this.status = given.status ?? undefined;
-    if (this.status !== undefined && !STATUSES.includes(this.status)) throw refused(`${app} has no such status as the task asks for`);
+    if (this.status !== undefined && !STATUSES.includes(this.status)) throw refused(`${app} does not have this status as the task asks for`);
     if (sets || action === "reset_password") this.password = password(connector, [changes, account, params]);
     /** By slug, the whole list of ids that the account is to have. Slugs that are not named stay as they are. */
     this.memberships = {};
@@ -76,8 +76,8 @@ class Task {
 function password({ app, constructor: kind }, places) {
   const found = places.flatMap((place) => PASSWORD.map((name) => place[name])).find((value) => value != null);
   if (found === undefined) return undefined;
-  if (typeof found !== "string" || !found) throw refused(`a password of ${app} must be text that is not empty`);
-  if (!kind.passwords) throw refused(`${app} keeps no passwords; leave them out of what Iden sends`);
+  if (typeof found !== "string" || !found) throw refused(`a password of ${app} must be non-empty text`);
+  if (!kind.passwords) throw refused(`${app} does not store passwords; omit them from what Iden sends`);
   return found;
 }
 
@@ -100,14 +100,14 @@ export class Connector {
     Object.assign(this, { app, settings });
   }
 
-  /** Fails if the target cannot be reached or refuses the credential. Changes nothing. */
+  /** Fails if the target is unreachable or refuses the credential. Changes nothing. */
   async check() {
     throw new Error("check is not written");
   }
 
   /**
    * One page: { records, next }, `next` being null at the end; `cursor` is null for the first page. Whoever is missing from a listing
-   * that ended loses the account, so what cannot be read is a Failure, never a short page.
+   * that ended loses the account, so what  is a Failure, never a short page.
    */
   async list(_slug, _cursor) {
     throw new Error("list is not written");
@@ -136,7 +136,7 @@ export class Connector {
     if (!records.every((one) => one && isId(one.id))) throw new Failure("INTERNAL_ERROR", `${this.app} answered with an account that has no id`);
     const hits = records.filter((one) => one[field] && fold(one[field]) === fold(account[field]));
     if (new Set(hits.map((one) => one.id)).size > 1)
-      throw refused(`${this.app} has several accounts with the ${field} ${account[field]}; which one is meant cannot be told`);
+      throw refused(`${this.app} has several accounts with the ${field} ${account[field]}; cannot tell which one is meant`);
     return hits[0] ?? null;
   }
 
@@ -150,7 +150,7 @@ export class Connector {
   async execute(action, params) {
     const task = new Task(this, action, params), { app } = this;
     const named = (fields) => {
-      if (!fields.username && !fields.email) throw refused(`an account of ${app} needs a user name or an e-mail address`);
+      if (!fields.username && !fields.email) throw refused(`an account of ${app} needs a user name or an email address`);
     };
     if (action === "create_account") {
       named(task.fields);
@@ -168,7 +168,7 @@ export class Connector {
       named({ ...found, ...task.fields });
       await this.#free(task, found.id);
     }
-    if (action === "reset_password" && !task.password) throw refused(`${app} makes up no password; the task must bring one`);
+    if (action === "reset_password" && !task.password) throw refused(`${app} does not generate passwords; the task must include one`);
     const more = { update_account: task, reset_password: task.password }[action];
     return (await this[action](found, more)) ?? {};
   }
@@ -225,7 +225,7 @@ export class Http {
   #refusal({ status, headers }, changes) {
     const { app } = this, told = `${app} answered ${status}`, retry_after = retryAfter(headers), effect = "not_applied", retry = "backoff";
     if (status === 401)
-      return new Failure("PERMISSION_DENIED", `${app} refuses the connector's own credential (401)`, { effect, retry, subject: "connection" });
+      return new Failure("PERMISSION_DENIED", `${app} rejected the connector's own credential (401)`, { effect, retry, subject: "connection" });
     if (status === 403) return new Failure("PERMISSION_DENIED", `${told}: the connector may not do this`, { effect });
     if ([404, 410].includes(status) && changes) return new Failure("ACCOUNT_NOT_FOUND", told, { effect });
     if (status === 409 && changes) return new Failure("ACCOUNT_ALREADY_EXISTS", told, { effect });
@@ -240,10 +240,10 @@ export class Http {
     const { app } = this, code = error.cause?.code ?? error.code ?? "";
     const neverSent = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|ERR_TLS)/.test(code);
     if (neverSent)
-      return new Failure("TIMEOUT", `${app} cannot be reached: ${code}`, { effect: "not_applied", retry: "backoff", subject: "connection" });
+      return new Failure("TIMEOUT", `${app} is unreachable: ${code}`, { effect: "not_applied", retry: "backoff", subject: "connection" });
     if (error.name === "TimeoutError")
-      return new Failure("TIMEOUT", `${app} did not answer within ${this.timeout} s`, { effect: "unknown", retry: "backoff" });
-    const message = `the connection to ${app} broke before it had answered: ${code || error.name}`;
+      return new Failure("TIMEOUT", `${app} did not respond within ${this.timeout} s`, { effect: "unknown", retry: "backoff" });
+    const message = `the connection to ${app} failed before it responded: ${code || error.name}`;
     return new Failure("TIMEOUT", message, { effect: "unknown", retry: "backoff", subject: "connection" });
   }
 }

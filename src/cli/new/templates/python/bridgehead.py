@@ -71,13 +71,13 @@ class Task:
             if name not in connector.fields and create and name not in changes:
                 self.not_kept += [name] if value is not None else []
             elif name not in connector.fields or not (value is None or isinstance(value, str)):
-                raise refused(f"{connector.app} cannot keep this value of the field '{name}'")
+                raise refused(f"{connector.app} cannot store this value of the field '{name}'")
             elif value is not None or not create:
                 self.fields[name] = value
         #: "active", "inactive", "suspended", or None where the task says nothing of it.
         self.status = given.get("status")
         if self.status is not None and self.status not in STATUSES:
-            raise refused(f"{connector.app} has no such status as the task asks for")
+            raise refused(f"{connector.app} does not have this status as the task asks for")
         places = (changes, account, params)
         self.password = self._password(connector, places) if sets or action == "reset_password" else None
         #: By slug, the whole list of ids that the account is to have. Slugs that are not named stay as they are.
@@ -96,9 +96,9 @@ class Task:
         if not found:
             return None
         if not isinstance(found[0], str) or not found[0]:
-            raise refused(f"a password of {connector.app} must be text that is not empty")
+            raise refused(f"a password of {connector.app} must be non-empty text")
         if not connector.passwords:
-            raise refused(f"{connector.app} keeps no passwords; leave them out of what Iden sends")
+            raise refused(f"{connector.app} does not store passwords; omit them from what Iden sends")
         return found[0]
 
 
@@ -121,12 +121,12 @@ class Connector:
         self.app, self.settings = app, settings
 
     def check(self):
-        """Fails if the target cannot be reached or refuses the credential. Changes nothing."""
+        """Fails if the target is unreachable or refuses the credential. Changes nothing."""
         raise NotImplementedError
 
     def list(self, slug, cursor):
         """One page: (records, cursor of the next page), the cursor None at the end, and None for the first page. Whoever is
-        missing from a listing that ended loses the account, so what cannot be read is a Failure, never a short page."""
+        missing from a listing that ended loses the account, so what  is a Failure, never a short page."""
         raise NotImplementedError
 
     def search(self, field, text):
@@ -152,7 +152,7 @@ class Connector:
             raise Failure("INTERNAL_ERROR", f"{self.app} answered with an account that has no id")
         found = {one["id"]: one for one in records if one.get(field) and same(str(one[field]))}
         if len(found) > 1:
-            raise refused(f"{self.app} has several accounts with the {field} {wanted}; which one is meant cannot be told")
+            raise refused(f"{self.app} has several accounts with the {field} {wanted}; cannot tell which one is meant")
         return next(iter(found.values()), None)
 
     def _free(self, task, own):
@@ -166,7 +166,7 @@ class Connector:
         task = Task(self, action, params)
         if action == "create_account":
             if not task.fields.get("username") and not task.fields.get("email"):
-                raise refused(f"an account of {self.app} needs a user name or an e-mail address")
+                raise refused(f"an account of {self.app} needs a user name or an email address")
             self._free(task, None)
             result = {"account_id": self.create_account(task)}
             if not is_id(result["account_id"]):
@@ -179,12 +179,12 @@ class Connector:
         if action == "update_account":
             after = {**found, **task.fields}
             if not after.get("username") and not after.get("email"):
-                raise refused(f"an account of {self.app} needs a user name or an e-mail address")
+                raise refused(f"an account of {self.app} needs a user name or an email address")
             self._free(task, found["id"])
             return self.update_account(found, task) or {}
         if action == "reset_password":
             if not task.password:
-                raise refused(f"{self.app} makes up no password; the task must bring one")
+                raise refused(f"{self.app} does not generate passwords; the task must include one")
             return self.reset_password(found, task.password) or {}
         return getattr(self, action)(found) or {}
 
@@ -245,7 +245,7 @@ class Http:
         told, status, wait = f"{self.app} answered {error.code}", error.code, _retry_after(error.headers)
         nothing = "not_applied"
         if status == 401:
-            return Failure("PERMISSION_DENIED", f"{self.app} refuses the connector's own credential (401)", effect=nothing,
+            return Failure("PERMISSION_DENIED", f"{self.app} rejected the connector's own credential (401)", effect=nothing,
                            retry="backoff", subject="connection")
         if status == 403:
             return Failure("PERMISSION_DENIED", f"{told}: the connector may not do this", effect=nothing)
@@ -267,10 +267,10 @@ class Http:
         never_sent = isinstance(cause, (ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError))
         reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else type(cause).__name__
         if never_sent:
-            return Failure("TIMEOUT", f"{self.app} cannot be reached: {reason}", effect="not_applied", retry="backoff", subject="connection")
+            return Failure("TIMEOUT", f"{self.app} is unreachable: {reason}", effect="not_applied", retry="backoff", subject="connection")
         if isinstance(cause, TimeoutError):
-            return Failure("TIMEOUT", f"{self.app} did not answer within {self.timeout} s", effect="unknown", retry="backoff")
-        return Failure("TIMEOUT", f"the connection to {self.app} broke before it had answered: {reason}", effect="unknown", retry="backoff", subject="connection")
+            return Failure("TIMEOUT", f"{self.app} did not respond within {self.timeout} s", effect="unknown", retry="backoff")
+        return Failure("TIMEOUT", f"the connection to {self.app} failed before it responded: {reason}", effect="unknown", retry="backoff", subject="connection")
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

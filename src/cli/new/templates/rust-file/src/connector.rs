@@ -80,7 +80,7 @@ impl bridgehead_sdk::Connector for Connector {
             None => "",
             Some(cursor) => cursor.as_str().strip_prefix(AFTER).ok_or_else(|| {
                 Error::incomplete_listing(format!(
-                    "{} was asked to go on from nowhere",
+                    "{} was asked to continue from an invalid cursor",
                     self.system
                 ))
             })?,
@@ -147,7 +147,9 @@ fn create_account(
     }
     let account = &create.account;
     if account.extra.contains_key("status") {
-        return Err(Error::internal(format!("{system} has no such status")));
+        return Err(Error::internal(format!(
+            "{system} does not have this status"
+        )));
     }
     let wanted = [
         &account.username,
@@ -222,7 +224,7 @@ fn fill(
 ) -> Result<(), Error> {
     let refused = || {
         Error::internal(format!(
-            "{system} cannot keep this value of the field '{field}'"
+            "{system} cannot store this value of the field '{field}'"
         ))
     };
     match (field, value) {
@@ -249,7 +251,7 @@ fn has(update: &UpdateAccount, name: &str) -> bool {
 
 fn no_password(system: &str) -> Error {
     Error::internal(format!(
-        "{system} keeps no passwords; leave them out of what Iden sends"
+        "{system} does not store passwords; omit them from what Iden sends"
     ))
 }
 
@@ -324,7 +326,7 @@ fn free(
                 .as_ref()
                 == Some(&wanted)
         }) {
-            let message = format!("User {wanted} exists in {system} already");
+            let message = format!("User {wanted} already exists in {system}");
             return Err(Error::account_already_exists(message));
         }
         label = Some(wanted);
@@ -332,7 +334,7 @@ fn free(
     match label {
         Some(_) => Ok(()),
         None => Err(Error::internal(format!(
-            "An account of {system} needs a user name or an e-mail address"
+            "An account of {system} needs a user name or an email address"
         ))),
     }
 }

@@ -65,7 +65,7 @@ impl Target {
             Ok(result) => result,
             Err(_) => Err(Error::new(
                 Code::InternalError,
-                "the connector panicked at the file",
+                "the connector panicked while working on the file",
             )),
         }
     }
@@ -76,7 +76,8 @@ impl File {
         let shown = self.path.display();
         let bytes = std::fs::read(&self.path).map_err(|error| match error.kind() {
             ErrorKind::PermissionDenied => {
-                Error::credential_refused(format!("{shown} may not be read")).with_source(error)
+                Error::credential_refused(format!("permission denied reading {shown}"))
+                    .with_source(error)
             }
             // Never "nobody there": that would remove everybody.
             _ => Error::unreachable(format!("{shown} cannot be read")).with_source(error),

@@ -71,7 +71,10 @@ impl bridgehead_sdk::Connector for Connector {
         let after = cursor
             .map(|cursor| {
                 cursor.as_str().strip_prefix(AFTER).ok_or_else(|| {
-                    let message = format!("{} was asked to go on from nowhere", self.api.system());
+                    let message = format!(
+                        "{} was asked to continue from an invalid cursor",
+                        self.api.system()
+                    );
                     Error::incomplete_listing(message)
                 })
             })
@@ -119,7 +122,8 @@ impl bridgehead_sdk::Connector for Connector {
             Operation::ResetPassword(reset) => {
                 let Some(password) = &reset.password else {
                     let system = self.api.system();
-                    let message = format!("{system} makes up no password; the task must bring one");
+                    let message =
+                        format!("{system} does not generate passwords; the task must include one");
                     return Err(Error::internal(message));
                 };
                 self.set(
@@ -167,7 +171,7 @@ impl Connector {
         found.retain(|record| account.is_same_as(record));
         if found.len() > 1 {
             let message = format!(
-                "{} has several accounts {}; which one is meant cannot be told",
+                "{} has several accounts {}; cannot tell which one is meant",
                 self.api.system(),
                 account.label()
             );
@@ -282,7 +286,7 @@ impl Connector {
 
     fn refused(&self, field: &str) -> Error {
         Error::internal(format!(
-            "{} cannot keep this value of the field '{field}'",
+            "{} cannot store this value of the field '{field}'",
             self.api.system()
         ))
     }
@@ -317,7 +321,7 @@ impl Connector {
             };
             let other = self.find(&account).await?;
             if other.is_some_and(|other| Some(other.id.as_str()) != own) {
-                let message = format!("User {name} exists in {} already", self.api.system());
+                let message = format!("User {name} already exists in {}", self.api.system());
                 return Err(Error::account_already_exists(message));
             }
         }
@@ -325,7 +329,7 @@ impl Connector {
             return Ok(());
         }
         Err(Error::internal(format!(
-            "An account of {} needs a user name or an e-mail address",
+            "An account of {} needs a user name or an email address",
             self.api.system()
         )))
     }
@@ -363,7 +367,7 @@ impl Connector {
 fn account(user: Value) -> Result<Value, Error> {
     // What serde says may quote the record, and a message must not.
     let user = User::deserialize(user)
-        .map_err(|_| Error::incomplete_listing("a user is not as the API's documentation says"))?;
+        .map_err(|_| Error::incomplete_listing("a user does not match the API's documentation"))?;
     Ok(json!({
         "id": user.id,
         "username": user.login,
@@ -380,7 +384,7 @@ fn record(user: Value) -> Result<AccountRecord, Error> {
     match Record::from_json(ResourceKind::Account, account(user)?) {
         Ok(Record::Account(record)) => Ok(*record),
         // It may be the one that is looked for: nobody can say that there is none.
-        Ok(Record::Entity(_)) => Err(Error::internal("a team came for a user")),
+        Ok(Record::Entity(_)) => Err(Error::internal("received a team instead of a user")),
         Err(rejected) => Err(Error::internal(rejected.to_string())),
     }
 }
