@@ -231,7 +231,7 @@ async fn a_type_of_which_nothing_is_left_is_held_from_two_on_whatever_the_size_a
     world.target(json!({"types": types, "records": {"account": people(0..2)}}));
     held(&world, &world.sync(&[]).await, &["2 of 2 records of seat", all]);
     world.target(json!({"types": [account], "records": {"account": people(0..2)}}));
-    held(&world, &world.sync(&[]).await, &["2 of 2 records of seat", all, "does not offer seat"]);
+    held(&world, &world.sync(&[]).await, &["2 of 2 records of seat", all, "no longer offers seat"]);
     world.target(json!({"types": types, "records": {"account": people(5..9), "seat": seats(2)}}));
     held(&world, &world.sync(&[]).await, &["2 of 2 records of account", all]);
     assert_eq!(world.active("seat").len(), 2);

@@ -94,7 +94,7 @@ async fn a_listing_that_says_it_is_incomplete_abandons() {
 #[tokio::test]
 async fn a_last_page_that_does_not_say_it_is_the_last_abandons() {
     let (world, synced) = spoilt(json!({"do": "short", "type": "account", "page": 2})).await;
-    nothing_was_removed(&world, &synced, "abandoned", "next must be there");
+    nothing_was_removed(&world, &synced, "abandoned", "next must be present");
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn a_process_that_dies_in_the_middle_is_started_again_and_goes_on() {
 async fn a_process_that_dies_whenever_it_is_asked_abandons() {
     let (world, synced) = spoilt(json!({"do": "die", "type": "account", "page": 3})).await;
     nothing_was_removed(&world, &synced, "abandoned", "account could not be read completely");
-    assert!(synced.detail().contains("exit status 7"), "{}", synced.detail());
+    assert!(synced.detail().contains("exited with status 7"), "{}", synced.detail());
 }
 
 #[tokio::test]
