@@ -29,7 +29,7 @@ function list({ resource_type: slug, cursor }, size = 100) { // by key: nobody i
   return { records: page, next: records.length > size ? `after ${page[size - 1].id}` : null };
 }
 
-function find(data, account) { // by id, else by user name, else by e-mail, these two in any case
+function find(data, account) { // by id, else by user name, else by email, these two in any case
   const key = ["id", "username", "email"].find((key) => account[key]);
   const fold = (text) => (key === "id" ? text : text.toLowerCase());
   return Object.values(data.account).find((one) => one[key] && fold(one[key]) === fold(account[key])) ?? null;
@@ -51,7 +51,7 @@ function assign(data, record, slug, refs) { // the whole list of this type; thos
   record[kind] = { ...record[kind], [slug]: ids };
 }
 
-function fill(data, record, fields) { // what is passed over in silence, Iden would believe to be set
+function fill(data, record, fields) { // what is skipped in silence, Iden would believe to be set
   for (const [name, value] of Object.entries(fields)) {
     if (ELSEWHERE.includes(name)) continue;
     const fits = FIELDS.includes(name) && (value === null || typeof value === "string");

@@ -28,7 +28,7 @@ def list_records(params, size=100):  # by key: a record that stays is not skippe
     rest = [record for record in records if record["id"] > after]
     return {"records": rest[:size], "next": f"after {rest[size - 1]['id']}" if len(rest) > size else None}
 
-def find(data, account):  # by id, else by user name, else by e-mail, these two in any case
+def find(data, account):  # by id, else by user name, else by email, these two in any case
     key = next(key for key in ("id", "username", "email") if account.get(key))
     fold = str if key == "id" else str.lower
     return next((a for a in data["account"].values() if a.get(key) and fold(a[key]) == fold(account[key])), None)
@@ -49,7 +49,7 @@ def assign(data, record, slug, refs):  # the whole list of this type; those of o
             raise Failure("LICENSE_EXHAUSTED", f"{hr['app']} has no {slug} {one} left; buy more, or free one up")
     record[kind] = {**record.get(kind, {}), slug: ids}
 
-def fill(data, record, fields):  # what is passed over in silence, Iden would believe to be set
+def fill(data, record, fields):  # what is skipped in silence, Iden would believe to be set
     for name, value in fields.items():
         if name in ELSEWHERE:
             continue

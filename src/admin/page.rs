@@ -10,7 +10,7 @@ use crate::journal::RunResult;
 use crate::runtime::{Alarm, AppOverview, Level, Overview, SyncRun, TaskCounts};
 
 const TEMPLATE: &str = include_str!("page.html");
-/// So many tasks that are tried again are shown; `/status` has more.
+/// So many tasks that are retried are shown; `/status` has more.
 const ATTEMPTS: usize = 5;
 /// So many syncs are shown; `/status` has more.
 const RUNS: usize = 5;

@@ -50,7 +50,7 @@ pub trait Api: Send + Sync + 'static {
     /// How far a session is.
     async fn progress(&self, app: AppId, sync: &SyncId) -> Result<Progress, Error>;
 
-    /// Completes a session. **A clean-up then removes every record that was not pushed.**
+    /// Completes a session. **A cleanup then removes every record that was not pushed.**
     async fn complete(&self, app: AppId, sync: &SyncId) -> Result<(), Error>;
 
     /// Ends a session without removing anything.

@@ -23,7 +23,7 @@ pub(super) fn list(
     Ok((listing, next))
 }
 
-/// So many unreadable items of a page are told of.
+/// So many unreadable items of a page are told about.
 const COMPLAINTS: usize = 100;
 
 /// A page of tasks; one that cannot be read costs itself alone.

@@ -7,7 +7,7 @@ use bridgehead_sdk::Network;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-/// How references to groups and licences go on the wire. The Bridge documents leave it open.
+/// How references to groups and licenses go on the wire. The Bridge documents leave it open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Refs {

@@ -33,7 +33,7 @@ pub(super) struct Transport {
 /// A call that failed.
 struct Failure {
     error: Error,
-    /// Whether it went out, or was held back until its patience ended: then there is no use in trying again.
+    /// Whether it went out, or was held back until its patience ended: then there is no use in retrying.
     tried: bool,
 }
 

@@ -80,7 +80,7 @@ impl Context {
         Ok(network)
     }
 
-    /// The client of the Bridge. The key is read now, so that a missing one is told of at once.
+    /// The client of the Bridge. The key is read now, so that a missing one is told about at once.
     pub(crate) fn bridge(&self) -> Result<Client, Failure> {
         let settings = &self.config.bridge;
         let key = ConfiguredKey {
@@ -136,7 +136,7 @@ impl Context {
     }
 }
 
-/// The key where the configuration says it is; read anew whenever the Bridge refuses the last one.
+/// The key where the configuration says it is; read again whenever the Bridge refuses the last one.
 struct ConfiguredKey {
     secret: Secret,
     environment: Arc<BTreeMap<String, String>>,

@@ -157,7 +157,7 @@ fn leave_now() {
     std::process::exit(1);
 }
 
-/// Notices that the state folder is gone even if no task comes. What is gone for good is logged once, by whoever finds it.
+/// Notices that the state folder is gone even if no task comes. What is gone permanently is logged once, by whoever finds it.
 async fn watch_state(journal: Arc<Sqlite>) {
     let mut look = tokio::time::interval(LOOK);
     loop {

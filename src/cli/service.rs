@@ -8,7 +8,7 @@ use crate::admin::words;
 use crate::runtime::{Level, Observer, Overview};
 
 /// So long at most until systemd is told that the daemon is ready; it gives up on one that does not say so in 90 seconds.
-/// Whether Iden answers is not for it to mend.
+/// Whether Iden answers is not for it to fix.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How often it is looked whether the state has changed.
 const PACE: Duration = Duration::from_secs(3);

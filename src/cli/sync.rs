@@ -54,7 +54,7 @@ pub(crate) async fn run(
     context.end_orphans().await?;
     let bridge = Arc::new(context.bridge()?.without_retries());
     let folder = &context.config.state.path;
-    // A rehearsal stands beside a running daemon: it reads the state and writes nothing into it.
+    // A rehearsal is next to a running daemon: it reads the state and writes nothing into it.
     let journal = Arc::new(if dry_run {
         Sqlite::rehearsal(folder).await?
     } else {

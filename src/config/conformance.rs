@@ -1,4 +1,4 @@
-//! `[apps.NAME.conformance]`: what the kit that proves a connector has to be told of a live target.
+//! `[apps.NAME.conformance]`: what the kit that proves a connector has to be told about a live target.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -92,7 +92,7 @@ pub struct RateLimit {
     pub burst: u32,
 }
 
-/// How memberships and assignments refer to groups and licences. Bridge's documents leave it open.
+/// How memberships and assignments refer to groups and licenses. Bridge's documents leave it open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Refs {

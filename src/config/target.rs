@@ -93,7 +93,7 @@ impl Target {
     }
 
     /// Reads the secrets, and puts them in place of the references. Nothing is kept: a secret that was changed
-    /// meanwhile is read anew.
+    /// meanwhile is read again.
     pub fn resolve(&self) -> Result<ResolvedTarget, SecretError> {
         self.resolve_in_place().map_err(|unresolved| unresolved.error)
     }

@@ -99,7 +99,7 @@ pub enum Error {
         /// What SQLite found.
         detail: String,
     },
-    /// The disk is full. The operator makes room; the runtime tries again.
+    /// The disk is full. The operator makes room; the runtime retries.
     #[error("no space left for {}; free space on that disk", path.display())]
     Full {
         /// The database file or folder.
@@ -145,7 +145,7 @@ pub enum Error {
     /// disk. The runtime opens the state again.
     #[error("the state is closed; open it again")]
     Closed,
-    /// Anything else that SQLite says. The operator reads the cause; the runtime tries again.
+    /// Anything else that SQLite says. The operator reads the cause; the runtime retries.
     #[error("the database {} failed: {source}", path.display())]
     Database {
         /// The database file.

@@ -22,7 +22,7 @@ pub struct Seen {
     pub id: String,
     /// A hash of the whole record, stable across versions.
     pub hash: u64,
-    /// What it says of somebody's access; `None` for groups and licences.
+    /// What it says of somebody's access; `None` for groups and licenses.
     pub facts: Option<AccessFacts>,
 }
 
@@ -95,7 +95,7 @@ pub enum Which {
 pub enum LossKind {
     /// The record is gone.
     Removed,
-    /// The account was active, and is not any more.
+    /// The account was active, and is no longer.
     Deactivated,
     /// The account lost memberships or assignments.
     Memberships,

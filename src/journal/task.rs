@@ -66,7 +66,7 @@ pub enum Outcome {
         /// What is sent as the task's `result`.
         result: Option<Map<String, Value>>,
     },
-    /// The task has failed for good.
+    /// The task has failed permanently.
     Failed {
         /// The standard code.
         code: Code,
@@ -101,7 +101,7 @@ pub enum Ended {
     Conflict,
     /// 404: Iden does not know the task any more.
     Missing,
-    /// 400: the report was refused. It is put aside for the operator.
+    /// 400: the report was refused. It is set aside for the operator.
     Rejected {
         /// What the Bridge gave as the reason.
         detail: String,

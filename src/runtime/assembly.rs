@@ -162,7 +162,7 @@ impl Runtime {
         Some(orders::put_aside(app.store.for_operator(), &app.key).await)
     }
 
-    /// Reports again what Iden had refused. Where another number of reports than `expect` is put aside, nothing is done. `None` if
+    /// Reports again what Iden had refused. Where another number of reports than `expect` is set aside, nothing is done. `None` if
     /// there is no such app.
     pub async fn retry(
         &self,

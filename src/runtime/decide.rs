@@ -16,7 +16,7 @@ pub(crate) enum Step {
         /// The least time to wait.
         after: Option<Duration>,
     },
-    /// The target is out of reach: the breaker decides when to go on.
+    /// The target is unreachable: the breaker decides when to go on.
     Hold,
     /// Nobody knows what happened: look at the account, then go on as `then` says.
     ReadBack {
@@ -48,8 +48,8 @@ pub(crate) fn after_error(action: Action, effects: Effects, error: &Error) -> St
         }
         _ => {}
     }
-    // Every task meets the same fate until somebody mends it: none of them is to blame, whatever the connector says about
-    // trying again.
+    // Every task meets the same fate until somebody fixes it: none of them is to blame, whatever the connector says about
+    // retrying.
     let again = error.retry() != Retry::Never || error.subject() == Subject::Connection;
     match (error.effect(), error.subject()) {
         (Effect::Unknown, _) => Step::ReadBack { again },

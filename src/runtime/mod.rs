@@ -3,7 +3,7 @@
 //! ```text
 //! Runtime ─ supervisor ─┬─ task::dispatch ─ task::life ─▶ connector     one loop for the tasks of each app
 //!                       ├─ sync::schedule ─ sync::engine ─▶ connector   one for its syncs
-//!                       └─ probe ─▶ connector                           one that watches a target out of reach
+//!                       └─ probe ─▶ connector                           one that watches a target unreachable
 //! ```
 //!
 //! What an app's loops share is in [`app`]. There is one way each out of it: [`upstream`] to the Bridge, [`target`] to the connector,

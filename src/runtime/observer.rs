@@ -25,7 +25,7 @@ use crate::journal::{self, AppKey, Journal, Listings};
 
 /// So many of the last syncs are shown.
 const SHOWN: usize = 10;
-/// So many tasks that are tried again are shown.
+/// So many tasks that are retried are shown.
 const SHOWN_ATTEMPTS: usize = 20;
 /// So many are looked at to say since when something is so.
 const LOOKED_AT: u32 = 200;
@@ -140,7 +140,7 @@ impl Observer {
     }
 }
 
-/// What can be told of apps without a daemon: what the journal knows, which is open for reading.
+/// What can be told about apps without a daemon: what the journal knows, which is open for reading.
 pub(crate) async fn from_state(
     apps: &BTreeMap<String, crate::config::App>,
     state: Option<&journal::Sqlite>,

@@ -1,4 +1,4 @@
-//! Finding out whether a target that was out of reach is back, and whether one that has gone silent is still there.
+//! Finding out whether a target that was unreachable is back, and whether one that has gone silent is still there.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! What should have moved and has not, whatever the reason. Pure.
 //!
-//! Where the reason is known there is an alarm about it already, and one is enough: a refused key, a target out of reach, a
+//! Where the reason is known there is an alarm about it already, and one is enough: a refused key, a target unreachable, a
 //! state that cannot be written.
 
 use std::time::Duration;
@@ -19,7 +19,7 @@ const REPEATED: u32 = 3;
 const TOO_MANY: u32 = 5;
 /// A sync looks at the clock once a minute, so one that is late by this much does not run.
 const LATE: SignedDuration = SignedDuration::from_mins(5);
-/// How long a sync may stand still at Iden's end: a call is repeated for a quarter of an hour, a clean-up is watched for
+/// How long a sync may stand still at Iden's end: a call is repeated for a quarter of an hour, a cleanup is watched for
 /// half an hour.
 const PATIENCE: Duration = Duration::from_mins(45);
 

@@ -48,7 +48,7 @@ pub(crate) async fn run(apps: Vec<Arc<App>>, stop: CancellationToken, grace: Dur
     } else {
         cut_off.cancel();
         tracing::warn!(?grace, "grace period expired with work still running");
-        // What was cut off needs a moment to be dropped; a loop that does not heed even that is left behind.
+        // What was cut off needs a moment to be dropped; a loop that ignores even that is left behind.
         let end = async { while loops.join_next().await.is_some() {} };
         let _late = tokio::time::timeout(Duration::from_secs(2), end).await;
         loops.shutdown().await;

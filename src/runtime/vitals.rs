@@ -54,7 +54,7 @@ impl Vitals {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).insert(format!("{name} of {app}"));
     }
 
-    /// Whether all is well.
+    /// Whether all is good.
     pub(crate) fn check(&self) -> Result<(), Ailment> {
         let silence = self.beat.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
         if silence >= SILENCE {

@@ -77,7 +77,7 @@ fn reached(is: bool) -> State {
     if is { State::Reached } else { State::NotReached }
 }
 
-/// A target may choose an identifier of its own; then the log-in name or e-mail says that it is the same account.
+/// A target may choose an identifier of its own; then the login name or email says that it is the same account.
 pub(crate) fn same_login(account: &Account, found: &AccountRecord) -> bool {
     let mut by_login = account.clone();
     by_login.id = None;

@@ -25,7 +25,7 @@ pub struct NewKey {
     pub key: String,
     /// The apps it has access to; all of them, where absent.
     pub apps: Option<Vec<Uuid>>,
-    /// How long it is valid; for good, where absent.
+    /// How long it is valid; permanently, where absent.
     pub expires_in: Option<Duration>,
 }
 

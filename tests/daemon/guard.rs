@@ -222,7 +222,7 @@ async fn a_restart_between_a_release_and_its_execution_forgets_neither() {
     let tasks: Vec<String> = (0..2).map(|n| delete(&world, &format!("u{n}"), n)).collect();
     let daemon = world.start();
     held(&world, &daemon, &tasks).await;
-    // The target is out of reach when the task is let go, and the daemon dies before it is back.
+    // The target is unreachable when the task is let go, and the daemon dies before it is back.
     std::fs::rename(world.path("people"), world.path("away")).expect("moved");
     let done = world.run(&["tasks", "release", "hr", &tasks[0]]).await;
     assert!(done.status.success(), "{done:?}");

@@ -1,4 +1,4 @@
-//! The access guard: what a sync takes from people who are still there, and listings that are not whole.
+//! The removal guard: what a sync takes from people who are still there, and listings that are not whole.
 
 use serde_json::{Value, json};
 

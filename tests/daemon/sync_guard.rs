@@ -136,7 +136,7 @@ async fn no_number_of_held_syncs_makes_the_people_of_the_last_completed_one_remo
 #[tokio::test]
 async fn people_whom_only_abandoned_syncs_have_seen_are_guarded_like_everybody() {
     let world = synced(0..50, "").await;
-    // Nobody mends the bad record for weeks; meanwhile somebody leaves, and many come.
+    // Nobody fixes the bad record for weeks; meanwhile somebody leaves, and many come.
     for day in 1..=4 {
         world.target(with_a_bad_record(day..50 + day * 10));
         world.sync(&[]).await.assert(1, "abandoned");

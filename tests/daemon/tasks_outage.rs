@@ -1,4 +1,4 @@
-//! A target out of reach holds its tasks, and fails none of them before `hold_for`.
+//! A target unreachable holds its tasks, and fails none of them before `hold_for`.
 
 use serde_json::{Value, json};
 
@@ -51,7 +51,7 @@ async fn a_target_that_is_down_holds_its_tasks_until_it_is_back() {
 async fn a_refused_credential_holds_the_tasks_at_once() {
     let world = World::new().await;
     world.script(&format!("{QUICK}concurrency = 1\n"), "");
-    // Also where the connector says that it will never work: somebody is going to mend it.
+    // Also where the connector says that it will never work: somebody is going to fix it.
     let refused = down("PERMISSION_DENIED", &json!({"retry": "never"}));
     world.rules(
         &json!([{"method": "create_account", "error": refused}, {"method": "check", "error": refused}]),
@@ -99,7 +99,7 @@ async fn a_task_that_alone_never_reaches_the_target_is_failed_past_hold_for_too(
     );
     let task = world.task_for("create_account", json!("ann"));
     let daemon = world.start();
-    // Others get through all the time, so the target is not out of reach.
+    // Others get through all the time, so the target is not unreachable.
     let mut others = 0;
     while world.task(&task)["status"] == "pending" {
         let other = world.task_for("create_account", json!(format!("user-{others}")));

@@ -42,7 +42,7 @@ impl Unexpected {
     }
 }
 
-/// What `initialize` answered, and what in it was passed over.
+/// What `initialize` answered, and what in it was skipped.
 #[derive(Debug)]
 pub(crate) struct Initialized {
     pub(crate) description: Description,

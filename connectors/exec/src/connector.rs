@@ -161,8 +161,8 @@ impl Connector for ExecConnector {
     }
 }
 
-/// The groups and licences that are wanted, where a connector looks for them: as Iden sent them, and with what stands elsewhere
-/// in the task, licences under `assignments` above all.
+/// The groups and licenses that are wanted, where a connector looks for them: as Iden sent them, and with what stands elsewhere
+/// in the task, licenses under `assignments` above all.
 fn memberships(operation: &Operation) -> Value {
     let sent = &operation.payload().memberships;
     let wanted = match operation {

@@ -126,7 +126,7 @@ impl From<CallError> for Error {
         let message = error.to_string();
         match error {
             // Every task of the app meets the same fate, so they are held rather than failed, whatever the
-            // process says about trying again.
+            // process says about retrying.
             CallError::NotRunning { death, again_in, .. } => {
                 let (code, said) = match &*death {
                     Death::Refused { code, retry, .. } => (*code, *retry),

@@ -53,7 +53,7 @@ pub(crate) fn digest(snapshot: &Snapshot) -> Result<Digest, Error> {
     Ok(digest)
 }
 
-/// That no two rows have the same identifier, user name or e-mail address, also in other letters. Both places are told.
+/// That no two rows have the same identifier, user name or email address, also in other letters. Both places are told.
 pub(crate) fn check_names(snapshot: &Arc<Snapshot>, is_accounts: bool) -> Result<(), Error> {
     let passes = snapshot.identity.length.div_ceil(PASS).max(1);
     let state = RandomState::new();

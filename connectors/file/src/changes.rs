@@ -174,7 +174,7 @@ fn status_of(value: &Value) -> Result<AccountStatus, Fault> {
     status.ok_or_else(|| Fault::new("status", "one of active, inactive, suspended"))
 }
 
-/// The Bridge takes no account without an e-mail address and without a user name.
+/// The Bridge takes no account without an email address and without a user name.
 fn names_somebody(schema: &Schema, cells: &Cells) -> Result<(), Fault> {
     if schema.text(cells, "email")?.is_none() && schema.text(cells, "username")?.is_none() {
         return Err(Fault::new(

@@ -1,4 +1,4 @@
-//! What can be told of a folder before anything is asked of it.
+//! What can be told about a folder before anything is asked of it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;

@@ -188,7 +188,7 @@ impl Connector for FileConnector {
 
     async fn check(&self) -> Result<(), Error> {
         self.blocking(|inner| {
-            // As the folder is now: what was wrong with it may have been mended.
+            // As the folder is now: what was wrong with it may have been fixed.
             let checked = Layout::discover(&inner.settings, &inner.folder)
                 .and_then(|layout| check::check(&layout, inner.settings.read_only));
             checked.map_err(|error| inner.for_task(error))

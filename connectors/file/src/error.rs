@@ -12,17 +12,17 @@ use crate::access::Lost;
 /// [`sdk::Error`] from the start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The operating system refuses. The operator mends the path, the mount or the permissions.
+    /// The operating system refuses. The operator fixes the path, the mount or the permissions.
     #[error("cannot {action} {}: {source}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
-    /// A file does not hold what it should, so that nothing can be said about who is in it. The operator mends the
+    /// A file does not hold what it should, so that nothing can be said about who is in it. The operator fixes the
     /// file.
     #[error("{file}{}: {reason}", line.map(|line| format!(" line {line}")).unwrap_or_default())]
     Damaged { file: String, line: Option<u64>, reason: String },
     /// Which file is which cannot be told. The operator renames a file, or says it in the settings.
     #[error("{0}")]
     Layout(String),
-    /// Another program wrote a file while it was being read. Nobody needs to act: it is tried again.
+    /// Another program wrote a file while it was being read. Nobody needs to act: it is retried.
     #[error(
         "{file} was changed by another program while it was being read; replace files by renaming, never in place"
     )]
@@ -40,7 +40,7 @@ pub(crate) enum Error {
         path.display()
     )]
     Access { path: PathBuf, lost: Lost },
-    /// A file was written to a moment ago. Nobody needs to act: it is tried again.
+    /// A file was written to a moment ago. Nobody needs to act: it is retried.
     #[error("{file} is being written: it changed within `settle`; replace files by renaming, never in place")]
     Unsettled { file: String },
     /// A file was replaced, and whether that survives a power failure is not known. It is read back.
@@ -59,7 +59,7 @@ impl Error {
     }
 
     /// What it means for a task, a look-up or a check. What is wrong with the folder meets every task alike, so it
-    /// is about the connection: tasks are held until it is mended, and none is failed for it at once.
+    /// is about the connection: tasks are held until it is fixed, and none is failed for it at once.
     pub(crate) fn for_task(self, system: &str) -> sdk::Error {
         let message = format!("{system}: {self}");
         match &self {

@@ -27,7 +27,7 @@ pub(crate) struct Layout {
     pub(crate) checksums: Option<String>,
     pub(crate) sentinel: Option<String>,
     pub(crate) accounts: TypeFile,
-    /// Groups first, then licences.
+    /// Groups first, then licenses.
     pub(crate) others: Vec<TypeFile>,
 }
 
@@ -203,7 +203,7 @@ impl Layout {
         Ok(())
     }
 
-    /// Every resource type: groups, then licences, then accounts.
+    /// Every resource type: groups, then licenses, then accounts.
     pub(crate) fn types(&self) -> impl Iterator<Item = &TypeFile> {
         self.others.iter().chain(std::iter::once(&self.accounts))
     }
@@ -246,7 +246,7 @@ fn by_convention(file: &str, slug: &str, kind: ResourceKind) -> Result<TypeFile,
     })
 }
 
-/// Whether a name is that of another file with something behind it, as `team_old.csv` and `team-2024.csv` are of `team.csv`.
+/// Whether a name is that of another file with a suffix, as `team_old.csv` and `team-2024.csv` are of `team.csv`.
 fn is_copy(name: &str, original: &str) -> bool {
     let stem = |name: &str| name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
     let behind = stem(name).strip_prefix(&stem(original)).map(str::to_owned);

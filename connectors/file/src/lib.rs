@@ -1,4 +1,4 @@
-//! A connector whose target is a folder: one file of accounts, and one for each type of group and licence.
+//! A connector whose target is a folder: one file of accounts, and one for each type of group and license.
 //!
 //! Files are CSV or JSON lines. Listing takes constant memory, reads each file once from beginning to end, and sees
 //! one consistent state of it even while tasks rewrite it. Writing replaces a file by an atomic rename, changes no byte
@@ -20,7 +20,7 @@
 //! - `survey`: everything an operation needs to know, in one scan
 //! - `changes`, `operations`: what the six actions make of a row
 //! - `rewrite`, `access`, `lock`: putting it on disk, for the same programs to get at
-//! - `check`: what can be told of a folder before anything is asked of it
+//! - `check`: what can be told about a folder before anything is asked of it
 //! - `connector`: the contract with the runtime
 
 mod access;

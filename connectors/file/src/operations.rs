@@ -274,7 +274,7 @@ impl Folder<'_> {
         Ok(())
     }
 
-    /// That every group or licence is in its file; answers how many seats each has, where the file says so.
+    /// That every group or license is in its file; answers how many seats each has, where the file says so.
     fn look_up<'i>(
         &self,
         of: &TypeFile,
@@ -316,7 +316,7 @@ impl Folder<'_> {
         }
     }
 
-    /// That the licences which come on top have a seat left.
+    /// That the licenses which come on top have a seat left.
     fn seats_left(
         &self,
         of: &TypeFile,
@@ -344,7 +344,7 @@ impl Folder<'_> {
         let total: u64 = holders.map_or(0, |holders| holders.values().sum());
         let wanted = total.saturating_sub(held.len() as u64) + wanted.len() as u64;
         match of.seats {
-            // Giving licences back is always possible, also where more are assigned than there are.
+            // Giving licenses back is always possible, also where more are assigned than there are.
             Some(seats) if wanted > seats && wanted > total => {
                 Err(none_left(of.resource_type.name.clone(), seats))
             }

@@ -1,7 +1,7 @@
 //! Putting a change on disk: the file with the change is written beside the old one, and takes its place by renaming.
 //!
 //! At any moment, after a power failure too, the name stands for either the old file or the new one, whole. Only the
-//! row that is meant is written anew; every other byte is copied, so that what bridgehead does not understand survives.
+//! row that is meant is rewritten; every other byte is copied, so that what bridgehead does not understand survives.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};

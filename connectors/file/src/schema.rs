@@ -262,7 +262,7 @@ impl Schema {
         })
     }
 
-    /// A field as references to groups or licences.
+    /// A field as references to groups or licenses.
     pub(crate) fn refs(&self, cells: &Cells, name: &str) -> Result<Vec<Ref>, Fault> {
         let Cells::Jsonl(fields) = cells else {
             return Ok(self.text(cells, name)?.map_or_else(Vec::new, |field| refs::split(&field)));

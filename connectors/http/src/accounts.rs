@@ -36,7 +36,7 @@ pub(crate) struct Accounts {
     pub(crate) mapping: Mapping,
     pub(crate) find: Find,
     pub(crate) check: Request,
-    /// The groups and licences, some of which may be asked for their members.
+    /// The groups and licenses, some of which may be asked for their members.
     pub(crate) entities: Arc<[Entities]>,
     pub(crate) listings: Listings<Reading>,
 }
@@ -94,7 +94,7 @@ pub(crate) struct Sight {
     pub(crate) rejected: Vec<RejectedRecord>,
 }
 
-/// So many accounts are looked at to see what can be told of all.
+/// So many accounts are looked at to see what can be told about all.
 const LOOKED_AT: usize = 10;
 
 type Read = Result<Found, RejectedRecord>;
@@ -167,7 +167,7 @@ impl Accounts {
         self.sources().map(|(of, _)| of).find(|of| *of >= from)
     }
 
-    /// Whether it can be told which groups or licences of a type an account has.
+    /// Whether it can be told which groups or licenses of a type an account has.
     pub(crate) fn shows(&self, slug: &str) -> bool {
         self.mapping.shows(slug)
             || self.sources().any(|(_, entities)| entities.resource_type.slug.as_str() == slug)
@@ -273,7 +273,7 @@ impl Accounts {
         Ok(found)
     }
 
-    /// The account without what only groups show of it. Looks by identifier where there is one, else by user name, else by e-mail.
+    /// The account without what only groups show of it. Looks by identifier where there is one, else by user name, else by email.
     pub(crate) async fn find_alone(
         &self,
         target: &Target,
@@ -293,7 +293,7 @@ impl Accounts {
         self.find_by(target, account, lookup.as_ref()).await
     }
 
-    /// Whoever has the user name or the e-mail that a new account is to have.
+    /// Whoever has the user name or the email that a new account is to have.
     pub(crate) async fn find_taken(
         &self,
         target: &Target,

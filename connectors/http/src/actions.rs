@@ -36,7 +36,7 @@ pub(crate) struct Step {
 pub(crate) struct Knowledge<'a> {
     /// The variables of every request.
     pub(crate) base: &'a Scope,
-    /// The slugs of groups and licences.
+    /// The slugs of groups and licenses.
     pub(crate) slugs: &'a [String],
     /// The extra fields of an account.
     pub(crate) extra: &'a BTreeMap<String, String>,

@@ -370,7 +370,7 @@ fn check_no_secret(texts: &[(String, &str)], setup: &Setup) -> Result<(), Settin
     Ok(())
 }
 
-/// A secret, or what a log-in gives, that no template uses is one that was meant to be used.
+/// A secret, or what a login gives, that no template uses is one that was meant to be used.
 fn check_all_used(
     target: &serde_json::Map<String, Value>,
     texts: &[(String, &str)],

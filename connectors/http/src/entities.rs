@@ -1,4 +1,4 @@
-//! Groups and licences: listed, and looked for before an account is added to them.
+//! Groups and licenses: listed, and looked for before an account is added to them.
 
 use bridgehead_sdk::http::Shown;
 use bridgehead_sdk::{

@@ -14,7 +14,7 @@ use crate::entities::Entities;
 use crate::lookup::Looked;
 use crate::members::MembersOf;
 
-/// A user name or an e-mail address that nobody has.
+/// A user name or an email address that nobody has.
 const NOBODY: &str = "bridgehead-check-nobody";
 const NO_EMAIL: &str = "bridgehead-check-nobody@example.org";
 

@@ -18,11 +18,11 @@ pub(crate) struct Mapping {
     memberships: Vec<Refs>,
 }
 
-/// References to one type of groups or licences.
+/// References to one type of groups or licenses.
 #[derive(Debug)]
 struct Refs {
     slug: String,
-    /// `memberships` of groups, or `assignments` of licences.
+    /// `memberships` of groups, or `assignments` of licenses.
     field: &'static str,
     expression: Expression,
 }
@@ -94,7 +94,7 @@ impl Mapping {
         })
     }
 
-    /// Checks how groups or licences are read.
+    /// Checks how groups or licenses are read.
     pub(crate) fn entity(
         key: &str,
         kind: ResourceKind,
@@ -164,7 +164,7 @@ impl Mapping {
         })
     }
 
-    /// Whether the target tells which groups or licences of this type an account has.
+    /// Whether the target tells which groups or licenses of this type an account has.
     pub(crate) fn shows(&self, slug: &str) -> bool {
         self.memberships.iter().any(|refs| refs.slug == slug)
     }
@@ -177,7 +177,7 @@ impl Mapping {
         }
     }
 
-    /// Reads a group or licence.
+    /// Reads a group or license.
     pub(crate) fn read_entity(&self, vars: &Vars) -> Result<EntityRecord, RejectedRecord> {
         match self.read(vars)? {
             Record::Entity(entity) => Ok(entity),

@@ -18,7 +18,7 @@ pub(crate) struct MembersOf {
     account: Expression,
 }
 
-/// Who is in which group or has which licence, as one listing has read it.
+/// Who is in which group or has which license, as one listing has read it.
 #[derive(Debug, Default)]
 pub(crate) struct Index(Mutex<Known>);
 
@@ -130,7 +130,7 @@ impl Index {
     }
 }
 
-/// Puts the groups or licences of one type into a record.
+/// Puts the groups or licenses of one type into a record.
 pub(crate) fn set(record: &mut AccountRecord, kind: ResourceKind, slug: &str, refs: Vec<Ref>) {
     let Memberships(all) = match kind {
         ResourceKind::License => &mut record.assignments,

@@ -199,7 +199,7 @@ impl Pages {
         Ok(Ok(RawPage { records: fresh, repeated: again, next, end }))
     }
 
-    /// That an answer is all there is, where no paging is set: every usual sign of more is heeded.
+    /// That an answer is all there is, where no paging is set: every usual sign of more is applied.
     fn must_be_all(&self, reply: &Reply, count: usize, what: &str) -> Result<(), Error> {
         let said = if reply.status() == 206 && !self.request.expect().names(206) {
             Some("the status 206 indicates a partial response".to_owned())

@@ -1,7 +1,7 @@
 //! Where a listing goes on, and how it is known that it has ended.
 //!
 //! Every way of paging has its own way of ending too early: a server that hands out fewer records than it was asked for, a record that
-//! is removed and moves all others up, a parameter that it does not know and passes over. Whatever can be told of these is an
+//! is removed and moves all others up, a parameter that it does not know and skips. Whatever can be told about these is an
 //! error here, since whoever is missing from a listing that ended is removed from Iden. Distinct records are counted; where there are
 //! fewer than the target says it has, everything is read once more.
 

@@ -38,7 +38,7 @@ pub(crate) enum About {
         /// Whether the request puts in place what may be there (PUT): a success that is not expected means that somebody was.
         replaces: bool,
     },
-    /// A group or a licence of an account: 404 may mean either, and must not be taken for a missing account.
+    /// A group or a license of an account: 404 may mean either, and must not be taken for a missing account.
     Item,
     /// The target as a whole: 404 means that the configuration asks for what is not there.
     Target,

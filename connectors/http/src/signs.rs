@@ -12,7 +12,7 @@ use minijinja::value::ValueKind;
 use crate::link;
 use crate::reply::Reply;
 
-/// Members that hold nothing if all is well.
+/// Members that hold nothing if all is good.
 const FAULTS: [&str; 8] =
     ["error", "errors", "usererrors", "fault", "exception", "errormessage", "errorcode", "timedout"];
 
@@ -26,7 +26,7 @@ const CODES: [&str; 3] = ["status", "statuscode", "httpstatus"];
 /// Members and headers that say how many pages there are.
 const PAGES: [&str; 5] = ["totalpages", "pagecount", "numpages", "lastpage", "pages"];
 
-/// Members that are true if all is well.
+/// Members that are true if all is good.
 const SUCCESS: [&str; 4] = ["ok", "success", "successful", "succeeded"];
 
 /// How a member says no.

@@ -1,4 +1,4 @@
-//! Two records with one identifier: nobody can tell whose it is, and so neither is believed.
+//! Two records with one identifier: it is unknown whose it is, and so neither is believed.
 
 use std::collections::{BTreeSet, HashMap};
 

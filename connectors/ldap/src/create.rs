@@ -157,7 +157,7 @@ fn dn_of(directory: &Directory, rdn: &Rdn) -> String {
     format!("{rdn},{}", directory.layout().create.base)
 }
 
-/// The accounts that have the identifier, the user name or the e-mail address already.
+/// The accounts that have the identifier, the user name or the email address already.
 async fn taken(
     directory: &Directory,
     session: &Session,

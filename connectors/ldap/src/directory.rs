@@ -165,7 +165,7 @@ impl Directory {
     }
 
     /// The entry of an account; `None` if it is certain that there is none. Looks by identifier where there is one, else
-    /// by user name, else by e-mail.
+    /// by user name, else by email.
     pub(crate) async fn find(&self, session: &Session, account: &Account) -> Result<Option<Entry>, Error> {
         let Some(filter) = self.filter_of(account)? else { return Ok(None) };
         let found = if account.id.is_some() {

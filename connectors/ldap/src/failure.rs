@@ -8,10 +8,10 @@ pub(crate) enum Failure {
     /// No connection: nothing was sent. The operator looks at the network, or waits for the server.
     #[error("is unreachable: {0}")]
     Unreachable(String),
-    /// TLS cannot be agreed upon. The operator mends the certificate, or says whom to trust.
+    /// TLS cannot be agreed upon. The operator fixes the certificate, or says whom to trust.
     #[error("TLS failed: {0}")]
     Tls(String),
-    /// The server does not take the bind. The operator mends `bind_dn` or `bind_password`.
+    /// The server does not take the bind. The operator fixes `bind_dn` or `bind_password`.
     #[error("rejected the bind: {0}")]
     Bind(Refusal),
     /// The server has not yet received everything that it is to hold: what it does not show may be there all the same. Another
@@ -19,7 +19,7 @@ pub(crate) enum Failure {
     #[error("is incomplete: {0}")]
     Incomplete(&'static str),
     /// The server took the bind, and then refuses to show the accounts: it is disabled, or the account of bridgehead must
-    /// change its password. The operator mends that.
+    /// change its password. The operator fixes that.
     #[error("accepts the bind but rejects every operation: {0}")]
     Restricted(Refusal),
     /// The server refers to another one for a part of what was asked for. What lies there is not known.

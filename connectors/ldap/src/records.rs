@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::entry::Entry;
 use crate::layout::{GroupLayout, Layout};
 
-/// How many groups or licences of one type the Bridge takes of an account.
+/// How many groups or licenses of one type the Bridge takes of an account.
 const MOST_REFS: usize = 100;
 
 /// The record of an account; memberships apart, which the entry alone does not tell.
@@ -74,7 +74,7 @@ pub(crate) fn account(
     Ok(record)
 }
 
-/// The record of a group or licence.
+/// The record of a group or license.
 pub(crate) fn group(layout: &Layout, of: &GroupLayout, entry: &Entry) -> Result<Record, RejectedRecord> {
     let id = identifier(layout, entry)?;
     if entry.garbled {

@@ -24,7 +24,7 @@ pub(crate) enum About<'a> {
     Reading(&'a str),
     /// An account was being changed: its label.
     Account(&'a str),
-    /// The members of a group or licence were being changed: its name, and which of the two it is.
+    /// The members of a group or license were being changed: its name, and which of the two it is.
     Group(&'a str, Subject),
 }
 

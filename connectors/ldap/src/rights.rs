@@ -1,6 +1,6 @@
 //! Whether `bind_dn` may read the attributes that the settings name.
 //!
-//! An attribute that may not be read looks like one that nobody has. LDAP has no question for rights that every server
+//! An attribute that cannot be read looks like one that nobody has. LDAP has no question for rights that every server
 //! answers; but a condition on an attribute that may not be searched is neither true nor false, so that an entry fits neither
 //! the condition nor its opposite. Samba answers as if nobody had it; so what groups show of accounts, and accounts of groups, is held
 //! against each other as well (see `witness`).

@@ -514,7 +514,7 @@ fn addresses(item: ResultEntry) -> Option<Vec<String>> {
     addresses.filter(|addresses| !addresses.is_empty())
 }
 
-/// Spoils the connection unless it is told that all is well: when the deadline of a task drops a request, nobody waits for
+/// Spoils the connection unless it is told that all is good: when the deadline of a task drops a request, nobody waits for
 /// its answer any more.
 struct SpoilOnDrop<'a>(Option<&'a AtomicBool>);
 

@@ -8,7 +8,7 @@ use crate::session::Change;
 /// The attribute of OpenLDAP's overlay `ppolicy`.
 pub(crate) const LOCKED_TIME: &str = "pwdAccountLockedTime";
 
-/// Locked for good, as `draft-behera-ldap-password-policy` writes it; any other time is a lock that the server set after
+/// Locked permanently, as `draft-behera-ldap-password-policy` writes it; any other time is a lock that the server set after
 /// failed attempts, which is no suspension.
 pub(crate) const LOCKED_FOR_GOOD: &str = "000001010000Z";
 

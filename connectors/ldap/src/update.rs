@@ -121,7 +121,7 @@ fn is_as_updated(directory: &Directory, update: &UpdateAccount, entry: &Entry) -
     as_set && kept.peek().is_some() && kept.all(|(field, value)| shows(field, value))
 }
 
-/// That nobody else has the user name or e-mail address that the account is to have.
+/// That nobody else has the user name or email address that the account is to have.
 async fn not_taken(
     directory: &Directory,
     session: &Session,

@@ -97,7 +97,7 @@ impl Application<'_> {
         Err(Error::internal(message))
     }
 
-    /// The user that has a value; a user name or an e-mail address is the same in any case.
+    /// The user that has a value; a user name or an email address is the same in any case.
     pub(crate) async fn find_by(&self, path: &Path, value: &str) -> Result<Option<Fields>, Error> {
         if self.settings.lookup == Lookup::List {
             return self.search(path, value, None).await;
@@ -119,7 +119,7 @@ impl Application<'_> {
         };
         let mut found: Option<Fields> = None;
         let walk = self.walk(self.users(), filter.map(|filter| ("filter", filter)));
-        // A user name stands for one user only (RFC 7643, section 4.1.1); an e-mail address may stand for several.
+        // A user name stands for one user only (RFC 7643, section 4.1.1); an email address may stand for several.
         let is_unique = path.stem().eq_ignore_ascii_case("userName");
         let mut place = Some(self.start());
         while let Some(at) = place.filter(|_| !is_unique || found.is_none()) {

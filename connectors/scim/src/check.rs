@@ -1,4 +1,4 @@
-//! What can be told of an application before anything is asked of it in earnest.
+//! What can be told about an application before anything is asked of it in earnest.
 
 use std::collections::BTreeSet;
 
@@ -144,7 +144,7 @@ impl Application<'_> {
         Some(format!("none of the {count} {place} that were checked shows {attribute}; {advice}"))
     }
 
-    /// That the application heeds the filter by which the groups of an account are found.
+    /// That the application applies the filter by which the groups of an account are found.
     async fn prove_member_filter(&self, endpoint: &str, groups: &[Fields]) -> Result<(), Error> {
         let sample =
             groups.iter().find_map(|group| Some((id(group)?, members(group).ok()?.into_iter().next()?)));

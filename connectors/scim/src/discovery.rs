@@ -179,7 +179,7 @@ impl Attributes {
         (schema.to_lowercase(), attribute.to_lowercase())
     }
 
-    /// Whether resources of a schema have an attribute. A schema that is not among those told of may have any.
+    /// Whether resources of a schema have an attribute. A schema that is not among those told about may have any.
     pub(crate) fn has(&self, schema: &str, attribute: &str) -> bool {
         let lower = schema.to_lowercase();
         let tells_of = self.known.iter().any(|(known, _)| *known == lower);

@@ -9,9 +9,9 @@
 //! - `discovery`: what the application says of itself
 //! - `application`: an application whose abilities are known, and looking users up in it
 //! - `mapping`, `change`: from a user to an account, and from a change to a `PATCH` or a `PUT`
-//! - `paging`, `listing`: from page to page, so that nobody is passed over
+//! - `paging`, `listing`: from page to page, so that nobody is skipped
 //! - `groups`, `memberships`: who is in which group
-//! - `operations`, `check`, `look`: the actions, and what is looked at beforehand
+//! - `operations`, `check`, `look`: the actions, and what is looked at in advance
 //! - `connector`: the contract with the runtime
 
 mod application;

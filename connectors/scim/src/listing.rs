@@ -1,4 +1,4 @@
-//! Listing accounts, groups and licences.
+//! Listing accounts, groups and licenses.
 
 use bridgehead_sdk::{Cursor, EntityRecord, Error, Evidence, Page, Record, RejectedRecord};
 use serde::{Deserialize, Serialize};
@@ -233,7 +233,7 @@ impl Listing<'_> {
         Ok(ending(page, next, step.end))
     }
 
-    /// The licences of a type, as the operator has named them. They are worth nothing without an application that answers.
+    /// The licenses of a type, as the operator has named them. They are worth nothing without an application that answers.
     pub(crate) async fn licenses(&self, license: &License, cursor: Option<&Cursor>) -> Result<Page, Error> {
         if self.read(cursor)?.is_some() {
             return Err(self.strange_cursor());

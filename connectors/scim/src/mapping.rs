@@ -185,7 +185,7 @@ impl Mapping {
         let named = named.into_iter().filter_map(|(name, value)| Some((name, Value::from(value?.as_str()))));
         let more = account.extra.iter().map(|(name, value)| (name.as_str(), value.clone()));
         let mut wanted = self.wanted(named.chain(more.filter(|(_, value)| !value.is_null())));
-        // RFC 7643 requires a userName; where people log in with their e-mail, that is what it holds.
+        // RFC 7643 requires a userName; where people log in with their email, that is what it holds.
         if account.username.is_none()
             && let (Some(path), Some(email)) = (self.path("username"), &account.email)
         {
@@ -210,7 +210,7 @@ impl Mapping {
         wanted
     }
 
-    /// Sets the licences that are wanted in a user. `false` for a slug that is no type of licences.
+    /// Sets the licenses that are wanted in a user. `false` for a slug that is not the type of licenses.
     pub(crate) fn assign(&self, user: &mut Fields, slug: &str, refs: &[Ref]) -> Result<bool, AssignError> {
         let Some(license) = self.licenses.iter().find(|license| license.slug == slug) else {
             return Ok(false);
@@ -222,13 +222,13 @@ impl Mapping {
         Ok(true)
     }
 
-    /// The attributes that licences stand in.
+    /// The attributes that licenses stand in.
     pub(crate) fn license_attributes(&self) -> impl Iterator<Item = &Path> {
         self.licenses.iter().map(|license| &license.attribute)
     }
 }
 
-/// A licence that none of the configured ones is.
+/// A license that none of the configured ones is.
 #[derive(Debug)]
 pub(crate) struct AssignError {
     pub(crate) id: String,
@@ -246,7 +246,7 @@ impl LicenseOf {
         held.into_iter()
     }
 
-    /// Values that are no licence of this type stay, and so do the parts of those that are held already.
+    /// Values that are no license of this type stay, and so do the parts of those that are held already.
     fn set(&self, user: &mut Fields, refs: &[Ref]) {
         let mut items = match self.attribute.whole(user) {
             Some(Value::Array(items)) => items.clone(),

@@ -67,7 +67,7 @@ impl Application<'_> {
         }
         let active = account.status.is_none_or(|status| status == AccountStatus::Active);
         user.insert("active".to_owned(), active.into());
-        // Nothing is made before it is certain that every group and licence is there.
+        // Nothing is made before it is certain that every group and license is there.
         let groups = self.apply_memberships(create.memberships.as_ref(), &mut user)?;
         let refs = ids(groups.refs.unwrap_or_default());
         self.require_groups(&refs).await?;
@@ -108,7 +108,7 @@ impl Application<'_> {
         Err(Error::account_already_exists(message))
     }
 
-    /// Whoever has the user name or e-mail of a new account.
+    /// Whoever has the user name or email of a new account.
     async fn find_by_login(&self, account: &Account) -> Result<Option<Fields>, Error> {
         let mut by_login = account.clone();
         by_login.id = None;
@@ -120,7 +120,7 @@ impl Application<'_> {
             && by_login.username.is_none()
             && let (Some(email), Some(path)) = (&by_login.email, self.mapping.path("username"))
         {
-            // The e-mail address is going to be its user name, too.
+            // The email address is going to be its user name, too.
             return self.find_by(path, email).await;
         }
         Ok(found)
@@ -406,7 +406,7 @@ impl Application<'_> {
         wanted.unknown.extend(unplaced.into_iter().map(|(path, _)| self.mapping.name_of(&path)));
     }
 
-    /// Sets licences in the user, and gives the groups that are wanted.
+    /// Sets licenses in the user, and gives the groups that are wanted.
     fn apply_memberships<'m>(
         &self,
         wanted: Option<&'m Memberships>,

@@ -1,4 +1,4 @@
-//! From page to page, so that nobody is passed over.
+//! From page to page, so that nobody is skipped.
 //!
 //! By cursor (RFC 9865) the server keeps the place. By index (RFC 7644) nobody does: when a record goes, all behind it move up by
 //! one, and the next page would begin one too far. So each page begins with the last record of the one before, and where it does
@@ -29,7 +29,7 @@ const MOST_RETREATS: u32 = 50;
 /// So many empty pages may come one after another, each of which leads to another.
 const MOST_EMPTY: u32 = 20;
 
-/// More records than this are not counted, and a listing that is not counted is not believed.
+/// More records than this are not counted, and a listing that is not counted is not trusted.
 const MOST_RECORDS: u64 = 10_000_000;
 
 /// Where a walk goes on.
@@ -277,7 +277,7 @@ impl Walk<'_> {
         Ok(taken.step(Some(place.behind(At::Index { next: end, tail, retreats }, totals)), None))
     }
 
-    /// The records from a position on that holds one that was seen, so that none is passed over.
+    /// The records from a position on that holds one that was seen, so that none is skipped.
     async fn overlapping(
         &self,
         next: u64,
@@ -302,7 +302,7 @@ impl Walk<'_> {
                     "asked for the records from {from}, it returns those from {start}{hint}"
                 )));
             }
-            // From the first record on, or from one that was seen, nobody is passed over.
+            // From the first record on, or from one that was seen, nobody is skipped.
             if from == 1 || window.resources.iter().any(was_seen) {
                 return Ok((from, window));
             }

@@ -1,4 +1,4 @@
-//! Which groups a user is in, and what cannot be told of it.
+//! Which groups a user is in, and what cannot be told about it.
 //!
 //! A place that the application does not fill looks like nobody being in any group. Before a user is taken out of groups, or left where
 //! it is because it seems to be in none, that is looked into.

@@ -94,7 +94,7 @@ impl Account {
         Self { username: Some(username.into()), ..Self::default() }
     }
 
-    /// An account known by its e-mail address alone.
+    /// An account known by its email address alone.
     pub fn by_email(email: impl Into<String>) -> Self {
         Self { email: Some(email.into()), ..Self::default() }
     }
@@ -111,7 +111,7 @@ impl Account {
         self
     }
 
-    /// Adds the e-mail address.
+    /// Adds the email address.
     pub fn with_email(mut self, email: impl Into<String>) -> Self {
         self.email = Some(email.into());
         self
@@ -175,7 +175,7 @@ impl Account {
         self.id.is_some() || self.email.is_some() || self.username.is_some()
     }
 
-    /// What to call the account in a message: its identifier, else its user name, else its e-mail.
+    /// What to call the account in a message: its identifier, else its user name, else its email.
     pub fn label(&self) -> &str {
         self.id
             .as_ref()
@@ -185,8 +185,8 @@ impl Account {
             .unwrap_or("(unnamed)")
     }
 
-    /// Whether a record is this account: by identifier where both have one, else by user name, else by e-mail.
-    /// User names and e-mails are compared without regard to case.
+    /// Whether a record is this account: by identifier where both have one, else by user name, else by email.
+    /// User names and emails are compared without regard to case.
     pub fn is_same_as(&self, record: &AccountRecord) -> bool {
         let same = |mine: &Option<String>, theirs: &Option<String>| match (mine, theirs) {
             (Some(mine), Some(theirs)) => Some(mine.to_lowercase() == theirs.to_lowercase()),

@@ -26,7 +26,7 @@ use crate::{AccountId, AccountStatus, Memberships, PayloadError, Ref, Slug, payl
 pub struct AccountRecord {
     /// The identifier in the target system.
     pub id: AccountId,
-    /// The e-mail address. A record has this or a user name, or both.
+    /// The email address. A record has this or a user name, or both.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// The name to log in with.
@@ -46,7 +46,7 @@ pub struct AccountRecord {
     /// The groups it is in, by resource type; at most 100 of each.
     #[serde(skip_serializing_if = "is_absent")]
     pub memberships: Memberships,
-    /// The licences it holds, by resource type; at most 100 of each.
+    /// The licenses it holds, by resource type; at most 100 of each.
     #[serde(skip_serializing_if = "is_absent")]
     pub assignments: Memberships,
     /// Fields bridgehead has no name for; they go to Iden as they are. Put in no secret.
@@ -75,7 +75,7 @@ impl AccountRecord {
         }
     }
 
-    /// Adds the e-mail address.
+    /// Adds the email address.
     pub fn with_email(mut self, email: impl Into<String>) -> Self {
         self.email = Some(email.into());
         self
@@ -121,7 +121,7 @@ impl AccountRecord {
         self
     }
 
-    /// Says which licences of a resource type the account holds: all of them.
+    /// Says which licenses of a resource type the account holds: all of them.
     pub fn with_assignments<R: Into<Ref>>(
         mut self,
         slug: impl Into<Slug>,

@@ -31,7 +31,7 @@ pub struct Description {
     pub version: String,
     /// The actions it can execute. A task that asks for another is failed without calling the connector.
     pub actions: BTreeSet<Action>,
-    /// The resource types it can list, accounts among them. Groups and licences are listed before accounts.
+    /// The resource types it can list, accounts among them. Groups and licenses are listed before accounts.
     pub resource_types: Vec<ResourceType>,
     /// What the target takes but cannot show, so that reading back never proves it: names of account fields such as
     /// `display_name`, `status`, or `memberships.team` for the references of one type. A password is never shown and need
@@ -190,7 +190,7 @@ impl std::fmt::Debug for Completion {
 /// |---|---|
 /// | effect unknown | asks `find_account`; in the wanted state means completed, else as below |
 /// | retry never | reports the code and message at once |
-/// | retry backoff or after, not applied | tries again, until `give_up_after`; then reports the last code |
+/// | retry backoff or after, not applied | retries, until `give_up_after`; then reports the last code |
 /// | subject connection | holds the app's tasks, probes with [`check`](Self::check), fails them past `hold_for` |
 /// | `ACCOUNT_ALREADY_EXISTS` on create | asks `find_account`; completed if an earlier attempt may have created it, or every identifying field is shown and equal and no password was to be set; else reported |
 /// | `ACCOUNT_NOT_FOUND` on delete | completed if an earlier attempt may have removed an account that was seen before it; else reported |
@@ -237,7 +237,7 @@ pub trait Connector: Send + Sync + 'static {
     async fn list(&self, resource_type: &ResourceType, cursor: Option<&Cursor>) -> Result<Page, Error>;
 
     /// The account as the target holds it now; `None` if it is certain that there is none. Looks by identifier where
-    /// `account` has one, else by user name, else by e-mail, without regard to the case of the last two.
+    /// `account` has one, else by user name, else by email, without regard to the case of the last two.
     ///
     /// Called to read back after a call whose effect is not known, and before a sync is completed, for accounts that
     /// tasks touched meanwhile.

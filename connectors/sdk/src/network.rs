@@ -82,10 +82,10 @@ impl std::fmt::Debug for Network {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetworkError {
-    /// The operator must mend the file that `network.ca_file` names.
+    /// The operator must fix the file that `network.ca_file` names.
     #[error("the file of network.ca_file contains no readable certificate: {0}")]
     Authorities(String),
-    /// The operator must mend `network.proxy`.
+    /// The operator must fix `network.proxy`.
     #[error("network.proxy is not valid: {0}")]
     Proxy(String),
     /// The operating system's certificates cannot be loaded, and no others are given.

@@ -27,7 +27,7 @@ use crate::{Account, Action, Memberships, Payload, PayloadError, payload};
 /// # assert_eq!(execute(&operation).unwrap_err().code(), Code::InternalError);
 /// ```
 ///
-/// An operation has always been checked: it names an account by identifier, user name or e-mail, and every field
+/// An operation has always been checked: it names an account by identifier, user name or email, and every field
 /// with a name has its type. Whatever else Iden sent is in `extra` and in [`Operation::payload`]. That is why one is made by
 /// [`Operation::parse`] alone, in tests as well. `Debug` shows identifiers and the names of fields, never their values.
 #[derive(Clone, Debug)]
@@ -254,7 +254,7 @@ fn parse_changes(payload: &Payload) -> Result<Map<String, Value>, PayloadError> 
     }
 }
 
-/// Memberships may stand in the payload or in the account, licences under `memberships` or `assignments`.
+/// Memberships may stand in the payload or in the account, licenses under `memberships` or `assignments`.
 fn parse_memberships(payload: &Payload) -> Result<Option<Memberships>, PayloadError> {
     let places = [
         ("memberships", Some(&payload.memberships)),

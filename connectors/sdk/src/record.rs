@@ -19,12 +19,12 @@ use crate::{AccountRecord, PayloadError, ResourceKind, Slug, payload};
 /// let rejected = Record::from_json(ResourceKind::Account, json!({ "id": "u1", "email": ["x"] })).unwrap_err();
 /// assert_eq!(rejected.to_string(), "record 'u1': email must be text");
 /// ```
-// Exhaustive on purpose: a record of a sort that somebody passes over is missing from a listing, and whoever is missing loses an account.
+// Exhaustive on purpose: a record of a sort that somebody skips is missing from a listing, and whoever is missing loses an account.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     /// An account.
     Account(Box<AccountRecord>),
-    /// A group or a licence.
+    /// A group or a license.
     Entity(EntityRecord),
 }
 
@@ -64,7 +64,7 @@ impl From<EntityRecord> for Record {
     }
 }
 
-/// A group or a licence.
+/// A group or a license.
 ///
 /// `Debug` shows the identifier and the names of the other fields, never their values.
 #[derive(Clone, PartialEq, Serialize)]
@@ -80,7 +80,7 @@ pub struct EntityRecord {
 }
 
 impl EntityRecord {
-    /// A group or a licence with nothing but its identifier and name.
+    /// A group or a license with nothing but its identifier and name.
     pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
         Self { id: id.into(), name: name.into(), extra: Map::new() }
     }
@@ -142,14 +142,14 @@ impl RejectedRecord {
     }
 }
 
-/// A reference to a group or a licence. On the wire it is `"g1"` or `{"id": "g1", "name": "Sales"}`; both are
+/// A reference to a group or a license. On the wire it is `"g1"` or `{"id": "g1", "name": "Sales"}`; both are
 /// read.
 ///
 /// `Debug` shows the identifier alone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct Ref {
-    /// The identifier of the group or licence.
+    /// The identifier of the group or license.
     pub id: String,
     /// Its name, where it came along.
     pub name: Option<String>,

@@ -14,7 +14,7 @@ use crate::Slug;
 pub enum ResourceKind {
     /// Groups, teams, roles: what an account is a member of.
     Group,
-    /// Licences, seats, plans: what an account is assigned.
+    /// Licenses, seats, plans: what an account is assigned.
     License,
     /// The accounts themselves.
     Account,
@@ -72,7 +72,7 @@ impl ResourceType {
         Self { slug: slug.into(), name: name.into(), kind: ResourceKind::Group }
     }
 
-    /// A type whose records are licences.
+    /// A type whose records are licenses.
     pub fn license(slug: impl Into<Slug>, name: impl Into<String>) -> Self {
         Self { slug: slug.into(), name: name.into(), kind: ResourceKind::License }
     }

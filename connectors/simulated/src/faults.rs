@@ -17,7 +17,7 @@ pub(crate) enum Fault {
     QuestionLost,
     /// `INTERNAL_ERROR`, not applied: a passing trouble of the target.
     Trouble,
-    /// `PERMISSION_DENIED`, not applied, for good.
+    /// `PERMISSION_DENIED`, not applied, permanently.
     Refused,
 }
 

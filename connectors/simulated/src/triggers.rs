@@ -23,7 +23,7 @@ pub(crate) enum Trigger {
     UnreachableOnce,
 }
 
-/// How a user name, e-mail address or identifier begins, and what that brings about.
+/// How a user name, email address or identifier begins, and what that brings about.
 pub(crate) const TRIGGERS: [(&str, Trigger); 13] = [
     ("fail-account-not-found", Trigger::Fail(Code::AccountNotFound)),
     ("fail-account-already-exists", Trigger::Fail(Code::AccountAlreadyExists)),

@@ -1,4 +1,4 @@
-//! What can be told of a configuration by the database, before anything is asked of it.
+//! What can be told about a configuration by the database, before anything is asked of it.
 
 use bridgehead_sdk::{Error, Retry, Subject as About};
 

@@ -102,7 +102,7 @@ impl Hasher {
         Ok(hasher)
     }
 
-    /// What is kept of a password, with a salt of its own. It takes as long as it is meant to: not for an asynchronous thread.
+    /// What is kept of a password, with a salt of its own. It takes as long as intended to: not for an asynchronous thread.
     pub(crate) fn hash(&self, scheme: Scheme, password: &str) -> Result<String, NoHash> {
         let mut salt = [0; SALT_LENGTH];
         SystemRandom::new().fill(&mut salt).map_err(|_| NoHash::NoRandomBytes)?;

@@ -59,7 +59,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) fields: &'a Fields,
     pub(crate) id_type: IdType,
     pub(crate) listing: &'a Listing,
-    /// The type of groups or licences; accounts have none.
+    /// The type of groups or licenses; accounts have none.
     other: Option<&'a Type>,
 }
 

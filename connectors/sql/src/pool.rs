@@ -1,7 +1,7 @@
 //! Connections that are used again.
 //!
-//! sqlx's own pool tries again until its deadline when nobody listens, and then says the same as when all connections are in
-//! use. The runtime must tell the two apart, and it alone tries again; so this one makes one attempt, and says which it was. It
+//! sqlx's own pool retries until its deadline when nobody listens, and then says the same as when all connections are in
+//! use. The runtime must tell the two apart, and it alone retries; so this one makes one attempt, and says which it was. It
 //! has no task of its own: a connection that was idle for too long is dropped when the next one is asked for.
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -68,7 +68,7 @@ fn status(field: &FieldSettings, value: &Value) -> Result<Value, String> {
     })
 }
 
-/// Puts references into the fields of an account: memberships of groups, assignments of licences.
+/// Puts references into the fields of an account: memberships of groups, assignments of licenses.
 pub(crate) fn put_references(record: &mut Map<String, Value>, one: &Type, references: Vec<String>) {
     let field = match one.resource_type.kind {
         ResourceKind::License => "assignments",

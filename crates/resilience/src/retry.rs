@@ -1,4 +1,4 @@
-//! The one loop that tries again.
+//! The one loop that retries.
 
 use std::future::Future;
 use std::sync::atomic::AtomicU32;
@@ -42,7 +42,7 @@ pub enum Interrupted<E> {
     Failed(E),
 }
 
-/// Runs a call until it succeeds, fails for good, runs out of time, or is stopped.
+/// Runs a call until it succeeds, fails permanently, runs out of time, or is stopped.
 ///
 /// Without a stop token, [`run`](Self::run) returns the last error as it is; with one ([`until`](Self::until)), an [`Interrupted`].
 #[derive(Debug)]
@@ -127,7 +127,7 @@ impl<S: StopSignal> Retry<'_, S> {
             .map(|attempt| self.policy.delay(attempt, self.rng.unit()))
             .take(waits);
         let guarded = || {
-            // After a sleep that was cut short, `backon` makes one more call. It must not reach the other side.
+            // After a sleep that was truncated, `backon` makes one more call. It must not reach the other side.
             let number = made.load(Relaxed);
             let stopped = self.stop.stopped().filter(|_| number > first);
             let attempt = stopped.is_none().then(|| call(number));

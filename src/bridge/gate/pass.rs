@@ -38,7 +38,7 @@ pub(in crate::bridge) enum Refusal {
 pub(in crate::bridge) struct Gate {
     clock: Arc<dyn Clock>,
     rng: Arc<SeededRng>,
-    /// Waiters are told of openings alone.
+    /// Waiters are told about openings alone.
     state: Watched<State>,
     /// Held by the one that is let through while the gate is not open.
     probe: Semaphore,

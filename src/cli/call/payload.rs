@@ -28,7 +28,7 @@ pub(super) fn action(operation: CallOperation) -> Option<Action> {
     })
 }
 
-/// Flags that mean nothing for the operation are refused: nobody is to believe that they were heeded.
+/// Flags that mean nothing for the operation are refused: nobody is to believe that they were applied.
 pub(super) fn refuse_strangers(options: &Call) -> Result<(), Failure> {
     let operation = options.operation;
     let takes_account = action(operation).is_some() || operation == CallOperation::Find;

@@ -31,7 +31,7 @@ pub(crate) fn findings(context: &Context, network: &Network) -> Vec<Finding> {
 
 /// The proxies that the environment names.
 fn of_environment(environment: &BTreeMap<String, String>) -> Vec<Finding> {
-    // To a server behind a web server, HTTP_PROXY may come from the network, so that it is not believed.
+    // To a server behind a web server, HTTP_PROXY may come from the network, so that it is not trusted.
     if environment.contains_key("REQUEST_METHOD") {
         return Vec::new();
     }

@@ -81,7 +81,7 @@ impl<'a> LiveBench<'a> {
             read_only,
             progress,
             pace: Arc::new(Pace::new(rate)),
-            // The one that every check acts through has its place for good.
+            // The one that every check acts through has its place permanently.
             places: Arc::new(Semaphore::new(AT_ONCE - 1)),
             begun: AtomicBool::new(false),
             names: Mutex::default(),

@@ -1,4 +1,4 @@
-//! Where bridgehead's own crates are. They are not on crates.io, so a connector of one's own names a checkout or a repository.
+//! Where bridgehead's own crates are. They are not on crates.io, so a connector of your own names a checkout or a repository.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

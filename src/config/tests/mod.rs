@@ -1,4 +1,4 @@
-//! Tests of the configuration as a whole; those of single rules stand beside the code.
+//! Tests of the configuration as a whole; those of single rules are next to the code.
 
 mod conformance;
 #[cfg(feature = "connectors")]

@@ -19,7 +19,7 @@ const PIECE: i64 = 2000;
 const END: &str = "SELECT id FROM records WHERE listing = ?1 AND id >= ?2 AND id IS NOT ?3 \
      ORDER BY id LIMIT 1 OFFSET ?4";
 
-/// What counts for good stays so; what nobody has judged is judged by this listing. Most records are the same as before,
+/// What counts permanently stays so; what nobody has judged is judged by this listing. Most records are the same as before,
 /// and are left alone. What access somebody had stays what it was when a sync was last completed: a loss that is held must
 /// be a loss at the next sync, too. It is taken over only where nothing is known, and never from a doubted listing.
 const ADD: &str = "INSERT INTO records (listing, id, hash, standing, facts) \

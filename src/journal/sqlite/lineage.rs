@@ -1,7 +1,7 @@
 //! Taking the state over from the process that had it last, and finding out whether it is still what that one left.
 //!
 //! Each database has a row that says which one it is and how many commits it has seen. The journal has two witnesses: the
-//! file `witness`, which is told of each commit, and the database of listings, which is told with each of its own. A journal
+//! file `witness`, which is told about each commit, and the database of listings, which is told with each of its own. A journal
 //! that is behind a witness has lost something. See `docs/decisions/0009-state-is-witnessed.md`.
 
 use bridgehead_resilience::{Clock, SystemClock};

@@ -196,7 +196,7 @@ impl Sqlite {
         match self.listings().write(promotion::DropUnfinished).await {
             Ok(()) => Ok(self),
             Err(error) => {
-                // Otherwise the lock would be held until the writers notice, and trying again would say so.
+                // Otherwise the lock would be held until the writers notice, and retrying would say so.
                 self.close().await;
                 Err(error)
             }

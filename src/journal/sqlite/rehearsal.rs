@@ -15,7 +15,7 @@ const ATTEMPTS: u32 = 3;
 /// Nothing is waited for in between.
 const AT_ONCE: RetryPolicy = RetryPolicy::new(Duration::ZERO, Duration::ZERO);
 
-/// How SQLite is told of a database that does not change.
+/// How SQLite is told about a database that does not change.
 const STILL: &str = "immutable=1";
 /// How SQLite is told to read a database in use, and the index of its log, without writing either.
 const LIVE: &str = "mode=ro&readonly_shm=1";

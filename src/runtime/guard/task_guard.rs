@@ -13,7 +13,7 @@ use super::window::{Room, Window};
 use crate::config;
 use crate::journal::Held;
 
-/// A clock that was set back by more than this has been wrong: what is counted is read anew.
+/// A clock that was set back by more than this has been wrong: what is counted is read again.
 const SET_BACK: SignedDuration = SignedDuration::from_secs(60);
 
 /// What becomes of a destructive task.
@@ -212,7 +212,7 @@ impl TaskGuard {
         self.state().reserved.remove(task);
     }
 
-    /// The operator lets tasks go; those that are not held are passed over.
+    /// The operator lets tasks go; those that are not held are skipped.
     pub(crate) fn release(&self, tasks: &[TaskId]) {
         self.end(tasks, true);
     }
@@ -268,7 +268,7 @@ impl TaskGuard {
         held
     }
 
-    /// What is to be told of it; `None` while nothing is held.
+    /// What is to be told about it; `None` while nothing is held.
     pub(crate) fn holding(&self, now: Timestamp) -> Option<Holding> {
         let limit = self.limit?;
         let mut state = self.state();
@@ -284,7 +284,7 @@ impl TaskGuard {
         })
     }
 
-    /// Whether an alarm is due: something is held, and nobody has been told of it.
+    /// Whether an alarm is due: something is held, and nobody has been told about it.
     pub(super) fn alarm(&self) -> bool {
         let mut state = self.state();
         let due = !state.held.is_empty() && !state.is_alarmed;

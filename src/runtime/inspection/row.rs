@@ -23,11 +23,11 @@ pub(crate) struct TaskRow {
     pub(crate) task: String,
     /// What it asks for.
     pub(crate) action: Option<String>,
-    /// The account, by the first identifier that the task gives: id, user name or e-mail.
+    /// The account, by the first identifier that the task gives: id, user name or email.
     pub(crate) account: Option<String>,
     /// The account's user name.
     pub(crate) username: Option<String>,
-    /// The account's e-mail address.
+    /// The account's email address.
     pub(crate) email: Option<String>,
     /// The account's name for people.
     pub(crate) display_name: Option<String>,

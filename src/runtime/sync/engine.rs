@@ -46,7 +46,7 @@ pub(super) struct Sync<'a> {
     pub(super) app: &'a Arc<App>,
     pub(super) options: Options,
     pub(super) touched: &'a Session<'a>,
-    /// Groups, licences, accounts, in this order.
+    /// Groups, licenses, accounts, in this order.
     pub(super) types: Vec<ResourceType>,
     /// What each slug stands for.
     pub(super) kinds: BTreeMap<String, ResourceKind>,
@@ -60,7 +60,7 @@ pub(super) struct Sync<'a> {
     pub(super) tallies: Tallies,
     /// References that were in no listing even at the second look: they are not looked for a third time.
     pub(super) dangling: BTreeMap<String, BTreeSet<String>>,
-    /// Groups and licences that Iden refused, as hashes: it is not asked again when their type is listed once more.
+    /// Groups and licenses that Iden refused, as hashes: it is not asked again when their type is listed once more.
     pub(super) refused: HashSet<u64>,
     pub(super) figures: BTreeMap<String, TypeSummary>,
     pub(super) removals: BTreeMap<String, Vec<String>>,

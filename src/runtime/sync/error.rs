@@ -155,7 +155,7 @@ pub enum Error {
     /// The guard was asked before anything was measured: a mistake in the runtime.
     #[error("the removals were not counted; no account was removed. This is a bug in bridgehead")]
     Unmeasured,
-    /// An account was deleted after it had been pushed, and its record is not known: the sync begins anew.
+    /// An account was deleted after it had been pushed, and its record is not known: the sync starts over.
     #[error("{0} was deleted by a task after it had been pushed; the sync starts over")]
     Overtaken(String),
     /// Nobody knows whether Iden has heard that the sync is complete. The next sync tells.

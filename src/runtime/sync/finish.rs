@@ -16,7 +16,7 @@ use crate::runtime::upstream::Patience;
 
 /// How long one call is tried while the Bridge does not answer.
 const PATIENCE: Duration = Duration::from_mins(15);
-/// How long a clean-up is watched. It runs at Iden's end; this only decides when to stop looking.
+/// How long a cleanup is watched. It runs at Iden's end; this only decides when to stop looking.
 const WATCH: Duration = Duration::from_mins(30);
 /// How long a session that was given up is tried to be abandoned. The next one cancels it in any case.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -68,7 +68,7 @@ pub(super) async fn verify(sync: &Sync<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Completes the session. If the answer is lost, the session's status tells whether it was heard. A stop is heeded
+/// Completes the session. If the answer is lost, the session's status tells whether it was heard. A stop is applied
 /// between two tries, never in the middle of one: whoever asks must know whether it was completed.
 pub(super) async fn complete(
     _proof: &CompletionPermit<'_>,
@@ -146,7 +146,7 @@ fn is_completing(status: &SyncStatus) -> bool {
     *status == SyncStatus::Error || name.contains("clean") || name.starts_with("complet")
 }
 
-/// Watches the clean-up that Iden runs after `complete`, until it has ended.
+/// Watches the cleanup that Iden runs after `complete`, until it has ended.
 pub(super) async fn watch(app: &App, session: &SyncId) -> Result<(), Error> {
     let began = Instant::now();
     let mut wait = Duration::from_millis(100);

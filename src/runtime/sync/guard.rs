@@ -1,4 +1,4 @@
-//! The access guard: how much access one sync may take away. Pure.
+//! The removal guard: how much access one sync may take away. Pure.
 
 use crate::config::Guard;
 use crate::journal::LossKind;

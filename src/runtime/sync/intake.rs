@@ -78,7 +78,7 @@ impl Sync<'_> {
         Ok(())
     }
 
-    /// Whether Iden has refused this group or licence in this sync.
+    /// Whether Iden has refused this group or license in this sync.
     pub(super) fn was_refused(&self, of: &ResourceType, id: &str) -> bool {
         self.refused.contains(&name_of(of, id))
     }

@@ -53,7 +53,7 @@ impl<'a> Sync<'a> {
         Ok(())
     }
 
-    /// What the access guard has against completing. `spared` of the records that are gone do not count.
+    /// What the removal guard has against completing. `spared` of the records that are gone do not count.
     fn verdicts(&self, losses: &Losses, spared: u64) -> Vec<String> {
         let settings = &self.app.settings.sync.guard;
         let mut held = Vec::new();

@@ -1,5 +1,5 @@
-//! The life of a sync: `list → validate → start → push groups, licences, then accounts → verify → complete | abandon →
-//! watch the clean-up`.
+//! The life of a sync: `list → validate → start → push groups, licenses, then accounts → verify → complete | abandon →
+//! watch the cleanup`.
 //!
 //! [`schedule`] says when and [`series`] what follows a failure; [`turn`] lets one at a time begin, and [`engine`] leads through a sync. [`read`] reads the target page by page, [`validate`] holds each
 //! record against the documented rules, [`intake`] adds the good ones to the listing, [`push`] sends pages and splits

@@ -17,7 +17,7 @@ use crate::runtime::upstream::Patience;
 const ASKED: Duration = Duration::from_secs(30);
 
 /// How long after our `complete` Iden may say that the app was synced, where we could not ask it at once: as long as its
-/// clean-up is watched, and an hour by which the two clocks may differ.
+/// cleanup is watched, and an hour by which the two clocks may differ.
 const OURS: SignedDuration = SignedDuration::from_mins(90);
 
 /// What the removals of a sync are counted from.
@@ -37,7 +37,7 @@ pub(super) enum Baseline {
     Unknown(String),
 }
 
-/// What Iden told of the last sync of the app.
+/// What Iden told about the last sync of the app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Told {
     /// It was synced then.

@@ -1,4 +1,4 @@
-//! References from accounts to groups and licences: each must name a record of this session.
+//! References from accounts to groups and licenses: each must name a record of this session.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -97,7 +97,7 @@ impl Sync<'_> {
         Ok(good)
     }
 
-    /// Lists a type of groups or licences again, and takes in what is new.
+    /// Lists a type of groups or licenses again, and takes in what is new.
     async fn catch_up(&mut self, of: &ResourceType) -> Result<(), Error> {
         let app = std::sync::Arc::clone(self.app);
         let mut listing = Listing::new(&app, of);
@@ -108,7 +108,7 @@ impl Sync<'_> {
                 app.listings.missing(&app.key, of.slug.as_str(), &ids).await?.into_iter().collect();
             let mut fresh = Vec::new();
             for record in page.records {
-                // One that was bad the first time has been told of, and may be well now.
+                // One that was bad the first time has been told about, and may be well now.
                 let is_new = new.contains(record.id()) && !self.was_refused(of, record.id());
                 if is_new && validate::check(&record, of, &self.kinds).is_ok() {
                     fresh.push(record);

@@ -28,12 +28,12 @@ pub(super) struct Series {
 pub(super) struct After {
     /// How long to wait for the next sync at most; `None` for the next one on schedule.
     pub(super) wait: Option<Duration>,
-    /// Somebody must be told that Iden's clean-up keeps failing.
+    /// Somebody must be told that Iden's cleanup keeps failing.
     pub(super) alarm: bool,
 }
 
 impl Series {
-    /// "A new sync is the remedy" for a clean-up that failed (Error Reference); so many are tried in a row.
+    /// "A new sync is the remedy" for a cleanup that failed (Error Reference); so many are tried in a row.
     pub(super) const CLEAN_UPS: u32 = 3;
 
     pub(super) fn after(&mut self, follow_up: FollowUp, schedule: &Schedule, rng: &SeededRng) -> After {

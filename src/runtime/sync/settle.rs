@@ -73,7 +73,7 @@ impl Sync<'_> {
             Before::Nobody | Before::Unknown => match &account.id {
                 Some(id) => id.as_str(),
                 None if before == Before::Nobody => return Ok(()),
-                // Without an identifier nobody can tell whether it was pushed.
+                // Without an identifier it is unknown whether it was pushed.
                 None => return Err(Error::Overtaken(account.label().to_owned())),
             },
         };

@@ -12,7 +12,7 @@ use crate::journal::LossKind;
 pub struct Options {
     /// Read and validate everything, push nothing.
     pub dry_run: bool,
-    /// What the access guard lets pass, this once.
+    /// What the removal guard lets pass, this once.
     pub allow_removals: Option<Consent>,
 }
 
@@ -64,7 +64,7 @@ impl std::fmt::Display for InvalidRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HeldReason {
-    /// It would take away more than the access guard lets pass.
+    /// It would take away more than the removal guard lets pass.
     AccessGuard,
     /// No completed sync is known here, and Iden may hold records.
     LostState,
@@ -139,7 +139,7 @@ pub struct Summary {
     pub invalid: Vec<InvalidRecord>,
     /// The identifiers that completing removed or would remove, by resource type: all of them, or the first ten thousand.
     pub removals: BTreeMap<String, Vec<String>>,
-    /// What the access guard counted: records removed, accounts deactivated, accounts that lose memberships.
+    /// What the removal guard counted: records removed, accounts deactivated, accounts that lose memberships.
     #[serde(default)]
     pub losses: Vec<LossSummary>,
     /// Why the sync is held, the weightiest reason first.
@@ -166,7 +166,7 @@ pub(crate) enum FollowUp {
     Soon,
     /// Another sync at once: nothing is wrong, it was overtaken.
     AtOnce,
-    /// Another sync soon, but only so often: it is the remedy for a clean-up that failed at Iden's end.
+    /// Another sync soon, but only so often: it is the remedy for a cleanup that failed at Iden's end.
     CleanUp,
 }
 

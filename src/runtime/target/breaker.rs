@@ -5,7 +5,7 @@
 //!
 //! A target may also hang: it takes calls and answers none. A call without an answer says little by itself, for one
 //! account may be slow. So it counts when several accounts in a row get no answer, or when the target does not answer
-//! `check()` either, which is asked as soon as two calls in a row were in vain. A check that is answered closes the
+//! `check()` either, which is asked as soon as two calls in a row were without success. A check that is answered closes the
 //! breaker again, but proves little if it was opened by silence: the next call without an answer opens it at once.
 
 use std::collections::HashSet;
@@ -33,7 +33,7 @@ pub(crate) struct Cause {
     pub(crate) code: Code,
     /// What the connector said.
     pub(crate) message: String,
-    /// Since when the target has been out of reach.
+    /// Since when the target has been unreachable.
     pub(crate) since: Instant,
 }
 

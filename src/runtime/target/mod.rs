@@ -211,7 +211,7 @@ impl Target {
         }
     }
 
-    /// Why tasks are held, if the target is out of reach.
+    /// Why tasks are held, if the target is unreachable.
     pub(crate) fn outage(&self) -> Option<Cause> {
         self.breaker.cause()
     }

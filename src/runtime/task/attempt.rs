@@ -25,7 +25,7 @@ pub(super) enum Attempt {
     NotLooked(Error),
     /// The operator does not allow it; the connector was not asked to change anything.
     Denied(Failure),
-    /// The target went out of reach while it waited for its turn.
+    /// The target went unreachable while it waited for its turn.
     NotMade,
 }
 

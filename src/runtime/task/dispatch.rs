@@ -92,7 +92,7 @@ struct Dispatch {
     entries: HashMap<TaskId, Entry>,
     lives: JoinSet<Result<Left, Stopped>>,
     names: HashMap<Id, TaskId>,
-    /// Tasks that were passed over since the last walk: one that is under way may have seen them before.
+    /// Tasks that were skipped since the last walk: one that is under way may have seen them before.
     passed_over: HashSet<TaskId>,
     /// How often a life itself panicked, so that the next one begins later.
     panics: HashMap<TaskId, u32>,
@@ -197,7 +197,7 @@ impl Dispatch {
         self.app.status.queue(self.lanes.waiting() + self.holding.parked(), self.lives.len());
     }
 
-    /// Whether more is to be listed. However much waits behind tasks that are held or tried again, it does not keep the
+    /// Whether more is to be listed. However much waits behind tasks that are held or retried, it does not keep the
     /// tasks of others from being seen.
     fn has_room(&self) -> bool {
         self.lanes.waiting() < KEPT || !self.lanes.has_ready()
@@ -221,7 +221,7 @@ impl Dispatch {
             self.wait = self.wait.max(self.broken_walks.failed(self.app.rng.unit()));
             tracing::warn!(app = %self.app.name, %error, "the task list could not be read completely");
             // An unread page may hold an older task of the same account, so what was seen waits for a whole walk; but
-            // a page that can never be read must not stop everybody for good.
+            // a page that can never be read must not stop everybody permanently.
             if self.broken_walks.failures() < PATIENCE {
                 return;
             }

@@ -138,7 +138,7 @@ async fn attempt(
 }
 
 /// Iden holds an account from the moment it hears that it was created. The removal guard must know that before a sync has
-/// seen it; else a listing that is cut short could remove any number of new people.
+/// seen it; else a listing that is truncated could remove any number of new people.
 async fn note(app: &App, description: &Description, operation: &Operation, completion: &Completion) {
     let mut types = description.resource_types.iter();
     let Some(of) = types.find(|of| of.kind == ResourceKind::Account) else { return };
@@ -158,7 +158,7 @@ async fn note(app: &App, description: &Description, operation: &Operation, compl
             let Some(id) = told.or(asked).or(created.as_deref()) else { return };
             app.listings.note_deleted(&app.key, slug, id).await
         }
-        // What a task took away is no surprise to the access guard.
+        // What a task took away is no surprise to the removal guard.
         operation => {
             let Some((account, changes)) = access_changes(operation) else { return };
             let Some(id) = told.or(account.id.as_ref().map(AccountId::as_str)) else { return };

@@ -2,7 +2,7 @@
 //!
 //! [`dispatch`] is an app's event loop. It takes tasks from [`walk`], decides with [`lanes`] which may run, and starts a
 //! [`life`] for each, unless [`holding`] keeps it back: [`admission`] refuses what must not reach the connector, [`trial`]
-//! makes [`attempt`]s at it with [`read_back`] where an effect is not known and [`hold`] where the target is out of reach,
+//! makes [`attempt`]s at it with [`read_back`] where an effect is not known and [`hold`] where the target is unreachable,
 //! [`verify`] looks whether a success shows, and [`report`] tells Iden. A task that Iden lists after its end is [`relisted`].
 //! One that an operator makes up is tried once, [`by_hand`], without Iden.
 

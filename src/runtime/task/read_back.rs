@@ -61,7 +61,7 @@ pub(super) async fn run(
             answer = verify::look(trial, None) => answer,
         };
         if answer.is_err() && trial.app.target.outage().is_some() {
-            // The target is out of reach, or hangs: the time that took does not count against the task.
+            // The target is unreachable, or hangs: the time that took does not count against the task.
             trial.was_held(asked);
         }
         let mut doubt = "account not found yet";

@@ -79,7 +79,7 @@ pub(super) struct Trial<'a> {
     /// How often it could not be looked at.
     pub(super) failed_looks: u32,
     began: Instant,
-    /// Time for which the target was out of reach; it does not count towards `give_up_after`.
+    /// Time for which the target was unreachable; it does not count towards `give_up_after`.
     pub(super) held: Duration,
     /// When the task was last known to be pending; `None` if so much has happened since that it has to be asked.
     pending_at: Option<Instant>,
@@ -139,7 +139,7 @@ impl<'a> Trial<'a> {
         Ok(self.told(end))
     }
 
-    /// The end as Iden is told of it: with what was not verified, and no more certain than it is.
+    /// The end as Iden is told about it: with what was not verified, and no more certain than it is.
     pub(super) fn told(&self, end: End) -> End {
         match end {
             End::Completed(mut completion) => {
@@ -291,7 +291,7 @@ impl<'a> Trial<'a> {
         Ok(wanted)
     }
 
-    /// The target has been out of reach since `began`.
+    /// The target has been unreachable since `began`.
     pub(super) fn was_held(&mut self, began: Instant) {
         self.held += began.elapsed();
         self.pending_at = None;

@@ -14,7 +14,7 @@ use crate::runtime::tally::Verified;
 use crate::runtime::target::Priority;
 use crate::runtime::verification::Verification;
 
-/// So many looks must fail for good until it is believed that the account cannot be looked at: one may be a mistake of the moment.
+/// So many looks must fail permanently until it is believed that the account cannot be looked at: one may be a mistake of the moment.
 const REFUSALS: u32 = 3;
 
 /// Looks until the account shows what was wanted, or the task's time is over. One look is enough if it does already.

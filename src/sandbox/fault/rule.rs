@@ -168,7 +168,7 @@ impl Effect {
 }
 
 impl Fault {
-    /// A fault of every Bridge request, for good.
+    /// A fault of every Bridge request, permanently.
     pub fn new(effect: Effect) -> Self {
         Self {
             method: None,

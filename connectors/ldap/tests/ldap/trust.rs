@@ -1,5 +1,5 @@
-//! What is not believed: names that lead nowhere any more, parts of an answer, servers that are not complete, and silence about
-//! what may not be read.
+//! What is not trusted: names that lead nowhere any more, parts of an answer, servers that are not complete, and silence about
+//! what cannot be read.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 

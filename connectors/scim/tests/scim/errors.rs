@@ -114,7 +114,7 @@ async fn a_server_that_gives_somebody_else_is_not_believed() {
     let connector = fake.connector(json!({}));
     let error = connector.find_account(&Account::by_id("u9")).await.unwrap_err();
     assert!(error.message().contains("a different resource"), "{error}");
-    // A filter that is not heeded gives everybody.
+    // A filter that is ignored gives everybody.
     let bob = Account::by_username("bob");
     let error = connector.find_account(&bob).await.unwrap_err();
     assert!(error.message().contains("ignores the filter"), "{error}");

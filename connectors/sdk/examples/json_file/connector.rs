@@ -137,7 +137,7 @@ fn create(people: &mut People, system: &str, create: &CreateAccount) -> Result<C
     if create.password.is_some() {
         return Err(refused(system, "password"));
     }
-    // The target has no place for these. What is passed over in silence, Iden would believe to be set.
+    // The target has no place for these. What is skipped in silence, Iden would believe to be set.
     let homeless = [("first_name", &account.first_name), ("last_name", &account.last_name)];
     if let Some((field, _)) = homeless.into_iter().find(|(_, value)| value.is_some()) {
         return Err(refused(system, field));

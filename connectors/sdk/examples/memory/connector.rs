@@ -111,7 +111,7 @@ impl Memory {
         Ok(Completion::done())
     }
 
-    /// Puts a field into a record. What is passed over in silence, Iden would believe to be set.
+    /// Puts a field into a record. What is skipped in silence, Iden would believe to be set.
     fn fill(&self, record: &mut AccountRecord, field: &str, value: &Value) -> Result<(), Error> {
         let text = match value {
             Value::Null => None,
@@ -149,7 +149,7 @@ impl Memory {
         Ok(())
     }
 
-    /// Fails if somebody else has the user name or the e-mail address, or the account would have neither.
+    /// Fails if somebody else has the user name or the email address, or the account would have neither.
     fn check_names(&self, state: &State, record: &AccountRecord) -> Result<(), Error> {
         let mut names = Vec::new();
         names.extend(record.username.clone().map(Account::by_username));

@@ -130,14 +130,14 @@ pub trait Bench: Send + Sync {
         Vec::new()
     }
 
-    /// An identifier of a group (or licence) of the resource type `slug` that is not there, in a form that the target could have
+    /// An identifier of a group (or license) of the resource type `slug` that is not there, in a form that the target could have
     /// given.
     fn missing_ref(&self, slug: &str) -> String {
         let _ = slug;
         "bridgehead-kit-not-there".to_owned()
     }
 
-    /// A group (or licence) of the resource type `slug` in which the kit may put accounts that it has made, for a moment;
+    /// A group (or license) of the resource type `slug` in which the kit may put accounts that it has made, for a moment;
     /// `listed` are the first of those that the connector lists. Answer with a [`Skip`] where memberships of this type cannot be
     /// changed, or must not be.
     fn usable_ref(&self, slug: &str, listed: &[EntityRecord]) -> Result<String, Skip> {
@@ -145,7 +145,7 @@ pub trait Bench: Send + Sync {
         first.ok_or_else(|| Skip::because(format!("the target contains no {slug}")))
     }
 
-    /// Several groups (or licences) of the resource type `slug` in which the kit may put accounts at once, for the checks of several
+    /// Several groups (or licenses) of the resource type `slug` in which the kit may put accounts at once, for the checks of several
     /// references. By default whatever [`usable_ref`](Self::usable_ref) answers for what is listed, and for what is left of that.
     fn usable_refs(&self, slug: &str, listed: &[EntityRecord]) -> Result<Vec<String>, Skip> {
         let mut usable: Vec<String> = Vec::new();

@@ -136,7 +136,7 @@ async fn carry(
         let (mut from_client, mut to_client) = client.split();
         let (mut from_server, mut to_server) = server.split();
         let up = async {
-            // Either side may end the connection; that is no affair of the relay.
+            // Either side may end the connection; that is not the affair of the relay.
             drop(tokio::io::copy(&mut from_client, &mut to_server).await);
             drop(to_server.shutdown().await);
             std::future::pending::<()>().await;

@@ -225,7 +225,7 @@ impl<F: Future> Future for Guarded<F> {
 
     fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let (began, ran) = (Instant::now(), awake());
-        // A connector that panicked is called again, as the runtime does: its state is its own affair.
+        // A connector that panicked is called again, as the runtime does: its state is its own matter.
         let polled = catch_unwind(AssertUnwindSafe(|| self.inner.as_mut().poll(task)));
         let took = began.elapsed();
         self.longest = self.longest.max(took);

@@ -94,7 +94,7 @@ impl Report {
         self.assert_passed();
     }
 
-    /// For a test: panics with the whole report unless every check passed or was skipped, and at least one passed. If all is well the
+    /// For a test: panics with the whole report unless every check passed or was skipped, and at least one passed. If all is good the
     /// report is printed, for whoever asks the test runner what a test has printed: what was skipped is not proven.
     ///
     /// # Panics

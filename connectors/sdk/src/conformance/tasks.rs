@@ -20,7 +20,7 @@ pub(super) fn about(action: Action, account: &Map<String, Value>) -> Verdict<Ope
     operation(action, json!({ "account": account }))
 }
 
-/// The part of a task that says which groups (or licences) are wanted.
+/// The part of a task that says which groups (or licenses) are wanted.
 pub(super) fn with_refs(mut payload: Value, kind: ResourceKind, slug: &str, refs: &[&str]) -> Value {
     let place = if kind == ResourceKind::License { "assignments" } else { "memberships" };
     if let Some(payload) = payload.as_object_mut() {

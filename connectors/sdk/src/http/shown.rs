@@ -62,7 +62,7 @@ impl Shown {
         *pages.ever.entry(key).or_insert(page) == page
     }
 
-    /// Notes who has an identifier; `false` where it was somebody else's before, so that nobody can tell whose it is. A record that has
+    /// Notes who has an identifier; `false` where it was somebody else's before, so it is unknown whose it is. A record that has
     /// merely changed between two pages is known by what does not change often, such as its user name.
     pub fn knows_as(&self, key: impl Hash, who: impl Hash) -> bool {
         let who = print(&who);

@@ -11,7 +11,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::forms::{Form, forms};
 use super::{LINGER, SHORTEST};
 
-/// A secret that was cut short is recognised from this many bytes on, if an ellipsis follows…
+/// A secret that was truncated is recognised from this many bytes on, if an ellipsis follows…
 const CUT: usize = 8;
 
 /// … and from this many on, and half of it, if anything else does. Less would hide user names that a password begins with.
@@ -42,7 +42,7 @@ struct Needle {
     text: Zeroizing<Vec<u8>>,
     length: usize,
     digest: u64,
-    /// The part from which it is recognised when it is cut short, if it is longer.
+    /// The part from which it is recognised when it is truncated, if it is longer.
     part: Option<(usize, u64)>,
     spills: (bool, bool),
 }

@@ -29,7 +29,7 @@ const LINGER: usize = 1024;
 ///
 /// A secret is found as it is, and in the encodings that targets and libraries use: the escapes of JSON, URLs, forms, HTML
 /// and LDAP, of all its characters or of some; base64, also in the middle of something else, such as `user:password`; hexadecimal
-/// digits; UTF-16 and Latin-1 in these. It is found where it was cut short, if enough of it is left. What is hashed,
+/// digits; UTF-16 and Latin-1 in these. It is found where it was truncated, if enough of it is left. What is hashed,
 /// encrypted, compressed, reversed or split is not found.
 ///
 /// A secret that no protection holds any more is kept as a digest: the redactor recognises it and cannot tell it. Where only a

@@ -469,7 +469,7 @@ impl Reference {
         }
     }
 
-    /// Whom a task or a look-up means: by identifier, else by user name, else by e-mail.
+    /// Whom a task or a look-up means: by identifier, else by user name, else by email.
     async fn find(&self, account: &Account) -> Result<Option<User>, Error> {
         let key = account.label().to_owned();
         let caches = self.any(&[CacheOfOwnWrites, CacheOfNobody]);

@@ -23,12 +23,12 @@ use crate::value::{Bound, Scalar};
 const LISTING_PAUSE: u128 = 15 * 60 * 1000;
 
 /// A connection through which every transaction may reach another connection of the server: a pool such as PgBouncer may be in
-/// between, and nobody can tell. So nothing is kept outside of a transaction: statements have no name, and settings are `LOCAL`.
+/// between, and it is unknown. So nothing is kept outside of a transaction: statements have no name, and settings are `LOCAL`.
 struct Postgres {
     connection: PgConnection,
     /// `statement_timeout`, in milliseconds.
     timeout: u128,
-    /// The statements whose types are known. For a type that is not built in, sqlx asks the server in the midst of a statement, and
+    /// The statements whose types are known. For a type that is not built in, sqlx asks the server in the middle of a statement, and
     /// one without a name is gone then.
     known: HashSet<Arc<str>>,
 }

@@ -43,7 +43,7 @@ pub(crate) trait Session: Send {
     /// Runs a statement.
     async fn run(&mut self, sql: Arc<str>, values: Vec<Bound>) -> Result<Answer, Fault>;
 
-    /// Runs a statement without parameters that is no part of the configuration, such as one that another one made: nothing of it is
+    /// Runs a statement without parameters that is not the part of the configuration, such as one that another one made: nothing of it is
     /// kept.
     async fn run_made(&mut self, sql: Arc<str>) -> Result<Answer, Fault> {
         self.run(sql, Vec::new()).await

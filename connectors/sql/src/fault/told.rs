@@ -9,7 +9,7 @@ use crate::settings::Engine;
 /// What went wrong with a call to the database.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
-    /// The server said so. What it takes to mend it depends on what it said.
+    /// The server said so. What it takes to fix it depends on what it said.
     #[error("{0}")]
     Told(Told),
     /// The server cannot be reached. The operator starts it, or corrects the address.

@@ -9,7 +9,7 @@ use crate::plan::Override;
 /// What was being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Doing<'a> {
-    /// Connecting, or asking whether all is well.
+    /// Connecting, or asking whether all is good.
     Checking,
     /// Listing a resource type, by its slug.
     Listing(&'a str),
@@ -161,7 +161,7 @@ fn meaning(told: &Told, doing: Doing<'_>) -> Meaning {
     }
 }
 
-/// Whom an error about a group or a licence is about.
+/// Whom an error about a group or a license is about.
 pub(crate) fn subject(kind: ResourceKind) -> Subject {
     match kind {
         ResourceKind::License => Subject::License,

@@ -17,7 +17,7 @@ use crate::value::as_text;
 pub(super) struct Purpose<'a> {
     /// What it is to the one who reads an error.
     pub(super) doing: Doing<'a>,
-    /// The group or licence, where there is one.
+    /// The group or license, where there is one.
     pub(super) reference: Option<&'a str>,
 }
 

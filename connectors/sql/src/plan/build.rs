@@ -110,7 +110,7 @@ impl Plan {
         self.actions.values().flatten().chain(members).map(|step| &step.statement)
     }
 
-    /// The resource types: groups and licences first, accounts last.
+    /// The resource types: groups and licenses first, accounts last.
     pub(crate) fn resource_types(&self) -> Vec<ResourceType> {
         let types = self.types.iter().map(|one| one.resource_type.clone());
         types.chain([self.accounts.resource_type.clone()]).collect()

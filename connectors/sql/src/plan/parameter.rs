@@ -13,7 +13,7 @@ use crate::settings::IdType;
 pub(crate) enum Parameter {
     /// The account's identifier.
     Id,
-    /// The identifier of a group or licence.
+    /// The identifier of a group or license.
     Ref,
     /// The last identifier of the page before; NULL on the first page.
     After,
@@ -95,7 +95,7 @@ pub(super) enum Place {
     ById,
     /// It finds an account by a field.
     ByField(&'static str),
-    /// It finds a group or licence.
+    /// It finds a group or license.
     FindRef(IdType),
     /// It adds or removes a member.
     Membership(IdType),

@@ -1,4 +1,4 @@
-//! How accounts, groups and licences are read.
+//! How accounts, groups and licenses are read.
 
 use bridgehead_sdk::{ResourceKind, ResourceType, SettingsError, is_secret_name};
 
@@ -62,7 +62,7 @@ pub(crate) enum Members {
         statement: Box<Statement>,
         /// The column of the account's identifier.
         account: String,
-        /// The column of the identifier of the group or licence.
+        /// The column of the identifier of the group or license.
         reference: String,
     },
 }

@@ -1,4 +1,4 @@
-//! The types of groups and licences.
+//! The types of groups and licenses.
 
 use bridgehead_sdk::schemars;
 use serde::Deserialize;

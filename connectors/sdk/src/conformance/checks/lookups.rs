@@ -67,7 +67,7 @@ async fn by_names(kit: &Kit<'_>, record: &AccountRecord, written: fn(&str) -> St
         let Some(name) = name else { continue };
         let account = named(field, &written(name));
         let found = kit.found(&account).await?;
-        // Two people of a target may share an e-mail: somebody who has it is found, not somebody else.
+        // Two people of a target may share an email: somebody who has it is found, not somebody else.
         ensure(account.is_same_as(&found), || {
             format!("looked up {}, and found {}", who(&account), found.id)
         })?;

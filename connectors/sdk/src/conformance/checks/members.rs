@@ -134,10 +134,10 @@ async fn several(kit: &Kit<'_>) -> Verdict {
         has(kit, "create_account with one reference of each type", &person, of, &of.ids[..1]).await?;
     }
     for of in usable.iter().filter(|of| of.ids.len() > 1) {
-        // There may be few licences.
+        // There may be few licenses.
         kit.clean_up().await;
         let both = wished([(of, texts(&of.ids))]);
-        // A licence may be one of several: then two at once are refused.
+        // A license may be one of several: then two at once are refused.
         if let Some(person) = made(kit, &both).await? {
             has(kit, "create_account with several references", &person, of, &of.ids).await?;
         }

@@ -188,7 +188,7 @@ fn signs() -> Vec<(&'static str, String)> {
     signs
 }
 
-/// A name with a sign behind it, or before the @ of an e-mail.
+/// A name with a sign behind it, or before the @ of an email.
 fn signed(name: &str, sign: &str) -> String {
     match name.split_once('@') {
         Some((local, domain)) => format!("{local}{sign}@{domain}"),
@@ -348,7 +348,7 @@ async fn act_by_every_name(kit: &Kit<'_>) -> Verdict {
         };
         let Some(value) = value else { continue };
         let bystander = kit.person().await?;
-        // By e-mail alone in another case as well: case is nothing to go by.
+        // By email alone in another case as well: case is nothing to go by.
         let known = fields(field, &value);
         let changes = kit.bench.changes(&value);
         let mut shown = changes.clone();

@@ -1,4 +1,4 @@
-//! Groups that accounts are put into, and licences that they are given.
+//! Groups that accounts are put into, and licenses that they are given.
 
 use serde_json::json;
 
@@ -46,7 +46,7 @@ pub(in crate::conformance) const RULES: [Rule; 6] = [
     ),
 ];
 
-/// The groups (or licences) to try it with: one of each type.
+/// The groups (or licenses) to try it with: one of each type.
 async fn usable(kit: &Kit<'_>, kind: ResourceKind) -> Verdict<Vec<(String, String)>> {
     let mut usable = Vec::new();
     let mut reason = format!("the connector lists no {kind}");
@@ -86,7 +86,7 @@ pub(super) async fn wishes(kit: &Kit<'_>) -> Verdict<serde_json::Map<String, ser
     Ok(wishes)
 }
 
-/// Somebody in a group of every type, and with a licence, where that can be had.
+/// Somebody in a group of every type, and with a license, where that can be had.
 pub(super) async fn member(kit: &Kit<'_>) -> Verdict<Person> {
     member_of(kit, &wishes(kit).await?).await
 }

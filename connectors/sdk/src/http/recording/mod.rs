@@ -113,7 +113,7 @@ impl Recording {
         Self::replay(path)
     }
 
-    /// Records: requests go to the target, and the file is written anew with each answer.
+    /// Records: requests go to the target, and the file is rewritten with each answer.
     pub fn record(path: impl AsRef<Path>) -> Self {
         Self::new(path.as_ref(), Mode::Record, State::default())
     }

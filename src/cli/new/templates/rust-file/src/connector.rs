@@ -215,7 +215,7 @@ fn update_account(
     Ok(Completion::done())
 }
 
-/// Puts a field into a record. What is passed over in silence, Iden would believe to be set.
+/// Puts a field into a record. What is skipped in silence, Iden would believe to be set.
 fn fill(
     record: &mut Map<String, Value>,
     system: &str,
@@ -268,7 +268,7 @@ fn read(
     Record::from_json(kind, record)
 }
 
-/// Looks for an account by its id, else by its user name, else by its e-mail address.
+/// Looks for an account by its id, else by its user name, else by its email address.
 fn find(state: &State, account: &Account) -> Result<Option<AccountRecord>, Error> {
     for (id, record) in &state.account {
         match read(ResourceKind::Account, id, record) {
@@ -297,7 +297,7 @@ fn set(state: &mut State, id: &str, field: &str, value: Value) {
     }
 }
 
-/// Fails if somebody else has the user name or the e-mail address, or the account has neither.
+/// Fails if somebody else has the user name or the email address, or the account has neither.
 fn free(
     state: &State,
     system: &str,

@@ -1,6 +1,6 @@
 //! The system itself. Here it is a JSON file: replace this with the calls of your system's API.
 //!
-//! What matters is how failures are told: whether anything was changed, whether trying again may help, and whether it is
+//! What matters is how failures are told: whether anything was changed, whether retrying may help, and whether it is
 //! about one account or about the way to the system. For an HTTP API, start from `bridgehead_sdk::http::Client` (feature
 //! `http`), which gets most of that right.
 

@@ -1,6 +1,6 @@
 //! The calls of the target's API. Replace paths and types by those of yours.
 //!
-//! `bridgehead_sdk::http::Client` says of what goes wrong on the way whether anything was changed and whether trying again may help;
+//! `bridgehead_sdk::http::Client` says of what goes wrong on the way whether anything was changed and whether retrying may help;
 //! `Answer::refusal` says it of a status. What is left is what only this API knows.
 
 use bridgehead_sdk::http::reqwest::{Method, RequestBuilder};

@@ -140,7 +140,7 @@ impl bridgehead_sdk::Connector for Connector {
 }
 
 impl Connector {
-    /// Looks for an account by its id, else by its user name, else by its e-mail address.
+    /// Looks for an account by its id, else by its user name, else by its email address.
     async fn find(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
         if let Some(id) = &account.id {
             let user: Option<Value> = self.api.get("users", id.as_str()).await?;
@@ -262,7 +262,7 @@ impl Connector {
         self.api.change(found.id.as_str(), label, &body).await
     }
 
-    /// Puts a field into the body of a request. What is passed over in silence, Iden would believe to be set.
+    /// Puts a field into the body of a request. What is skipped in silence, Iden would believe to be set.
     fn fill(&self, body: &mut Map<String, Value>, field: &str, value: &Value) -> Result<(), Error> {
         let theirs = FIELDS
             .iter()
@@ -291,7 +291,7 @@ impl Connector {
         ))
     }
 
-    /// Fails if somebody else has the user name or the e-mail address, or if the account would have neither.
+    /// Fails if somebody else has the user name or the email address, or if the account would have neither.
     async fn free(
         &self,
         body: &Map<String, Value>,
