@@ -40,7 +40,7 @@ const refuse = (message, more) => new Failure("INTERNAL_ERROR", message, { effec
 function assign(data, record, slug, refs) { // the whole list of this type; those of other types stay
   const subject = Object.hasOwn(TYPES, slug) ? TYPES[slug] : "none";
   if (!["group", "license"].includes(subject))
-    throw refuse(`${hr.app} has no groups or licences of the type ${slug}`, { subject: "group" });
+    throw refuse(`${hr.app} has no groups or licenses of the type ${slug}`, { subject: "group" });
   const kind = subject === "license" ? "assignments" : "memberships", ids = refs.map((ref) => ref.id ?? ref);
   for (const id of ids) { // not ACCOUNT_NOT_FOUND: the account is there
     if (!Object.hasOwn(data[slug], id)) throw refuse(`No ${slug} ${id} in ${hr.app}`, { subject });
@@ -60,7 +60,7 @@ function fill(data, record, fields) { // what is skipped in silence, Iden would 
     record[name] = value;
   }
   const names = ["username", "email"].filter((key) => record[key]).map((key) => [key, record[key].toLowerCase()]);
-  if (!names.length) throw refuse(`An account of ${hr.app} needs a user name or an e-mail address`);
+  if (!names.length) throw refuse(`An account of ${hr.app} needs a user name or an email address`);
   for (const [key, name] of names)
     if (Object.values(data.account).some((one) => one.id !== record.id && one[key]?.toLowerCase() === name))
       throw new Failure("ACCOUNT_ALREADY_EXISTS", `User ${name} exists in ${hr.app} already`);

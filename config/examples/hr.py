@@ -38,7 +38,7 @@ def refuse(message, **more):  # certain to have changed nothing
 
 def assign(data, record, slug, refs):  # the whole list of this type; those of other types stay
     if TYPES.get(slug) not in ("group", "license"):
-        raise refuse(f"{hr['app']} has no groups or licences of the type {slug}", subject="group")
+        raise refuse(f"{hr['app']} has no groups or licenses of the type {slug}", subject="group")
     kind = "assignments" if TYPES[slug] == "license" else "memberships"
     ids = [ref["id"] if isinstance(ref, dict) else ref for ref in refs]
     for one in ids:
@@ -58,7 +58,7 @@ def fill(data, record, fields):  # what is skipped in silence, Iden would believ
         record[name] = value
     names = [(key, record[key].lower()) for key in ("username", "email") if record.get(key)]
     if not names:
-        raise refuse(f"An account of {hr['app']} needs a user name or an e-mail address")
+        raise refuse(f"An account of {hr['app']} needs a user name or an email address")
     for key, name in names:
         if any(a["id"] != record["id"] and (a.get(key) or "").lower() == name for a in data["account"].values()):
             raise Failure("ACCOUNT_ALREADY_EXISTS", f"User {name} exists in {hr['app']} already")

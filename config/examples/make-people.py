@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the folder `people` beside this file: 500 made-up people in 12 teams, with 3 kinds of licences.
+"""Makes the folder `people` beside this file: 500 sample accounts in 12 teams, with 3 kinds of licenses.
 
 The same every time: what is made depends on the seed alone. Nobody in it exists; all addresses are at example.org.
 """

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Error, routes};
 use crate::runtime::Observer;
 
-/// So many connections at once. Where there are more, the oldest that has not asked anything yet makes room.
+/// The maximum number of connections. If there are more, the oldest one without a request is closed.
 const CONNECTIONS: usize = 64;
 /// How long a connection may take to ask.
 const HEAD: Duration = Duration::from_secs(5);

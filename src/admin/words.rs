@@ -11,9 +11,9 @@ pub(crate) enum Mood {
     Quiet,
     /// As it should be.
     Good,
-    /// It may pass by itself.
+    /// It may pass.
     Uneasy,
-    /// Somebody must act.
+    /// An operator must act.
     Bad,
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Error, Operation};
 
-/// What to do about an error, for whoever has to act.
+/// What to do about an error.
 pub(super) fn of(error: &Error) -> &'static str {
     let operation = error.call().operation();
     match error {

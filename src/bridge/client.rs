@@ -215,8 +215,8 @@ impl Client {
         }
     }
 
-    /// In place of a page that is too large although it has one task: that task by itself, if its id is known. It may be
-    /// readable alone, where the Bridge ignores the limit. Else it is skipped. The next page follows behind it.
+    /// In place of a page that is too large although it has one task: that task alone, if its id is known. It may be
+    /// readable alone, if the Bridge ignores the limit. Otherwise it is skipped. The next page follows after it.
     async fn page_of_one(&self, app: AppId, first: FirstItem, next: NextPage) -> Result<TaskPage, Error> {
         let mut page = TaskPage { tasks: Vec::new(), unreadable: Vec::new(), count: None, next: Some(next) };
         match first {

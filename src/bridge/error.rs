@@ -1,4 +1,4 @@
-//! What can go wrong with a call, each status of the Error Reference with a meaning of its own.
+//! The errors of a call: each status of the Error Reference has its own meaning.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use super::{Call, KeyError, advice};
 /// Texts that come from the server are bounded, free of control characters and HTML, and never hold the key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The request cannot be put together, because of an identifier that fits no address for instance.
-    /// Nothing was sent. Whoever made the request must act.
+    /// The request cannot be created, for example because an identifier cannot be part of an address. Nothing was sent.
+    /// The caller must act.
     #[error("cannot {call}: {what}; the request was not sent")]
     Invalid {
         /// What was asked.
@@ -23,8 +23,7 @@ pub enum Error {
         /// What does not fit.
         what: String,
     },
-    /// `400`: the request does not fit the API, or the session it is about is over. Whoever made the request
-    /// must act.
+    /// `400`: the request does not match the API, or the session it is about has ended. The caller must act.
     #[error("cannot {call}: the Bridge rejected the request (400): {detail}")]
     BadRequest {
         /// What was asked.
@@ -32,8 +31,8 @@ pub enum Error {
         /// What the Bridge says.
         detail: String,
     },
-    /// `401`: the key is missing, wrong, revoked or expired, and reading it anew gave no other. The operator
-    /// must act.
+    /// `401`: the key is missing, wrong, revoked or expired, and reading it again returned no other. The operator must
+    /// act.
     #[error("cannot {call}: the Bridge rejected the API key (401)")]
     Unauthorized {
         /// What was asked.
@@ -64,8 +63,8 @@ pub enum Error {
         /// What the Bridge says.
         detail: String,
     },
-    /// `422`: a rule on records is broken. One bad record refuses the whole page. The connector must act, or
-    /// whoever keeps the record.
+    /// `422`: a rule on records is violated. One invalid record makes Iden reject the whole page. The connector, or the
+    /// owner of the record, must act.
     #[error("cannot {call}: the request violates a rule (422): {detail}")]
     Unprocessable {
         /// What was asked.
@@ -108,7 +107,7 @@ pub enum Error {
         /// What the connection failed with.
         cause: String,
     },
-    /// The request went out and no whole answer came back. Whether it took effect is unknown.
+    /// The request was sent and the response was incomplete. The effect is unknown.
     #[error("unknown whether it worked to {call}: the response was incomplete ({cause})")]
     NoAnswer {
         /// What was asked.
@@ -202,8 +201,8 @@ impl Error {
         }
     }
 
-    /// Whether making the call again is safe, and may help: a call that changes something is repeated only if it certainly did
-    /// nothing. A report never counts as safe here; who reports has a rule of its own.
+    /// Whether repeating the call is safe, and may help: a call that changes something is repeated only if it certainly
+    /// had no effect. A report never counts as safe here; reporting has its own rule.
     pub fn is_safe_to_repeat(&self) -> bool {
         let nothing_happened = matches!(self, Self::NotSent { .. } | Self::RateLimited { .. });
         match self.call().operation().repeat() {
@@ -225,7 +224,7 @@ impl Error {
         }
     }
 
-    /// What the call did at Iden's end: certainly nothing, or nobody knows.
+    /// What the call did at Iden: certainly nothing, or unknown.
     pub fn effect(&self) -> Effect {
         match self {
             Self::Server { .. }

@@ -42,7 +42,7 @@ impl Exchange for reqwest::Client {
     }
 }
 
-/// What a client reaches outside of itself, so that a simulation can give it something else.
+/// What a client reaches outside of the process, so that a simulation can replace it.
 #[derive(Clone, Debug)]
 pub struct Environment {
     /// What carries requests.

@@ -156,7 +156,7 @@ impl KeySource for ApiKey {
     }
 }
 
-/// The key in use, and the source it is read from anew.
+/// The key in use, and its source.
 #[derive(Debug)]
 pub(super) struct KeyRing {
     source: Arc<dyn KeySource>,
@@ -177,7 +177,7 @@ impl KeyRing {
         }
     }
 
-    /// Reads the key anew after `refused` was refused. `None` if it is still the same.
+    /// Reads the key again after `refused` was rejected. `None` if it is still the same.
     pub(super) async fn renewed(&self, refused: &ApiKey) -> Result<Option<ApiKey>, KeyError> {
         Ok(Some(self.read().await?).filter(|key| key != refused))
     }

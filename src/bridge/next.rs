@@ -56,9 +56,9 @@ impl NextPage {
         Some(Self::from_link(call, page, trail, url.as_str()))
     }
 
-    /// The same, so many tasks earlier. Pages are counted by offset and shift while tasks complete: whoever
-    /// completed some goes back by that many, or would skip as many that are still to be done. A link that
-    /// does not count by offset stays as it is.
+    /// The same, so many tasks earlier. Pages are counted by offset and shift while tasks complete: a caller that
+    /// completed some goes back by that many, or would skip as many pending tasks. A link that does not count by offset
+    /// stays unchanged.
     pub fn rewind(&self, by: u64) -> Self {
         let Some(offset) = self.offset().filter(|_| by > 0) else {
             return self.clone();

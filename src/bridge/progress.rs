@@ -50,7 +50,7 @@ pub struct SyncError {
     pub message: String,
 }
 
-/// What became of a page of records; each figure where the Bridge gives it.
+/// The result of pushing a page of records; each figure only if the Bridge returns it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pushed {
     /// Records on the page.

@@ -103,7 +103,7 @@ pub(super) fn progress(answer: Answer, call: &Call) -> Result<Progress, Error> {
     Progress::from_json(&answer.object()?).map_err(|what| Error::malformed(call, what))
 }
 
-/// What became of a page of records.
+/// The result of pushing a page of records.
 pub(super) fn pushed(answer: Answer) -> Result<Pushed, Error> {
     let repeated = answer.repeated;
     answer.object().map(|fields: Map<String, Value>| Pushed::from_json(&fields, repeated))

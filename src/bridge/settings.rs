@@ -7,7 +7,7 @@ use bridgehead_sdk::Network;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-/// How references to groups and licenses go on the wire. The Bridge documents leave it open.
+/// The wire format of references to groups and licenses. The Bridge documents leave it open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Refs {
@@ -24,7 +24,7 @@ pub enum Refs {
 pub struct RateLimit {
     /// Calls a second, in the long run; more than 0.
     pub per_second: f64,
-    /// Calls that may be made at once after a quiet time; at least 1.
+    /// The number of calls that may be made together after a quiet time; at least 1.
     pub burst: u32,
 }
 
@@ -61,7 +61,7 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// A limit over all calls of this client. Default: none.
     pub rate_limit: Option<RateLimit>,
-    /// How references go on the wire.
+    /// The wire format of references.
     pub refs: Refs,
     /// How large a list or a task may be, after decompression; other answers are never longer than 1 MiB.
     /// Default: 16 MiB.
@@ -71,8 +71,8 @@ pub struct Settings {
     pub patience: Duration,
     /// How calls that are safe to repeat are repeated.
     pub retry: Retry,
-    /// Whom to trust, and which way out to take. A Bridge on this machine is reached without a proxy. Default: what the operating
-    /// system and the environment say.
+    /// Trusted certificates and the proxy. A Bridge on this machine is reached without a proxy. Default: what the
+    /// operating system and the environment define.
     pub network: Network,
     /// Whether the key may travel over plain `http` to another machine. To this machine it always may.
     /// Default: no.

@@ -32,7 +32,7 @@ pub struct Task {
     pub extra: Map<String, Value>,
 }
 
-/// What stands in the place of a payload that is too large to be read.
+/// The replacement for a payload that is too large to read.
 pub(crate) const TOO_LARGE: &str = "(too large to read)";
 
 /// Which tasks to list.

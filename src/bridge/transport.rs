@@ -157,8 +157,8 @@ fn held_back(request: &Request, refusal: Refusal) -> Error {
     }
 }
 
-/// How a call went, as far as the gate is concerned. Any answer shows that the Bridge is up, but for a
-/// failure of its own.
+/// The result of a call, as far as the gate is concerned. Any response shows that the Bridge is up, except for a server
+/// error.
 fn outcome(result: &Result<Answer, Error>) -> Outcome {
     match result {
         Err(Error::RateLimited { retry_after, .. }) => Outcome::Throttled(*retry_after),

@@ -52,7 +52,8 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Apps)
             }
             let bridge = context.bridge()?;
             let new = NewApp { name, clone_from: clone_from.map(AppId::from) };
-            // Sent once: after a lost answer nobody knows whether the app is there, and a second one would be too many.
+            // Sent once: after a lost response it is unknown whether the app exists, and a second one would be too
+            // many.
             let app = bridge.create_app(&new).await.map_err(|error| {
                 let unsure = error.effect() == bridgehead_sdk::Effect::Unknown;
                 let hint = if unsure {

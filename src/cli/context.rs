@@ -80,7 +80,7 @@ impl Context {
         Ok(network)
     }
 
-    /// The client of the Bridge. The key is read now, so that a missing one is told about at once.
+    /// The client of the Bridge. The key is read now, so that a missing one is reported immediately.
     pub(crate) fn bridge(&self) -> Result<Client, Failure> {
         let settings = &self.config.bridge;
         let key = ConfiguredKey {

@@ -1,4 +1,4 @@
-//! Looking at tasks: through the running daemon, which has credentials of its own, or with ours while none runs.
+//! Looking at tasks: through the running daemon with its credentials, or with ours if none runs.
 
 use super::context::Context;
 use super::daemon;

@@ -71,7 +71,7 @@ pub(crate) async fn release(global: &Global, connectors: &Connectors, selected: 
     if global.json {
         print::json(&Shown { app: app.clone(), by, answer: &answer });
     } else if answer.unexpected.is_some() {
-        // Told of below.
+        // Reported below.
     } else if answer.released.is_empty() && answer.not_held.is_empty() {
         print::line(format!("No held tasks in {app}."));
     } else if !answer.released.is_empty() {
@@ -94,8 +94,8 @@ pub(crate) async fn release(global: &Global, connectors: &Connectors, selected: 
     })
 }
 
-/// Shows whom a release of all is about, and asks for consent where somebody is there to give it. What they agreed to is then all that
-/// is released: these tasks, or this many.
+/// Shows which accounts a release of all tasks affects, and asks for confirmation if there is a terminal. Only what was
+/// confirmed is then released: these tasks, or this many.
 async fn show_first(order: &Order) -> Result<Option<(Selection, Option<u64>)>, Failure> {
     let Order { context, app, expect, .. } = order;
     let asks = expect.is_none() && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
@@ -154,7 +154,7 @@ pub(crate) async fn retry(global: &Global, connectors: &Connectors, selected: Se
     if global.json {
         print::json(&Shown { app: app.clone(), by, answer: &answer });
     } else if answer.unexpected.is_some() {
-        // Told of below.
+        // Reported below.
     } else if answer.retried.is_empty() && answer.not_rejected.is_empty() {
         print::line(format!("No rejected reports in {app}."));
     } else {

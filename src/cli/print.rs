@@ -1,5 +1,5 @@
-//! The only place that writes to standard output and standard error by itself; the rest is the log. What moves a terminal's
-//! cursor or turns its text around is written out.
+//! The only place that writes directly to standard output and standard error; the rest is the log. Characters that move
+//! a terminal's cursor or reverse its text are escaped.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -35,7 +35,7 @@ pub(crate) fn json(value: &impl serde::Serialize) {
     }
 }
 
-/// Prints JSON on one line, at once.
+/// Prints JSON on one line, immediately.
 pub(crate) fn json_line(value: &serde_json::Value) {
     let text = value.to_string();
     write(|out| writeln!(out, "{}", escaped(&text)).and_then(|()| out.flush()));

@@ -27,7 +27,7 @@ const FULL: Duration = Duration::from_secs(10);
 pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     // First of all: a signal that comes while the daemon starts must not end it out of order.
     let stop = CancellationToken::new();
-    let _signals = AbortOnDropHandle::new(tokio::spawn(heed(Told::listen()?, stop.clone())));
+    let _signals = AbortOnDropHandle::new(tokio::spawn(handle(Told::listen()?, stop.clone())));
     let context = Context::load(global, connectors)?;
     logging::start(&context.config.log, &context.redactor);
     for warning in context.config.warnings(&context.environment) {
@@ -138,8 +138,8 @@ async fn close(journal: Arc<Sqlite>) {
     }
 }
 
-/// The first signal stops in order; a second one at once.
-async fn heed(mut told: Told, stop: CancellationToken) {
+/// The first signal stops cleanly; a second one immediately.
+async fn handle(mut told: Told, stop: CancellationToken) {
     loop {
         told.wait().await;
         if stop.is_cancelled() {
@@ -157,7 +157,7 @@ fn leave_now() {
     std::process::exit(1);
 }
 
-/// Notices that the state folder is gone even if no task comes. What is gone permanently is logged once, by whoever finds it.
+/// Detects that the state folder was removed even if no task comes. It is logged once, by the code that finds it.
 async fn watch_state(journal: Arc<Sqlite>) {
     let mut look = tokio::time::interval(LOOK);
     loop {

@@ -35,11 +35,11 @@ impl Serving {
         }))
     }
 
-    /// Returns when nothing looks at the runtime any more.
+    /// Returns when nothing uses the runtime.
     pub(crate) async fn end(self) {
         if let Some((stop, serving)) = self.0 {
             stop.cancel();
-            // It ends by itself; a panic of it has nothing more to say.
+            // It ends on its own; a panic has no further effect.
             drop(serving.await);
         }
     }

@@ -1,5 +1,5 @@
-//! `bridgehead status`: what the running daemon says of itself, over its control socket or else over `admin.listen`, or what the
-//! journal knows when it does not answer.
+//! `bridgehead status`: the status of the running daemon, over its control socket or else over `admin.listen`, or from
+//! the journal if the daemon does not respond.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -91,7 +91,7 @@ fn show(global: &Global, overview: &Overview) {
     }
 }
 
-/// What the journal knows, read beside whoever has it open.
+/// The data of the journal, read while another process may have it open.
 async fn from_journal(context: &Context) -> Result<Overview, Failure> {
     let folder = &context.config.state.path;
     let unreadable = |error: crate::journal::Error| {

@@ -1,4 +1,4 @@
-//! `bridgehead sync`: one sync, now, by the running daemon or by itself while none runs.
+//! `bridgehead sync`: one sync, now, by the running daemon or by this process if none runs.
 
 use std::sync::Arc;
 

@@ -102,7 +102,7 @@ pub struct Conformance {
 #[derive(Clone)]
 struct Overlay;
 
-/// A table whose keys somebody else knows.
+/// A table whose keys are defined elsewhere.
 struct Table;
 
 impl Default for Conformance {

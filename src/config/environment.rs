@@ -20,7 +20,7 @@ const SEPARATOR: &str = "__";
 /// Far deeper than any key; keeps a strange variable from exhausting the stack.
 const DEEPEST: usize = 32;
 
-/// Lays the variables over the files, each as a layer of its own. One that names no key is reported and left out.
+/// Applies the variables on top of the files, each as a separate layer. One that names no key is reported and ignored.
 pub(super) fn overlay(
     layers: &mut Layers,
     variables: &BTreeMap<String, String>,

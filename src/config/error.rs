@@ -9,7 +9,7 @@ use super::Origin;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No path was given at all. Whoever calls [`load`](super::load) has to name a file or a folder.
+    /// No path was given. The caller of [`load`](super::load) has to name a file or a folder.
     #[error("no configuration found; specify it with --config PATH")]
     NoSources,
     /// The operator has to create the file or folder, or name another.

@@ -22,7 +22,7 @@ pub(super) enum Kind {
     Table,
     /// A table of things that the operator names.
     Map,
-    /// A table that somebody else knows about, such as an app's `target`.
+    /// A table that is defined elsewhere, such as an app's `target`.
     Free,
     /// A reference to a secret.
     Secret,

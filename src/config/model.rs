@@ -151,7 +151,7 @@ impl Default for Log {
     }
 }
 
-/// For whom the log is.
+/// The audience of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {

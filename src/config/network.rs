@@ -1,4 +1,4 @@
-//! `[network]`: whom to trust, and which way out to take; for the Bridge and for every connector.
+//! `[network]`: trusted certificates and the proxy; for the Bridge and for every connector.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -22,7 +22,7 @@ const LONGEST: u64 = 1024 * 1024;
 /// How a certificate begins in PEM.
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 
-/// Whom to trust beside what the operating system trusts, and which way out to take. Holds no password.
+/// Additional trusted certificates, and the proxy. Holds no password.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Network {

@@ -173,7 +173,7 @@ fn locate<'a>(node: &'a Node, key: &str) -> &'a Origin {
     let key = key.strip_prefix('.').unwrap_or(key);
     match &node.value {
         Value::Table(table) => {
-            // Names may hold dots themselves: the longest name that fits is meant.
+            // Names may contain dots: the longest matching name is used.
             let named = table.iter().filter_map(|(name, entry)| {
                 let rest = key.strip_prefix(name.as_str())?;
                 (rest.is_empty() || rest.starts_with(['.', '['])).then_some((name.len(), entry, rest))

@@ -40,7 +40,7 @@ pub(crate) async fn connect(folder: &Path) -> Result<Option<Client>, Error> {
     }
 }
 
-/// A command of root's must not be led to a socket of somebody else.
+/// A command run by root must not be led to another user's socket.
 fn trust(folder: &Path, path: &Path) -> Result<(), Error> {
     let (Ok(folder), Ok(found)) = (std::fs::metadata(folder), std::fs::symlink_metadata(path)) else {
         // If it is there, connecting says what is wrong.
@@ -57,7 +57,7 @@ fn trust(folder: &Path, path: &Path) -> Result<(), Error> {
 }
 
 impl Client {
-    /// Asks for something that is answered at once.
+    /// Makes a request that is answered immediately.
     pub(crate) async fn ask<T: DeserializeOwned>(self, request: &Request) -> Result<T, Error> {
         let answer = self.follow(request, std::future::pending(), |_| {});
         tokio::time::timeout(PATIENCE, answer).await.map_err(|_| Error::Silent(PATIENCE))?

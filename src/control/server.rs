@@ -23,7 +23,7 @@ use crate::runtime::sync::{Consent, Options};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the progress of a sync is told at most.
 const PACE: Duration = Duration::from_millis(100);
-/// So many commands at once; more wait.
+/// The maximum number of commands at the same time; more wait.
 const MOST: usize = 32;
 /// How long commands may take to hear of the end of the daemon.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -37,8 +37,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Listens in the state folder, on which the process must hold the lock. A daemon that cannot listen goes on without;
-    /// the log says why, and what does not work then.
+    /// Listens in the state folder, on which the process must hold the lock. A daemon that cannot listen continues
+    /// without it; the log says why, and what does not work then.
     pub(crate) fn start(
         folder: &Path,
         runtime: Arc<Runtime>,
@@ -256,7 +256,7 @@ async fn sync(
                     tell(lines, &Event::Progress { progress }).await;
                 }
             }
-            // The command went away, or wants to: the sync is abandoned, as if it had been run by itself.
+            // The command disconnected, or asks to stop: the sync is abandoned, as without a daemon.
             line = lines.next(), if !stop.is_cancelled() => {
                 if !matches!(line, Some(Ok(_))) {
                     stop.cancel();

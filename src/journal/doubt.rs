@@ -41,7 +41,7 @@ impl Doubt {
 /// Why a journal is in doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    /// The folder held no state at all, and nobody has said yet whether the app was synced before.
+    /// The folder held no state at all, and it is not known yet whether the app was synced before.
     #[error("the state folder was empty")]
     New,
     /// The folder held no state at all, and Iden had been synced by an earlier one.

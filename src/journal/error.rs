@@ -57,8 +57,8 @@ pub enum Error {
         /// What is wrong with it.
         why: Distrust,
     },
-    /// The state that this process has opened is not in its place any more. Nothing is executed or synced until the daemon
-    /// is started again, by the operator, who first finds out what became of it.
+    /// The state that this process opened was removed or replaced. No task is executed and no sync runs until the
+    /// operator restarts the daemon, after finding out what happened.
     #[error(
         "the state folder {} no longer belongs to this daemon: {loss}. No task is executed. Stop this \
          daemon, restore the state if you can, make sure that no other bridgehead serves the same apps, \
@@ -68,7 +68,7 @@ pub enum Error {
     NotOurs {
         /// The folder.
         folder: PathBuf,
-        /// What became of it.
+        /// What happened to it.
         loss: Loss,
     },
     /// A newer bridgehead has written this state. The operator starts that version again; going back is not
@@ -99,7 +99,7 @@ pub enum Error {
         /// What SQLite found.
         detail: String,
     },
-    /// The disk is full. The operator makes room; the runtime retries.
+    /// The disk is full. The operator frees space; the runtime retries.
     #[error("no space left for {}; free space on that disk", path.display())]
     Full {
         /// The database file or folder.
@@ -111,7 +111,7 @@ pub enum Error {
         /// The database file or folder.
         path: PathBuf,
     },
-    /// The task has an outcome, so it is not executed again. The runtime lets go of the task.
+    /// The task has an outcome, so it is not executed again. The runtime drops the task.
     #[error("task {task} already has an outcome; it is not executed or decided again")]
     AlreadyDecided {
         /// The task.
@@ -123,8 +123,8 @@ pub enum Error {
         /// The task.
         task: TaskId,
     },
-    /// No listing of this app is under way, so nothing can be added to it, compared or promoted. The runtime
-    /// begins the sync anew.
+    /// No listing of this app is in progress, so nothing can be added to it, compared or promoted. The runtime starts
+    /// the sync over.
     #[error("no listing of app {app} is in progress; begin one first")]
     NoListing {
         /// The app.
@@ -156,13 +156,13 @@ pub enum Error {
     },
 }
 
-/// The primary result codes of SQLite that have a variant of their own.
+/// The primary result codes of SQLite that have their own variant.
 mod code {
     pub(super) const READ_ONLY: u32 = 8;
     pub(super) const CORRUPT: u32 = 11;
     pub(super) const FULL: u32 = 13;
     pub(super) const NOT_A_DATABASE: u32 = 26;
-    /// An extended one: the index of the write-ahead log cannot grow, which is how SQLite tells of a full disk there.
+    /// An extended one: the index of the write-ahead log cannot grow, which is how SQLite reports a full disk there.
     pub(super) const NO_ROOM_FOR_INDEX: u32 = 0x130a;
 }
 

@@ -30,8 +30,8 @@ pub struct Intent {
     pub at: Timestamp,
 }
 
-/// What the account of a task looked like before the first attempt: the evidence by which a later one tells its own work
-/// from what was there. It holds no value of the account.
+/// What the account of a task looked like before the first attempt: the evidence that distinguishes a later attempt's
+/// own work from an existing account. It holds no value of the account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "was", rename_all = "snake_case")]
 pub enum PriorAccount {
@@ -99,7 +99,7 @@ pub enum Ended {
     Accepted,
     /// 409: the task had been resolved already.
     Conflict,
-    /// 404: Iden does not know the task any more.
+    /// 404: Iden no longer knows the task.
     Missing,
     /// 400: the report was refused. It is set aside for the operator.
     Rejected {
@@ -111,7 +111,7 @@ pub enum Ended {
 /// Where a task stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// The connector was, or was about to be, called; what came of it is not known.
+    /// The connector was, or was about to be, called; the result is unknown.
     Intended,
     /// The outcome is known and not yet reported.
     Decided(Outcome),
@@ -306,7 +306,7 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
     /// Records that the operator let these tasks go, whether or not they were recorded as held before.
     async fn release(&self, app: &AppKey, tasks: &[TaskId], at: Timestamp) -> Result<(), Error>;
 
-    /// Forgets that these tasks were held: they are no longer pending in Iden, or there is no guard any more.
+    /// Forgets that these tasks were held: they are no longer pending in Iden, or there is no limit.
     async fn unhold(&self, app: &AppKey, tasks: &[TaskId]) -> Result<(), Error>;
 
     /// The tasks that are held, and those that were released and not pruned yet.

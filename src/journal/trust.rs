@@ -1,10 +1,10 @@
 //! Whether the files of the state are what this process may use, and still the ones it has opened.
 
-/// Why a file or folder is not used. Whoever may write where it lies could otherwise choose what the daemon reads and
-/// overwrites.
+/// Why a file or folder is not used. A user with write access to its parent could otherwise choose what the daemon
+/// reads and overwrites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Distrust {
-    /// It belongs to somebody else.
+    /// It belongs to another user.
     #[error(
         "belongs to user {owner}, but bridgehead runs as user {user}; run bridgehead as the owner of the \
          state, or stop it and transfer the whole state folder with chown -R"
@@ -21,7 +21,7 @@ pub enum Distrust {
          it with the file itself"
     )]
     Link,
-    /// The folder is reached through a link that somebody else can change.
+    /// The folder is reached through a link that another user can change.
     #[error(
         "is a symbolic link that belongs to user {owner}, who could redirect it at any time; set state.path \
          to the folder itself"
@@ -41,10 +41,10 @@ pub enum Distrust {
     Linked,
 }
 
-/// What became of state that a running process had opened.
+/// What happened to state that a running process had opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Loss {
-    /// It is not there any more.
+    /// It was removed.
     #[error("{0} was removed")]
     Gone(&'static str),
     /// Something else has its name.

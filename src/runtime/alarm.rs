@@ -6,7 +6,7 @@ use super::overview::{Alarm, AlarmKind, AppOverview, Level, SyncRun};
 use super::{stalled, sync};
 use crate::journal::RunResult;
 
-/// A list of tasks that cannot be read for so long needs somebody; what is shorter passes by itself now and then.
+/// A list of tasks that is unreadable for this long needs an operator; shorter problems pass.
 pub(super) const POLLING: SignedDuration = SignedDuration::from_secs(60);
 /// So many failed syncs in a row need somebody; they follow one another with growing waits.
 const SYNCS: u32 = 3;

@@ -8,7 +8,7 @@
 //!
 //! What an app's loops share is in [`app`]. There is one way each out of it: [`upstream`] to the Bridge, [`target`] to the connector,
 //! [`store`] to the journal; [`proof`] has the types that hold them in order. Decisions are pure functions ([`decide`], [`wanted`], the
-//! guard of the sync); [`hand`] does by hand what the loops do by themselves. Further mechanisms are a file or folder each: [`guard`] (of
+//! guard of the sync); [`hand`] does manually what the loops do automatically. Further mechanisms are a file or folder each: [`guard`] (of
 //! destructive tasks), [`activity`], [`policies`]. No connector is known here by name.
 //!
 //! What can be seen of the loops from outside goes through [`status`] and the [`observer`] into one [`overview`]; [`progress`] knows what
@@ -76,6 +76,6 @@ pub use vitals::Ailment;
 #[cfg(test)]
 pub(crate) use vitals::Vitals;
 
-/// The daemon is stopping. What was under way goes on at the next start.
+/// The daemon is stopping. Running work continues at the next start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stopped;

@@ -251,7 +251,7 @@ async fn remember(seen: &mut AppOverview, journal: &dyn Journal, listings: &dyn 
     seen.sync.recent = runs;
 }
 
-/// An instant of the past, to the second: computed anew each time, it would differ in its last digits.
+/// An instant of the past, to the second: if it were computed each time, it would differ in its last digits.
 fn long_ago(now: Timestamp, elapsed: Duration) -> Timestamp {
     let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
     let then = now.saturating_sub(elapsed).unwrap_or(Timestamp::MIN);

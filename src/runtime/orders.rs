@@ -68,7 +68,7 @@ pub enum Answer {
     Accepted,
     /// The task had been resolved meanwhile.
     Conflict,
-    /// Iden does not know the task any more.
+    /// Iden no longer knows the task.
     Missing,
     /// It was refused again, and stays set aside.
     Rejected,
@@ -81,7 +81,7 @@ pub enum Answer {
 pub struct Retried {
     /// The task.
     pub task: TaskId,
-    /// What came of it.
+    /// The result.
     pub answer: Answer,
     /// Why, where it was not taken.
     pub detail: Option<String>,

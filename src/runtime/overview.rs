@@ -70,7 +70,7 @@ pub struct AppOverview {
     pub panicked: Option<(String, Timestamp)>,
     /// Why the state folder could not be read, if it could not.
     pub state_unreadable: Option<String>,
-    /// What became of the state folder under the running daemon, if it is not in its place any more.
+    /// What happened to the state folder under the running daemon, if it was removed or replaced.
     pub state_gone: Option<String>,
     /// That the task journal was found to be lost or old when it was opened.
     pub state_doubted: Option<StateDoubted>,
@@ -177,7 +177,7 @@ pub struct TaskAttempts {
     pub code: Option<Code>,
     /// Why it is not done, or not reported, yet.
     pub reason: Option<String>,
-    /// When it goes on; absent while an attempt is under way, or while it is held.
+    /// When it continues; absent while an attempt is running, or while it is held.
     pub next_try_at: Option<Timestamp>,
     /// Since when its outcome waits to be heard by Iden, if that is all that is missing.
     pub decided_at: Option<Timestamp>,
@@ -313,7 +313,7 @@ pub struct SyncRun {
 pub struct Alarm {
     /// What kind of thing.
     pub kind: AlarmKind,
-    /// Whether a human must act, or it may pass by itself.
+    /// Whether an operator must act, or it may pass.
     pub level: Level,
     /// Since when, where that is known.
     #[serde(default)]
@@ -329,9 +329,9 @@ pub struct Alarm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
-    /// It may pass by itself.
+    /// It may pass.
     Notice,
-    /// Somebody must act.
+    /// An operator must act.
     Alarm,
 }
 

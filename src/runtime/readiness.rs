@@ -58,8 +58,8 @@ impl Readiness {
         ready
     }
 
-    /// Waits until nothing is awaited any more, `patience` at most: a Bridge that is down, or takes requests and answers
-    /// none, must not keep the machine from booting.
+    /// Waits until every app is ready, `patience` at most: a Bridge that is down, or accepts requests without
+    /// responding, must not keep the machine from booting.
     pub async fn reached(&self, patience: Duration) -> Ready {
         let all = async {
             for status in self.apps.values() {

@@ -30,9 +30,9 @@ pub struct TaskCounts {
     pub failed: BTreeMap<String, u64>,
     /// Further attempts, after one that failed.
     pub retried: u64,
-    /// Resolved by somebody else before the report (409).
+    /// Already resolved in Iden before the report (409).
     pub conflicts: u64,
-    /// Not known to Iden any more (404).
+    /// No longer known to Iden (404).
     pub missing: u64,
     /// Reports that Iden did not accept (400), set aside for the operator.
     pub rejected: u64,

@@ -30,7 +30,7 @@ pub(crate) enum Verification {
         /// Fields that it does not show at all.
         not_shown: Vec<String>,
     },
-    /// It does not show what was wanted; what is wanted and what is there, in words.
+    /// It does not show the requested state; what is requested and what it shows, in words.
     NotSeen(Vec<String>),
 }
 

@@ -41,7 +41,7 @@ const CASES: [Case; 8] = [
         |name| json!({"account": {"username": name, "email": format!("{name}@example.org"), "password": "correct-horse"}}),
     ),
     (
-        "create where somebody is without the e-mail",
+        "create where somebody is without the email",
         |name| Some(json!({"id": name, "username": name})),
         "create_account",
         |name| json!({"account": {"username": name, "email": format!("{name}@example.org")}}),

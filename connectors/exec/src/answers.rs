@@ -28,7 +28,7 @@ pub(crate) enum Unexpected {
          with an error instead of an empty description"
     )]
     Nothing,
-    /// Two resource types that could not be told apart.
+    /// Two resource types that could not be distinguished.
     #[error("resource_types names the slug '{0}' twice")]
     TwiceNamed(String),
     /// A record that was asked for and cannot be read.
@@ -145,7 +145,7 @@ pub(crate) fn page(kind: ResourceKind, result: Value) -> Result<Page, Unexpected
     Ok(page)
 }
 
-/// Reads the result of `find_account`. Nobody is there only if the result is `null` itself.
+/// Reads the result of `find_account`. Only `null` itself means that the account does not exist.
 pub(crate) fn account(result: Value) -> Result<Option<AccountRecord>, Unexpected> {
     if result.is_null() {
         return Ok(None);
@@ -225,15 +225,15 @@ mod tests {
     #[test]
     fn what_is_wrong_in_a_description_is_named() {
         for (pointer, value, message) in [
-            ("/name", json!(""), "name must be text"),
-            ("/version", json!(1), "version must be text"),
+            ("/name", json!(""), "name must be non-empty text"),
+            ("/version", json!(1), "version must be non-empty text"),
             ("/actions", json!(null), "actions must be a list of actions"),
             ("/actions", json!([7]), "actions must be a list of strings"),
             ("/resource_types", json!({}), r#"resource_types must be a list of objects such as {"slug""#),
             ("/resource_types/0", json!("team"), "resource_types[0] must be an object"),
             ("/resource_types/1/slug", json!("a/b"), "resource_types[1].slug must be at most 255"),
             ("/resource_types/1/slug", json!("team"), "resource_types names the slug 'team' twice"),
-            ("/resource_types/1/name", json!(" "), "resource_types[1].name must be text"),
+            ("/resource_types/1/name", json!(" "), "resource_types[1].name must be non-empty text"),
             (
                 "/resource_types/2/type",
                 json!("user"),

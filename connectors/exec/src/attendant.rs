@@ -59,8 +59,8 @@ impl Attendant {
     ) -> Self {
         let params = json!({ "protocol": VERSION, "app": launch.app, "settings": launch.settings });
         let initialize = request_line(INITIALIZE, "initialize", &params);
-        // Writing has a task of its own: a process that does not read until its answers are read must not stop
-        // the reading.
+        // Writing runs in a separate task: a process that does not read until its responses are read must not block the
+        // reading.
         let writer =
             tokio::spawn(write(stdin, initialize, requests, Arc::clone(&shared), Arc::clone(&launch)));
         let diagnostics = tokio::spawn(log_diagnostics(stderr, Arc::clone(&launch)));

@@ -62,7 +62,7 @@ impl ExecConnector {
         Arc::new(self.launch().redactor.protect(texts))
     }
 
-    /// Fields without a name of their own go to Iden as they are.
+    /// Additional fields are sent to Iden unchanged.
     fn redact(&self, fields: &mut Map<String, Value>) {
         let mut value = Value::Object(std::mem::take(fields));
         self.launch().redactor.redact_json(&mut value);

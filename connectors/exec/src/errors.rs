@@ -17,8 +17,8 @@ pub(crate) const LABEL: usize = 100;
 /// The longest wait a connector can ask for.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
-/// What a JSON-RPC error says, each part it leaves out as [`Error::new`] has it for the code. `method` and `app`
-/// name the call in the message where the error has none of its own.
+/// What a JSON-RPC error says; for missing parts, the defaults of [`Error::new`] for the code. `method` and `app` name
+/// the call in the message if the error has no message.
 pub(crate) fn from_object(error: &ErrorObject, app: &str, method: &str, redactor: &Redactor) -> Error {
     let said = text(&error.message, MESSAGE, redactor).trim_start().to_owned();
     let code_name = error.data.get("code");

@@ -10,8 +10,8 @@ use crate::answers::Unexpected;
 use crate::lines::LineError;
 use crate::protocol::NotAnAnswer;
 
-/// Why there is no process, worded to go on from "the connector process of acme-hr". It never repeats what the
-/// process wrote, but for the cleaned message of an error it answered.
+/// Why there is no process, worded to follow "the connector process of acme-hr". It never repeats what the process
+/// wrote, except for the cleaned message of an error.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Death {
     /// The operator: the program or the working directory is not there, or may not be used.
@@ -22,7 +22,7 @@ pub(crate) enum Death {
         #[source]
         source: std::io::Error,
     },
-    /// The author, or whoever ended it from outside.
+    /// The author of the program, or another process that killed it.
     #[error("{}", ended(*.0))]
     Ended(ExitStatus),
     /// The author: an output that is closed answers nothing.

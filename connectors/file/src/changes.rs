@@ -11,7 +11,7 @@ use crate::secrets::{holds_secret, without_secrets};
 use crate::settings::PASSWORD_CHANGED_AT;
 use crate::survey::Names;
 
-/// The fields of an account that hold text and have no rule of their own.
+/// The text fields of an account without a special rule.
 const PLAIN_FIELDS: [&str; 3] = ["first_name", "last_name", "display_name"];
 
 /// Writes a created account into a blank row. Answers the names of the fields that the file has no column for.

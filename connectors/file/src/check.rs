@@ -127,7 +127,7 @@ fn warn_of_dangling(
 
 fn warn(accounts: &Snapshot, line: u64, other: &TypeFile) {
     let kind = match other.kind() {
-        ResourceKind::License => "licence",
+        ResourceKind::License => "license",
         _ => "group",
     };
     tracing::warn!(

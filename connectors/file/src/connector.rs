@@ -23,9 +23,9 @@ use crate::settings::Settings;
 
 /// A target that is a folder of files.
 ///
-/// Operations take turns: each replaces the file of accounts as a whole. Listings read on while files are replaced.
-/// A call that is dropped at its deadline has either not begun to write, or goes on to its end; a look-up that comes
-/// after it waits for that end, and so sees what came of it.
+/// Operations take turns: each replaces the file of accounts as a whole. Listings continue while files are replaced. A
+/// call that is dropped at its deadline has either not started to write, or continues to its end; a look-up that
+/// follows waits for that end, and so sees its result.
 #[derive(Clone, Debug)]
 pub struct FileConnector {
     inner: Arc<Inner>,
@@ -36,8 +36,8 @@ struct Inner {
     system: String,
     folder: PathBuf,
     settings: Settings,
-    /// What the folder held when the connector was last asked to describe itself. It is kept, so that a file that
-    /// appears later does not become a resource type that nobody has registered.
+    /// The content of the folder when the connector was last asked to describe itself. It is kept, so that a file that
+    /// is added later does not become an unregistered resource type.
     layout: Mutex<Option<Arc<Layout>>>,
     listings: Listings,
     /// The file of accounts as bridgehead itself wrote it last: it is whole, however new it is.
@@ -69,8 +69,8 @@ impl FileConnector {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Waits until nobody has written to a file for a while: a program that writes in place has long pauses at times, and what is
-    /// there until then looks like a whole file. It is looked at before and after; one that changes meanwhile is not read.
+    /// Waits until no program has written to a file for a while: a program that writes in place may pause, and during
+    /// the pause the file looks complete. It is checked before and after; one that changes in between is not read.
     async fn settle(&self, slug: Option<Slug>) -> Result<(), Error> {
         let settle = Duration::try_from(self.inner.settings.settle).unwrap_or_default();
         if settle.is_zero() {
@@ -88,7 +88,7 @@ impl FileConnector {
         }
     }
 
-    /// Runs `work` where it may block. It runs to its end even if nobody waits for it any more.
+    /// Runs `work` where it may block. It runs to its end even if the caller no longer waits for it.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner) -> Result<T, Error> + Send + 'static,

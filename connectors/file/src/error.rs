@@ -27,10 +27,10 @@ pub(crate) enum Error {
         "{file} was changed by another program while it was being read; replace files by renaming, never in place"
     )]
     Changed { file: String },
-    /// What a listing was reading is no longer at hand. Nobody needs to act: the next sync starts afresh.
+    /// The file that a listing was reading is no longer open. No action needed: the next sync starts over.
     #[error("the listing of {file} cannot continue: {reason}; the next sync starts over")]
     Lost { file: String, reason: &'static str },
-    /// Another process holds the lock of the folder. Nobody needs to act, unless it goes on.
+    /// Another process holds the lock of the folder. No action needed, unless it persists.
     #[error("{} is locked by another process; nothing was changed", path.display())]
     Locked { path: PathBuf },
     /// A file cannot be replaced without ending the access of those who have it. The operator lets bridgehead keep it.
@@ -58,8 +58,8 @@ impl Error {
         Self::Damaged { file: file.to_owned(), line: line.into(), reason: reason.into() }
     }
 
-    /// What it means for a task, a look-up or a check. What is wrong with the folder meets every task alike, so it
-    /// is about the connection: tasks are held until it is fixed, and none is failed for it at once.
+    /// What it means for a task, a look-up or a check. A problem with the folder affects every task alike, so it is
+    /// about the connection: tasks are held until it is fixed, and none fails because of it.
     pub(crate) fn for_task(self, system: &str) -> sdk::Error {
         let message = format!("{system}: {self}");
         match &self {

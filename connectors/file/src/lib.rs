@@ -2,9 +2,9 @@
 //!
 //! Files are CSV or JSON lines. Listing takes constant memory, reads each file once from beginning to end, and sees
 //! one consistent state of it even while tasks rewrite it. Writing replaces a file by an atomic rename, changes no byte
-//! of any row but the one that is meant, and is guarded against other writers.
+//! of any row but the one to change, and is guarded against other writers.
 //!
-//! What operators need to know stands in `docs/connectors/file.md`.
+//! For operators: see `docs/connectors/file.md`.
 //!
 //! - `settings`: the keys of `target`
 //! - `layout`: which files stand for which resource types

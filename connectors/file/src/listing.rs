@@ -1,10 +1,10 @@
 //! Pages and cursors over files that are being replaced.
 //!
-//! A cursor is a position in a file, and positions mean something only in the file as it was when the listing began.
-//! Tasks replace the file while a sync reads it. Replacing is renaming, so the file that a listing began with lives on
-//! for as long as it is held open: the listing keeps it, and reads one consistent state to the end. A listing whose file
-//! is not held any more (the daemon was restarted, or too many others began since) cannot go on, and says so; it never
-//! goes on in another file.
+//! A cursor is a position in a file, and positions are only valid in the file as it was when the listing began. Tasks
+//! replace the file while a sync reads it. Replacing is renaming, so the original file exists as long as it is held
+//! open: the listing keeps it, and reads one consistent state to the end. A listing whose file is no longer open (the
+//! daemon was restarted, or too many others began since) cannot continue, and says so; it never continues in a
+//! different file.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};

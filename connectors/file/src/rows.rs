@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_quote_that_is_never_closed_is_an_error_and_not_a_long_name() {
-        assert!(csv("id,name\n1,\"Ann\n2,Bob\n").unwrap_err().contains("line 2: a quote is opened"));
+        assert!(csv("id,name\n1,\"Ann\n2,Bob\n").unwrap_err().contains("line 2: a quote is never closed"));
         // The quote of the next row would close it, and Bob would be part of Ann's name.
         assert!(csv("id,name\n1,\"Ann\n2,\"Bob\"\n").unwrap_err().contains("after a closing quote"));
     }
@@ -316,7 +316,7 @@ mod tests {
     fn damage_is_an_error() {
         assert!(csv("id\n1\0\n").unwrap_err().contains("NUL"));
         assert!(csv("id\r1\n").unwrap_err().contains("carriage return"));
-        assert!(csv("id\n1\r").unwrap_err().contains("cut short"));
+        assert!(csv("id\n1\r").unwrap_err().contains("truncated"));
         let endless = format!("id\n\"{}", "a,\n".repeat(LONGEST_ROW / 2));
         assert!(csv(&endless).unwrap_err().contains("line 2: the row is longer"));
     }

@@ -379,7 +379,7 @@ mod tests {
     #[test]
     fn a_header_that_misses_a_column_says_what_may_be_meant() {
         let (schema, _) = header(b',', &["ID", "name"]);
-        assert!(schema.require("a.csv", "id").unwrap_err().to_string().contains("is 'ID' meant?"));
+        assert!(schema.require("a.csv", "id").unwrap_err().to_string().contains("did you mean 'ID'?"));
         let (schema, _) = header(b',', &["id;name"]);
         assert!(schema.require("a.csv", "id").unwrap_err().to_string().contains("`delimiter`"));
     }

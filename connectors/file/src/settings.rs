@@ -137,7 +137,7 @@ pub(crate) fn stem(name: &str, format: FileFormat) -> Option<&str> {
     name.strip_suffix(format.extension())?.strip_suffix('.')
 }
 
-/// Fields of an account that have a meaning of their own; no resource type can be called so.
+/// Fields of an account with a special meaning; no resource type can have these names.
 pub(crate) const OWN_FIELDS: [&str; 10] = [
     "id",
     "email",

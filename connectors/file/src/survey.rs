@@ -130,12 +130,12 @@ impl Question<'_> {
         if table.ends_open() {
             survey.last_line_break = "";
         }
-        // What was seen is of one state only if nobody has written to the file meanwhile.
+        // The observed data is consistent only if no program has written to the file since.
         snapshot.verify()?;
         Ok(survey)
     }
 
-    /// What would stand in a row that matters, were it readable.
+    /// What a row that matters would contain, if it were readable.
     fn texts(&self) -> Vec<String> {
         let account = self.account.map(|account| {
             let id = account.id.as_ref().map(|id| id.as_str().to_lowercase());

@@ -121,7 +121,7 @@ impl Snapshot {
         if self.first_line_break.is_empty() { "\n" } else { self.first_line_break }
     }
 
-    /// That nobody has written to the open file since it was opened.
+    /// That no program has written to the open file since it was opened.
     pub(crate) fn verify(&self) -> Result<(), Error> {
         let now = self.file.metadata().map_err(|error| Error::io("read", &self.path, error))?;
         if Identity::of(&now) == self.identity {

@@ -173,7 +173,7 @@ impl Accounts {
             || self.sources().any(|(_, entities)| entities.resource_type.slug.as_str() == slug)
     }
 
-    /// Asks a page of groups for their members, and says where the groups go on.
+    /// Requests the members of a page of groups, and returns where the groups continue.
     async fn members(
         &self,
         target: &Target,
@@ -239,7 +239,7 @@ impl Accounts {
         Ok(sight.found.into_iter().next())
     }
 
-    /// What the listing begins with; the page behind the first one is asked for if it goes on, and `goes_on`.
+    /// The start of the listing; the second page is requested if there is one, and `goes_on`.
     pub(crate) async fn sight(&self, target: &Target, goes_on: bool) -> Result<Sight, Error> {
         let (what, shown) = ("The accounts cannot be listed", Shown::default());
         let id = |raw: &Value| self.mapping.id(raw);
@@ -293,7 +293,7 @@ impl Accounts {
         self.find_by(target, account, lookup.as_ref()).await
     }
 
-    /// Whoever has the user name or the email that a new account is to have.
+    /// The account that has the user name or the email of a new account.
     pub(crate) async fn find_taken(
         &self,
         target: &Target,
@@ -309,7 +309,7 @@ impl Accounts {
         Ok(None)
     }
 
-    /// Asks for an account by each key that has a request of its own.
+    /// Looks up an account by each key that has its own request.
     pub(crate) fn keys_of(&self, record: &AccountRecord) -> Vec<(&'static str, Account)> {
         let (username, email) = (record.username.clone(), record.email.clone());
         let keys = [
@@ -329,11 +329,11 @@ impl Accounts {
     ) -> Result<Option<Found>, Error> {
         let label = account.label();
         let what = format!("User {label} cannot be looked up");
-        // A key that has no request of its own is looked for in the whole list: `find.scan` is set.
+        // A key without its own request is looked up in the whole list: `find.scan` is set.
         let Some(lookup) = lookup else { return self.scan(target, account, &what).await };
         let vars = target.vars.with("account", Value::from(Serde(account)));
         if !lookup.request().can_be_written(&vars) {
-            // A name such as `..` cannot stand in a path, and somebody may have it all the same.
+            // A name such as `..` cannot be in a path, but an account may still have it.
             return self.scan(target, account, &what).await;
         }
         let raw = match lookup.look(target, &vars, &what, |raw| self.mapping.id(raw)).await? {
@@ -497,7 +497,7 @@ fn has_to_do_with(account: &Account, raw: &Value) -> bool {
     text.contains(wanted.trim_matches('"'))
 }
 
-/// The one that is meant: a search may find others as well, or pass its condition over.
+/// The requested account: a search may return others as well, or ignore its condition.
 fn pick(target: &Target, account: &Account, read: Vec<Read>, what: &str) -> Result<Option<Found>, Error> {
     let (mut found, mut unreadable) = (Vec::new(), None);
     for one in read {
@@ -508,7 +508,7 @@ fn pick(target: &Target, account: &Account, read: Vec<Read>, what: &str) -> Resu
         }
     }
     if found.len() > 1 {
-        // Where case alone makes two names of one, the one that is written as asked for is meant.
+        // If two names differ only in case, the exact match is used.
         let is = |wanted: &Option<String>, found: &Option<String>| wanted.is_some() && wanted == found;
         let exact = |found: &Found| {
             is(&account.username, &found.record.username) || is(&account.email, &found.record.email)

@@ -16,7 +16,7 @@ pub(crate) struct Plan {
     pub(crate) account_id: Option<Expression>,
     pub(crate) result: Vec<(String, Expression)>,
     ignore: BTreeSet<String>,
-    /// What reaches the target: the variables of requests, and those that say for whom a request is made. A condition that looks
+    /// What reaches the target: the variables of requests, and those that identify the account of a request. A condition that looks
     /// at a change does not make it.
     sends: BTreeSet<String>,
 }

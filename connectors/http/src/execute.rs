@@ -92,7 +92,7 @@ impl Execution<'_> {
         self.conclude(&vars, &progress)
     }
 
-    /// The account as it is; whoever is to be created must not be there, and everybody else must.
+    /// The account in its current state; an account to create must not exist, and any other must.
     async fn look(&self, account: &Account) -> Result<Option<Found>, Error> {
         let system = &self.target.system;
         if matches!(self.operation, Operation::CreateAccount(_)) {
@@ -250,7 +250,8 @@ impl Execution<'_> {
         }
         let account = Account::by_id(id.as_str());
         match self.accounts.find_alone(self.target, &account).await {
-            // It is gone since it was looked at: by somebody else, or by this request in spite of its answer.
+            // It disappeared since it was looked up: because of another client, or of this request despite its
+            // response.
             Ok(None) if self.operation.action() == Action::DeleteAccount => {
                 error.with_effect(Effect::Unknown)
             }

@@ -40,7 +40,7 @@ impl<T: Default> Listings<T> {
         begun
     }
 
-    /// What is kept of a listing that goes on.
+    /// The data of a listing that continues.
     pub(crate) fn of(&self, listing: u64) -> Result<Arc<T>, Error> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = kept.listings.iter().find(|(known, _)| *known == listing);

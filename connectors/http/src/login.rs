@@ -98,7 +98,7 @@ impl Login {
         }
     }
 
-    /// Another login than `ended`; the one that somebody else has made meanwhile, if there is such.
+    /// A login other than `ended`; the one that another task has made since, if there is one.
     pub(crate) async fn renew(&self, target: &Target, ended: &Session) -> Result<Arc<Session>, Error> {
         let mut state = self.session.lock().await;
         match &state.current {

@@ -14,7 +14,7 @@ use crate::entities::Entities;
 use crate::lookup::Looked;
 use crate::members::MembersOf;
 
-/// A user name or an email address that nobody has.
+/// A user name or an email address that no account has.
 const NOBODY: &str = "bridgehead-check-nobody";
 const NO_EMAIL: &str = "bridgehead-check-nobody@example.org";
 
@@ -43,7 +43,7 @@ impl Look {
 }
 
 impl Application {
-    /// Looks. What keeps every sync from its end is a warning too: tasks may go on without it.
+    /// Looks at the target. A problem that would make every sync fail is a warning too, because tasks may still work.
     pub(crate) async fn look(&self) -> Look {
         let mut look = Look::default();
         let listed = self.accounts.sight(&self.target, true).await;
@@ -67,7 +67,7 @@ impl Application {
         look
     }
 
-    /// Whoever is listed is found by each of its keys.
+    /// Every listed account is found by each of its keys.
     async fn find_who_is_there(&self, record: &AccountRecord) -> Vec<String> {
         let mut told = Vec::new();
         for (key, account) in self.accounts.keys_of(record) {

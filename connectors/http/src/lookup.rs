@@ -41,7 +41,7 @@ struct Absent {
 /// What was found.
 #[derive(Debug)]
 pub(crate) enum Looked {
-    /// The target says that there is none; `certain` if it said so in words of its own.
+    /// The target reports that there is no match; `certain` if it said so explicitly.
     Nobody {
         /// Whether the answer was told from that of a wrong address.
         certain: bool,

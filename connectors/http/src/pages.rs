@@ -80,7 +80,7 @@ impl Pages {
         &self.request
     }
 
-    /// Whether each page is an answer of its own.
+    /// Whether each page is a separate response.
     pub(crate) fn has_pages(&self) -> bool {
         self.paging.as_ref().is_some_and(Paging::has_pages)
     }

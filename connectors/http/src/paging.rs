@@ -1,9 +1,9 @@
-//! Where a listing goes on, and how it is known that it has ended.
+//! Where a listing continues, and how its end is recognized.
 //!
-//! Every way of paging has its own way of ending too early: a server that hands out fewer records than it was asked for, a record that
-//! is removed and moves all others up, a parameter that it does not know and skips. Whatever can be told about these is an
-//! error here, since whoever is missing from a listing that ended is removed from Iden. Distinct records are counted; where there are
-//! fewer than the target says it has, everything is read once more.
+//! Every type of paging can end too early in its own way: a server that returns fewer records than requested, a record
+//! that is removed so that all others move up, a parameter that the server does not know and ignores. Every such case
+//! that can be detected is an error here, because accounts missing from a completed listing are removed from Iden.
+//! Distinct records are counted; if there are fewer than the target reports, everything is read once more.
 
 use bridgehead_sdk::http::Shown;
 use bridgehead_sdk::{Error, Evidence, SettingsError};
@@ -203,7 +203,7 @@ impl Paging {
         [&self.next, &self.total, &self.pages, &self.more].into_iter().flatten().flat_map(Expression::uses)
     }
 
-    /// Whether each page is an answer of its own, rather than a part of the same one.
+    /// Whether each page is a separate response, instead of a part of the same one.
     pub(crate) fn has_pages(&self) -> bool {
         self.kind != PagingKind::Whole
     }
@@ -226,7 +226,7 @@ impl Paging {
         }
     }
 
-    /// Where a look through the whole list begins: what comes all at once is then taken as it comes.
+    /// Where a search through the whole list starts: a response with all records is then used unchanged.
     pub(crate) fn start_of_search(&self) -> Place {
         match self.kind {
             PagingKind::Whole => Place { at: At::Start, ..self.start() },
@@ -352,7 +352,7 @@ impl Paging {
                  of the list"
             )));
         }
-        // Of what comes all at once, the records are counted as they stand there.
+        // Of a response with all records, the raw records are counted.
         let count = seam.all.map_or_else(|| seam.shown.count(), |all| all as u64);
         let Some(most) = totals.most.filter(|most| count < *most) else {
             let total = totals.most.filter(|_| totals.said_by.is_none());
@@ -508,7 +508,7 @@ fn tail(ids: &[Option<String>]) -> Vec<String> {
     last.unwrap_or_default()
 }
 
-/// How many records at the beginning of a page are those of the page before; `None` if none of them is there any more.
+/// How many records at the start of a page are those of the previous page; `None` if none of them is left.
 fn repeated(tail: &[String], ids: &[Option<String>]) -> Option<usize> {
     if tail.is_empty() {
         return Some(0);

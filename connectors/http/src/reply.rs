@@ -63,7 +63,7 @@ impl Reply {
         self.answer.headers().get_all(name).iter().filter_map(|value| value.to_str().ok())
     }
 
-    /// Whether it is a page for people, by what it says of itself or by how it begins.
+    /// Whether it is a web page, by its content type or by its first bytes.
     pub(crate) fn is_page(&self) -> bool {
         let body = self.answer.body().trim_ascii_start();
         let begins = |with: &str| {

@@ -248,7 +248,7 @@ pub(crate) fn judge(
         let Some(when) = &expect.when else { return Ok(()) };
         return match when.truth(&reply.vars(vars)) {
             Ok(true) => Ok(()),
-            // It may have been carried out, in part or whole: the status says success.
+            // It may have been executed, in part or completely: the status says success.
             Ok(false) => Err(Error::new(
                 Code::InternalError,
                 format!("{what}: {system} returned {status}, but '{}' is not true", when.key()),
@@ -260,7 +260,7 @@ pub(crate) fn judge(
         return Err(in_spite_of_success(what, reply, &sign));
     }
     Err(match (status, about) {
-        // Whoever was there has been replaced.
+        // An existing account has been replaced.
         (200..300, About::New { replaces: true }) => Error::account_already_exists(format!(
             "{what}: {system} returned {status} instead of a new account, which means that the account \
              already existed; add {status} to expect.status to take over such accounts"

@@ -97,7 +97,7 @@ pub(crate) struct Total {
 }
 
 impl Signs {
-    /// Every sign but those that stand in the list at `key`.
+    /// Every sign except those in the list at `key`.
     pub(crate) fn new(key: &str, allowed: &[String]) -> Result<Self, SettingsError> {
         let allow = |name: &String| {
             let name = plain(name);

@@ -1,6 +1,6 @@
-//! What tasks would fail on, as far as it can be seen without changing anything: what the schema demands, how passwords may be set,
-//! and what `bind_dn` may not write. Everything else goes on meanwhile, so that these are warnings, which
-//! `bridgehead check` shows.
+//! What tasks would fail on, as far as it can be seen without changing anything: what the schema requires, how
+//! passwords may be set, and what `bind_dn` is not allowed to write. Everything else continues to work, so these are
+//! warnings, which `bridgehead check` shows.
 
 use ldap3::Scope;
 
@@ -44,7 +44,8 @@ pub(crate) async fn gather(directory: &Directory, session: &Session) -> Result<V
     Ok(advice)
 }
 
-/// An entry that a creation has left half-made, since the server could not be reached any more, and no other attempt followed.
+/// A half-created entry that a creation left behind, because the server became unreachable and no other attempt
+/// followed.
 async fn half_made(directory: &Directory, session: &Session) -> Result<Option<String>, Failure> {
     let create = &directory.layout().create;
     let filter = format!("({}={}*)", create.rdn, staging::PREFIX);

@@ -43,7 +43,7 @@ pub(crate) async fn apply(
         }
     }
     if !moves.is_empty() {
-        // A server that looks after memberships by itself may have thought otherwise.
+        // A server that maintains memberships itself may have changed them.
         let held = memberships::direct(directory, session, &after).await?;
         if let Some(of) = moves.iter().find(|of| !held.iter().any(|group| group.is_same(&of.group))) {
             let message = format!(

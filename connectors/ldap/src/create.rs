@@ -278,7 +278,7 @@ async fn make(
     }
 }
 
-/// Makes the entry under a name of its own, until it is whole.
+/// Creates the entry under a temporary name, until it is complete.
 async fn make_staged(
     directory: &Directory,
     lease: Lease,

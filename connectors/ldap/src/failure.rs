@@ -8,7 +8,7 @@ pub(crate) enum Failure {
     /// No connection: nothing was sent. The operator looks at the network, or waits for the server.
     #[error("is unreachable: {0}")]
     Unreachable(String),
-    /// TLS cannot be agreed upon. The operator fixes the certificate, or says whom to trust.
+    /// TLS failed. The operator fixes the certificate, or adds the CA.
     #[error("TLS failed: {0}")]
     Tls(String),
     /// The server does not take the bind. The operator fixes `bind_dn` or `bind_password`.
@@ -115,7 +115,7 @@ impl Failure {
         }
     }
 
-    /// Whether the connection is of no use any more.
+    /// Whether the connection is unusable.
     pub(crate) fn ends_connection(&self) -> bool {
         // 51 and 52: the server is going down, or wants to be left alone.
         !matches!(self, Self::Refused(refusal) if !matches!(refusal.code, 51 | 52))

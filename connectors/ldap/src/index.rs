@@ -52,7 +52,7 @@ impl Index {
         Ok(())
     }
 
-    /// Ends adding: only then can be looked for what is there.
+    /// Ends adding: look-ups are only possible afterwards.
     pub(crate) fn close(&mut self) {
         self.recent.sort_unstable();
         self.recent.dedup();

@@ -1,15 +1,15 @@
 //! Listing page by page, with paged results (RFC 2696).
 //!
-//! The position in such a search is a cookie that means something on its own connection alone, once, and for a while. So
-//! a listing has a connection of its own, which is kept from page to page and found by the cursor. What was read last is
-//! kept too: asking for it again needs no server. A position cannot be had back once the connection is gone, or the server has
-//! forgotten the cookie; going on elsewhere could skip people, and reading from the beginning again to find the place could
-//! as well, since no order is promised. Such a listing is incomplete, and says so; the sync is abandoned and starts anew.
+//! The position in such a search is a cookie that is only valid on its own connection, once, and for a while. So a
+//! listing has its own connection, which is kept from page to page and found by the cursor. The last page is kept too:
+//! requesting it again needs no server. A position is lost when the connection is closed, or the server has forgotten
+//! the cookie; continuing elsewhere could skip accounts, and so could reading from the start again to find the place,
+//! because no order is guaranteed. Such a listing is incomplete, and says so; the sync is abandoned and starts over.
 //!
-//! Where groups name their members, the groups are read before the first page of accounts (see `roster`). A call reads for a while; the
-//! pages that it gives until the end are empty.
+//! If groups name their members, the groups are read before the first page of accounts (see `roster`). A call reads for
+//! a while; the pages that it returns until the end are empty.
 //!
-//! Memory is that of a page for each listing, and a few are kept.
+//! Memory use is that of a page for each listing, and a few are kept.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -134,7 +134,7 @@ impl Listings {
         let layout = directory.layout();
         let mut roster = None;
         if slug == layout.accounts.resource_type.slug.as_str() {
-            // Groups that may not be seen any more would take everybody's memberships away.
+            // Groups that have become unreadable would remove all memberships.
             rights::memberships(directory, &session).await?;
             let is_needed = layout.source == MembershipSource::Members && !layout.groups.is_empty();
             roster = is_needed.then(|| Roster::new(directory));

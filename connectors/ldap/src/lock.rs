@@ -15,7 +15,7 @@ use crate::report::About;
 use crate::session::{Change, Search, Session};
 use crate::suspension::{LOCKED_FOR_GOOD, LOCKED_TIME, Suspension};
 
-/// The attribute that names the policy of an account of its own.
+/// The attribute that names an account's own policy.
 const OWN_POLICY: &str = "pwdPolicySubentry";
 
 /// What is known of a lock.
@@ -125,7 +125,7 @@ async fn force(
     if let Some(known) = force_of(session, &entry).await? {
         return Ok(known);
     }
-    // The server says it of accounts that have a password and a policy, to whoever may compare the password.
+    // The server reports it for accounts that have a password and a policy, to clients that may compare the password.
     let has = |condition: &'static str| async move {
         let search = Search { filter: condition, ..one(dn, &["1.1"]) };
         Ok::<_, Failure>(!session.search(&search).await?.is_empty())

@@ -36,7 +36,7 @@ pub(crate) type Held = (Memberships, Memberships);
 /// How often an account is read again that is renamed while its groups are looked up.
 const ROUNDS: usize = 4;
 
-/// How many accounts are asked after at once, for their groups.
+/// How many accounts are looked up in one request, for their groups.
 const AT_ONCE: usize = 16;
 
 /// How many accounts one request reads again.
@@ -57,11 +57,11 @@ pub(crate) fn folded(dn: &str) -> String {
 }
 
 impl Resolver {
-    /// The groups of accounts, each with its entry as it is by then. An account that is gone by then is left out.
+    /// The groups of accounts, each with its current entry. An account that no longer exists is left out.
     ///
-    /// Groups hold names, and a name leads nowhere once somebody has renamed or moved what it stands for. So the accounts are read
-    /// again afterwards, by identifier: one that was renamed meanwhile is looked up anew, and one that is renamed again and again
-    /// is an error, never an account without groups.
+    /// Groups contain names, and a name is invalid once another client has renamed or moved its entry. So the accounts
+    /// are read again afterwards, by identifier: one that was renamed in the meantime is looked up again, and one that
+    /// is renamed repeatedly is an error, never an account without groups.
     pub(crate) async fn of_all(
         &self,
         directory: &Directory,
@@ -103,7 +103,7 @@ impl Resolver {
                             before.push(entry.dn);
                             again.push((place, id, before));
                         }
-                        // It is gone, and nobody's account any more.
+                        // It no longer exists, or is no longer an account.
                         (None, _) => {}
                     },
                 }

@@ -62,7 +62,7 @@ impl Name {
         Self { rdns: self.rdns.iter().skip(1).cloned().collect() }
     }
 
-    /// Whether this is `base`, or lies below it.
+    /// Whether this is `base`, or below it.
     pub(crate) fn is_within(&self, base: &Self) -> bool {
         let Some(above) = self.rdns.len().checked_sub(base.rdns.len()) else { return false };
         let own = Self { rdns: self.rdns[above..].to_vec() };

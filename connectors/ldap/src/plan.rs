@@ -177,7 +177,7 @@ fn derive(directory: &Directory, update: &UpdateAccount, entry: &Entry, rdn: Opt
     }
 }
 
-/// The entry once a plan is carried out, as far as groups know it.
+/// The entry after a plan is executed, as far as groups know it.
 pub(crate) fn after(directory: &Directory, entry: &Entry, plan: &Plan) -> Entry {
     let mut after = entry.clone();
     if let (Some(rdn), Some(name)) = (&plan.rdn, entry.name()) {

@@ -55,7 +55,7 @@ pub(crate) async fn examine(session: &Session, readiness: &Readiness) -> Result<
         }
         // 389 Directory Server: this, or the bind, from the beginning of a refresh of everything to its end.
         Err(Failure::Refused(refusal)) if refusal.code == 10 => return Err(Failure::Incomplete(REFERS)),
-        // A base that is not there is told with its key, by whoever needs it.
+        // A missing base is reported with its key, by the code that needs it.
         Err(Failure::Refused(refusal)) if !matches!(refusal.code, 51 | 52) => {}
         Err(failure) => return Err(failure),
         Ok(_) => {}
@@ -74,8 +74,8 @@ pub(crate) async fn examine(session: &Session, readiness: &Readiness) -> Result<
     })
 }
 
-/// 389 Directory Server: where replication stands is kept in an entry of its own. A server that changes may be made on is named there from
-/// the start, by itself; one that only receives names others once it has received everything for the first time.
+/// 389 Directory Server: the replication state is kept in a separate entry. A writable server names itself there from
+/// the start; one that only receives names others once it has received everything for the first time.
 async fn was_filled(session: &Session, readiness: &Readiness, contexts: &[String]) -> Result<(), Failure> {
     let context = root_of(&readiness.accounts, contexts);
     let search = Search {
@@ -151,8 +151,8 @@ pub(crate) fn one<'a>(base: &'a str, attributes: &'a [&'a str]) -> Search<'a> {
 }
 
 impl Session {
-    /// Whether the server takes no changes at all, whoever makes them: it is a replica, or set to be read only. Asked by changing
-    /// an entry that does not exist, which a server that takes changes answers with "no such object".
+    /// Whether the server accepts changes from no client: it is a replica, or read-only. Tested by changing an entry
+    /// that does not exist, which a writable server answers with "no such object".
     pub(crate) async fn is_read_only(&self, below: &str) -> Result<bool, Failure> {
         let nobody = format!("cn=.bridgehead-nobody-{},{below}", uuid::Uuid::new_v4().simple());
         match self.modify(&nobody, vec![Change::replace::<&str>("description", [])]).await {

@@ -57,8 +57,8 @@ pub(crate) async fn moves(
     Ok(moves.collect())
 }
 
-/// Renames an entry. Groups that the server does not look after have the new name before, as far as they take it: at every moment one
-/// of the two that stand in the group is the account, and an attempt that breaks off leaves both.
+/// Renames an entry. Groups that the server does not maintain get the new name first, as far as they accept it: at
+/// every moment one of the two names in the group is the account's, and an interrupted attempt leaves both.
 pub(crate) async fn rename(
     directory: &Directory,
     session: &Session,

@@ -148,7 +148,7 @@ impl Reporter {
             10 => connection("the entries are on another server; point url at a writable server"),
             12 => connection("the server does not support what the connector needs; check the profile"),
             16 if about.changes() => {
-                // What was to be replaced is not there any more: somebody else has changed the entry meanwhile.
+                // The value to replace no longer exists: another client has changed the entry since.
                 Error::internal(with("the entry was changed at the same time")).with_retry(Retry::Backoff)
             }
             17 if about.changes() => Error::internal(with(match self.profile {

@@ -1,9 +1,9 @@
-//! Whether `bind_dn` may read the attributes that the settings name.
+//! Whether `bind_dn` is allowed to read the attributes that the settings name.
 //!
-//! An attribute that cannot be read looks like one that nobody has. LDAP has no question for rights that every server
-//! answers; but a condition on an attribute that may not be searched is neither true nor false, so that an entry fits neither
-//! the condition nor its opposite. Samba answers as if nobody had it; so what groups show of accounts, and accounts of groups, is held
-//! against each other as well (see `witness`).
+//! An unreadable attribute looks like one that no entry has. LDAP has no request for permissions that every server
+//! supports; but a condition on an attribute that may not be searched is neither true nor false, so an entry matches
+//! neither the condition nor its opposite. Samba responds as if no entry had it; so what groups show about accounts,
+//! and accounts about groups, is compared as well (see `witness`).
 
 use bridgehead_sdk::Error;
 use ldap3::Scope;
@@ -19,9 +19,9 @@ use crate::witness::{self, Hidden, Witness};
 /// What is known of an attribute in a part of the directory.
 #[derive(Debug)]
 enum Shown {
-    /// Somebody has it, and it can be read; or nobody is there who could.
+    /// An entry has it, and it is readable; or there is no entry that could have it.
     Fine,
-    /// It can be searched, and nobody has it.
+    /// It can be searched, and no entry has it.
     Nobody,
     /// It cannot be read or searched.
     Hidden,
@@ -44,7 +44,7 @@ pub(crate) async fn fields(directory: &Directory, session: &Session) -> Result<(
     let fields = accounts.attributes.iter();
     let fields =
         fields.map(|(field, attribute)| (format!("accounts.attributes.{field}"), attribute.as_str()));
-    // What the server does not know nobody has.
+    // No entry has an attribute that the server does not know.
     let schema = directory.schema();
     let suspends = layout.suspension.as_ref().map(|of| ("suspend.method".to_owned(), of.attribute()));
     let suspends = suspends.filter(|(_, attribute)| !schema.is_known() || schema.has(attribute));

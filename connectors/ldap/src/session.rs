@@ -445,7 +445,7 @@ impl Session {
         Ok((entries, reference, found.1))
     }
 
-    /// Reads attributes anew that came in part.
+    /// Reads partial attributes again.
     async fn complete(&self, entry: &mut Entry) -> Result<(), Failure> {
         while let Some(ranged) = entry.ranged() {
             let values = self.all_values(&entry.dn, &ranged.attribute).await?;
@@ -514,8 +514,8 @@ fn addresses(item: ResultEntry) -> Option<Vec<String>> {
     addresses.filter(|addresses| !addresses.is_empty())
 }
 
-/// Spoils the connection unless it is told that all is good: when the deadline of a task drops a request, nobody waits for
-/// its answer any more.
+/// Marks the connection as unusable unless all went well: when the deadline of a task drops a request, its response
+/// would arrive later.
 struct SpoilOnDrop<'a>(Option<&'a AtomicBool>);
 
 impl SpoilOnDrop<'_> {

@@ -60,7 +60,7 @@ pub struct Settings {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub client_key: Option<SecretString>,
-    /// The base for everything that has no base of its own: `"dc=example,dc=com"`.
+    /// The base for everything without a separate base: `"dc=example,dc=com"`.
     pub base: String,
     /// The attribute that identifies an entry and survives a rename. By profile: `entryUUID`, `nsUniqueId`, `objectGUID`.
     #[serde(default)]

@@ -24,7 +24,8 @@ const FAILED_KERBEROS: &str = "krbLoginFailedCount";
 /// How to suspend accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Suspension {
-    /// OpenLDAP's overlay `ppolicy`; the policy is the one for accounts without one of their own, where the settings name it.
+    /// OpenLDAP's overlay `ppolicy`; the policy is the one for accounts without their own policy, if the settings name
+    /// it.
     PwdAccountLockedTime { policy: Option<String> },
     /// 389 Directory Server.
     NsAccountLock,
@@ -107,7 +108,7 @@ impl Suspension {
                 let bits = before.unwrap_or(NORMAL_ACCOUNT);
                 let after = if suspended { bits | DISABLED } else { bits & !DISABLED };
                 match before {
-                    // Taking out the old value fails if somebody else has changed it meanwhile: their bits are not lost.
+                    // Removing the old value fails if another client has changed it since: its bits are not lost.
                     Some(before) if before != after => {
                         let old = before.cast_signed().to_string();
                         let new = after.cast_signed().to_string();

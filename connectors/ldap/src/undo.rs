@@ -8,8 +8,8 @@ use crate::groups;
 use crate::session::Session;
 use crate::staging::{remove, spare};
 
-/// Takes away what this call has made, since the task has failed: an account that is there and belongs to no task would let somebody
-/// in. Another attempt makes it anew.
+/// Removes what this call has created, because the task has failed: an account that exists without a task would give
+/// access. Another attempt creates it again.
 pub(crate) async fn undo(directory: &Directory, session: &Session, entry: &Entry, error: Error) -> Error {
     let Some(why) = left(directory, session, entry).await else { return error };
     let message = format!(

@@ -33,7 +33,7 @@ pub(crate) async fn update(
     not_taken(directory, &lease, update, &entry).await?;
     let mut applied = false;
     let changed = change(directory, &lease, context, update, &entry, plan, &wanted, &mut applied).await;
-    // What was done so far stays done: the runtime is to look before it says what became of the task.
+    // Completed steps are kept: the runtime must look before it decides the result of the task.
     let so_far = |error: Error| if applied { error.with_effect(Effect::Unknown) } else { error };
     let after = changed.map_err(so_far)?;
     let lease = match password {
@@ -100,8 +100,8 @@ async fn find(
     Err(directory.reporter.account_not_found(update.account.label()))
 }
 
-/// Whether an entry under the new name is the account of the task: it shows all that the task sets, and something that the task
-/// knew of the account before. Whoever merely has the new name is somebody else.
+/// Whether an entry under the new name is the account of the task: it shows everything that the task sets, and
+/// something that the task knew about the account before. An entry that merely has the new name is a different account.
 fn is_as_updated(directory: &Directory, update: &UpdateAccount, entry: &Entry) -> bool {
     let layout = directory.layout();
     let shows = |field: &str, value: &Value| {

@@ -20,7 +20,7 @@ pub(crate) struct Application<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) mapping: &'a Mapping,
     pub(crate) features: Arc<Features>,
-    /// Whoever writes the members of a group as a whole must be alone in it.
+    /// Writing the members of a group as a whole requires exclusive access.
     pub(crate) turn: &'a tokio::sync::Mutex<()>,
 }
 
@@ -156,8 +156,8 @@ impl Application<'_> {
         })
     }
 
-    /// The user as it is at this moment, before it is written: what a search or an earlier look gave may lack attributes, or be older
-    /// than what somebody else has changed since.
+    /// The user as it is now, before it is written: the result of a search or an earlier look-up may lack attributes,
+    /// or be older than another client's change.
     pub(crate) async fn fresh(&self, own: &str, label: &str) -> Result<Fields, Error> {
         let found = self.scim.get(self.users(), own, &[]).await?;
         found.ok_or_else(|| Error::account_not_found(format!("User {label} not found in {}", self.system())))

@@ -26,7 +26,7 @@ pub struct ScimConnector {
     scim: Scim,
     settings: Settings,
     mapping: Mapping,
-    /// What the application said of itself when it was last asked.
+    /// What the application announced when it was last asked.
     features: Mutex<Option<Arc<Features>>>,
     /// What the last look at the application has shown, and when that was.
     look: Mutex<Option<(Instant, BlindSpots)>>,

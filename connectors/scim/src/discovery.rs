@@ -1,4 +1,4 @@
-//! What an application says of itself (RFC 7644, section 4), and what is taken for granted where it says nothing.
+//! What an application announces (RFC 7644, section 4), and the defaults if it announces nothing.
 
 use std::collections::BTreeSet;
 

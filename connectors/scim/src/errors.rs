@@ -73,8 +73,8 @@ pub(crate) fn refused(answer: &Answer, what: &str, asked: Asked) -> Error {
     place(error, asked)
 }
 
-/// A change that was accepted and not made yet (202), or of which each part has an outcome of its own (207). What became of it, only
-/// reading back can tell.
+/// A change that was accepted but not completed (202), or whose parts each have their own status (207). Only reading
+/// back shows the result.
 pub(crate) fn not_yet(answer: &Answer, what: &str) -> Option<Error> {
     let meaning = match answer.status().as_u16() {
         202 => "202, which means that the change is accepted but not completed",

@@ -10,7 +10,7 @@ use crate::errors::Asked;
 use crate::settings::{AbsentMembers, RemoveMember};
 use crate::wire::{Fields, field, id, objects, reference, text};
 
-/// Whom a group has as members, other than groups.
+/// The members of a group, other than groups.
 pub(crate) fn members(group: &Fields) -> Result<Vec<String>, String> {
     let is_group = |member: &&Fields| {
         text(member, "type").is_some_and(|kind| kind.eq_ignore_ascii_case("Group"))
@@ -114,7 +114,7 @@ impl Application<'_> {
         let Change { method, body } = change;
         let asked = (what.as_str(), Asked::Members);
         match self.scim.change(method, (endpoint, group), &body, version.as_deref(), asked).await {
-            // Whoever is no member any more need not be taken out.
+            // An account that is no longer a member need not be removed.
             Err(refusal) if refusal.no_target && !is_member => Ok(()),
             Err(refusal) if refusal.is_gone => Err(self.group_answers_404(endpoint, group, &what).await),
             other => Ok(other?),

@@ -106,7 +106,7 @@ impl Listing<'_> {
         Ok(Page::with_next(Vec::new(), write(&mark)?))
     }
 
-    /// None of the groups has shown a member: some are read by themselves.
+    /// None of the groups has shown a member: some are read individually.
     async fn look_at_bare_groups(&self, mark: &Mark) -> Result<(), Error> {
         let app = self.application;
         let incomplete = |fault: crate::memberships::Fault| fault.incomplete(app.system());

@@ -41,7 +41,7 @@ impl Application<'_> {
         told
     }
 
-    /// Whoever is listed can be read by itself.
+    /// A listed user can be read individually.
     async fn try_reading(&self, users: &[Fields]) -> Option<String> {
         let own = users.iter().find_map(id)?;
         match self.scim.get(self.users(), &own, &[]).await {
@@ -56,7 +56,7 @@ impl Application<'_> {
         }
     }
 
-    /// Whoever is listed is found by the filter, however Iden writes the name, and a name with a quote finds nobody else.
+    /// A listed user is found by the filter, however Iden writes the name, and a name with a quote finds no other user.
     async fn try_filter(&self, path: &Path, users: &[Fields]) -> Vec<String> {
         let value = |user: &Fields| path.get(user).and_then(Value::as_str).map(str::to_owned);
         let system = self.system();

@@ -141,7 +141,7 @@ impl Mapping {
         found.map_or_else(|| path.to_string(), |(name, _)| name.clone())
     }
 
-    /// The account that a user is. Memberships are added by whoever knows them.
+    /// The account that a user is. Memberships are added by the caller.
     pub(crate) fn record(&self, user: &Fields) -> Result<AccountRecord, RejectedRecord> {
         let rejected = |field: &str, rule: &str| RejectedRecord::new(id(user), field, rule);
         let own = id(user).ok_or_else(|| rejected("id", "non-empty text"))?;
@@ -222,7 +222,7 @@ impl Mapping {
         Ok(true)
     }
 
-    /// The attributes that licenses stand in.
+    /// The attributes that contain licenses.
     pub(crate) fn license_attributes(&self) -> impl Iterator<Item = &Path> {
         self.licenses.iter().map(|license| &license.attribute)
     }
@@ -316,7 +316,7 @@ pub(crate) fn group(resource: &Fields) -> Result<EntityRecord, RejectedRecord> {
     Ok(record)
 }
 
-/// The groups that a user is in by itself, as the user says. Those it is in through another group cannot be left.
+/// The groups that a user is directly in, according to the user. Memberships through another group cannot be removed.
 pub(crate) fn groups_of(user: &Fields, slug: &str) -> Result<Memberships, RejectedRecord> {
     let direct = objects(field(user, "groups"))
         .filter(|group| !text(group, "type").is_some_and(|kind| kind.eq_ignore_ascii_case("indirect")));

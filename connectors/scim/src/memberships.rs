@@ -53,10 +53,10 @@ struct Index {
     shown: [Arc<Shown>; 2],
 }
 
-/// Why a listing cannot go on.
+/// Why a listing cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
-    /// The process was started anew, or other listings have begun since.
+    /// The process was restarted, or other listings have begun since.
     #[error("the data read earlier has been discarded; the next sync starts over")]
     Forgotten,
     /// The operator must have memberships read from the accounts.

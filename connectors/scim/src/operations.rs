@@ -108,7 +108,7 @@ impl Application<'_> {
         Err(Error::account_already_exists(message))
     }
 
-    /// Whoever has the user name or email of a new account.
+    /// The user that has the user name or email of a new account.
     async fn find_by_login(&self, account: &Account) -> Result<Option<Fields>, Error> {
         let mut by_login = account.clone();
         by_login.id = None;
@@ -252,7 +252,7 @@ impl Application<'_> {
         Ok(())
     }
 
-    /// A change behind another one of the same task: what was read before is not what is there now.
+    /// A change that follows another one of the same task: what was read before is out of date.
     async fn change_fresh(
         &self,
         own: &str,
@@ -280,7 +280,8 @@ impl Application<'_> {
             Err(refusal) => {
                 let is_gone = refusal.is_gone;
                 let error = self.looked_again(&own, &what, refusal).await;
-                // It is gone since it was looked at: by somebody else, or by this request in spite of its answer.
+                // It disappeared since it was looked up: because of another client, or of this request despite its
+                // response.
                 let is_gone = is_gone && error.code() == Code::AccountNotFound;
                 Err(if is_gone { error.with_effect(Effect::Unknown) } else { error })
             }

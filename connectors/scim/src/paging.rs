@@ -1,13 +1,14 @@
-//! From page to page, so that nobody is skipped.
+//! From page to page, without skipping a record.
 //!
-//! By cursor (RFC 9865) the server keeps the place. By index (RFC 7644) nobody does: when a record goes, all behind it move up by
-//! one, and the next page would begin one too far. So each page begins with the last record of the one before, and where it does
-//! not, the walk goes back until it meets records that it has seen.
+//! With cursors (RFC 9865) the server keeps the position. With indexes (RFC 7644) nothing does: when a record is
+//! removed, all later ones move up by one, and the next page would start one too far. So each page starts with the last
+//! record of the previous one, and if it does not, the walk goes back until it finds known records.
 //!
-//! No single field of an answer ends a walk, since each is wrong somewhere: servers ignore `startIndex`, and give the number of records
-//! on the page as `totalResults`. It ends when the page behind the last one is empty, when distinct records equal a total that was the
-//! same on every page, or when a server that hands out cursors hands out none. Where fewer distinct records came than the server
-//! says it has, everything is read once more; if some are still missing, the listing is incomplete.
+//! No single field of a response ends a walk, because each is wrong in some server: servers ignore `startIndex`, and
+//! return the number of records on the page as `totalResults`. It ends if the page after the last one is empty, if the
+//! number of distinct records equals a total that was the same on every page, or if a server that returns cursors
+//! returns none. If fewer distinct records were returned than the server reports, everything is read once more; if some
+//! are still missing, the listing is incomplete.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::client::{Behind, Scim};
 use crate::errors::Asked;
 use crate::wire::{Fields, ListPage, Next, id, text};
 
-/// So many records at the end of a page are remembered, so that the next one is known to go on behind them.
+/// So many records at the end of a page are remembered, to check that the next page continues after them.
 const TAIL: usize = 5;
 
 /// So often a listing may go back before its order is taken for a game of chance.
@@ -32,7 +33,7 @@ const MOST_EMPTY: u32 = 20;
 /// More records than this are not counted, and a listing that is not counted is not trusted.
 const MOST_RECORDS: u64 = 10_000_000;
 
-/// Where a walk goes on.
+/// Where a walk continues.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
     at: At,
@@ -196,7 +197,7 @@ impl Walk<'_> {
                     // It has handed out no cursor yet: perhaps it knows none.
                     evidence = match self.behind(size as u64 + 1).await? {
                         Behind::Page(page) if page.resources.is_empty() => Evidence::EndOfCursor,
-                        // Whoever came since the page was read need not be in it.
+                        // A record that was added since the page was read need not be in it.
                         Behind::Page(page) if totals.have_grown_by(&page) => Evidence::EndOfCursor,
                         Behind::Page(page) if self.has_news(place, &page.resources) => {
                             return Err(self.incomplete(
@@ -231,7 +232,7 @@ impl Walk<'_> {
             };
         }
         if !self.has_news(place, &records) {
-            // Nothing new: the list ends here, or the server gives out few records a page.
+            // Nothing new: the list ends here, or the server returns few records per page.
             from += records.len() as u64;
             records = match self.behind(from).await? {
                 Behind::Refused => Vec::new(),

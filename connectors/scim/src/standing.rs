@@ -12,7 +12,7 @@ use crate::path::equals;
 use crate::settings::MembershipsFrom;
 use crate::wire::{Fields, field, id, text};
 
-/// So many groups, accounts or members are looked at by themselves where a list shows nothing.
+/// So many groups, accounts or members are read individually if a list shows nothing.
 pub(crate) const LOOKED_AT: usize = 3;
 
 /// The groups of a user.
@@ -34,7 +34,7 @@ struct Survey {
 }
 
 impl Application<'_> {
-    /// The groups that a user is in, by itself.
+    /// The groups that a user is in, read individually.
     pub(crate) async fn memberships_of(&self, user: &Fields) -> Result<Memberships, Error> {
         let Some(user_id) = id(user).filter(|_| self.features.groups.is_some()) else {
             return Ok(Memberships::default());
@@ -139,7 +139,7 @@ impl Application<'_> {
         Memberships([(self.settings.groups.slug.as_str().into(), refs)].into())
     }
 
-    /// None of the groups has shown a member: there are applications that show them only where a group is read by itself.
+    /// None of the groups has shown a member: some applications show members only if a group is read individually.
     pub(crate) async fn read_groups_alone(&self, groups: &[String]) -> Result<(), Error> {
         let Some(endpoint) = &self.features.groups else { return Ok(()) };
         for group in groups.iter().take(LOOKED_AT) {

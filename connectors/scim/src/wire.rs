@@ -73,7 +73,7 @@ pub(crate) fn objects(value: Option<&Value>) -> impl Iterator<Item = &Fields> {
     items.iter().filter_map(Value::as_object)
 }
 
-/// Whom a member of a group, or a group of a user, refers to: by its `value`, else by the end of its `$ref`.
+/// What a member of a group, or a group of a user, refers to: by its `value`, otherwise by the end of its `$ref`.
 pub(crate) fn reference(item: &Fields) -> Option<String> {
     match field(item, "value") {
         Some(Value::String(text)) if !text.is_empty() => return Some(text.clone()),

@@ -34,7 +34,7 @@ pub fn factory() -> Arc<dyn Factory> {
 }
 
 impl SimulatedConnector {
-    /// A target of its own, called `system` in messages.
+    /// A separate target, called `system` in messages.
     pub fn new(system: impl Into<String>, settings: &Settings) -> Result<Self, SettingsError> {
         settings.validate()?;
         let people = People::new(settings);

@@ -41,7 +41,7 @@ impl Overlay {
         }
     }
 
-    /// The account that is meant.
+    /// The requested account.
     pub(crate) fn find(&self, account: &Account) -> Option<(Key, AccountRecord)> {
         let mut candidates = Vec::new();
         if let Some(id) = &account.id {

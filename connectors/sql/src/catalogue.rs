@@ -15,8 +15,8 @@ use crate::settings::{Engine, IdType};
 use crate::target::Database;
 use crate::value::{Bound, as_text};
 
-/// One row a column: `required` must be filled by whoever makes a row, `computed` may not be written, `alone` has a unique key of its
-/// own, `fills` is whether a trigger may fill a row before it is written.
+/// One row per column: `required` must be set in every new row, `computed` may not be written, `alone` has its own
+/// unique key, `fills` is whether a trigger may fill a row before it is written.
 const POSTGRESQL: &str = "SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS kind, \
     a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND t.typdefault IS NULL AS required, a.attgenerated <> '' AS computed, \
     c.relkind IN ('v', 'm', 'f') OR EXISTS (SELECT 1 FROM pg_index x WHERE x.indrelid = c.oid AND x.indisunique AND x.indpred IS NULL \
@@ -54,7 +54,7 @@ struct Column {
     computed: bool,
     alone: bool,
     fills: bool,
-    /// The engine of its table, if that knows no transactions.
+    /// The engine of its table, if that does not support transactions.
     without_transactions: Option<String>,
 }
 

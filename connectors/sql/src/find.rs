@@ -61,7 +61,7 @@ impl Database {
                 by_id.label()
             );
             let error = Error::internal(self.verdicts.message(Doing::Finding(account.label()), &why));
-            // Somebody else may have removed it in that moment.
+            // Another client may have removed it in that moment.
             return Err(error.with_retry(Retry::Backoff));
         }
         Ok(found)
@@ -109,7 +109,7 @@ impl Database {
         }
     }
 
-    /// Everybody whom a look-up finds.
+    /// Every account that a look-up finds.
     pub(crate) async fn records(
         &self,
         lease: &mut Lease,

@@ -102,7 +102,7 @@ impl Hasher {
         Ok(hasher)
     }
 
-    /// What is kept of a password, with a salt of its own. It takes as long as intended to: not for an asynchronous thread.
+    /// What is stored of a password, with its own salt. It is slow on purpose: not for an asynchronous thread.
     pub(crate) fn hash(&self, scheme: Scheme, password: &str) -> Result<String, NoHash> {
         let mut salt = [0; SALT_LENGTH];
         SystemRandom::new().fill(&mut salt).map_err(|_| NoHash::NoRandomBytes)?;
@@ -192,8 +192,8 @@ impl Hasher {
     }
 }
 
-/// Makes hashes on threads of their own, so many at a time that neither the processors nor the memory are overrun, however many
-/// tasks there are of however many apps.
+/// Creates hashes on separate threads, with limits so that neither the processors nor the memory are exhausted, however
+/// many tasks and apps there are.
 pub(crate) async fn in_turn(
     hasher: &Hasher,
     password: SecretString,

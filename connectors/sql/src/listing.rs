@@ -21,7 +21,7 @@ use crate::value::as_text;
 /// The most rows that a listing without pages may have.
 const MOST_ROWS: usize = 10_000;
 
-/// Why a listing cannot go on.
+/// Why a listing cannot continue.
 pub(crate) enum Stop {
     /// The database says so, or the statement is wrong.
     Fault(Fault),
@@ -121,7 +121,7 @@ impl Database {
         })
     }
 
-    /// A page that goes on in the transaction of the one before.
+    /// A page that continues in the transaction of the previous one.
     async fn page_behind(
         &self,
         subject: Subject<'_>,
@@ -153,8 +153,8 @@ impl Database {
         page
     }
 
-    /// A page that does not go on in the transaction of another: the first one, and each of SQLite, which must not keep others from
-    /// writing while a listing pauses.
+    /// A page that does not continue in the transaction of another: the first one, and each one of SQLite, which must
+    /// not block writers while a listing pauses.
     async fn page_alone(&self, subject: Subject<'_>, start: Start) -> Result<Page, Stop> {
         let mut start = start;
         self.snapshots.prune();
@@ -224,8 +224,8 @@ impl Database {
             (Paging::Key, false) => Evidence::EndOfCursor,
             (Paging::Offset, false) => Evidence::TotalMet,
         };
-        // Where no state is kept, the last page tells how many rows were given: the runtime holds that against the different records
-        // that it has, and so notices if somebody came twice and somebody else never.
+        // If no state is kept, the last page reports how many rows were returned: the runtime compares that with the
+        // number of different records, and so detects if one occurred twice and another never.
         let given = next.is_none().then_some(start.rows + rows.len() as u64);
         let next = next.map(|next| next.cursor()).transpose()?;
         let mut page = Page::default().ending(next, evidence).with_total(start.total.or(given));

@@ -71,7 +71,7 @@ impl Database {
         let marks = match subject.id_type {
             IdType::Integer => vec![Value::from(i64::MIN), Value::from(i32::MIN)],
             IdType::Uuid => vec![Value::from(NIL)],
-            // What is no text at all is compared in ways of its own; only a listing without anybody is looked at twice.
+            // Values that are not text are compared in special ways; only a listing without accounts is read twice.
             IdType::Text if ids.is_empty() => {
                 [Value::from(i64::MIN)].into_iter().chain(["", "0", NIL].map(Value::from)).collect()
             }
@@ -89,7 +89,7 @@ impl Database {
             let Some(first) = answer.rows.first() else { continue };
             let Some(id) = subject.id_of(first)? else { continue };
             let is_number = subject.id_cell(first)?.is_number();
-            // Texts are compared with a number in ways of their own.
+            // Texts are compared with a number in special ways.
             if mark_is_number && subject.id_type == IdType::Text && !is_number {
                 continue;
             }

@@ -49,7 +49,8 @@ impl Database {
         Ok(None)
     }
 
-    /// What a violated constraint means for the task. The transaction is rolled back; the database is asked what is there.
+    /// What a violated constraint means for the task. The transaction is rolled back; the database is queried for the
+    /// existing record.
     pub(crate) async fn explain(&self, told: &Told, operation: &Operation, error: Error) -> Error {
         if self.verdicts.is_overridden(told) {
             return error;
@@ -74,7 +75,7 @@ impl Database {
                     (Code::AccountAlreadyExists, holder)
                 } else {
                     match self.field_of(lease, told).await {
-                        // Nobody is found who has it: it may be somebody whom the look-ups leave out.
+                        // No account is found that has it: it may be one that the look-ups exclude.
                         Some(field) => (
                             Code::AccountAlreadyExists,
                             format!(

@@ -79,8 +79,8 @@ impl<'a> Retry<'a> {
 
     /// Ends with [`Interrupted::Stopped`] when this is cancelled during a wait.
     ///
-    /// A stop ends a wait at once. It never cuts a call that is under way, and the first attempt is made in any case: a daemon that
-    /// stops still writes down what it has done. A caller that must not begin checks its token first.
+    /// A stop ends a wait immediately. It never interrupts a running call, and the first attempt is made in any case: a
+    /// daemon that stops still records what it has done. A caller that must not begin checks its token first.
     pub const fn until(self, stop: &'a CancellationToken) -> Retry<'a, &'a CancellationToken> {
         let Self { policy, rng, stop: Unstoppable, first, max_attempts, give_up_after } = self;
         Retry { policy, rng, stop, first, max_attempts, give_up_after }
@@ -298,7 +298,7 @@ mod tests {
         }
     }
 
-    /// Loops run in tasks of their own.
+    /// Loops run in separate tasks.
     #[test]
     fn a_run_can_be_spawned() {
         fn is_send<T: Send>(_: &T) {}

@@ -1,4 +1,4 @@
-//! The gate itself, and the passes it gives out.
+//! The gate itself, and its passes.
 
 use std::sync::Arc;
 use std::time::Duration;

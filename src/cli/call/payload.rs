@@ -1,4 +1,4 @@
-//! The payload of a task that nobody has sent: from flags, a file, or both.
+//! The payload of a task for a manual operation: from flags, a file, or both.
 
 use std::io::{IsTerminal, Read};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What came of an operation by hand, for people and as JSON. Known secrets are taken out of all of it.
+//! The result of a manual operation, for people and as JSON. Known secrets are removed from all of it.
 
 use std::sync::Arc;
 

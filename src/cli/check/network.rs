@@ -1,4 +1,4 @@
-//! The way out: whom to trust, and which proxy is taken because the configuration or the environment says so.
+//! Trusted certificates, and the proxy that the configuration or the environment selects.
 
 use std::collections::BTreeMap;
 

@@ -20,16 +20,16 @@ use crate::config::{self, App, Connectors};
 const SOMEWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 /// How long a connector may take to close what it has open. What it has not closed by then is cut off: a process is killed.
 const GRACE: Duration = Duration::from_secs(5);
-/// How many connectors the kit has at once: each may be a process.
+/// How many connectors the kit runs at the same time: each may be a process.
 const AT_ONCE: usize = 4;
 /// How long the kit waits until one of them has ended, before a check goes without.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the kit waits for a connector that it no longer needs, before it goes on.
+/// How long the kit waits for a connector that it no longer needs, before it continues.
 const BRIEF: Duration = Duration::from_secs(1);
 /// What stands for an account's name.
 const NAME: &str = "{name}";
 
-/// A connector, and its place among those that there may be at once. It has none as long as it is not called.
+/// A connector, and its place in the limit. It has none as long as it is not called.
 type Built = (Arc<dyn Connector>, Option<OwnedSemaphorePermit>);
 
 /// The app's target, and what its table `conformance` says.
@@ -176,7 +176,7 @@ impl Bench for LiveBench<'_> {
             if !self.begun.swap(true, Ordering::SeqCst) {
                 return Ok(self.noted(Arc::clone(&self.working)));
             }
-            // What one has kept to itself another does not know: a process of its own.
+            // Connectors do not share state: a separate process.
             let place = self.place().await?;
             let (app, context) = (self.app, self.context);
             let another =
@@ -243,7 +243,7 @@ impl Bench for LiveBench<'_> {
     }
 
     fn usable_ref(&self, slug: &str, _: &[EntityRecord]) -> Result<String, Skip> {
-        // Whoever is first in a listing may be the administrators.
+        // The first accounts in a listing may be the administrators.
         let said = self.app.conformance.usable_refs.get(slug);
         let why = || {
             format!(
@@ -342,7 +342,7 @@ fn named(fields: &Map<String, Value>, name: &str) -> Map<String, Value> {
     fields
 }
 
-/// What the kit says of a target of which nobody has said anything.
+/// The kit's data for a target without configuration.
 struct Plain;
 
 #[async_trait]

@@ -11,7 +11,7 @@ use crate::config::App;
 /// What the kit needs to make accounts and to remove them again.
 const NEEDED: [Action; 2] = [Action::CreateAccount, Action::DeleteAccount];
 
-/// Refuses where the operator has said no, and asks where nobody has said yes.
+/// Rejects if the operator has declined, and asks if there is no answer yet.
 pub(super) async fn obtain(context: &Context, name: &str, yes: bool) -> Result<(), Failure> {
     let app = &context.config.apps[name];
     if let Some(problem) = forbidden(name, app) {
@@ -53,8 +53,8 @@ pub(super) async fn obtain(context: &Context, name: &str, yes: bool) -> Result<(
     }
 }
 
-/// What in the configuration says that tasks must not do what the kit would: the kit is not bound by it, but whoever wrote it
-/// did not mean to be tested on.
+/// Which settings say that tasks must not do what the kit would: the kit is not bound by them, but they suggest that
+/// the target is not for tests.
 fn forbidden(name: &str, app: &App) -> Option<String> {
     let account = bench::account(app, "bhk-00000-00");
     let names = ["id", "username", "email"].into_iter().filter_map(|field| account.get(field)?.as_str());

@@ -22,7 +22,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// So many calls a second, and so many at once.
+    /// The limits of calls per second, and of calls in a burst.
     pub(super) fn new(rate: Option<(f64, u32)>) -> Self {
         Self { pacing: Pacing::new(rate), waited: AtomicU64::new(0) }
     }
@@ -88,7 +88,7 @@ impl Connector for Noted {
 
     async fn execute(&self, context: &Context, operation: &Operation) -> Result<Completion, Error> {
         if self.read_only {
-            // The kit does not ask for it; whoever says --read-only does not depend on that.
+            // The kit does not request this; --read-only must not depend on that.
             return Err(Error::internal("changes are not allowed: --read-only"));
         }
         self.call(|| operation.action().to_string()).await;

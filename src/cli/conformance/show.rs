@@ -16,7 +16,7 @@ const WIDTH: usize = 80;
 /// Where the text behind a result begins.
 const INDENT: usize = 9;
 
-/// What came of a check, in a word.
+/// The result of a check, in a word.
 pub(super) fn word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Passed => "ok",
@@ -41,7 +41,7 @@ pub(super) struct Counts {
     pub(super) passed: usize,
     pub(super) failed: usize,
     pub(super) skipped: usize,
-    /// Those of the skipped that nobody has accepted.
+    /// The skipped checks that are not accepted.
     pub(super) unproven: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The daemon of the demo: this binary, as a process of its own.
+//! The daemon of the demo: this binary, as a separate process.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -45,7 +45,7 @@ impl Daemon {
         Ok(Self { child })
     }
 
-    /// An error if it has ended by itself.
+    /// An error if it has exited unexpectedly.
     pub(super) fn check(&mut self, place: &Place) -> Result<(), Failure> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
@@ -57,7 +57,7 @@ impl Daemon {
     pub(super) async fn stop(mut self, place: &Place) -> Result<(), Failure> {
         let pid = self.child.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
         if let Some(pid) = pid {
-            // One that has ended by itself is found out below.
+            // A daemon that has exited is detected below.
             rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
         }
         let ended = tokio::time::timeout(Duration::from_secs(40), self.child.wait()).await;

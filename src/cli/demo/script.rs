@@ -15,7 +15,7 @@ pub(super) enum App {
 pub(super) enum End {
     Completed,
     Failed(Code),
-    /// Somebody else resolves it while the connector works: 409.
+    /// The sandbox resolves it while the connector works: 409.
     Conflict,
 }
 

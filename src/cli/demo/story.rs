@@ -224,7 +224,7 @@ impl Demo {
         reports.len() == 1 && reports[0].body.to_string().contains(ELSEWHERE)
     }
 
-    /// While the connector works on the slow one, somebody else resolves it.
+    /// While the connector works on the slow one, the sandbox resolves it.
     async fn resolve_one_elsewhere(
         &self,
         planned: &[Planned],

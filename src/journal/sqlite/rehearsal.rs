@@ -140,7 +140,7 @@ fn access(path: &Path) -> std::io::Result<Access> {
 fn length(path: &Path) -> std::io::Result<u64> {
     match std::fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_file() => Ok(metadata.len()),
-        // A link may lead to files of somebody else.
+        // A link may lead to another user's files.
         Ok(_) => Err(std::io::Error::other(format!("{} is not a regular file", path.display()))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(error),

@@ -1,8 +1,8 @@
 //! The one writer of a database.
 //!
-//! Writes wait in a queue. The writer takes what is there, runs it in one transaction, each write in a
-//! savepoint of its own so that one that fails fails alone, commits, and only then answers. While it commits,
-//! the next ones gather: the busier the daemon, the more writes share a commit, and nothing waits for company.
+//! Writes wait in a queue. The writer takes the waiting ones, runs them in one transaction, each in a separate
+//! savepoint so that a failing write fails alone, commits, and only then answers. While it commits, the next ones
+//! gather: the busier the daemon, the more writes share a commit, and no write waits for others.
 
 use std::fmt;
 use std::path::Path;
@@ -51,7 +51,7 @@ pub struct Step<'a> {
 pub enum Moment {
     /// The writes are in the transaction, and nothing of them is durable.
     BeforeCommit,
-    /// The writes are durable, and nobody has been told.
+    /// The writes are durable, and not confirmed to the callers yet.
     AfterCommit,
 }
 
@@ -352,7 +352,7 @@ impl Writer {
         }
     }
 
-    /// Whether the database is not ours any more, so that its file is left as it is.
+    /// Whether the database no longer belongs to this process, so its file is left unchanged.
     fn is_lost(&self) -> bool {
         // What cannot be told now is told by the next transaction.
         self.fence.as_ref().is_some_and(|fence| fence.verify().is_err() && fence.is_lost())
@@ -423,7 +423,7 @@ impl Writer {
     }
 }
 
-/// Runs a write in a savepoint of its own: if it fails, it fails alone. An error is one of the whole transaction.
+/// Runs a write in a separate savepoint: if it fails, it fails alone. An error is one of the whole transaction.
 async fn apart(
     transaction: &mut SqliteConnection,
     command: &mut dyn Command,

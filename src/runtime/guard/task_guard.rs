@@ -1,4 +1,4 @@
-//! Which destructive tasks may start, which are held, and which the operator let go.
+//! Which destructive tasks may start, which are held, and which the operator released.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -32,7 +32,7 @@ pub(crate) enum Verdict {
 pub(crate) enum Change {
     /// The operator let it go.
     Released(TaskId),
-    /// It is not pending in Iden any more.
+    /// It is no longer pending in Iden.
     Gone(TaskId),
 }
 
@@ -145,8 +145,8 @@ impl TaskGuard {
         self.state().steady.is_some_and(|steady| steady.now().duration_since(now) > SET_BACK)
     }
 
-    /// Counts anew with what the journal says as of `now`. What was executed since that was read counts once more, which
-    /// makes no room.
+    /// Counts again with what the journal says as of `now`. Tasks executed since that was read count once more, which
+    /// frees no quota.
     pub(super) fn recount(&self, executed: Vec<Timestamp>, now: Timestamp) {
         let mut state = self.state();
         let before = state.steady(now);
@@ -217,7 +217,7 @@ impl TaskGuard {
         self.end(tasks, true);
     }
 
-    /// Held tasks are not pending in Iden any more.
+    /// Held tasks are no longer pending in Iden.
     pub(crate) fn gone(&self, tasks: &[TaskId]) {
         self.end(tasks, false);
     }
@@ -284,7 +284,7 @@ impl TaskGuard {
         })
     }
 
-    /// Whether an alarm is due: something is held, and nobody has been told about it.
+    /// Whether an alarm is due: tasks are held, and this was not reported yet.
     pub(super) fn alarm(&self) -> bool {
         let mut state = self.state();
         let due = !state.held.is_empty() && !state.is_alarmed;

@@ -44,9 +44,9 @@ pub(crate) async fn check_bridge(bridge: &dyn Api, base_url: &Url) -> Finding {
     }
 }
 
-/// Whether the target of an app can be reached, and the app used in Iden. Without `bridge`, the latter is skipped.
+/// Whether the target of an app is reachable, and the app usable in Iden. Without `bridge`, the latter is skipped.
 ///
-/// Ends early where nobody listens any more.
+/// Ends early if the listener is gone.
 pub(crate) async fn check_app(app: &CheckedApp<'_>, bridge: Option<&dyn Api>, tell: &Sender<Finding>) {
     let name = app.name;
     let (description, finding) = describe(app).await;

@@ -12,7 +12,7 @@ use crate::bridge::{self, NextPage, TaskQuery, TaskStatus};
 use crate::runtime::HeldTask;
 use crate::runtime::orders;
 
-/// How many tasks Iden is asked for at once, and how many rows are handed out at once.
+/// How many tasks are requested from Iden in one call, and how many rows are returned in one page.
 const PAGE: u32 = 100;
 /// So many tasks are asked for one by one; for more, the list of pending tasks is read.
 const FEW: usize = 25;

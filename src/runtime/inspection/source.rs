@@ -1,4 +1,4 @@
-//! Whom to ask about the tasks of an app.
+//! Where to ask about the tasks of an app.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::bridge::{self, Api, AppId};
 use crate::journal::{self, AppKey, Journal};
 
-/// Whom to ask about the tasks of an app.
+/// Where to ask about the tasks of an app.
 pub(crate) struct Source<'a> {
     /// The app, by its name in the configuration.
     pub(crate) name: &'a str,

@@ -106,7 +106,7 @@ impl Progress {
         self.task(task, |_| {});
     }
 
-    /// A task is not under way any more.
+    /// A task is no longer in progress.
     pub(crate) fn end(&self, task: &TaskId) {
         let mut state = self.state();
         state.tasks.remove(task);

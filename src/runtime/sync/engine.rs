@@ -56,7 +56,7 @@ pub(super) struct Sync<'a> {
     pub(super) baseline: Baseline,
     pub(super) stage: Stage,
     pub(super) invalid: Invalid,
-    /// What became of the pages.
+    /// The results of the pages.
     pub(super) tallies: Tallies,
     /// References that were in no listing even at the second look: they are not looked for a third time.
     pub(super) dangling: BTreeMap<String, BTreeSet<String>>,
@@ -153,7 +153,7 @@ impl<'a> Sync<'a> {
         if !matches!(completed, Ok(()) | Err(Error::Unheard(_))) {
             return completed;
         }
-        // From here on the session is Iden's: it cannot be abandoned any more.
+        // From here on the session is Iden's: it can no longer be abandoned.
         self.session = None;
         self.stage = Stage::Completed;
         self.app.listings.promote(&self.app.key, self.app.clock.now()).await?;
@@ -196,7 +196,7 @@ impl<'a> Sync<'a> {
             self.sync_type(&of).await?;
         }
         self.stage = Stage::Whole;
-        // Most of what tasks did is caught up with while they go on; only the rest while they stand still.
+        // Most changes of tasks are applied while tasks continue; only the rest while they pause.
         for _ in 0..ROUNDS {
             self.settle().await?;
             if self.touched.count_touched() <= FEW {

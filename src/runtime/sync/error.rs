@@ -9,7 +9,7 @@ use crate::{bridge, journal};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The target could not be listed to its end. Whoever runs the target has to act.
+    /// The target could not be listed completely. The target's operator must act.
     #[error("{slug} could not be read completely: {message}; no account was removed")]
     Unreadable {
         /// The resource type.
@@ -61,7 +61,7 @@ pub enum Error {
          no account was removed"
     )]
     Uncounted(String),
-    /// Some records are bad, and `on_invalid` is `abandon`. Whoever keeps the data has to act.
+    /// Some records are invalid, and `on_invalid` is `abandon`. The owner of the data must act.
     #[error("{count} {} invalid; {}", if *.count == 1 { "record is" } else { "records are" }, if *.dry_run {
         "nothing was pushed"
     } else {
@@ -73,7 +73,7 @@ pub enum Error {
         /// Whether nothing was to be pushed.
         dry_run: bool,
     },
-    /// Fewer records were read than the target says it has. Nobody has to act: the next sync comes soon.
+    /// Fewer records were read than the target reports. No action needed: the next sync comes soon.
     #[error(
         "the listing of {slug} is incomplete: it had {read} distinct records, but the target reports \
          {total}; no account was removed"
@@ -158,7 +158,7 @@ pub enum Error {
     /// An account was deleted after it had been pushed, and its record is not known: the sync starts over.
     #[error("{0} was deleted by a task after it had been pushed; the sync starts over")]
     Overtaken(String),
-    /// Nobody knows whether Iden has heard that the sync is complete. The next sync tells.
+    /// It is unknown whether Iden received that the sync is complete. The next sync finds out.
     #[error("complete was sent, but it is unknown whether Iden received it: {0}")]
     Unheard(String),
     /// Iden could not remove stale records. A new sync is the remedy.
@@ -175,7 +175,7 @@ pub enum Error {
     /// The daemon is stopping.
     #[error("stopped before the end; no account was removed")]
     Stopped,
-    /// The daemon is stopping, and Iden has not cleaned up yet. It does so by itself.
+    /// The daemon is stopping, and Iden has not cleaned up yet. It does so without the daemon.
     #[error("completed; stopped before Iden finished its cleanup")]
     Unwatched,
 }

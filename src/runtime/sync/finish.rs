@@ -21,7 +21,7 @@ const WATCH: Duration = Duration::from_mins(30);
 /// How long a session that was given up is tried to be abandoned. The next one cancels it in any case.
 const FAREWELL: Duration = Duration::from_secs(10);
 
-/// Starts a session. Repeating a start whose answer was lost is safe: the new session cancels the one nobody knows.
+/// Starts a session. Repeating a start whose response was lost is safe: the new session cancels the unknown one.
 pub(super) async fn start(app: &App) -> Result<SyncId, Error> {
     let started = app
         .upstream
@@ -34,8 +34,8 @@ async fn progress(app: &App, session: &SyncId) -> Result<Progress, bridge::Error
     app.upstream.patiently(Operation::Progress, patience, |bridge| bridge.progress(app.id, session)).await
 }
 
-/// The counts of the session must be what was pushed. If not, somebody else's session has cancelled it: pushes go on
-/// answering 200, but their records are discarded.
+/// The counts of the session must match what was pushed. If not, another session has cancelled it: pushes still return
+/// 200, but their records are discarded.
 pub(super) async fn verify(sync: &Sync<'_>) -> Result<(), Error> {
     let Some(session) = &sync.session else {
         return Ok(());
@@ -68,8 +68,8 @@ pub(super) async fn verify(sync: &Sync<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Completes the session. If the answer is lost, the session's status tells whether it was heard. A stop is applied
-/// between two tries, never in the middle of one: whoever asks must know whether it was completed.
+/// Completes the session. If the response is lost, the session's status shows whether it was received. A stop is
+/// applied between two tries, never in the middle of one: the caller must know whether it was completed.
 pub(super) async fn complete(
     _proof: &CompletionPermit<'_>,
     app: &App,

@@ -14,11 +14,11 @@ pub(super) struct Loss {
     pub(super) lost: u64,
     /// Those who lost it by completed syncs within the window.
     pub(super) in_window: u64,
-    /// Whether nobody has any of it left.
+    /// Whether all of it is lost.
     pub(super) is_everything: bool,
 }
 
-/// Why completing is held back; `None` if it may go on.
+/// Why completing is held; `None` if it may continue.
 ///
 /// The limits are a number and a share, whichever is hit first, over this sync and over the rolling window, so that
 /// neither a cut listing nor a slow drip passes. A type with fewer than `min_records` is exempt: one person in nine is

@@ -60,7 +60,7 @@ impl Sync<'_> {
         }
     }
 
-    /// Sends what is left of a type. What Iden refuses is no part of the listing any more.
+    /// Sends the rest of a type. Records that Iden rejects are no longer part of the listing.
     pub(super) async fn flush(&mut self, of: &ResourceType, pusher: Option<Pusher>) -> Result<(), Error> {
         let Some(mut pusher) = pusher else { return Ok(()) };
         for refused in pusher.flush().await? {
@@ -235,7 +235,7 @@ impl Sync<'_> {
     }
 }
 
-/// So many bad records of a type are told apart; more of them are not counted as read.
+/// So many invalid records of a type are distinguished; further ones are not counted as read.
 const TOLD_APART: usize = 200_000;
 
 /// The bad records of a type: each identifier once, each record without one.
@@ -282,7 +282,7 @@ fn name_of(of: &ResourceType, id: &str) -> u64 {
     xxh3_64(format!("{}\0{id}", of.slug).as_bytes())
 }
 
-/// A hash of a record as it goes on the wire.
+/// A hash of a record in wire format.
 fn hash(record: &Record) -> u64 {
     let text = match record {
         Record::Account(account) => serde_json::to_vec(account),

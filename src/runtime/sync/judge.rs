@@ -14,8 +14,8 @@ use crate::journal::{Belief, LossKind, Shown, Which};
 use crate::runtime::proof::CompletionPermit;
 
 impl<'a> Sync<'a> {
-    /// Every type that completing has a say in: those that were listed, and those known from earlier syncs that the
-    /// connector does not offer any more. What is not pushed is removed, a whole type too.
+    /// Every type that completing affects: those that were listed, and those known from earlier syncs that the
+    /// connector no longer offers. Records that are not pushed are removed, even a whole type.
     async fn all_slugs(&self) -> Result<Vec<String>, Error> {
         let mut slugs: Vec<String> = self.types.iter().map(|of| of.slug.to_string()).collect();
         let known = self.app.listings.known_slugs(&self.app.key).await?;

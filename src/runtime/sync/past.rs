@@ -1,5 +1,5 @@
-//! What Iden may hold beyond what is known here: the very first sync of an app, told apart from a state that was lost, and
-//! an old copy of the state, told apart from the current one. See `docs/decisions/0006-lost-state.md`.
+//! What Iden may hold beyond the known records: distinguishes the very first sync of an app from a lost state, and an
+//! old copy of the state from the current one. See `docs/decisions/0006-lost-state.md`.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::runtime::upstream::Patience;
 /// For how long Iden is asked when the app was last synced.
 const ASKED: Duration = Duration::from_secs(30);
 
-/// How long after our `complete` Iden may say that the app was synced, where we could not ask it at once: as long as its
+/// How long after our `complete` Iden may say that the app was synced, if we could not ask it immediately: as long as its
 /// cleanup is watched, and an hour by which the two clocks may differ.
 const OURS: SignedDuration = SignedDuration::from_mins(90);
 
@@ -29,7 +29,7 @@ pub(super) enum Baseline {
     Stale(String),
     /// Nothing: Iden holds no more than what syncs recorded here have pushed.
     First,
-    /// Nothing, and nobody has looked at what the pages are answered with yet.
+    /// Nothing, and the responses to the pages have not been checked yet.
     Unproven(Told),
     /// Nothing, although Iden holds records: this is why one knows.
     Lost(String),
@@ -218,8 +218,8 @@ fn currency(known: IdenTime, completed_at: Timestamp, said: Timestamp) -> Curren
     if is_ours { Currency::Learned(said) } else { Currency::Stale(said) }
 }
 
-/// Iden may know a few of an app that was never synced: those whom tasks have created. What syncs of this state have pushed
-/// before says nothing either.
+/// Iden may know a few accounts of an app that was never synced: those that tasks have created. Records that syncs of
+/// this state have pushed before prove nothing either.
 fn judge(told: &Told, all: Tally, own: u64) -> Baseline {
     let foreign = all.updated.saturating_sub(own);
     if foreign > all.created {

@@ -1,5 +1,5 @@
-//! Pushing records in pages of at most 100, several pages at once, and finding the bad records of a page that is
-//! refused.
+//! Pushing records in pages of at most 100, several pages at the same time, and finding the invalid records of a
+//! rejected page.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::AtomicBool;
@@ -28,7 +28,7 @@ pub(super) struct Refused {
     pub(super) detail: String,
 }
 
-/// What became of a page.
+/// The result of a page.
 #[derive(Debug, Default)]
 struct Sent {
     tally: Tally,
@@ -108,7 +108,7 @@ impl Pusher {
         }
     }
 
-    /// Takes records; whole pages are sent in the background, `push_concurrency` of them at once.
+    /// Adds records; complete pages are sent in the background, `push_concurrency` of them at the same time.
     pub(super) async fn push(&mut self, records: Vec<Record>) -> Result<(), Error> {
         for record in records {
             self.buffer.push(record);

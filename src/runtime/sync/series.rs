@@ -12,7 +12,7 @@ const SOON: Duration = Duration::from_secs(30);
 const LATE: Duration = Duration::from_hours(1);
 /// The first wait is this part of the interval at most, so that a short interval is not outdone by its own repeats.
 const PART: u32 = 60;
-/// So often in a row is a sync begun anew at once.
+/// The maximum number of immediate restarts of a sync in a row.
 const AT_ONCE: u32 = 3;
 
 /// The syncs of one app since the last one that needed no repeat.

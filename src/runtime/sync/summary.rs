@@ -162,9 +162,9 @@ pub(crate) enum FollowUp {
     /// The next sync on schedule: this one went through, or somebody has to act first.
     #[default]
     Regular,
-    /// Another sync soon, with growing waits: what went wrong may pass by itself.
+    /// Another sync soon, with growing delays: the problem may be temporary.
     Soon,
-    /// Another sync at once: nothing is wrong, it was overtaken.
+    /// Another sync immediately: nothing is wrong, it was overtaken.
     AtOnce,
     /// Another sync soon, but only so often: it is the remedy for a cleanup that failed at Iden's end.
     CleanUp,

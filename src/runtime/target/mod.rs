@@ -1,7 +1,7 @@
 //! The target system, as one app uses it: every call to a connector goes through here, and nowhere else.
 //!
-//! [`Target`] keeps to the rate that the operator has set, gives each call a deadline and isolates its panics (`isolate`), and tells the
-//! [`breaker`] what came of it. A call that changes something needs proof that its intent is durable.
+//! [`Target`] applies the operator's rate limit, gives each call a deadline and isolates its panics (`isolate`), and
+//! reports the result to the [`breaker`]. A call that changes something needs proof that its intent is durable.
 
 pub(super) mod breaker;
 pub(super) mod isolate;
@@ -74,8 +74,8 @@ impl Target {
         }
     }
 
-    /// Asks the connector once what it is and can do, unless it has said so already. While the target is known to be out
-    /// of reach, it is not asked.
+    /// Asks the connector once for its description, unless it has one already. While the target is known to be
+    /// unreachable, it is not asked.
     pub(crate) async fn describe(&self) -> Result<Arc<Description>, Error> {
         let known = self.description.lock().await;
         match &*known {
@@ -179,7 +179,7 @@ impl Target {
 
     /// Changes the target. `what` names the call for a message, such as "create_account for ann in acme-hr".
     ///
-    /// The breaker is told by [`executed`](Self::executed), once what became of the change is known.
+    /// The breaker is informed by [`executed`](Self::executed), once the result of the change is known.
     pub(crate) async fn execute(
         &self,
         proof: &IntentRecorded,
@@ -193,7 +193,7 @@ impl Target {
             .await
     }
 
-    /// Tells the breaker what came of a change.
+    /// Reports the result of a change to the breaker.
     pub(crate) fn executed<T>(&self, account: &Account, result: &Result<T, Error>) {
         self.record(Some(account), result);
     }
@@ -254,7 +254,7 @@ impl Target {
         isolate::isolate(&format!("{what} {}", self.app), timeout, call).await
     }
 
-    /// Tells the breaker what came of a call, and whom it was about.
+    /// Reports the result of a call, and its account, to the breaker.
     fn record<T>(&self, account: Option<&Account>, result: &Result<T, Error>) {
         match result {
             Ok(_) => self.breaker.reached(),

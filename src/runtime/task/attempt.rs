@@ -1,4 +1,4 @@
-//! One attempt at a task: everything that comes between the decision to make it and what came of it.
+//! One attempt of a task: everything between the decision to make it and its result.
 
 use bridgehead_resilience::Interrupted;
 use bridgehead_sdk::{
@@ -16,7 +16,7 @@ use crate::runtime::proof::IntentRecorded;
 use crate::runtime::target::Priority;
 use crate::runtime::{Stopped, wanted};
 
-/// What came of an attempt.
+/// The result of an attempt.
 #[derive(Debug)]
 pub(super) enum Attempt {
     Completed(Completion),
@@ -122,8 +122,8 @@ impl Trial<'_> {
         }
     }
 
-    /// Looks at the account before it is changed: a protected one may hide behind an identifier, and what was there before
-    /// the first attempt is the evidence by which later ones tell their own work.
+    /// Looks at the account before it is changed: a protected one may hide behind an identifier, and the state before
+    /// the first attempt is the evidence with which later ones recognize their own work.
     async fn look_before(&mut self) -> Result<Result<Looked, Failure>, Error> {
         let guards = admission::has_patterns(&self.app.settings.protect);
         let is_evidence = !self.has_looked && self.needs_evidence();
@@ -176,9 +176,9 @@ impl Trial<'_> {
         wanted::same_login(&create.account, found).then(|| Error::account_already_exists(message()))
     }
 
-    /// Whether the account has to be looked at before the first attempt. Creations and deletions cannot be told from somebody else's
-    /// work without it. Every other action is refused where the connector finds another account than the one asked for: an id that is
-    /// gone may lead to whoever has the name now.
+    /// Whether the account must be looked up before the first attempt. Creations and deletions cannot be distinguished
+    /// from another client's work without it. Every other action is rejected if the connector returns a different
+    /// account from the requested one: an id that no longer exists may lead to the account that has the name now.
     fn needs_evidence(&self) -> bool {
         match &*self.operation {
             Operation::CreateAccount(_) | Operation::DeleteAccount(_) => true,
@@ -186,8 +186,8 @@ impl Trial<'_> {
         }
     }
 
-    /// Whether the identifier and the read-back after the attempt say enough: these actions may be repeated, and their effect does not
-    /// depend on what was there before.
+    /// Whether the identifier and the read-back after the attempt are sufficient: these actions may be repeated, and
+    /// their effect does not depend on the earlier state.
     fn can_do_without_evidence(&self) -> bool {
         self.operation.account().id.is_some()
             && matches!(
@@ -196,8 +196,9 @@ impl Trial<'_> {
             )
     }
 
-    /// Whether a record that was found is certainly not the account that is to be changed: a search by parts of names has found it, or
-    /// an identifier that is gone has led to a name that somebody else has now. What the record does not show speaks against nobody.
+    /// Whether a record that was found is certainly not the account to change: a search by parts of names has found it,
+    /// or an identifier that no longer exists has led to a name that another account has now. Missing data in the
+    /// record proves nothing.
     fn is_somebody_else(&self, found: &AccountRecord) -> bool {
         if matches!(*self.operation, Operation::CreateAccount(_)) {
             return false;

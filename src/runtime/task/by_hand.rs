@@ -93,11 +93,11 @@ pub(crate) enum Decision {
     Retry,
     /// Hold the tasks of the app until the target can be reached again.
     Hold,
-    /// Go on looking at the account: so far it is not known what became of the operation.
+    /// Continue to look at the account: so far the result of the operation is unknown.
     Look,
 }
 
-/// What came of an operation by hand. No known secret is in it.
+/// The result of a manual operation. It contains no known secret.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ByHand {
     /// The operation, such as `create_account`.
@@ -148,12 +148,12 @@ pub(crate) async fn run(
         Err(failure) => return Ok(hand.fails(None, &failure)),
     };
     let mut trial = Trial::new(app, operation, intent_of(app, &task), description, stop);
-    // Whoever asks by hand may have less patience than one attempt is given.
+    // The operator may wait for less time than one attempt is given.
     trial.moment = trial.moment.min(app.settings.tasks.give_up_after);
     hand.once(&mut trial).await
 }
 
-/// What an operation by hand goes by.
+/// The settings of a manual operation.
 struct Hand<'a> {
     app: &'a Arc<App>,
     settings: &'a config::Tasks,

@@ -26,7 +26,7 @@ use crate::runtime::clock::SteadyClock;
 use crate::runtime::guard;
 use crate::runtime::policies;
 
-/// So many lives at once: those that run, and those that wait for their backoff or for the target.
+/// The maximum number of lives: running ones, and those that wait for their backoff or for the target.
 const LIVES: usize = 4096;
 /// So many tasks are kept whole; of the others only who they are about, and they are read again when their turn comes.
 const KEPT: usize = 4096;
@@ -130,7 +130,8 @@ impl Dispatch {
             relisted: Relisted::default(),
             doubted: HashSet::new(),
             clock,
-            // Not at once: until the clock of a machine that was just switched on is set, everything may seem to be old.
+            // Not immediately: until the clock of a machine that was just switched on is set, everything may seem to be
+            // old.
             pruned_at: Some(Instant::now()),
             eager: false,
         }

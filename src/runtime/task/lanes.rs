@@ -146,10 +146,11 @@ impl Lanes {
     }
 }
 
-/// Every name a task has for its account. Identifiers, user names and emails share one space and disregard case: many a
-/// target's identifier is the user name, and a task that deletes by it must not be overtaken by one that creates under
-/// it. A name too many only makes two tasks wait for each other, one too few would let them overtake. A change to a name
-/// takes the new name too, so that what follows under it waits. A task that names nobody has a lane of its own.
+/// Every name a task has for its account. Identifiers, user names and emails share one namespace and ignore case: in
+/// many targets the identifier is the user name, and a task that deletes by it must not be overtaken by one that
+/// creates with it. A name too many only makes two tasks wait for each other, one too few would let them overtake. A
+/// change to a name includes the new name too, so that later tasks with it wait. A task without a name has its own
+/// lane.
 pub(crate) fn keys_of(id: &TaskId, payload: &Value) -> Vec<Key> {
     let account = payload.get("account").unwrap_or(&Value::Null);
     let changes = payload.get("changes").unwrap_or(&Value::Null);

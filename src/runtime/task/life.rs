@@ -21,7 +21,7 @@ use crate::runtime::policies;
 use crate::runtime::proof::OutcomeRecorded;
 use crate::runtime::upstream::Patience;
 
-/// A task that was listed longer ago is read again before it is executed: somebody else may have resolved it.
+/// A task that was listed longer ago is read again before it is executed: it may have been resolved since.
 pub(super) const FRESH: Duration = Duration::from_secs(30);
 
 /// So often in a row a task must be too large to be read before it is failed as such.
@@ -48,7 +48,7 @@ pub(super) enum Left {
     PassedOver,
 }
 
-/// Lives one life. `Stopped` means that the daemon stops; the journal knows where to go on.
+/// Runs one life. `Stopped` means that the daemon stops; the journal knows where to continue.
 pub(super) async fn live(app: Arc<App>, start: Start, stop: CancellationToken) -> Result<Left, Stopped> {
     let prior = match start.entry {
         Some(entry) if entry.state != State::Intended => {
@@ -152,7 +152,7 @@ async fn note(app: &App, description: &Description, operation: &Operation, compl
             app.listings.note_created(&app.key, slug, id).await
         }
         Operation::DeleteAccount(delete) => {
-            // Whoever is deleted by name alone was noted by an identifier all the same.
+            // An account deleted by name was still recorded with an identifier.
             let created = app.newcomers.went(&delete.account);
             let asked = delete.account.id.as_ref().map(AccountId::as_str);
             let Some(id) = told.or(asked).or(created.as_deref()) else { return };
@@ -195,8 +195,8 @@ pub(super) fn completed(app: &App, completion: Completion) -> Outcome {
     let id = completion.result.get("account_id").and_then(serde_json::Value::as_str).map(str::to_owned);
     let mut result = serde_json::Value::Object(completion.result);
     app.redactor.redact_json(&mut result);
-    // A secret that happens to be a part of the identifier, such as a short PIN of another task, must not change whom
-    // Iden takes the account for. Only an identifier that is a secret from end to end is taken out.
+    // A secret that happens to be a part of the identifier, such as a short PIN of another task, must not change which
+    // account Iden assigns. Only an identifier that is entirely a secret is removed.
     if let Some(id) = id.filter(|id| app.redactor.redact(id) != bridgehead_sdk::REDACTED) {
         result["account_id"] = id.into();
     }
@@ -210,8 +210,9 @@ pub(super) fn failed(app: &App, failure: &Failure) -> Outcome {
     Outcome::Failed { code: failure.code, message: message.chars().take(LONGEST).collect() }
 }
 
-/// The outcome is durable before Iden hears of it. It is known to nobody else, so this never gives up. Where the journal holds another
-/// one already, that is the outcome; `None` if it has been reported so long ago that it is not kept any more.
+/// The outcome is durable before Iden receives it. It is stored nowhere else, so this never gives up. If the journal
+/// already holds a different one, that is the outcome; `None` if it was reported so long ago that it is no longer
+/// stored.
 async fn write_outcome(app: &App, intent: &Intent, outcome: &Outcome) -> Option<OutcomeRecorded> {
     let task = &intent.task;
     let write = |_| async {
@@ -254,8 +255,8 @@ pub(super) async fn is_wanted(app: &App, id: &TaskId, task: Option<&Task>) -> bo
     false
 }
 
-/// Reads a task again that is known from long ago. `None` if Iden does not know it. One that stays too large to be read is
-/// failed as such, unless it has begun: then one answer too many must not decide what became of it.
+/// Reads again a task that is known from long ago. `None` if Iden does not know it. One that stays too large to read
+/// fails as such, unless it has begun: then an oversized response must not decide its result.
 pub(super) async fn fetch(
     app: &App,
     id: &TaskId,

@@ -1,4 +1,4 @@
-//! Reading an account back, when nobody knows what a call did to it.
+//! Reading an account back, if the effect of a call is unknown.
 
 use std::time::Duration;
 
@@ -88,7 +88,7 @@ pub(super) async fn run(
                     }
                     if matches!(verdict, Verdict::TryAgain) {
                         if found.is_some() && trial.intent.prior == PriorAccount::Unknown {
-                            // Nothing is under way any more, so this is what the next attempt finds.
+                            // Nothing is running, so this is what the next attempt finds.
                             trial.note_prior(found.as_ref());
                         }
                         trial.in_doubt |= wanted::compare(&operation, found.as_ref()) == State::Unverifiable;
@@ -142,7 +142,7 @@ fn judge(
         {
             State::NotReached
         }
-        // That nobody is there is no effect of an attempt if nobody was there before it.
+        // A missing account is not the effect of an attempt if it was missing before.
         (State::Reached, Operation::DeleteAccount(_), None) if settled && !trial.intent.prior.was_seen() => {
             State::NotReached
         }
@@ -160,14 +160,14 @@ fn judge(
         (State::Reached, Some(found), Operation::CreateAccount(_)) => {
             Some(Verdict::Completed(Completion::created(found.id.clone())))
         }
-        // A replica may not show yet whom the task before has created; they would keep their access.
+        // A replica may not show yet an account that the previous task has created; it would keep its access.
         (State::Reached, None, _) if !settled => None,
         (State::Reached, ..) => Some(Verdict::Completed(Completion::done())),
         // Only a create makes a second account when it is repeated too early.
         (_, None, Operation::CreateAccount(_)) if !settled => None,
         // An attempt that may still be under way would overlap the next one, or undo what comes after it.
         _ if !over => None,
-        // Whoever made it, a second one of its name is not wanted, and not every target refuses that.
+        // A second account with its name must not be created, and not every target rejects that.
         (_, Some(found), Operation::CreateAccount(_))
             if may_repeat && let Some(taken) = trial.taken(found) =>
         {

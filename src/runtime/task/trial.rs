@@ -42,7 +42,7 @@ impl Failure {
 pub(super) enum End {
     Completed(Completion),
     Failed(Failure),
-    /// There is nothing left to do: somebody else has resolved it.
+    /// Nothing is left to do: it was already resolved in Iden.
     PassedOver,
 }
 
@@ -60,10 +60,7 @@ pub(super) struct Prior {
 }
 
 /// One task, being tried.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own, and they come in any combination"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact, in any combination")]
 pub(super) struct Trial<'a> {
     pub(super) app: &'a Arc<App>,
     pub(super) operation: Arc<Operation>,
@@ -205,13 +202,14 @@ impl<'a> Trial<'a> {
             let failure = Failure::of(&error);
             let verdict = match decide::after_error(self.operation.action(), self.effects(), &error) {
                 Step::Fail => {
-                    // Nobody is there, and nobody knows who was there before an attempt that may have removed them.
+                    // The account does not exist, and it is unknown whether it existed before an attempt that may have
+                    // removed it.
                     self.in_doubt |= self.may_have_applied
                         && self.operation.action() == Action::DeleteAccount
                         && self.intent.prior == PriorAccount::Unknown;
                     Verdict::Failed(failure)
                 }
-                // The target itself says that nobody is there any more.
+                // The target itself reports that the account no longer exists.
                 Step::AlreadyDone => Verdict::Completed(Completion::done()),
                 Step::Retry { after } => self.wait(after, failure).await?,
                 Step::Hold => {
@@ -242,7 +240,7 @@ impl<'a> Trial<'a> {
         Effects { may_have_applied: self.may_have_applied, was_seen: self.intent.prior.was_seen() }
     }
 
-    /// What came of the call of the connector, for the attempts after this one and for the next process.
+    /// The result of the call of the connector, for later attempts and for the next process.
     pub(super) async fn note_effect<T>(&mut self, result: &Result<T, Error>) {
         match result {
             Err(error) if error.effect() == Effect::NotApplied && !self.may_have_applied => {
@@ -321,7 +319,7 @@ impl<'a> Trial<'a> {
         self.pause(wait).await
     }
 
-    /// Shows in the status why the task is not done yet, and when it goes on.
+    /// Shows in the status why the task is not done yet, and when it continues.
     pub(super) fn show_wait(&self, wait: Duration, failure: &Failure) {
         let reason = self.app.redactor.redact(&failure.message);
         self.app.status.progress().wait(&self.intent.task, Some(failure.code), &reason, wait);

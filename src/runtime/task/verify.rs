@@ -126,7 +126,7 @@ fn names(trial: &Trial<'_>, completion: Option<&Completion>) -> Vec<Account> {
                 names.push(renamed);
             }
         }
-        // Somebody else may have been given its names since.
+        // Another account may have been given its names since.
         Operation::DeleteAccount(_) if !names.is_empty() => {}
         _ => names.push(asked.clone()),
     }

@@ -188,7 +188,7 @@ impl NewApp {
     }
 }
 
-/// All apps, in the order they were made. Each has a lock of its own.
+/// All apps, in the order of their creation. Each has its own lock.
 #[derive(Default)]
 pub(crate) struct Apps(Mutex<AppList>);
 

@@ -493,7 +493,7 @@ def label(account):
 
 
 def find(account):
-    """Whom a task means: by id, else by user name, else by e-mail."""
+    """Whom a task means: by id, else by user name, else by email."""
     id_, username, email = (account.get(key) for key in ("id", "username", "email"))
     if has("CacheOfOwnWrites", "CacheOfNobody") and label(account) in found_before:
         return found_before[label(account)]
@@ -567,7 +567,7 @@ def references(task):
     memberships = task["memberships"].items() if has("NoReferencesIsAFault") else (task["memberships"] or {}).items()
     for slug, refs in memberships:
         if slug not in ("team", "seat"):
-            raise refuse(f"{DESK} has no groups or licences of the type {slug}", subject="group")
+            raise refuse(f"{DESK} has no groups or licenses of the type {slug}", subject="group")
         refs = refs or []
         if has("ObjectsAreNotRead"):
             refs = [ref for ref in refs if isinstance(ref, str)]

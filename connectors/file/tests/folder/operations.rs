@@ -301,7 +301,7 @@ async fn a_folder_that_is_gone_or_damaged_is_a_matter_of_the_connection() {
     for (content, part) in [
         ("", "the file is empty"),
         ("name,team\nx,y\n", "no column 'id'"),
-        ("id,username\nu1,\"ann\n", "a quote is opened but never closed"),
+        ("id,username\nu1,\"ann\n", "a quote is never closed"),
         ("id,username\nu1,ann", "the last line has no line break"),
     ] {
         place.write("accounts.csv", content);

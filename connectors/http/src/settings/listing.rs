@@ -186,7 +186,7 @@ pub enum PagingKind {
     Page,
     /// By a value from the last response: the request uses `page.cursor`, which is `omit` at first.
     Cursor,
-    /// No paging: each response contains everything. It is still passed on in pages of `size`, each requested anew;
+    /// No paging: each response contains everything. It is still passed on in pages of `size`, each requested separately;
     /// for targets with many records and follow-ups, so that no page takes too long.
     Whole,
     /// By the URL from the last response, in the `Link` header (RFC 8288) or in its body. It must have the same origin.

@@ -49,7 +49,7 @@ pub struct RequestSettings<'a> {
     pub errors: &'a [ErrorSettings],
 }
 
-/// Settings of a request: keys that all of them have, and those of its own.
+/// Settings of a request: the common keys, and its own.
 macro_rules! request_settings {
     ($(#[$doc:meta])* pub struct $name:ident { $($(#[$field_doc:meta])* pub $field:ident: $type:ty,)* }) => {
         $(#[$doc])*

@@ -36,7 +36,7 @@ impl Expression {
         ENGINE.compile_expression_owned(source.to_owned()).is_ok()
     }
 
-    /// Where it stands in `target`.
+    /// Its place in `target`.
     pub(crate) fn key(&self) -> &str {
         &self.key
     }

@@ -6,7 +6,7 @@ use minijinja::ErrorKind;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{key}' {reason}")]
 pub(crate) struct Fault {
-    /// Where it stands in `target`.
+    /// Its place in `target`.
     pub(crate) key: String,
     /// What is wrong.
     pub(crate) reason: Reason,

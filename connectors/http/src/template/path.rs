@@ -22,7 +22,7 @@ enum Part {
 }
 
 impl Path {
-    /// Checks the path that stands at `key`. Values stand in `{{ }}`; statements have no place in a path.
+    /// Checks the path at `key`. Values are in `{{ }}`; statements are not allowed in a path.
     pub(crate) fn new(key: &str, source: &str, scope: &Scope) -> Result<Self, SettingsError> {
         let error = |message: &str| SettingsError::new(key, message);
         if !source.starts_with('/') {

@@ -31,7 +31,7 @@ impl Text {
         }
     }
 
-    /// Where it stands in `target`.
+    /// Its place in `target`.
     pub(crate) fn key(&self) -> &str {
         &self.key
     }

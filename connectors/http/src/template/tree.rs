@@ -1,4 +1,4 @@
-//! JSON of templates: each text of a table is a template of its own, and so no value can break out of its leaf.
+//! JSON with templates: each text of a table is a separate template, so no value can break out of its leaf.
 
 use std::collections::BTreeSet;
 
@@ -60,7 +60,7 @@ impl Tree {
         }
     }
 
-    /// Where it stands in `target`, as far as it has a template; else `name`.
+    /// Its place in `target`, if it has a template; otherwise `name`.
     pub(crate) fn key(&self, name: &str) -> String {
         match self {
             Self::Value(expression) => expression.key().to_owned(),

@@ -271,7 +271,7 @@ async fn what_is_no_list_is_not_an_empty_one() {
     List::new(paging, json!({ "c": "{{ page.cursor }}" }), page).await.fails("needs answer.next").await;
     let page =
         |_: &Query, _: &str| items(users(0..SIZE), &json!({})).insert_header("Link", "https://x; rel=next");
-    List::new(json!({ "type": "link" }), json!({}), page).await.fails("cannot be read").await;
+    List::new(json!({ "type": "link" }), json!({}), page).await.fails("unreadable Link header").await;
 }
 
 /// Gives users by offset, out of a list from which some are removed, or to which some are added, after the first answer.

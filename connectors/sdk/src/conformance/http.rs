@@ -34,7 +34,7 @@ impl Kit<'_> {
             return skipped("the target is not reached over TCP");
         };
         let relay = Relay::to(target, self.bench.protocol(), Arc::clone(&self.watch))?;
-        // The relay waits where the target asks for it; what comes of its own answers is judged.
+        // The relay waits if the target asks for it; the results of its own responses are checked.
         let probe = self.connect(situation(relay.address())).await?.impatient();
         Ok(Http { relay, probe })
     }

@@ -50,7 +50,7 @@ pub(super) struct Kit<'a> {
     left_behind: Mutex<Vec<String>>,
 }
 
-/// Somebody whom the kit has made.
+/// An account that the kit has created.
 #[derive(Clone)]
 pub(super) struct Person {
     /// The `account` of the task that made them.
@@ -108,7 +108,7 @@ impl<'a> Kit<'a> {
         }
     }
 
-    /// A name that nobody has, such as `bhk-x4k2p-07`: short enough for the oldest directory.
+    /// An unused name, such as `bhk-x4k2p-07`: short enough for the oldest directory.
     pub(super) fn name(&self) -> String {
         let name = format!("{}-{:02}", self.prefix(), self.count.fetch_add(1, Ordering::Relaxed));
         self.goes_by(&name);
@@ -167,7 +167,7 @@ impl<'a> Kit<'a> {
         password
     }
 
-    /// The same account with a password of its own, where the connector knows what to do with one.
+    /// The same account with a password, if the connector supports passwords.
     pub(super) fn with_password(&self, account: &Map<String, Value>) -> Map<String, Value> {
         let mut account = account.clone();
         if self.offers(Action::ResetPassword) && !account.contains_key("password") {
@@ -303,7 +303,7 @@ impl<'a> Kit<'a> {
         }
     }
 
-    /// Looks for somebody whom the kit has just made. Whoever else is found is nobody to try things with.
+    /// Looks for an account that the kit has just created. Any other account found must not be used for tests.
     pub(super) async fn made(&self, fields: &Map<String, Value>) -> Verdict<AccountRecord> {
         let account = identity(fields);
         let record = self.found(&account).await?;
@@ -362,7 +362,7 @@ pub(super) fn who(account: &Account) -> String {
     let names = [
         id,
         account.username.as_deref().map(|name| ("user name", name)),
-        account.email.as_deref().map(|name| ("e-mail", name)),
+        account.email.as_deref().map(|name| ("email", name)),
     ];
     let names: Vec<String> = names
         .into_iter()

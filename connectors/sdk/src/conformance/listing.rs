@@ -41,7 +41,7 @@ impl Listing {
         self.records.iter().map(Record::id).collect()
     }
 
-    /// An identifier that stands in it twice.
+    /// An identifier that occurs twice in it.
     pub(super) fn repeated(&self) -> Option<&str> {
         let mut seen = HashSet::new();
         self.records.iter().map(Record::id).find(|id| !seen.insert(*id))

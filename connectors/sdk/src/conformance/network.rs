@@ -1,6 +1,7 @@
-//! Targets that misbehave: one that is not there, one that never says a word, and a way to a good one that can be cut.
+//! Targets that misbehave: one that does not exist, one that never responds, and a connection to a good one that can be
+//! cut.
 //!
-//! They live on a thread and a runtime of their own: a connector that blocks its thread must not stop the kit from ending it.
+//! They run on a separate thread and runtime: a connector that blocks its thread must not stop the kit from ending it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -85,7 +86,7 @@ impl Peer {
         self.passed.load(Ordering::SeqCst)
     }
 
-    /// Serves every connection so, on a thread of its own.
+    /// Serves every connection in this way, on a separate thread.
     pub(super) fn start<F, S>(serve: S) -> Verdict<Self>
     where
         S: Fn(TcpStream, Arc<AtomicUsize>) -> F + Send + 'static,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// What came of one check.
+/// The result of one check.
 // Exhaustive on purpose: a result that an arm for "all others" took for a pass would call something proven that is not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "result", content = "why")]
@@ -25,7 +25,7 @@ pub struct Check {
     pub name: &'static str,
     /// What the contract says, as a sentence.
     pub rule: &'static str,
-    /// What came of it.
+    /// The result.
     #[serde(flatten)]
     pub outcome: Outcome,
     /// How long it took; in JSON as `seconds`.
@@ -34,7 +34,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// A check and what came of it, for tests of what shows reports.
+    /// A check and its result, for tests of code that shows reports.
     pub fn new(name: &'static str, rule: &'static str, outcome: Outcome, took: Duration) -> Self {
         Self { name, rule, outcome, took }
     }
@@ -94,10 +94,12 @@ impl Report {
         self.assert_passed();
     }
 
-    /// For a test: panics with the whole report unless every check passed or was skipped, and at least one passed. If all is good the
-    /// report is printed, for whoever asks the test runner what a test has printed: what was skipped is not proven.
+    /// For a test: panics with the whole report unless every check passed or was skipped, and at least one passed. If
+    /// all is good, the report is printed, and visible if the test runner shows the output of tests: skipped checks
+    /// prove nothing.
     ///
     /// # Panics
+    ///
     /// If a check failed, or nothing was checked.
     #[expect(clippy::print_stdout, reason = "for tests, whose output the test runner captures")]
     pub fn assert_passed(&self) {

@@ -51,8 +51,8 @@ pub(super) fn fields(field: &str, value: &str) -> Map<String, Value> {
 /// The fields that bridgehead has a name for, beside the identifier.
 const NAMED: [&str; 5] = ["username", "email", "first_name", "last_name", "display_name"];
 
-/// Which of the wanted fields an account does not have as they were written. Of a creation only those are compared that have a
-/// name of their own: what else a task says may be meant for the target alone.
+/// Which requested fields of an account are not stored as they were written. For a creation, only fields with their own
+/// name are compared: other fields of a task may be intended only for the target.
 pub(super) fn differences(wanted: &Map<String, Value>, record: &AccountRecord, every: bool) -> Vec<String> {
     let held = serde_json::to_value(record).unwrap_or_default();
     let mut differences = Vec::new();

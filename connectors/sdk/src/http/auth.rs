@@ -1,4 +1,4 @@
-//! How a connector shows who it is.
+//! How a connector authenticates.
 
 use std::collections::BTreeMap;
 
@@ -21,9 +21,9 @@ use crate::SettingsError;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Auth {
-    /// A user name and a password (RFC 7617).
+    /// User name and password (RFC 7617).
     pub basic: Option<Basic>,
-    /// A token that is sent as `Authorization: Bearer` (RFC 6750).
+    /// A token sent as `Authorization: Bearer` (RFC 6750).
     #[schemars(with = "Option<String>")]
     pub bearer: Option<SecretString>,
     /// A key in a header or in the query.
@@ -128,7 +128,7 @@ impl Auth {
         Self { oauth2: Some(credentials), ..Self::default() }
     }
 
-    /// Checks what a type cannot say; errors name keys below `key`.
+    /// Validates what the types cannot; errors name keys below `key`.
     pub fn validate(&self, key: &str) -> Result<(), SettingsError> {
         let error = |name: &str, message: &str| Err(SettingsError::new(format!("{key}.{name}"), message));
         let ways =
@@ -158,17 +158,17 @@ impl Auth {
 }
 
 impl ApiKey {
-    /// A key that goes into a header.
+    /// A key in a header.
     pub fn in_header(name: impl Into<String>, key: impl Into<SecretString>) -> Self {
         Self { header: Some(name.into()), query: None, value: key.into(), prefix: String::new() }
     }
 
-    /// A key that goes into the query, which servers write into their logs: prefer a header.
+    /// A key in the query. Servers write queries to their logs, so prefer a header.
     pub fn in_query(name: impl Into<String>, key: impl Into<SecretString>) -> Self {
         Self { header: None, query: Some(name.into()), value: key.into(), prefix: String::new() }
     }
 
-    /// Says what stands before the key, such as `"Token "`.
+    /// Sets the prefix of the key, such as `"Token "`.
     pub fn with_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
@@ -195,7 +195,7 @@ impl ApiKey {
         Ok(())
     }
 
-    /// What is sent.
+    /// The credential that is sent.
     pub(super) fn text(&self) -> String {
         format!("{}{}", self.prefix, self.value.expose_secret())
     }
@@ -214,7 +214,7 @@ impl std::fmt::Debug for ClientCredentials {
 }
 
 impl ClientCredentials {
-    /// A client that shows its secret in the `Authorization` header, and asks for no scope.
+    /// A client that sends its secret in the `Authorization` header, and requests no scope.
     pub fn new(
         token_url: impl Into<String>,
         client_id: impl Into<String>,
@@ -230,19 +230,19 @@ impl ClientCredentials {
         }
     }
 
-    /// Asks for scopes, separated by blanks.
+    /// Sets the scopes to request, separated by spaces.
     pub fn with_scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Some(scope.into());
         self
     }
 
-    /// Adds a parameter to the request for a token, such as `audience`.
+    /// Adds a parameter to the token request, such as `audience`.
     pub fn with_parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.parameters.insert(name.into(), value.into());
         self
     }
 
-    /// Says how the secret is sent.
+    /// Sets how the secret is sent.
     pub fn with_authentication(mut self, authentication: ClientAuthentication) -> Self {
         self.authentication = authentication;
         self
@@ -266,7 +266,7 @@ impl ClientCredentials {
     }
 }
 
-/// Whether a text can be a bearer token: what goes into a header as it stands.
+/// Whether a text can be a bearer token, which is put into a header unchanged.
 pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

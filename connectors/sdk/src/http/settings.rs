@@ -1,4 +1,4 @@
-//! Keys that every connector which speaks HTTP has in common.
+//! Keys that all connectors using HTTP have in common.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use url::{Host, Url};
 use super::Limits;
 use crate::SettingsError;
 
-/// The longest time one request may be given: longer than any task may take.
+/// The longest timeout for one request: longer than any task may take.
 const LONGEST: Duration = Duration::from_hours(1);
 
 /// The limits of one request, as a table of `target`.

@@ -1,7 +1,7 @@
 //! The secrets that are looked for, and the search.
 //!
 //! All forms of all secrets are found in one pass over a text: the first four bytes of each are hashed into an index. What
-//! protections have let go of is kept as digests alone, which find it and do not give it back.
+//! protections have let go of is kept only as digests, which find it but do not reveal it.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -25,7 +25,7 @@ pub(super) struct Known {
     /// A bit for each key of the index; empty as long as nothing is known.
     filter: Vec<u64>,
     secrets: HashMap<u64, Secret>,
-    /// Secrets that no protection holds any more, oldest first.
+    /// Secrets that no protection holds any longer, oldest first.
     lingering: VecDeque<u64>,
 }
 

@@ -591,7 +591,7 @@ impl Reference {
             assert!(account.last_name.is_some(), "no last name");
         }
         if self.has(PanicsWithoutEmail) {
-            assert!(account.email.is_some(), "no e-mail");
+            assert!(account.email.is_some(), "no email");
         }
         let mut user = User::new();
         for (field, value) in [

@@ -207,7 +207,7 @@ async fn without_a_token_nothing_was_sent_and_no_secret_is_told() {
         (ResponseTemplate::new(404), Code::InternalError, "auth.oauth2.token_url"),
         (ResponseTemplate::new(429).insert_header("retry-after", "9"), Code::RateLimited, "429"),
         (ResponseTemplate::new(500), Code::InternalError, "500"),
-        (ResponseTemplate::new(200).set_body_string(SECRET), Code::InternalError, "no JSON"),
+        (ResponseTemplate::new(200).set_body_string(SECRET), Code::InternalError, "invalid JSON"),
         (
             ResponseTemplate::new(200).set_body_json(json!({ "token": "x" })),
             Code::InternalError,

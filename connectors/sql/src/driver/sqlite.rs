@@ -34,7 +34,7 @@ struct Sqlite {
     /// Device and inode of the file that was opened: one that is put in its place later is another database.
     identity: (u64, u64),
     timeout: Duration,
-    /// When the statement that is running is interrupted: SQLite knows no time limit of its own.
+    /// When the running statement is interrupted: SQLite has no time limit.
     deadline: Arc<Mutex<Option<Instant>>>,
 }
 
@@ -135,7 +135,7 @@ impl Session for Sqlite {
             add(&mut arguments, bound)?;
         }
         self.start();
-        // Prepared anew each time: SQLite follows a schema that has changed, and the names of the columns would not.
+        // Prepared again each time: SQLite follows a schema that has changed, but the names of the columns would not.
         let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(false);
         let mut stream = (&mut self.connection).fetch_many(query);
         let mut answer = Answer::default();
@@ -158,7 +158,8 @@ impl Session for Sqlite {
 
     async fn begin(&mut self, transaction: Transaction) -> Result<(), Fault> {
         self.execute(match transaction {
-            // The lock is taken at once: one that is only taken by the first change can come too late for those who read before.
+            // The lock is taken immediately: one that is only taken by the first change may come too late for clients
+            // that read before.
             Transaction::Change => "BEGIN IMMEDIATE",
             Transaction::Look | Transaction::Listing => "BEGIN",
         })

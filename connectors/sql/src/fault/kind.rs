@@ -27,13 +27,13 @@ pub(crate) enum Kind {
     Resources,
     /// The statement took too long, and was cancelled.
     Cancelled,
-    /// Somebody else holds a lock.
+    /// Another client holds a lock.
     Locked,
     /// The transaction came into conflict with another, and lost.
     Conflict,
     /// The database takes no changes: a standby, a file without write access.
     ReadOnly,
-    /// The connection is no good any more: what it had prepared is gone, or belongs to somebody else.
+    /// The connection became unusable: what it had prepared is lost, or belongs to another client.
     Stale,
     /// The statement does not fit the database: a typing error, a missing table.
     Statement,
@@ -56,8 +56,8 @@ pub(crate) struct Meaning {
 }
 
 impl Kind {
-    /// Whether the connection can be used again. What depends on the state of the server or of the connection is looked at anew,
-    /// on another one: a server that became a standby stays one for a connection that is kept.
+    /// Whether the connection can be used again. Problems that depend on the state of the server or of the connection
+    /// are checked again on another one: a server that became a standby stays one for a connection that is kept.
     pub(crate) fn leaves_connection(self) -> bool {
         !matches!(self, Self::Unavailable | Self::Resources | Self::ReadOnly | Self::Stale | Self::InDoubt)
     }

@@ -21,16 +21,16 @@ pub(crate) enum Fault {
     /// The connection broke. Nobody needs to act.
     #[error("the connection failed: {0}")]
     Lost(String),
-    /// No answer came in time. Nobody needs to act, unless it goes on.
+    /// No response in time. No action needed, unless it persists.
     #[error("no response in time")]
     Silent,
-    /// All connections are in use. Nobody needs to act, unless it goes on: then `pool.max_connections` is too small.
+    /// All connections are in use. No action needed, unless it persists: then `pool.max_connections` is too small.
     #[error("all {0} connections of the pool are in use")]
     Busy(usize),
     /// A column is of a type that cannot be read. The operator casts it.
     #[error("{0}")]
     Unreadable(String),
-    /// A pool in between hands out a connection for each statement. The operator lets it do so for each transaction.
+    /// A connection pool assigns a connection per statement. The operator must configure it per transaction.
     #[error(
         "a connection pool in front of the database does not support transactions (PgBouncer's pool_mode = \
          statement), so a task could be half done"

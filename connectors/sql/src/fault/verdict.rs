@@ -138,7 +138,7 @@ fn is_in_doubt(fault: &Fault, doing: Doing<'_>) -> bool {
 fn meaning(told: &Told, doing: Doing<'_>) -> Meaning {
     let usual = told.kind.meaning();
     match (told.kind, doing) {
-        // Whoever may not read, may not read anybody.
+        // A user without read permission cannot read any account.
         (Kind::Denied, Doing::Checking | Doing::Listing(_) | Doing::Finding(_)) => {
             Meaning { retry: Retry::Backoff, subject: Subject::Connection, ..usual }
         }
@@ -149,7 +149,7 @@ fn meaning(told: &Told, doing: Doing<'_>) -> Meaning {
             sentence: "the statement created for it is rejected",
             ..usual
         },
-        // Somebody else did it at the same moment: there is nothing to do at the next attempt.
+        // Another client did it at the same moment: the next attempt has nothing to do.
         (Kind::Unique, Doing::Joining { .. }) => Meaning {
             code: Code::InternalError,
             retry: Retry::Backoff,
@@ -161,7 +161,7 @@ fn meaning(told: &Told, doing: Doing<'_>) -> Meaning {
     }
 }
 
-/// Whom an error about a group or a license is about.
+/// What an error about a group or a license is about.
 pub(crate) fn subject(kind: ResourceKind) -> Subject {
     match kind {
         ResourceKind::License => Subject::License,
@@ -173,7 +173,7 @@ pub(crate) fn subject(kind: ResourceKind) -> Subject {
 /// What people call it.
 pub(crate) fn noun(kind: ResourceKind) -> &'static str {
     match kind {
-        ResourceKind::License => "licence",
+        ResourceKind::License => "license",
         ResourceKind::Group => "group",
         ResourceKind::Account => "account",
     }

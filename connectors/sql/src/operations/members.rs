@@ -13,7 +13,8 @@ use crate::pool::Lease;
 use crate::target::Database;
 
 impl Database {
-    /// Adds what is wanted and is not there, and removes what is there and is not wanted, of each type that is named.
+    /// Adds requested memberships that do not exist, and removes existing ones that are not requested, for each type
+    /// that is named.
     pub(super) async fn change_memberships(
         &self,
         lease: &mut Lease,
@@ -97,8 +98,8 @@ impl Database {
         Ok(())
     }
 
-    /// A removal that changed no row: somebody else may have been faster, and the account does not hold it any more. Else the
-    /// statement compares in another way than what reads the members, and access would stay.
+    /// A removal that changed no row: another client may have been faster, and the account no longer has it. Otherwise
+    /// the statement compares in a different way from the one that reads the members, and access would remain.
     async fn check_removal(
         &self,
         lease: &mut Lease,

@@ -123,7 +123,7 @@ const RESERVED: [(&str, Parameter); 17] = [
     ("attempt", Parameter::Attempt),
 ];
 
-/// Whether a name has a meaning of its own.
+/// Whether a name is reserved.
 pub(super) fn is_reserved(name: &str) -> bool {
     RESERVED.iter().any(|(known, _)| *known == name)
 }

@@ -307,7 +307,7 @@ fn whole(select: Option<&str>, key: &str, text: &str) -> Result<String, Settings
             "is a complete statement although accounts.select is set: write \
                                          only what follows it",
         )),
-        // A line of its own: what is before may end in a comment.
+        // On a separate line: the preceding text may end with a comment.
         Some(select) => Ok(format!("{select}\n{text}")),
         None => Ok(text.to_owned()),
     }

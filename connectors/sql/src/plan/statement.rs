@@ -61,7 +61,7 @@ impl Compiler<'_> {
         Ok(statement)
     }
 
-    /// A query whose rows come in an order, so that pages can be told apart.
+    /// A query whose rows are ordered, so that pages are well-defined.
     pub(super) fn ordered(&self, key: &str, text: &str, id_type: IdType) -> Result<Statement, SettingsError> {
         let mut statement = self.query(key, text, Place::List)?;
         let (_, template) = self.compile(key, text, Place::List)?;
@@ -113,7 +113,7 @@ impl Compiler<'_> {
             slots,
             reads: reads(&template),
             locking: locking(self.engine, &template),
-            // On lines of its own: what is inside may end in a comment.
+            // On separate lines: the inner text may end with a comment.
             counting: Arc::from(format!(
                 "SELECT count(*) AS bridgehead_rows FROM (\n{}\n) AS bridgehead_listing",
                 template.sql

@@ -20,7 +20,7 @@ pub struct ActionSettings {
     /// Changes an account. Each field is a parameter: its new value if the task changes it, otherwise its current value.
     #[serde(default)]
     pub update_account: Option<Vec<StepSettings>>,
-    /// Deletes an account: afterwards it must not be found any more.
+    /// Deletes an account: afterwards it must no longer be found.
     #[serde(default)]
     pub delete_account: Option<Vec<StepSettings>>,
     /// Suspends an account: afterwards its status must not be `active`.

@@ -102,7 +102,7 @@ async fn create_again(kit: &Kit<'_>) -> Verdict {
 
 async fn attempt_number(kit: &Kit<'_>) -> Verdict {
     let person = kit.person().await?;
-    // The very same account: a connector that goes by the number takes it for its own.
+    // The very same account: a connector that relies on the number treats it as its own work.
     let answer = kit.execute_later(3, &about(CREATE, &person.fields)?).await?;
     Demand::DUPLICATE
         .of("create_account, third attempt, after two attempts that were not applied", answer)?;

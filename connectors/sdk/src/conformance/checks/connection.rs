@@ -101,12 +101,12 @@ async fn silence(kit: &Kit<'_>) -> Verdict {
     };
     let check = async { waited("check", probe.check().await) };
     let find = async { waited("find_account", probe.find(&account).await) };
-    // All at once: each of them may take as long as the kit has patience.
+    // All at the same time, because each may take as long as the kit waits.
     let (check, list, find, change) = tokio::join!(check, list, find, change);
     check.and(list).and(find).and(change)
 }
 
-/// Fails unless a call has waited until it was dropped, or has given up by itself.
+/// Fails unless a call has waited until it was dropped, or has given up.
 fn waited<T>(call: &str, answer: Answer<T>) -> Verdict {
     match answer {
         Err(Finding::Late(_)) => Ok(()),

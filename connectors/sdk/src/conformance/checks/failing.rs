@@ -62,7 +62,7 @@ pub(in crate::conformance) const RULES: [Rule; 9] = [
     }),
 ];
 
-/// How many accounts of its own the kit adds to a listing.
+/// How many accounts the kit adds to a listing.
 const SOME: usize = 5;
 
 /// Whether requests are answered so here: where a target takes long to answer, only by what many targets do.
@@ -125,7 +125,7 @@ async fn failing_look_up(kit: &Kit<'_>) -> Verdict {
         }
     }
     for (account, nobody) in forms {
-        // In this way the target says itself that nobody is there.
+        // In this way the target itself reports that the account does not exist.
         http.relay.pass();
         http.probe.find(&nobody).await?.ok();
         let nobodies = http.relay.seen();
@@ -178,10 +178,10 @@ async fn failing_change(kit: &Kit<'_>) -> Verdict {
         let requests = http.relay.seen();
         trial = kind.prepare(kit, &wishes).await?;
         for number in picks(requests.len()).filter(|number| is_picked(kit, *number, requests.len())) {
-            // Whoever is made stays, where nobody can be deleted: then few are made.
+            // Created accounts stay if the connector cannot delete: then only a few are created.
             let few = |bad: &Bad| kit.offers(Action::DeleteAccount) || matches!(bad, Bad::Status(403 | 500));
             let bads = http.relay.bads();
-            // A request that only reads is the same before and behind the target, and look-ups are tried by themselves.
+            // A request that only reads is the same before and after the target, and look-ups are tested separately.
             let reads = requests.get(number).is_some_and(Seen::reads);
             let telling = |bad: &Bad| is_given(kit, *bad) && (!reads || bads.reading.contains(bad));
             let answered = bads.refusals.iter().chain(bads.confused).copied();
@@ -193,7 +193,7 @@ async fn failing_change(kit: &Kit<'_>) -> Verdict {
                 let answer = http.probe.execute(1, &trial.operation).await?;
                 let what = || {
                     let (bad, passed) = match &act {
-                        Act::PassAnd(bad) => (*bad, "carried out, and "),
+                        Act::PassAnd(bad) => (*bad, "executed, and "),
                         Act::Answer(bad) => (*bad, ""),
                         _ => (Bad::Empty, ""),
                     };
@@ -204,7 +204,7 @@ async fn failing_change(kit: &Kit<'_>) -> Verdict {
                         requests.len()
                     )
                 };
-                // What is no HTTP may go on over another connection, and prepare less than before.
+                // A protocol other than HTTP may continue over another connection, and prepare less than before.
                 let sent = http.relay.seen().len();
                 let has_gone_on = kit.bench.protocol() != Protocol::Http && sent != number + 1;
                 http.relay.pass();
@@ -585,7 +585,7 @@ impl Trial {
             Err(error) if is_changed && error.effect() == crate::Effect::NotApplied => {
                 return failed(format!("{what}: something was changed, but the error says {}", parts(error)));
             }
-            // What cannot be seen may have been carried out all the same, if it was the last request.
+            // A change that cannot be seen may still have been made, if it was the last request.
             Err(error)
                 if is_last
                     && self.shows(now.as_ref()).is_none()

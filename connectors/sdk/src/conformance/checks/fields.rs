@@ -111,7 +111,7 @@ async fn every_field(kit: &Kit<'_>) -> Verdict {
                     shows(kit, &format!("{call}, then {seen}"), &one(field, value.clone()), &record)?;
                     others_stay(&format!("{call}, then {seen}"), &person.record, &record, field, &value)?;
                 }
-                // It is so already: that is a success, whoever may seem to have the name.
+                // The value is already set: that is a success, whichever account seems to have the name.
                 if let Err(error) = change(kit, &person, &one(field, value.clone())).await? {
                     return failed(format!(
                         "{call} to its current value: expected success; got {}",
@@ -145,7 +145,7 @@ async fn every_field(kit: &Kit<'_>) -> Verdict {
     if all.len() > 1 {
         let person = kit.person_to_rename().await?;
         let names: Vec<&str> = all.keys().map(String::as_str).collect();
-        let call = format!("update_account of {} at once", names.join(", "));
+        let call = format!("update_account of {} in one task", names.join(", "));
         match change(kit, &person, &all).await? {
             Ok(()) => {
                 for (seen, record) in kit.seen(&person).await? {
@@ -216,7 +216,7 @@ async fn renamed(kit: &Kit<'_>, person: &Person, field: &str, value: &Value) -> 
 async fn to_null(kit: &Kit<'_>) -> Verdict {
     for field in FIELDS.into_iter().filter(|field| !kit.is_hidden(field)) {
         let mut person = kit.person_to_rename().await?;
-        // What it was made with may be what the target makes up by itself.
+        // The target itself may generate this value.
         let value = another(kit, field, person.fields.get(field));
         if change(kit, &person, &one(field, value.clone())).await?.is_err() {
             continue;

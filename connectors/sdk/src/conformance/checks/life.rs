@@ -98,7 +98,7 @@ async fn update(kit: &Kit<'_>) -> Verdict {
     for (call, record) in &seen {
         holds(call, record, &changes, true)?;
     }
-    // What the update named may stand in fields of other names as well, so only the named ones are known to be others' affair.
+    // The update's values may be stored in other fields as well, so only the named ones must stay unchanged.
     let mut rest = person.fields.clone();
     rest.retain(|field, _| !changes.contains_key(field));
     for (call, record) in &seen {
@@ -186,8 +186,8 @@ pub(super) fn holds(call: &str, record: &AccountRecord, wanted: &Map<String, Val
     failed(format!("{call}: of account {}, {}", record.id, differences.join("; ")))
 }
 
-/// Fails if a field with a name, or a membership, is another than before. Fields of the target's own, such as the time of the last
-/// change, may go on.
+/// Fails if a field with a name, or a membership, differs from before. The target's own fields, such as the time of the
+/// last change, may differ.
 pub(super) fn keeps(call: &str, before: &AccountRecord, after: &AccountRecord) -> Verdict {
     let own = |record: &AccountRecord| AccountRecord { extra: Map::new(), ..record.clone() };
     let changed = changed(&own(before), &own(after));

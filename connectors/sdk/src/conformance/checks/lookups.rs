@@ -1,4 +1,4 @@
-//! Whom a name means, and whom it does not.
+//! Which account a name identifies, and which it does not.
 
 use serde_json::Value;
 
@@ -67,7 +67,7 @@ async fn by_names(kit: &Kit<'_>, record: &AccountRecord, written: fn(&str) -> St
         let Some(name) = name else { continue };
         let account = named(field, &written(name));
         let found = kit.found(&account).await?;
-        // Two people of a target may share an email: somebody who has it is found, not somebody else.
+        // Two accounts of a target may share an email: one of them must be found, not another account.
         ensure(account.is_same_as(&found), || {
             format!("looked up {}, and found {}", who(&account), found.id)
         })?;

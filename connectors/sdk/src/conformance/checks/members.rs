@@ -1,4 +1,4 @@
-//! Several references at once, of several types, in every form that a task may have.
+//! Several references in one task, of several types, in every form that a task may have.
 
 use serde_json::{Map, Value, json};
 
@@ -137,7 +137,7 @@ async fn several(kit: &Kit<'_>) -> Verdict {
         // There may be few licenses.
         kit.clean_up().await;
         let both = wished([(of, texts(&of.ids))]);
-        // A license may be one of several: then two at once are refused.
+        // A license may exclude others: then two in one task are rejected.
         if let Some(person) = made(kit, &both).await? {
             has(kit, "create_account with several references", &person, of, &of.ids).await?;
         }

@@ -253,7 +253,7 @@ async fn unreadable_records(kit: &Kit<'_>) -> Verdict {
             None => return skipped("the target has no account to check"),
         },
     };
-    for (field, text) in [("e-mail", &record.email), ("user name", &record.username)] {
+    for (field, text) in [("email", &record.email), ("user name", &record.username)] {
         let Some(text) = text else { continue };
         let from = Value::from(text.as_str()).to_string();
         for to in ["null", "5", "[1]", "{\"a\":1}", "\"\""] {

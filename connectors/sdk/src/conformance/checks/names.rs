@@ -75,7 +75,7 @@ fn parts_of(name: &str) -> Vec<String> {
             .into_iter()
             .flatten()
             .collect();
-    // The part before the @ is a name by itself, and most often a user name.
+    // The part before the @ is also a name, and most often a user name.
     if let Some((local, domain)) = name.split_once('@') {
         parts.push(local.to_owned());
         parts.push(domain.to_owned());
@@ -197,7 +197,7 @@ fn signed(name: &str, sign: &str) -> String {
 }
 
 async fn with_signs(kit: &Kit<'_>) -> Verdict {
-    // Whoever is made stays, where nobody can be deleted: then few are made.
+    // Created accounts stay if the connector cannot delete: then only a few are created.
     let most = if kit.offers(DELETE) { usize::MAX } else { 2 };
     for (what, sign) in signs().into_iter().take(most) {
         for field in ["username", "email"] {
@@ -348,7 +348,7 @@ async fn act_by_every_name(kit: &Kit<'_>) -> Verdict {
         };
         let Some(value) = value else { continue };
         let bystander = kit.person().await?;
-        // By email alone in another case as well: case is nothing to go by.
+        // By email also in a different case: case must not matter.
         let known = fields(field, &value);
         let changes = kit.bench.changes(&value);
         let mut shown = changes.clone();
@@ -363,7 +363,7 @@ async fn act_by_every_name(kit: &Kit<'_>) -> Verdict {
         for action in order.into_iter().filter(|action| kit.offers(*action)) {
             let task = match action {
                 Action::UpdateAccount => {
-                    // An update of the name itself would leave nobody to go on with.
+                    // An update of the name itself would leave no account to continue with.
                     let mut changes = changes.clone();
                     changes.retain(|name, _| name != field);
                     shown.retain(|name, _| name != field);

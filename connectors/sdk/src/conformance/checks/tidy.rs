@@ -5,7 +5,7 @@ use crate::conformance::finding::{Verdict, ensure, failed, skipped};
 use crate::conformance::kit::Kit;
 use crate::conformance::rule::Rule;
 
-/// The check that removes everybody whom the kit has made.
+/// The check that removes every account that the kit has created.
 pub(in crate::conformance) const CLEAN_UP: &str = "clean-up";
 
 pub(in crate::conformance) const RULES: [Rule; 4] = [

@@ -23,7 +23,7 @@ pub(super) enum Kind {
     Action(Action),
     /// A creation with groups and licenses.
     CreateMember,
-    /// An update of fields, groups and licenses at once.
+    /// An update of fields, groups and licenses in one task.
     UpdateMember,
 }
 

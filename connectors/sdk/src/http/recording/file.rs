@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::RecordingError;
 use super::exchange::Exchange;
 
-/// Changes when older files cannot be read any more.
+/// Changes when older files can no longer be read.
 const VERSION: u32 = 1;
 
 #[derive(Serialize, Deserialize)]

@@ -20,7 +20,7 @@ const current = new AsyncLocalStorage(); // the call that is worked on: whether 
  * code: ACCOUNT_NOT_FOUND, ACCOUNT_ALREADY_EXISTS, LICENSE_EXHAUSTED, PERMISSION_DENIED, RATE_LIMITED, TIMEOUT, INTERNAL_ERROR
  * effect: "not_applied" only if it is certain that nothing was changed, else "unknown"
  * retry: "never" or "backoff"; retry_after: seconds that the target asks to wait
- * subject: whom it is about: "account", "group", "license", or "connection" where every call would fail
+ * subject: what it is about: "account", "group", "license", or "connection" where every call would fail
  */
 export class Failure extends Error {
   constructor(code, message, parts = {}) {
@@ -65,7 +65,7 @@ class Task {
     this.memberships = {};
     for (const [slug, refs] of Object.entries((sets && params.memberships) || {})) {
       const type = Object.hasOwn(kind.types, slug) ? kind.types[slug] : undefined;
-      if (!["group", "license"].includes(type)) throw refused(`${app} has no groups or licences of the type ${slug}`, { subject: "group" });
+      if (!["group", "license"].includes(type)) throw refused(`${app} has no groups or licenses of the type ${slug}`, { subject: "group" });
       const ids = refs.map((ref) => (typeof ref === "string" ? ref : ref?.id));
       if (!ids.every((id) => typeof id === "string" && id)) throw refused(`a reference to a ${slug} of ${app} must have an id`, { subject: "group" });
       this.memberships[slug] = [...new Set(ids)];
@@ -106,16 +106,16 @@ export class Connector {
   }
 
   /**
-   * One page: { records, next }, `next` being null at the end; `cursor` is null for the first page. Whoever is missing from a listing
-   * that ended loses the account, so what  is a Failure, never a short page.
+   * One page: { records, next }, `next` being null at the end; `cursor` is null for the first page. An account that is missing from a
+   * completed listing is removed, so data that cannot be read is a Failure, never a short page.
    */
   async list(_slug, _cursor) {
     throw new Error("list is not written");
   }
 
   /**
-   * The accounts whose `field` ("id", "username" or "email") could be `text`, as records; more than fit do no harm. An empty list says
-   * that there is certainly nobody.
+   * The accounts whose `field` ("id", "username" or "email") could be `text`, as records; more than fit do no harm. An empty list
+   * means that the account certainly does not exist.
    */
   async search(_field, _text) {
     throw new Error("search is not written");
@@ -126,17 +126,17 @@ export class Connector {
   //   create_account(task) -> id        update_account(found, task)       delete_account(found)
   //   suspend_account(found)            unsuspend_account(found)          reset_password(found, password) -> result or nothing
 
-  /** The record of an account, by its id, else by its user name, else by its e-mail; null if there is nobody. */
+  /** The record of an account, by its id, otherwise by its user name, otherwise by its email; null if it does not exist. */
   async find(account) {
     const field = ["id", "username", "email"].find((name) => account[name]);
     if (!field) return null;
     const fold = (text) => (field === "id" ? String(text) : String(text).toLowerCase());
     const records = await this.search(field, String(account[field]));
-    // What cannot be read is no proof that nobody is there.
+    // Data that cannot be read does not prove that the account is missing.
     if (!records.every((one) => one && isId(one.id))) throw new Failure("INTERNAL_ERROR", `${this.app} answered with an account that has no id`);
     const hits = records.filter((one) => one[field] && fold(one[field]) === fold(account[field]));
     if (new Set(hits.map((one) => one.id)).size > 1)
-      throw refused(`${this.app} has several accounts with the ${field} ${account[field]}; cannot tell which one is meant`);
+      throw refused(`${this.app} has several accounts with the ${field} ${account[field]}; cannot tell which one to use`);
     return hits[0] ?? null;
   }
 
@@ -214,7 +214,7 @@ export class Http {
     try {
       found = JSON.parse(text);
     } catch {
-      throw new Failure("INTERNAL_ERROR", `${app} answered ${answer.status} to ${method} ${where} with what is no JSON`);
+      throw new Failure("INTERNAL_ERROR", `${app} answered ${answer.status} to ${method} ${where} with invalid JSON`);
     }
     // Null means "not there" here, and only a 404 says that.
     if (found === null && !changes)
@@ -300,7 +300,7 @@ export async function serve(kind) {
     check: async () => (await connector.check(), {}),
     find_account: ({ account }) => connector.find(account),
     async list({ resource_type, cursor }) {
-      if (cursor !== null && !cursor.startsWith(CURSOR)) throw refused(`${connector.app} was asked to go on from where no page ended`);
+      if (cursor !== null && !cursor.startsWith(CURSOR)) throw refused(`${connector.app} was asked to continue from an invalid cursor`);
       const { records, next } = await connector.list(resource_type, cursor === null ? null : cursor.slice(CURSOR.length));
       if (next === undefined) throw new Error("list must say next: null at the end");
       return { records, next: next === null ? null : `${CURSOR}${next}` };
@@ -318,7 +318,7 @@ export async function serve(kind) {
       return { result: await methods[method](params) };
     } catch (error) {
       if (error instanceof Failure) {
-        // A step before this one was done: nobody may say that nothing was.
+        // An earlier step was done, so the effect is not "not applied".
         const data = call.changed && actions.includes(method) ? { retry: "never", ...error.parts, effect: "unknown" } : error.parts;
         return { error: { code: -32000, message: clean(error.message), data } };
       } // a fault in the connector; the daemon logs the trace

@@ -34,7 +34,7 @@ class Failure(Exception):
     code: ACCOUNT_NOT_FOUND, ACCOUNT_ALREADY_EXISTS, LICENSE_EXHAUSTED, PERMISSION_DENIED, RATE_LIMITED, TIMEOUT, INTERNAL_ERROR
     effect: "not_applied" only if it is certain that nothing was changed, else "unknown"
     retry: "never" or "backoff"; retry_after: seconds that the target asks to wait
-    subject: whom it is about: "account", "group", "license", or "connection" where every call would fail
+    subject: what it is about: "account", "group", "license", or "connection" where every call would fail
     """
 
     def __init__(self, code, message, **parts):
@@ -84,7 +84,7 @@ class Task:
         self.memberships = {}
         for slug, refs in (params.get("memberships") or {}).items() if sets else ():
             if connector.types.get(slug) not in ("group", "license"):
-                raise refused(f"{connector.app} has no groups or licences of the type {slug}", subject="group")
+                raise refused(f"{connector.app} has no groups or licenses of the type {slug}", subject="group")
             ids = [ref.get("id") if isinstance(ref, dict) else ref for ref in refs]
             if not all(isinstance(id, str) and id for id in ids):
                 raise refused(f"a reference to a {slug} of {connector.app} must have an id", subject="group")
@@ -125,13 +125,13 @@ class Connector:
         raise NotImplementedError
 
     def list(self, slug, cursor):
-        """One page: (records, cursor of the next page), the cursor None at the end, and None for the first page. Whoever is
-        missing from a listing that ended loses the account, so what  is a Failure, never a short page."""
+        """One page: (records, cursor of the next page), the cursor None at the end, and None for the first page. An account that is
+        missing from a completed listing is removed, so data that cannot be read is a Failure, never a short page."""
         raise NotImplementedError
 
     def search(self, field, text):
         """The accounts whose `field` ("id", "username" or "email") could be `text`, as records; more than fit do no harm. An
-        empty list says that there is certainly nobody."""
+        empty list means that the account certainly does not exist."""
         raise NotImplementedError
 
     # Those that are written are declared, and no others. `found` is the record as `search` has given it.
@@ -140,19 +140,19 @@ class Connector:
     #   suspend_account(found)            unsuspend_account(found)          reset_password(found, password) -> result or None
 
     def find(self, account):
-        """The record of an account, by its id, else by its user name, else by its e-mail; None if there is nobody."""
+        """The record of an account, by its id, otherwise by its user name, otherwise by its email; None if it does not exist."""
         field = next((name for name in ("id", "username", "email") if account.get(name)), None)
         if field is None:
             return None
         wanted = str(account[field])
         same = (lambda text: text == wanted) if field == "id" else (lambda text: text.casefold() == wanted.casefold())
         records = self.search(field, wanted)
-        # What cannot be read is no proof that nobody is there.
+        # Data that cannot be read does not prove that the account is missing.
         if not all(is_id(one.get("id")) for one in records):
             raise Failure("INTERNAL_ERROR", f"{self.app} answered with an account that has no id")
         found = {one["id"]: one for one in records if one.get(field) and same(str(one[field]))}
         if len(found) > 1:
-            raise refused(f"{self.app} has several accounts with the {field} {wanted}; cannot tell which one is meant")
+            raise refused(f"{self.app} has several accounts with the {field} {wanted}; cannot tell which one to use")
         return next(iter(found.values()), None)
 
     def _free(self, task, own):
@@ -235,7 +235,7 @@ class Http:
         try:
             found = json.loads(text)
         except ValueError:
-            raise Failure("INTERNAL_ERROR", f"{self.app} answered {status} to {what} with what is no JSON")
+            raise Failure("INTERNAL_ERROR", f"{self.app} answered {status} to {what} with invalid JSON")
         # None means "not there" here, and only a 404 says that.
         if found is None and not changes:
             raise Failure("INTERNAL_ERROR", f"{self.app} answered {status} to {what} with nothing in it")
@@ -330,7 +330,7 @@ class _Program:
             self.say(id, {"result": self.result(method, params)})
         except Failure as failure:
             parts = {"code": failure.code, **failure.parts}
-            # A step before this one was done: nobody may say that nothing was.
+            # An earlier step was done, so the effect is not "not applied".
             if call.changed and method in self.actions():
                 parts["effect"] = "unknown"
                 parts.setdefault("retry", "never")
@@ -368,7 +368,7 @@ class _Program:
         if method == "list":
             cursor = params["cursor"]
             if cursor is not None and not cursor.startswith(CURSOR):
-                raise refused(f"{self.connector.app} was asked to go on from where no page ended")
+                raise refused(f"{self.connector.app} was asked to continue from an invalid cursor")
             records, following = self.connector.list(params["resource_type"], cursor[len(CURSOR):] if cursor else None)
             return {"records": records, "next": None if following is None else f"{CURSOR}{following}"}
         return self.connector._execute(method, params)

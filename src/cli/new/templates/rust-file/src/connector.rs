@@ -90,7 +90,7 @@ impl bridgehead_sdk::Connector for Connector {
         let mut last = None;
         for (id, record) in rest.by_ref().take(PAGE) {
             last = Some(id);
-            // What is there and cannot be read is said, not left out: leaving it out would remove a person.
+            // A record that cannot be read is reported, not left out: leaving it out would remove the account.
             match read(of.kind, id, record) {
                 Ok(record) => page.records.push(record),
                 Err(rejected) => page.rejected.push(rejected),
@@ -274,7 +274,7 @@ fn find(state: &State, account: &Account) -> Result<Option<AccountRecord>, Error
         match read(ResourceKind::Account, id, record) {
             Ok(Record::Account(record)) if account.is_same_as(&record) => return Ok(Some(*record)),
             Ok(_) => {}
-            // It may be the one that is looked for: nobody can say that there is none.
+            // It may be the requested one, so the account may exist.
             Err(rejected) => return Err(Error::internal(rejected.to_string())),
         }
     }
@@ -297,7 +297,7 @@ fn set(state: &mut State, id: &str, field: &str, value: Value) {
     }
 }
 
-/// Fails if somebody else has the user name or the email address, or the account has neither.
+/// Fails if another account has the user name or the email address, or the account has neither.
 fn free(
     state: &State,
     system: &str,

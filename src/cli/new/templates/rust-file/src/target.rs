@@ -54,7 +54,7 @@ impl Target {
         self.apart(|file| file.change(change)).await
     }
 
-    /// Works on a thread where waiting for a disk holds up nobody. At its deadline a call is dropped, and the work goes on
+    /// Works on a thread that may wait for a disk. At its deadline a call is dropped, and the work goes on
     /// to its end all the same: nothing is ever left half done.
     async fn apart<T: Send + 'static>(
         &self,
@@ -79,7 +79,7 @@ impl File {
                 Error::credential_refused(format!("permission denied reading {shown}"))
                     .with_source(error)
             }
-            // Never "nobody there": that would remove everybody.
+            // Never "not found": that would remove every account.
             _ => Error::unreachable(format!("{shown} cannot be read")).with_source(error),
         })?;
         serde_json::from_slice(&bytes).map_err(|error| {
@@ -98,7 +98,7 @@ impl File {
             .and_then(|bytes| std::fs::write(&beside, bytes))
             .and_then(|()| std::fs::rename(&beside, &self.path))
             .map_err(|error| {
-                // The new file takes the place of the old one at once or not at all: nothing was changed.
+                // The new file replaces the old one completely or not at all: nothing was changed.
                 Error::internal(format!("{} cannot be written", self.path.display()))
                     .with_retry(Retry::Backoff)
                     .with_subject(Subject::Connection)

@@ -20,7 +20,7 @@ const PAGE: &str = "200";
 #[derive(Deserialize)]
 pub(crate) struct Page {
     pub(crate) items: Vec<Value>,
-    /// The key to go on from; `null` at the end. It must be there: a page without it would be taken for the last one.
+    /// The key of the next page; `null` at the end. It is required: a page without it would look like the last one.
     #[serde(deserialize_with = "Option::deserialize")]
     pub(crate) next: Option<String>,
 }

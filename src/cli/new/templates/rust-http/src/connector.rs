@@ -86,7 +86,7 @@ impl bridgehead_sdk::Connector for Connector {
             .await?;
         let mut page = Page::default();
         for item in found.items {
-            // What is there and cannot be read is said, not left out: leaving it out would remove a person.
+            // A record that cannot be read is reported, not left out: leaving it out would remove the account.
             let item = if accounts { account(item)? } else { item };
             match Record::from_json(of.kind, item) {
                 Ok(record) => page.records.push(record),
@@ -171,7 +171,7 @@ impl Connector {
         found.retain(|record| account.is_same_as(record));
         if found.len() > 1 {
             let message = format!(
-                "{} has several accounts {}; cannot tell which one is meant",
+                "{} has several accounts {}; cannot tell which one to use",
                 self.api.system(),
                 account.label()
             );
@@ -291,7 +291,7 @@ impl Connector {
         ))
     }
 
-    /// Fails if somebody else has the user name or the email address, or if the account would have neither.
+    /// Fails if another account has the user name or the email address, or if the account would have neither.
     async fn free(
         &self,
         body: &Map<String, Value>,
@@ -383,7 +383,7 @@ fn account(user: Value) -> Result<Value, Error> {
 fn record(user: Value) -> Result<AccountRecord, Error> {
     match Record::from_json(ResourceKind::Account, account(user)?) {
         Ok(Record::Account(record)) => Ok(*record),
-        // It may be the one that is looked for: nobody can say that there is none.
+        // It may be the requested one, so the account may exist.
         Ok(Record::Entity(_)) => Err(Error::internal("received a team instead of a user")),
         Err(rejected) => Err(Error::internal(rejected.to_string())),
     }
